@@ -1,0 +1,136 @@
+"""The command line: purejaxrl-reinforce VERB.
+
+What is heavy to import (jax, gymnax, matplotlib) is imported by the verbs that use it.
+"""
+
+import argparse
+import contextlib
+import io
+import itertools
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from purejaxrl_reinforce.config import PRESETS, Config, preset
+
+_PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
+DEFAULT_PRESET = next(iter(PRESETS))
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy and leave a run directory: configuration, metrics, plot, parameters."""
+
+    preset: Annotated[
+        str, tyro.conf.arg(help=f"Where the other options start from. {_PURPOSES}.")
+    ] = DEFAULT_PRESET
+    config_file: Annotated[
+        Path | None,
+        tyro.conf.arg(name="config", help="TOML or YAML file where the other options start from."),
+    ] = None
+    seed: Annotated[int, tyro.conf.arg(help="Seed of all randomness.")] = 0
+    run_dir: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New or empty directory for the results. None: one below runs/."),
+    ] = None
+    quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.commands import train
+
+        return train(self.config, self.seed, self.run_dir or _new_run_dir(self), self.quiet)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole episodes with the policy of a run directory and print its returns."""
+
+    run_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(name="run", metavar="RUN")]
+    episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
+    sample: Annotated[
+        bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
+    ] = False
+    seed: Annotated[int, tyro.conf.arg(help="Seed of all randomness.")] = 0
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.commands import evaluate
+
+        return evaluate(self.run_dir, self.episodes, not self.sample, self.seed)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0, 1 for failed training, 2 for bad input."""
+    args = list(sys.argv[1:] if args is None else args)
+    try:
+        return _parse(args).run()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parse(args: list[str]) -> Train | Evaluate:
+    base, seed = _starting_point(args)
+    verbs = tyro.extras.subcommand_type_from_defaults(
+        {"train": Train(config=base, seed=seed)}, sort_subcommands=False
+    )
+    verbs = verbs | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]  # type: ignore
+    stderr = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(stderr):
+            return tyro.cli(
+                verbs,
+                prog="purejaxrl-reinforce",
+                description="REINFORCE with a learned baseline, thousands of episodes at once.",
+                args=args,
+            )
+    except SystemExit as stop:
+        if stop.code:
+            raise ValueError(_one_line(stderr.getvalue())) from None
+        raise
+
+
+def _starting_point(args: list[str]) -> tuple[Config, int]:
+    """Return the configuration and seed that `train`'s options change: a preset's or a file's.
+
+    They are tyro's defaults, so they have to be known before it parses; what else is wrong with
+    `args` is left for it to say.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset")
+    parser.add_argument("--config", type=Path)
+    try:
+        known, _ = parser.parse_known_args(args[1:] if args[:1] == ["train"] else [])
+    except argparse.ArgumentError:
+        return preset(DEFAULT_PRESET), 0
+    if known.config is None:
+        return preset(known.preset or DEFAULT_PRESET), 0
+    if known.preset is not None:
+        raise ValueError("give --preset or --config, not both")
+    from purejaxrl_reinforce.config_file import load_config
+
+    config, seed = load_config(known.config)
+    return config, seed or 0
+
+
+def _one_line(box: str) -> str:
+    """Return the message of tyro's framed error text on one line, with the options it suggests."""
+    rows = [row.strip("│ ") for row in box.splitlines() if row.startswith("│")]
+    message = list(itertools.takewhile(lambda row: not row.startswith("───"), rows))
+    suggested = [row for row in rows[len(message) :] if row.startswith("--")]
+    if any(row.startswith("Perhaps you meant") for row in rows) and suggested:
+        message.append("; did you mean " + " or ".join(suggested) + "?")
+    return " ".join(message).replace(" ;", ";")
+
+
+def _new_run_dir(train: Train) -> Path:
+    """Return a path below runs/ that does not exist yet."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    first = Path("runs") / f"{train.config.env}-seed{train.seed}-{stamp}"
+    others = (first.with_name(f"{first.name}-{i}") for i in itertools.count(2))
+    return next(path for path in itertools.chain([first], others) if not path.exists())

@@ -1,0 +1,97 @@
+"""What the verbs of the command line do."""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.evaluation import evaluate as play_episodes
+from purejaxrl_reinforce.memory import batch_bytes, require_memory
+from purejaxrl_reinforce.progress import progress
+from purejaxrl_reinforce.results import RunWriter, load_run, require_new
+from purejaxrl_reinforce.runner import NonFiniteError, Program
+
+
+def train(config: Config, seed: int, run_dir: Path, quiet: bool) -> int:
+    """Train, show progress and leave a run directory.
+
+    Returns:
+        The exit code: 0; 1 where numbers stopped being finite; 130 after an interruption, when
+        the directory holds what was trained so far.
+
+    Raises:
+        ValueError: the input is bad; nothing was written.
+    """
+    require_new(run_dir)
+    environment.make(config.env)
+    require_memory(config, batch_bytes(config))
+    if not quiet:
+        print(
+            f"{config.env} on {jax.default_backend()}: {config.num_envs:,} lanes,"
+            f" {config.num_updates:,} updates, seed {seed}; compiling",
+            flush=True,
+        )
+    program = Program(config, jax.random.key(seed))
+    require_memory(config, program.memory_bytes)
+    writer = RunWriter(run_dir, config, seed)
+    exit_code = _train_into(writer, program, quiet)
+    if not quiet:
+        _print_summary(writer, program)
+    return exit_code
+
+
+def _train_into(writer: RunWriter, program: Program, quiet: bool) -> int:
+    state, exit_code = program.state, 0
+    try:
+        with progress(program.config.num_updates, quiet) as show:
+            for chunk in program.run():
+                state = chunk.state
+                writer.add(chunk.metrics, chunk.seconds)
+                show(chunk)
+    except NonFiniteError as error:
+        print(f"error: {error}; kept the parameters from before it", file=sys.stderr)
+        exit_code = 1
+    except KeyboardInterrupt:
+        print(f"interrupted after update {len(writer.mean_returns)}", file=sys.stderr)
+        exit_code = 130
+    writer.finish(state.params)
+    return exit_code
+
+
+def _print_summary(writer: RunWriter, program: Program) -> None:
+    returns, seconds = np.asarray(writer.mean_returns), max(writer.seconds, 1e-9)
+    if np.isfinite(returns).any():
+        print(
+            f"mean return: {returns[-1]:.1f} in the last update,"
+            f" {np.nanmax(returns):.1f} in the best (update {np.nanargmax(returns) + 1})"
+        )
+    else:
+        print("mean return: unknown, no episode finished")
+    print(
+        f"{len(returns):,} updates, {writer.env_steps:,} environment steps in {seconds:.1f} s:"
+        f" {writer.env_steps / seconds:,.0f} SPS; compiled in {program.compile_seconds:.1f} s"
+    )
+    files = ", ".join(sorted(path.name for path in writer.path.iterdir()))
+    print(f"{writer.path}: {files}")
+
+
+def evaluate(run_dir: Path, num_episodes: int, greedy: bool, seed: int) -> int:
+    """Play whole episodes with the policy of a run and print their returns; return 0.
+
+    Raises:
+        ValueError: the input is bad.
+    """
+    if num_episodes < 1:
+        raise ValueError(f"episodes must be at least 1, not {num_episodes}")
+    config, params = load_run(run_dir)
+    played = play_episodes(config, params, jax.random.key(seed), num_episodes, greedy)
+    returns = np.asarray(played.episode_return, np.float64)
+    print(
+        f"{config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes:"
+        f" mean {returns.mean():.1f}, standard deviation {returns.std():.1f},"
+        f" min {returns.min():.1f}, max {returns.max():.1f}"
+    )
+    return 0

@@ -1,0 +1,62 @@
+"""Configurations as TOML or YAML files."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import yaml
+
+from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS, Config, nearest
+
+
+def dump_config(config: Config, seed: int) -> str:
+    """Return a TOML text that `load_config` reads; fields that are None are left out."""
+    values = {k: v for k, v in dataclasses.asdict(config).items() if v is not None}
+    return tomli_w.dumps({"seed": seed, **values})
+
+
+def load_config(path: Path) -> tuple[Config, int | None]:
+    """Return the configuration of a TOML or YAML file, and its `seed` if it has one.
+
+    Fields that the file leaves out have their defaults.
+
+    Raises:
+        ValueError: the file cannot be read or parsed, or has an unknown field or a wrong value;
+            one line that begins with the file's name.
+    """
+    try:
+        values = _parse(path)
+        seed = values.pop("seed", None)
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise ValueError(f"seed must be a whole number, not {seed!r}")
+        for name in values:
+            if name not in FIELD_KINDS:
+                raise ValueError(f"unknown field {name!r}{nearest(str(name), FIELD_KINDS)}")
+        return Config(**values), seed
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    text = path.read_text()
+    if path.suffix not in (".yaml", ".yml"):
+        return tomllib.loads(text)
+    values = yaml.safe_load(text)
+    if not isinstance(values, dict):
+        raise ValueError("must be a mapping of field names to values")
+    for name in values.keys() & set(FLOAT_FIELDS):
+        # YAML 1.1 reads 1e-3, without a point, as a string.
+        if isinstance(values[name], str):
+            values[name] = _number(name, values[name])
+    return values
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, not {text!r}") from None

@@ -1,0 +1,94 @@
+"""Action distributions. Samples are functions of noise, so that noise can be drawn in bulk."""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Distribution(Protocol):
+    """What the trainer asks of an action distribution with batch shape [...]."""
+
+    def sample(self, noise: Array) -> Array: ...
+
+    def log_prob(self, action: Array) -> Array: ...
+
+    def entropy(self) -> Array: ...
+
+    def mode(self) -> Array: ...
+
+
+class Categorical(NamedTuple):
+    """Softmax distribution over A actions.
+
+    Attributes:
+        logits: [..., A], unnormalised log-probabilities.
+    """
+
+    logits: Array
+
+    def sample(self, noise: Array) -> Array:
+        """Return actions [...] (int32) by inverting the distribution function.
+
+        Args:
+            noise: [...], uniform on [0, 1).
+        """
+        # The last cumulative probability is 1 but for rounding; leaving it out keeps the action
+        # below A whatever the rounding.
+        cumulative = jnp.cumsum(jax.nn.softmax(self.logits), axis=-1)[..., :-1]
+        return jnp.sum(noise[..., None] >= cumulative, axis=-1, dtype=jnp.int32)
+
+    def log_prob(self, action: Array) -> Array:
+        """Return log pi(action), [...], for integer actions [...]."""
+        # A one-hot product instead of a gather: its derivative is a product too, not a scatter.
+        chosen = jax.nn.one_hot(action, self.logits.shape[-1], dtype=self.logits.dtype)
+        return jnp.sum(jnp.where(chosen > 0, jax.nn.log_softmax(self.logits), 0.0), axis=-1)
+
+    def entropy(self) -> Array:
+        """Return -sum_a p_a log p_a in nats, [...]; an action of probability 0 adds 0."""
+        log_probs = jax.nn.log_softmax(self.logits)
+        probs = jnp.exp(log_probs)
+        return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0.0), axis=-1)
+
+    def mode(self) -> Array:
+        """Return the most probable action, [...] (int32)."""
+        return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
+
+
+class DiagonalGaussian(NamedTuple):
+    """Normal distribution with independent components.
+
+    Attributes:
+        mean: [..., D].
+        log_std: [D] or [..., D], natural logarithm of the standard deviation.
+    """
+
+    mean: Array
+    log_std: Array
+
+    def sample(self, noise: Array) -> Array:
+        """Return mean + std * noise, [..., D].
+
+        Args:
+            noise: [..., D], standard normal.
+        """
+        return self.mean + self._std() * noise
+
+    def log_prob(self, action: Array) -> Array:
+        """Return the log-density, [...], of actions [..., D]."""
+        scaled = (action - self.mean) / self._std()
+        log_std = jnp.broadcast_to(self.log_std, self.mean.shape)
+        return -jnp.sum(0.5 * scaled**2 + log_std + 0.5 * jnp.log(2 * jnp.pi), axis=-1)
+
+    def entropy(self) -> Array:
+        """Return the differential entropy in nats, [...]."""
+        log_std = jnp.broadcast_to(self.log_std, self.mean.shape)
+        return jnp.sum(log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e), axis=-1)
+
+    def mode(self) -> Array:
+        """Return the mean, [..., D]."""
+        return self.mean
+
+    def _std(self) -> Array:
+        return jnp.broadcast_to(jnp.exp(self.log_std), self.mean.shape)

@@ -1,0 +1,137 @@
+"""Gymnax environments as batched functions; the only file that knows gymnax."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import gymnax
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+from jax import Array
+
+from purejaxrl_reinforce.config import nearest
+
+# Environments that differ from a registered one by their parameters only.
+ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "CartPole-v0": ("CartPole-v1", {"max_steps_in_episode": 200}),
+}
+
+
+class StepResult(NamedTuple):
+    """What a step of N lanes gives: obs [N, ...] before any reset, the rest [N]."""
+
+    obs: Array
+    env_state: Any
+    reward: Array
+    terminated: Array
+    truncated: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """A gymnax environment played in lanes.
+
+    Attributes:
+        name: its id.
+        time_limit: the longest episode, in steps.
+        obs_shape: shape of one observation.
+        num_obs: number of values of a discrete observation, None for real-valued ones.
+        num_actions: number of discrete actions, None for continuous ones.
+        action_shape: shape of one action: () or (D,).
+    """
+
+    name: str
+    time_limit: int
+    obs_shape: tuple[int, ...]
+    num_obs: int | None
+    num_actions: int | None
+    action_shape: tuple[int, ...]
+    _env: Any
+    _params: Any
+
+    def reset(self, key: Array, num_envs: int) -> tuple[Array, Any]:
+        """Return the observations [N, ...] and states of `num_envs` fresh episodes."""
+        keys = jax.random.split(key, num_envs)
+        return jax.vmap(self._env.reset_env, in_axes=(0, None))(keys, self._params)
+
+    def step(self, key: Array, env_state: Any, action: Array) -> StepResult:
+        """Take one step in every lane, without any reset.
+
+        Actions outside a continuous action space are clipped to it. Where an environment uses no
+        randomness in its steps, the compiler drops the splitting of `key`.
+
+        Args:
+            key: one key for all lanes.
+            env_state: states of N lanes.
+            action: [N] integers or [N, D] floats.
+        """
+        keys = jax.random.split(key, action.shape[0])
+        return jax.vmap(self._step_lane)(keys, env_state, action)
+
+    def _step_lane(self, key: Array, env_state: Any, action: Array) -> StepResult:
+        if self.num_actions is None:
+            space = self._env.action_space(self._params)
+            action = jnp.clip(action, space.low, space.high)
+        obs, env_state, reward, terminated, _ = self._env.step_env(
+            key, env_state, action, self._params
+        )
+        return StepResult(
+            obs,
+            env_state,
+            jnp.asarray(reward, jnp.float32).reshape(()),
+            jnp.asarray(terminated, bool),
+            jnp.asarray(self._env.is_truncated(env_state, self._params), bool),
+        )
+
+
+@functools.cache
+def make(name: str) -> Environment:
+    """Return the environment registered with gymnax, or aliased here, under `name`.
+
+    Raises:
+        ValueError: no environment has that name (the nearest ones are given), or its observation
+            or action space is not supported.
+    """
+    registered, overrides = ALIASES.get(name, (name, {}))
+    if registered not in gymnax.registered_envs:
+        raise ValueError(
+            f"unknown environment {name!r}{nearest(name, [*gymnax.registered_envs, *ALIASES])}"
+        )
+    # Constants of the environment must not become tracers when the first call comes from
+    # inside a transformation, since this function caches them.
+    with jax.ensure_compile_time_eval():
+        env, params = gymnax.make(registered)
+        params = dataclasses.replace(params, **overrides)
+        num_obs, obs_shape = _observation(name, env.observation_space(params))
+        num_actions, action_shape = _action(name, env.action_space(params))
+    return Environment(
+        name=name,
+        time_limit=int(params.max_steps_in_episode),
+        obs_shape=obs_shape,
+        num_obs=num_obs,
+        num_actions=num_actions,
+        action_shape=action_shape,
+        _env=env,
+        _params=params,
+    )
+
+
+def _observation(name: str, space: Any) -> tuple[int | None, tuple[int, ...]]:
+    if isinstance(space, spaces.Discrete):
+        return int(space.n), ()
+    if isinstance(space, spaces.Box):
+        return None, tuple(space.shape)
+    raise ValueError(
+        f"{name}: observation space {type(space).__name__} is not supported; use Box or Discrete"
+    )
+
+
+def _action(name: str, space: Any) -> tuple[int | None, tuple[int, ...]]:
+    if isinstance(space, spaces.Discrete):
+        return int(space.n), ()
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return None, tuple(space.shape)
+    raise ValueError(
+        f"{name}: action space {space} is not supported; use Discrete or a one-dimensional Box"
+    )

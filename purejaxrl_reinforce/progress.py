@@ -1,0 +1,76 @@
+"""Progress of training on the terminal: a live bar, or plain lines where there is no terminal."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from purejaxrl_reinforce.runner import Chunk
+
+Show = Callable[[Chunk], None]
+
+
+@contextlib.contextmanager
+def progress(num_updates: int, quiet: bool) -> Iterator[Show]:
+    """Give a function that shows each chunk: updates done, mean return, SPS and time left."""
+    console = Console(stderr=True, quiet=quiet)
+    if console.is_terminal:
+        with _bar(console) as bar:
+            yield _show_on(bar, num_updates)
+    else:
+        yield _plain_lines(console, num_updates)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("update"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("return {task.fields[mean_return]:.1f}"),
+        TextColumn("{task.fields[sps]:,.0f} SPS"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+    )
+
+
+def _show_on(bar: Progress, num_updates: int) -> Show:
+    task = bar.add_task("update", total=num_updates, mean_return=float("nan"), sps=0.0)
+
+    def show(chunk: Chunk) -> None:
+        done = len(chunk.metrics.num_steps)
+        if done:
+            bar.update(task, advance=done, mean_return=mean_return(chunk), sps=sps(chunk))
+
+    return show
+
+
+def _plain_lines(console: Console, num_updates: int) -> Show:
+    """Print a line whenever another tenth of the updates is done."""
+    done, seconds = 0, 0.0
+
+    def show(chunk: Chunk) -> None:
+        nonlocal done, seconds
+        tenths = done * 10 // num_updates
+        done += len(chunk.metrics.num_steps)
+        seconds += chunk.seconds
+        if done * 10 // num_updates > tenths:
+            left = seconds / done * (num_updates - done)
+            console.print(
+                f"update {done}/{num_updates}  return {mean_return(chunk):.1f}"
+                f"  {sps(chunk):,.0f} SPS  {left:.0f} s left",
+                highlight=False,
+            )
+
+    return show
+
+
+def mean_return(chunk: Chunk) -> float:
+    """Return the mean episode return of the chunk's last update, NaN where no episode finished."""
+    return float(chunk.metrics.mean_return[-1])
+
+
+def sps(chunk: Chunk) -> float:
+    """Return the chunk's valid environment steps per second."""
+    return float(chunk.metrics.num_steps.sum() / chunk.seconds)

@@ -1,0 +1,199 @@
+"""REINFORCE with a baseline: init, step, train. The algorithm on one screen.
+
+All functions are pure and compiled at their first call; they can be transformed further, mapped
+over keys and over every float of the configuration, and differentiated with respect to nothing.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+import purejaxrl_reinforce.config_pytree  # noqa: F401  makes Config a pytree
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.blocks import block_length, live_blocks, split_blocks
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environment import Environment
+from purejaxrl_reinforce.losses import Batch, Losses, Params, gradients
+from purejaxrl_reinforce.networks import Networks, make_networks
+from purejaxrl_reinforce.optimizer import apply_gradients, make_optimizer
+from purejaxrl_reinforce.returns import explained_variance
+from purejaxrl_reinforce.rollout import (
+    FinishedEpisodes,
+    Lanes,
+    Rollout,
+    Trajectory,
+    fresh_lanes,
+    record,
+)
+from purejaxrl_reinforce.state import Metrics, TrainState, add_steps, episode_metrics, total_steps
+from purejaxrl_reinforce.targets import make_targets
+
+
+@jax.jit
+def init(config: Config, key: Array) -> TrainState:
+    """Return the state before the first update.
+
+    Args:
+        config: what to train.
+        key: a typed key, () (`jax.random.key`).
+
+    Raises:
+        ValueError: the environment is unknown or its spaces are not supported.
+    """
+    env, networks = _build(config)
+    key_policy, key_baseline, key_lanes, key_train = jax.random.split(key, 4)
+    lanes = fresh_lanes(env, key_lanes, config.num_envs)
+    has_network = config.baseline == "value"
+    params = Params(
+        policy=networks.policy.init(key_policy, lanes.obs),
+        baseline=networks.baseline.init(key_baseline, lanes.obs) if has_network else None,
+    )
+    opt_state = Params(
+        policy=make_optimizer(config, config.policy_lr).init(params.policy),
+        baseline=make_optimizer(config, config.baseline_lr).init(params.baseline),
+    )
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(params, opt_state, lanes, key_train, zero, jnp.zeros(2, jnp.uint32))
+
+
+@jax.jit
+def step(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
+    """Do one update: play, learn, report.
+
+    An update in which a loss, a gradient or a new parameter is not finite is not applied: the
+    state comes back unchanged, and `Metrics.finite` is false.
+    """
+    lanes, finished, trajectory = collect(config, state)
+    num_steps = jnp.sum(trajectory.valid)
+    learned, learning_metrics = learn(config, state, trajectory)
+    new_state = learned._replace(lanes=lanes, env_steps=add_steps(state.env_steps, num_steps))
+
+    finite = _all_finite((learning_metrics, new_state.params))
+    state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new_state, state)
+    metrics = Metrics(
+        **episode_metrics(finished),
+        **learning_metrics,
+        num_steps=num_steps,
+        env_steps=total_steps(state.env_steps),
+        finite=finite,
+    )
+    return state, metrics
+
+
+@jax.jit
+def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
+    """Train from scratch; return the final state and metrics of shape [num_updates]."""
+    return jax.lax.scan(
+        lambda state, _: step(config, state), init(config, key), length=config.num_updates
+    )
+
+
+def make_train(config: Config) -> Callable[[Array], tuple[TrainState, Metrics]]:
+    """Return `train` with `config` bound: a function of the key alone."""
+    return functools.partial(train, config)
+
+
+def collect(config: Config, state: TrainState) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
+    """Play the batch of one update: up to T steps in each of N lanes."""
+    env, networks = _build(config)
+    key_reset, key_rollout = jax.random.split(jax.random.fold_in(state.key, state.update))
+    lanes = state.lanes
+    if config.rollout == "episodes" or config.reset_each_update:
+        lanes = fresh_lanes(env, key_reset, config.num_envs)
+    longest = steps_per_update(config, env)
+    rollout = Rollout(
+        env=env,
+        act=lambda obs, noise: networks.distribution(state.params.policy, obs).sample(noise),
+        noise=networks.policy.noise,
+        num_steps=longest,
+        block_length=block_length((longest, config.num_envs), config.block_size),
+        auto_reset=config.rollout == "stream",
+        record_next_obs=config.bootstrap,
+    )
+    return record(rollout, lanes, key_rollout)
+
+
+def learn(
+    config: Config, state: TrainState, trajectory: Trajectory
+) -> tuple[TrainState, dict[str, Array]]:
+    """Update both networks from a trajectory; return the state and the metrics of learning.
+
+    Both gradients use the parameters from before the update. With `baseline_steps` above 1, the
+    baseline network then takes further steps on the same returns.
+
+    Args:
+        config: how to learn; T and N are the trajectory's own.
+        state: its parameters, optimiser states and update counter are used and replaced.
+        trajectory: [T, N] steps, T of any length.
+    """
+    _, networks = _build(config)
+    length = block_length(trajectory.valid.shape, config.block_size)
+    num_blocks = live_blocks(split_blocks(trajectory.valid, length))
+    goal = make_targets(config, networks, state.params, trajectory)
+    batch = split_blocks(
+        Batch(trajectory.obs, trajectory.action, trajectory.valid, goal.advantages, goal.returns),
+        length,
+    )
+
+    def gradient(params: Params) -> tuple[Params, Losses]:
+        return gradients(networks, params, batch, config.entropy_coef, num_blocks)
+
+    grads, losses = gradient(state.params)
+    learned = descend(config, state, grads)
+    if config.baseline == "value":
+        learned, _ = jax.lax.scan(
+            lambda s, _: (descend(config, s, gradient(Params(None, s.params.baseline))[0]), None),
+            learned,
+            length=config.baseline_steps - 1,
+        )
+    else:
+        difference = goal.values - goal.returns
+        losses = losses._replace(baseline=jnp.mean(difference**2, where=trajectory.valid))
+    return learned._replace(update=state.update + 1), {
+        "policy_loss": losses.policy,
+        "baseline_loss": losses.baseline,
+        "entropy": losses.entropy,
+        "policy_grad_norm": optax.global_norm(grads.policy),
+        "baseline_grad_norm": optax.global_norm(grads.baseline),
+        "explained_variance": explained_variance(goal.returns, goal.values, trajectory.valid),
+    }
+
+
+def descend(config: Config, state: TrainState, grads: Params) -> TrainState:
+    """Take one optimiser step in each network that has a gradient."""
+    remaining = 1 - state.update / config.num_updates if config.anneal else 1.0
+    networks = [
+        (params, opt_state)
+        if grad is None
+        else apply_gradients(config, learning_rate * remaining, params, opt_state, grad)
+        for learning_rate, params, opt_state, grad in zip(
+            (config.policy_lr, config.baseline_lr),
+            state.params,
+            state.opt_state,
+            grads,
+            strict=True,
+        )
+    ]
+    params, opt_states = zip(*networks, strict=True)
+    return state._replace(params=Params(*params), opt_state=Params(*opt_states))
+
+
+def steps_per_update(config: Config, env: Environment) -> int:
+    """Return T, the most time steps that a lane takes in an update."""
+    if config.num_steps is None:
+        return env.time_limit
+    return config.num_steps if config.rollout == "stream" else min(config.num_steps, env.time_limit)
+
+
+def _build(config: Config) -> tuple[Environment, Networks]:
+    env = environment.make(config.env)
+    return env, make_networks(config, env)
+
+
+def _all_finite(tree: Any) -> Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))

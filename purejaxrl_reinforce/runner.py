@@ -1,0 +1,117 @@
+"""The host loop: compiled chunks of updates, and what the host does between them."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.reinforce import init, step
+from purejaxrl_reinforce.state import Metrics, TrainState
+
+SECONDS_PER_CHUNK = 0.5
+LONGEST_CHUNK = 1024
+
+
+class Chunk(NamedTuple):
+    """What the host sees after some updates.
+
+    Attributes:
+        state: after them.
+        metrics: theirs, NumPy arrays [n].
+        seconds: that they took.
+    """
+
+    state: TrainState
+    metrics: Metrics
+    seconds: float
+
+
+class NonFiniteError(ArithmeticError):
+    """Training met a loss, gradient or parameter that is not finite.
+
+    Attributes:
+        update: number of the update where that happened, counted from 1. It was not applied.
+        metrics: of that update, scalars.
+    """
+
+    def __init__(self, update: int, metrics: Metrics) -> None:
+        suspects = {
+            name: value
+            for name, value in metrics._asdict().items()
+            if name.endswith(("_loss", "_norm", "entropy")) and not np.isfinite(value)
+        }
+        found = ", ".join(f"{name} is {value}" for name, value in suspects.items())
+        super().__init__(f"update {update} is not finite: {found or 'its new parameters are not'}")
+        self.update = update
+        self.metrics = metrics
+
+
+class Program:
+    """Training compiled for one configuration, ready to run.
+
+    Attributes:
+        config: what it trains.
+        state: before the first update.
+        compile_seconds: what tracing and compiling took.
+        memory_bytes: what the compiled program needs at most, inputs and results included.
+    """
+
+    def __init__(self, config: Config, key: Array) -> None:
+        started = time.perf_counter()
+        self.config = config
+        self.state = init(config, key)
+        self._longest = min(config.num_updates, LONGEST_CHUNK)
+        chunk = jax.jit(_chunk, static_argnames="longest")
+        self._run = chunk.lower(config, self.state, jnp.int32(1), longest=self._longest).compile()
+        self.compile_seconds = time.perf_counter() - started
+        memory: Any = self._run.memory_analysis()
+        self.memory_bytes = (
+            memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+        )
+
+    def run(self) -> Iterator[Chunk]:
+        """Train from the first update to the last, about half a second per chunk.
+
+        Results do not depend on the length of the chunks: the same compiled update runs, whatever
+        their number.
+
+        Raises:
+            NonFiniteError: after the chunk with the last applied update was yielded.
+        """
+        state, done, length = self.state, 0, 1
+        while done < self.config.num_updates:
+            length = min(length, self._longest, self.config.num_updates - done)
+            started = time.perf_counter()
+            state, buffers = jax.block_until_ready(self._run(self.config, state, jnp.int32(length)))
+            seconds = time.perf_counter() - started
+            finite = np.asarray(buffers.finite)[:length]
+            applied = length if finite.all() else int(np.argmin(finite))
+            yield Chunk(state, _rows(buffers, slice(applied)), seconds)
+            done += applied
+            if applied < length:
+                raise NonFiniteError(done + 1, _rows(buffers, applied))
+            # At most doubling keeps one slow or fast chunk from setting the pace.
+            length = max(1, min(2 * length, int(length * SECONDS_PER_CHUNK / seconds)))
+
+
+def _chunk(
+    config: Config, state: TrainState, length: Array, longest: int
+) -> tuple[TrainState, Metrics]:
+    """Do `length` updates; metrics are buffers [longest] of which the first `length` are filled."""
+    shapes = jax.eval_shape(lambda: step(config, state)[1])
+    buffers = jax.tree.map(lambda x: jnp.zeros((longest, *x.shape), x.dtype), shapes)
+
+    def body(i: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+        state, metrics = step(config, carry[0])
+        return state, jax.tree.map(lambda b, x: b.at[i].set(x), carry[1], metrics)
+
+    return jax.lax.fori_loop(0, length, body, (state, buffers))
+
+
+def _rows(buffers: Metrics, which: slice | int) -> Metrics:
+    return jax.tree.map(lambda x: np.asarray(x)[which], buffers)

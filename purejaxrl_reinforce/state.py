@@ -1,0 +1,87 @@
+"""What training carries from update to update, and what it reports."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.rollout import FinishedEpisodes, Lanes
+
+
+class TrainState(NamedTuple):
+    """All that training carries from one update to the next.
+
+    Attributes:
+        params: of both networks.
+        opt_state: of both optimisers, in the same places.
+        lanes: where each lane stands; used by `stream` rollouts only.
+        key: the run's key. Update u draws from fold_in(key, u), so randomness is a counter.
+        update: updates done, () int32.
+        env_steps: valid environment steps so far, [2] uint32: the high and the low half.
+    """
+
+    params: Params
+    opt_state: Params
+    lanes: Lanes
+    key: Array
+    update: Array
+    env_steps: Array
+
+
+class Metrics(NamedTuple):
+    """What one update reports, each a scalar.
+
+    Returns (undiscounted sums of raw rewards) and lengths are over the `num_episodes` episodes
+    that finished in this update, NaN where none did. Losses, entropy (nats) and gradient norms
+    (before clipping) are those of the parameters before the update. `num_steps` counts this
+    update's valid environment steps, `env_steps` all so far (float32: exact up to 2**24, to 7
+    digits beyond). Where `finite` is false, a loss, gradient or new parameter was not finite and
+    the update was not applied.
+    """
+
+    mean_return: Array
+    min_return: Array
+    max_return: Array
+    mean_length: Array
+    min_length: Array
+    max_length: Array
+    num_episodes: Array
+    policy_loss: Array
+    baseline_loss: Array
+    entropy: Array
+    policy_grad_norm: Array
+    baseline_grad_norm: Array
+    explained_variance: Array
+    num_steps: Array
+    env_steps: Array
+    finite: Array
+
+
+def episode_metrics(finished: FinishedEpisodes) -> dict[str, Array]:
+    """Reduce the lanes' finished episodes to the fields of `Metrics` that describe them."""
+    count = jnp.sum(finished.number)
+
+    def if_any(x: Array) -> Array:
+        return jnp.where(count > 0, x, jnp.nan)
+
+    return {
+        "mean_return": if_any(jnp.sum(finished.return_sum) / count),
+        "min_return": if_any(jnp.min(finished.return_min)),
+        "max_return": if_any(jnp.max(finished.return_max)),
+        "mean_length": if_any(jnp.sum(finished.length_sum) / count),
+        "min_length": if_any(jnp.min(finished.length_min)),
+        "max_length": if_any(jnp.max(finished.length_max)),
+        "num_episodes": count,
+    }
+
+
+def add_steps(counter: Array, count: Array) -> Array:
+    """Add a count to a 64-bit counter held as [high, low] uint32."""
+    low = counter[1] + count.astype(jnp.uint32)
+    return jnp.stack([counter[0] + (low < counter[1]), low])
+
+
+def total_steps(counter: Array) -> Array:
+    """Return a counter of `add_steps` as float32, ()."""
+    return counter[0] * jnp.float32(2**32) + counter[1]

@@ -1,0 +1,74 @@
+"""What the losses aim at: returns, baseline values and advantages of a trajectory."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from purejaxrl_reinforce.blocks import block_length, live_blocks, map_blocks, split_blocks
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.losses import Params, zero_invalid
+from purejaxrl_reinforce.networks import Networks
+from purejaxrl_reinforce.returns import (
+    discounted_returns,
+    leave_one_out_baseline,
+    mean_baseline,
+    normalize,
+)
+from purejaxrl_reinforce.rollout import Trajectory
+
+
+class Targets(NamedTuple):
+    """What the losses aim at, [T, N]: returns G_t, the baseline's b_t, normalised advantages."""
+
+    returns: Array
+    values: Array
+    advantages: Array
+
+
+def make_targets(
+    config: Config, networks: Networks, params: Params, trajectory: Trajectory
+) -> Targets:
+    """Return returns, baseline values and normalised advantages of a trajectory, [T, N].
+
+    A step is followed by another of its episode where the next row is valid and the step ended
+    nothing; everywhere else the return is cut. Without `bootstrap`, nothing follows a cut.
+    """
+    valid = trajectory.valid
+    next_valid = jnp.concatenate([valid[1:], jnp.zeros_like(valid[:1])])
+    if trajectory.next_obs is not None and config.bootstrap:
+        next_values = values_of(config, networks, params, trajectory.next_obs, valid)
+    else:
+        next_values = jnp.zeros_like(trajectory.reward)
+    returns = discounted_returns(
+        rewards=zero_invalid(trajectory.reward, valid),
+        discounts=config.gamma * (1.0 - trajectory.terminated),
+        traces=jnp.float32(next_valid & ~trajectory.truncated),
+        next_values=next_values,
+    )
+    returns = zero_invalid(returns, valid)
+    match config.baseline:
+        case "value":
+            values = values_of(config, networks, params, trajectory.obs, valid)
+        case "none":
+            values = jnp.zeros_like(returns)
+        case "mean":
+            values = mean_baseline(returns, valid)
+        case "loo":
+            values = leave_one_out_baseline(returns, valid)
+    return Targets(returns, values, normalize(returns - values, valid, config.advantage_norm))
+
+
+def values_of(
+    config: Config, networks: Networks, params: Params, obs: Array, valid: Array
+) -> Array:
+    """Return V(s), [T, N], of observations [T, N, ...]; blocks without a valid step get 0."""
+    length = block_length(valid.shape, config.block_size)
+    num_blocks = live_blocks(split_blocks(valid, length))
+
+    def values_of_block(obs: Array) -> Array:
+        rows = obs.reshape(-1, *obs.shape[2:])
+        return networks.values(params.baseline, rows).reshape(obs.shape[:2])
+
+    values = map_blocks(values_of_block, split_blocks(zero_invalid(obs, valid), length), num_blocks)
+    return values.reshape(-1, valid.shape[1])[: valid.shape[0]]
