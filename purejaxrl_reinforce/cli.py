@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import io
 import itertools
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Annotated
 
 import tyro
 
-from purejaxrl_reinforce.config import PRESETS, Config, preset
+from purejaxrl_reinforce.config import PRESETS, Config, nearest, preset
 
 _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
 DEFAULT_PRESET = next(iter(PRESETS))
@@ -51,7 +52,10 @@ class Train:
 class Evaluate:
     """Play whole episodes with the policy of a run directory and print its returns."""
 
-    run_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(name="run", metavar="RUN")]
+    run_dir: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(name="run", metavar="RUN", help="Directory that train has left."),
+    ]
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
     sample: Annotated[
         bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
@@ -72,19 +76,26 @@ def main(args: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parse(args: list[str]) -> Train | Evaluate:
+    verbs = {"train": Train, "evaluate": Evaluate}
+    if args and not args[0].startswith("-") and args[0] not in verbs:
+        there_are = f"there are {', '.join(verbs)}{nearest(args[0], verbs)}"
+        raise ValueError(f"unknown verb {args[0]!r}; {there_are}")
     base, seed = _starting_point(args)
-    verbs = tyro.extras.subcommand_type_from_defaults(
-        {"train": Train(config=base, seed=seed)}, sort_subcommands=False
+    train = tyro.conf.subcommand(
+        "train", default=Train(config=base, seed=seed), description=Train.__doc__
     )
-    verbs = verbs | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]  # type: ignore
+    evaluate = tyro.conf.subcommand("evaluate", description=Evaluate.__doc__)
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
             return tyro.cli(
-                verbs,
+                Annotated[Train, train] | Annotated[Evaluate, evaluate],
                 prog="purejaxrl-reinforce",
                 description="REINFORCE with a learned baseline, thousands of episodes at once.",
                 args=args,
@@ -120,9 +131,13 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
 
 def _one_line(box: str) -> str:
     """Return the message of tyro's framed error text on one line, with the options it suggests."""
-    rows = [row.strip("│ ") for row in box.splitlines() if row.startswith("│")]
-    message = list(itertools.takewhile(lambda row: not row.startswith("───"), rows))
-    suggested = [row for row in rows[len(message) :] if row.startswith("--")]
+    # A title, the message and suggestions, between rules; where the terminal's encoding asks for
+    # it, the frame is left out and the rules are drawn in ASCII.
+    rows = [row.strip("│╭╮╰╯ ") for row in box.splitlines()]
+    is_rule = [not row.strip("─-") for row in rows]
+    start = next(i for i in range(1, len(rows)) if not is_rule[i])
+    message = rows[start : is_rule.index(True, start)]
+    suggested = [row for row in rows[start + len(message) :] if row.startswith("--")]
     if any(row.startswith("Perhaps you meant") for row in rows) and suggested:
         message.append("; did you mean " + " or ".join(suggested) + "?")
     return " ".join(message).replace(" ;", ";")

@@ -23,6 +23,8 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     matches = difflib.get_close_matches(word.lower(), by_lower, n=3, cutoff=0.5)
     if not matches:
         return ""
+    if matches[0] == word.lower():
+        matches = matches[:1]
     return "; did you mean " + " or ".join(repr(by_lower[match]) for match in matches) + "?"
 
 

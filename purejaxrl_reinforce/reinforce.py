@@ -74,7 +74,10 @@ def step(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
     new_state = learned._replace(lanes=lanes, env_steps=add_steps(state.env_steps, num_steps))
 
     finite = _all_finite((learning_metrics, new_state.params))
-    state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new_state, state)
+    # What an update leaves alone, the key among it, needs no choice: choosing would reuse the key.
+    state = jax.tree.map(
+        lambda new, old: new if new is old else jnp.where(finite, new, old), new_state, state
+    )
     metrics = Metrics(
         **episode_metrics(finished),
         **learning_metrics,
@@ -158,8 +161,8 @@ def learn(
         "policy_loss": losses.policy,
         "baseline_loss": losses.baseline,
         "entropy": losses.entropy,
-        "policy_grad_norm": optax.global_norm(grads.policy),
-        "baseline_grad_norm": optax.global_norm(grads.baseline),
+        "policy_grad_norm": optax.tree.norm(grads.policy),
+        "baseline_grad_norm": optax.tree.norm(grads.baseline),
         "explained_variance": explained_variance(goal.returns, goal.values, trajectory.valid),
     }
 

@@ -1,6 +1,8 @@
 """The run directory: what training leaves behind, and reading it back."""
 
 import csv
+import io
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -87,11 +89,13 @@ class RunWriter:
 
 def require_new(path: Path) -> None:
     """Raise ValueError unless a run can be written to `path` without touching anything."""
-    if path.is_dir():
-        if any(path.iterdir()):
-            raise ValueError(f"{path} exists and is not empty; choose another --run-dir")
-    elif path.exists():
-        raise ValueError(f"{path} exists and is not a directory; choose another --run-dir")
+    existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+    if not existing.is_dir():
+        raise ValueError(f"{existing} exists and is not a directory; choose another --run-dir")
+    if existing == path and any(path.iterdir()):
+        raise ValueError(f"{path} exists and is not empty; choose another --run-dir")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"{existing} cannot be written to; choose another --run-dir")
 
 
 def save_params(path: Path, params: Params) -> None:
@@ -121,7 +125,7 @@ def load_run(path: Path) -> tuple[Config, Params]:
 
 def _load_params(path: Path) -> Params:
     try:
-        with np.load(path) as file:
+        with np.load(io.BytesIO(path.read_bytes())) as file:
             tree = unflatten_dict({name: file[name] for name in file.files}, sep="/")
         return Params(tree["policy"], tree.get("baseline"))
     except FileNotFoundError:

@@ -108,10 +108,10 @@ def record(
     """
 
     def shapes_of_one_row() -> Trajectory:
-        key_of_shape = jax.random.key(0)
-        finished = _none_finished(lanes)
-        noise = rollout.noise(key_of_shape, lanes.alive.shape[0])
-        return _play_step(rollout, lanes, finished, key_of_shape, noise, jnp.bool_(True))[2]
+        key_noise, key_step = jax.random.split(jax.random.key(0))
+        noise = rollout.noise(key_noise, lanes.alive.shape[0])
+        none_finished = _none_finished(lanes)
+        return _play_step(rollout, lanes, none_finished, key_step, noise, jnp.bool_(True))[2]
 
     num_rows = _num_blocks(rollout) * rollout.block_length
     buffers = jax.tree.map(

@@ -1,0 +1,244 @@
+"""The command line as its users meet it: what it leaves, what it says, how it fails."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+import tests.probes  # noqa: F401  registers the probes
+from purejaxrl_reinforce.cli import main
+from purejaxrl_reinforce.config import preset
+from purejaxrl_reinforce.config_file import load_config
+from purejaxrl_reinforce.results import load_run
+
+TINY = ["--num-envs", "8", "--num-updates", "6", "--num-steps", "50", "--hidden-sizes", "8"]
+FILES = {"config.toml", "metrics.csv", "params.npz", "rewards.npy", "rewards.png"}
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", *TINY, "--seed", "5", "--policy-lr", "1e-2", "--run-dir", str(path)]) == 0
+    return path
+
+
+def test_a_run_leaves_its_files(run_dir):
+    assert {path.name for path in run_dir.iterdir()} == FILES
+    config, seed = load_config(run_dir / "config.toml")
+    assert (seed, config.num_envs, config.hidden_sizes, config.policy_lr) == (5, 8, (8,), 1e-2)
+    assert (run_dir / "rewards.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_metrics_are_a_table(run_dir):
+    table = pandas.read_csv(run_dir / "metrics.csv")
+    np.testing.assert_array_equal(table["update"], np.arange(1, 7))
+    np.testing.assert_array_equal(table["env_steps"], table["num_steps"].cumsum())
+    np.testing.assert_allclose(np.load(run_dir / "rewards.npy"), table["mean_return"])
+    assert (table["seconds"].diff().dropna() >= 0).all()
+    assert (table["min_return"] <= table["mean_return"]).all()
+    columns = {"policy_loss", "baseline_loss", "entropy", "policy_grad_norm", "num_episodes",
+               "baseline_grad_norm", "explained_variance", "min_length", "max_length"}  # fmt: skip
+    assert columns <= set(table.columns)
+    assert table[list(columns)].notna().all(axis=None)
+
+
+def test_a_config_file_repeats_the_run_exactly(run_dir, tmp_path):
+    again = tmp_path / "again"
+    assert main(["train", "--config", str(run_dir / "config.toml"), "--run-dir", str(again)]) == 0
+    first, second = (np.load(path / "params.npz") for path in (run_dir, again))
+    assert first.files == second.files
+    for name in first.files:
+        np.testing.assert_array_equal(first[name], second[name])
+    # Options after the file change it.
+    other = tmp_path / "other"
+    arguments = ["--config", str(run_dir / "config.toml"), "--num-updates", "2", "--seed", "1"]
+    assert main(["train", *arguments, "--run-dir", str(other), "--quiet"]) == 0
+    config, seed = load_config(other / "config.toml")
+    assert (config.num_updates, config.num_envs, seed) == (2, 8, 1)
+
+
+def test_results_are_those_of_the_library(run_dir):
+    import jax
+
+    from purejaxrl_reinforce import train
+
+    config, params = load_run(run_dir)
+    state, metrics = train(config, jax.random.key(5))
+    np.testing.assert_allclose(
+        np.load(run_dir / "rewards.npy"), metrics.mean_return, rtol=1e-4, equal_nan=True
+    )
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-4), params, state.params)
+
+
+def test_evaluate_prints_its_statistics(run_dir, capsys):
+    for arguments in ([], ["--sample", "--episodes", "7", "--seed", "3"]):
+        assert main(["evaluate", str(run_dir), *arguments]) == 0
+        line = capsys.readouterr().out
+        assert all(word in line for word in ("mean", "standard deviation", "min", "max"))
+        assert ("7 sampled" if arguments else "100 greedy") in line
+
+
+def test_train_says_what_it_reached_and_where(in_tmp, capsys):
+    for _ in range(2):  # the second run of a directory finds its own place
+        assert main(["train", *TINY]) == 0
+    runs = sorted((in_tmp / "runs").iterdir())
+    assert len(runs) == 2
+    captured = capsys.readouterr()
+    assert all(f"runs/{run.name}" in captured.out for run in runs)
+    assert all(word in captured.out for word in ("mean return", "SPS", "params.npz"))
+    assert "update 6/6" in captured.err
+    assert all(word in captured.err for word in ("return", "SPS", "left"))
+
+
+def test_quiet_is_quiet(in_tmp, capsys):
+    assert main(["train", *TINY, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+BAD = [
+    (["train", "--env", "CartPole-v9"], "unknown environment 'CartPole-v9'; did you mean 'CartP"),
+    (["train", "--env", "MatrixAction-probe"], "action space .* is not supported"),
+    (["train", "--env", "DictObservation-probe"], "observation space Dict is not supported"),
+    (["train", "--num-envs", "0"], "num_envs must be at least 1, not 0"),
+    (["train", "--num-envs", "x"], "--num-envs: invalid literal"),
+    (["train", "--num-envs"], "Missing value for argument '--num-envs'"),
+    (["train", "--num-updates", "-3"], "num_updates must be at least 1|unrecognized|Missing"),
+    (["train", "--hidden-sizes", "64", "0"], "hidden_sizes must be at least 1"),
+    (
+        ["train", "--preset", "clasic"],
+        "unknown preset 'clasic'; there are .* did you mean 'classic",
+    ),
+    (["train", "--polcy-lr", "1"], "Unrecognized options: --polcy-lr.*did you mean.*--policy-lr"),
+    (["train", "--rollout", "strem"], "invalid choice 'strem'"),
+    (["train", "--gamma", "2"], "gamma must lie between 0 and 1"),
+    (["train", "--num-envs", "1000000000000"], "does not fit: num_envs=1000000000000 needs .* try"),
+    (["train", "--num-envs", "200000000"], "does not fit: num_envs=200000000 needs at least .* GB"),
+    (["train", "--config", "nowhere.toml"], "nowhere.toml: No such file"),
+    (
+        ["train", "--config", "bad.toml"],
+        "bad.toml: unknown field 'nun_envs'; did you mean 'num_env",
+    ),
+    (["train", "--config", "wrong.yaml"], "wrong.yaml: num_envs must be a whole number"),
+    (["train", "--config", "bad.toml", "--preset", "classic"], "--preset or --config, not both"),
+    (["train", "--run-dir", "full"], "full exists and is not empty"),
+    (["train", "--run-dir", "bad.toml"], "bad.toml exists and is not a directory"),
+    (["train", "--run-dir", "bad.toml/run"], "bad.toml exists and is not a directory"),
+    (["evaluate", "nowhere"], "nowhere is not a run directory"),
+    (["evaluate", "full"], "full is not a run directory"),
+    (["evaluate", "half"], "half holds no trained parameters"),
+    (["evaluate", "damaged"], "damaged/params.npz is damaged"),
+    (["evaluate"], "RUN"),
+    (["evaluate", "half", "--episodes", "0"], "episodes must be at least 1"),
+    (["tain"], "train"),
+    ([], "train"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD]
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, capsys):
+    (in_tmp / "bad.toml").write_text("nun_envs = 3\n")
+    (in_tmp / "wrong.yaml").write_text("num_envs: many\n")
+    for name in ("full", "half", "damaged"):
+        (in_tmp / name).mkdir()
+    (in_tmp / "full" / "kept.txt").write_text("kept")
+    (in_tmp / "half" / "config.toml").write_text("")
+    (in_tmp / "damaged" / "config.toml").write_text("")
+    (in_tmp / "damaged" / "params.npz").write_bytes(b"PK\x03\x04 not a zip")
+    before = sorted(in_tmp.rglob("*"))
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    assert re.search(message, error), error
+    assert sorted(in_tmp.rglob("*")) == before
+
+
+def test_parameters_of_another_network_are_refused(run_dir, tmp_path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "params.npz").write_bytes((run_dir / "params.npz").read_bytes())
+    (other / "config.toml").write_text("hidden_sizes = [9]\n")
+    assert main(["evaluate", str(other)]) == 2
+    assert "params.npz does not fit the networks of config.toml" in capsys.readouterr().err
+
+
+def test_non_finite_numbers_stop_training(in_tmp, capsys):
+    assert main(["train", *TINY, "--policy-lr", "1e38", "--run-dir", "run"]) == 1
+    assert "update 2 is not finite" in capsys.readouterr().err
+    _, params = load_run(in_tmp / "run")
+    import jax
+
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))
+    assert len(pandas.read_csv("run/metrics.csv")) == 1
+    assert {path.name for path in (in_tmp / "run").iterdir()} == FILES
+
+
+def test_non_finite_rewards_stop_training_at_once(in_tmp, capsys):
+    assert main(["train", *TINY, "--env", "NanReward-probe", "--run-dir", "run"]) == 1
+    assert "update 1 is not finite" in capsys.readouterr().err
+    assert {path.name for path in (in_tmp / "run").iterdir()} == FILES
+
+
+def test_help_lists_every_field(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for name in vars(preset("cartpole")):
+        assert f"--{name.replace('_', '-')}" in text
+
+
+def command(*arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "purejaxrl_reinforce", *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def test_help_and_mistakes_answer_without_importing_jax(tmp_path):
+    """Where jax cannot be imported at all, help and a mistyped option still work."""
+    (tmp_path / "jax.py").write_text("raise SystemExit('jax was imported')")
+    script = "import sys; sys.path.insert(0, '.'); from purejaxrl_reinforce.cli import main; "
+    for arguments, code in ([["--help"], 0], [["train", "--help"], 0], [["train", "--x"], 2]):
+        done = subprocess.run(
+            [sys.executable, "-c", script + f"sys.exit(main({arguments!r}))"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+
+
+def test_an_interruption_keeps_what_was_trained(tmp_path):
+    """Ctrl-C in the middle of a run that would take hours."""
+    process = command("train", "--num-updates", "1000000", "--run-dir", "run", cwd=tmp_path)
+    metrics = tmp_path / "run" / "metrics.csv"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if metrics.exists() and metrics.read_text().count("\n") > 3:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted after update" in errors
+    assert "Traceback" not in errors
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+    table = pandas.read_csv(metrics)
+    assert len(np.load(tmp_path / "run" / "rewards.npy")) == len(table)
+    load_run(tmp_path / "run")

@@ -1,0 +1,129 @@
+"""Bad configurations are refused with one line that says what would be right; files round-trip."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from purejaxrl_reinforce.config import PRESETS, Config, preset
+from purejaxrl_reinforce.config_file import dump_config, load_config
+
+BAD = [
+    ({"num_envs": 0}, "num_envs must be at least 1, not 0"),
+    ({"num_envs": -5}, "num_envs must be at least 1, not -5"),
+    ({"num_steps": 0}, "num_steps must be at least 1, not 0"),
+    ({"num_updates": 1.5}, "num_updates must be a whole number, not 1.5"),
+    ({"num_updates": True}, "num_updates must be a whole number, not True"),
+    ({"num_updates": None}, "num_updates must be a whole number, not None"),
+    ({"baseline_steps": 0}, "baseline_steps must be at least 1, not 0"),
+    ({"block_size": "2"}, "block_size must be a whole number, not '2'"),
+    ({"hidden_sizes": (64, 0)}, "hidden_sizes must be at least 1, not 0"),
+    ({"hidden_sizes": 64}, "hidden_sizes must be a list of widths such as [64], not 64"),
+    ({"hidden_sizes": ["a"]}, "hidden_sizes must be a whole number, not 'a'"),
+    ({"rollout": "episode"}, "rollout must be one of episodes, stream, not 'episode'; did you"),
+    ({"activation": "ReLU"}, "did you mean 'relu'?"),
+    ({"baseline": None}, "baseline must be one of value, none, mean, loo, not None"),
+    ({"advantage_norm": 3}, "advantage_norm must be one of standardize, unit, none, not 3"),
+    ({"bootstrap": 1}, "bootstrap must be true or false, not 1"),
+    ({"env": 1}, "env must be a string, not 1"),
+    ({"gamma": 1.1}, "gamma must lie between 0 and 1, not 1.1"),
+    ({"gamma": "0.9"}, "gamma must be a number, not '0.9'"),
+    ({"policy_lr": float("nan")}, "policy_lr must be a finite number, not nan"),
+    ({"policy_lr": float("inf")}, "policy_lr must be a finite number, not inf"),
+    ({"baseline_lr": 0}, "baseline_lr must be above 0, not 0.0"),
+    ({"adam_epsilon": -1e-8}, "adam_epsilon must be above 0, not -1e-08"),
+    ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0, not 0.0"),
+    ({"entropy_coef": -0.1}, "entropy_coef must be at least 0, not -0.1"),
+    ({"rollout": "stream"}, "rollout='stream' needs num_steps"),
+    ({"reset_each_update": True}, "reset_each_update=True needs rollout='stream'"),
+    ({"bootstrap": True, "baseline": "none"}, "bootstrap=True needs baseline='value'"),
+    ({"baseline_steps": 2, "baseline": "mean"}, "baseline_steps above 1 needs baseline='value'"),
+    ({"baseline": "loo", "num_envs": 1}, "baseline='loo' needs num_envs of at least 2"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD, ids=lambda x: str(x)[:40])
+def test_bad_values(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        Config(**changes)
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_are_brought_to_their_type():
+    config = Config(gamma=1, hidden_sizes=[32, 16], max_grad_norm=float("inf"))
+    assert (type(config.gamma), config.hidden_sizes) == (float, (32, 16))
+    assert hash(config) == hash(Config(gamma=1.0, hidden_sizes=(32, 16)))
+
+
+def test_unknown_preset():
+    with pytest.raises(ValueError, match=r"unknown preset 'clasic'; there are .*'classic'"):
+        preset("clasic")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("suffix", [".toml", ".yaml"])
+def test_files_round_trip(name, suffix, tmp_path):
+    config = replace(preset(name), policy_lr=1e-3, block_size=7)
+    text = dump_config(config, seed=3)
+    if suffix == ".yaml":
+        import dataclasses
+
+        import yaml
+
+        values = {k: list(v) if isinstance(v, tuple) else v
+                  for k, v in dataclasses.asdict(config).items()}  # fmt: skip
+        text = yaml.safe_dump({"seed": 3, **values})
+    path = tmp_path / f"config{suffix}"
+    path.write_text(text)
+    assert load_config(path) == (config, 3)
+
+
+def test_yaml_numbers_without_a_point_are_numbers(tmp_path):
+    path = tmp_path / "config.yml"
+    path.write_text("policy_lr: 1e-3\nmax_grad_norm: inf\n")
+    config, seed = load_config(path)
+    assert (config.policy_lr, config.max_grad_norm, seed) == (1e-3, float("inf"), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("polcy_lr = 0.1", "unknown field 'polcy_lr'; did you mean 'policy_lr'"),
+        ("num_envs = 0", "num_envs must be at least 1, not 0"),
+        ("num_envs = 'many'", "num_envs must be a whole number, not 'many'"),
+        ("seed = 'x'", "seed must be a whole number, not 'x'"),
+        ("num_envs = ", "Invalid value"),
+        ("num_envs = 1\nnum_envs = 2", "Cannot overwrite a value"),
+        (b"\xff\xfe", "codec can't decode"),
+    ],
+)
+def test_bad_toml(text, message, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=message) as error:
+        load_config(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1", "must be a mapping"),
+        ("policy_lr: fast", "policy_lr must be a number, not 'fast'"),
+        ("anneal: maybe", "anneal must be true or false, not 'maybe'"),
+        ("a: [", "expected the node content"),
+        ("1: 2", "unknown field 1"),
+    ],
+)
+def test_bad_yaml(text, message, tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        load_config(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere\.toml: No such file"):
+        load_config(tmp_path / "nowhere.toml")

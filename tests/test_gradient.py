@@ -1,0 +1,203 @@
+"""The gradient that training uses: numerically right, unbiased, apart, blind to padding."""
+
+import itertools
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tests.probes  # noqa: F401  registers the probes
+from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce.environment import make
+from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.networks import make_networks
+from purejaxrl_reinforce.reinforce import learn
+from purejaxrl_reinforce.rollout import Trajectory
+from purejaxrl_reinforce.targets import make_targets
+from tests import reference
+
+SMALL = Config(hidden_sizes=(5,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9)
+learn_compiled = jax.jit(learn)
+
+
+def trained_with(config, state, trajectory):
+    """Return the gradients that `learn` fed to Adam: its first moments after one step, times 10."""
+    learned, _ = learn_compiled(config, state, trajectory)
+    return Params(*(jax.tree.map(lambda m: 10 * m, s[1].mu) for s in learned.opt_state))
+
+
+def random_trajectory(config, seed=0, T=8):
+    """A batch with episodes that end in every way and lanes of different lengths."""
+    random = np.random.default_rng(seed)
+    N, env = config.num_envs, make(config.env)
+    shape = (T, N)
+    lengths = np.array([T, T // 2, 1, *[T] * N])[:N]
+    if env.num_actions is None:
+        action = random.normal(size=(*shape, *env.action_shape))
+    else:
+        action = random.integers(0, env.num_actions, shape)
+    return Trajectory(
+        obs=jnp.float32(random.normal(size=(*shape, *env.obs_shape))),
+        action=jnp.asarray(action, jnp.int32 if env.num_actions else jnp.float32),
+        reward=jnp.float32(random.normal(size=shape)),
+        terminated=jnp.asarray(random.random(shape) < 0.2),
+        truncated=jnp.asarray(random.random(shape) < 0.2),
+        valid=jnp.asarray(np.arange(T)[:, None] < lengths),
+        next_obs=jnp.float32(random.normal(size=(*shape, *env.obs_shape))),
+    )
+
+
+def as_float64(tree):
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
+
+
+def assert_trees_close(ours, theirs, **tolerance):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), ours, theirs)
+
+
+@pytest.mark.parametrize("bootstrap", [False, True])
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_against_numerical_differentiation(env, bootstrap):
+    config = replace(SMALL, env=env, bootstrap=bootstrap)
+    state = init(config, jax.random.key(0))
+    trajectory = random_trajectory(config)
+    played = as_float64(trajectory._replace(action=None))
+    action, valid = np.asarray(trajectory.action), np.asarray(trajectory.valid)
+    params = as_float64(state.params)
+    layers = params.baseline["params"]["mlp"]
+    values = reference.mlp(layers, played.obs)[..., 0]
+    returns = reference.returns(
+        played.reward,
+        played.terminated,
+        played.truncated,
+        valid,
+        config.gamma,
+        reference.mlp(layers, played.next_obs)[..., 0] if bootstrap else None,
+    )
+    advantages = reference.normalize(returns - values, valid, config.advantage_norm)
+    loss = reference.policy_loss if env == "CartPole-v1" else reference.gaussian_policy_loss
+    expected = Params(
+        reference.numerical_gradient(
+            lambda p: loss(p, played.obs, action, advantages, valid, config.entropy_coef),
+            params.policy,
+        ),
+        reference.numerical_gradient(
+            lambda p: reference.baseline_loss(p, played.obs, returns, valid), params.baseline
+        ),
+    )
+    assert_trees_close(trained_with(config, state, trajectory), expected, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("block_size", [1, 3, 8, 100])
+def test_blocks_add_up_to_the_full_batch(block_size):
+    config = replace(SMALL, num_envs=16)
+    state = init(config, jax.random.key(0))
+    trajectory = random_trajectory(config, T=50)
+    whole = trained_with(replace(config, block_size=50), state, trajectory)
+    blocks = trained_with(replace(config, block_size=block_size), state, trajectory)
+    for full, ours in zip(jax.tree.leaves(whole), jax.tree.leaves(blocks), strict=True):
+        scale = float(jnp.abs(full).max())
+        np.testing.assert_allclose(ours, full, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("baseline", ["value", "none", "mean", "loo"])
+@pytest.mark.parametrize("norm", ["standardize", "unit", "none"])
+def test_padding_with_invalid_steps_and_lanes_changes_nothing(baseline, norm):
+    config = replace(SMALL, baseline=baseline, advantage_norm=norm, block_size=4)
+    state = init(config, jax.random.key(0))
+    trajectory = random_trajectory(config)
+
+    def pad(x):
+        shape = (x.shape[0] + 5, x.shape[1] + 2, *x.shape[2:])
+        garbage = jnp.full(shape, jnp.nan if x.dtype == jnp.float32 else 1).astype(x.dtype)
+        return garbage.at[: x.shape[0], : x.shape[1]].set(x)
+
+    padded = jax.tree.map(pad, trajectory)
+    valid = jnp.zeros(padded.valid.shape, bool).at[:8, :3].set(trajectory.valid)
+    learned, metrics = learn_compiled(config, state, trajectory)
+    learned_padded, metrics_padded = learn_compiled(config, state, padded._replace(valid=valid))
+    assert_trees_close(learned_padded.params, learned.params, rtol=1e-5, atol=1e-5)
+    assert_trees_close(metrics_padded, metrics, rtol=1e-5, atol=1e-5)
+
+
+def test_no_loss_reaches_the_other_network():
+    config = replace(SMALL, baseline_lr=1e-3)
+    state = init(config, jax.random.key(0))
+    trajectory = random_trajectory(config)
+    before = trained_with(config, state, trajectory)
+    # With other returns, the entropy weight and the actions, only one network's gradient moves.
+    other_entropy = trained_with(replace(config, entropy_coef=5.0), state, trajectory)
+    assert_trees_close(other_entropy.baseline, before.baseline, rtol=0, atol=0)
+    other_actions = trained_with(config, state, trajectory._replace(action=1 - trajectory.action))
+    assert_trees_close(other_actions.baseline, before.baseline, rtol=0, atol=0)
+    assert float(jnp.abs(jax.tree.leaves(other_actions.policy)[0]).max()) > 0
+    # Advantages of zero and no entropy leave the policy without a gradient, whatever V is.
+    still = replace(config, entropy_coef=0.0, gamma=0.0, baseline="none")
+    state = init(still, jax.random.key(0))
+    constant = trained_with(still, state, trajectory._replace(reward=jnp.ones((8, 3))))
+    assert_trees_close(constant.policy, jax.tree.map(jnp.zeros_like, constant.policy))
+    assert constant.baseline is not None or still.baseline == "none"
+
+
+@pytest.mark.parametrize("baseline", ["value", "none", "mean", "loo"])
+def test_expected_gradient_on_an_enumerable_bandit(baseline):
+    """Average over every joint action of three lanes, weighted by its probability.
+
+    The mean baseline contains the lane's own return, which shrinks the expected gradient by
+    1 - 1/N and leaves its direction.
+    """
+    N = 3
+    config = Config(
+        env="MatchReward-probe", num_envs=N, baseline=baseline, advantage_norm="none",
+        hidden_sizes=(4,),
+    )  # fmt: skip
+    state = init(config, jax.random.key(0))
+    networks = make_networks(config, make(config.env))
+    obs = jnp.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.5]])
+    rewards_of_actions = jnp.array([[-1.0, 2.0], [0.5, 3.0], [0.0, -1.5]])  # [N, A]
+
+    def exact_objective(params):
+        probs = jax.nn.softmax(networks.distribution(params, obs).logits)
+        return -jnp.mean(jnp.sum(probs * rewards_of_actions, axis=1))
+
+    exact = jax.grad(exact_objective)(state.params.policy)
+    probs = np.asarray(jax.nn.softmax(networks.distribution(state.params.policy, obs).logits))
+    expected = jax.tree.map(jnp.zeros_like, exact)
+    ones = jnp.ones((1, N), bool)
+    for actions in itertools.product(range(2), repeat=N):
+        weight = float(np.prod(probs[range(N), actions]))
+        trajectory = Trajectory(
+            obs=obs[None],
+            action=jnp.array([actions]),
+            reward=rewards_of_actions[jnp.arange(N), jnp.array(actions)][None],
+            terminated=ones,
+            truncated=~ones,
+            valid=ones,
+        )
+        gradient = trained_with(config, state, trajectory).policy
+        expected = jax.tree.map(lambda e, g, w=weight: e + w * g, expected, gradient)
+    shrink = 1 - 1 / N if baseline == "mean" else 1.0
+    assert_trees_close(expected, jax.tree.map(lambda x: shrink * x, exact), rtol=0, atol=2e-6)
+
+
+def test_further_baseline_steps_move_only_the_baseline():
+    state = init(SMALL, jax.random.key(0))
+    trajectory = random_trajectory(SMALL)
+    once, _ = learn_compiled(SMALL, state, trajectory)
+    thrice, _ = learn_compiled(replace(SMALL, baseline_steps=3), state, trajectory)
+    assert_trees_close(thrice.params.policy, once.params.policy, rtol=0, atol=0)
+    # Three steps of one each, all towards the returns of the parameters from before the update.
+    goal = make_targets(SMALL, make_networks(SMALL, make(SMALL.env)), state.params, trajectory)
+    walk = replace(SMALL, anneal=False)
+    stepwise = state
+    frozen = trajectory._replace(
+        reward=goal.returns, terminated=jnp.ones_like(trajectory.terminated)
+    )
+    for _ in range(3):
+        stepwise, _ = learn_compiled(walk, stepwise, frozen)
+    thrice_constant, _ = learn_compiled(replace(walk, baseline_steps=3), state, trajectory)
+    assert_trees_close(
+        thrice_constant.params.baseline, stepwise.params.baseline, rtol=1e-4, atol=1e-5
+    )

@@ -1,0 +1,83 @@
+"""From the notebook's initial weights and batches, training computes what the notebook computed."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce import init, preset
+from purejaxrl_reinforce.environment import make
+from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.networks import make_networks
+from purejaxrl_reinforce.reinforce import learn
+from purejaxrl_reinforce.rollout import Trajectory
+from purejaxrl_reinforce.targets import make_targets
+
+DATA = np.load(Path(__file__).parent / "data" / "notebook_run_a.npz")
+ATOL = 1e-4
+
+
+def recorded_params(prefix: str) -> Params:
+    def network(kind: str) -> dict:
+        def layer(name: str) -> dict:
+            return {
+                part: jnp.asarray(DATA[f"{prefix}{kind}/{name}_{part}"])
+                for part in ("kernel", "bias")
+            }
+
+        return {"params": {"mlp": {"hidden_0": layer("hidden"), "out": layer("out")}}}
+
+    after = "_after" if prefix.startswith("iter") else ""
+    return Params(network(f"policy{after}"), network(f"baseline{after}"))
+
+
+def recorded_trajectory(iteration: int) -> Trajectory:
+    """One lane of 600 steps; the last episode is cut unless its return was recorded."""
+    prefix = f"iter{iteration}/"
+    lengths = DATA[f"{prefix}path_lengths"]
+    finished = len(DATA[f"{prefix}episode_rewards"])
+    terminated = np.zeros(600, bool)
+    terminated[np.cumsum(lengths)[:finished] - 1] = True
+    lane = (
+        DATA[f"{prefix}observations"],
+        DATA[f"{prefix}actions"],
+        DATA[f"{prefix}rewards"],
+        terminated,
+        np.zeros(600, bool),
+        np.ones(600, bool),
+    )
+    return Trajectory(*(jnp.asarray(x)[:, None] for x in lane))
+
+
+@pytest.mark.parametrize("block_size", [None, 7])
+def test_five_updates_match_the_notebook(block_size):
+    from dataclasses import replace
+
+    config = replace(preset("classic"), block_size=block_size)
+    state = init(config, jax.random.key(0))._replace(params=recorded_params("init/"))
+    networks = make_networks(config, make(config.env))
+    learn_compiled = jax.jit(learn)
+    for i in range(5):
+        trajectory = recorded_trajectory(i)
+        goal = make_targets(config, networks, state.params, trajectory)
+        for ours, name in [
+            (goal.returns, "returns"),
+            (goal.values, "values_before"),
+            (goal.advantages, "advantages"),
+        ]:
+            np.testing.assert_allclose(ours[:, 0], DATA[f"iter{i}/{name}"], rtol=0, atol=ATOL)
+        distribution = networks.distribution(state.params.policy, trajectory.obs[:, 0])
+        log_probs = distribution.log_prob(trajectory.action[:, 0])
+        np.testing.assert_allclose(log_probs, DATA[f"iter{i}/log_probs_before"], rtol=0, atol=ATOL)
+
+        state, metrics = learn_compiled(config, state, trajectory)
+        for ours, name in [("policy_loss", "policy_loss"), ("baseline_loss", "baseline_loss")]:
+            expected = DATA[f"iter{i}/{name}"]
+            np.testing.assert_allclose(metrics[ours], expected, rtol=1e-6, atol=ATOL)
+        jax.tree.map(
+            lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=0, atol=ATOL),
+            state.params,
+            recorded_params(f"iter{i}/"),
+        )

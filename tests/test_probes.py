@@ -1,0 +1,77 @@
+"""Training on probe environments finds their known values and policies."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tests.probes  # noqa: F401  registers the probes
+from purejaxrl_reinforce import Config, train
+from purejaxrl_reinforce.environment import make
+from purejaxrl_reinforce.networks import make_networks
+
+OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])
+
+
+def trained(env, **changes):
+    config = Config(
+        **{"env": env, "num_envs": 64, "num_updates": 200, "gamma": 0.9, "hidden_sizes": (16,),
+           "policy_lr": 1e-2, "baseline_lr": 1e-2, **changes}
+    )  # fmt: skip
+    state, metrics = train(config, jax.random.key(0))
+    networks = make_networks(config, make(env))
+    return networks, state.params, metrics
+
+
+def probability_of_one(networks, params, obs):
+    return jax.nn.softmax(networks.distribution(params.policy, obs).logits)[:, 1]
+
+
+@pytest.mark.parametrize(
+    ("env", "obs", "values"),
+    [
+        ("ConstantReward-probe", OBS, [1, 1]),
+        ("ObservationReward-probe", OBS, [-1, 1]),
+        ("DelayedReward-probe", jnp.array([[1.0, 0.0], [1.0, 1.0]]), [0.9, 1]),
+    ],
+)
+@pytest.mark.parametrize("rollout", ["episodes", "stream"])
+def test_values(env, obs, values, rollout):
+    networks, params, metrics = trained(env, rollout=rollout, num_steps=4)
+    np.testing.assert_allclose(networks.values(params.baseline, obs), values, atol=0.05)
+    assert metrics.explained_variance[-1] >= 0 or env == "ConstantReward-probe"
+
+
+@pytest.mark.parametrize("baseline", ["value", "none", "mean", "loo"])
+def test_policy_of_the_action_probe(baseline):
+    networks, params, metrics = trained("ActionReward-probe", baseline=baseline)
+    assert probability_of_one(networks, params, OBS).min() > 0.95
+    assert metrics.mean_return[-1] > 0.9
+
+
+@pytest.mark.parametrize("norm", ["standardize", "unit", "none"])
+def test_policy_and_values_of_the_match_probe(norm):
+    networks, params, metrics = trained("MatchReward-probe", advantage_norm=norm)
+    np.testing.assert_allclose(probability_of_one(networks, params, OBS), [0, 1], atol=0.05)
+    np.testing.assert_allclose(networks.values(params.baseline, OBS), [1, 1], atol=0.1)
+    assert metrics.entropy[-1] < 0.2 < metrics.entropy[0]
+
+
+def test_policy_of_the_continuous_probe():
+    networks, params, metrics = trained("Target-probe", num_updates=400)
+    means = networks.distribution(params.policy, OBS).mode()[:, 0]
+    np.testing.assert_allclose(means, [-0.5, 0.5], atol=0.1)
+    assert metrics.mean_return[-1] > 0.2 * metrics.mean_return[0]
+
+
+@pytest.mark.parametrize("rollout", ["episodes", "stream"])
+@pytest.mark.parametrize(
+    ("env", "bootstrap", "value"),
+    [("Cut-probe", True, 2), ("CutAndEnd-probe", True, 1), ("Cut-probe", False, 1)],
+)
+def test_a_time_limit_bootstraps_and_a_termination_does_not(env, bootstrap, value, rollout):
+    """Reward 1 for ever is worth 1 / (1 - gamma), a cut notwithstanding; termination wins."""
+    networks, params, _ = trained(
+        env, bootstrap=bootstrap, gamma=0.5, rollout=rollout, num_steps=4, num_updates=400
+    )
+    np.testing.assert_allclose(networks.values(params.baseline, OBS), value, atol=0.05)

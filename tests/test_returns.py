@@ -1,0 +1,97 @@
+"""Returns against a slow NumPy reference, and against numbers worked out by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from purejaxrl_reinforce.returns import (
+    discounted_returns,
+    explained_variance,
+    leave_one_out_baseline,
+    mean_baseline,
+)
+from tests import reference
+
+T, N = 9, 3
+
+
+def per_step(elements):
+    return st.lists(elements, min_size=T * N, max_size=T * N).map(
+        lambda values: np.array(values).reshape(T, N)
+    )
+
+
+def lane_lengths():
+    return st.lists(st.integers(0, T), min_size=N, max_size=N)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    rewards=per_step(st.floats(-10, 10, width=32)),
+    terminated=per_step(st.booleans()),
+    truncated=per_step(st.booleans()),
+    lengths=lane_lengths(),
+    gamma=st.floats(0, 1, width=32),
+    next_values=st.none() | per_step(st.floats(-10, 10, width=32)),
+)
+def test_matches_the_reference(rewards, terminated, truncated, lengths, gamma, next_values):
+    valid = np.arange(T)[:, None] < np.array(lengths)
+    expected = reference.returns(rewards, terminated, truncated, valid, gamma, next_values)
+    next_valid = np.vstack([valid[1:], np.zeros((1, N), bool)])
+    ours = discounted_returns(
+        rewards=jnp.float32(np.where(valid, rewards, 0)),
+        discounts=jnp.float32(gamma * (1 - terminated)),
+        traces=jnp.float32(next_valid & ~truncated),
+        next_values=jnp.float32(np.zeros((T, N)) if next_values is None else next_values),
+    )
+    np.testing.assert_allclose(np.where(valid, ours, 0), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_worked_by_hand():
+    # Two steps that go on, a cut with V = 8 behind it, then an episode that terminates.
+    returns = discounted_returns(
+        rewards=jnp.array([[1.0], [2.0], [4.0], [1.0]]),
+        discounts=jnp.array([[0.5], [0.5], [0.5], [0.0]]),
+        traces=jnp.array([[1.0], [0.0], [1.0], [0.0]]),
+        next_values=jnp.array([[100.0], [8.0], [100.0], [100.0]]),
+    )
+    # 1 / 4 + 0.5 * 1; 2 + 0.5 * 8; 1 + 0.5 * 6
+    np.testing.assert_allclose(returns[:, 0], [4.0, 6.0, 4.5, 1.0])
+
+
+def test_the_last_step_is_a_cut_whatever_its_trace():
+    ends = [
+        discounted_returns(
+            rewards=jnp.array([1.0]),
+            discounts=jnp.array([0.5]),
+            traces=jnp.array([trace]),
+            next_values=jnp.array([4.0]),
+        )
+        for trace in (0.0, 1.0)
+    ]
+    np.testing.assert_allclose(ends, [[3.0], [3.0]])
+
+
+RETURNS = jnp.array([[1.0, 3.0, 8.0], [2.0, 4.0, 50.0], [7.0, 50.0, 50.0], [50.0, 50.0, 50.0]])
+VALID = jnp.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]], bool)
+
+
+def test_mean_baseline_is_the_mean_of_the_valid_lanes():
+    ours = mean_baseline(RETURNS, VALID)
+    np.testing.assert_allclose(ours, [[4.0] * 3, [3.0] * 3, [7.0] * 3, [0.0] * 3])
+
+
+def test_leave_one_out_leaves_the_own_lane_out():
+    ours = np.where(VALID, leave_one_out_baseline(RETURNS, VALID), 0)
+    np.testing.assert_allclose(ours, [[5.5, 4.5, 2], [4, 2, 0], [0, 0, 0], [0, 0, 0]])
+
+
+def test_explained_variance():
+    valid = jnp.array([[True], [True], [True], [False]])
+    returns = jnp.array([[1.0], [2.0], [3.0], [99.0]])
+    assert explained_variance(returns, returns + 5.0, valid) == 1
+    assert explained_variance(returns, jnp.zeros_like(returns), valid) == 0
+    np.testing.assert_allclose(explained_variance(returns, 2 * returns, valid), 0, atol=1e-6)
+    assert explained_variance(returns, -returns, valid) < 0
+    assert explained_variance(jnp.ones_like(returns), returns, valid) == 0

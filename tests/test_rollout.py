@@ -1,0 +1,164 @@
+"""Rollouts against a slow Python loop over the environment; masks, early end, carried state."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tests.probes  # noqa: F401  registers the probes
+from purejaxrl_reinforce import Config, evaluate, init, step
+from purejaxrl_reinforce.environment import make
+from purejaxrl_reinforce.reinforce import collect
+
+CARTPOLE = Config(num_envs=5, num_steps=60, hidden_sizes=(8,))
+STREAM = replace(CARTPOLE, rollout="stream")
+
+
+def collected(config, seed=0):
+    return jax.jit(collect)(config, init(config, jax.random.key(seed)))
+
+
+def replay(trajectory, lane):
+    """Walk a recorded lane: yield the steps and check that each starts where the last ended."""
+    env = make("CartPole-v1")
+    key = jax.random.key(0)
+    _, template = env.reset(jax.random.key(1), 1)
+    for t in range(int(trajectory.valid[:, lane].sum())):
+        x, x_dot, theta, theta_dot = trajectory.obs[t, lane]
+        state = template.replace(
+            x=x[None], x_dot=x_dot[None], theta=theta[None], theta_dot=theta_dot[None]
+        )
+        action = trajectory.action[t, lane][None]
+        yield t, env.step(jax.random.clone(key), state, action)
+
+
+@pytest.mark.parametrize("config", [CARTPOLE, STREAM], ids=["episodes", "stream"])
+def test_rows_follow_from_each_other(config):
+    _, _, trajectory = collected(config)
+    for lane in range(2):
+        for t, result in replay(trajectory, lane):
+            assert bool(trajectory.terminated[t, lane]) == bool(result.terminated[0])
+            next_row = t + 1
+            if next_row == len(trajectory.valid) or not trajectory.valid[next_row, lane]:
+                continue
+            if trajectory.terminated[t, lane]:
+                assert np.abs(trajectory.obs[next_row, lane]).max() <= 0.05
+            else:
+                np.testing.assert_allclose(trajectory.obs[next_row, lane], result.obs[0], atol=1e-6)
+
+
+def test_episodes_play_one_episode_each():
+    config = replace(CARTPOLE, num_envs=50, num_steps=None)
+    lanes, finished, trajectory = collected(config)
+    valid = np.asarray(trajectory.valid)
+    lengths = valid.sum(axis=0)
+    np.testing.assert_array_equal(np.sort(valid, axis=0)[::-1], valid)  # no holes
+    np.testing.assert_array_equal(finished.number, 1)
+    np.testing.assert_array_equal(finished.return_sum, lengths)
+    np.testing.assert_array_equal(finished.length_max, lengths)
+    done = trajectory.terminated | trajectory.truncated
+    np.testing.assert_array_equal(done.sum(axis=0), 1)
+    assert done[lengths - 1, np.arange(50)].all()
+    assert not lanes.alive.any()
+    np.testing.assert_array_equal(np.asarray(trajectory.reward), valid)
+
+
+def test_an_episode_that_is_cut_is_not_counted_as_finished():
+    lanes, finished, trajectory = collected(replace(CARTPOLE, num_envs=50, num_steps=12))
+    lengths = np.asarray(trajectory.valid.sum(axis=0))
+    cut = np.asarray(lanes.alive)
+    assert 0 < cut.sum() < 50
+    np.testing.assert_array_equal(lengths[cut], 12)
+    np.testing.assert_array_equal(finished.number, ~cut)
+    assert not trajectory.truncated.any()
+
+
+def test_metrics_count_finished_episodes_and_valid_steps():
+    config = replace(CARTPOLE, num_envs=50, num_steps=12)
+    state = init(config, jax.random.key(0))
+    _, finished, trajectory = jax.jit(collect)(config, state)
+    state, metrics = step(config, state)
+    returns = np.asarray(finished.return_sum)[np.asarray(finished.number) > 0]
+    assert metrics.num_episodes == len(returns)
+    assert metrics.mean_return == pytest.approx(returns.mean())
+    assert (metrics.min_return, metrics.max_return) == (returns.min(), returns.max())
+    assert (metrics.min_length, metrics.max_length) == (returns.min(), returns.max())
+    assert metrics.num_steps == metrics.env_steps == trajectory.valid.sum()
+    _, second = step(config, state)
+    assert second.env_steps == metrics.num_steps + second.num_steps
+
+
+def test_no_finished_episode_has_no_mean():
+    config = replace(CARTPOLE, num_steps=2)
+    _, metrics = step(config, init(config, jax.random.key(0)))
+    assert metrics.num_episodes == 0
+    assert np.isnan([metrics.mean_return, metrics.min_return, metrics.max_length]).all()
+    assert metrics.finite
+
+
+def test_a_stream_carries_its_episodes_into_the_next_update():
+    """Played in one piece or in two: the same sums over finished episodes."""
+    config = replace(STREAM, env="TimeLimit-probe", num_envs=3, num_steps=7, num_updates=9)
+    state = init(config, jax.random.key(0))
+    episodes = []
+    for _ in range(9):
+        state, metrics = step(config, state)
+        episodes.append(int(metrics.num_episodes))
+        if metrics.num_episodes:
+            # Episodes of 10 steps, though no update has more than 7.
+            assert (metrics.min_return, metrics.max_length) == (10, 10)
+    assert sum(episodes) == 3 * (9 * 7 // 10)
+    assert 0 in episodes
+
+
+def test_reset_each_update_drops_unfinished_episodes():
+    config = replace(STREAM, env="TimeLimit-probe", num_steps=7, reset_each_update=True)
+    state = init(config, jax.random.key(0))
+    for _ in range(3):
+        state, metrics = step(config, state)
+        assert metrics.num_episodes == 0
+    assert (state.lanes.episode_length == 7).all()
+
+
+def test_next_obs_is_from_before_the_reset():
+    config = replace(STREAM, env="TimeLimit-probe", num_steps=25, bootstrap=True)
+    _, _, trajectory = collected(config)
+    time = np.asarray(trajectory.obs[..., 1])
+    np.testing.assert_array_equal(time[:, 0], np.arange(25) % 10)
+    np.testing.assert_array_equal(trajectory.next_obs[:25, :, 1], time + 1)
+
+
+@pytest.mark.parametrize("config", [CARTPOLE, STREAM], ids=["episodes", "stream"])
+def test_block_size_does_not_change_what_is_played(config):
+    trajectories = [collected(replace(config, block_size=b))[2] for b in (1, 7, 60)]
+    for other in trajectories[1:]:
+        valid = np.asarray(trajectories[0].valid)
+        np.testing.assert_array_equal(other.valid[:60], valid)
+        assert not other.valid[60:].any()
+        np.testing.assert_array_equal(other.action[:60][valid], trajectories[0].action[valid])
+        np.testing.assert_allclose(other.obs[:60][valid], trajectories[0].obs[valid], atol=1e-5)
+
+
+def test_evaluation_plays_whole_episodes():
+    config = replace(CARTPOLE, num_steps=3)
+    state = init(config, jax.random.key(0))
+    for greedy in (True, False):
+        played = evaluate(config, state.params, jax.random.key(1), 100, greedy=greedy)
+        assert played.episode_return.shape == (100,)
+        np.testing.assert_array_equal(played.episode_return, played.episode_length)
+        assert played.episode_length.min() > 3
+        assert played.episode_length.max() <= 500
+
+
+def test_sampled_evaluation_is_random_and_greedy_is_not():
+    config = replace(CARTPOLE, env="ActionReward-probe")
+    params = init(config, jax.random.key(0)).params
+    greedy = evaluate(config, params, jax.random.key(1), 64).episode_return
+    sampled = evaluate(config, params, jax.random.key(1), 64, greedy=False).episode_return
+    assert len(np.unique(sampled)) == 2
+    probabilities_of_one = jnp.mean(sampled > 0)
+    assert 0.1 < probabilities_of_one < 0.9
+    # Two signals, one time: at most two observations, so at most two greedy actions.
+    assert len(np.unique(greedy)) <= 2

@@ -1,0 +1,131 @@
+"""One compile, and every function maps over keys and over every float of the configuration."""
+
+import dataclasses
+from dataclasses import replace
+
+import chex
+import jax
+import jax.extend
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce import Config, evaluate, init, make_train, step, train
+from purejaxrl_reinforce.config import FLOAT_FIELDS, STATIC_FIELDS
+
+TINY = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,), max_grad_norm=10.0)
+# Another valid value for every float.
+OTHER = {
+    "gamma": 0.5,
+    "policy_lr": 1e-3,
+    "baseline_lr": 1e-4,
+    "adam_epsilon": 1e-3,
+    "entropy_coef": 0.3,
+    "max_grad_norm": 1e-3,
+}
+
+
+def keys_of(n):
+    return jax.vmap(jax.random.key)(jnp.arange(n))
+
+
+def assert_trees_close(ours, theirs):
+    def close(x, y):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+    jax.tree.map(close, ours, theirs)
+
+
+def test_new_floats_and_new_keys_do_not_retrace():
+    chex.clear_trace_counter()
+    once = jax.jit(chex.assert_max_traces(train.__wrapped__, n=1))
+    for seed in range(3):
+        once(TINY, jax.random.key(seed))
+    for name, value in OTHER.items():
+        once(replace(TINY, **{name: value}), jax.random.key(9))
+        once(replace(TINY, **{name: np.float64(value)}), jax.random.key(9))
+    once(replace(TINY, gamma=1), jax.random.key(9))
+    with pytest.raises(AssertionError, match="traced > 1"):
+        once(replace(TINY, num_envs=5), jax.random.key(9))
+
+
+def test_every_float_is_a_leaf_and_nothing_else():
+    assert set(OTHER) == set(FLOAT_FIELDS)
+    assert set(FLOAT_FIELDS) | set(STATIC_FIELDS) == {f.name for f in dataclasses.fields(Config)}
+    leaves, structure = jax.tree.flatten(TINY)
+    assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS]
+    assert jax.tree.unflatten(structure, leaves) == TINY
+    assert jax.tree.map(lambda x: None, TINY).gamma is None
+    assert hash(structure) == hash(jax.tree.structure(replace(TINY, gamma=0.1)))
+
+
+def test_train_maps_over_keys():
+    states, metrics = jax.vmap(train, in_axes=(None, 0))(TINY, keys_of(3))
+    assert metrics.mean_return.shape == (3, 3)
+    for i, key in enumerate(keys_of(3)):
+        alone = train(TINY, key)
+        assert_trees_close(jax.tree.map(lambda x, i=i: x[i], (states, metrics)), alone)
+
+
+@pytest.mark.parametrize("name", FLOAT_FIELDS)
+def test_step_maps_over_every_float(name):
+    """Mapped or one by one: the same parameters, and the float makes a difference."""
+    state = step(TINY, init(TINY, jax.random.key(0)))[0]
+    values = [getattr(TINY, name), OTHER[name]]
+
+    def params_for(value):
+        return step(replace(TINY, **{name: value}), state)[0].params
+
+    mapped = jax.vmap(params_for)(jnp.array(values))
+    alone = [params_for(value) for value in values]
+    for i in range(2):
+        assert_trees_close(jax.tree.map(lambda x, i=i: x[i], mapped), alone[i])
+    differences = jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), *alone)
+    assert max(jax.tree.leaves(differences)) > 1e-6
+
+
+def test_configs_map_as_pytrees():
+    configs = jax.tree.map(lambda *x: jnp.stack(x), TINY, replace(TINY, **OTHER))
+    _, metrics = jax.vmap(train, in_axes=(0, None))(configs, jax.random.key(0))
+    _, alone = train(replace(TINY, **OTHER), jax.random.key(0))
+    assert_trees_close(jax.tree.map(lambda x: x[1], metrics), alone)
+
+
+def test_train_is_a_scan_of_step():
+    state = init(TINY, jax.random.key(0))
+    for _ in range(3):
+        state, _ = step(TINY, state)
+    assert_trees_close(make_train(TINY)(jax.random.key(0))[0], state)
+
+
+def test_evaluate_maps_over_parameters_and_keys():
+    params = jax.vmap(init, in_axes=(None, 0))(TINY, keys_of(2)).params
+
+    def play(params, key):
+        return evaluate(TINY, params, key, 8, greedy=False)
+
+    played = jax.jit(jax.vmap(play))(params, keys_of(2))
+    alone = play(jax.tree.map(lambda x: x[1], params), jax.random.key(1))
+    np.testing.assert_array_equal(played.episode_length[1], alone.episode_length)
+
+
+def selects_in_loops(jaxpr, in_loop=False):
+    """Count the select_n equations inside the bodies of while loops."""
+    count = 0
+    for eqn in jaxpr.eqns:
+        count += in_loop and eqn.primitive.name == "select_n"
+        inside = in_loop or eqn.primitive.name == "while"
+        for inner in jax.extend.core.jaxprs_in_params(eqn.params):
+            count += selects_in_loops(inner, inside)
+    return count
+
+
+def test_mapping_leaves_the_predicates_of_loops_scalar():
+    """A mapped predicate would select over the whole carry of its loop at every iteration."""
+    states = jax.vmap(init, in_axes=(None, 0))(TINY, keys_of(5))
+    mapped = jax.make_jaxpr(jax.vmap(step, in_axes=(None, 0)))(TINY, states)
+    alone = jax.make_jaxpr(step)(TINY, init(TINY, jax.random.key(0)))
+    assert selects_in_loops(alone.jaxpr) > 0
+    assert selects_in_loops(mapped.jaxpr) == selects_in_loops(alone.jaxpr)
