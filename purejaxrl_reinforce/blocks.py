@@ -38,22 +38,22 @@ def _largest_mapped(_axis_size: int, _in_batched: list[bool], x: Array) -> tuple
     return largest(x), False
 
 
+# Rows (time steps times lanes) per block. Measured on two x86-64 cores with hidden layers of 64:
+# enough to outweigh what each block costs by itself, few enough for its activations to stay in the
+# cache. Not measured on accelerators.
+BLOCK_ROWS = 1024
+
+
 def block_length(shape: tuple[int, ...], block_size: int | None) -> int:
     """Return the time steps per block of a batch of shape (T, N).
 
-    That is `block_size` or, where None, a default found by measuring.
-
-    The default makes blocks of about BLOCK_ROWS rows (steps times lanes), of equal length, so
-    that the activations of a block stay in the cache while the per-block overhead stays small.
+    That is `block_size` or, where None, what makes blocks of equal length with at most BLOCK_ROWS
+    rows. A batch that was padded to whole blocks gets the same length again.
     """
     num_steps, num_envs = shape
-    if block_size is not None:
-        return min(block_size, num_steps)
-    num_blocks = max(1, num_steps * num_envs // BLOCK_ROWS)
+    longest = max(1, BLOCK_ROWS // num_envs) if block_size is None else block_size
+    num_blocks = -(-num_steps // longest)
     return -(-num_steps // num_blocks)
-
-
-BLOCK_ROWS = 1024
 
 
 def split_blocks(tree: Any, length: int) -> Any:

@@ -64,11 +64,12 @@ def values_of(
 ) -> Array:
     """Return V(s), [T, N], of observations [T, N, ...]; blocks without a valid step get 0."""
     length = block_length(valid.shape, config.block_size)
-    num_blocks = live_blocks(split_blocks(valid, length))
+    blocks = split_blocks((obs, valid), length)
 
-    def values_of_block(obs: Array) -> Array:
+    def values_of_block(block: tuple[Array, Array]) -> Array:
+        obs = zero_invalid(*block)
         rows = obs.reshape(-1, *obs.shape[2:])
         return networks.values(params.baseline, rows).reshape(obs.shape[:2])
 
-    values = map_blocks(values_of_block, split_blocks(zero_invalid(obs, valid), length), num_blocks)
+    values = map_blocks(values_of_block, blocks, live_blocks(blocks[1]))
     return values.reshape(-1, valid.shape[1])[: valid.shape[0]]

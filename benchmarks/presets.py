@@ -1,0 +1,132 @@
+"""Does a preset learn, over many seeds? How many updates and environment steps does it take?
+
+    python benchmarks/presets.py cartpole --seeds 256
+
+writes benchmarks/results/<preset>.json and <preset>.png and prints a table row. Seeds train one
+after the other in one compiled program.
+"""
+
+import json
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax import Array
+from matplotlib.figure import Figure
+
+from purejaxrl_reinforce import Config, evaluate, preset, train
+from purejaxrl_reinforce.config import PRESETS
+
+# Mean returns from which the environments count as solved, from Gymnasium's registry.
+THRESHOLDS = {"CartPole-v0": 195.0, "CartPole-v1": 475.0}
+RESULTS = Path(__file__).parent / "results"
+
+
+def train_seeds(config: Config, num_seeds: int) -> dict[str, np.ndarray]:
+    """Train seeds 0, 1, ...; return [seeds, updates] curves and each one's greedy mean return."""
+
+    def run(seed: Array) -> dict[str, Array]:
+        state, metrics = train(config, jax.random.key(seed))
+        key = jax.random.fold_in(jax.random.key(seed), 1)
+        played = evaluate(config, state.params, key, num_episodes=100)
+        return {
+            "mean_return": metrics.mean_return,
+            "num_steps": metrics.num_steps,
+            "greedy_return": played.episode_return.mean(),
+        }
+
+    outcome = jax.jit(lambda seeds: jax.lax.map(run, seeds))(jnp.arange(num_seeds))
+    return {name: np.asarray(x) for name, x in outcome.items()}
+
+
+def summarize(outcome: dict[str, np.ndarray], threshold: float) -> dict[str, float]:
+    """Say what the seeds reached; a seed that never reached the threshold counts as infinite."""
+    curves, greedy = outcome["mean_return"], outcome["greedy_return"]
+    env_steps = outcome["num_steps"].astype(np.int64).cumsum(axis=1)
+    solved = curves >= threshold
+    first = np.where(solved.any(axis=1), solved.argmax(axis=1), -1)
+    rows = np.arange(len(first))
+    updates = np.where(first >= 0, first + 1.0, np.inf)
+    steps = np.where(first >= 0, env_steps[rows, first], np.inf)
+    after = [curve[i:].min() if i >= 0 else 0.0 for curve, i in zip(curves, first, strict=True)]
+    return {
+        "threshold": threshold,
+        "seeds": len(curves),
+        "seeds_solved_greedy": int((greedy >= threshold).sum()),
+        "lowest_greedy_return": float(greedy.min()),
+        "median_updates_to_threshold": float(np.median(updates)),
+        "most_updates_to_threshold": float(updates.max()),
+        "median_steps_to_threshold": float(np.median(steps)),
+        "most_steps_to_threshold": float(steps.max()),
+        "median_lowest_return_afterwards": float(np.median(after)),
+        "lowest_return_afterwards": float(np.min(after)),
+        "mean_return_of_last_50_updates": float(np.nanmean(curves[:, -50:])),
+        "lowest_mean_return_of_last_10_updates": float(np.nanmean(curves[:, -10:], axis=1).min()),
+        "mean_steps_of_a_run": float(env_steps[:, -1].mean()),
+    }
+
+
+def plot(path: Path, title: str, curves: np.ndarray, threshold: float) -> None:
+    """Draw the median over the seeds of each update's mean return, with bands."""
+    updates = np.arange(1, curves.shape[1] + 1)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for low, high, alpha, label in ((0, 100, 0.12, "all seeds"), (5, 95, 0.25, "5% to 95%")):
+        band = np.nanpercentile(curves, [low, high], axis=0)
+        axes.fill_between(updates, *band, alpha=alpha, color="C0", linewidth=0, label=label)
+    axes.plot(updates, np.nanmedian(curves, axis=0), color="C0", label="median")
+    axes.axhline(threshold, color="black", linewidth=0.8, linestyle="--", label="solved")
+    axes.set(title=title, xlabel="update", ylabel="mean return of the update's episodes")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+def main(
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")] = "cartpole",
+    seeds: int = 256,
+    num_updates: int | None = None,
+    results: Path = RESULTS,
+) -> None:
+    """Measure a preset.
+
+    Args:
+        name: which preset.
+        seeds: how many seeds.
+        num_updates: fewer updates than the preset's, to try the script.
+        results: directory for the results.
+    """
+    config = preset(name)
+    if num_updates is not None:
+        config = Config(**{**asdict(config), "num_updates": num_updates})
+    started = time.perf_counter()
+    outcome = train_seeds(config, seeds)
+    seconds = time.perf_counter() - started
+    threshold = THRESHOLDS[config.env]
+    summary = summarize(outcome, threshold)
+    report = {
+        "preset": name,
+        "purpose": PRESETS[name].purpose,
+        "config": asdict(config),
+        "machine": f"{platform.machine()}, {jax.devices()[0].device_kind}",
+        "jax": jax.__version__,
+        "seconds_with_compilation_and_evaluation": round(seconds, 1),
+        **summary,
+    }
+    results.mkdir(parents=True, exist_ok=True)
+    (results / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
+    title = f"{config.env}, preset {name}: {seeds} seeds"
+    plot(results / f"{name}.png", title, outcome["mean_return"], threshold)
+    for key, value in report.items():
+        if key not in ("config", "purpose"):
+            print(f"{key:42} {value}")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,65 @@
+"""The host loop: chunks change nothing, counters are exact, batches that do not fit are refused."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce import Config, preset, runner
+from purejaxrl_reinforce.memory import batch_bytes, require_memory
+from purejaxrl_reinforce.runner import NonFiniteError, Program
+from purejaxrl_reinforce.state import add_steps, total_steps
+
+CONFIG = Config(num_envs=8, num_steps=40, num_updates=23, hidden_sizes=(8,))
+
+
+def test_the_length_of_chunks_changes_no_bit(monkeypatch):
+    program = Program(CONFIG, jax.random.key(0))
+    outcomes = []
+    for seconds_per_chunk in (0.0, 1e9):
+        monkeypatch.setattr(runner, "SECONDS_PER_CHUNK", seconds_per_chunk)
+        chunks = list(program.run())
+        lengths = [len(chunk.metrics.num_steps) for chunk in chunks]
+        assert sum(lengths) == 23
+        metrics = jax.tree.map(lambda *x: np.concatenate(x), *(c.metrics for c in chunks))
+        outcomes.append((chunks[-1].state.params, metrics, lengths))
+    assert outcomes[0][2] == [1] * 23
+    assert outcomes[1][2] == [1, 2, 4, 8, 8]
+    jax.tree.map(np.testing.assert_array_equal, outcomes[0][:2], outcomes[1][:2])
+
+
+def test_non_finite_updates_are_not_applied(monkeypatch):
+    monkeypatch.setattr(runner, "SECONDS_PER_CHUNK", 1e9)
+    program = Program(replace(CONFIG, policy_lr=1e38), jax.random.key(0))
+    chunks = []
+    with pytest.raises(NonFiniteError, match="update 2 is not finite") as error:
+        chunks.extend(program.run())
+    del chunks
+    assert error.value.update == 2
+    assert not error.value.metrics.finite
+
+
+def test_steps_are_counted_beyond_32_bits():
+    counter = jnp.array([0, 2**32 - 5], jnp.uint32)
+    counter = add_steps(counter, jnp.int32(7))
+    np.testing.assert_array_equal(counter, [1, 2])
+    counter = add_steps(counter, jnp.int32(2**31 - 1))
+    np.testing.assert_array_equal(counter, [1, 2**31 + 1])
+    assert float(total_steps(counter)) == pytest.approx(2**32 + 2**31 + 1, rel=1e-6)
+
+
+@pytest.mark.parametrize("num_envs", [64, 2048])
+def test_the_memory_estimate_is_a_lower_bound_and_not_a_loose_one(num_envs):
+    config = replace(preset("cartpole"), num_envs=num_envs)
+    estimate = batch_bytes(config)
+    needed = Program(config, jax.random.key(0)).memory_bytes
+    assert estimate <= needed <= 2 * estimate
+
+
+def test_what_does_not_fit_is_refused_with_a_size_that_does(monkeypatch):
+    monkeypatch.setattr("purejaxrl_reinforce.memory.free_bytes", lambda: 10**9)
+    require_memory(CONFIG, 10**9)
+    with pytest.raises(ValueError, match=r"num_envs=8 needs at least 4\.0 GB and 1\.0 GB are free"):
+        require_memory(CONFIG, 4 * 10**9)
