@@ -148,13 +148,13 @@ def learn(
 
     grads, losses = gradient(state.params)
     learned = descend(config, state, grads)
-    if config.baseline == "value":
+    if config.baseline_steps > 1:
         learned, _ = jax.lax.scan(
             lambda s, _: (descend(config, s, gradient(Params(None, s.params.baseline))[0]), None),
             learned,
             length=config.baseline_steps - 1,
         )
-    else:
+    if config.baseline != "value":
         difference = goal.values - goal.returns
         losses = losses._replace(baseline=jnp.mean(difference**2, where=trajectory.valid))
     return learned._replace(update=state.update + 1), {
