@@ -18,6 +18,7 @@ from typing import Annotated
 import tyro
 
 from purejaxrl_reinforce.config import PRESETS, Config, nearest, preset
+from purejaxrl_reinforce.config_file import checked_seed, load_config
 
 _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
 DEFAULT_PRESET = next(iter(PRESETS))
@@ -45,7 +46,10 @@ class Train:
     def run(self) -> int:
         from purejaxrl_reinforce.commands import train
 
-        return train(self.config, self.seed, self.run_dir or _new_run_dir(self), self.quiet)
+        # preset and config_file have done their work before parsing: see _starting_point.
+        return train(
+            self.config, checked_seed(self.seed), self.run_dir or _new_run_dir(self), self.quiet
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Evaluate:
 
     run_dir: Annotated[
         tyro.conf.Positional[Path],
-        tyro.conf.arg(name="run", metavar="RUN", help="Directory that train has left."),
+        tyro.conf.arg(name="run", metavar="RUN"),
     ]
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
     sample: Annotated[
@@ -65,7 +69,7 @@ class Evaluate:
     def run(self) -> int:
         from purejaxrl_reinforce.commands import evaluate
 
-        return evaluate(self.run_dir, self.episodes, not self.sample, self.seed)
+        return evaluate(self.run_dir, self.episodes, not self.sample, checked_seed(self.seed))
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -74,10 +78,16 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         return _parse(args).run()
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", *str(error).split(), file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
 
 
@@ -114,17 +124,15 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset")
-    parser.add_argument("--config", type=Path)
+    parser.add_argument("--config", type=lambda text: None if text == "None" else Path(text))
     try:
         known, _ = parser.parse_known_args(args[1:] if args[:1] == ["train"] else [])
     except argparse.ArgumentError:
         return preset(DEFAULT_PRESET), 0
     if known.config is None:
-        return preset(known.preset or DEFAULT_PRESET), 0
+        return preset(DEFAULT_PRESET if known.preset is None else known.preset), 0
     if known.preset is not None:
         raise ValueError("give --preset or --config, not both")
-    from purejaxrl_reinforce.config_file import load_config
-
     config, seed = load_config(known.config)
     return config, seed or 0
 

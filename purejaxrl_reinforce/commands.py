@@ -1,17 +1,24 @@
 """What the verbs of the command line do."""
 
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.evaluation import evaluate as play_episodes
-from purejaxrl_reinforce.memory import batch_bytes, require_memory
+from purejaxrl_reinforce.memory import (
+    evaluation_bytes,
+    require_batch_memory,
+    require_memory,
+)
 from purejaxrl_reinforce.progress import progress
-from purejaxrl_reinforce.results import RunWriter, load_run, require_new
+from purejaxrl_reinforce.results import RunWriter, load_run
 from purejaxrl_reinforce.runner import NonFiniteError, Program
 
 
@@ -25,18 +32,21 @@ def train(config: Config, seed: int, run_dir: Path, quiet: bool) -> int:
     Raises:
         ValueError: the input is bad; nothing was written.
     """
-    require_new(run_dir)
     environment.make(config.env)
-    require_memory(config, batch_bytes(config))
-    if not quiet:
-        print(
-            f"{config.env} on {jax.default_backend()}: {config.num_envs:,} lanes,"
-            f" {config.num_updates:,} updates, seed {seed}; compiling",
-            flush=True,
-        )
-    program = Program(config, jax.random.key(seed))
-    require_memory(config, program.memory_bytes)
+    require_batch_memory(config)
     writer = RunWriter(run_dir, config, seed)
+    try:
+        if not quiet:
+            print(
+                f"{config.env} on {jax.default_backend()}: {config.num_envs:,} lanes,"
+                f" {config.num_updates:,} updates, seed {seed}; compiling",
+                flush=True,
+            )
+        program = Program(config, jax.random.key(seed))
+        require_memory(program.memory_bytes, f"try less than num_envs={config.num_envs}")
+    except BaseException:
+        writer.discard()
+        raise
     exit_code = _train_into(writer, program, quiet)
     if not quiet:
         _print_summary(writer, program)
@@ -57,8 +67,19 @@ def _train_into(writer: RunWriter, program: Program, quiet: bool) -> int:
     except KeyboardInterrupt:
         print(f"interrupted after update {len(writer.mean_returns)}", file=sys.stderr)
         exit_code = 130
-    writer.finish(state.params)
+    with _deaf_to_interruptions():
+        writer.finish(state.params)
     return exit_code
+
+
+@contextlib.contextmanager
+def _deaf_to_interruptions() -> Iterator[None]:
+    """Keep a second Ctrl-C, of an impatient user, from costing what the first one kept."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _print_summary(writer: RunWriter, program: Program) -> None:
@@ -84,9 +105,10 @@ def evaluate(run_dir: Path, num_episodes: int, greedy: bool, seed: int) -> int:
     Raises:
         ValueError: the input is bad.
     """
-    if num_episodes < 1:
-        raise ValueError(f"episodes must be at least 1, not {num_episodes}")
+    if not 1 <= num_episodes <= LARGEST_SIZE:
+        raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
     config, params = load_run(run_dir)
+    require_memory(evaluation_bytes(config, num_episodes), "play fewer episodes")
     played = play_episodes(config, params, jax.random.key(seed), num_episodes, greedy)
     returns = np.asarray(played.episode_return, np.float64)
     print(

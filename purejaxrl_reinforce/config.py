@@ -17,10 +17,13 @@ Baseline = Literal["value", "none", "mean", "loo"]
 AdvantageNorm = Literal["standardize", "unit", "none"]
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return "; did you mean 'a' or 'b'?" for the choices that resemble `word`, or ""."""
+def nearest(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
+    """Return "; did you mean 'a' or 'b'?" for the choices that resemble `word`, or "".
+
+    A `cutoff` of 0 always finds three, however far.
+    """
     by_lower = {choice.lower(): choice for choice in choices}
-    matches = difflib.get_close_matches(word.lower(), by_lower, n=3, cutoff=0.5)
+    matches = difflib.get_close_matches(word.lower(), by_lower, n=3, cutoff=cutoff)
     if not matches:
         return ""
     if matches[0] == word.lower():
@@ -42,53 +45,47 @@ class Config:
     """
 
     env: str = "CartPole-v1"
-    """Environment id: any registered with gymnax, and CartPole-v0."""
+    """Environment: any that is registered with gymnax, and CartPole-v0."""
     rollout: Rollout = "episodes"
-    """episodes: each lane plays one whole episode per update; stream: num_steps steps per lane
-    with automatic reset."""
+    """episodes: one whole episode per lane and update; stream: num_steps steps, with resets."""
     num_envs: int = 64
     """Lanes: episodes played side by side."""
     num_steps: int | None = None
-    """Time steps per lane and update; in `episodes` the longest episode. None: the environment's
-    time limit."""
+    """Steps per lane and update; for episodes their limit. None: the environment's time limit."""
     num_updates: int = 100
     """Policy updates."""
     reset_each_update: bool = False
-    """stream only: start each update from fresh resets instead of where the last one stopped."""
+    """stream: start each update from fresh resets, not where the last one stopped."""
     hidden_sizes: tuple[int, ...] = (64,)
-    """Widths of the hidden layers, for the policy and the baseline network alike."""
+    """Widths of the hidden layers, of the policy and the baseline network alike."""
     activation: Activation = "relu"
     """Activation of the hidden layers."""
     baseline: Baseline = "value"
-    """Subtracted from the returns. value: a learned network V(s); none: 0; mean: mean return of
-    the lanes at that time step; loo: the same without the lane itself."""
+    """value: a network; none: 0; mean: over the lanes, per time step; loo: over the other lanes."""
     advantage_norm: AdvantageNorm = "standardize"
-    """standardize: zero mean, unit variance; unit: centred, over the root of the sum of squares of
-    the uncentred."""
+    """standardize: to variance 1; unit: centred, over the root of the uncentred sum of squares."""
     bootstrap: bool = False
-    """Where the time limit or the end of the batch cuts an episode, add the baseline's value of
-    what would have followed."""
+    """Where an episode is cut, not terminated, add the value of what would have followed."""
     baseline_steps: int = 1
     """Gradient steps of the baseline network per policy step."""
     anneal: bool = True
     """Let both learning rates fall linearly to zero over num_updates."""
     keras_adam: bool = False
-    """Add Adam's epsilon before bias correction, as Keras does, instead of after it."""
+    """Add Adam's epsilon before the bias correction, as Keras does, not after it."""
     block_size: int | None = None
-    """Time steps per block of the rollout and of the backward pass; changes speed and memory, not
-    results. None: chosen from num_envs."""
+    """Time steps per block; changes speed and memory, not results. None: from num_envs."""
     gamma: float = 0.99
     """Discount per step, in [0, 1]."""
     policy_lr: float = 3e-2
-    """Adam's learning rate for the policy network."""
+    """Learning rate of the policy network's Adam."""
     baseline_lr: float = 3e-2
-    """Adam's learning rate for the baseline network."""
+    """Learning rate of the baseline network's Adam."""
     adam_epsilon: float = 1e-8
     """Adam's epsilon."""
     entropy_coef: float = 0.0
     """Weight of the mean policy entropy, which is added to the objective."""
     max_grad_norm: float = math.inf
-    """Each network's gradient is scaled down to this global norm; inf: never."""
+    """Global norm to which each network's gradient is scaled down; inf: never."""
 
     def __post_init__(self) -> None:
         for name, kind in FIELD_KINDS.items():
@@ -108,6 +105,10 @@ class Config:
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in FLOAT_FIELDS)
+# What fits into the program's int32 and float32 (normal numbers).
+LARGEST_SIZE = 2**31 - 1
+LARGEST_FLOAT = 3.4028234e38
+SMALLEST_FLOAT = 1.1754944e-38
 _OPTIONAL = int | None
 _POSITIVE_FLOATS = ("policy_lr", "baseline_lr", "adam_epsilon", "max_grad_norm")
 
@@ -125,7 +126,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     if name == "hidden_sizes":
         if not isinstance(value, (list, tuple)):
             raise ValueError(f"hidden_sizes must be a list of widths such as [64], not {value!r}")
-        return tuple(_checked_size("hidden_sizes", width) for width in value)
+        return tuple(_checked_size("each of hidden_sizes", width) for width in value)
     choices = get_args(kind)
     if choices and kind != _OPTIONAL and value not in choices:
         near = nearest(value, choices) if isinstance(value, str) else ""
@@ -136,23 +137,30 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
 def _checked_size(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ValueError(f"{name} must be a whole number, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value}")
-    return int(value)
+    size = int(value)
+    if not 1 <= size <= LARGEST_SIZE:
+        bound = "at least 1" if size < 1 else f"at most {LARGEST_SIZE}"
+        raise ValueError(f"{name} must be {bound}, not {size}")
+    return size
 
 
 def _checked_float(name: str, value: Any) -> Any:
-    if isinstance(value, (str, bool)) or value is None:
-        raise ValueError(f"{name} must be a number, not {value!r}")
-    if not isinstance(value, numbers.Real):
+    if hasattr(value, "dtype") and not isinstance(value, numbers.Real):
         return value  # a tracer or an array: its value is not known here
-    number = float(value)
-    if math.isnan(number) or (math.isinf(number) and name != "max_grad_norm"):
-        raise ValueError(f"{name} must be a finite number, not {number}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ValueError(f"{name} must be a number, not {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if name == "max_grad_norm" and number == math.inf:
+        return number
+    if not abs(number) <= LARGEST_FLOAT:
+        raise ValueError(f"{name} must be a finite number below 3.4e38, not {number}")
     if name == "gamma" and not 0 <= number <= 1:
         raise ValueError(f"gamma must lie between 0 and 1, not {number}")
-    if name in _POSITIVE_FLOATS and number <= 0:
-        raise ValueError(f"{name} must be above 0, not {number}")
+    if name in _POSITIVE_FLOATS and number < SMALLEST_FLOAT:
+        raise ValueError(f"{name} must be above 0 (at least 1.2e-38), not {number}")
     if name == "entropy_coef" and number < 0:
         raise ValueError(f"entropy_coef must be at least 0, not {number}")
     return number

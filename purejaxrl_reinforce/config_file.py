@@ -29,22 +29,27 @@ def load_config(path: Path) -> tuple[Config, int | None]:
     try:
         values = _parse(path)
         seed = values.pop("seed", None)
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise ValueError(f"seed must be a whole number, not {seed!r}")
         for name in values:
             if name not in FIELD_KINDS:
                 raise ValueError(f"unknown field {name!r}{nearest(str(name), FIELD_KINDS)}")
-        return Config(**values), seed
+        return Config(**values), None if seed is None else checked_seed(seed)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply; fields stand at the top level") from None
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        raise ValueError("is not a file")
     text = path.read_text()
-    if path.suffix not in (".yaml", ".yml"):
-        return tomllib.loads(text)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"is not TOML (YAML needs the suffix .yaml): {error}") from None
     values = yaml.safe_load(text)
     if not isinstance(values, dict):
         raise ValueError("must be a mapping of field names to values")
@@ -53,6 +58,15 @@ def _parse(path: Path) -> dict[str, Any]:
         if isinstance(values[name], str):
             values[name] = _number(name, values[name])
     return values
+
+
+def checked_seed(seed: Any) -> int:
+    """Return `seed`, or raise ValueError if keys could not tell it from another seed."""
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed must be a whole number, not {seed!r}")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie between 0 and {2**32 - 1}, not {seed}")
+    return seed
 
 
 def _number(name: str, text: str) -> float:

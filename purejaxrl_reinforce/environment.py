@@ -35,7 +35,6 @@ class Environment:
     Attributes:
         name: its id.
         time_limit: the longest episode, in steps.
-        obs_shape: shape of one observation.
         num_obs: number of values of a discrete observation, None for real-valued ones.
         num_actions: number of discrete actions, None for continuous ones.
         action_shape: shape of one action: () or (D,).
@@ -43,7 +42,6 @@ class Environment:
 
     name: str
     time_limit: int
-    obs_shape: tuple[int, ...]
     num_obs: int | None
     num_actions: int | None
     action_shape: tuple[int, ...]
@@ -96,19 +94,19 @@ def make(name: str) -> Environment:
     registered, overrides = ALIASES.get(name, (name, {}))
     if registered not in gymnax.registered_envs:
         raise ValueError(
-            f"unknown environment {name!r}{nearest(name, [*gymnax.registered_envs, *ALIASES])}"
+            f"unknown environment {name!r}"
+            f"{nearest(name, [*gymnax.registered_envs, *ALIASES], cutoff=0)}"
         )
     # Constants of the environment must not become tracers when the first call comes from
     # inside a transformation, since this function caches them.
     with jax.ensure_compile_time_eval():
-        env, params = gymnax.make(registered)
+        env, params = _make(registered)
         params = dataclasses.replace(params, **overrides)
-        num_obs, obs_shape = _observation(name, env.observation_space(params))
+        num_obs = _num_obs(name, env.observation_space(params))
         num_actions, action_shape = _action(name, env.action_space(params))
     return Environment(
         name=name,
         time_limit=int(params.max_steps_in_episode),
-        obs_shape=obs_shape,
         num_obs=num_obs,
         num_actions=num_actions,
         action_shape=action_shape,
@@ -117,11 +115,18 @@ def make(name: str) -> Environment:
     )
 
 
-def _observation(name: str, space: Any) -> tuple[int | None, tuple[int, ...]]:
+def _make(registered: str) -> tuple[Any, Any]:
+    try:
+        return gymnax.make(registered)
+    except Exception as error:  # whatever its constructor does, such as fetch data
+        raise ValueError(f"environment {registered!r} cannot be made: {error}") from None
+
+
+def _num_obs(name: str, space: Any) -> int | None:
     if isinstance(space, spaces.Discrete):
-        return int(space.n), ()
+        return int(space.n)
     if isinstance(space, spaces.Box):
-        return None, tuple(space.shape)
+        return None
     raise ValueError(
         f"{name}: observation space {type(space).__name__} is not supported; use Box or Discrete"
     )

@@ -33,7 +33,12 @@ def evaluate(
         key: a typed key, ().
         num_episodes: how many episodes, all side by side; static.
         greedy: whether to take each state's most probable action, or to sample; static.
+
+    Raises:
+        ValueError: `num_episodes` is not positive.
     """
+    if num_episodes < 1:
+        raise ValueError(f"num_episodes must be at least 1, not {num_episodes}")
     env = environment.make(config.env)
     networks = make_networks(config, env)
 

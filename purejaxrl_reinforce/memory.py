@@ -1,6 +1,7 @@
 """Whether a batch fits into memory, asked before anything of it is allocated."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import psutil
@@ -8,21 +9,48 @@ import psutil
 from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.reinforce import collect, init, steps_per_update
+from purejaxrl_reinforce.state import TrainState
 
 # Beside the trajectory, learning keeps returns, values and advantages in float32.
 _TARGET_BYTES_PER_STEP = 3 * 4
 
 
-def batch_bytes(config: Config) -> int:
-    """Return the least memory that one update's batch takes, in bytes, without compiling."""
-    # The trajectory is linear in the lanes; shapes of absurd sizes would overflow before they
-    # could be refused. Two lanes, because the leave-one-out baseline needs them.
-    few = dataclasses.replace(config, num_envs=min(config.num_envs, 2))
-    state = jax.eval_shape(init, few, jax.eval_shape(lambda: jax.random.key(0)))
+def require_batch_memory(config: Config) -> None:
+    """Raise ValueError if training `config` takes more memory than is free.
+
+    The estimate is a lower bound: parameters, optimiser states, gradients and one batch.
+    """
+    few, state = _few_lanes(config)
+    fixed = 2 * _bytes((state.params, state.opt_state))  # and as much again while they change
     trajectory = jax.eval_shape(collect, few, state)[2]
-    recorded = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(trajectory)) // few.num_envs
     num_steps = steps_per_update(config, environment.make(config.env))
-    return config.num_envs * (recorded + _TARGET_BYTES_PER_STEP * num_steps)
+    per_lane = _bytes(trajectory) // few.num_envs + _TARGET_BYTES_PER_STEP * num_steps
+    needed, free = fixed + config.num_envs * per_lane, free_bytes()
+    if needed <= free:
+        return
+    lanes = int(0.6 * (free - fixed) / per_lane)
+    remedy = f"num_envs={lanes}" if lanes >= 2 else "smaller num_steps or hidden_sizes"
+    raise ValueError(
+        f"the batch does not fit: num_envs={config.num_envs} needs at least {needed / 1e9:,.1f} GB"
+        f" and {free / 1e9:,.1f} GB are free; try {remedy}"
+    )
+
+
+def require_memory(needed: int, remedy: str) -> None:
+    """Raise ValueError if `needed` bytes are not free."""
+    free = free_bytes()
+    if needed > free:
+        raise ValueError(
+            f"does not fit: {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free;"
+            f" {remedy}"
+        )
+
+
+def evaluation_bytes(config: Config, num_episodes: int) -> int:
+    """Return the least memory that playing `num_episodes` at once takes, in bytes."""
+    few, state = _few_lanes(config)
+    per_lane = _bytes(state.lanes) // few.num_envs + 4 * sum(config.hidden_sizes)
+    return num_episodes * per_lane
 
 
 def free_bytes() -> int:
@@ -33,12 +61,15 @@ def free_bytes() -> int:
     return int(stats["bytes_limit"] - stats["bytes_in_use"])
 
 
-def require_memory(config: Config, needed: int) -> None:
-    """Raise ValueError if `needed` bytes for the batch of `config` are not free."""
-    free = free_bytes()
-    if needed > free:
-        raise ValueError(
-            f"the batch does not fit: num_envs={config.num_envs} needs at least"
-            f" {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are free;"
-            f" try num_envs={max(1, int(config.num_envs * 0.8 * free / needed))}"
-        )
+def _few_lanes(config: Config) -> tuple[Config, TrainState]:
+    """Return the shapes of a state with two lanes, or one.
+
+    Everything is linear in the lanes, and shapes of absurd sizes would overflow before they could
+    be refused. Two lanes, because the leave-one-out baseline needs them.
+    """
+    few = dataclasses.replace(config, num_envs=min(config.num_envs, 2))
+    return few, jax.eval_shape(init, few, jax.eval_shape(lambda: jax.random.key(0)))
+
+
+def _bytes(shapes: Any) -> int:
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))

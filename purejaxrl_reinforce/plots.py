@@ -10,7 +10,7 @@ def plot_returns(path: Path, title: str, returns: np.ndarray) -> None:
     """Draw episode return against update.
 
     Args:
-        path: of the picture; its suffix chooses the format.
+        path: of the picture.
         title: of the picture.
         returns: [num_updates, 3], mean, lowest and highest return of each update's episodes.
     """

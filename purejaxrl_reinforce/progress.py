@@ -25,7 +25,7 @@ def progress(num_updates: int, quiet: bool) -> Iterator[Show]:
 def _bar(console: Console) -> Progress:
     return Progress(
         TextColumn("update"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("return {task.fields[mean_return]:.1f}"),
         TextColumn("{task.fields[sps]:,.0f} SPS"),
@@ -47,15 +47,16 @@ def _show_on(bar: Progress, num_updates: int) -> Show:
 
 
 def _plain_lines(console: Console, num_updates: int) -> Show:
-    """Print a line whenever another tenth of the updates is done."""
-    done, seconds = 0, 0.0
+    """Print a line whenever another tenth of the updates is done, or ten seconds have passed."""
+    done, seconds, shown_at = 0, 0.0, 0.0
 
     def show(chunk: Chunk) -> None:
-        nonlocal done, seconds
+        nonlocal done, seconds, shown_at
         tenths = done * 10 // num_updates
         done += len(chunk.metrics.num_steps)
         seconds += chunk.seconds
-        if done * 10 // num_updates > tenths:
+        if done * 10 // num_updates > tenths or seconds > shown_at + 10:
+            shown_at = seconds
             left = seconds / done * (num_updates - done)
             console.print(
                 f"update {done}/{num_updates}  return {mean_return(chunk):.1f}"

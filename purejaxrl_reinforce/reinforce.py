@@ -66,7 +66,9 @@ def step(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
     """Do one update: play, learn, report.
 
     An update in which a loss, a gradient or a new parameter is not finite is not applied: the
-    state comes back unchanged, and `Metrics.finite` is false.
+    state comes back unchanged, and `Metrics.finite` is false. Since its randomness is a function
+    of the state, any further step repeats that update: training stands still at its last finite
+    parameters.
     """
     lanes, finished, trajectory = collect(config, state)
     num_steps = jnp.sum(trajectory.valid)

@@ -1,10 +1,9 @@
 """The run directory: what training leaves behind, and reading it back."""
 
+import contextlib
 import csv
 import io
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +45,29 @@ class RunWriter:
         self.path = path
         self.env_steps = 0
         self.seconds = 0.0
-        self._title = f"{config.env}: REINFORCE, {config.rollout} x {config.num_envs}, seed {seed}"
+        unit = (
+            "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
+        )
+        self._title = f"{config.env}: REINFORCE, {config.num_envs:,} {unit} per update, seed {seed}"
         self._returns: list[tuple[float, float, float]] = []
+        self._made = [p for p in (path, *path.parents) if not p.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
             (path / CONFIG_FILE).write_text(dump_config(config, seed))
             with (path / METRICS_FILE).open("w", newline="") as file:
                 csv.writer(file).writerow(COLUMNS)
         except OSError as error:
+            self.discard()
             raise ValueError(f"cannot write to {path}: {error.strerror}") from None
+
+    def discard(self) -> None:
+        """Remove the directory again, with the parents that were made for it."""
+        with contextlib.suppress(OSError):
+            for name in (CONFIG_FILE, METRICS_FILE):
+                (self.path / name).unlink(missing_ok=True)
+        for path in self._made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
     @property
     def mean_returns(self) -> list[float]:
@@ -81,7 +94,7 @@ class RunWriter:
                 )
 
     def finish(self, params: Params) -> None:
-        """Write parameters, `rewards.npy` (mean return per update) and its plot."""
+        """Write the parameters, `rewards.npy` (mean return per update) and its plot."""
         save_params(self.path / PARAMS_FILE, params)
         np.save(self.path / REWARDS_FILE, np.asarray(self.mean_returns))
         plot_returns(self.path / PLOT_FILE, self._title, np.asarray(self._returns))
@@ -103,7 +116,10 @@ def save_params(path: Path, params: Params) -> None:
     tree = {name: network for name, network in params._asdict().items() if network is not None}
     flat = flatten_dict(tree, sep="/")
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in flat.items()}
-    np.savez(path, **arrays)
+    # Under another name first: whatever interrupts, there is the whole file or none.
+    unfinished = path.with_name(f"unfinished-{path.name}")
+    np.savez(unfinished, **arrays)
+    unfinished.replace(path)
 
 
 def load_run(path: Path) -> tuple[Config, Params]:
@@ -118,17 +134,23 @@ def load_run(path: Path) -> tuple[Config, Params]:
     config, _ = load_config(path / CONFIG_FILE)
     params = _load_params(path / PARAMS_FILE)
     expected = jax.eval_shape(init, config, jax.eval_shape(lambda: jax.random.key(0))).params
-    if jax.tree.map(np.shape, expected) != jax.tree.map(np.shape, params):
+    if jax.tree.map(_shape_and_dtype, expected) != jax.tree.map(_shape_and_dtype, params):
         raise ValueError(f"{path / PARAMS_FILE} does not fit the networks of {CONFIG_FILE}")
+    if not all(np.isfinite(array).all() for array in jax.tree.leaves(params)):
+        raise ValueError(f"{path / PARAMS_FILE} is damaged: it holds numbers that are not finite")
     return config, params
+
+
+def _shape_and_dtype(x: Any) -> str:
+    return f"{x.dtype}{x.shape}"
 
 
 def _load_params(path: Path) -> Params:
     try:
         with np.load(io.BytesIO(path.read_bytes())) as file:
             tree = unflatten_dict({name: file[name] for name in file.files}, sep="/")
-        return Params(tree["policy"], tree.get("baseline"))
+        return Params(tree.pop("policy"), tree.pop("baseline", None))
     except FileNotFoundError:
         raise ValueError(f"{path.parent} holds no trained parameters ({path.name})") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    except Exception as error:  # NumPy raises all sorts of them on damaged files
+        raise ValueError(f"{path} is damaged: {error!r}") from None

@@ -12,7 +12,7 @@ from purejaxrl_reinforce.config import AdvantageNorm
 
 
 def discounted_returns(
-    rewards: Array, discounts: Array, traces: Array, next_values: Array, unroll: int = 1
+    rewards: Array, discounts: Array, traces: Array, next_values: Array
 ) -> Array:
     """Return G_t = r_t + discount_t * [(1 - trace_t) V(s_{t+1}) + trace_t * G_{t+1}].
 
@@ -25,7 +25,6 @@ def discounted_returns(
         traces: [T, ...], 1 where step t + 1 belongs to the same episode, 0 where the episode was
             cut after step t.
         next_values: [T, ...], V(s_{t+1}) of the observation before any reset; 0 to not bootstrap.
-        unroll: time steps per iteration of the compiled loop; changes speed only.
 
     Returns:
         [T, ...], float32.
@@ -38,12 +37,15 @@ def discounted_returns(
         return current, current
 
     steps = (rewards, discounts, traces, next_values)
-    _, returns = jax.lax.scan(previous, next_values[-1], steps, reverse=True, unroll=unroll)
+    _, returns = jax.lax.scan(previous, next_values[-1], steps, reverse=True)
     return returns
 
 
 def mean_baseline(returns: Array, valid: Array) -> Array:
-    """Return the mean return of the valid lanes at each time step, [T, N]; 0 where none is."""
+    """Return the mean return of the valid lanes at each time step, [T, N]; 0 where none is.
+
+    Time is that of the batch: in a `stream`, lanes stand at different points of their episodes.
+    """
     count = jnp.sum(valid, axis=1, keepdims=True)
     total = jnp.sum(returns, axis=1, keepdims=True, where=valid)
     return jnp.broadcast_to(total / jnp.maximum(count, 1), returns.shape)

@@ -38,7 +38,8 @@ class Lanes(NamedTuple):
 class Trajectory(NamedTuple):
     """What an update learns from; every leaf is [T, N, ...].
 
-    `terminated` and `truncated` are the environment's; the cut at the end of a batch is neither.
+    `terminated` is the environment's; so is `truncated`, which also holds at the last of the T
+    steps of an `episodes` rollout. The cut of a `stream` at the end of its batch is neither.
     `valid` marks the steps that an episode really took; the other rows hold no information.
     `next_obs`, the observation after the step and before any reset, is recorded where the returns
     bootstrap from it and None elsewhere.
@@ -111,7 +112,7 @@ def record(
         key_noise, key_step = jax.random.split(jax.random.key(0))
         noise = rollout.noise(key_noise, lanes.alive.shape[0])
         none_finished = _none_finished(lanes)
-        return _play_step(rollout, lanes, none_finished, key_step, noise, jnp.bool_(True))[2]
+        return _play_step(rollout, lanes, none_finished, key_step, noise, jnp.int32(0))[2]
 
     num_rows = _num_blocks(rollout) * rollout.block_length
     buffers = jax.tree.map(
@@ -164,8 +165,7 @@ def _play(
         ) -> tuple[tuple[Lanes, FinishedEpisodes], Trajectory]:
             t, noise = xs
             key_step = jax.random.fold_in(key_env, t)
-            in_time = t < rollout.num_steps
-            lanes, finished, row = _play_step(rollout, *carry, key_step, noise, in_time)
+            lanes, finished, row = _play_step(rollout, *carry, key_step, noise, t)
             return (lanes, finished), row
 
         (lanes, finished), rows = jax.lax.scan(play_step, (lanes, finished), (times, noise))
@@ -182,20 +182,23 @@ def _play_step(
     finished: FinishedEpisodes,
     key: Array,
     noise: Array,
-    in_time: Array,
+    t: Array,
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
     key_step, key_reset = jax.random.split(key)
-    valid = lanes.alive & in_time
+    valid = lanes.alive & (t < rollout.num_steps)
     action = rollout.act(lanes.obs, noise)
     result = rollout.env.step(key_step, lanes.env_state, action)
     reward = jnp.where(valid, result.reward, 0.0)
-    done = valid & (result.terminated | result.truncated)
+    # T is a time limit to whole episodes; a stream goes on with them in its next update.
+    out_of_time = (t == rollout.num_steps - 1) & (not rollout.auto_reset)
+    truncated = valid & (result.truncated | out_of_time)
+    done = valid & (result.terminated | truncated)
     row = Trajectory(
         obs=lanes.obs,
         action=action,
         reward=reward,
         terminated=valid & result.terminated,
-        truncated=valid & result.truncated,
+        truncated=truncated,
         valid=valid,
         next_obs=result.obs if rollout.record_next_obs else None,
     )

@@ -36,7 +36,8 @@ def make_targets(
     """
     valid = trajectory.valid
     next_valid = jnp.concatenate([valid[1:], jnp.zeros_like(valid[:1])])
-    if trajectory.next_obs is not None and config.bootstrap:
+    if config.bootstrap:
+        assert trajectory.next_obs is not None
         next_values = values_of(config, networks, params, trajectory.next_obs, valid)
     else:
         next_values = jnp.zeros_like(trajectory.reward)

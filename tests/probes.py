@@ -169,5 +169,10 @@ class DictObservation(Probe):
         return spaces.Dict({"signal": spaces.Box(-1.0, 1.0, ())})
 
 
+class Broken(Probe):
+    def __init__(self):
+        raise OSError("its data is missing")
+
+
 for probe in Probe.__subclasses__():
     gymnax.register(f"{probe.__name__}-probe", probe)

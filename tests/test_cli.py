@@ -124,7 +124,16 @@ BAD = [
     (["train", "--polcy-lr", "1"], "Unrecognized options: --polcy-lr.*did you mean.*--policy-lr"),
     (["train", "--rollout", "strem"], "invalid choice 'strem'"),
     (["train", "--gamma", "2"], "gamma must lie between 0 and 1"),
-    (["train", "--num-envs", "1000000000000"], "does not fit: num_envs=1000000000000 needs .* try"),
+    (["train", "--num-envs", "1000000000000"], "num_envs must be at most 2147483647"),
+    (["train", "--seed", "-1"], "seed must lie between 0 and 4294967295, not -1"),
+    (["train", "--seed", "4294967296"], "seed must lie between 0 and 4294967295"),
+    (["train", "--preset", ""], "unknown preset ''"),
+    (["train", "--hidden-sizes", "60000", "60000"], "does not fit: .* try smaller .*hidden_sizes"),
+    (["train", "--num-updates", "10000000000"], "num_updates must be at most 2147483647"),
+    (
+        ["train", "--run-dir", "made/" + "a" * 300 + "/run"],
+        "cannot write .*: File name too long",
+    ),
     (["train", "--num-envs", "200000000"], "does not fit: num_envs=200000000 needs at least .* GB"),
     (["train", "--config", "nowhere.toml"], "nowhere.toml: No such file"),
     (
@@ -140,8 +149,9 @@ BAD = [
     (["evaluate", "full"], "full is not a run directory"),
     (["evaluate", "half"], "half holds no trained parameters"),
     (["evaluate", "damaged"], "damaged/params.npz is damaged"),
+    (["evaluate", "nan"], "nan/params.npz is damaged: it holds numbers that are not finite"),
     (["evaluate"], "RUN"),
-    (["evaluate", "half", "--episodes", "0"], "episodes must be at least 1"),
+    (["evaluate", "half", "--episodes", "0"], "episodes must lie between 1 and"),
     (["tain"], "train"),
     ([], "train"),
 ]
@@ -150,7 +160,7 @@ BAD = [
 @pytest.mark.parametrize(
     ("arguments", "message"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD]
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, capsys):
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, run_dir, capsys):
     (in_tmp / "bad.toml").write_text("nun_envs = 3\n")
     (in_tmp / "wrong.yaml").write_text("num_envs: many\n")
     for name in ("full", "half", "damaged"):
@@ -159,6 +169,11 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, capsy
     (in_tmp / "half" / "config.toml").write_text("")
     (in_tmp / "damaged" / "config.toml").write_text("")
     (in_tmp / "damaged" / "params.npz").write_bytes(b"PK\x03\x04 not a zip")
+    with np.load(run_dir / "params.npz") as file:
+        spoiled = {name: np.full_like(file[name], np.nan) for name in file.files}
+    (in_tmp / "nan").mkdir()
+    (in_tmp / "nan" / "config.toml").write_bytes((run_dir / "config.toml").read_bytes())
+    np.savez(in_tmp / "nan" / "params.npz", **spoiled)
     before = sorted(in_tmp.rglob("*"))
     assert main(arguments) == 2
     error = capsys.readouterr().err
@@ -224,6 +239,15 @@ def test_help_and_mistakes_answer_without_importing_jax(tmp_path):
         assert done.returncode == code, done.stderr
 
 
+def test_an_interruption_before_the_first_update_leaves_nothing(tmp_path):
+    process = command("train", "--run-dir", "made/run", cwd=tmp_path)
+    assert "compiling" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "interrupted; nothing was written\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_interruption_keeps_what_was_trained(tmp_path):
     """Ctrl-C in the middle of a run that would take hours."""
     process = command("train", "--num-updates", "1000000", "--run-dir", "run", cwd=tmp_path)
@@ -233,6 +257,8 @@ def test_an_interruption_keeps_what_was_trained(tmp_path):
         if metrics.exists() and metrics.read_text().count("\n") > 3:
             break
         time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.15)  # and again, impatiently
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -1,5 +1,6 @@
 """Bad configurations are refused with one line that says what would be right; files round-trip."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -17,9 +18,11 @@ BAD = [
     ({"num_updates": None}, "num_updates must be a whole number, not None"),
     ({"baseline_steps": 0}, "baseline_steps must be at least 1, not 0"),
     ({"block_size": "2"}, "block_size must be a whole number, not '2'"),
-    ({"hidden_sizes": (64, 0)}, "hidden_sizes must be at least 1, not 0"),
+    ({"hidden_sizes": (64, 0)}, "each of hidden_sizes must be at least 1, not 0"),
+    ({"num_updates": 10**10}, "num_updates must be at most 2147483647, not 10000000000"),
+    ({"hidden_sizes": [[64]]}, "each of hidden_sizes must be a whole number, not [64]"),
     ({"hidden_sizes": 64}, "hidden_sizes must be a list of widths such as [64], not 64"),
-    ({"hidden_sizes": ["a"]}, "hidden_sizes must be a whole number, not 'a'"),
+    ({"hidden_sizes": ["a"]}, "each of hidden_sizes must be a whole number, not 'a'"),
     ({"rollout": "episode"}, "rollout must be one of episodes, stream, not 'episode'; did you"),
     ({"activation": "ReLU"}, "did you mean 'relu'?"),
     ({"baseline": None}, "baseline must be one of value, none, mean, loo, not None"),
@@ -28,11 +31,16 @@ BAD = [
     ({"env": 1}, "env must be a string, not 1"),
     ({"gamma": 1.1}, "gamma must lie between 0 and 1, not 1.1"),
     ({"gamma": "0.9"}, "gamma must be a number, not '0.9'"),
-    ({"policy_lr": float("nan")}, "policy_lr must be a finite number, not nan"),
-    ({"policy_lr": float("inf")}, "policy_lr must be a finite number, not inf"),
-    ({"baseline_lr": 0}, "baseline_lr must be above 0, not 0.0"),
-    ({"adam_epsilon": -1e-8}, "adam_epsilon must be above 0, not -1e-08"),
-    ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0, not 0.0"),
+    ({"policy_lr": float("nan")}, "policy_lr must be a finite number below 3.4e38, not nan"),
+    ({"policy_lr": float("inf")}, "policy_lr must be a finite number below 3.4e38, not inf"),
+    ({"policy_lr": 1e300}, "policy_lr must be a finite number below 3.4e38, not 1e+300"),
+    ({"gamma": 10**400}, "gamma must be a finite number below 3.4e38, not inf"),
+    ({"gamma": [0.9]}, "gamma must be a number, not [0.9]"),
+    ({"gamma": 1 + 2j}, "gamma must be a number, not (1+2j)"),
+    ({"baseline_lr": 0}, "baseline_lr must be above 0 (at least 1.2e-38), not 0.0"),
+    ({"adam_epsilon": 1e-300}, "adam_epsilon must be above 0 (at least 1.2e-38), not 1e-300"),
+    ({"adam_epsilon": -1e-8}, "adam_epsilon must be above 0 (at least 1.2e-38), not -1e-08"),
+    ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0 (at least 1.2e-38), not 0.0"),
     ({"entropy_coef": -0.1}, "entropy_coef must be at least 0, not -0.1"),
     ({"rollout": "stream"}, "rollout='stream' needs num_steps"),
     ({"reset_each_update": True}, "reset_each_update=True needs rollout='stream'"),
@@ -92,7 +100,11 @@ def test_yaml_numbers_without_a_point_are_numbers(tmp_path):
         ("num_envs = 0", "num_envs must be at least 1, not 0"),
         ("num_envs = 'many'", "num_envs must be a whole number, not 'many'"),
         ("seed = 'x'", "seed must be a whole number, not 'x'"),
-        ("num_envs = ", "Invalid value"),
+        ("seed = -1", "seed must lie between 0 and 4294967295, not -1"),
+        ("[train]\nnum_envs = 2", "unknown field 'train'"),
+        ("gamma = 1979-05-27", "gamma must be a number"),
+        ("gamma = " + "[" * 3000, "nested too deeply"),
+        ("num_envs = ", "is not TOML .* Invalid value"),
         ("num_envs = 1\nnum_envs = 2", "Cannot overwrite a value"),
         (b"\xff\xfe", "codec can't decode"),
     ],
@@ -122,6 +134,13 @@ def test_bad_yaml(text, message, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         load_config(path)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(ValueError, match="is not a file"):
+            load_config(path)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -102,10 +102,15 @@ def test_blocks_add_up_to_the_full_batch(block_size):
         np.testing.assert_allclose(ours, full, rtol=0, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("baseline", ["value", "none", "mean", "loo"])
-@pytest.mark.parametrize("norm", ["standardize", "unit", "none"])
-def test_padding_with_invalid_steps_and_lanes_changes_nothing(baseline, norm):
-    config = replace(SMALL, baseline=baseline, advantage_norm=norm, block_size=4)
+PADDED = [
+    {"baseline": baseline, "advantage_norm": norm}
+    for baseline, norm in itertools.product(["value", "loo"], ["standardize", "unit", "none"])
+] + [{"baseline": "none"}, {"baseline": "mean"}, {"bootstrap": True}]
+
+
+@pytest.mark.parametrize("changes", PADDED, ids=str)
+def test_padding_with_invalid_steps_and_lanes_changes_nothing(changes):
+    config = replace(SMALL, block_size=4, **changes)
     state = init(config, jax.random.key(0))
     trajectory = random_trajectory(config)
 

@@ -65,18 +65,26 @@ def test_episodes_play_one_episode_each():
     np.testing.assert_array_equal(np.asarray(trajectory.reward), valid)
 
 
-def test_an_episode_that_is_cut_is_not_counted_as_finished():
+def test_num_steps_is_a_time_limit_to_whole_episodes():
+    """What it ends counts as finished: else only the failures of a good policy would count."""
     lanes, finished, trajectory = collected(replace(CARTPOLE, num_envs=50, num_steps=12))
     lengths = np.asarray(trajectory.valid.sum(axis=0))
-    cut = np.asarray(lanes.alive)
-    assert 0 < cut.sum() < 50
-    np.testing.assert_array_equal(lengths[cut], 12)
-    np.testing.assert_array_equal(finished.number, ~cut)
+    limited = np.asarray(trajectory.truncated.any(axis=0))
+    assert 0 < limited.sum() < 50
+    np.testing.assert_array_equal(np.asarray(trajectory.truncated[:, limited]).argmax(axis=0), 11)
+    np.testing.assert_array_equal(finished.number, 1)
+    np.testing.assert_array_equal(finished.return_sum, lengths)
+    assert not lanes.alive.any()
+
+
+def test_the_end_of_a_stream_batch_is_no_truncation():
+    _, finished, trajectory = collected(replace(STREAM, num_envs=50, num_steps=12))
     assert not trajectory.truncated.any()
+    np.testing.assert_array_equal(finished.number, trajectory.terminated.sum(axis=0))
 
 
 def test_metrics_count_finished_episodes_and_valid_steps():
-    config = replace(CARTPOLE, num_envs=50, num_steps=12)
+    config = replace(STREAM, num_envs=50, num_steps=12)
     state = init(config, jax.random.key(0))
     _, finished, trajectory = jax.jit(collect)(config, state)
     state, metrics = step(config, state)
@@ -91,7 +99,7 @@ def test_metrics_count_finished_episodes_and_valid_steps():
 
 
 def test_no_finished_episode_has_no_mean():
-    config = replace(CARTPOLE, num_steps=2)
+    config = replace(STREAM, num_steps=2)
     _, metrics = step(config, init(config, jax.random.key(0)))
     assert metrics.num_episodes == 0
     assert np.isnan([metrics.mean_return, metrics.min_return, metrics.max_length]).all()
@@ -150,6 +158,12 @@ def test_evaluation_plays_whole_episodes():
         np.testing.assert_array_equal(played.episode_return, played.episode_length)
         assert played.episode_length.min() > 3
         assert played.episode_length.max() <= 500
+
+
+def test_no_episodes_cannot_be_evaluated():
+    params = init(CARTPOLE, jax.random.key(0)).params
+    with pytest.raises(ValueError, match="num_episodes must be at least 1, not 0"):
+        evaluate(CARTPOLE, params, jax.random.key(1), 0)
 
 
 def test_sampled_evaluation_is_random_and_greedy_is_not():

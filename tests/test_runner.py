@@ -1,5 +1,6 @@
 """The host loop: chunks change nothing, counters are exact, batches that do not fit are refused."""
 
+import re
 from dataclasses import replace
 
 import jax
@@ -7,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, preset, runner
-from purejaxrl_reinforce.memory import batch_bytes, require_memory
+from purejaxrl_reinforce import Config, memory, preset, runner
 from purejaxrl_reinforce.runner import NonFiniteError, Program
 from purejaxrl_reinforce.state import add_steps, total_steps
 
@@ -50,16 +50,28 @@ def test_steps_are_counted_beyond_32_bits():
     assert float(total_steps(counter)) == pytest.approx(2**32 + 2**31 + 1, rel=1e-6)
 
 
-@pytest.mark.parametrize("num_envs", [64, 2048])
-def test_the_memory_estimate_is_a_lower_bound_and_not_a_loose_one(num_envs):
+@pytest.mark.parametrize("num_envs", [2048, 8192])
+def test_the_memory_estimate_is_a_lower_bound_and_not_a_loose_one(num_envs, monkeypatch):
     config = replace(preset("cartpole"), num_envs=num_envs)
-    estimate = batch_bytes(config)
     needed = Program(config, jax.random.key(0)).memory_bytes
-    assert estimate <= needed <= 2 * estimate
+    monkeypatch.setattr(memory, "free_bytes", lambda: needed)
+    memory.require_batch_memory(config)
+    monkeypatch.setattr(memory, "free_bytes", lambda: needed // 2)
+    with pytest.raises(ValueError, match=r"does not fit: .*; try num_envs=") as e:
+        memory.require_batch_memory(config)
+    # The advice is one that would have fitted.
+    advised = replace(config, num_envs=int(re.search(r"try num_envs=(\d+)", str(e.value))[1]))
+    assert Program(advised, jax.random.key(0)).memory_bytes <= needed // 2
 
 
-def test_what_does_not_fit_is_refused_with_a_size_that_does(monkeypatch):
-    monkeypatch.setattr("purejaxrl_reinforce.memory.free_bytes", lambda: 10**9)
-    require_memory(CONFIG, 10**9)
-    with pytest.raises(ValueError, match=r"num_envs=8 needs at least 4\.0 GB and 1\.0 GB are free"):
-        require_memory(CONFIG, 4 * 10**9)
+def test_networks_that_do_not_fit_are_refused_without_false_advice(monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda: 10**9)
+    with pytest.raises(ValueError, match="try smaller num_steps or hidden_sizes"):
+        memory.require_batch_memory(replace(CONFIG, hidden_sizes=(100_000, 100_000)))
+
+
+def test_evaluations_that_do_not_fit_are_refused(monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda: 10**6)
+    memory.require_memory(memory.evaluation_bytes(CONFIG, 1000), "")
+    with pytest.raises(ValueError, match=r"0\.0 GB are free; play fewer"):
+        memory.require_memory(memory.evaluation_bytes(CONFIG, 10**6), "play fewer")
