@@ -28,18 +28,17 @@ class Batch(NamedTuple):
     returns: Array
 
 
-class Losses(NamedTuple):
-    """Means over the valid steps of a batch, ()."""
+class PolicyTerms(NamedTuple):
+    """The policy's loss and, a part of it, its entropy (nats): means over the valid steps, ()."""
 
-    policy: Array
-    baseline: Array
+    loss: Array
     entropy: Array
 
 
 def gradients(
     networks: Networks, params: Params, batch: Batch, entropy_coef: ArrayLike, num_blocks: Array
-) -> tuple[Params, Losses]:
-    """Return the gradients of both losses, each with respect to its own network, and the losses.
+) -> tuple[Params, PolicyTerms]:
+    """Return the gradients of both losses, each with respect to its own network.
 
         policy:   -mean_valid(log pi(a_t|s_t) A_t) - entropy_coef * mean_valid(entropy)
         baseline:  mean_valid((V(s_t) - G_t)^2)
@@ -55,20 +54,22 @@ def gradients(
     """
     count = jnp.maximum(jnp.sum(batch.valid), 1)
 
-    def block_loss(params: Params, block: Batch) -> tuple[Array, Losses]:
+    def block_loss(params: Params, block: Batch) -> tuple[Array, PolicyTerms]:
         losses = _losses(networks, params, block, entropy_coef)
-        losses = jax.tree.map(lambda loss: loss / count, losses)
-        return losses.policy + losses.baseline, losses
+        policy_loss, baseline_loss, entropy = (loss / count for loss in losses)
+        return policy_loss + baseline_loss, PolicyTerms(policy_loss, entropy)
 
-    def add_block(total: tuple[Params, Losses], block: Batch) -> tuple[Params, Losses]:
+    def add_block(total: tuple[Params, PolicyTerms], block: Batch) -> tuple[Params, PolicyTerms]:
         return jax.tree.map(jnp.add, total, jax.grad(block_loss, has_aux=True)(params, block))
 
-    zeros = jax.tree.map(jnp.zeros_like, params), Losses(*jnp.zeros(3))
+    zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
     return fold_blocks(add_block, zeros, batch, num_blocks)
 
 
-def _losses(networks: Networks, params: Params, block: Batch, entropy_coef: ArrayLike) -> Losses:
-    """Return sums over the valid steps of a block [length, N, ...]."""
+def _losses(
+    networks: Networks, params: Params, block: Batch, entropy_coef: ArrayLike
+) -> tuple[Array, Array, Array]:
+    """Return policy loss, baseline loss and entropy, summed over a block's valid steps."""
     steps = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), block)
     # Whatever stands in an invalid row, even a NaN, must reach neither the loss nor, through a
     # product with 0, its derivative.
@@ -86,7 +87,7 @@ def _losses(networks: Networks, params: Params, block: Batch, entropy_coef: Arra
     if params.baseline is not None:
         values = networks.values(params.baseline, obs)
         baseline_loss = total((values - steps.returns) ** 2)
-    return Losses(policy_loss, baseline_loss, entropy)
+    return policy_loss, baseline_loss, entropy
 
 
 def zero_invalid(x: Array, valid: Array) -> Array:

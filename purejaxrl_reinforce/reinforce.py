@@ -18,7 +18,7 @@ from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.blocks import block_length, live_blocks, split_blocks
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environment import Environment
-from purejaxrl_reinforce.losses import Batch, Losses, Params, gradients
+from purejaxrl_reinforce.losses import Batch, Params, PolicyTerms, gradients
 from purejaxrl_reinforce.networks import Networks, make_networks
 from purejaxrl_reinforce.optimizer import apply_gradients, make_optimizer
 from purejaxrl_reinforce.returns import explained_variance
@@ -145,10 +145,10 @@ def learn(
         length,
     )
 
-    def gradient(params: Params) -> tuple[Params, Losses]:
+    def gradient(params: Params) -> tuple[Params, PolicyTerms]:
         return gradients(networks, params, batch, config.entropy_coef, num_blocks)
 
-    grads, losses = gradient(state.params)
+    grads, policy = gradient(state.params)
     learned = descend(config, state, grads)
     if config.baseline_steps > 1:
         learned, _ = jax.lax.scan(
@@ -156,13 +156,10 @@ def learn(
             learned,
             length=config.baseline_steps - 1,
         )
-    if config.baseline != "value":
-        difference = goal.values - goal.returns
-        losses = losses._replace(baseline=jnp.mean(difference**2, where=trajectory.valid))
     return learned._replace(update=state.update + 1), {
-        "policy_loss": losses.policy,
-        "baseline_loss": losses.baseline,
-        "entropy": losses.entropy,
+        "policy_loss": policy.loss,
+        "baseline_loss": jnp.mean((goal.values - goal.returns) ** 2, where=trajectory.valid),
+        "entropy": policy.entropy,
         "policy_grad_norm": optax.tree.norm(grads.policy),
         "baseline_grad_norm": optax.tree.norm(grads.baseline),
         "explained_variance": explained_variance(goal.returns, goal.values, trajectory.valid),

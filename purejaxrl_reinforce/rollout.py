@@ -185,31 +185,8 @@ def _play_step(
     t: Array,
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
     key_step, key_reset = jax.random.split(key)
-    valid = lanes.alive & (t < rollout.num_steps)
-    action = rollout.act(lanes.obs, noise)
-    result = rollout.env.step(key_step, lanes.env_state, action)
-    reward = jnp.where(valid, result.reward, 0.0)
-    # T is a time limit to whole episodes; a stream goes on with them in its next update.
-    out_of_time = (t == rollout.num_steps - 1) & (not rollout.auto_reset)
-    truncated = valid & (result.truncated | out_of_time)
-    done = valid & (result.terminated | truncated)
-    row = Trajectory(
-        obs=lanes.obs,
-        action=action,
-        reward=reward,
-        terminated=valid & result.terminated,
-        truncated=truncated,
-        valid=valid,
-        next_obs=result.obs if rollout.record_next_obs else None,
-    )
-    obs, env_state = select(valid, (result.obs, result.env_state), (lanes.obs, lanes.env_state))
-    lanes = Lanes(
-        obs=obs,
-        env_state=env_state,
-        alive=lanes.alive & (rollout.auto_reset | ~done),
-        episode_return=lanes.episode_return + reward,
-        episode_length=lanes.episode_length + valid,
-    )
+    lanes, row = _advance(rollout, lanes, key_step, noise, t)
+    done = row.terminated | row.truncated
     finished = _count_finished(finished, lanes, done)
     if rollout.auto_reset:
         # With few lanes most steps finish no episode, and then no reset is computed.
@@ -218,7 +195,38 @@ def _play_step(
             lambda: select(done, fresh_lanes(rollout.env, key_reset, done.shape[0]), lanes),
             lambda: lanes,
         )
+    else:
+        lanes = lanes._replace(alive=lanes.alive & ~done)
     return lanes, finished, row
+
+
+def _advance(
+    rollout: Rollout, lanes: Lanes, key: Array, noise: Array, t: Array
+) -> tuple[Lanes, Trajectory]:
+    """Take step `t` in every living lane; the others stand still."""
+    valid = lanes.alive & (t < rollout.num_steps)
+    action = rollout.act(lanes.obs, noise)
+    result = rollout.env.step(key, lanes.env_state, action)
+    # T is a time limit to whole episodes; a stream goes on with them in its next update.
+    out_of_time = (t == rollout.num_steps - 1) & (not rollout.auto_reset)
+    row = Trajectory(
+        obs=lanes.obs,
+        action=action,
+        reward=jnp.where(valid, result.reward, 0.0),
+        terminated=valid & result.terminated,
+        truncated=valid & (result.truncated | out_of_time),
+        valid=valid,
+        next_obs=result.obs if rollout.record_next_obs else None,
+    )
+    obs, env_state = select(valid, (result.obs, result.env_state), (lanes.obs, lanes.env_state))
+    lanes = Lanes(
+        obs=obs,
+        env_state=env_state,
+        alive=lanes.alive,
+        episode_return=lanes.episode_return + row.reward,
+        episode_length=lanes.episode_length + valid,
+    )
+    return lanes, row
 
 
 def select(mask: Array, if_true: Any, if_false: Any) -> Any:

@@ -32,20 +32,20 @@ def random_trajectory(config, seed=0, T=8):
     """A batch with episodes that end in every way and lanes of different lengths."""
     random = np.random.default_rng(seed)
     N, env = config.num_envs, make(config.env)
-    shape = (T, N)
+    shape, obs_shape = (T, N), env.reset(jax.random.key(0), 1)[0].shape[1:]
     lengths = np.array([T, T // 2, 1, *[T] * N])[:N]
     if env.num_actions is None:
         action = random.normal(size=(*shape, *env.action_shape))
     else:
         action = random.integers(0, env.num_actions, shape)
     return Trajectory(
-        obs=jnp.float32(random.normal(size=(*shape, *env.obs_shape))),
+        obs=jnp.float32(random.normal(size=(*shape, *obs_shape))),
         action=jnp.asarray(action, jnp.int32 if env.num_actions else jnp.float32),
         reward=jnp.float32(random.normal(size=shape)),
         terminated=jnp.asarray(random.random(shape) < 0.2),
         truncated=jnp.asarray(random.random(shape) < 0.2),
         valid=jnp.asarray(np.arange(T)[:, None] < lengths),
-        next_obs=jnp.float32(random.normal(size=(*shape, *env.obs_shape))),
+        next_obs=jnp.float32(random.normal(size=(*shape, *obs_shape))),
     )
 
 
