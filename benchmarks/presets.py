@@ -74,7 +74,7 @@ def summarize(outcome: dict[str, np.ndarray], threshold: float) -> dict[str, flo
 def plot(path: Path, title: str, curves: np.ndarray, threshold: float) -> None:
     """Draw the median over the seeds of each update's mean return, with bands."""
     updates = np.arange(1, curves.shape[1] + 1)
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4.3), layout="constrained")
     axes = figure.add_subplot()
     for low, high, alpha, label in ((0, 100, 0.12, "all seeds"), (5, 95, 0.25, "5% to 95%")):
         band = np.nanpercentile(curves, [low, high], axis=0)
@@ -83,7 +83,7 @@ def plot(path: Path, title: str, curves: np.ndarray, threshold: float) -> None:
     axes.axhline(threshold, color="black", linewidth=0.8, linestyle="--", label="solved")
     axes.set(title=title, xlabel="update", ylabel="mean return of the update's episodes")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=150)
 
 

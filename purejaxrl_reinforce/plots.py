@@ -18,9 +18,16 @@ def plot_returns(path: Path, title: str, returns: np.ndarray) -> None:
     mean, lowest, highest = returns.reshape(-1, 3).T
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    axes.fill_between(updates, lowest, highest, alpha=0.2, linewidth=0, label="lowest to highest")
-    axes.plot(updates, mean, marker="." if len(returns) == 1 else None, label="mean")
+    axes.fill_between(
+        updates,
+        lowest,
+        highest,
+        alpha=0.2,
+        linewidth=0,
+        label="lowest to highest of the update's episodes",
+    )
+    axes.plot(updates, mean, marker="." if len(returns) == 1 else None, label="their mean")
     axes.set(title=title, xlabel="update", ylabel="episode return")
     axes.grid(alpha=0.3)
-    axes.legend(title="the update's episodes")
+    figure.legend(loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=150)

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -136,6 +137,7 @@ def learn(
         state: its parameters, optimiser states and update counter are used and replaced.
         trajectory: [T, N] steps, T of any length.
     """
+    chex.assert_tree_shape_prefix(trajectory, trajectory.valid.shape)
     _, networks = _build(config)
     length = block_length(trajectory.valid.shape, config.block_size)
     num_blocks = live_blocks(split_blocks(trajectory.valid, length))

@@ -4,6 +4,7 @@ Arrays are [T, N]: time steps by lanes. `valid` marks the steps that an episode 
 statistics are over those alone.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -29,6 +30,7 @@ def discounted_returns(
     Returns:
         [T, ...], float32.
     """
+    chex.assert_equal_shape([rewards, discounts, traces, next_values])
 
     def previous(next_return: Array, step: tuple[Array, ...]) -> tuple[Array, Array]:
         reward, discount, trace, next_value = step
@@ -75,6 +77,7 @@ def normalize(advantages: Array, valid: Array, kind: AdvantageNorm) -> Array:
         valid: [T, N], bool.
         kind: one of "standardize", "unit", "none".
     """
+    chex.assert_equal_shape([advantages, valid])
     advantages = jnp.where(valid, advantages, 0.0)
     if kind == "none":
         return advantages
