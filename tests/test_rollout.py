@@ -149,6 +149,17 @@ def test_block_size_does_not_change_what_is_played(config):
         np.testing.assert_allclose(other.obs[:60][valid], trajectories[0].obs[valid], atol=1e-5)
 
 
+def test_the_loop_ends_with_the_block_of_the_last_living_lane():
+    """Rows beyond it were never written; a lane that stood still would have left its state."""
+    config = replace(CARTPOLE, num_steps=400, block_size=10)
+    _, _, trajectory = collected(config)
+    longest = int(trajectory.valid.sum(axis=0).max())
+    played = -(-longest // 10) * 10
+    assert longest < 300
+    assert trajectory.obs[:played].any(axis=(1, 2)).all()
+    assert not trajectory.obs[played:].any()
+
+
 def test_evaluation_plays_whole_episodes():
     config = replace(CARTPOLE, num_steps=3)
     state = init(config, jax.random.key(0))
