@@ -187,6 +187,11 @@ def descend(config: Config, state: TrainState, grads: Params) -> TrainState:
     return state._replace(params=Params(*params), opt_state=Params(*opt_states))
 
 
+def state_shapes(config: Config) -> TrainState:
+    """Return the shapes and dtypes of `init(config, key)`, without computing or allocating it."""
+    return jax.eval_shape(init, config, jax.eval_shape(lambda: jax.random.key(0)))
+
+
 def steps_per_update(config: Config, env: Environment) -> int:
     """Return T, the most time steps that a lane takes in an update."""
     if config.num_steps is None:

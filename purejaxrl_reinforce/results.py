@@ -15,7 +15,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import dump_config, load_config
 from purejaxrl_reinforce.losses import Params
 from purejaxrl_reinforce.plots import plot_returns
-from purejaxrl_reinforce.reinforce import init
+from purejaxrl_reinforce.reinforce import state_shapes
 from purejaxrl_reinforce.state import Metrics
 
 CONFIG_FILE = "config.toml"
@@ -133,7 +133,7 @@ def load_run(path: Path) -> tuple[Config, Params]:
         raise ValueError(f"{path} is not a run directory: it has no {CONFIG_FILE}")
     config, _ = load_config(path / CONFIG_FILE)
     params = _load_params(path / PARAMS_FILE)
-    expected = jax.eval_shape(init, config, jax.eval_shape(lambda: jax.random.key(0))).params
+    expected = state_shapes(config).params
     if jax.tree.map(_shape_and_dtype, expected) != jax.tree.map(_shape_and_dtype, params):
         raise ValueError(f"{path / PARAMS_FILE} does not fit the networks of {CONFIG_FILE}")
     if not all(np.isfinite(array).all() for array in jax.tree.leaves(params)):
