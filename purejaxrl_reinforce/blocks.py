@@ -1,4 +1,4 @@
-"""Loops over blocks of time that stop at the last living lane, also under `jax.vmap`.
+"""Loops over blocks of rows that stop at the last living lane, also under `jax.vmap`.
 
 A `while_loop` whose predicate is mapped over selects over its whole carry at every iteration. The
 two reductions here reduce over a mapped axis as well, so that the predicates stay scalars: mapped
@@ -38,42 +38,32 @@ def _largest_mapped(_axis_size: int, _in_batched: list[bool], x: Array) -> tuple
     return largest(x), False
 
 
-# Rows (time steps times lanes) per block: enough to outweigh what each block costs by itself, few
-# enough for the activations of 64 hidden units (256 KiB) to stay in a core's cache. Chosen by that
-# reasoning; not yet tuned by measuring, on any backend.
-BLOCK_ROWS = 1024
+def split_rows(tree: Any, block_rows: int) -> Any:
+    """Reshape the leaves of `tree` from [T, N, ...] to [blocks, rows, ...].
 
-
-def block_length(shape: tuple[int, ...], block_size: int | None) -> int:
-    """Return the time steps per block of a batch of shape (T, N).
-
-    That is `block_size` or, where None, what makes blocks of equal length with at most BLOCK_ROWS
-    rows. A batch that was padded to whole blocks gets the same length again.
-    """
-    num_steps, num_envs = shape
-    longest = max(1, BLOCK_ROWS // num_envs) if block_size is None else block_size
-    num_blocks = -(-num_steps // longest)
-    return -(-num_steps // num_blocks)
-
-
-def split_blocks(tree: Any, length: int) -> Any:
-    """Reshape the leaves of `tree` from [T, ...] to [T / length, length, ...].
-
-    A T that `length` does not divide is padded with zeros (False) at its end.
+    Blocks are equally long, with at most `block_rows` rows, and cut without regard to time steps.
+    The last one is padded with zeros (False).
     """
 
     def split(x: Array) -> Array:
-        padding = -x.shape[0] % length
+        x = x.reshape(-1, *x.shape[2:])
+        rows = equal_parts(x.shape[0], block_rows)
+        padding = -x.shape[0] % rows
         if padding:
             x = jnp.pad(x, [(0, padding)] + [(0, 0)] * (x.ndim - 1))
-        return x.reshape(-1, length, *x.shape[1:])
+        return x.reshape(-1, rows, *x.shape[1:])
 
     return jax.tree.map(split, tree)
 
 
+def equal_parts(total: int, longest: int) -> int:
+    """Return the length of the fewest equal parts, none above `longest`, that cover `total`."""
+    return -(-total // -(-total // longest))
+
+
 def live_blocks(valid: Array) -> Array:
-    """Return how many blocks of valid [blocks, length, N] hold a valid step or come before one."""
-    alive = jnp.any(valid, axis=(1, 2))
+    """Return how many blocks of valid [blocks, rows] hold a valid row or come before one."""
+    alive = jnp.any(valid, axis=1)
     return largest(jnp.where(alive, jnp.arange(1, alive.shape[0] + 1), 0))
 
 

@@ -72,8 +72,12 @@ class Config:
     """Let both learning rates fall linearly to zero over num_updates."""
     keras_adam: bool = False
     """Add Adam's epsilon before the bias correction, as Keras does, not after it."""
-    block_size: int | None = None
-    """Time steps per block; changes speed and memory, not results. None: from num_envs."""
+    block_steps: int | None = None
+    """Time steps between looks at whether any lane lives. None, here and below: as measured."""
+    lane_width: int | None = None
+    """Most lanes that are played at once. This, too, changes speed and memory, not results."""
+    block_rows: int | None = None
+    """Most rows (steps of one lane) that the gradient takes at once."""
     gamma: float = 0.99
     """Discount per step, in [0, 1]."""
     policy_lr: float = 3e-2

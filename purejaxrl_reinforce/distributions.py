@@ -19,6 +19,17 @@ class Distribution(Protocol):
     def mode(self) -> Array: ...
 
 
+def uniform_of(key: Array) -> Array:
+    """Return a number that is uniform on [0, 1), (), float32, from a key made by `fold_in`.
+
+    Such a key's data are random bits already, so this saves `jax.random.uniform`'s second hash.
+    Use the key for nothing else.
+    """
+    bits = jax.random.key_data(key)[0]
+    one_to_two = jax.lax.bitcast_convert_type(bits >> 9 | jnp.uint32(0x3F800000), jnp.float32)
+    return one_to_two - 1.0
+
+
 class Categorical(NamedTuple):
     """Softmax distribution over A actions.
 

@@ -48,23 +48,21 @@ class Environment:
     _env: Any
     _params: Any
 
-    def reset(self, key: Array, num_envs: int) -> tuple[Array, Any]:
-        """Return the observations [N, ...] and states of `num_envs` fresh episodes."""
-        keys = jax.random.split(key, num_envs)
+    def reset(self, keys: Array) -> tuple[Array, Any]:
+        """Return the observations [N, ...] and states of N fresh episodes, one for each key."""
         return jax.vmap(self._env.reset_env, in_axes=(0, None))(keys, self._params)
 
-    def step(self, key: Array, env_state: Any, action: Array) -> StepResult:
+    def step(self, keys: Array, env_state: Any, action: Array) -> StepResult:
         """Take one step in every lane, without any reset.
 
         Actions outside a continuous action space are clipped to it. Where an environment uses no
-        randomness in its steps, the compiler drops the splitting of `key`.
+        randomness in its steps, the compiler drops what makes the keys.
 
         Args:
-            key: one key for all lanes.
+            keys: [N].
             env_state: states of N lanes.
             action: [N] integers or [N, D] floats.
         """
-        keys = jax.random.split(key, action.shape[0])
         return jax.vmap(self._step_lane)(keys, env_state, action)
 
     def _step_lane(self, key: Array, env_state: Any, action: Array) -> StepResult:

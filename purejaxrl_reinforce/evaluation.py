@@ -7,11 +7,12 @@ import jax
 from jax import Array
 
 from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.blocks import block_length
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.engine import engine
+from purejaxrl_reinforce.lane_axis import ONE_DEVICE
 from purejaxrl_reinforce.losses import Params
 from purejaxrl_reinforce.networks import make_networks
-from purejaxrl_reinforce.rollout import Rollout, fresh_lanes, play
+from purejaxrl_reinforce.rollout import Rollout, Use, fresh_lanes, keys_for, play
 
 
 class Evaluation(NamedTuple):
@@ -51,8 +52,8 @@ def evaluate(
         act=act,
         noise=networks.policy.noise,
         num_steps=env.time_limit,
-        block_length=block_length((env.time_limit, num_episodes), config.block_size),
+        engine=engine(config),
     )
-    key_reset, key_play = jax.random.split(key)
-    lanes, _ = play(rollout, fresh_lanes(env, key_reset, num_episodes), key_play)
+    keys = ONE_DEVICE.keys(key, num_episodes)
+    lanes, _ = play(rollout, fresh_lanes(env, keys_for(keys, Use.START)), keys)
     return Evaluation(lanes.episode_return, lanes.episode_length)

@@ -1,4 +1,4 @@
-"""The two losses and their gradients, accumulated over blocks of time."""
+"""The two losses and their gradients, accumulated over blocks of rows."""
 
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from purejaxrl_reinforce.blocks import fold_blocks
+from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.networks import Networks
 
 
@@ -19,13 +20,14 @@ class Params(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the losses need of a trajectory, [blocks, length, N, ...]."""
+    """What the losses need of a trajectory, [blocks, rows, ...]."""
 
     obs: Array
     action: Array
     valid: Array
     advantages: Array
     returns: Array
+    values: Array
 
 
 class PolicyTerms(NamedTuple):
@@ -36,14 +38,20 @@ class PolicyTerms(NamedTuple):
 
 
 def gradients(
-    networks: Networks, params: Params, batch: Batch, entropy_coef: ArrayLike, num_blocks: Array
+    networks: Networks,
+    params: Params,
+    batch: Batch,
+    entropy_coef: ArrayLike,
+    num_blocks: Array,
+    axis: LaneAxis = ONE_DEVICE,
 ) -> tuple[Params, PolicyTerms]:
     """Return the gradients of both losses, each with respect to its own network.
 
         policy:   -mean_valid(log pi(a_t|s_t) A_t) - entropy_coef * mean_valid(entropy)
         baseline:  mean_valid((V(s_t) - G_t)^2)
 
-    Advantages and returns are constants. Only the activations of one block exist at a time.
+    Advantages and returns are constants, and so are the `values` in the batch, which are V(s_t) at
+    `params` already. Only the activations of one block exist at a time.
 
     Args:
         networks: the modules.
@@ -51,43 +59,45 @@ def gradients(
         batch: what was played.
         entropy_coef: weight of the entropy.
         num_blocks: the blocks after these hold no valid step and are skipped.
+        axis: what the lanes are shared out over.
     """
-    count = jnp.maximum(jnp.sum(batch.valid), 1)
+    count = jnp.maximum(axis.sum(jnp.sum(batch.valid)), 1)
 
     def block_loss(params: Params, block: Batch) -> tuple[Array, PolicyTerms]:
-        losses = _losses(networks, params, block, entropy_coef)
-        policy_loss, baseline_loss, entropy = (loss / count for loss in losses)
-        return policy_loss + baseline_loss, PolicyTerms(policy_loss, entropy)
+        # Whatever stands in an invalid row, even a NaN, must reach neither the loss nor, through a
+        # product with 0, its derivative.
+        obs, action = (zero_invalid(x, block.valid) for x in (block.obs, block.action))
+        block = block._replace(obs=obs, action=action)
+        policy = _policy_terms(networks, params.policy, block, entropy_coef, count)
+        return policy.loss + _baseline_slope(networks, params.baseline, block) / count, policy
 
     def add_block(total: tuple[Params, PolicyTerms], block: Batch) -> tuple[Params, PolicyTerms]:
         return jax.tree.map(jnp.add, total, jax.grad(block_loss, has_aux=True)(params, block))
 
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
-    return fold_blocks(add_block, zeros, batch, num_blocks)
+    return axis.sum(fold_blocks(add_block, zeros, batch, num_blocks))
 
 
-def _losses(
-    networks: Networks, params: Params, block: Batch, entropy_coef: ArrayLike
-) -> tuple[Array, Array, Array]:
-    """Return policy loss, baseline loss and entropy, summed over a block's valid steps."""
-    steps = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), block)
-    # Whatever stands in an invalid row, even a NaN, must reach neither the loss nor, through a
-    # product with 0, its derivative.
-    obs, action = jax.tree.map(lambda x: zero_invalid(x, steps.valid), (steps.obs, steps.action))
+def _policy_terms(
+    networks: Networks, params: Any, block: Batch, entropy_coef: ArrayLike, count: Array
+) -> PolicyTerms:
+    if params is None:
+        return PolicyTerms(jnp.float32(0), jnp.float32(0))
+    distribution = networks.distribution(params, block.obs)
+    entropy = jnp.sum(distribution.entropy(), where=block.valid) / count
+    gains = distribution.log_prob(block.action) * block.advantages
+    return PolicyTerms(-jnp.sum(gains, where=block.valid) / count - entropy_coef * entropy, entropy)
 
-    def total(x: Array) -> Array:
-        return jnp.sum(x, where=steps.valid)
 
-    policy_loss = baseline_loss = entropy = jnp.float32(0)
-    if params.policy is not None:
-        distribution = networks.distribution(params.policy, obs)
-        entropy = total(distribution.entropy())
-        log_prob = distribution.log_prob(action)
-        policy_loss = -total(log_prob * steps.advantages) - entropy_coef * entropy
-    if params.baseline is not None:
-        values = networks.values(params.baseline, obs)
-        baseline_loss = total((values - steps.returns) ** 2)
-    return policy_loss, baseline_loss, entropy
+def _baseline_slope(networks: Networks, params: Any, block: Batch) -> Array:
+    """Return what has the derivative of the summed (V(s_t) - G_t)^2 with respect to `params`.
+
+    With V(s_t) known, the derivative takes the network's hidden layers, but not its output.
+    """
+    if params is None:
+        return jnp.float32(0)
+    slope = 2 * (block.values - block.returns)
+    return jnp.sum(slope * networks.values(params, block.obs), where=block.valid)
 
 
 def zero_invalid(x: Array, valid: Array) -> Array:

@@ -9,8 +9,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.distributions import Categorical, DiagonalGaussian, Distribution
+from purejaxrl_reinforce.distributions import (
+    Categorical,
+    DiagonalGaussian,
+    Distribution,
+    uniform_of,
+)
 from purejaxrl_reinforce.environment import Environment
+from purejaxrl_reinforce.relu_mlp import Layers, relu_mlp
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -20,18 +26,37 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "elu": nn.elu,
 }
 
+# With more products per hidden unit than this, `relu_mlp` is slower than the plain gradient.
+MOST_PRODUCTS = 32
+
+
+class Layer(nn.Module):
+    """Kernel [num_inputs, width], Glorot-uniform, and bias [width], zero: as Keras has them."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, num_inputs: int) -> tuple[Array, Array]:
+        kernel_init = nn.initializers.glorot_uniform()
+        return (
+            self.param("kernel", kernel_init, (num_inputs, self.width)),
+            self.param("bias", nn.initializers.zeros, (self.width,)),
+        )
+
 
 class MLP(nn.Module):
-    """Dense layers with Glorot-uniform kernels and zero biases, as Keras has them.
+    """Dense layers with an activation between them.
 
     Maps observations [N, ...] to [N, num_outputs]. Real-valued observations are flattened; with
-    `num_obs`, observations are integers below it and become one-hot vectors.
+    `num_obs`, observations are integers below it and become one-hot vectors. With `relative`, the
+    outputs are those but the last, less the last: [N, num_outputs - 1].
     """
 
     hidden_sizes: tuple[int, ...]
     activation: str
     num_outputs: int
     num_obs: int | None = None
+    relative: bool = False
 
     @nn.compact
     def __call__(self, obs: Array) -> Array:
@@ -39,11 +64,29 @@ class MLP(nn.Module):
             x = jax.nn.one_hot(obs, self.num_obs)
         else:
             x = obs.reshape(obs.shape[0], -1).astype(jnp.float32)
-        kernel_init = nn.initializers.glorot_uniform()
-        for i, width in enumerate(self.hidden_sizes):
-            x = nn.Dense(width, kernel_init=kernel_init, name=f"hidden_{i}")(x)
-            x = ACTIVATIONS[self.activation](x)
-        return nn.Dense(self.num_outputs, kernel_init=kernel_init, name="out")(x)
+        widths = (x.shape[1], *self.hidden_sizes)
+        *hidden, (out_kernel, out_bias) = (
+            Layer(width, name=name)(num_inputs)
+            for name, num_inputs, width in zip(
+                [*(f"hidden_{i}" for i in range(len(self.hidden_sizes))), "out"],
+                widths,
+                (*self.hidden_sizes, self.num_outputs),
+                strict=True,
+            )
+        )
+        if self.relative:
+            out_kernel, out_bias = relative_to_last(out_kernel), relative_to_last(out_bias)
+        num_products = out_bias.shape[0] * (x.shape[1] + 1)
+        if len(hidden) == 1 and self.activation == "relu" and num_products <= MOST_PRODUCTS:
+            return relu_mlp(Layers(*hidden[0], out_kernel, out_bias), x)
+        for kernel, bias in hidden:
+            x = ACTIVATIONS[self.activation](x @ kernel + bias[None])
+        return x @ out_kernel + out_bias[None]
+
+
+def relative_to_last(x: Array) -> Array:
+    """Return the differences to the last element of the last axis: one element fewer."""
+    return x[..., :-1] - x[..., -1:]
 
 
 class SoftmaxPolicy(nn.Module):
@@ -53,11 +96,13 @@ class SoftmaxPolicy(nn.Module):
 
     @nn.compact
     def __call__(self, obs: Array) -> Distribution:
-        return Categorical(self.mlp(obs))
+        # Equal changes of all logits change nothing, so the last one may be taken as 0.
+        others = self.mlp(obs)
+        return Categorical(jnp.concatenate([others, jnp.zeros_like(others[:, :1])], axis=1))
 
-    def noise(self, key: Array, num_envs: int) -> Array:
-        """Draw what `num_envs` actions are sampled from: uniform, [N]."""
-        return jax.random.uniform(key, (num_envs,))
+    def noise(self, key: Array) -> Array:
+        """Draw what one action is sampled from: uniform on [0, 1), ()."""
+        return uniform_of(key)
 
 
 class GaussianPolicy(nn.Module):
@@ -73,9 +118,9 @@ class GaussianPolicy(nn.Module):
         log_std = self.param("log_std", nn.initializers.zeros, (self.mlp.num_outputs,))
         return DiagonalGaussian(self.mlp(obs), log_std)
 
-    def noise(self, key: Array, num_envs: int) -> Array:
-        """Draw what `num_envs` actions are sampled from: standard normal, [N, D]."""
-        return jax.random.normal(key, (num_envs, self.mlp.num_outputs))
+    def noise(self, key: Array) -> Array:
+        """Draw what one action is sampled from: standard normal, [D]."""
+        return jax.random.normal(key, (self.mlp.num_outputs,))
 
 
 class Baseline(nn.Module):
@@ -106,9 +151,9 @@ class Networks(NamedTuple):
 def make_networks(config: Config, env: Environment) -> Networks:
     """Return the policy that fits the environment's actions, and the baseline network."""
 
-    def mlp(num_outputs: int) -> MLP:
-        return MLP(config.hidden_sizes, config.activation, num_outputs, env.num_obs)
+    def mlp(num_outputs: int, relative: bool = False) -> MLP:
+        return MLP(config.hidden_sizes, config.activation, num_outputs, env.num_obs, relative)
 
     if env.num_actions is None:
         return Networks(GaussianPolicy(mlp(env.action_shape[0])), Baseline(mlp(1)))
-    return Networks(SoftmaxPolicy(mlp(env.num_actions)), Baseline(mlp(1)))
+    return Networks(SoftmaxPolicy(mlp(env.num_actions, relative=True)), Baseline(mlp(1)))

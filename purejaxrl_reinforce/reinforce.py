@@ -16,23 +16,27 @@ from jax import Array
 
 import purejaxrl_reinforce.config_pytree  # noqa: F401  makes Config a pytree
 from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.blocks import block_length, live_blocks, split_blocks
+from purejaxrl_reinforce.blocks import live_blocks, split_rows
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.engine import engine
 from purejaxrl_reinforce.environment import Environment
+from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.losses import Batch, Params, PolicyTerms, gradients
 from purejaxrl_reinforce.networks import Networks, make_networks
 from purejaxrl_reinforce.optimizer import apply_gradients, make_optimizer
-from purejaxrl_reinforce.returns import explained_variance
+from purejaxrl_reinforce.returns import explained_variance, mean
 from purejaxrl_reinforce.rollout import (
     FinishedEpisodes,
     Lanes,
     Rollout,
     Trajectory,
+    Use,
     fresh_lanes,
+    keys_for,
     record,
 )
 from purejaxrl_reinforce.state import Metrics, TrainState, add_steps, episode_metrics, total_steps
-from purejaxrl_reinforce.targets import make_targets
+from purejaxrl_reinforce.targets import make_targets, values_of
 
 
 @jax.jit
@@ -48,7 +52,7 @@ def init(config: Config, key: Array) -> TrainState:
     """
     env, networks = _build(config)
     key_policy, key_baseline, key_lanes, key_train = jax.random.split(key, 4)
-    lanes = fresh_lanes(env, key_lanes, config.num_envs)
+    lanes = fresh_lanes(env, ONE_DEVICE.keys(key_lanes, config.num_envs))
     has_network = config.baseline == "value"
     params = Params(
         policy=networks.policy.init(key_policy, lanes.obs),
@@ -62,18 +66,25 @@ def init(config: Config, key: Array) -> TrainState:
     return TrainState(params, opt_state, lanes, key_train, zero, jnp.zeros(2, jnp.uint32))
 
 
-@jax.jit
-def step(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
+@functools.partial(jax.jit, static_argnames="axis")
+def step(
+    config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
+) -> tuple[TrainState, Metrics]:
     """Do one update: play, learn, report.
 
     An update in which a loss, a gradient or a new parameter is not finite is not applied: the
     state comes back unchanged, and `Metrics.finite` is false. Since its randomness is a function
     of the state, any further step repeats that update: training stands still at its last finite
     parameters.
+
+    Args:
+        config: what to train.
+        state: its lanes are those of this device.
+        axis: what the lanes are shared out over; all else in the state is the same everywhere.
     """
-    lanes, finished, trajectory = collect(config, state)
-    num_steps = jnp.sum(trajectory.valid)
-    learned, learning_metrics = learn(config, state, trajectory)
+    lanes, finished, trajectory = collect(config, state, axis)
+    num_steps = axis.sum(jnp.sum(trajectory.valid))
+    learned, learning_metrics = learn(config, state, trajectory, axis)
     new_state = learned._replace(lanes=lanes, env_steps=add_steps(state.env_steps, num_steps))
 
     finite = _all_finite((learning_metrics, new_state.params))
@@ -82,7 +93,7 @@ def step(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
         lambda new, old: new if new is old else jnp.where(finite, new, old), new_state, state
     )
     metrics = Metrics(
-        **episode_metrics(finished),
+        **episode_metrics(finished, axis),
         **learning_metrics,
         num_steps=num_steps,
         env_steps=total_steps(state.env_steps),
@@ -104,28 +115,29 @@ def make_train(config: Config) -> Callable[[Array], tuple[TrainState, Metrics]]:
     return functools.partial(train, config)
 
 
-def collect(config: Config, state: TrainState) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
-    """Play the batch of one update: up to T steps in each of N lanes."""
+def collect(
+    config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
+) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
+    """Play the batch of one update: up to T steps in each of the state's N lanes."""
     env, networks = _build(config)
-    key_reset, key_rollout = jax.random.split(jax.random.fold_in(state.key, state.update))
     lanes = state.lanes
+    keys = axis.keys(jax.random.fold_in(state.key, state.update), lanes.alive.shape[0])
     if config.rollout == "episodes" or config.reset_each_update:
-        lanes = fresh_lanes(env, key_reset, config.num_envs)
-    longest = steps_per_update(config, env)
+        lanes = fresh_lanes(env, keys_for(keys, Use.START))
     rollout = Rollout(
         env=env,
         act=lambda obs, noise: networks.distribution(state.params.policy, obs).sample(noise),
         noise=networks.policy.noise,
-        num_steps=longest,
-        block_length=block_length((longest, config.num_envs), config.block_size),
+        num_steps=steps_per_update(config, env),
+        engine=engine(config),
         auto_reset=config.rollout == "stream",
         record_next_obs=config.bootstrap,
     )
-    return record(rollout, lanes, key_rollout)
+    return record(rollout, lanes, keys)
 
 
 def learn(
-    config: Config, state: TrainState, trajectory: Trajectory
+    config: Config, state: TrainState, trajectory: Trajectory, axis: LaneAxis = ONE_DEVICE
 ) -> tuple[TrainState, dict[str, Array]]:
     """Update both networks from a trajectory; return the state and the metrics of learning.
 
@@ -135,36 +147,36 @@ def learn(
     Args:
         config: how to learn; T and N are the trajectory's own.
         state: its parameters, optimiser states and update counter are used and replaced.
-        trajectory: [T, N] steps, T of any length.
+        trajectory: [T, N] steps, T and N of any length.
+        axis: what the lanes are shared out over.
     """
-    chex.assert_tree_shape_prefix(trajectory, trajectory.valid.shape)
+    chex.assert_tree_shape_prefix(trajectory._replace(next_obs=None), trajectory.valid.shape)
     _, networks = _build(config)
-    length = block_length(trajectory.valid.shape, config.block_size)
-    num_blocks = live_blocks(split_blocks(trajectory.valid, length))
-    goal = make_targets(config, networks, state.params, trajectory)
-    batch = split_blocks(
-        Batch(trajectory.obs, trajectory.action, trajectory.valid, goal.advantages, goal.returns),
-        length,
-    )
+    goal = make_targets(config, networks, state.params, trajectory, axis)
 
-    def gradient(params: Params) -> tuple[Params, PolicyTerms]:
-        return gradients(networks, params, batch, config.entropy_coef, num_blocks)
+    def gradient(params: Params, values: Array) -> tuple[Params, PolicyTerms]:
+        obs, action, valid = trajectory.obs, trajectory.action, trajectory.valid
+        batch = Batch(obs, action, valid, goal.advantages, goal.returns, values)
+        blocks = split_rows(batch, engine(config).block_rows)
+        num_blocks = live_blocks(blocks.valid)
+        return gradients(networks, params, blocks, config.entropy_coef, num_blocks, axis)
 
-    grads, policy = gradient(state.params)
+    def baseline_step(state: TrainState, _: None) -> tuple[TrainState, None]:
+        values = values_of(config, networks, state.params, trajectory.obs, trajectory.valid)
+        grads, _ = gradient(Params(None, state.params.baseline), values)
+        return descend(config, state, grads), None
+
+    grads, policy = gradient(state.params, goal.values)
     learned = descend(config, state, grads)
     if config.baseline_steps > 1:
-        learned, _ = jax.lax.scan(
-            lambda s, _: (descend(config, s, gradient(Params(None, s.params.baseline))[0]), None),
-            learned,
-            length=config.baseline_steps - 1,
-        )
+        learned, _ = jax.lax.scan(baseline_step, learned, length=config.baseline_steps - 1)
     return learned._replace(update=state.update + 1), {
         "policy_loss": policy.loss,
-        "baseline_loss": jnp.mean((goal.values - goal.returns) ** 2, where=trajectory.valid),
+        "baseline_loss": mean((goal.values - goal.returns) ** 2, trajectory.valid, axis),
         "entropy": policy.entropy,
         "policy_grad_norm": optax.tree.norm(grads.policy),
         "baseline_grad_norm": optax.tree.norm(grads.baseline),
-        "explained_variance": explained_variance(goal.returns, goal.values, trajectory.valid),
+        "explained_variance": explained_variance(goal.returns, goal.values, trajectory.valid, axis),
     }
 
 

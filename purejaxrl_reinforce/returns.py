@@ -1,7 +1,7 @@
 """Returns, baselines that need no network, and the normalisation of advantages.
 
 Arrays are [T, N]: time steps by lanes. `valid` marks the steps that an episode really took; all
-statistics are over those alone.
+statistics are over those alone, and over the lanes of all devices that `axis` shares them out to.
 """
 
 import chex
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from purejaxrl_reinforce.config import AdvantageNorm
+from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
 
 
 def discounted_returns(
@@ -43,30 +44,37 @@ def discounted_returns(
     return returns
 
 
-def mean_baseline(returns: Array, valid: Array) -> Array:
+def mean_baseline(returns: Array, valid: Array, axis: LaneAxis = ONE_DEVICE) -> Array:
     """Return the mean return of the valid lanes at each time step, [T, N]; 0 where none is.
 
     Time is that of the batch: in a `stream`, lanes stand at different points of their episodes.
     """
-    count = jnp.sum(valid, axis=1, keepdims=True)
-    total = jnp.sum(returns, axis=1, keepdims=True, where=valid)
+    count, total = _sums_over_lanes(returns, valid, axis)
     return jnp.broadcast_to(total / jnp.maximum(count, 1), returns.shape)
 
 
-def leave_one_out_baseline(returns: Array, valid: Array) -> Array:
+def leave_one_out_baseline(returns: Array, valid: Array, axis: LaneAxis = ONE_DEVICE) -> Array:
     """Return the mean return of the other valid lanes at each time step, [T, N].
 
     It does not depend on the lane's own action, so the policy gradient stays unbiased. A lane
     that is alone gets 0. (Kool, van Hoof and Welling, 2019, "Buy 4 REINFORCE Samples, Get a
     Baseline for Free!".)
     """
-    own = jnp.where(valid, returns, 0.0)
-    others = jnp.sum(valid, axis=1, keepdims=True) - valid
-    total = jnp.sum(own, axis=1, keepdims=True) - own
-    return jnp.where(others > 0, total / jnp.maximum(others, 1), 0.0)
+    count, total = _sums_over_lanes(returns, valid, axis)
+    others = count - valid
+    total_of_others = total - jnp.where(valid, returns, 0.0)
+    return jnp.where(others > 0, total_of_others / jnp.maximum(others, 1), 0.0)
 
 
-def normalize(advantages: Array, valid: Array, kind: AdvantageNorm) -> Array:
+def _sums_over_lanes(returns: Array, valid: Array, axis: LaneAxis) -> tuple[Array, Array]:
+    """Return the number of valid lanes and the sum of their returns at each time step, [T, 1]."""
+    count = jnp.sum(valid, axis=1, keepdims=True)
+    return axis.sum((count, jnp.sum(returns, axis=1, keepdims=True, where=valid)))
+
+
+def normalize(
+    advantages: Array, valid: Array, kind: AdvantageNorm, axis: LaneAxis = ONE_DEVICE
+) -> Array:
     """Normalise advantages over the valid steps; invalid steps get 0.
 
     standardize: (A - mean) / standard deviation; unit: (A - mean) / sqrt(sum A^2), with the
@@ -81,26 +89,31 @@ def normalize(advantages: Array, valid: Array, kind: AdvantageNorm) -> Array:
     advantages = jnp.where(valid, advantages, 0.0)
     if kind == "none":
         return advantages
-    count = jnp.maximum(jnp.sum(valid), 1)
     # Moments are taken about one of the advantages: in a constant batch every difference is then
     # exactly 0, where a rounded mean would leave noise for the division to blow up.
-    origin = jnp.max(advantages, where=valid, initial=-jnp.inf)
+    origin = axis.max(jnp.max(advantages, where=valid, initial=-jnp.inf))
     shifted = jnp.where(valid, advantages - origin, 0.0)
-    centred = jnp.where(valid, shifted - jnp.sum(shifted) / count, 0.0)
+    centred = jnp.where(valid, shifted - mean(shifted, valid, axis), 0.0)
     if kind == "standardize":
-        scale = jnp.sqrt(jnp.sum(centred**2) / count)
+        scale = jnp.sqrt(mean(centred**2, valid, axis))
     else:
-        scale = jnp.sqrt(jnp.sum(advantages**2))
+        scale = jnp.sqrt(axis.sum(jnp.sum(advantages**2)))
     return jnp.where(scale > 0, centred / jnp.where(scale > 0, scale, 1.0), 0.0)
 
 
-def explained_variance(returns: Array, values: Array, valid: Array) -> Array:
+def mean(x: Array, valid: Array, axis: LaneAxis = ONE_DEVICE) -> Array:
+    """Return the mean of x [T, N] over the valid steps, (); 0 where there is none."""
+    total, count = axis.sum((jnp.sum(x, where=valid), jnp.sum(valid)))
+    return total / jnp.maximum(count, 1)
+
+
+def explained_variance(
+    returns: Array, values: Array, valid: Array, axis: LaneAxis = ONE_DEVICE
+) -> Array:
     """Return 1 - Var(G - V) / Var(G) over the valid steps, (); 0 where the returns are constant."""
-    count = jnp.maximum(jnp.sum(valid), 1)
 
     def variance(x: Array) -> Array:
-        mean = jnp.sum(x, where=valid) / count
-        return jnp.sum((x - mean) ** 2, where=valid) / count
+        return mean((x - mean(x, valid, axis)) ** 2, valid, axis)
 
     total = variance(returns)
     return jnp.where(

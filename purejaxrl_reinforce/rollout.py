@@ -2,30 +2,34 @@
 
 T is the number of time steps, N of lanes. Two kinds of rollout share one loop body. In `episodes`
 every lane plays one episode and then stands still, masked; in `stream` a lane that is done starts
-again. Both stop early, between blocks of time steps, once no lane is alive.
+again. Lanes are played in groups, one group after the other; each stops early, between blocks of
+time steps, once none of its lanes is alive.
 """
 
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.blocks import any_lane
+from purejaxrl_reinforce.blocks import any_lane, equal_parts
+from purejaxrl_reinforce.engine import Engine, num_groups
 from purejaxrl_reinforce.environment import Environment
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
 Act = Callable[[Array, Array], Array]
-# Draws the noise of one time step for N lanes from a key.
-Noise = Callable[[Array, int], Array]
+# Draws the noise of one action from a key.
+Noise = Callable[[Array], Array]
 
 
 class Lanes(NamedTuple):
     """Where each lane stands: obs [N, ...], the environment's states, the rest [N].
 
     `episode_return` (sum of raw rewards) and `episode_length` (steps) are those of the episode so
-    far; `alive` is false once a lane of an `episodes` rollout has finished.
+    far; `alive` is false once a lane of an `episodes` rollout has finished. It then keeps the
+    observation that its episode ended with.
     """
 
     obs: Array
@@ -36,13 +40,14 @@ class Lanes(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """What an update learns from; every leaf is [T, N, ...].
+    """What an update learns from; every leaf is [T, N, ...] unless said otherwise.
 
     `terminated` is the environment's; so is `truncated`, which also holds at the last of the T
     steps of an `episodes` rollout. The cut of a `stream` at the end of its batch is neither.
     `valid` marks the steps that an episode really took; the other rows hold no information.
-    `next_obs`, the observation after the step and before any reset, is recorded where the returns
-    bootstrap from it and None elsewhere.
+    `next_obs` is there if the returns bootstrap from it, else None: the observation after a step
+    and before any reset, [T, N, ...], or, where no lane is cut more than once (`episodes`), the
+    one after each lane's last step, [1, N, ...].
     """
 
     obs: Array
@@ -72,9 +77,9 @@ class Rollout(NamedTuple):
     Attributes:
         env: the environment.
         act: gives the actions.
-        noise: draws the noise for `act`.
+        noise: draws the noise for one action.
         num_steps: T, the most time steps that a lane takes.
-        block_length: time steps between two looks at whether any lane is alive.
+        engine: how the lanes and time steps are cut up.
         auto_reset: whether a lane that is done starts again (`stream`).
         record_next_obs: whether the trajectory gets `next_obs`.
     """
@@ -83,89 +88,130 @@ class Rollout(NamedTuple):
     act: Act
     noise: Noise
     num_steps: int
-    block_length: int
+    engine: Engine
     auto_reset: bool = False
     record_next_obs: bool = False
 
 
-def fresh_lanes(env: Environment, key: Array, num_envs: int) -> Lanes:
-    """Return `num_envs` lanes at the start of an episode each."""
-    obs, env_state = env.reset(key, num_envs)
+class Use(IntEnum):
+    """What a lane uses randomness for."""
+
+    START = 0
+    NOISE = 1
+    STEP = 2
+    RESET = 3
+
+
+def keys_for(keys: Array, use: Use, t: Array | int = 0) -> Array:
+    """Return the keys for one use at time step t of the lanes with `keys` [N]."""
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, len(Use) * t + use)
+
+
+def fresh_lanes(env: Environment, keys: Array) -> Lanes:
+    """Return N lanes at the start of an episode each, one for each of the `keys` [N]."""
+    obs, env_state = env.reset(keys)
     return Lanes(
         obs=obs,
         env_state=env_state,
-        alive=jnp.ones(num_envs, bool),
-        episode_return=jnp.zeros(num_envs, jnp.float32),
-        episode_length=jnp.zeros(num_envs, jnp.int32),
+        alive=jnp.ones(keys.shape, bool),
+        episode_return=jnp.zeros(keys.shape, jnp.float32),
+        episode_length=jnp.zeros(keys.shape, jnp.int32),
     )
 
 
 def record(
-    rollout: Rollout, lanes: Lanes, key: Array
+    rollout: Rollout, lanes: Lanes, keys: Array
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
-    """Play `lanes` for up to T steps and record what happens.
+    """Play `lanes` for up to T steps, with randomness from `keys` [N], and record what happens.
 
     The trajectory has T rows, rounded up to whole blocks; rows that were not played are invalid.
     """
 
     def shapes_of_one_row() -> Trajectory:
-        key_noise, key_step = jax.random.split(jax.random.key(0))
-        noise = rollout.noise(key_noise, lanes.alive.shape[0])
-        none_finished = _none_finished(lanes)
-        return _play_step(rollout, lanes, none_finished, key_step, noise, jnp.int32(0))[2]
+        noise = jax.vmap(rollout.noise)(keys)
+        step = _play_step(rollout, lanes, _none_finished(lanes), keys, noise, 0)
+        return step[2]
 
-    num_rows = _num_blocks(rollout) * rollout.block_length
+    num_rows = _num_blocks(rollout) * _block_length(rollout)
     buffers = jax.tree.map(
         lambda x: jnp.zeros((num_rows, *x.shape), x.dtype), jax.eval_shape(shapes_of_one_row)
     )
 
-    def keep_rows(buffers: Trajectory, rows: Trajectory, start: Array) -> Trajectory:
-        return jax.tree.map(
-            lambda buffer, new: jax.lax.dynamic_update_slice_in_dim(buffer, new, start, 0),
-            buffers,
-            rows,
-        )
+    def keep_rows(buffers: Trajectory, rows: Trajectory, start: Array, lane: Array) -> Trajectory:
+        def write(buffer: Array, new: Array) -> Array:
+            return jax.lax.dynamic_update_slice(buffer, new, (start, lane) + (0,) * (new.ndim - 2))
 
-    return _play(rollout, lanes, key, buffers, keep_rows)
+        return jax.tree.map(write, buffers, rows)
+
+    lanes, finished, trajectory = _play_groups(rollout, lanes, keys, buffers, keep_rows)
+    if rollout.record_next_obs and not rollout.auto_reset:
+        trajectory = trajectory._replace(next_obs=lanes.obs[None])
+    return lanes, finished, trajectory
 
 
-def play(rollout: Rollout, lanes: Lanes, key: Array) -> tuple[Lanes, FinishedEpisodes]:
+def play(rollout: Rollout, lanes: Lanes, keys: Array) -> tuple[Lanes, FinishedEpisodes]:
     """Play `lanes` for up to T steps without recording anything."""
-    lanes, finished, _ = _play(rollout, lanes, key, None, lambda *_: None)
+    lanes, finished, _ = _play_groups(rollout, lanes, keys, None, lambda *_: None)
     return lanes, finished
 
 
+def _play_groups(
+    rollout: Rollout,
+    lanes: Lanes,
+    keys: Array,
+    buffers: Any,
+    keep_rows: Callable[[Any, Trajectory, Array, Array], Any],
+) -> tuple[Lanes, FinishedEpisodes, Any]:
+    """Play group after group of lanes; `keep_rows(buffers, rows, t, lane)` keeps each block."""
+    num_lanes = keys.shape[0]
+    groups = num_groups(num_lanes, rollout.engine.lane_width)
+    width = num_lanes // groups
+
+    def play_group(buffers: Any, group: tuple[Array, Lanes, Array]) -> tuple[Any, Any]:
+        first, lanes, keys = group
+        lanes, finished, buffers = _play(
+            rollout, lanes, keys, buffers, lambda *block: keep_rows(*block, first)
+        )
+        return buffers, (lanes, finished)
+
+    starts = jnp.arange(groups, dtype=jnp.int32) * width
+    split = jax.tree.map(lambda x: x.reshape(groups, width, *x.shape[1:]), (lanes, keys))
+    buffers, played = jax.lax.scan(play_group, buffers, (starts, *split))
+    lanes, finished = jax.tree.map(lambda x: x.reshape(num_lanes, *x.shape[2:]), played)
+    return lanes, finished, buffers
+
+
+def _block_length(rollout: Rollout) -> int:
+    return equal_parts(rollout.num_steps, rollout.engine.block_steps)
+
+
 def _num_blocks(rollout: Rollout) -> int:
-    return -(-rollout.num_steps // rollout.block_length)
+    return -(-rollout.num_steps // _block_length(rollout))
 
 
 def _play(
     rollout: Rollout,
     lanes: Lanes,
-    key: Array,
+    keys: Array,
     buffers: Any,
     keep_rows: Callable[[Any, Trajectory, Array], Any],
 ) -> tuple[Lanes, FinishedEpisodes, Any]:
-    key_noise, key_env = jax.random.split(key)
-    num_envs = lanes.alive.shape[0]
-
     def some_lane_alive(carry: tuple[Any, ...]) -> Array:
         block, lanes, _, _ = carry
         return (block < _num_blocks(rollout)) & any_lane(lanes.alive)
 
     def play_block(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         block, lanes, finished, buffers = carry
-        times = block * rollout.block_length + jnp.arange(rollout.block_length)
-        # Noise is drawn for a whole block at once, but from one key per time step, so that the
-        # block length does not change what is drawn.
-        noise = jax.vmap(lambda t: rollout.noise(jax.random.fold_in(key_noise, t), num_envs))(times)
+        times = block * _block_length(rollout) + jnp.arange(_block_length(rollout))
+        # Drawn for a whole block at once, but by lane and time step, so that neither the block
+        # length nor what the other lanes do changes what is drawn.
+        noise = jax.vmap(lambda t: jax.vmap(rollout.noise)(keys_for(keys, Use.NOISE, t)))(times)
 
         def play_step(
             carry: tuple[Lanes, FinishedEpisodes], xs: tuple[Array, Array]
         ) -> tuple[tuple[Lanes, FinishedEpisodes], Trajectory]:
             t, noise = xs
-            key_step = jax.random.fold_in(key_env, t)
-            lanes, finished, row = _play_step(rollout, *carry, key_step, noise, t)
+            lanes, finished, row = _play_step(rollout, *carry, keys, noise, t)
             return (lanes, finished), row
 
         (lanes, finished), rows = jax.lax.scan(play_step, (lanes, finished), (times, noise))
@@ -173,6 +219,8 @@ def _play(
 
     carry = (jnp.int32(0), lanes, _none_finished(lanes), buffers)
     _, lanes, finished, buffers = jax.lax.while_loop(some_lane_alive, play_block, carry)
+    if not rollout.auto_reset:  # a lane's one episode is counted once, at its end
+        finished = _count_finished(finished, lanes, ~lanes.alive)
     return lanes, finished, buffers
 
 
@@ -180,33 +228,31 @@ def _play_step(
     rollout: Rollout,
     lanes: Lanes,
     finished: FinishedEpisodes,
-    key: Array,
+    keys: Array,
     noise: Array,
-    t: Array,
+    t: Array | int,
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
-    key_step, key_reset = jax.random.split(key)
-    lanes, row = _advance(rollout, lanes, key_step, noise, t)
+    lanes, row = _advance(rollout, lanes, keys_for(keys, Use.STEP, t), noise, t)
     done = row.terminated | row.truncated
+    if not rollout.auto_reset:
+        return lanes._replace(alive=lanes.alive & ~done), finished, row
     finished = _count_finished(finished, lanes, done)
-    if rollout.auto_reset:
-        # With few lanes most steps finish no episode, and then no reset is computed.
-        lanes = jax.lax.cond(
-            any_lane(done),
-            lambda: select(done, fresh_lanes(rollout.env, key_reset, done.shape[0]), lanes),
-            lambda: lanes,
-        )
-    else:
-        lanes = lanes._replace(alive=lanes.alive & ~done)
+    # With few lanes most steps finish no episode, and then no reset is computed.
+    lanes = jax.lax.cond(
+        any_lane(done),
+        lambda: select(done, fresh_lanes(rollout.env, keys_for(keys, Use.RESET, t)), lanes),
+        lambda: lanes,
+    )
     return lanes, finished, row
 
 
 def _advance(
-    rollout: Rollout, lanes: Lanes, key: Array, noise: Array, t: Array
+    rollout: Rollout, lanes: Lanes, keys: Array, noise: Array, t: Array | int
 ) -> tuple[Lanes, Trajectory]:
     """Take step `t` in every living lane; the others stand still."""
     valid = lanes.alive & (t < rollout.num_steps)
     action = rollout.act(lanes.obs, noise)
-    result = rollout.env.step(key, lanes.env_state, action)
+    result = rollout.env.step(keys, lanes.env_state, action)
     # T is a time limit to whole episodes; a stream goes on with them in its next update.
     out_of_time = (t == rollout.num_steps - 1) & (not rollout.auto_reset)
     row = Trajectory(
@@ -216,7 +262,7 @@ def _advance(
         terminated=valid & result.terminated,
         truncated=valid & (result.truncated | out_of_time),
         valid=valid,
-        next_obs=result.obs if rollout.record_next_obs else None,
+        next_obs=result.obs if rollout.record_next_obs and rollout.auto_reset else None,
     )
     obs, env_state = select(valid, (result.obs, result.env_state), (lanes.obs, lanes.env_state))
     lanes = Lanes(

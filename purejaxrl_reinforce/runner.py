@@ -1,16 +1,20 @@
 """The host loop: compiled chunks of updates, and what the host does between them."""
 
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.reinforce import init, step
+from purejaxrl_reinforce.reinforce import init, state_shapes, step
+from purejaxrl_reinforce.sharding import LANES, STATE_SPEC, lane_mesh, place, shard_lanes
 from purejaxrl_reinforce.state import Metrics, TrainState
 
 SECONDS_PER_CHUNK = 0.5
@@ -56,18 +60,32 @@ class Program:
 
     Attributes:
         config: what it trains.
+        mesh: the devices that its lanes are shared out over.
         state: before the first update.
         compile_seconds: what tracing and compiling took.
-        memory_bytes: what the compiled program needs at most, inputs and results included.
+        memory_bytes: what the compiled program needs at most on each device, inputs and results
+            included.
     """
 
-    def __init__(self, config: Config, key: Array) -> None:
+    def __init__(
+        self, config: Config, key: Array, devices: Sequence[jax.Device] | None = None
+    ) -> None:
         started = time.perf_counter()
         self.config = config
-        self.state = init(config, key)
+        self.mesh = lane_mesh(config.num_envs, jax.local_devices() if devices is None else devices)
         self._longest = min(config.num_updates, LONGEST_CHUNK)
-        chunk = jax.jit(_chunk, static_argnames="longest")
-        self._run = chunk.lower(config, self.state, jnp.int32(1), longest=self._longest).compile()
+        chunk = shard_lanes(
+            functools.partial(_chunk, longest=self._longest),
+            self.mesh,
+            in_specs=(P(), STATE_SPEC, P()),
+            out_specs=(STATE_SPEC, P()),
+        )
+        # Two programs, most of whose compiling occupies one core each.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            initial = pool.submit(init, config, key)
+            shapes = state_shapes(config)
+            self._run = jax.jit(chunk).lower(config, shapes, jnp.int32(1)).compile()
+        self.state = place(initial.result(), self.mesh)
         self.compile_seconds = time.perf_counter() - started
         memory: Any = self._run.memory_analysis()
         self.memory_bytes = (
@@ -103,11 +121,11 @@ def _chunk(
     config: Config, state: TrainState, length: Array, longest: int
 ) -> tuple[TrainState, Metrics]:
     """Do `length` updates; metrics are buffers [longest] of which the first `length` are filled."""
-    shapes = jax.eval_shape(lambda: step(config, state)[1])
+    shapes = jax.eval_shape(lambda: step(config, state, LANES)[1])
     buffers = jax.tree.map(lambda x: jnp.zeros((longest, *x.shape), x.dtype), shapes)
 
     def body(i: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-        state, metrics = step(config, carry[0])
+        state, metrics = step(config, carry[0], LANES)
         return state, jax.tree.map(lambda b, x: b.at[i].set(x), carry[1], metrics)
 
     return jax.lax.fori_loop(0, length, body, (state, buffers))

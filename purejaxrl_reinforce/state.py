@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.losses import Params
 from purejaxrl_reinforce.rollout import FinishedEpisodes, Lanes
 
@@ -58,20 +59,24 @@ class Metrics(NamedTuple):
     finite: Array
 
 
-def episode_metrics(finished: FinishedEpisodes) -> dict[str, Array]:
+def episode_metrics(finished: FinishedEpisodes, axis: LaneAxis = ONE_DEVICE) -> dict[str, Array]:
     """Reduce the lanes' finished episodes to the fields of `Metrics` that describe them."""
-    count = jnp.sum(finished.number)
+    count, return_sum, length_sum = axis.sum(
+        (jnp.sum(finished.number), jnp.sum(finished.return_sum), jnp.sum(finished.length_sum))
+    )
+    return_min, length_min = axis.min((jnp.min(finished.return_min), jnp.min(finished.length_min)))
+    return_max, length_max = axis.max((jnp.max(finished.return_max), jnp.max(finished.length_max)))
 
     def if_any(x: Array) -> Array:
         return jnp.where(count > 0, x, jnp.nan)
 
     return {
-        "mean_return": if_any(jnp.sum(finished.return_sum) / count),
-        "min_return": if_any(jnp.min(finished.return_min)),
-        "max_return": if_any(jnp.max(finished.return_max)),
-        "mean_length": if_any(jnp.sum(finished.length_sum) / count),
-        "min_length": if_any(jnp.min(finished.length_min)),
-        "max_length": if_any(jnp.max(finished.length_max)),
+        "mean_return": if_any(return_sum / count),
+        "min_return": if_any(return_min),
+        "max_return": if_any(return_max),
+        "mean_length": if_any(length_sum / count),
+        "min_length": if_any(length_min),
+        "max_length": if_any(length_max),
         "num_episodes": count,
     }
 

@@ -1,4 +1,4 @@
-"""Blocks of time: lengths, padding, and loops that stop early without losing a valid step."""
+"""Blocks of rows: lengths, padding, and loops that stop early without losing a valid step."""
 
 import jax
 import jax.numpy as jnp
@@ -8,31 +8,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purejaxrl_reinforce.blocks import (
-    BLOCK_ROWS,
     any_lane,
-    block_length,
+    equal_parts,
     fold_blocks,
     live_blocks,
     map_blocks,
-    split_blocks,
+    split_rows,
 )
+from purejaxrl_reinforce.engine import num_groups
 
 
 @settings(max_examples=500)
-@given(T=st.integers(1, 3000), N=st.integers(1, 5000), size=st.none() | st.integers(1, 4000))
-def test_block_lengths_fit_and_stay(T, N, size):
-    length = block_length((T, N), size)
-    assert 1 <= length <= T
-    assert length <= (size or max(1, BLOCK_ROWS // N))
-    padded = -(-T // length) * length
-    assert padded - T < length
-    assert block_length((padded, N), size) == length
+@given(total=st.integers(1, 10**9), longest=st.integers(1, 10**6))
+def test_equal_parts_are_the_fewest_that_cover(total, longest):
+    length = equal_parts(total, longest)
+    assert 1 <= length <= longest
+    assert -(-total // length) == -(-total // longest)
+    assert -(-total // length) * length - total < -(-total // longest)
 
 
-def test_split_pads_with_invalid_steps():
-    blocks = split_blocks({"x": jnp.arange(1, 11.0).reshape(5, 2), "v": jnp.ones((5, 2), bool)}, 3)
-    np.testing.assert_array_equal(blocks["x"][1], [[7, 8], [9, 10], [0, 0]])
-    np.testing.assert_array_equal(blocks["v"][1], [[1, 1], [1, 1], [0, 0]])
+@settings(max_examples=500)
+@given(lanes=st.integers(1, 10**6), width=st.integers(1, 10**6))
+def test_groups_of_lanes_are_equal_and_as_narrow_as_powers_of_two_allow(lanes, width):
+    groups = num_groups(lanes, width)
+    assert lanes % groups == 0
+    assert lanes // groups <= width or (lanes // groups) % 2
+    assert groups == 1 or 2 * (lanes // groups) > width
+
+
+def test_split_pads_with_invalid_rows():
+    blocks = split_rows({"x": jnp.arange(1, 11.0).reshape(5, 2), "v": jnp.ones((5, 2), bool)}, 4)
+    np.testing.assert_array_equal(blocks["x"], [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 0, 0]])
+    np.testing.assert_array_equal(blocks["v"][2], [1, 1, 0, 0])
 
 
 @pytest.mark.parametrize(("last_valid", "expected"), [(None, 0), (0, 1), (2, 1), (3, 2), (8, 3)])
@@ -40,7 +47,7 @@ def test_live_blocks_reach_to_the_last_valid_step(last_valid, expected):
     valid = np.zeros((9, 2), bool)
     if last_valid is not None:
         valid[last_valid, 1] = True
-    assert live_blocks(split_blocks(jnp.asarray(valid), 3)) == expected
+    assert live_blocks(split_rows(jnp.asarray(valid), 6)) == expected
 
 
 def test_loops_visit_the_live_blocks_only():

@@ -17,7 +17,7 @@ BAD = [
     ({"num_updates": True}, "num_updates must be a whole number, not True"),
     ({"num_updates": None}, "num_updates must be a whole number, not None"),
     ({"baseline_steps": 0}, "baseline_steps must be at least 1, not 0"),
-    ({"block_size": "2"}, "block_size must be a whole number, not '2'"),
+    ({"block_rows": "2"}, "block_rows must be a whole number, not '2'"),
     ({"hidden_sizes": (64, 0)}, "each of hidden_sizes must be at least 1, not 0"),
     ({"num_updates": 10**10}, "num_updates must be at most 2147483647, not 10000000000"),
     ({"hidden_sizes": [[64]]}, "each of hidden_sizes must be a whole number, not [64]"),
@@ -71,7 +71,7 @@ def test_unknown_preset():
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("suffix", [".toml", ".yaml"])
 def test_files_round_trip(name, suffix, tmp_path):
-    config = replace(preset(name), policy_lr=1e-3, block_size=7)
+    config = replace(preset(name), policy_lr=1e-3, block_rows=7)
     text = dump_config(config, seed=3)
     if suffix == ".yaml":
         import dataclasses

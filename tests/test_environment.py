@@ -22,9 +22,11 @@ def test_transitions_agree_with_gymnasium():
     random = np.random.default_rng(0)
     states = random.uniform([-2.6, -3, -0.23, -3], [2.6, 3, 0.23, 3], (n, 4))
     actions = random.integers(0, 2, n)
-    _, lanes = env.reset(jax.random.key(0), n)
+    _, lanes = env.reset(jax.random.split(jax.random.key(0), n))
     columns = dict(zip(("x", "x_dot", "theta", "theta_dot"), jnp.float32(states.T), strict=True))
-    ours = env.step(jax.random.key(1), lanes.replace(**columns), jnp.asarray(actions))
+    ours = env.step(
+        jax.random.split(jax.random.key(1), n), lanes.replace(**columns), jnp.asarray(actions)
+    )
 
     theirs = gymnasium.make("CartPole-v1").unwrapped
     terminations = []
@@ -44,7 +46,7 @@ def test_transitions_agree_with_gymnasium():
 
 
 def test_resets_are_gymnasiums():
-    obs, _ = make("CartPole-v1").reset(jax.random.key(0), 20_000)
+    obs, _ = make("CartPole-v1").reset(jax.random.split(jax.random.key(0), 20_000))
     assert obs.shape == (20_000, 4)
     assert float(jnp.abs(obs).max()) <= 0.05
     np.testing.assert_allclose(obs.mean(axis=0), 0, atol=0.001)
@@ -55,9 +57,9 @@ def test_resets_are_gymnasiums():
 def test_time_limits(name, limit):
     env = make(name)
     assert env.time_limit == limit
-    _, lanes = env.reset(jax.random.key(0), 2)
+    _, lanes = env.reset(jax.random.split(jax.random.key(0), 2))
     lanes = lanes.replace(time=jnp.array([limit - 2, limit - 1]))
-    result = env.step(jax.random.key(1), lanes, jnp.zeros(2, int))
+    result = env.step(jax.random.split(jax.random.key(1), 2), lanes, jnp.zeros(2, int))
     np.testing.assert_array_equal(result.truncated, [False, True])
 
 
@@ -112,8 +114,8 @@ def test_continuous_discrete_and_random_environments_give_finite_updates(name, r
 
 def test_actions_are_clipped_to_the_action_space():
     env = make("Target-probe")
-    _, lanes = env.reset(jax.random.key(0), 2)
-    key = jax.random.key(1)
+    _, lanes = env.reset(jax.random.split(jax.random.key(0), 2))
+    key = jax.random.split(jax.random.key(1), 2)
     wild = env.step(key, lanes, jnp.array([[9.0], [-9.0]]))
     limit = env.step(jax.random.clone(key), lanes, jnp.array([[2.0], [-2.0]]))
     np.testing.assert_array_equal(wild.reward, limit.reward)

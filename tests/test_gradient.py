@@ -32,7 +32,7 @@ def random_trajectory(config, seed=0, T=8):
     """A batch with episodes that end in every way and lanes of different lengths."""
     random = np.random.default_rng(seed)
     N, env = config.num_envs, make(config.env)
-    shape, obs_shape = (T, N), env.reset(jax.random.key(0), 1)[0].shape[1:]
+    shape, obs_shape = (T, N), env.reset(jax.random.split(jax.random.key(0), 1))[0].shape[1:]
     lengths = np.array([T, T // 2, 1, *[T] * N])[:N]
     if env.num_actions is None:
         action = random.normal(size=(*shape, *env.action_shape))
@@ -90,13 +90,13 @@ def test_against_numerical_differentiation(env, bootstrap):
     assert_trees_close(trained_with(config, state, trajectory), expected, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("block_size", [1, 3, 8, 100])
-def test_blocks_add_up_to_the_full_batch(block_size):
+@pytest.mark.parametrize("block_rows", [1, 3, 48, 5000])
+def test_blocks_add_up_to_the_full_batch(block_rows):
     config = replace(SMALL, num_envs=16)
     state = init(config, jax.random.key(0))
     trajectory = random_trajectory(config, T=50)
-    whole = trained_with(replace(config, block_size=50), state, trajectory)
-    blocks = trained_with(replace(config, block_size=block_size), state, trajectory)
+    whole = trained_with(replace(config, block_rows=800), state, trajectory)
+    blocks = trained_with(replace(config, block_rows=block_rows), state, trajectory)
     for full, ours in zip(jax.tree.leaves(whole), jax.tree.leaves(blocks), strict=True):
         scale = float(jnp.abs(full).max())
         np.testing.assert_allclose(ours, full, rtol=0, atol=1e-5 * scale)
@@ -110,7 +110,7 @@ PADDED = [
 
 @pytest.mark.parametrize("changes", PADDED, ids=str)
 def test_padding_with_invalid_steps_and_lanes_changes_nothing(changes):
-    config = replace(SMALL, block_size=4, **changes)
+    config = replace(SMALL, block_rows=12, **changes)
     state = init(config, jax.random.key(0))
     trajectory = random_trajectory(config)
 

@@ -51,11 +51,11 @@ def recorded_trajectory(iteration: int) -> Trajectory:
     return Trajectory(*(jnp.asarray(x)[:, None] for x in lane))
 
 
-@pytest.mark.parametrize("block_size", [None, 7])
-def test_five_updates_match_the_notebook(block_size):
+@pytest.mark.parametrize("block_rows", [None, 7])
+def test_five_updates_match_the_notebook(block_rows):
     from dataclasses import replace
 
-    config = replace(preset("classic"), block_size=block_size)
+    config = replace(preset("classic"), block_rows=block_rows)
     state = init(config, jax.random.key(0))._replace(params=recorded_params("init/"))
     networks = make_networks(config, make(config.env))
     learn_compiled = jax.jit(learn)

@@ -23,8 +23,8 @@ def collected(config, seed=0):
 def replay(trajectory, lane):
     """Walk a recorded lane: yield the steps and check that each starts where the last ended."""
     env = make("CartPole-v1")
-    key = jax.random.key(0)
-    _, template = env.reset(jax.random.key(1), 1)
+    key = jax.random.split(jax.random.key(0), 1)
+    _, template = env.reset(jax.random.split(jax.random.key(1), 1))
     for t in range(int(trajectory.valid[:, lane].sum())):
         x, x_dot, theta, theta_dot = trajectory.obs[t, lane]
         state = template.replace(
@@ -134,13 +134,13 @@ def test_next_obs_is_from_before_the_reset():
     config = replace(STREAM, env="TimeLimit-probe", num_steps=25, bootstrap=True)
     _, _, trajectory = collected(config)
     time = np.asarray(trajectory.obs[..., 1])
-    np.testing.assert_array_equal(time[:, 0], np.arange(25) % 10)
-    np.testing.assert_array_equal(trajectory.next_obs[:25, :, 1], time + 1)
+    np.testing.assert_array_equal(time[:25, 0], np.arange(25) % 10)
+    np.testing.assert_array_equal(trajectory.next_obs[:25, :, 1], time[:25] + 1)
 
 
 @pytest.mark.parametrize("config", [CARTPOLE, STREAM], ids=["episodes", "stream"])
-def test_block_size_does_not_change_what_is_played(config):
-    trajectories = [collected(replace(config, block_size=b))[2] for b in (1, 7, 60)]
+def test_block_length_does_not_change_what_is_played(config):
+    trajectories = [collected(replace(config, block_steps=b))[2] for b in (1, 7, 60)]
     for other in trajectories[1:]:
         valid = np.asarray(trajectories[0].valid)
         np.testing.assert_array_equal(other.valid[:60], valid)
@@ -151,7 +151,7 @@ def test_block_size_does_not_change_what_is_played(config):
 
 def test_the_loop_ends_with_the_block_of_the_last_living_lane():
     """Rows beyond it were never written; a lane that stood still would have left its state."""
-    config = replace(CARTPOLE, num_steps=400, block_size=10)
+    config = replace(CARTPOLE, num_steps=400, block_steps=10)
     _, _, trajectory = collected(config)
     longest = int(trajectory.valid.sum(axis=0).max())
     played = -(-longest // 10) * 10
