@@ -79,7 +79,7 @@ def compile_apart(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Co
 @contextlib.contextmanager
 def cold_caches() -> Iterator[None]:
     """Make compilation cost what it costs a new process without a persistent cache."""
-    enabled = jax.config.jax_enable_compilation_cache
+    enabled = jax.config.values["jax_enable_compilation_cache"]
     jax.clear_caches()
     _use_persistent_cache(False)
     try:
@@ -121,7 +121,7 @@ def no_compilation() -> Iterator[None]:
     """Raise RecompilationError at the end if anything was traced or compiled inside."""
     compiled: list[str] = []
 
-    def listen(event: str, _seconds: float, **details: Any) -> None:
+    def listen(event: str, duration_secs: float, **details: Any) -> None:  # noqa: ARG001
         if event.startswith(_COMPILE_EVENTS):
             compiled.append(str(details.get("fun_name", "a function")))
 
