@@ -7,7 +7,7 @@ import numpy as np
 
 from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.flops import phase_costs
+from purejaxrl_reinforce.flops import Cost, phase_costs
 from purejaxrl_reinforce.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.memory import require_batch_memory, require_memory
 from purejaxrl_reinforce.peaks import Peaks
@@ -61,23 +61,32 @@ class Workload:
 
 
 class Work(NamedTuple):
-    """What one call of something timed does: valid steps and floating-point operations."""
+    """What one call of something timed does at least: valid steps, operations, bytes."""
 
     steps: int
     flops: float
+    bytes: float
 
 
 def work(workload: Workload) -> dict[str, Work]:
     """Return what one call of each of the workload's `calls` does."""
-    costs = {name: cost.flops for name, cost in phase_costs(workload.config).items()}
-    optimiser = costs.pop("optimiser")
-    steps, per_step = workload.phase_steps, sum(costs.values())
-    updates = workload.config.num_updates
+    costs = phase_costs(workload.config)
+    once = costs.pop("optimiser")
+    per_step = Cost(*(sum(parts) for parts in zip(*costs.values(), strict=True)))
+
+    def work_of(steps: int, cost: Cost, updates: int = 0) -> Work:
+        return Work(
+            steps,
+            steps * cost.flops + updates * once.flops,
+            steps * cost.bytes + updates * once.bytes,
+        )
+
+    steps = workload.phase_steps
     return {
-        TRAINING: Work(workload.valid_steps, workload.valid_steps * per_step + updates * optimiser),
-        **{name: Work(steps, steps * flops) for name, flops in costs.items()},
-        "optimiser": Work(steps, optimiser),
-        "update": Work(steps, steps * per_step + optimiser),
+        TRAINING: work_of(workload.valid_steps, per_step, workload.config.num_updates),
+        **{name: work_of(steps, costs[name]) for name in ("rollout", "targets", "gradient")},
+        "optimiser": Work(steps, *once),
+        "update": work_of(steps, per_step, updates=1),
     }
 
 
@@ -89,7 +98,7 @@ def timed_rows(
     `sps` and `flops_per_second` are those of the median; `sps_best` is that of the minimum.
     """
     rows = []
-    for name, (steps, flops) in work(workload).items():
+    for name, (steps, flops, num_bytes) in work(workload).items():
         timing = timings[prefix + name]
         rows.append(
             timed_row(
@@ -99,6 +108,7 @@ def timed_rows(
                 sps=steps / timing.median,
                 sps_best=steps / timing.min,
                 flops=flops,
+                bytes=num_bytes,
                 flops_per_second=flops / timing.median,
                 fraction_of_matmul_peak=flops / timing.median / peaks.matmul_flops,
             )

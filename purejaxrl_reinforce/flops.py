@@ -56,20 +56,20 @@ class Cost(NamedTuple):
 
 
 def phase_costs(config: Config) -> dict[str, Cost]:
-    """Return the least cost of `rollout`, `targets` and `gradient` per valid step.
+    """Return the least cost of `rollout`, `targets`, `gradient` and `further` per valid step.
 
-    `optimiser` is per update instead. Bytes are those of the recorded trajectory, returns, values
-    and advantages, each read or written once by a phase that needs it: what happens within a
-    block of time is taken to stay in the cache. Whether a trajectory that is small enough stays
-    there as well is not considered.
-
-    With `baseline_steps` above 1, `gradient` and `optimiser` hold all of them.
+    `further` are the further gradients of the baseline, with `baseline_steps` above 1; the
+    optimiser's steps for them do not count. `optimiser` is per update. Bytes are those of the
+    recorded trajectory, returns, values and advantages, each read or written once by a phase that
+    needs it: what happens within a block of time is taken to stay in the cache. Whether a
+    trajectory that is small enough stays there as well is not considered.
     """
     env = environment.make(config.env)
     return {
         "rollout": Cost(_rollout_flops(config, env), _row_bytes(config, Trajectory._fields)),
         "targets": Cost(_targets_flops(config, env), _targets_bytes(config)),
         "gradient": Cost(_gradient_flops(config, env), _gradient_bytes(config)),
+        "further": _further_cost(config, env),
         "optimiser": _optimizer_cost(config),
     }
 
@@ -127,17 +127,24 @@ def _gradient_flops(config: Config, env: Environment) -> float:
     advantages = jax.ShapeDtypeStruct((_ROWS,), jnp.float32)
     losses = _counted(jax.value_and_grad(loss), distribution, action, advantages)
     flops = forward_flops(policy) + losses + backward_flops(policy)
-    if config.baseline == "value":
-        once = forward_flops(baseline) + _SQUARED_ERROR_FLOPS + backward_flops(baseline)
-        flops += config.baseline_steps * once
-    return flops
+    return flops + (_baseline_flops(baseline) if config.baseline == "value" else 0)
+
+
+def _baseline_flops(sizes: tuple[int, ...]) -> int:
+    return forward_flops(sizes) + _SQUARED_ERROR_FLOPS + backward_flops(sizes)
+
+
+def _further_cost(config: Config, env: Environment) -> Cost:
+    _, baseline = _layer_sizes(config, env)
+    times = config.baseline_steps - 1
+    num_bytes = _row_bytes(config, ["obs", "valid"]) + _FLOAT_BYTES  # returns
+    return Cost(times * _baseline_flops(baseline), times * num_bytes)
 
 
 def _optimizer_cost(config: Config) -> Cost:
     params = state_shapes(_few_lanes(config)).params
-    policy, baseline = (sum(x.size for x in jax.tree.leaves(network)) for network in params)
-    changed = policy + config.baseline_steps * baseline
-    return Cost(_OPTIMIZER_FLOPS * changed, _OPTIMIZER_FLOATS * _FLOAT_BYTES * changed)
+    size = sum(x.size for x in jax.tree.leaves(params))
+    return Cost(_OPTIMIZER_FLOPS * size, _OPTIMIZER_FLOATS * _FLOAT_BYTES * size)
 
 
 def _targets_bytes(config: Config) -> float:
@@ -148,11 +155,8 @@ def _targets_bytes(config: Config) -> float:
 
 
 def _gradient_bytes(config: Config) -> float:
-    policy = _row_bytes(config, ["obs", "action", "valid"]) + _FLOAT_BYTES  # advantages
-    if config.baseline != "value":
-        return policy
-    more = _row_bytes(config, ["obs", "valid"]) + _FLOAT_BYTES  # returns
-    return policy + _FLOAT_BYTES + (config.baseline_steps - 1) * more
+    floats = 2 if config.baseline == "value" else 1  # advantages, returns
+    return _row_bytes(config, ["obs", "action", "valid"]) + floats * _FLOAT_BYTES
 
 
 def _row_bytes(config: Config, names: Any) -> float:

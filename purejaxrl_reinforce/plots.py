@@ -54,6 +54,7 @@ def plot_bench(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> Non
     left.margins(x=0.15)  # room for the labels
     left.set(title="one update, halfway through training", xlabel="median milliseconds")
     left.grid(alpha=0.3, axis="x")
+    left.set_axisbelow(True)
     sps = [training["valid_steps"] / seconds / 1e6 for seconds in training["samples"]]
     right.plot(range(1, len(sps) + 1), sps, "o", label="each training")
     right.axhline(training["sps"] / 1e6, linestyle="--", linewidth=0.8, label="median")
