@@ -9,7 +9,6 @@ results/roofline.json and .png.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,13 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce import preset
-from purejaxrl_reinforce.bench import TRAINING, Workload, timed_rows, workload_facts
+from purejaxrl_reinforce.bench import (
+    TRAINING,
+    Workload,
+    preset_variant,
+    timed_rows,
+    workload_facts,
+)
 from purejaxrl_reinforce.peaks import Peaks, measure_peaks
 from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
 from purejaxrl_reinforce.timing import measure
@@ -65,6 +69,27 @@ def plot(path: Path, title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -
     figure.savefig(path, dpi=150)
 
 
+def print_rows(title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
+    """Print least work, floor and time per valid step."""
+    print_table(
+        f"{title}; peaks {peaks.matmul_flops / 1e9:,.0f} GFLOP/s,"
+        f" {peaks.memory_bytes / 1e9:,.0f} GB/s",
+        ["", "FLOP per step", "bytes per step", "floor, ns", "measured, ns", "times", "bound by"],
+        [
+            [
+                row["name"],
+                f"{row['flops'] / row['valid_steps']:,.1f}",
+                f"{row['bytes'] / row['valid_steps']:,.1f}",
+                f"{1e9 * row['floor'] / row['valid_steps']:,.2f}",
+                f"{1e9 * row['median'] / row['valid_steps']:,.2f}",
+                f"{row['times_floor']:,.1f}",
+                row["bound"],
+            ]
+            for row in rows
+        ],
+    )
+
+
 def main(
     preset_name: str = "cartpole",
     lanes: int | None = None,
@@ -83,12 +108,7 @@ def main(
         repeats: how often each thing is timed.
         results: directory for the results.
     """
-    config = preset(preset_name)
-    config = replace(
-        config,
-        num_envs=config.num_envs if lanes is None else lanes,
-        num_updates=config.num_updates if num_updates is None else num_updates,
-    )
+    config = preset_variant(preset_name, lanes, num_updates)
     workload = Workload(config, seed)
     timings = measure(workload.calls, repeats)
     facts = workload_facts(workload)
@@ -101,23 +121,7 @@ def main(
     title = f"{config.env}, {config.num_envs:,} lanes: distance from the roof"
     phases = [row for row in rows if row["name"] != TRAINING]
     plot(results / "roofline.png", title, phases, peaks)
-    print_table(
-        f"{title}; peaks {peaks.matmul_flops / 1e9:,.0f} GFLOP/s,"
-        f" {peaks.memory_bytes / 1e9:,.0f} GB/s",
-        ["", "FLOP per step", "bytes per step", "floor, ns", "measured, ns", "times", "bound by"],
-        [
-            [
-                row["name"],
-                f"{row['flops'] / row['valid_steps']:,.1f}",
-                f"{row['bytes'] / row['valid_steps']:,.1f}",
-                f"{1e9 * row['floor'] / row['valid_steps']:,.2f}",
-                f"{1e9 * row['median'] / row['valid_steps']:,.2f}",
-                f"{row['times_floor']:,.1f}",
-                row["bound"],
-            ]
-            for row in rows
-        ],
-    )
+    print_rows(title, rows, peaks)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from purejaxrl_reinforce import Config, environment, init, preset, step, train
 from purejaxrl_reinforce.bench import TRAINING
@@ -150,6 +151,7 @@ def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     _logarithmic(seed_axes, seeds)
     seed_axes.set(title="seeds trained at once", xlabel="seeds", ylabel="seconds")
     by_devices = [row for row in rows if "devices" in row]
+    device_axes.set_visible(bool(by_devices))
     bars = device_axes.bar(
         [str(row["devices"]) for row in by_devices], [row["sps"] / 1e6 for row in by_devices]
     )
@@ -164,8 +166,30 @@ def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def _logarithmic(axes: Axes, x: Sequence[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(top=8 * axes.get_ylim()[1])  # room for the legend
     axes.set_xticks(list(x), [f"{n:,}" for n in x], minor=False)
     axes.grid(alpha=0.3)
+
+
+def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print time and memory."""
+    print_table(
+        "time and memory",
+        ["", "median", "valid steps", "ns per step", "memory of the program"],
+        [
+            [
+                row["name"],
+                f"{1e3 * row['median']:,.2f} ms" if "median" in row else "does not fit",
+                f"{row['valid_steps']:,}" if "median" in row else "",
+                f"{1e9 * row['median'] / row['valid_steps']:,.1f}" if "median" in row else "",
+                f"{row['program_bytes'] / 2**20:,.1f} MiB",
+            ]
+            for row in rows
+        ],
+    )
 
 
 def main(
@@ -200,20 +224,7 @@ def main(
     report = make_report("scaling", config, seed, rows, repeats=repeats, device_lanes=device_lanes)
     write_report(results / "scaling.json", report)
     plot(results / "scaling.png", rows)
-    print_table(
-        "time and memory",
-        ["", "median", "valid steps", "ns per step", "memory of the program"],
-        [
-            [
-                row["name"],
-                f"{1e3 * row['median']:,.2f} ms" if "median" in row else "does not fit",
-                f"{row['valid_steps']:,}" if "median" in row else "",
-                f"{1e9 * row['median'] / row['valid_steps']:,.1f}" if "median" in row else "",
-                f"{row['program_bytes'] / 2**20:,.1f} MiB",
-            ]
-            for row in rows
-        ],
-    )
+    print_rows(rows)
 
 
 if __name__ == "__main__":

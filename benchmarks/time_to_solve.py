@@ -10,7 +10,6 @@ and .png.
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ import tyro
 from jax import Array
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce import Config, TrainState, init, preset, step
+from purejaxrl_reinforce import Config, TrainState, init, step
+from purejaxrl_reinforce.bench import preset_variant
 from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
 from purejaxrl_reinforce.solved import THRESHOLDS
 from purejaxrl_reinforce.timing import compile_apart, no_compilation
@@ -82,6 +82,31 @@ def quartiles(values: list[float]) -> list[float]:
     return [float(x) for x in np.percentile(values, [25, 50, 75], method="inverted_cdf")]
 
 
+def report_of(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return the report of what `run_seeds` gave."""
+    row = {
+        "name": "seconds until solved",
+        "quartiles": quartiles(outcome["seconds"]),
+        "env_steps_quartiles": quartiles(outcome["env_steps"]),
+        "updates_quartiles": quartiles(outcome["updates"]),
+        "samples": outcome["seconds"],
+        "env_steps": outcome["env_steps"],
+        "updates": outcome["updates"],
+    }
+    return make_report(
+        "time_to_solve",
+        config,
+        0,
+        [row],
+        preset=preset_name,
+        threshold=THRESHOLDS[config.env],
+        seeds=len(outcome["seconds"]),
+        seeds_solved=int(np.isfinite(outcome["seconds"]).sum()),
+        compile_seconds=outcome["compile_seconds"],
+        program_bytes=outcome["program_bytes"],
+    )
+
+
 def plot(path: Path, title: str, outcome: dict[str, Any]) -> None:
     """Draw how many of the seeds are solved after so many seconds and environment steps."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
@@ -118,30 +143,18 @@ def main(
         num_updates: another number of updates, after which a seed counts as unsolved.
         results: directory for the results.
     """
-    config = preset(preset_name)
-    config = replace(
-        config,
-        num_envs=config.num_envs if lanes is None else lanes,
-        num_updates=config.num_updates if num_updates is None else num_updates,
-    )
+    config = preset_variant(preset_name, lanes, num_updates)
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, not {seeds}")
     if config.env not in THRESHOLDS:
         raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
     outcome = run_seeds(config, seeds)
-    solved = int(np.isfinite(outcome["seconds"]).sum())
-    row = {
-        "name": "seconds until solved",
-        "quartiles": quartiles(outcome["seconds"]),
-        "env_steps_quartiles": quartiles(outcome["env_steps"]),
-        "updates_quartiles": quartiles(outcome["updates"]),
-        "samples": outcome.pop("seconds"),
-    }
-    facts = {"preset": preset_name, "threshold": THRESHOLDS[config.env], "seeds": seeds}
-    report = make_report("time_to_solve", config, 0, [row], **facts, seeds_solved=solved, **outcome)
+    report = report_of(config, preset_name, outcome)
     write_report(results / "time_to_solve.json", report)
-    title = f"{config.env}, {config.num_envs:,} lanes: {solved} of {seeds} seeds solved"
-    plot(results / "time_to_solve.png", title, {"seconds": row["samples"], **outcome})
+    solved = f"{report['seeds_solved']} of {seeds} seeds solved"
+    title = f"{config.env}, {config.num_envs:,} lanes: {solved}"
+    plot(results / "time_to_solve.png", title, outcome)
+    row = report["rows"][0]
     print_table(
         f"{title}; compiled in {outcome['compile_seconds']:.1f} s, apart",
         ["until solved", "lower quartile", "median", "upper quartile"],

@@ -1,12 +1,13 @@
 """What `bench` measures: training from scratch as a whole, and the phases of one update apart."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import Config, preset
 from purejaxrl_reinforce.flops import Cost, phase_costs
 from purejaxrl_reinforce.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.memory import require_batch_memory, require_memory
@@ -131,6 +132,13 @@ def workload_facts(workload: Workload) -> dict[str, Any]:
         "best_mean_return": float(known.max()) if len(known) else float("nan"),
         "first_solved_update": first_solved(workload.config.env, returns),
     }
+
+
+def preset_variant(name: str, num_envs: int | None, num_updates: int | None) -> Config:
+    """Return a preset, with another number of lanes or updates where one is given."""
+    given = {"num_envs": num_envs, "num_updates": num_updates}
+    changed: dict[str, Any] = {field: size for field, size in given.items() if size is not None}
+    return dataclasses.replace(preset(name), **changed)
 
 
 def _train(
