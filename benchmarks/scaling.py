@@ -2,7 +2,7 @@
 
     python benchmarks/scaling.py
 
-times one update of the same half-trained policy with every number of lanes, with the gradient
+times one update of the same trained policy with every number of lanes, with the gradient
 accumulated over blocks and, for comparison, taken over the whole batch at once; the training of
 several seeds in one program (`vmap`); and `bench` in a process of its own for every number of CPU
 devices, because jax has to know it before it starts. Writes results/scaling.json and .png.
