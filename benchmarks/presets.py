@@ -21,9 +21,8 @@ from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, evaluate, preset, train
 from purejaxrl_reinforce.config import PRESETS
+from purejaxrl_reinforce.solved import THRESHOLDS
 
-# Mean returns from which the environments count as solved, from Gymnasium's registry.
-THRESHOLDS = {"CartPole-v0": 195.0, "CartPole-v1": 475.0}
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -5,6 +5,7 @@ What is heavy to import (jax, gymnax, matplotlib) is imported by the verbs that 
 
 import argparse
 import contextlib
+import inspect
 import io
 import itertools
 import os
@@ -24,24 +25,30 @@ _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.it
 DEFAULT_PRESET = next(iter(PRESETS))
 
 
+PresetOption = Annotated[
+    str, tyro.conf.arg(help=f"Where the other options start from. {_PURPOSES}.")
+]
+ConfigFileOption = Annotated[
+    Path | None,
+    tyro.conf.arg(name="config", help="TOML or YAML file where the other options start from."),
+]
+SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]
+ConfigOptions = Annotated[Config, tyro.conf.arg(name="")]
+
+
 @dataclass(frozen=True)
 class Train:
     """Train a policy and leave a run directory: configuration, metrics, plot, parameters."""
 
-    preset: Annotated[
-        str, tyro.conf.arg(help=f"Where the other options start from. {_PURPOSES}.")
-    ] = DEFAULT_PRESET
-    config_file: Annotated[
-        Path | None,
-        tyro.conf.arg(name="config", help="TOML or YAML file where the other options start from."),
-    ] = None
-    seed: Annotated[int, tyro.conf.arg(help="Seed of all randomness.")] = 0
+    preset: PresetOption = DEFAULT_PRESET
+    config_file: ConfigFileOption = None
+    seed: SeedOption = 0
     run_dir: Annotated[
         Path | None,
         tyro.conf.arg(help="New or empty directory for the results. None: one below runs/."),
     ] = None
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
-    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+    config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
         from purejaxrl_reinforce.commands import train
@@ -64,7 +71,7 @@ class Evaluate:
     sample: Annotated[
         bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
     ] = False
-    seed: Annotated[int, tyro.conf.arg(help="Seed of all randomness.")] = 0
+    seed: SeedOption = 0
 
     def run(self) -> int:
         from purejaxrl_reinforce.commands import evaluate
@@ -72,8 +79,51 @@ class Evaluate:
         return evaluate(self.run_dir, self.episodes, not self.sample, checked_seed(self.seed))
 
 
+@dataclass(frozen=True)
+class Bench:
+    """Measure how fast a configuration trains, phase by phase, or compare two measurements.
+
+    Training is compiled once and run from scratch several times. A JSON report and its picture
+    are left behind. With --compare the exit code is 1 if anything got slower, else 0.
+    """
+
+    preset: PresetOption = DEFAULT_PRESET
+    config_file: ConfigFileOption = None
+    seed: SeedOption = 0
+    repeats: Annotated[
+        int, tyro.conf.arg(help="How often each thing is timed; noise shows from 5 on.")
+    ] = 5
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New file that ends in .json, or a directory. None: one below bench/."),
+    ] = None
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        tyro.conf.arg(
+            metavar="OLD NEW",
+            help="Measure nothing; say what is slower in the second of two reports. A change counts"
+            " if the 95% interval of the ratio excludes 1 and the ratio differs from it by 5%.",
+        ),
+    ] = None
+    config: ConfigOptions = field(default_factory=Config)
+
+    def run(self) -> int:
+        if self.compare is not None:
+            from purejaxrl_reinforce.compare import compare_files
+
+            if self != Bench(compare=self.compare, config=preset(DEFAULT_PRESET)):
+                raise ValueError("--compare takes two reports and no other option")
+            return compare_files(*self.compare)
+        from purejaxrl_reinforce.bench_command import bench
+
+        return bench(self.config, checked_seed(self.seed), self.repeats, self.out)
+
+
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, 1 for failed training, 2 for bad input."""
+    """Run the command line; return the exit code.
+
+    That is 0; 1 for failed training, or for something slower in `bench --compare`; 2 for bad input.
+    """
     args = list(sys.argv[1:] if args is None else args)
     try:
         return _parse(args).run()
@@ -91,8 +141,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parse(args: list[str]) -> Train | Evaluate:
-    verbs = {"train": Train, "evaluate": Evaluate}
+def _parse(args: list[str]) -> Train | Evaluate | Bench:
+    verbs = {"train": Train, "evaluate": Evaluate, "bench": Bench}
     if args and not args[0].startswith("-") and args[0] not in verbs:
         there_are = f"there are {', '.join(verbs)}{nearest(args[0], verbs)}"
         raise ValueError(f"unknown verb {args[0]!r}; {there_are}")
@@ -101,11 +151,14 @@ def _parse(args: list[str]) -> Train | Evaluate:
         "train", default=Train(config=base, seed=seed), description=Train.__doc__
     )
     evaluate = tyro.conf.subcommand("evaluate", description=Evaluate.__doc__)
+    bench = tyro.conf.subcommand(
+        "bench", default=Bench(config=base, seed=seed), description=inspect.getdoc(Bench)
+    )
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
             return tyro.cli(
-                Annotated[Train, train] | Annotated[Evaluate, evaluate],
+                Annotated[Train, train] | Annotated[Evaluate, evaluate] | Annotated[Bench, bench],
                 prog="purejaxrl-reinforce",
                 description="REINFORCE with a learned baseline, thousands of episodes at once.",
                 args=args,
@@ -117,7 +170,7 @@ def _parse(args: list[str]) -> Train | Evaluate:
 
 
 def _starting_point(args: list[str]) -> tuple[Config, int]:
-    """Return the configuration and seed that `train`'s options change: a preset's or a file's.
+    """Return the configuration and seed that the options change: a preset's or a file's.
 
     They are tyro's defaults, so they have to be known before it parses; what else is wrong with
     `args` is left for it to say.
@@ -126,7 +179,7 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
     parser.add_argument("--preset")
     parser.add_argument("--config", type=lambda text: None if text == "None" else Path(text))
     try:
-        known, _ = parser.parse_known_args(args[1:] if args[:1] == ["train"] else [])
+        known, _ = parser.parse_known_args(args[1:] if args[:1] in (["train"], ["bench"]) else [])
     except argparse.ArgumentError:
         return preset(DEFAULT_PRESET), 0
     if known.config is None:

@@ -1,6 +1,8 @@
-"""Pictures of a run."""
+"""Pictures of a run and of its speed."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,4 +32,35 @@ def plot_returns(path: Path, title: str, returns: np.ndarray) -> None:
     axes.set(title=title, xlabel="update", ylabel="episode return")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)
+    figure.savefig(path, dpi=150)
+
+
+def plot_bench(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the time of an update's phases, and the SPS of every training.
+
+    Args:
+        path: of the picture.
+        title: of the picture.
+        rows: of a report of `bench`: training first, then the phases.
+    """
+    training, *phases = rows
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    names = [row["name"] for row in phases]
+    bars = left.barh(names, [1e3 * row["median"] for row in phases])
+    left.bar_label(bars, [f"{1e3 * row['median']:,.3g}" for row in phases], padding=4)
+    left.invert_yaxis()
+    left.margins(x=0.15)  # room for the labels
+    left.set(title="one update, halfway through training", xlabel="median milliseconds")
+    left.grid(alpha=0.3, axis="x")
+    left.set_axisbelow(True)
+    sps = [training["valid_steps"] / seconds / 1e6 for seconds in training["samples"]]
+    right.plot(range(1, len(sps) + 1), sps, "o", label="each training")
+    right.axhline(training["sps"] / 1e6, linestyle="--", linewidth=0.8, label="median")
+    right.set(title="training from scratch", xlabel="repeat", ylabel="million SPS")
+    right.set_ylim(0, 1.15 * max(sps))
+    right.set_xticks(range(1, len(sps) + 1))
+    right.grid(alpha=0.3)
+    right.legend(loc="lower right")
     figure.savefig(path, dpi=150)

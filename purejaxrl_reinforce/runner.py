@@ -92,6 +92,13 @@ class Program:
             memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
         )
 
+    def advance(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
+        """Do `length` updates, LONGEST_CHUNK at most, and wait for them.
+
+        Metrics are buffers on the device, of which the first `length` rows are filled.
+        """
+        return jax.block_until_ready(self._run(self.config, state, jnp.int32(length)))
+
     def run(self) -> Iterator[Chunk]:
         """Train from the first update to the last, about half a second per chunk.
 
@@ -105,7 +112,7 @@ class Program:
         while done < self.config.num_updates:
             length = min(length, self._longest, self.config.num_updates - done)
             started = time.perf_counter()
-            state, buffers = jax.block_until_ready(self._run(self.config, state, jnp.int32(length)))
+            state, buffers = self.advance(state, length)
             seconds = time.perf_counter() - started
             finite = np.asarray(buffers.finite)[:length]
             applied = length if finite.all() else int(np.argmin(finite))

@@ -1,0 +1,128 @@
+"""How far is each phase from what this machine could do?
+
+    python benchmarks/roofline.py
+
+counts the floating-point operations and bytes that each phase needs at least, measures the
+machine's peaks, and compares the floor that these give with the time that the phase takes. Writes
+results/roofline.json and .png.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from matplotlib.figure import Figure
+
+from purejaxrl_reinforce.bench import (
+    TRAINING,
+    Workload,
+    preset_variant,
+    timed_rows,
+    workload_facts,
+)
+from purejaxrl_reinforce.peaks import Peaks, measure_peaks
+from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
+from purejaxrl_reinforce.timing import measure
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
+    """Add to a timed row the seconds below which the machine cannot go, and what bounds them."""
+    compute, memory = row["flops"] / peaks.matmul_flops, row["bytes"] / peaks.memory_bytes
+    floor = max(compute, memory)
+    return {
+        **row,
+        "floor": floor,
+        "bound": "compute" if compute >= memory else "memory",
+        "times_floor": row["median"] / floor,
+    }
+
+
+def plot(path: Path, title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
+    """Draw the rate of each phase under the roof that the machine's peaks make."""
+    intensity = np.array([row["flops"] / row["bytes"] for row in rows])
+    rates = np.array([row["flops_per_second"] for row in rows]) / 1e9
+    ridge = peaks.matmul_flops / peaks.memory_bytes
+    x = np.geomspace(min(intensity.min(), ridge) / 3, max(intensity.max(), ridge) * 3, 200)
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    roof = np.minimum(peaks.matmul_flops, x * peaks.memory_bytes) / 1e9
+    axes.loglog(x, roof, color="black", label="measured peaks of this machine")
+    for i, row in enumerate(rows):
+        axes.loglog(
+            intensity[i],
+            rates[i],
+            "o",
+            label=f"{row['name']}: {row['times_floor']:,.1f} times its floor",
+        )
+    axes.set(
+        title=title,
+        xlabel="operations per byte of main memory, at least (FLOP/B)",
+        ylabel="achieved GFLOP/s",
+    )
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2)
+    figure.savefig(path, dpi=150)
+
+
+def print_rows(title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
+    """Print least work, floor and time per valid step."""
+    print_table(
+        f"{title}; peaks {peaks.matmul_flops / 1e9:,.0f} GFLOP/s,"
+        f" {peaks.memory_bytes / 1e9:,.0f} GB/s",
+        ["", "FLOP per step", "bytes per step", "floor, ns", "measured, ns", "times", "bound by"],
+        [
+            [
+                row["name"],
+                f"{row['flops'] / row['valid_steps']:,.1f}",
+                f"{row['bytes'] / row['valid_steps']:,.1f}",
+                f"{1e9 * row['floor'] / row['valid_steps']:,.2f}",
+                f"{1e9 * row['median'] / row['valid_steps']:,.2f}",
+                f"{row['times_floor']:,.1f}",
+                row["bound"],
+            ]
+            for row in rows
+        ],
+    )
+
+
+def main(
+    preset_name: str = "cartpole",
+    lanes: int | None = None,
+    num_updates: int | None = None,
+    seed: int = 0,
+    repeats: int = 5,
+    results: Path = RESULTS,
+) -> None:
+    """Measure the distance from the roof.
+
+    Args:
+        preset_name: which preset.
+        lanes: another number of lanes than the preset's.
+        num_updates: another number of updates; the phases are those of the update halfway.
+        seed: of all randomness.
+        repeats: how often each thing is timed.
+        results: directory for the results.
+    """
+    config = preset_variant(preset_name, lanes, num_updates)
+    workload = Workload(config, seed)
+    timings = measure(workload.calls, repeats)
+    facts = workload_facts(workload)
+    peaks = measure_peaks()
+    rows = [with_floor(row, peaks) for row in timed_rows(workload, timings, peaks)]
+    report = make_report(
+        "roofline", config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
+    )
+    write_report(results / "roofline.json", report)
+    title = f"{config.env}, {config.num_envs:,} lanes: distance from the roof"
+    phases = [row for row in rows if row["name"] != TRAINING]
+    plot(results / "roofline.png", title, phases, peaks)
+    print_rows(title, rows, peaks)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(lambda: tyro.cli(main)))

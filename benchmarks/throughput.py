@@ -1,0 +1,140 @@
+"""How many valid environment steps per second, against lanes and against steps per episode?
+
+    python benchmarks/throughput.py
+
+trains the preset `cartpole` with every number of lanes, and with every limit of steps, from scratch
+and times the phases of the update halfway, all in turn. Writes results/throughput.json and .png.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tyro
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from purejaxrl_reinforce import Config, preset
+from purejaxrl_reinforce.bench import TRAINING, Workload, timed_rows, workload_facts
+from purejaxrl_reinforce.peaks import measure_peaks
+from purejaxrl_reinforce.phases import PHASES
+from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
+from purejaxrl_reinforce.timing import measure
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def measure_all(configs: Sequence[Config], seed: int, repeats: int) -> dict[str, Any]:
+    """Return a report of every configuration, timed in turn."""
+    workloads = {_name(config): Workload(config, seed) for config in configs}
+    calls = {
+        f"{name}: {part}": call
+        for name, workload in workloads.items()
+        for part, call in workload.calls.items()
+    }
+    timings = measure(calls, repeats)
+    peaks = measure_peaks()
+    rows = [
+        {**row, "num_envs": workload.config.num_envs, "num_steps": workload.config.num_steps}
+        for name, workload in workloads.items()
+        for row in timed_rows(workload, timings, peaks, prefix=f"{name}: ")
+    ]
+    facts = {name: workload_facts(workload) for name, workload in workloads.items()}
+    return make_report(
+        "throughput",
+        configs[0],
+        seed,
+        rows,
+        repeats=repeats,
+        peaks=peaks._asdict(),
+        workloads=facts,
+    )
+
+
+def plot(path: Path, rows: Sequence[dict[str, Any]], lanes: list[int], steps: list[int]) -> None:
+    """Draw SPS against lanes, SPS against steps, and the phases against lanes."""
+    by_name = {row["name"]: row for row in rows}
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    figure.suptitle("CartPole-v1: valid environment steps per second")
+    left, middle, right = figure.subplots(1, 3)
+    longest, fixed = max(steps), max(lanes)
+    _plot_sps(left, by_name, {n: f"lanes={n} steps={longest}" for n in lanes})
+    left.set(title=f"up to {longest} steps per episode", xlabel="lanes")
+    _plot_sps(middle, by_name, {t: f"lanes={fixed} steps={t}" for t in steps})
+    middle.set(title=f"{fixed:,} lanes", xlabel="most steps per episode")
+    bottom = [0.0] * len(lanes)
+    for phase in PHASES:
+        heights = [1e9 / by_name[f"lanes={n} steps={longest}: {phase}"]["sps"] for n in lanes]
+        right.bar([f"{n:,}" for n in lanes], heights, bottom=bottom, label=phase)
+        bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
+    right.set(title="the update halfway, by phase", xlabel="lanes", ylabel="ns per valid step")
+    right.grid(alpha=0.3, axis="y")
+    right.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=6)
+    figure.savefig(path, dpi=150)
+
+
+def _plot_sps(axes: Axes, by_name: dict[str, Any], names: dict[int, str]) -> None:
+    # Labelled in one of the panels only: the legend is the figure's.
+    first = not axes.get_subplotspec().colspan.start
+    parts = ((TRAINING, "training from scratch", "black"), ("update", "the update halfway", "grey"))
+    for part, label, color in parts:
+        sps = [by_name[f"{name}: {part}"]["sps"] / 1e6 for name in names.values()]
+        axes.plot(list(names), sps, "o-", color=color, label=label if first else None)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(list(names), [f"{x:,}" for x in names], minor=False)
+    axes.set_ylabel("million SPS")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+
+
+def _name(config: Config) -> str:
+    return f"lanes={config.num_envs} steps={config.num_steps}"
+
+
+def main(
+    lanes: tuple[int, ...] = (16, 64, 256, 1024, 4096),
+    steps: tuple[int, ...] = (50, 100, 200, 500),
+    num_updates: int = 30,
+    seed: int = 0,
+    repeats: int = 5,
+    results: Path = RESULTS,
+) -> None:
+    """Measure throughput.
+
+    Args:
+        lanes: numbers of lanes, with the largest of `steps`.
+        steps: limits of an episode's steps, with the largest of `lanes`.
+        num_updates: of a training.
+        seed: of all randomness.
+        repeats: how often each thing is timed.
+        results: directory for the results.
+    """
+    points = [(n, max(steps)) for n in lanes] + [(max(lanes), t) for t in steps]
+    configs = [
+        replace(preset("cartpole"), num_envs=n, num_steps=t, num_updates=num_updates)
+        for n, t in dict.fromkeys(points)
+    ]
+    report = measure_all(configs, seed, repeats)
+    write_report(results / "throughput.json", report)
+    plot(results / "throughput.png", report["rows"], sorted(set(lanes)), sorted(set(steps)))
+    print_table(
+        "valid environment steps per second",
+        ["", "median", "SPS", "ns per step", "of matmul peak"],
+        [
+            [
+                row["name"],
+                f"{1e3 * row['median']:,.2f} ms",
+                f"{row['sps']:,.0f}",
+                f"{1e9 / row['sps']:,.1f}",
+                f"{row['fraction_of_matmul_peak']:.1%}",
+            ]
+            for row in report["rows"]
+        ],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(lambda: tyro.cli(main)))

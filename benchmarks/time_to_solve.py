@@ -1,0 +1,170 @@
+"""How long until an environment is solved, in seconds and in environment steps?
+
+    python benchmarks/time_to_solve.py
+
+trains seed after seed with one compiled program that stops after the first update whose mean return
+reaches the threshold (475 for CartPole-v1). A seed that does not get there within the preset's
+updates took for ever: it stays in every quantile, as infinite. Writes results/time_to_solve.json
+and .png.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jax import Array
+from matplotlib.figure import Figure
+
+from purejaxrl_reinforce import Config, TrainState, init, step
+from purejaxrl_reinforce.bench import preset_variant
+from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
+from purejaxrl_reinforce.solved import THRESHOLDS
+from purejaxrl_reinforce.timing import compile_apart, no_compilation
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def train_until(config: Config, key: Array, threshold: Array) -> tuple[TrainState, Array]:
+    """Train from scratch until an update's mean return reaches `threshold`, or to the end.
+
+    Returns:
+        The state after that update, and its mean return.
+    """
+
+    def unsolved(carry: tuple[TrainState, Array, Array]) -> Array:
+        state, mean_return, finite = carry
+        return (state.update < config.num_updates) & ~(mean_return >= threshold) & finite
+
+    def update(carry: tuple[TrainState, Array, Array]) -> tuple[TrainState, Array, Array]:
+        state, metrics = step(config, carry[0])
+        return state, metrics.mean_return, metrics.finite
+
+    start = init(config, key), jnp.float32(jnp.nan), jnp.bool(True)
+    state, mean_return, _ = jax.lax.while_loop(unsolved, update, start)
+    return state, mean_return
+
+
+def run_seeds(config: Config, seeds: int) -> dict[str, Any]:
+    """Train seeds 0, 1, ...; return seconds, environment steps and updates of each, and compiling.
+
+    All three are infinite for a seed that was not solved.
+    """
+    threshold = jnp.float32(THRESHOLDS[config.env])
+    keys = [jax.random.key(seed) for seed in range(seeds)]
+    program = compile_apart(train_until, config, keys[0], threshold)
+    jax.block_until_ready(program.call(config, keys[0], threshold))
+    outcomes = []
+    with no_compilation():
+        for key in keys:
+            started = time.perf_counter()
+            outcome = jax.block_until_ready(program.call(config, key, threshold))
+            outcomes.append((time.perf_counter() - started, outcome))
+    rows = []
+    for seconds, (state, mean_return) in outcomes:
+        high, low = (int(x) for x in np.asarray(state.env_steps))
+        solved = float(mean_return) >= float(threshold)
+        rows.append((seconds, high * 2**32 + low, int(state.update)) if solved else (np.inf,) * 3)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return {
+        **dict(zip(("seconds", "env_steps", "updates"), columns, strict=True)),
+        "compile_seconds": program.seconds,
+        "program_bytes": program.memory_bytes,
+    }
+
+
+def quartiles(values: list[float]) -> list[float]:
+    """Return the quartiles, each one of the values: an infinite one cannot be interpolated."""
+    return [float(x) for x in np.percentile(values, [25, 50, 75], method="inverted_cdf")]
+
+
+def report_of(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return the report of what `run_seeds` gave."""
+    row = {
+        "name": "seconds until solved",
+        "quartiles": quartiles(outcome["seconds"]),
+        "env_steps_quartiles": quartiles(outcome["env_steps"]),
+        "updates_quartiles": quartiles(outcome["updates"]),
+        "samples": outcome["seconds"],
+        "env_steps": outcome["env_steps"],
+        "updates": outcome["updates"],
+    }
+    return make_report(
+        "time_to_solve",
+        config,
+        0,
+        [row],
+        preset=preset_name,
+        threshold=THRESHOLDS[config.env],
+        seeds=len(outcome["seconds"]),
+        seeds_solved=int(np.isfinite(outcome["seconds"]).sum()),
+        compile_seconds=outcome["compile_seconds"],
+        program_bytes=outcome["program_bytes"],
+    )
+
+
+def plot(path: Path, title: str, outcome: dict[str, Any]) -> None:
+    """Draw how many of the seeds are solved after so many seconds and environment steps."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure.suptitle(title)
+    panels = zip(figure.subplots(1, 2), ("seconds", "env_steps"), (1, 1e3), strict=True)
+    for axes, name, unit in panels:
+        values = np.sort(np.asarray(outcome[name], float)) / unit
+        finite = values[np.isfinite(values)]
+        share = np.arange(len(finite) + 1) / len(values)
+        axes.step([0, *finite], share, where="post")
+        median = quartiles(list(values))[1]
+        if np.isfinite(median):
+            axes.axvline(median, linestyle="--", linewidth=0.8, label=f"median {median:,.3g}")
+            axes.legend(loc="upper left")
+        axes.set(xlim=(0, None), ylim=(0, 1.05), ylabel="share of the seeds that are solved")
+        axes.grid(alpha=0.3)
+        axes.set_xlabel("seconds" if unit == 1 else "thousand environment steps")
+    figure.savefig(path, dpi=150)
+
+
+def main(
+    preset_name: str = "cartpole",
+    lanes: int | None = None,
+    seeds: int = 64,
+    num_updates: int | None = None,
+    results: Path = RESULTS,
+) -> None:
+    """Measure the time to solve.
+
+    Args:
+        preset_name: which preset.
+        lanes: another number of lanes than the preset's.
+        seeds: how many seeds.
+        num_updates: another number of updates, after which a seed counts as unsolved.
+        results: directory for the results.
+    """
+    config = preset_variant(preset_name, lanes, num_updates)
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, not {seeds}")
+    if config.env not in THRESHOLDS:
+        raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
+    outcome = run_seeds(config, seeds)
+    report = report_of(config, preset_name, outcome)
+    write_report(results / "time_to_solve.json", report)
+    solved = f"{report['seeds_solved']} of {seeds} seeds solved"
+    title = f"{config.env}, {config.num_envs:,} lanes: {solved}"
+    plot(results / "time_to_solve.png", title, outcome)
+    row = report["rows"][0]
+    print_table(
+        f"{title}; compiled in {outcome['compile_seconds']:.1f} s, apart",
+        ["until solved", "lower quartile", "median", "upper quartile"],
+        [
+            ["seconds", *(f"{x:.3f}" for x in row["quartiles"])],
+            ["environment steps", *(f"{x:,.0f}" for x in row["env_steps_quartiles"])],
+            ["updates", *(f"{x:,.0f}" for x in row["updates_quartiles"])],
+        ],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(lambda: tyro.cli(main)))

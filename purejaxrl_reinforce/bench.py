@@ -1,0 +1,170 @@
+"""What `bench` measures: training from scratch as a whole, and the phases of one update apart."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.config import Config, preset
+from purejaxrl_reinforce.flops import Cost, phase_costs
+from purejaxrl_reinforce.machine import peak_device_bytes, peak_process_bytes
+from purejaxrl_reinforce.memory import require_batch_memory, require_memory
+from purejaxrl_reinforce.peaks import Peaks
+from purejaxrl_reinforce.phases import phases
+from purejaxrl_reinforce.reinforce import steps_per_update
+from purejaxrl_reinforce.report import timed_row
+from purejaxrl_reinforce.runner import LONGEST_CHUNK, Program
+from purejaxrl_reinforce.solved import first_solved
+from purejaxrl_reinforce.state import Metrics, TrainState
+from purejaxrl_reinforce.timing import Call, Timing, cold_caches
+
+TRAINING = "training"
+
+
+class Workload:
+    """One configuration, compiled and run once; ready to be timed.
+
+    Attributes:
+        config: what is trained.
+        compile_seconds: of tracing and compiling the training program with cold caches.
+        memory_bytes: what the training program needs at most.
+        mean_return: of each update, [num_updates].
+        valid_steps: environment steps of the whole training.
+        slots: num_updates * T * N, what they would be if no episode ended early.
+        phase_steps: valid environment steps of the update whose phases are timed: the one halfway.
+        calls: what to time: `training`, the phases and the whole `update`.
+
+    Raises:
+        ValueError: it does not fit into memory, or does not stay finite.
+    """
+
+    def __init__(self, config: Config, seed: int) -> None:
+        environment.make(config.env)
+        require_batch_memory(config)
+        self.config = config
+        with cold_caches():
+            program = Program(config, jax.random.key(seed))
+        require_memory(program.memory_bytes, f"try less than num_envs={config.num_envs}")
+        self.compile_seconds, self.memory_bytes = program.compile_seconds, program.memory_bytes
+        halfway, early = _train(program, config.num_updates // 2, program.state, 0)
+        _, late = _train(program, config.num_updates, halfway, config.num_updates // 2)
+        self.mean_return, num_steps = _curves([*early, *late])
+        self.valid_steps = int(num_steps.sum())
+        longest = steps_per_update(config, environment.make(config.env))
+        self.slots = config.num_updates * longest * config.num_envs
+        apart, self.phase_steps = phases(config, halfway)
+        self.calls: dict[str, Call] = {
+            TRAINING: lambda: _train(program, config.num_updates, program.state, 0),
+            **apart,
+        }
+
+
+class Work(NamedTuple):
+    """What one call of something timed does at least: valid steps, operations, bytes."""
+
+    steps: int
+    flops: float
+    bytes: float
+
+
+def work(workload: Workload) -> dict[str, Work]:
+    """Return what one call of each of the workload's `calls` does."""
+    costs = phase_costs(workload.config)
+    once = costs.pop("optimiser")
+    per_step = Cost(*(sum(parts) for parts in zip(*costs.values(), strict=True)))
+
+    def work_of(steps: int, cost: Cost, updates: int = 0) -> Work:
+        return Work(
+            steps,
+            steps * cost.flops + updates * once.flops,
+            steps * cost.bytes + updates * once.bytes,
+        )
+
+    steps = workload.phase_steps
+    return {
+        TRAINING: work_of(workload.valid_steps, per_step, workload.config.num_updates),
+        **{name: work_of(steps, costs[name]) for name in ("rollout", "targets", "gradient")},
+        "optimiser": Work(steps, *once),
+        "update": work_of(steps, per_step, updates=1),
+    }
+
+
+def timed_rows(
+    workload: Workload, timings: dict[str, Timing], peaks: Peaks, prefix: str = ""
+) -> list[dict[str, Any]]:
+    """Return a report's rows: seconds per call, and the rates that follow from them.
+
+    `sps` and `flops_per_second` are those of the median; `sps_best` is that of the minimum.
+    """
+    rows = []
+    for name, (steps, flops, num_bytes) in work(workload).items():
+        timing = timings[prefix + name]
+        rows.append(
+            timed_row(
+                prefix + name,
+                timing,
+                valid_steps=steps,
+                sps=steps / timing.median,
+                sps_best=steps / timing.min,
+                flops=flops,
+                bytes=num_bytes,
+                flops_per_second=flops / timing.median,
+                fraction_of_matmul_peak=flops / timing.median / peaks.matmul_flops,
+            )
+        )
+    return rows
+
+
+def workload_facts(workload: Workload) -> dict[str, Any]:
+    """Return what is known of a workload beside its times: learning, memory, compilation."""
+    returns = workload.mean_return
+    known = returns[np.isfinite(returns)]
+    return {
+        "compile_seconds": workload.compile_seconds,
+        "valid_steps": workload.valid_steps,
+        "slots": workload.slots,
+        "program_bytes": workload.memory_bytes,
+        "peak_process_bytes": peak_process_bytes(),
+        "peak_device_bytes": peak_device_bytes(),
+        "last_mean_return": float(returns[-1]),
+        "best_mean_return": float(known.max()) if len(known) else float("nan"),
+        "first_solved_update": first_solved(workload.config.env, returns),
+    }
+
+
+def preset_variant(name: str, num_envs: int | None, num_updates: int | None) -> Config:
+    """Return a preset, with another number of lanes or updates where one is given."""
+    given = {"num_envs": num_envs, "num_updates": num_updates}
+    changed: dict[str, Any] = {field: size for field, size in given.items() if size is not None}
+    return dataclasses.replace(preset(name), **changed)
+
+
+def _train(
+    program: Program, until: int, state: TrainState, done: int
+) -> tuple[TrainState, list[tuple[Metrics, int]]]:
+    """Train up to update `until`, in as few calls as the program's buffers allow.
+
+    Returns:
+        The state, and of each call the metrics and how many of their rows are filled.
+    """
+    buffers = []
+    while done < until:
+        length = min(LONGEST_CHUNK, until - done)
+        state, metrics = program.advance(state, length)
+        buffers.append((metrics, length))
+        done += length
+    return state, buffers
+
+
+def _curves(buffers: list[tuple[Metrics, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean return and number of valid steps of each update, [num_updates]."""
+
+    def rows(name: str) -> np.ndarray:
+        return np.concatenate([np.asarray(getattr(m, name))[:length] for m, length in buffers])
+
+    finite = rows("finite")
+    if not finite.all():
+        raise ValueError(f"update {int(np.argmin(finite)) + 1} is not finite: nothing to measure")
+    return rows("mean_return"), rows("num_steps").astype(np.int64)

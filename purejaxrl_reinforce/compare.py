@@ -1,0 +1,131 @@
+"""Whether one report of a benchmark is slower than another."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from rich.console import Console
+
+from purejaxrl_reinforce.noise import Ratio, ratio_of_medians
+from purejaxrl_reinforce.report import FORMAT, print_table
+
+# Separate runs differ by more than the repeats within one: another layout of memory, other
+# neighbours on the machine. Below this, a difference is not called one.
+TOLERANCE = 0.05
+# With fewer samples a row's noise is unknown.
+FEWEST_SAMPLES = 5
+# What may differ between runs without a word.
+_CONTEXT = ("machine", "versions", "flags", "config", "seed")
+
+Verdict = Literal["slower", "faster", "unchanged", "too few samples"]
+
+
+class Change(NamedTuple):
+    """What happened to one row; `ratio` is new over old, None with too few samples."""
+
+    name: str
+    old: float
+    new: float
+    ratio: Ratio | None
+    verdict: Verdict
+
+
+def compare_files(old: Path, new: Path) -> int:
+    """Print what changed from one report to another; return 1 if anything got slower, else 0.
+
+    Raises:
+        ValueError: a file is no report, or they have nothing to compare.
+    """
+    before, after = load_report(old), load_report(new)
+    changes = compare(before, after)
+    console = Console(width=200)
+    for line in differences(before, after):
+        console.print(f"warning: {line}", highlight=False, markup=False)
+    rows = [
+        (c.name, f"{c.old:.4g} s", f"{c.new:.4g} s", _show(c.ratio), c.verdict) for c in changes
+    ]
+    columns = ("row", "old median", "new median", "new / old (95%)", "")
+    print_table(f"{before['benchmark']}: {old.name} to {new.name}", columns, rows)
+    return 1 if any(change.verdict == "slower" for change in changes) else 0
+
+
+def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    """Return what happened to each timed row that both reports have.
+
+    Raises:
+        ValueError: they are of different benchmarks or have no timed row in common.
+    """
+    if old["benchmark"] != new["benchmark"]:
+        raise ValueError(f"different benchmarks: {old['benchmark']} and {new['benchmark']}")
+    before, after = timed_rows(old), timed_rows(new)
+    common = [name for name in before if name in after]
+    if not common:
+        raise ValueError("nothing to compare: no timed row is in both files")
+    return [_change(name, before[name], after[name]) for name in common]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Say in a line each where machine, versions, flags, configuration or seed differ."""
+    before, after = (_flat({name: report.get(name) for name in _CONTEXT}) for report in (old, new))
+    return [
+        f"{field} differs: {before.get(field)} and {after.get(field)}"
+        for field in sorted(before.keys() | after.keys())
+        if before.get(field) != after.get(field)
+    ]
+
+
+def load_report(path: Path) -> dict[str, Any]:
+    """Read a report.
+
+    Raises:
+        ValueError: there is none at `path`, or it is of another format.
+    """
+    try:
+        report = json.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except ValueError:  # neither JSON nor text
+        raise ValueError(f"{path} is not JSON") from None
+    if not isinstance(report, dict) or "format" not in report:
+        raise ValueError(f"{path} is not a benchmark's report")
+    if report["format"] != FORMAT:
+        raise ValueError(f"{path} has format {report['format']!r}; this version reads {FORMAT}")
+    try:
+        timed_rows(report)
+        str(report["benchmark"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ValueError(f"{path} is a damaged report") from None
+    return report
+
+
+def timed_rows(report: dict[str, Any]) -> dict[str, list[float]]:
+    """Return the seconds of each row that has any; "inf" is a number again."""
+    timed = [row for row in report["rows"] if row.get("samples")]
+    return {row["name"]: [float(x) for x in row["samples"]] for row in timed}
+
+
+def _change(name: str, old: list[float], new: list[float]) -> Change:
+    ratio = ratio_of_medians(new, old)
+    medians = statistics.median(old), statistics.median(new)
+    if min(len(old), len(new)) < FEWEST_SAMPLES:
+        return Change(name, *medians, None, "too few samples")
+    verdict: Verdict = "unchanged"
+    if ratio.low > 1 and ratio.value > 1 + TOLERANCE:
+        verdict = "slower"
+    elif ratio.high < 1 and ratio.value < 1 / (1 + TOLERANCE):
+        verdict = "faster"
+    return Change(name, *medians, ratio, verdict)
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
+    return flat
+
+
+def _show(ratio: Ratio | None) -> str:
+    return "" if ratio is None else f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"

@@ -1,0 +1,191 @@
+"""The least work of training: floating-point operations and bytes, counted piece by piece.
+
+XLA's own count of a whole program takes the body of a loop once, whatever its length. So the
+networks are counted by formula, and the pieces without a formula (the environment's step, an
+action's sampling, the loss at the network's output) by XLA's count of a single step of them, taken
+before optimisation so that what the compiler computes twice does not count twice.
+
+A dense layer from `a` to `b` units takes, per row,
+
+    forward:   2ab (product) + b (bias), and b for its activation if it is hidden
+    backward:  2ab (kernel's gradient) + b (bias's gradient), and, above a hidden layer,
+               2ab (gradient of its input) + 2a (activation's derivative, times)
+
+Additions, multiplications, comparisons and functions like exp count as one each. Random bits,
+masking and metrics do not count: the figures are a floor.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environment import Environment
+from purejaxrl_reinforce.networks import make_networks
+from purejaxrl_reinforce.reinforce import collect, state_shapes
+from purejaxrl_reinforce.rollout import Trajectory
+
+_FLOAT_BYTES = 4
+# reward + discount * ((1 - trace) * value + trace * return)
+_RETURN_FLOPS = 6
+# Subtracting the baseline; then shifting, centring, squaring, two sums, dividing.
+_ADVANTAGE_FLOPS = {"none": 1, "unit": 7, "standardize": 7}
+# Baselines without a network: a sum over the lanes, and taking the own return out of it.
+_BASELINE_FLOPS = {"none": 0, "mean": 1, "loo": 3}
+# (V - G)^2 and its derivative 2 (V - G) / count.
+_SQUARED_ERROR_FLOPS = 5
+# Per parameter, Adam: moments 3 + 4, their bias 2, root, epsilon, division, rate, addition;
+# and the norm that clipping looks at, 2.
+_OPTIMIZER_FLOPS = 16
+# Per parameter: gradient read; parameter and both moments read and written.
+_OPTIMIZER_FLOATS = 7
+# XLA counts per array, so what does not depend on the rows is shared out over this many.
+_ROWS = 1024
+
+
+class Cost(NamedTuple):
+    """Floating-point operations and bytes from or to main memory."""
+
+    flops: float
+    bytes: float
+
+
+def phase_costs(config: Config) -> dict[str, Cost]:
+    """Return the least cost of `rollout`, `targets`, `gradient` and `further` per valid step.
+
+    `further` are the further gradients of the baseline, with `baseline_steps` above 1; the
+    optimiser's steps for them do not count. `optimiser` is per update. Bytes are those of the
+    recorded trajectory, returns, values and advantages, each read or written once by a phase that
+    needs it: what happens within a block of time is taken to stay in the cache. Whether a
+    trajectory that is small enough stays there as well is not considered.
+    """
+    env = environment.make(config.env)
+    return {
+        "rollout": Cost(_rollout_flops(config, env), _row_bytes(config, Trajectory._fields)),
+        "targets": Cost(_targets_flops(config, env), _targets_bytes(config)),
+        "gradient": Cost(_gradient_flops(config, env), _gradient_bytes(config)),
+        "further": _further_cost(config, env),
+        "optimiser": _optimizer_cost(config),
+    }
+
+
+def forward_flops(sizes: tuple[int, ...]) -> int:
+    """Return the operations per row of a network with these layer sizes, inputs to outputs."""
+    return sum(2 * a * b + b for a, b in pairwise(sizes)) + sum(sizes[1:-1])
+
+
+def backward_flops(sizes: tuple[int, ...]) -> int:
+    """Return the operations per row of a network's gradient, given that of its outputs."""
+    kernels = sum(2 * a * b + b for a, b in pairwise(sizes))
+    return kernels + sum(2 * a * b + 2 * a for a, b in pairwise(sizes[1:]))
+
+
+def _layer_sizes(config: Config, env: Environment) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the layer sizes of the policy and the baseline network."""
+    shape = state_shapes(_few_lanes(config)).lanes.obs.shape[1:]
+    inputs = env.num_obs
+    if inputs is None:
+        inputs = 1
+        for size in shape:
+            inputs *= size
+    outputs = env.action_shape[0] if env.num_actions is None else env.num_actions
+    return (inputs, *config.hidden_sizes, outputs), (inputs, *config.hidden_sizes, 1)
+
+
+def _rollout_flops(config: Config, env: Environment) -> float:
+    policy, _ = _layer_sizes(config, env)
+    distribution, action, noise = _policy_shapes(config, env)
+    sampling = _counted(lambda d, noise: d.sample(noise), distribution, noise)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    _, env_state = jax.eval_shape(lambda key: env.reset(key, _ROWS), key)
+    stepping = _counted(env.step, key, env_state, action)
+    return forward_flops(policy) + sampling + stepping
+
+
+def _targets_flops(config: Config, env: Environment) -> float:
+    _, baseline = _layer_sizes(config, env)
+    if config.baseline == "value":
+        values: float = forward_flops(baseline) * (2 if config.bootstrap else 1)
+    else:
+        values = _BASELINE_FLOPS[config.baseline]
+    return values + _RETURN_FLOPS + _ADVANTAGE_FLOPS[config.advantage_norm]
+
+
+def _gradient_flops(config: Config, env: Environment) -> float:
+    policy, baseline = _layer_sizes(config, env)
+    distribution, action, _ = _policy_shapes(config, env)
+
+    def loss(distribution: Any, action: Any, advantages: Any) -> Any:
+        gain = jnp.sum(distribution.log_prob(action) * advantages)
+        return -gain - jnp.sum(distribution.entropy())
+
+    advantages = jax.ShapeDtypeStruct((_ROWS,), jnp.float32)
+    losses = _counted(jax.value_and_grad(loss), distribution, action, advantages)
+    flops = forward_flops(policy) + losses + backward_flops(policy)
+    return flops + (_baseline_flops(baseline) if config.baseline == "value" else 0)
+
+
+def _baseline_flops(sizes: tuple[int, ...]) -> int:
+    return forward_flops(sizes) + _SQUARED_ERROR_FLOPS + backward_flops(sizes)
+
+
+def _further_cost(config: Config, env: Environment) -> Cost:
+    _, baseline = _layer_sizes(config, env)
+    times = config.baseline_steps - 1
+    num_bytes = _row_bytes(config, ["obs", "valid"]) + _FLOAT_BYTES  # returns
+    return Cost(times * _baseline_flops(baseline), times * num_bytes)
+
+
+def _optimizer_cost(config: Config) -> Cost:
+    params = state_shapes(_few_lanes(config)).params
+    size = sum(x.size for x in jax.tree.leaves(params))
+    return Cost(_OPTIMIZER_FLOPS * size, _OPTIMIZER_FLOATS * _FLOAT_BYTES * size)
+
+
+def _targets_bytes(config: Config) -> float:
+    read = ["reward", "terminated", "truncated", "valid"]
+    if config.baseline == "value":
+        read += ["obs", "next_obs"]
+    return _row_bytes(config, read) + 3 * _FLOAT_BYTES  # returns, values, advantages
+
+
+def _gradient_bytes(config: Config) -> float:
+    floats = 2 if config.baseline == "value" else 1  # advantages, returns
+    return _row_bytes(config, ["obs", "action", "valid"]) + floats * _FLOAT_BYTES
+
+
+def _row_bytes(config: Config, names: Any) -> float:
+    """Return the bytes per step of some fields of the trajectory."""
+    few = _few_lanes(config)
+    trajectory = jax.eval_shape(collect, few, state_shapes(few))[2]
+    leaves = jax.tree.leaves([getattr(trajectory, name) for name in names])
+    num_steps, num_envs = trajectory.valid.shape
+    return sum(x.size * x.dtype.itemsize for x in leaves) / (num_steps * num_envs)
+
+
+def _policy_shapes(config: Config, env: Environment) -> tuple[Any, Any, Any]:
+    """Return shapes of the action distribution, actions and noise of _ROWS lanes."""
+    networks = make_networks(config, env)
+    state = state_shapes(_few_lanes(config))
+    obs = jax.ShapeDtypeStruct((_ROWS, *state.lanes.obs.shape[1:]), state.lanes.obs.dtype)
+    distribution = jax.eval_shape(networks.distribution, state.params.policy, obs)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    noise = jax.eval_shape(lambda key: networks.policy.noise(key, _ROWS), key)
+    action = jax.eval_shape(lambda d, noise: d.sample(noise), distribution, noise)
+    return distribution, action, noise
+
+
+def _counted(function: Callable[..., Any], *args: Any) -> float:
+    """Return XLA's count of operations per row of a function of _ROWS rows without loops."""
+    analysis: Any = jax.jit(function).lower(*args).cost_analysis()
+    return (analysis.get("flops", 0.0) + analysis.get("transcendentals", 0.0)) / _ROWS
+
+
+def _few_lanes(config: Config) -> Config:
+    """Return `config` with two lanes: costs are per step, and shapes of many would be large."""
+    return dataclasses.replace(config, num_envs=min(config.num_envs, 2))

@@ -1,0 +1,116 @@
+"""What a figure was measured on. Nothing here names a host, a user or a directory."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import psutil
+
+_PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
+# What changes the program or where it runs.
+_JAX_SETTINGS = (
+    "jax_num_cpu_devices",
+    "jax_default_matmul_precision",
+    "jax_enable_x64",
+    "jax_debug_nans",
+    "jax_debug_key_reuse",
+    "jax_disable_jit",
+)
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return processor, cores, memory, accelerators, operating system."""
+    devices = jax.devices()
+    return {
+        "cpu": _cpu_model(),
+        "cores": _usable_cores(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "backend": jax.default_backend(),
+        "device_kind": devices[0].device_kind,
+        "devices": len(devices),
+    }
+
+
+def describe_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that matter."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from its sources
+            versions[package] = "not installed"
+    return versions
+
+
+def describe_flags() -> dict[str, Any]:
+    """Return XLA_FLAGS, JAX_* variables and jax settings; paths in them are left out."""
+    variables = {
+        name: re.sub(r"(?<![\w.])[~/][^\s,:]*", "PATH", value)
+        for name, value in sorted(os.environ.items())
+        if name == "XLA_FLAGS" or name.startswith("JAX_")
+    }
+    settings = {name: jax.config.values.get(name) for name in _JAX_SETTINGS}
+    return {**variables, **settings}
+
+
+def describe_commit() -> str | None:
+    """Return the commit of the checkout that this package runs from, None outside of one.
+
+    It ends in "+changes" where files differ from that commit.
+    """
+    package = Path(__file__).resolve().parent
+    # An installed package may lie inside somebody else's repository.
+    if not (package.parent / ".git").exists():
+        return None
+    commit = _git(package, "rev-parse", "HEAD")
+    changed = _git(package, "status", "--porcelain", "--", str(package))
+    return commit and commit + ("+changes" if changed else "")
+
+
+def now() -> str:
+    """Return date and time, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def peak_process_bytes() -> int:
+    """Return the most memory that this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_device_bytes() -> int | None:
+    """Return the most memory held on the first accelerator so far; None on a CPU."""
+    stats = jax.devices()[0].memory_stats()
+    return None if stats is None else int(stats["peak_bytes_in_use"])
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # what a container or taskset leaves of them
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _git(directory: Path, *args: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(directory), *args], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git, or not its checkout
+        return None
+    return done.stdout.strip()

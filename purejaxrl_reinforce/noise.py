@@ -1,0 +1,64 @@
+"""How sure a ratio of timings is: bootstrap intervals."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+_RESAMPLES = 2_000
+_COVERAGE = (2.5, 97.5)
+
+
+class Ratio(NamedTuple):
+    """A ratio with the interval that holds it with 95% probability."""
+
+    value: float
+    low: float
+    high: float
+
+
+def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Ratio:
+    """Return the median of a_i / b_i, of samples that were taken in turn.
+
+    What disturbs both of a pair alike, such as a clock that changes, cancels.
+
+    Raises:
+        ValueError: the samples are not pairs.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"paired samples must be as many, not {len(a)} and {len(b)}")
+    ratios = _divided(np.asarray(a), np.asarray(b))
+    drawn = _random().integers(len(ratios), size=(_RESAMPLES, len(ratios)))
+    return _with_interval(_median(ratios), _median(ratios[drawn]))
+
+
+def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Ratio:
+    """Return median(a) / median(b), of samples from separate runs."""
+    random = _random()
+
+    def medians(x: Sequence[float]) -> np.ndarray:
+        return _median(np.asarray(x)[random.integers(len(x), size=(_RESAMPLES, len(x)))])
+
+    value = _divided(_median(np.asarray(a)), _median(np.asarray(b)))
+    return _with_interval(value, _divided(medians(a), medians(b)))
+
+
+def _random() -> np.random.Generator:
+    # A fixed seed: the same two files always compare the same.
+    return np.random.default_rng(0)
+
+
+def _median(x: np.ndarray) -> np.ndarray:
+    return np.median(x, axis=-1)
+
+
+def _divided(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a / b; a task that both never finished (infinite) has not changed: 1."""
+    both = np.isinf(a) & np.isinf(b)
+    return np.divide(np.where(both, 1.0, a), np.where(both, 1.0, b))
+
+
+def _with_interval(value: np.ndarray, resampled: np.ndarray) -> Ratio:
+    # Interpolating between a finite and an infinite ratio would give NaN.
+    low, high = np.percentile(resampled, _COVERAGE, method="inverted_cdf")
+    return Ratio(float(value), float(low), float(high))

@@ -1,0 +1,89 @@
+"""What this machine can do at most, measured: a matrix product and a pass over memory."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from purejaxrl_reinforce.timing import Call, measure
+
+# Side of the square matrices, and bytes of the array that is passed over: enough to fill the
+# device and to leave its caches, few enough to be done in about a second.
+_MATMUL_SIZES = {"cpu": (1024, 2048)}
+_COPY_BYTES = {"cpu": 2**28}
+_OTHER_MATMUL_SIZES = (4096, 8192)
+_OTHER_COPY_BYTES = 2**30
+# The best of these counts: what others do on the machine meanwhile only lowers it.
+_REPEATS = 10
+
+
+class Peaks(NamedTuple):
+    """The most that all local devices reached together, in a float32 program of default precision.
+
+    Attributes:
+        matmul_flops: floating-point operations per second of a large matrix product.
+        memory_bytes: bytes per second, read and written, of a pass over a large array.
+    """
+
+    matmul_flops: float
+    memory_bytes: float
+
+
+def measure_peaks() -> Peaks:
+    """Measure this machine, about two seconds on a CPU."""
+    backend = jax.default_backend()
+    sizes = _MATMUL_SIZES.get(backend, _OTHER_MATMUL_SIZES)
+    num_bytes = _COPY_BYTES.get(backend, _OTHER_COPY_BYTES)
+    return Peaks(max(_matmul_rate(size) for size in sizes), _memory_rate(num_bytes))
+
+
+def _matmul_rate(size: int) -> float:
+    """Return FLOP/s of one product on one device (all its threads), or of one on each."""
+    key = jax.random.key(0)
+    one = jax.random.normal(key, (size, size))
+    product = jax.jit(jnp.matmul)
+    calls: dict[str, Call] = {"one": lambda: product(one, one)}
+    num_devices = jax.local_device_count()
+    if num_devices > 1:
+        sharding = _over_devices()
+        each = jax.jit(
+            jax.shard_map(
+                lambda x: (x[0] @ x[0])[None],
+                mesh=sharding.mesh,
+                in_specs=sharding.spec,
+                out_specs=sharding.spec,
+            )
+        )
+        many = jax.device_put(jax.random.normal(key, (num_devices, size, size)), sharding)
+        calls["each"] = lambda: each(many)
+    products = {"one": 1, "each": num_devices}
+    timings = measure(calls, _REPEATS)
+    return max(products[name] * 2 * size**3 / timing.min for name, timing in timings.items())
+
+
+def _memory_rate(num_bytes: int) -> float:
+    """Return bytes per second, read and written, of scaling an array in place.
+
+    In place, because the operating system's first touch of fresh pages costs several times more
+    than the pass itself.
+    """
+    sharding = _over_devices()
+    rows = jnp.ones((jax.local_device_count(), num_bytes // 4 // jax.local_device_count()))
+    scale = jax.jit(lambda x: x * 0.999, donate_argnums=0, out_shardings=sharding)
+    array = jax.device_put(rows, sharding)
+
+    def scale_in_place() -> jax.Array:
+        nonlocal array
+        array = scale(array)
+        return array
+
+    moved = 2 * 4 * array.size
+    return moved / measure({"copy": scale_in_place}, _REPEATS)["copy"].min
+
+
+def _over_devices() -> NamedSharding:
+    mesh = Mesh(np.asarray(jax.local_devices()), ("device",))
+    return NamedSharding(mesh, P("device"))

@@ -1,0 +1,129 @@
+"""Results of a benchmark as JSON: figures, and all that is needed to judge and repeat them."""
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from purejaxrl_reinforce.config import Config
+
+if TYPE_CHECKING:  # comparing two files needs no jax
+    from purejaxrl_reinforce.timing import Timing
+
+# Changes whenever an older reader would misunderstand the file.
+FORMAT = 1
+
+
+def make_report(
+    benchmark: str, config: Config, seed: int, rows: Sequence[Mapping[str, Any]], **facts: Any
+) -> dict[str, Any]:
+    """Return what is written: `rows`, `facts`, and where and with what they were measured.
+
+    Args:
+        benchmark: its name; only reports of the same name are compared with each other.
+        config: what was trained, or what the rows start from.
+        seed: of all randomness.
+        rows: what was measured. `name` is unique; `samples`, where time was taken, are seconds.
+        facts: anything else.
+    """
+    from purejaxrl_reinforce import machine
+
+    return {
+        "format": FORMAT,
+        "benchmark": benchmark,
+        "date": machine.now(),
+        "commit": machine.describe_commit(),
+        "machine": machine.describe_machine(),
+        "versions": machine.describe_versions(),
+        "flags": machine.describe_flags(),
+        "config": dataclasses.asdict(config),
+        "seed": seed,
+        **facts,
+        "rows": list(rows),
+    }
+
+
+def timed_row(name: str, timing: "Timing", **facts: Any) -> dict[str, Any]:
+    """Return a row of seconds per call with minimum, median and every sample."""
+    return {
+        "name": name,
+        "min": timing.min,
+        "median": timing.median,
+        "calls_per_sample": timing.calls_per_sample,
+        **facts,
+        "samples": list(timing.samples),
+    }
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    """Write `report` as JSON; numbers that JSON lacks become the strings "inf", "-inf", "nan"."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_plain(report), indent=1, allow_nan=False) + "\n")
+
+
+def new_report_path(out: Path | None, stem: str) -> Path:
+    """Return a path for a report that does not exist, nor does its picture.
+
+    Args:
+        out: a file that ends in .json, or a directory; None: bench/.
+        stem: what the file's name begins with where `out` does not name it.
+
+    Raises:
+        ValueError: `out` exists already or cannot be written to.
+    """
+    if out is not None and out.suffix == ".json":
+        taken = next((p for p in (out, out.with_suffix(".png")) if p.exists()), None)
+        if taken:
+            raise ValueError(f"{taken} exists; choose another --out")
+        path = out
+    else:
+        first = (out or Path("bench")) / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+        others = (first.with_stem(f"{first.stem}-{i}") for i in itertools.count(2))
+        path = next(p for p in itertools.chain([first], others) if not p.exists())
+    existing = next(p for p in path.absolute().parents if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"{existing} cannot be written to; choose another --out")
+    return path
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, the first column to the left and the numbers in the others to the right."""
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", no_wrap=not i)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    # A pipe or a file has no width to fit into.
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)
+
+
+def run_script(main: Callable[[], Any]) -> int:
+    """Run a benchmark's main function; return the exit code, 2 after one line for bad input."""
+    try:
+        main()
+    except ValueError as error:
+        print("error:", *str(error).split(), file=sys.stderr)
+        return 2
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(x) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(x) for x in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

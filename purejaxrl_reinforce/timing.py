@@ -1,0 +1,157 @@
+"""How `bench` and every script in benchmarks/ takes time.
+
+Compilation is measured apart from running; functions that are to be compared run in turn; nothing
+may be traced or compiled while the clock runs.
+"""
+
+import contextlib
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from purejaxrl_reinforce.noise import Ratio, paired_ratio
+
+REPEATS = 5
+# A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
+SHORTEST_SAMPLE = 0.01
+# jax reports tracing, lowering and the backend's compilation below this name.
+_COMPILE_EVENTS = "/jax/core/compile/"
+
+Call = Callable[[], Any]
+
+
+class Compiled(NamedTuple):
+    """A function compiled ahead of time.
+
+    Attributes:
+        call: runs it; takes the arguments that are not static.
+        seconds: that tracing and compiling took, with cold caches.
+        memory_bytes: what it needs at most: arguments, results and temporaries.
+    """
+
+    call: Callable[..., Any]
+    seconds: float
+    memory_bytes: int
+
+
+class Timing(NamedTuple):
+    """Seconds per call, one sample per repeat, and how many calls a sample averages."""
+
+    samples: tuple[float, ...]
+    calls_per_sample: int
+
+    @property
+    def min(self) -> float:
+        return min(self.samples)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
+
+
+class RecompilationError(RuntimeError):
+    """Something was traced or compiled while the clock ran."""
+
+
+def compile_apart(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Compiled:
+    """Compile `function`, jitted or not, for these arguments, and measure that."""
+    jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
+    with cold_caches():
+        started = time.perf_counter()
+        compiled = jitted.lower(*args, **kwargs).compile()
+        seconds = time.perf_counter() - started
+    memory = compiled.memory_analysis()
+    return Compiled(
+        compiled,
+        seconds,
+        memory.temp_size_in_bytes
+        + memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes,
+    )
+
+
+@contextlib.contextmanager
+def cold_caches() -> Iterator[None]:
+    """Make compilation cost what it costs a new process without a persistent cache."""
+    enabled = jax.config.values["jax_enable_compilation_cache"]
+    jax.clear_caches()
+    _use_persistent_cache(False)
+    try:
+        yield
+    finally:
+        _use_persistent_cache(enabled)
+
+
+def measure(calls: Mapping[str, Call], repeats: int = REPEATS) -> dict[str, Timing]:
+    """Time functions in turn (A B C, A B C, ...), after a warm-up of each.
+
+    Args:
+        calls: functions without arguments, by name. Each is waited for with `block_until_ready`
+            on what it returns.
+        repeats: samples of each; below five they say little about noise.
+
+    Raises:
+        ValueError: `repeats` is not positive.
+        RecompilationError: a function is traced or compiled again after its warm-up.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, not {repeats}")
+    numbers = {name: _warm_up(call) for name, call in calls.items()}
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    with no_compilation():
+        for _ in range(repeats):
+            for name, call in calls.items():
+                samples[name].append(_seconds(call, numbers[name]))
+    return {name: Timing(tuple(taken), numbers[name]) for name, taken in samples.items()}
+
+
+def ratio(a: Timing, b: Timing) -> Ratio:
+    """Return how many times as long `a` took as `b`; both must come from one `measure`."""
+    return paired_ratio(a.samples, b.samples)
+
+
+@contextlib.contextmanager
+def no_compilation() -> Iterator[None]:
+    """Raise RecompilationError at the end if anything was traced or compiled inside."""
+    compiled: list[str] = []
+
+    def listen(event: str, duration_secs: float, **details: Any) -> None:  # noqa: ARG001
+        if event.startswith(_COMPILE_EVENTS):
+            compiled.append(str(details.get("fun_name", "a function")))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    if compiled:
+        names = ", ".join(sorted(set(compiled)))
+        raise RecompilationError(f"traced or compiled while the clock ran: {names}")
+
+
+def _use_persistent_cache(enabled: bool) -> None:
+    jax.config.update("jax_enable_compilation_cache", enabled)
+    # jax looks at the setting once and remembers.
+    compilation_cache.reset_cache()
+
+
+def _warm_up(call: Call) -> int:
+    """Run `call`; return how many calls fill a sample."""
+    seconds = _seconds(call, 1)
+    if seconds < 1:  # else a second look costs more than it tells
+        seconds = _seconds(call, 1)
+    return max(1, math.ceil(SHORTEST_SAMPLE / max(seconds, 1e-9)))
+
+
+def _seconds(call: Call, number: int) -> float:
+    """Return the seconds per call of `number` calls, each waited for."""
+    started = time.perf_counter()
+    for _ in range(number):
+        jax.block_until_ready(call())
+    return (time.perf_counter() - started) / number

@@ -1,0 +1,76 @@
+"""Counted operations and bytes against XLA's own count, where that has no loop to miscount."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce.flops import backward_flops, forward_flops, phase_costs
+from purejaxrl_reinforce.networks import MLP
+from purejaxrl_reinforce.reinforce import collect, descend, state_shapes
+
+ROWS = 512
+SHAPES = [(4, 64, 2), (4, 64, 1), (6, 64, 64, 3), (8, 256, 4), (3, 5)]
+
+
+def counted(function, *args):
+    analysis = jax.jit(function).lower(*args).cost_analysis()
+    return analysis["flops"] + analysis.get("transcendentals", 0.0)
+
+
+def network(sizes):
+    mlp = MLP(tuple(sizes[1:-1]), "relu", sizes[-1])
+    obs = jnp.ones((ROWS, sizes[0]))
+    return mlp, mlp.init(jax.random.key(0), obs), obs
+
+
+@pytest.mark.parametrize("sizes", SHAPES, ids=str)
+def test_forward(sizes):
+    mlp, params, obs = network(sizes)
+    assert counted(mlp.apply, params, obs) == pytest.approx(ROWS * forward_flops(sizes), rel=0.01)
+
+
+@pytest.mark.parametrize("sizes", SHAPES, ids=str)
+def test_forward_and_backward(sizes):
+    mlp, params, obs = network(sizes)
+
+    def loss(params):
+        return jnp.sum(mlp.apply(params, obs) ** 2)
+
+    expected = ROWS * (forward_flops(sizes) + backward_flops(sizes))
+    expected += ROWS * sizes[-1]  # the square's derivative
+    assert counted(jax.grad(loss), params) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("hidden_sizes", [(64,), (32, 32)], ids=str)
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_the_optimiser_costs_at_least_what_is_said(env, hidden_sizes):
+    config = Config(env=env, num_envs=2, hidden_sizes=hidden_sizes)
+    state = state_shapes(config)
+    found = counted(descend, config, state, state.params)
+    assert 0.75 * found <= phase_costs(config)["optimiser"].flops <= found
+
+
+def test_bytes_are_those_of_the_trajectory():
+    config = Config(num_envs=4, num_steps=8, bootstrap=True)
+    trajectory = collect(config, init(config, jax.random.key(0)))[2]
+    size = sum(x.nbytes for x in jax.tree.leaves(trajectory))
+    assert phase_costs(config)["rollout"].bytes == size / trajectory.valid.size
+    # obs, action, valid, advantages, returns
+    assert phase_costs(config)["gradient"].bytes == 4 * 4 + 4 + 1 + 4 + 4
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "Catch-bsuite"])
+def test_more_work_costs_more(env):
+    plain = Config(env=env, num_envs=2)
+    for change in ({"bootstrap": True}, {"hidden_sizes": (128,)}, {"baseline_steps": 3}):
+        more = dataclasses.replace(plain, **change)
+        before, after = (sum(c.flops for c in phase_costs(x).values()) for x in (plain, more))
+        assert before < after, change
+
+
+def test_costs_do_not_depend_on_the_lanes():
+    few, many = Config(num_envs=2), Config(num_envs=2**20)
+    assert phase_costs(few) == phase_costs(many)

@@ -1,0 +1,119 @@
+"""The clock: what it measures, that nothing compiles while it runs, and intervals of ratios."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce.noise import paired_ratio, ratio_of_medians
+from purejaxrl_reinforce.timing import (
+    RecompilationError,
+    cold_caches,
+    compile_apart,
+    measure,
+    no_compilation,
+    ratio,
+)
+
+
+def test_compile_apart_runs_and_says_what_it_needs():
+    x = jnp.ones((8, 256))
+    compiled = compile_apart(lambda x: x + 1, x)
+    np.testing.assert_array_equal(compiled.call(x), x + 1)
+    assert compiled.seconds > 0
+    assert compiled.memory_bytes >= 2 * x.nbytes
+
+
+def test_compilation_is_cold_every_time(tmp_path):
+    x = jnp.ones(3)
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    try:
+        traced = []
+        inner = jax.jit(lambda x: (traced.append(1), x * 2)[1])
+        for _ in range(2):
+            compile_apart(lambda x: inner(x), x)
+        assert len(traced) == 2
+        with cold_caches():
+            jax.jit(lambda x: x - 4)(x).block_until_ready()
+        assert not list(tmp_path.iterdir())
+        assert jax.config.values["jax_enable_compilation_cache"]
+    finally:
+        jax.config.update("jax_compilation_cache_dir", None)
+
+
+def test_functions_run_in_turn_and_every_sample_is_kept():
+    order = []
+
+    def wait(name, seconds):
+        order.append(name)
+        time.sleep(seconds)
+
+    timings = measure({"a": lambda: wait("a", 0.02), "b": lambda: wait("b", 0.04)}, repeats=5)
+    assert order[-10:] == ["a", "b"] * 5
+    assert [len(timing.samples) for timing in timings.values()] == [5, 5]
+    assert timings["a"].calls_per_sample == 1
+    assert 0.02 <= timings["a"].min <= timings["a"].median
+    assert timings["b"].min >= 0.04
+
+
+def test_short_calls_are_averaged_over_many():
+    assert measure({"short": lambda: None}, repeats=1)["short"].calls_per_sample > 100
+
+
+def test_repeats_must_be_positive():
+    with pytest.raises(ValueError, match="repeats must be at least 1, not 0"):
+        measure({"a": lambda: None}, repeats=0)
+
+
+def test_a_function_that_recompiles_is_not_timed():
+    growing = jax.jit(lambda x: x * 3)
+    sizes = iter(range(1, 100_000))
+    with pytest.raises(RecompilationError, match="traced or compiled while the clock ran"):
+        measure({"growing": lambda: growing(np.ones(next(sizes)))}, repeats=2)
+
+
+def test_a_function_that_retraces_into_a_cached_program_is_not_timed():
+    jax.jit(lambda x: x * 5)(1.0)
+    with pytest.raises(RecompilationError), no_compilation():
+        jax.jit(lambda x: x * 5)(1.0)
+
+
+def test_the_guard_ends_with_its_block():
+    double = jax.jit(lambda x: x * 7)
+    double(1.0)
+    with no_compilation():
+        double(1.0)
+    jax.jit(lambda x: x * 8)(1.0)
+
+
+def test_paired_ratios_cancel_what_disturbs_both():
+    random = np.random.default_rng(0)
+    disturbance = random.uniform(1, 10, 9)
+    found = paired_ratio(2 * disturbance, disturbance)
+    np.testing.assert_allclose(found, (2, 2, 2))
+    with pytest.raises(ValueError, match="must be as many, not 9 and 8"):
+        paired_ratio(disturbance, disturbance[1:])
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    random = np.random.default_rng(1)
+    held = 0
+    for _ in range(200):
+        a, b = 1.5 * random.lognormal(0, 0.1, 15), random.lognormal(0, 0.1, 15)
+        found = ratio_of_medians(a, b)
+        assert found.low <= found.value <= found.high
+        held += found.low <= 1.5 <= found.high
+    assert held >= 180
+
+
+def test_infinite_times_compare():
+    assert ratio_of_medians([np.inf] * 5, [np.inf] * 5).value == 1
+    assert ratio_of_medians([np.inf] * 5, [1.0] * 5).low == np.inf
+
+
+def test_ratio_of_timings():
+    timings = measure({"a": lambda: time.sleep(0.02), "b": lambda: time.sleep(0.01)}, repeats=5)
+    assert ratio(timings["a"], timings["b"]).value > 1.2
