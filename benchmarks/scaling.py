@@ -52,9 +52,9 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
     programs: dict[str, Compiled] = {}
     calls, facts = {}, {}
     for num_envs in lanes:
-        for kind, block_size in ((BLOCKS, None), (FULL, longest)):
+        for kind, block_rows in ((BLOCKS, None), (FULL, longest * num_envs)):
             name = f"lanes={num_envs} {kind}"
-            wider = replace(config, num_envs=num_envs, block_size=block_size)
+            wider = replace(config, num_envs=num_envs, block_rows=block_rows)
             state = init(wider, key)._replace(
                 params=trained.params, opt_state=trained.opt_state, update=halfway
             )

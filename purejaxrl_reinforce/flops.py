@@ -11,6 +11,10 @@ A dense layer from `a` to `b` units takes, per row,
     backward:  2ab (kernel's gradient) + b (bias's gradient), and, above a hidden layer,
                2ab (gradient of its input) + 2a (activation's derivative, times)
 
+and the backward pass of a `relu_mlp` with K inputs, H hidden units and O outputs
+
+    2 O (K + 1) H (product) + O (K + 1) (its factor) + H (which units are on) + O (bias)
+
 Additions, multiplications, comparisons and functions like exp count as one each. Random bits,
 masking and metrics do not count: the figures are a floor.
 """
@@ -26,7 +30,7 @@ import jax.numpy as jnp
 from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environment import Environment
-from purejaxrl_reinforce.networks import make_networks
+from purejaxrl_reinforce.networks import make_networks, takes_one_product
 from purejaxrl_reinforce.reinforce import collect, state_shapes
 from purejaxrl_reinforce.rollout import Trajectory
 
@@ -79,8 +83,12 @@ def forward_flops(sizes: tuple[int, ...]) -> int:
     return sum(2 * a * b + b for a, b in pairwise(sizes)) + sum(sizes[1:-1])
 
 
-def backward_flops(sizes: tuple[int, ...]) -> int:
+def backward_flops(sizes: tuple[int, ...], activation: str) -> int:
     """Return the operations per row of a network's gradient, given that of its outputs."""
+    if takes_one_product(sizes, activation):
+        num_inputs, width, num_outputs = sizes
+        products = num_outputs * (num_inputs + 1)
+        return 2 * products * width + products + width + num_outputs
     kernels = sum(2 * a * b + b for a, b in pairwise(sizes))
     return kernels + sum(2 * a * b + 2 * a for a, b in pairwise(sizes[1:]))
 
@@ -93,7 +101,8 @@ def _layer_sizes(config: Config, env: Environment) -> tuple[tuple[int, ...], tup
         inputs = 1
         for size in shape:
             inputs *= size
-    outputs = env.action_shape[0] if env.num_actions is None else env.num_actions
+    # The last of the logits is 0.
+    outputs = env.action_shape[0] if env.num_actions is None else env.num_actions - 1
     return (inputs, *config.hidden_sizes, outputs), (inputs, *config.hidden_sizes, 1)
 
 
@@ -101,16 +110,17 @@ def _rollout_flops(config: Config, env: Environment) -> float:
     policy, _ = _layer_sizes(config, env)
     distribution, action, noise = _policy_shapes(config, env)
     sampling = _counted(lambda d, noise: d.sample(noise), distribution, noise)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    _, env_state = jax.eval_shape(lambda key: env.reset(key, _ROWS), key)
-    stepping = _counted(env.step, key, env_state, action)
+    keys = _key_shapes()
+    stepping = _counted(env.step, keys, jax.eval_shape(env.reset, keys)[1], action)
     return forward_flops(policy) + sampling + stepping
 
 
 def _targets_flops(config: Config, env: Environment) -> float:
     _, baseline = _layer_sizes(config, env)
     if config.baseline == "value":
-        values: float = forward_flops(baseline) * (2 if config.bootstrap else 1)
+        # In whole episodes there is one value to bootstrap from per lane: next to nothing.
+        twice = config.bootstrap and config.rollout == "stream"
+        values: float = forward_flops(baseline) * (2 if twice else 1)
     else:
         values = _BASELINE_FLOPS[config.baseline]
     return values + _RETURN_FLOPS + _ADVANTAGE_FLOPS[config.advantage_norm]
@@ -126,19 +136,23 @@ def _gradient_flops(config: Config, env: Environment) -> float:
 
     advantages = jax.ShapeDtypeStruct((_ROWS,), jnp.float32)
     losses = _counted(jax.value_and_grad(loss), distribution, action, advantages)
-    flops = forward_flops(policy) + losses + backward_flops(policy)
-    return flops + (_baseline_flops(baseline) if config.baseline == "value" else 0)
+    flops = forward_flops(policy) + losses + backward_flops(policy, config.activation)
+    return flops + (_baseline_flops(config, baseline) if config.baseline == "value" else 0)
 
 
-def _baseline_flops(sizes: tuple[int, ...]) -> int:
-    return forward_flops(sizes) + _SQUARED_ERROR_FLOPS + backward_flops(sizes)
+def _baseline_flops(config: Config, sizes: tuple[int, ...]) -> int:
+    """Return the operations of the baseline's gradient; its outputs are known."""
+    a, b = sizes[-2:]
+    hidden = forward_flops(sizes) - (2 * a * b + b)
+    return hidden + _SQUARED_ERROR_FLOPS + backward_flops(sizes, config.activation)
 
 
 def _further_cost(config: Config, env: Environment) -> Cost:
     _, baseline = _layer_sizes(config, env)
     times = config.baseline_steps - 1
     num_bytes = _row_bytes(config, ["obs", "valid"]) + _FLOAT_BYTES  # returns
-    return Cost(times * _baseline_flops(baseline), times * num_bytes)
+    flops = forward_flops(baseline) + _baseline_flops(config, baseline)
+    return Cost(times * flops, times * num_bytes)
 
 
 def _optimizer_cost(config: Config) -> Cost:
@@ -150,12 +164,12 @@ def _optimizer_cost(config: Config) -> Cost:
 def _targets_bytes(config: Config) -> float:
     read = ["reward", "terminated", "truncated", "valid"]
     if config.baseline == "value":
-        read += ["obs", "next_obs"]
+        read += ["obs", "next_obs"] if config.rollout == "stream" else ["obs"]
     return _row_bytes(config, read) + 3 * _FLOAT_BYTES  # returns, values, advantages
 
 
 def _gradient_bytes(config: Config) -> float:
-    floats = 2 if config.baseline == "value" else 1  # advantages, returns
+    floats = 3 if config.baseline == "value" else 1  # advantages, returns, values
     return _row_bytes(config, ["obs", "action", "valid"]) + floats * _FLOAT_BYTES
 
 
@@ -174,10 +188,13 @@ def _policy_shapes(config: Config, env: Environment) -> tuple[Any, Any, Any]:
     state = state_shapes(_few_lanes(config))
     obs = jax.ShapeDtypeStruct((_ROWS, *state.lanes.obs.shape[1:]), state.lanes.obs.dtype)
     distribution = jax.eval_shape(networks.distribution, state.params.policy, obs)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    noise = jax.eval_shape(lambda key: networks.policy.noise(key, _ROWS), key)
+    noise = jax.eval_shape(jax.vmap(networks.policy.noise), _key_shapes())
     action = jax.eval_shape(lambda d, noise: d.sample(noise), distribution, noise)
     return distribution, action, noise
+
+
+def _key_shapes() -> Any:
+    return jax.eval_shape(lambda: jax.random.split(jax.random.key(0), _ROWS))
 
 
 def _counted(function: Callable[..., Any], *args: Any) -> float:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from purejaxrl_reinforce.blocks import fold_blocks
+from purejaxrl_reinforce.blocks import fold_blocks, live_blocks, split_rows
 from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.networks import Networks
 
@@ -20,7 +20,7 @@ class Params(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the losses need of a trajectory, [blocks, rows, ...]."""
+    """What the losses need of a trajectory, [T, N, ...]."""
 
     obs: Array
     action: Array
@@ -42,7 +42,7 @@ def gradients(
     params: Params,
     batch: Batch,
     entropy_coef: ArrayLike,
-    num_blocks: Array,
+    block_rows: int,
     axis: LaneAxis = ONE_DEVICE,
 ) -> tuple[Params, PolicyTerms]:
     """Return the gradients of both losses, each with respect to its own network.
@@ -58,7 +58,7 @@ def gradients(
         params: their parameters. A network whose parameters are None has no loss: 0.
         batch: what was played.
         entropy_coef: weight of the entropy.
-        num_blocks: the blocks after these hold no valid step and are skipped.
+        block_rows: most rows per block.
         axis: what the lanes are shared out over.
     """
     count = jnp.maximum(axis.sum(jnp.sum(batch.valid)), 1)
@@ -75,7 +75,8 @@ def gradients(
         return jax.tree.map(jnp.add, total, jax.grad(block_loss, has_aux=True)(params, block))
 
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
-    return axis.sum(fold_blocks(add_block, zeros, batch, num_blocks))
+    blocks = split_rows(batch, block_rows)
+    return axis.sum(fold_blocks(add_block, zeros, blocks, live_blocks(blocks.valid)))
 
 
 def _policy_terms(

@@ -76,12 +76,17 @@ class MLP(nn.Module):
         )
         if self.relative:
             out_kernel, out_bias = relative_to_last(out_kernel), relative_to_last(out_bias)
-        num_products = out_bias.shape[0] * (x.shape[1] + 1)
-        if len(hidden) == 1 and self.activation == "relu" and num_products <= MOST_PRODUCTS:
+        if takes_one_product((x.shape[1], *self.hidden_sizes, out_bias.shape[0]), self.activation):
             return relu_mlp(Layers(*hidden[0], out_kernel, out_bias), x)
         for kernel, bias in hidden:
             x = ACTIVATIONS[self.activation](x @ kernel + bias[None])
         return x @ out_kernel + out_bias[None]
+
+
+def takes_one_product(sizes: tuple[int, ...], activation: str) -> bool:
+    """Return whether a network with these layer sizes, inputs to outputs, is a `relu_mlp`."""
+    num_products = (sizes[0] + 1) * sizes[-1]
+    return len(sizes) == 3 and activation == "relu" and num_products <= MOST_PRODUCTS
 
 
 def relative_to_last(x: Array) -> Array:

@@ -4,15 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax import Array
 
 from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.blocks import block_length, live_blocks, split_blocks
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.losses import Batch, Params, gradients
-from purejaxrl_reinforce.networks import Networks, make_networks
-from purejaxrl_reinforce.reinforce import collect, descend, step
+from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.networks import make_networks
+from purejaxrl_reinforce.reinforce import collect, descend, gradient, step
 from purejaxrl_reinforce.rollout import Trajectory
+from purejaxrl_reinforce.sharding import (
+    BY_LANE,
+    BY_TIME_AND_LANE,
+    LANES,
+    SAME,
+    STATE,
+    lane_mesh,
+    shard_lanes,
+)
 from purejaxrl_reinforce.state import TrainState
 from purejaxrl_reinforce.targets import Targets, make_targets
 from purejaxrl_reinforce.timing import Call
@@ -22,7 +29,7 @@ PHASES = ("rollout", "targets", "gradient", "optimiser")
 
 
 def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
-    """Compile the phases of the update after `state`.
+    """Compile the phases of the update after `state`, on all local devices.
 
     With `baseline_steps` above 1, `gradient` and `optimiser` are the first of them only.
 
@@ -34,37 +41,31 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     networks = make_networks(config, environment.make(config.env))
 
     def targets(config: Config, params: Params, trajectory: Trajectory) -> Targets:
-        return make_targets(config, networks, params, trajectory)
+        return make_targets(config, networks, params, trajectory, LANES)
 
-    def gradient(config: Config, params: Params, trajectory: Trajectory, goal: Targets) -> Params:
-        return _gradient(config, networks, params, trajectory, goal)
+    def differentiate(
+        config: Config, params: Params, trajectory: Trajectory, goal: Targets
+    ) -> Params:
+        return gradient(config, params, trajectory, goal, LANES)[0]
 
-    rollout = _compiled(collect, config, state)
-    trajectory = rollout()[2]
-    aim = _compiled(targets, config, state.params, trajectory)
-    differentiate = _compiled(gradient, config, state.params, trajectory, aim())
+    def call(f: Callable[..., Any], out_specs: Any, *args_and_specs: tuple[Any, Any]) -> Call:
+        args, in_specs = zip(*args_and_specs, strict=True)
+        mesh = lane_mesh(config.num_envs, jax.local_devices())
+        sharded = jax.jit(shard_lanes(f, mesh, (SAME, *in_specs), out_specs))
+        compiled = sharded.lower(config, *args).compile()
+        return lambda: compiled(config, *args)
+
+    played = (BY_LANE, BY_LANE, BY_TIME_AND_LANE)
+    rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
+    trajectory = (rollout()[2], BY_TIME_AND_LANE)
+    params = (state.params, SAME)
+    aim = call(targets, BY_TIME_AND_LANE, params, trajectory)
+    backward = call(differentiate, SAME, params, trajectory, (aim(), BY_TIME_AND_LANE))
     calls = {
         "rollout": rollout,
         "targets": aim,
-        "gradient": differentiate,
-        "optimiser": _compiled(descend, config, state, differentiate()),
-        "update": _compiled(step, config, state),
+        "gradient": backward,
+        "optimiser": call(descend, STATE, (state, STATE), (backward(), SAME)),
+        "update": call(lambda c, s: step(c, s, LANES), (STATE, SAME), (state, STATE)),
     }
-    return calls, int(trajectory.valid.sum())
-
-
-def _gradient(
-    config: Config, networks: Networks, params: Params, trajectory: Trajectory, goal: Targets
-) -> Params:
-    length = block_length(trajectory.valid.shape, config.block_size)
-    num_blocks: Array = live_blocks(split_blocks(trajectory.valid, length))
-    batch = split_blocks(
-        Batch(trajectory.obs, trajectory.action, trajectory.valid, goal.advantages, goal.returns),
-        length,
-    )
-    return gradients(networks, params, batch, config.entropy_coef, num_blocks)[0]
-
-
-def _compiled(function: Callable[..., Any], *args: Any) -> Call:
-    compiled = jax.jit(function).lower(*args).compile()
-    return lambda: compiled(*args)
+    return calls, int(trajectory[0].valid.sum())

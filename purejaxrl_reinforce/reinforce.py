@@ -16,7 +16,6 @@ from jax import Array
 
 import purejaxrl_reinforce.config_pytree  # noqa: F401  makes Config a pytree
 from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.blocks import live_blocks, split_rows
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.engine import engine
 from purejaxrl_reinforce.environment import Environment
@@ -36,7 +35,7 @@ from purejaxrl_reinforce.rollout import (
     record,
 )
 from purejaxrl_reinforce.state import Metrics, TrainState, add_steps, episode_metrics, total_steps
-from purejaxrl_reinforce.targets import make_targets, values_of
+from purejaxrl_reinforce.targets import Targets, make_targets, values_of
 
 
 @jax.jit
@@ -154,19 +153,15 @@ def learn(
     _, networks = _build(config)
     goal = make_targets(config, networks, state.params, trajectory, axis)
 
-    def gradient(params: Params, values: Array) -> tuple[Params, PolicyTerms]:
-        obs, action, valid = trajectory.obs, trajectory.action, trajectory.valid
-        batch = Batch(obs, action, valid, goal.advantages, goal.returns, values)
-        blocks = split_rows(batch, engine(config).block_rows)
-        num_blocks = live_blocks(blocks.valid)
-        return gradients(networks, params, blocks, config.entropy_coef, num_blocks, axis)
-
     def baseline_step(state: TrainState, _: None) -> tuple[TrainState, None]:
         values = values_of(config, networks, state.params, trajectory.obs, trajectory.valid)
-        grads, _ = gradient(Params(None, state.params.baseline), values)
+        only_baseline = Params(None, state.params.baseline)
+        grads, _unused = gradient(
+            config, only_baseline, trajectory, goal._replace(values=values), axis
+        )
         return descend(config, state, grads), None
 
-    grads, policy = gradient(state.params, goal.values)
+    grads, policy = gradient(config, state.params, trajectory, goal, axis)
     learned = descend(config, state, grads)
     if config.baseline_steps > 1:
         learned, _ = jax.lax.scan(baseline_step, learned, length=config.baseline_steps - 1)
@@ -178,6 +173,22 @@ def learn(
         "baseline_grad_norm": optax.tree.norm(grads.baseline),
         "explained_variance": explained_variance(goal.returns, goal.values, trajectory.valid, axis),
     }
+
+
+def gradient(
+    config: Config, params: Params, trajectory: Trajectory, goal: Targets, axis: LaneAxis
+) -> tuple[Params, PolicyTerms]:
+    """Return the gradients of both losses and the policy's terms; `goal.values` are of `params`."""
+    batch = Batch(
+        trajectory.obs,
+        trajectory.action,
+        trajectory.valid,
+        goal.advantages,
+        goal.returns,
+        goal.values,
+    )
+    _, networks = _build(config)
+    return gradients(networks, params, batch, config.entropy_coef, engine(config).block_rows, axis)
 
 
 def descend(config: Config, state: TrainState, grads: Params) -> TrainState:

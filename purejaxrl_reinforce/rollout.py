@@ -169,9 +169,11 @@ def _play_groups(
 
     def play_group(buffers: Any, group: tuple[Array, Lanes, Array]) -> tuple[Any, Any]:
         first, lanes, keys = group
-        lanes, finished, buffers = _play(
-            rollout, lanes, keys, buffers, lambda *block: keep_rows(*block, first)
-        )
+
+        def keep(buffers: Any, rows: Trajectory, t: Array) -> Any:
+            return keep_rows(buffers, rows, t, first)
+
+        lanes, finished, buffers = _play(rollout, lanes, keys, buffers, keep)
         return buffers, (lanes, finished)
 
     starts = jnp.arange(groups, dtype=jnp.int32) * width

@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.reinforce import init, state_shapes, step
-from purejaxrl_reinforce.sharding import LANES, STATE_SPEC, lane_mesh, place, shard_lanes
+from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
 from purejaxrl_reinforce.state import Metrics, TrainState
 
 SECONDS_PER_CHUNK = 0.5
@@ -77,8 +76,8 @@ class Program:
         chunk = shard_lanes(
             functools.partial(_chunk, longest=self._longest),
             self.mesh,
-            in_specs=(P(), STATE_SPEC, P()),
-            out_specs=(STATE_SPEC, P()),
+            in_specs=(SAME, STATE, SAME),
+            out_specs=(STATE, SAME),
         )
         # Two programs, most of whose compiling occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:

@@ -12,8 +12,10 @@ from purejaxrl_reinforce.lane_axis import LaneAxis
 from purejaxrl_reinforce.state import TrainState
 
 LANES = LaneAxis("lanes")
-# What is sharded of a state: its lanes. Everything else is the same on all devices.
-STATE_SPEC = TrainState(P(), P(), P(LANES.name), P(), P(), P())
+# How arrays lie on the devices: the same on all of them; [N, ...] and [T, N, ...] by lanes; and a
+# state, of which nothing but its lanes is shared out.
+SAME, BY_LANE, BY_TIME_AND_LANE = P(), P(LANES.name), P(None, LANES.name)
+STATE: Any = TrainState(*(BY_LANE if name == "lanes" else SAME for name in TrainState._fields))  # type: ignore[arg-type]
 
 
 def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
@@ -34,5 +36,9 @@ def shard_lanes(f: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any
 
 def place(state: TrainState, mesh: Mesh) -> TrainState:
     """Return `state` with its lanes shared out over `mesh` and the rest on all its devices."""
-    shardings = TrainState(*(NamedSharding(mesh, spec) for spec in STATE_SPEC))
-    return TrainState(*(jax.device_put(x, s) for x, s in zip(state, shardings, strict=True)))
+    return TrainState(
+        *(
+            jax.device_put(x, NamedSharding(mesh, spec))
+            for x, spec in zip(state, STATE, strict=True)
+        )
+    )

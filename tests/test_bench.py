@@ -78,7 +78,7 @@ def test_the_learning_outcome_is_that_of_training(report):
     "config",
     [
         Config(env="Pendulum-v1", rollout="stream", num_envs=2, num_steps=8, baseline="none"),
-        Config(num_envs=2, num_steps=9, baseline_steps=2, block_size=2),
+        Config(num_envs=2, num_steps=9, baseline_steps=2, block_rows=2),
     ],
     ids=["continuous stream without baseline", "baseline steps"],
 )

@@ -20,7 +20,7 @@ def counted(function, *args):
     return analysis["flops"] + analysis.get("transcendentals", 0.0)
 
 
-def network(sizes):
+def network(sizes, activation="tanh"):
     mlp = MLP(tuple(sizes[1:-1]), "relu", sizes[-1])
     obs = jnp.ones((ROWS, sizes[0]))
     return mlp, mlp.init(jax.random.key(0), obs), obs
@@ -39,9 +39,17 @@ def test_forward_and_backward(sizes):
     def loss(params):
         return jnp.sum(mlp.apply(params, obs) ** 2)
 
-    expected = ROWS * (forward_flops(sizes) + backward_flops(sizes))
+    expected = ROWS * (forward_flops(sizes) + backward_flops(sizes, "tanh"))
     expected += ROWS * sizes[-1]  # the square's derivative
     assert counted(jax.grad(loss), params) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("sizes", [(4, 64, 2), (4, 64, 1), (6, 33, 3)], ids=str)
+def test_backward_of_one_hidden_layer_of_relus(sizes):
+    mlp, params, obs = network(sizes, "relu")
+    _, pull = jax.vjp(lambda params: mlp.apply(params, obs), params)
+    found = counted(pull, jnp.ones((ROWS, sizes[-1])))
+    assert found == pytest.approx(ROWS * backward_flops(sizes, "relu"), rel=0.1)
 
 
 @pytest.mark.parametrize("hidden_sizes", [(64,), (32, 32)], ids=str)
@@ -58,14 +66,18 @@ def test_bytes_are_those_of_the_trajectory():
     trajectory = collect(config, init(config, jax.random.key(0)))[2]
     size = sum(x.nbytes for x in jax.tree.leaves(trajectory))
     assert phase_costs(config)["rollout"].bytes == size / trajectory.valid.size
-    # obs, action, valid, advantages, returns
-    assert phase_costs(config)["gradient"].bytes == 4 * 4 + 4 + 1 + 4 + 4
+    # obs, action, valid, advantages, returns, values
+    assert phase_costs(config)["gradient"].bytes == 4 * 4 + 4 + 1 + 4 + 4 + 4
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "Catch-bsuite"])
 def test_more_work_costs_more(env):
-    plain = Config(env=env, num_envs=2)
-    for change in ({"bootstrap": True}, {"hidden_sizes": (128,)}, {"baseline_steps": 3}):
+    plain = Config(env=env, num_envs=2, baseline="none")
+    for change in (
+        {"baseline": "value"},
+        {"hidden_sizes": (128,)},
+        {"baseline": "value", "baseline_steps": 3},
+    ):
         more = dataclasses.replace(plain, **change)
         before, after = (sum(c.flops for c in phase_costs(x).values()) for x in (plain, more))
         assert before < after, change
