@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from peers_harness.catalogue import PEERS, Peer
 from peers_harness.environments import InstallError, interpreter
@@ -33,7 +33,8 @@ SMOKE_SWEEP = {"lanes": [1, 2], "steps": [8], "slots": 64, "repeats": 1}
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the options; bad ones end the program with one line and exit code 2."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], exit_on_error=False)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.error = refuse
     add = parser.add_argument
     add("--peers", default=",".join(PEERS), help="which, with commas (default: %(default)s)")
     add("--seeds", type=int, default=3, help="seeds 0, 1, ... (default: 3)")
@@ -51,10 +52,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--venvs", type=Path, default=Path(".peers"), help="the peers' environments")
     add("--results", type=Path, default=RESULTS, help="directory for the results")
     add("--smoke", action="store_true", help="the smallest sizes, to see that everything runs")
-    try:
-        options = parser.parse_args(argv)
-    except argparse.ArgumentError as error:
-        refuse(str(error))
+    options = parser.parse_args(argv)
     if options.smoke:
         vars(options).update(SMOKE)
     for name in ("seeds", "num_envs", "num_steps", "max_env_steps", "max_seconds", "eval_episodes"):
@@ -71,7 +69,7 @@ def find(name: str) -> Peer:
     return PEERS[name]
 
 
-def refuse(message: str) -> None:
+def refuse(message: str) -> NoReturn:
     """End with one line and the exit code of bad input."""
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
@@ -118,7 +116,9 @@ def with_best_batch(
 def main(argv: list[str] | None = None) -> None:
     """Measure the peers."""
     options = parse(argv)
-    console, progress = Console(), Console(stderr=True)
+    # A file or a pipe has no width of its own; 80 columns would break the table up.
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    progress = Console(stderr=True)
     entries, missing = prepare(options, progress)
     entries, sweep = with_best_batch(entries, options, progress)
     settings = {
@@ -126,11 +126,9 @@ def main(argv: list[str] | None = None) -> None:
     }
     timeout = options.max_seconds + OVERHEAD_SECONDS
     runs = list(interleaved(entries, options.seeds, settings, timeout, progress.print))
-    summary = summarize(runs)
-    machine = describe()
     report = {
         "format": FORMAT,
-        "machine": machine,
+        "machine": describe(),
         "settings": {
             **settings,
             "seeds": options.seeds,
@@ -139,23 +137,28 @@ def main(argv: list[str] | None = None) -> None:
         "not_comparable": {peer.name: peer.caveat for peer in options.peers},
         "not_measured": missing,
         "idiomatic_sweep": sweep,
-        "summary": summary,
+        "summary": summarize(runs),
         "runs": runs,
     }
-    options.results.mkdir(parents=True, exist_ok=True)
-    (options.results / "peers.json").write_text(json.dumps(report, indent=1) + "\n")
-    if summary:
-        draw(
-            options.results / "peers.png",
-            summary,
-            runs,
-            f"{machine['cpu']}, {machine['cores']} cores",
-        )
-    console.print(make_table(summary))
-    for name, why in missing.items():
-        console.print(f"{name}: {why}", highlight=False)
-    for peer in options.peers:
-        console.print(f"{peer.title}: {peer.caveat}", highlight=False)
+    publish(report, options.results, console)
+
+
+def publish(report: dict[str, Any], results: Path, console: Console) -> None:
+    """Write the report and its picture; print the table and what it does not say."""
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "peers.json").write_text(json.dumps(report, indent=1) + "\n")
+    if report["runs"]:
+        machine = report["machine"]
+        title = f"{machine['cpu']}, {machine['cores']} cores"
+        draw(results / "peers.png", report["summary"], report["runs"], title)
+        console.print(make_table(report["summary"]))
+    for row in report["summary"]:
+        for error in row["errors"]:
+            console.print(f"{row['entry']} failed: {error}", highlight=False)
+    for name, why in report["not_measured"].items():
+        console.print(f"{PEERS[name].title} {why}", highlight=False)
+    for name, caveat in report["not_comparable"].items():
+        console.print(f"{PEERS[name].title}: {caveat}", highlight=False)
 
 
 if __name__ == "__main__":
