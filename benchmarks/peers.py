@@ -27,7 +27,8 @@ FORMAT = 1
 RESULTS = Path(__file__).parent / "results"
 # What a run may take beyond its training budget: imports, compiling, evaluations.
 OVERHEAD_SECONDS = 300.0
-SMOKE = {"seeds": 1, "num_envs": 2, "num_steps": 20, "max_env_steps": 80, "eval_episodes": 2}
+# rejax splits a batch into 16 equal minibatches: 2 x 24 is the least of the kind.
+SMOKE = {"seeds": 1, "num_envs": 2, "num_steps": 24, "max_env_steps": 96, "eval_episodes": 2}
 SMOKE_SWEEP = {"lanes": [1, 2], "steps": [8], "slots": 64, "repeats": 1}
 
 

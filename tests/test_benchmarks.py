@@ -42,9 +42,10 @@ def test_peers_that_need_no_installation(tmp_path):
     assert entries == [("ours", "equal"), ("idiomatic", "own"), ("idiomatic", "equal")]
     assert all("error" not in run for run in report["runs"])
     for run in report["runs"]:
-        assert 0 < run["env_steps"] <= 80
+        assert 0 < run["env_steps"] <= 96
         assert run["evaluation"]["episodes"] == 2
     assert report["runs"][2]["batch"]["num_envs"] == report["runs"][0]["batch"]["num_envs"] == 2
+    assert report["summary"][0]["our_speed_over_its"]["of_medians"] == 1
     assert report["not_measured"] == {}
     assert set(report["not_comparable"]) == {"ours", "idiomatic"}
     assert report["idiomatic_sweep"]["best"] in report["idiomatic_sweep"]["tried"]

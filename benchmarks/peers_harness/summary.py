@@ -36,7 +36,9 @@ def _row(group: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, A
         row[name] = _spread([run[name] for run in done])
     row["evaluation"] = _spread([run["evaluation"]["mean_return"] for run in done])
     row |= {"batch": done[0]["batch"], "algorithm": done[0]["algorithm"]}
-    row["ours_over_it"] = _ratio(done, ours)
+    row["our_speed_over_its"] = _ratio(_speeds(ours), _speeds(done))
+    # Of the seeds that solved the task: whoever fails to is not slow but unable.
+    row["its_solving_time_over_ours"] = _ratio(_solving_times(done), _solving_times(ours))
     return row
 
 
@@ -46,11 +48,20 @@ def _spread(values: list[float]) -> dict[str, float | None]:
     return {name: x if math.isfinite(x) else None for name, x in spread.items()}
 
 
-def _ratio(done: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, float] | None:
-    """Return our steps per second over an entry's: of the medians, and the spread over seeds."""
-    our_sps = {run["seed"]: run["sps"] for run in ours if "error" not in run}
-    paired = [our_sps[run["seed"]] / run["sps"] for run in done if run["seed"] in our_sps]
+def _ratio(top: dict[int, float], bottom: dict[int, float]) -> dict[str, float] | None:
+    """Return one measure over another, both by seed: of the medians, and the spread over seeds."""
+    paired = [top[seed] / bottom[seed] for seed in top if seed in bottom]
     if not paired:
         return None
-    of_medians = statistics.median(our_sps.values()) / statistics.median(r["sps"] for r in done)
+    of_medians = statistics.median(top.values()) / statistics.median(bottom.values())
     return {"of_medians": of_medians, "min": min(paired), "max": max(paired)}
+
+
+def _speeds(runs: list[dict[str, Any]]) -> dict[int, float]:
+    return {run["seed"]: run["sps"] for run in runs if "error" not in run}
+
+
+def _solving_times(runs: list[dict[str, Any]]) -> dict[int, float]:
+    """Return the seconds of the seeds that solved the task."""
+    done = [run for run in runs if run.get("solved_at")]
+    return {run["seed"]: run["solved_at"]["seconds"] for run in done}
