@@ -1,7 +1,8 @@
 """The notebook's way in PyTorch: one environment, one step at a time, an update per 2,000 steps.
 
 Two separate networks with one hidden layer of 64, an Adam for each, Monte Carlo returns and a
-learned value baseline; advantages divided by their standard deviation, as the notebook does.
+learned value baseline; advantages centred and divided by the root of their sum of squares, as the
+notebook does.
 """
 
 import sys
@@ -31,7 +32,7 @@ class Trainer:
         self.num_steps = num_steps
         self.policy, self.baseline = network(2), network(1)
         self.optimizers = [
-            torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
+            torch.optim.Adam(net.parameters(), lr=LEARNING_RATE, eps=1e-7)
             for net in (self.policy, self.baseline)
         ]
 
@@ -69,7 +70,7 @@ class Trainer:
         """Take one Adam step in each network."""
         values = self.baseline(obs)[:, 0]
         advantages = (returns - values).detach()
-        advantages = advantages / (advantages.std() + 1e-8)
+        advantages = (advantages - advantages.mean()) / advantages.norm()
         log_probs = torch.distributions.Categorical(logits=self.policy(obs)).log_prob(actions)
         losses = -(log_probs * advantages).mean(), ((values - returns) ** 2).mean()
         for loss, optimizer in zip(losses, self.optimizers, strict=True):
