@@ -51,6 +51,7 @@ class Train:
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
+        _prepare()
         from purejaxrl_reinforce.commands import train
 
         # preset and config_file have done their work before parsing: see _starting_point.
@@ -74,6 +75,7 @@ class Evaluate:
     seed: SeedOption = 0
 
     def run(self) -> int:
+        _prepare()
         from purejaxrl_reinforce.commands import evaluate
 
         return evaluate(self.run_dir, self.episodes, not self.sample, checked_seed(self.seed))
@@ -114,9 +116,17 @@ class Bench:
             if self != Bench(compare=self.compare, config=preset(DEFAULT_PRESET)):
                 raise ValueError("--compare takes two reports and no other option")
             return compare_files(*self.compare)
+        _prepare()
         from purejaxrl_reinforce.bench_command import bench
 
         return bench(self.config, checked_seed(self.seed), self.repeats, self.out)
+
+
+def _prepare() -> None:
+    from purejaxrl_reinforce.launch import keep_compiled_programs, use_all_cores
+
+    use_all_cores()
+    keep_compiled_programs()
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -14,6 +14,8 @@ from typing import Any
 import jax
 import psutil
 
+from purejaxrl_reinforce.launch import usable_cores
+
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
 # What changes the program or where it runs.
 _JAX_SETTINGS = (
@@ -31,7 +33,7 @@ def describe_machine() -> dict[str, Any]:
     devices = jax.devices()
     return {
         "cpu": _cpu_model(),
-        "cores": _usable_cores(),
+        "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "backend": jax.default_backend(),
@@ -98,12 +100,6 @@ def _cpu_model() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # what a container or taskset leaves of them
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _git(directory: Path, *args: str) -> str | None:

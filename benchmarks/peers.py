@@ -1,0 +1,168 @@
+"""Us and other trainers on CartPole-v1: steps per second, time to solve, who solves it.
+
+    python benchmarks/peers.py
+    python benchmarks/peers.py --peers ours,idiomatic,rejax --seeds 5
+
+Each peer runs with its own batch and again with ours, in a process and, where its pins need one, a
+virtual environment of its own; all of them in turn for seed 0, then for seed 1, and so on. Writes
+peers.json and peers.png into the results directory and prints a table.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from peers_harness.catalogue import PEERS, Peer
+from peers_harness.environments import InstallError, interpreter
+from peers_harness.picture import draw
+from peers_harness.runs import Entry, RunError, ask, interleaved
+from peers_harness.summary import OURS, summarize
+from peers_harness.table import make_table
+from rich.console import Console
+
+from purejaxrl_reinforce.machine import describe_machine, describe_versions
+
+FORMAT = 1
+RESULTS = Path(__file__).parent / "results"
+# What a run may take beyond its training budget: imports, compiling, evaluations.
+OVERHEAD_SECONDS = 300.0
+# rejax splits a batch into 16 equal minibatches: 2 x 24 is the least of the kind.
+SMOKE = {"seeds": 1, "num_envs": 2, "num_steps": 24, "max_env_steps": 96, "eval_episodes": 2}
+SMOKE_SWEEP = {"lanes": [1, 2], "steps": [8], "slots": 64, "repeats": 1}
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Return the options; bad ones end the program with one line and exit code 2."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.error = refuse
+    add = parser.add_argument
+    add("--peers", default=",".join(PEERS), help="which, with commas (default: %(default)s)")
+    add("--seeds", type=int, default=3, help="seeds 0, 1, ... (default: 3)")
+    add("--num-envs", type=int, default=64, help="lanes of the equal batch (default: 64)")
+    add("--num-steps", type=int, default=500, help="steps of the equal batch (default: 500)")
+    add(
+        "--max-env-steps",
+        type=int,
+        default=3_200_000,
+        help="environment steps of a run; ours and the idiomatic program lay their learning "
+        "rates out for them (default: 3.2 million, 100 updates of the default equal batch)",
+    )
+    add("--max-seconds", type=float, default=120.0, help="training time of a run (default: 120)")
+    add("--eval-episodes", type=int, default=100, help="of the final policy (default: 100)")
+    add("--venvs", type=Path, default=Path(".peers"), help="the peers' environments")
+    add("--results", type=Path, default=RESULTS, help="directory for the results")
+    add("--smoke", action="store_true", help="the smallest sizes, to see that everything runs")
+    options = parser.parse_args(argv)
+    if options.smoke:
+        vars(options).update(SMOKE)
+    for name in ("seeds", "num_envs", "num_steps", "max_env_steps", "max_seconds", "eval_episodes"):
+        if not getattr(options, name) > 0:
+            refuse(f"--{name.replace('_', '-')} must be above 0, not {getattr(options, name)}")
+    options.peers = [find(name) for name in options.peers.split(",")]
+    return options
+
+
+def find(name: str) -> Peer:
+    """Return the peer of that name."""
+    if name not in PEERS:
+        refuse(f"unknown peer {name!r}; there are {', '.join(PEERS)}")
+    return PEERS[name]
+
+
+def refuse(message: str) -> NoReturn:
+    """End with one line and the exit code of bad input."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def prepare(options: argparse.Namespace, console: Console) -> tuple[list[Entry], dict[str, str]]:
+    """Make the environments; return what can run, and why the other peers cannot."""
+    equal = {"num_envs": options.num_envs, "num_steps": options.num_steps}
+    entries, missing = [], {}
+    for peer in options.peers:
+        try:
+            python = interpreter(peer, options.venvs.absolute())
+        except (InstallError, OSError) as error:
+            missing[peer.name] = f"could not be installed: {error}"
+            console.print(f"{peer.title} is left out: it {missing[peer.name]}", highlight=False)
+            continue
+        if peer.name != OURS:
+            entries.append(Entry(peer, "own", python))
+        entries.append(Entry(peer, "equal", python, equal))
+    return entries, missing
+
+
+def with_best_batch(
+    entries: list[Entry], options: argparse.Namespace, console: Console
+) -> tuple[list[Entry], dict[str, Any] | None]:
+    """Give the idiomatic program's own entry its fastest batch; return the sweep that found it."""
+    sweep = None
+    chosen = []
+    for entry in entries:
+        if entry.peer.name == "idiomatic" and entry.variant == "own":
+            request = {"mode": "sweep", **(SMOKE_SWEEP if options.smoke else {})}
+            try:
+                sweep = ask(entry, request, timeout=options.max_seconds + OVERHEAD_SECONDS)
+            except RunError as error:
+                sweep = {"error": str(error)}
+                console.print(f"{entry.label}: the sweep failed: {error}", highlight=False)
+            else:
+                batch = {name: sweep["best"][name] for name in ("num_envs", "num_steps")}
+                entry = Entry(entry.peer, entry.variant, entry.python, batch)
+        chosen.append(entry)
+    return chosen, sweep
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure the peers."""
+    options = parse(argv)
+    # A file or a pipe has no width of its own; 80 columns would break the table up.
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    progress = Console(stderr=True)
+    entries, missing = prepare(options, progress)
+    entries, sweep = with_best_batch(entries, options, progress)
+    settings = {
+        name: getattr(options, name) for name in ("max_env_steps", "max_seconds", "eval_episodes")
+    }
+    timeout = options.max_seconds + OVERHEAD_SECONDS
+    runs = list(interleaved(entries, options.seeds, settings, timeout, progress.print))
+    report = {
+        "format": FORMAT,
+        "machine": describe_machine(),
+        "versions": describe_versions(),
+        "settings": {
+            **settings,
+            "seeds": options.seeds,
+            "equal_batch": {"num_envs": options.num_envs, "num_steps": options.num_steps},
+        },
+        "not_comparable": {peer.name: peer.caveat for peer in options.peers},
+        "not_measured": missing,
+        "idiomatic_sweep": sweep,
+        "summary": summarize(runs),
+        "runs": runs,
+    }
+    publish(report, options.results, console)
+
+
+def publish(report: dict[str, Any], results: Path, console: Console) -> None:
+    """Write the report and its picture; print the table and what it does not say."""
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "peers.json").write_text(json.dumps(report, indent=1) + "\n")
+    if report["runs"]:
+        machine = report["machine"]
+        title = f"{machine['cpu']}, {machine['cores']} cores"
+        draw(results / "peers.png", report["summary"], report["runs"], title)
+        console.print(make_table(report["summary"]))
+    for row in report["summary"]:
+        for error in row["errors"]:
+            console.print(f"{row['entry']} failed: {error}", highlight=False)
+    for name, why in report["not_measured"].items():
+        console.print(f"{PEERS[name].title} {why}", highlight=False)
+    for name, caveat in report["not_comparable"].items():
+        console.print(f"{PEERS[name].title}: {caveat}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

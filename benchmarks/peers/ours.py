@@ -1,0 +1,83 @@
+"""This package's preset `cartpole`, through its public interface."""
+
+import sys
+from dataclasses import replace
+
+import jax
+from progress import Progress
+from protocol import Result, Settings, read_settings
+
+from purejaxrl_reinforce import evaluate, preset
+from purejaxrl_reinforce.runner import Program
+
+LONGEST_EPISODE = 500
+
+
+def train(program: Program, settings: Settings, progress: Progress) -> dict:
+    """Run the compiled program until it is done or its time is up."""
+    seconds, env_steps = 0.0, 0
+    stopped_by = "env_steps"
+    for chunk in program.run():
+        state, metrics = chunk.state, chunk.metrics
+        done = 0
+        total = int(metrics.num_steps.sum())
+        rows = zip(metrics.num_steps, metrics.mean_return, metrics.num_episodes, strict=True)
+        for steps, mean_return, episodes in rows:
+            done += int(steps)
+            at = seconds + chunk.seconds * done / total
+            return_sum = float(mean_return) * int(episodes) if episodes else 0.0
+            progress.add(env_steps + done, at, return_sum, int(episodes))
+        seconds, env_steps = seconds + chunk.seconds, env_steps + total
+        if seconds >= settings.max_seconds:
+            stopped_by = "seconds"
+            break
+    return {
+        "params": state.params,
+        "seconds": seconds,
+        "env_steps": env_steps,
+        "stopped_by": stopped_by,
+    }
+
+
+def main(settings: Settings) -> None:
+    """Train, evaluate, report.
+
+    As many updates as fit into the budget of environment steps if every episode lasts to the
+    limit; the learning rate falls to zero over them. By default these are the preset's own 100.
+    """
+    startup_seconds = settings.seconds_since_start()
+    config = preset("cartpole")
+    num_envs = settings.num_envs or config.num_envs
+    num_steps = settings.num_steps or LONGEST_EPISODE
+    num_updates = max(1, settings.max_env_steps // (num_envs * num_steps))
+    config = replace(config, num_envs=num_envs, num_steps=num_steps, num_updates=num_updates)
+    key = jax.random.key(settings.seed)
+    program = Program(config, key)
+    progress = Progress()
+    run = train(program, settings, progress)
+    played = evaluate(
+        config, run["params"], jax.random.fold_in(key, 1), num_episodes=settings.eval_episodes
+    )
+    Result(
+        peer="ours",
+        algorithm="REINFORCE with a value baseline",
+        seed=settings.seed,
+        batch={"num_envs": num_envs, "num_steps": num_steps, "gradient_steps": 1},
+        startup_seconds=startup_seconds,
+        compile_seconds=program.compile_seconds,
+        train_seconds=run["seconds"],
+        env_steps=run["env_steps"],
+        curve=progress.thinned_curve(),
+        solved_at=progress.solved_at,
+        evaluation={
+            "policy": "greedy",
+            "episodes": settings.eval_episodes,
+            "mean_return": float(played.episode_return.mean()),
+        },
+        stopped_by=run["stopped_by"],
+        notes="whole episodes: an update takes fewer steps while they are short",
+    ).send("purejaxrl_reinforce", "jax", "gymnax", "flax")
+
+
+if __name__ == "__main__":
+    main(read_settings(sys.argv[1:]))

@@ -1,0 +1,95 @@
+"""Run one peer once in its own process, and all of them in turn."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from peers_harness.catalogue import Peer
+from peers_harness.environments import variables
+
+
+class RunError(Exception):
+    """A peer's process gave no result; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A peer with one batch: its own, or one equal to ours.
+
+    Attributes:
+        peer: which.
+        variant: "own" or "equal".
+        python: that runs it.
+        batch: num_envs and num_steps to ask for; {}: the peer's default.
+    """
+
+    peer: Peer
+    variant: str
+    python: Path
+    batch: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Return the name in tables and pictures."""
+        return f"{self.peer.title}, {self.variant} batch"
+
+
+def ask(entry: Entry, settings: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Run a peer's program; return the JSON object that it prints last.
+
+    Raises:
+        RunError: it failed, took too long or printed none.
+    """
+    command = [str(entry.python), str(entry.peer.path), json.dumps(settings)]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=variables(entry.peer),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise RunError(f"stopped after {timeout:.0f} seconds") from None
+    except OSError as error:
+        raise RunError(str(error)) from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RunError(f"exited {done.returncode}: {last}")
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)
+    raise RunError("printed no result")
+
+
+def interleaved(
+    entries: list[Entry],
+    seeds: int,
+    settings: dict[str, Any],
+    timeout: float,
+    announce: Callable[[str], None],
+) -> Iterator[dict[str, Any]]:
+    """Yield a result of every entry for seed 0, then for seed 1, and so on.
+
+    What else the machine does then touches all alike. A run that fails is yielded with an "error".
+    """
+    for seed in range(seeds):
+        for entry in entries:
+            identity = {"entry": entry.label, "peer": entry.peer.name, "variant": entry.variant}
+            given = {**settings, **entry.batch, "seed": seed, "launched_at": time.time()}
+            try:
+                result = ask(entry, given, timeout)
+            except (RunError, json.JSONDecodeError) as error:
+                announce(f"{entry.label}, seed {seed}: failed: {error}")
+                yield {**identity, "seed": seed, "error": str(error)}
+                continue
+            sps = result["env_steps"] / result["train_seconds"]
+            solved = result["solved_at"]
+            when = f"solved in {solved['seconds']:.2f} s" if solved else "not solved"
+            announce(f"{entry.label}, seed {seed}: {sps:,.0f} steps/s, {when}")
+            yield {**identity, **result, "sps": sps}

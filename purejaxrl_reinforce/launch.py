@@ -1,0 +1,46 @@
+"""Settings of jax that a command makes before jax starts; a library must leave them to its user."""
+
+import os
+from pathlib import Path
+
+import jax
+import platformdirs
+import psutil
+
+
+def use_all_cores() -> None:
+    """Make a CPU one device per usable core, unless the user has set a number of devices.
+
+    The small operations of an update gain nothing from XLA's threads; lanes shared out over
+    devices gain all of a core. It has to be called before jax is used.
+    """
+    if "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get(
+        "XLA_FLAGS", ""
+    ):
+        return
+    jax.config.update("jax_num_cpu_devices", usable_cores())
+
+
+def keep_compiled_programs() -> None:
+    """Keep compiled programs in the user's cache directory, unless another one is set.
+
+    JAX_ENABLE_COMPILATION_CACHE=false switches that off.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        directory = Path(platformdirs.user_cache_dir("purejaxrl_reinforce")) / "compiled"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError:  # no place to keep anything: compile each time
+            return
+        if not os.access(directory, os.W_OK):
+            return
+        jax.config.update("jax_compilation_cache_dir", str(directory))
+    # The default keeps only what took a second to compile.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return psutil.cpu_count() or 1
