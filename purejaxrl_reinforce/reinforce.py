@@ -87,10 +87,9 @@ def step(
     new_state = learned._replace(lanes=lanes, env_steps=add_steps(state.env_steps, num_steps))
 
     finite = _all_finite((learning_metrics, new_state.params))
-    # What an update leaves alone, the key among it, needs no choice: choosing would reuse the key.
-    state = jax.tree.map(
-        lambda new, old: new if new is old else jnp.where(finite, new, old), new_state, state
-    )
+    # The key stays out of the choice: choosing would use it a second time.
+    key, new, old = state.key, *(s._replace(key=jnp.empty(0)) for s in (new_state, state))
+    state = jax.lax.cond(finite, lambda: new, lambda: old)._replace(key=key)
     metrics = Metrics(
         **episode_metrics(finished, axis),
         **learning_metrics,

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.reinforce import init, state_shapes, step
+from purejaxrl_reinforce.reinforce import init, step
 from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
 from purejaxrl_reinforce.state import Metrics, TrainState
 
@@ -81,9 +81,10 @@ class Program:
         )
         # Two programs, most of whose compiling occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:
-            initial = pool.submit(init, config, key)
-            shapes = state_shapes(config)
-            self._run = jax.jit(chunk).lower(config, shapes, jnp.int32(1)).compile()
+            traced = init.trace(config, key)
+            initial = pool.submit(lambda: traced.lower().compile()(config, key))
+            lowered = jax.jit(chunk).lower(config, traced.out_info, jnp.int32(1))
+            self._run = lowered.compile()
         self.state = place(initial.result(), self.mesh)
         self.compile_seconds = time.perf_counter() - started
         memory: Any = self._run.memory_analysis()
