@@ -26,7 +26,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from purejaxrl_reinforce import Config, environment, init, preset, step, train
+from purejaxrl_reinforce import (
+    Config,
+    Metrics,
+    TrainState,
+    environment,
+    init,
+    preset,
+    step,
+    train,
+)
 from purejaxrl_reinforce.bench import TRAINING
 from purejaxrl_reinforce.memory import free_bytes
 from purejaxrl_reinforce.reinforce import collect, steps_per_update
@@ -37,6 +46,7 @@ from purejaxrl_reinforce.report import (
     timed_row,
     write_report,
 )
+from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
 from purejaxrl_reinforce.timing import Compiled, compile_apart, measure
 
 RESULTS = Path(__file__).parent / "results"
@@ -55,22 +65,24 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
         for kind, block_rows in ((BLOCKS, None), (FULL, longest * num_envs)):
             name = f"lanes={num_envs} {kind}"
             wider = replace(config, num_envs=num_envs, block_rows=block_rows)
-            state = init(wider, key)._replace(
-                params=trained.params, opt_state=trained.opt_state, update=halfway
-            )
-            programs[name] = compile_apart(step, wider, state)
+            mesh = lane_mesh(num_envs, jax.local_devices())
+            learned = {"params": trained.params, "opt_state": trained.opt_state, "update": halfway}
+            state = place(init(wider, key)._replace(**learned), mesh)
+            sharded = shard_lanes(_update, mesh, (SAME, STATE), (STATE, SAME))
+            programs[name] = compile_apart(sharded, wider, state)
+            num_bytes = programs[name].memory_bytes * mesh.size
             trajectory = jax.eval_shape(collect, wider, state)[2]
             facts[name] = {
                 "kind": kind,
                 "num_envs": num_envs,
-                "program_bytes": programs[name].memory_bytes,
+                "program_bytes": num_bytes,
                 "trajectory_bytes": sum(
                     x.size * x.dtype.itemsize for x in jax.tree.leaves(trajectory)
                 ),
                 "compile_seconds": programs[name].seconds,
             }
             # A batch that does not fit is reported with the memory it would take, untimed.
-            if programs[name].memory_bytes < free_bytes():
+            if num_bytes < free_bytes():
                 calls[name] = functools.partial(programs[name].call, wider, state)
                 facts[name]["valid_steps"] = int(calls[name]()[1].num_steps)
     timings = measure(calls, repeats)
@@ -78,6 +90,10 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
         timed_row(name, timings[name], **fact) if name in timings else {"name": name, **fact}
         for name, fact in facts.items()
     ]
+
+
+def _update(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
+    return step(config, state, LANES)
 
 
 def scale_seeds(config: Config, seeds: Sequence[int], repeats: int) -> list[dict]:

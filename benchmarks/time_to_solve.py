@@ -23,14 +23,15 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import Config, TrainState, init, step
 from purejaxrl_reinforce.bench import preset_variant
 from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
+from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
 from purejaxrl_reinforce.solved import THRESHOLDS
 from purejaxrl_reinforce.timing import compile_apart, no_compilation
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def train_until(config: Config, key: Array, threshold: Array) -> tuple[TrainState, Array]:
-    """Train from scratch until an update's mean return reaches `threshold`, or to the end.
+def train_until(config: Config, state: TrainState, threshold: Array) -> tuple[TrainState, Array]:
+    """Train until an update's mean return reaches `threshold`, or to the end, on sharded lanes.
 
     Returns:
         The state after that update, and its mean return.
@@ -41,10 +42,10 @@ def train_until(config: Config, key: Array, threshold: Array) -> tuple[TrainStat
         return (state.update < config.num_updates) & ~(mean_return >= threshold) & finite
 
     def update(carry: tuple[TrainState, Array, Array]) -> tuple[TrainState, Array, Array]:
-        state, metrics = step(config, carry[0])
+        state, metrics = step(config, carry[0], LANES)
         return state, metrics.mean_return, metrics.finite
 
-    start = init(config, key), jnp.float32(jnp.nan), jnp.bool(True)
+    start = state, jnp.float32(jnp.nan), jnp.bool(True)
     state, mean_return, _ = jax.lax.while_loop(unsolved, update, start)
     return state, mean_return
 
@@ -56,13 +57,19 @@ def run_seeds(config: Config, seeds: int) -> dict[str, Any]:
     """
     threshold = jnp.float32(THRESHOLDS[config.env])
     keys = [jax.random.key(seed) for seed in range(seeds)]
-    program = compile_apart(train_until, config, keys[0], threshold)
-    jax.block_until_ready(program.call(config, keys[0], threshold))
+    mesh = lane_mesh(config.num_envs, jax.local_devices())
+    sharded = shard_lanes(train_until, mesh, (SAME, STATE, SAME), (STATE, SAME))
+    program = compile_apart(sharded, config, place(init(config, keys[0]), mesh), threshold)
+
+    def solve(key: Array) -> tuple[TrainState, Array]:
+        return program.call(config, place(init(config, key), mesh), threshold)
+
+    jax.block_until_ready(solve(keys[0]))
     outcomes = []
     with no_compilation():
         for key in keys:
             started = time.perf_counter()
-            outcome = jax.block_until_ready(program.call(config, key, threshold))
+            outcome = jax.block_until_ready(solve(key))
             outcomes.append((time.perf_counter() - started, outcome))
     rows = []
     for seconds, (state, mean_return) in outcomes:
@@ -73,7 +80,7 @@ def run_seeds(config: Config, seeds: int) -> dict[str, Any]:
     return {
         **dict(zip(("seconds", "env_steps", "updates"), columns, strict=True)),
         "compile_seconds": program.seconds,
-        "program_bytes": program.memory_bytes,
+        "program_bytes": program.memory_bytes * mesh.size,
     }
 
 

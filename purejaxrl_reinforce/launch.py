@@ -1,5 +1,6 @@
 """Settings of jax that a command makes before jax starts; a library must leave them to its user."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,13 +13,14 @@ def use_all_cores() -> None:
     """Make a CPU one device per usable core, unless the user has set a number of devices.
 
     The small operations of an update gain nothing from XLA's threads; lanes shared out over
-    devices gain all of a core. It has to be called before jax is used.
+    devices gain all of a core. Where jax has started already, its devices stay as they are.
     """
     if "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get(
         "XLA_FLAGS", ""
     ):
         return
-    jax.config.update("jax_num_cpu_devices", usable_cores())
+    with contextlib.suppress(RuntimeError):  # started already
+        jax.config.update("jax_num_cpu_devices", usable_cores())
 
 
 def keep_compiled_programs() -> None:

@@ -110,7 +110,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def run_script(main: Callable[[], Any]) -> int:
-    """Run a benchmark's main function; return the exit code, 2 after one line for bad input."""
+    """Run a benchmark's main function on all cores; return the exit code.
+
+    That is 2 after one line for bad input.
+    """
+    from purejaxrl_reinforce.launch import use_all_cores
+
+    use_all_cores()
     try:
         main()
     except ValueError as error:

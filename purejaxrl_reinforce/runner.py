@@ -62,7 +62,7 @@ class Program:
         mesh: the devices that its lanes are shared out over.
         state: before the first update.
         compile_seconds: what tracing and compiling took.
-        memory_bytes: what the compiled program needs at most on each device, inputs and results
+        memory_bytes: what the compiled program needs at most on all devices, inputs and results
             included.
     """
 
@@ -88,7 +88,7 @@ class Program:
         self.state = place(initial.result(), self.mesh)
         self.compile_seconds = time.perf_counter() - started
         memory: Any = self._run.memory_analysis()
-        self.memory_bytes = (
+        self.memory_bytes = self.mesh.size * (
             memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
         )
 

@@ -1,10 +1,14 @@
 """Strict settings for every test."""
 
 import gc
+import os
 
 import jax
 import pytest
 
+# Tests neither read nor fill the cache of whoever runs them; nor do the commands they start.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -17,7 +17,6 @@ CONFIG = Config(num_envs=24, num_steps=50, num_updates=4, hidden_sizes=(16,), po
 SETTINGS = [
     {"block_steps": 1, "block_rows": 1},
     {"lane_width": 8, "block_steps": 7, "block_rows": 100},
-    {"lane_width": 1, "block_steps": 50, "block_rows": 5},
 ]
 KINDS = [
     {"rollout": "stream", "bootstrap": True},
@@ -66,12 +65,9 @@ for settings in json.loads(sys.argv[2]):
 print(json.dumps(results))
 """
 LEARNERS = [
-    {},
-    {"bootstrap": True, "advantage_norm": "none"},
-    {"advantage_norm": "unit", "baseline": "mean"},
-    {"baseline": "loo", "rollout": "stream", "env": "Random-probe"},
-    {"rollout": "stream", "bootstrap": True, "baseline_steps": 2},
-    {"env": "Pendulum-v1", "max_grad_norm": 0.5},
+    {"bootstrap": True},
+    {"baseline": "loo", "rollout": "stream", "env": "Random-probe", "max_grad_norm": 0.5},
+    {"rollout": "stream", "bootstrap": True, "baseline_steps": 2, "advantage_norm": "unit"},
 ]
 
 
@@ -90,13 +86,10 @@ def trained_on(num_devices):
 
 def test_lanes_shared_out_over_devices_learn_what_one_device_learns():
     """5 devices cannot have equal numbers of 12 lanes, so 4 of them are used."""
-    one, two, five = (trained_on(n) for n in (1, 2, 5))
-    assert [result[0][0] for result in (one, two, five)] == [1, 2, 4]
-    for several in (two, five):
-        for (_, leaves, steps, metrics), (_, leaves1, steps1, metrics1) in zip(
-            several, one, strict=True
-        ):
-            assert steps == steps1
-            np.testing.assert_allclose(metrics, metrics1, rtol=2e-3, atol=1e-4)
-            for a, b in zip(leaves, leaves1, strict=True):
-                np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    one, five = (trained_on(n) for n in (1, 5))
+    assert [result[0][0] for result in (one, five)] == [1, 4]
+    for (_, leaves, steps, metrics), (_, leaves1, steps1, metrics1) in zip(five, one, strict=True):
+        assert steps == steps1
+        np.testing.assert_allclose(metrics, metrics1, rtol=2e-3, atol=1e-4)
+        for a, b in zip(leaves, leaves1, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)

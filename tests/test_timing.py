@@ -28,6 +28,7 @@ def test_compile_apart_runs_and_says_what_it_needs():
 
 def test_compilation_is_cold_every_time(tmp_path):
     x = jnp.ones(3)
+    jax.config.update("jax_enable_compilation_cache", True)
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     try:
@@ -42,6 +43,7 @@ def test_compilation_is_cold_every_time(tmp_path):
         assert jax.config.values["jax_enable_compilation_cache"]
     finally:
         jax.config.update("jax_compilation_cache_dir", None)
+        jax.config.update("jax_enable_compilation_cache", False)
 
 
 def test_functions_run_in_turn_and_every_sample_is_kept():

@@ -8,6 +8,7 @@ from progress import Progress
 from protocol import Result, Settings, read_settings
 
 from purejaxrl_reinforce import evaluate, preset
+from purejaxrl_reinforce.launch import use_all_cores
 from purejaxrl_reinforce.runner import Program
 
 LONGEST_EPISODE = 500
@@ -46,6 +47,7 @@ def main(settings: Settings) -> None:
     limit; the learning rate falls to zero over them. By default these are the preset's own 100.
     """
     startup_seconds = settings.seconds_since_start()
+    use_all_cores()
     config = preset("cartpole")
     num_envs = settings.num_envs or config.num_envs
     num_steps = settings.num_steps or LONGEST_EPISODE

@@ -1,0 +1,174 @@
+"""How many times faster than the idiomatic JAX program, at the same batch and at its best one?
+
+    python benchmarks/speedup.py
+
+times both with every number of lanes, in turn in one process: an update of ours, of a trained
+policy, with its lanes shared out over one CPU device per core; and a training of the idiomatic
+program (peers/idiomatic.py) as jax runs it, with XLA's threads. That one's speed does not depend on
+its policy; it is tried with fewer steps per update as well. SPS counts valid steps: all of the
+idiomatic program's, those of living lanes of ours. Writes results/speedup.json and .png.
+"""
+
+import functools
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import tyro
+from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).parent / "peers"))
+from idiomatic import Settings, make_train
+
+from purejaxrl_reinforce import Config, Metrics, TrainState, init, preset, step, train
+from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.peaks import measure_peaks
+from purejaxrl_reinforce.report import (
+    make_report,
+    print_table,
+    run_script,
+    timed_row,
+    write_report,
+)
+from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
+from purejaxrl_reinforce.timing import Call, compile_apart, measure, ratio
+
+RESULTS = Path(__file__).parent / "results"
+LONGEST_EPISODE = 500
+
+
+def ours(num_envs: int, params: Params, key: jax.Array) -> tuple[Call, int]:
+    """Return a call that does one update of a trained policy, and the valid steps it takes."""
+    config = replace(preset("cartpole"), num_envs=num_envs)
+    mesh = lane_mesh(num_envs, jax.local_devices())
+    state = place(init(config, key)._replace(params=params), mesh)
+
+    def update(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
+        return step(config, state, LANES)
+
+    program = compile_apart(shard_lanes(update, mesh, (SAME, STATE), (STATE, SAME)), config, state)
+    call = functools.partial(program.call, config, state)
+    return call, int(call()[1].num_steps)
+
+
+def idiomatic(num_envs: int, num_steps: int, num_updates: int, key: jax.Array) -> tuple[Call, int]:
+    """Return a call that trains the idiomatic program, and the steps that it takes."""
+    settings = Settings(num_envs=num_envs, num_steps=num_steps, num_updates=num_updates)
+    program = compile_apart(make_train(settings), key)
+    return functools.partial(program.call, key), num_envs * num_steps * num_updates
+
+
+def measure_all(
+    lanes: Sequence[int], short: int, slots: int, seed: int, repeats: int
+) -> list[dict[str, Any]]:
+    """Return a row per program and batch; the idiomatic one takes about `slots` steps each."""
+    key = jax.random.key(seed)
+    trained, _ = train(replace(preset("cartpole"), num_updates=30), key)
+    calls, facts = {}, {}
+    for n in lanes:
+        programs = {("ours", LONGEST_EPISODE): ours(n, trained.params, key)}
+        for steps in (LONGEST_EPISODE, short):
+            programs["idiomatic", steps] = idiomatic(n, steps, max(2, slots // (n * steps)), key)
+        for (program, steps), (call, valid_steps) in programs.items():
+            name = f"{program} lanes={n} steps={steps}"
+            calls[name] = call
+            facts[name] = {
+                "program": program,
+                "num_envs": n,
+                "num_steps": steps,
+                "valid_steps": valid_steps,
+            }
+    timings = measure(calls, repeats)
+    rows = [
+        timed_row(name, timings[name], sps=fact["valid_steps"] / timings[name].median, **fact)
+        for name, fact in facts.items()
+    ]
+    best = max((row for row in rows if row["program"] == "idiomatic"), key=lambda row: row["sps"])
+    for row in rows:
+        if row["program"] == "ours":
+            same = f"idiomatic lanes={row['num_envs']} steps={LONGEST_EPISODE}"
+            for against, name in (("same_batch", same), ("its_best", best["name"])):
+                per_step = facts[name]["valid_steps"] / row["valid_steps"]
+                times = ratio(timings[name], timings[row["name"]])
+                row[f"times_{against}"] = [x / per_step for x in (times.value, *times[1:])]
+    return rows
+
+
+def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Draw SPS against lanes."""
+    figure = Figure(figsize=(7, 4.3), layout="constrained")
+    axes = figure.add_subplot()
+    lines = sorted({(row["program"], row["num_steps"]) for row in rows}, reverse=True)
+    for program, steps in lines:
+        of_line = [r for r in rows if (r["program"], r["num_steps"]) == (program, steps)]
+        label = "this package" if program == "ours" else f"idiomatic, {steps} steps per update"
+        lanes = [row["num_envs"] for row in of_line]
+        axes.plot(lanes, [row["sps"] / 1e6 for row in of_line], "o-", label=label)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(lanes, [f"{n:,}" for n in lanes])
+    axes.set(
+        title="CartPole-v1, both in turn on the same machine",
+        xlabel="lanes",
+        ylabel="million valid steps per second",
+    )
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3)
+    figure.savefig(path, dpi=150)
+
+
+def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print SPS and ratios."""
+
+    def times(row: dict[str, Any], against: str) -> str:
+        if row["program"] != "ours":
+            return ""
+        value, low, high = row[f"times_{against}"]
+        return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+    columns = ["", "median", "SPS", "times, same batch", "times, its best batch"]
+    table = [
+        [
+            row["name"],
+            f"{row['median']:.3f} s",
+            f"{row['sps']:,.0f}",
+            times(row, "same_batch"),
+            times(row, "its_best"),
+        ]
+        for row in rows
+    ]
+    print_table("this package and the idiomatic program", columns, table)
+
+
+def main(
+    lanes: tuple[int, ...] = (64, 256, 1024, 4096),
+    short: int = 200,
+    slots: int = 2_000_000,
+    seed: int = 0,
+    repeats: int = 5,
+    results: Path = RESULTS,
+) -> None:
+    """Measure the speedup.
+
+    Args:
+        lanes: numbers of lanes.
+        short: steps per update that the idiomatic program is tried with beside 500.
+        slots: about how many steps a training of the idiomatic program takes.
+        seed: of all randomness.
+        repeats: how often each thing is timed.
+        results: directory for the results.
+    """
+    rows = measure_all(sorted(lanes), short, slots, seed, repeats)
+    facts = {"repeats": repeats, "slots": slots, "peaks": measure_peaks()._asdict()}
+    write_report(
+        results / "speedup.json", make_report("speedup", preset("cartpole"), seed, rows, **facts)
+    )
+    plot(results / "speedup.png", rows)
+    print_rows(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(lambda: tyro.cli(main)))

@@ -1,0 +1,65 @@
+"""What a command sets before jax starts: a device per core, a cache; the user's word wins."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from purejaxrl_reinforce.launch import usable_cores
+
+REPORT = """
+from purejaxrl_reinforce.launch import keep_compiled_programs, use_all_cores
+use_all_cores()
+keep_compiled_programs()
+import jax
+print(len(jax.devices()), jax.config.jax_compilation_cache_dir)
+"""
+
+
+def launched(code, home, **environ):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "XDG_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**kept, "XDG_CACHE_HOME": str(home), **environ},
+        capture_output=True, text=True, timeout=200, check=True,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def test_one_device_per_core_and_a_cache_of_our_own(tmp_path):
+    devices, cache = launched(REPORT, tmp_path)
+    assert int(devices) == usable_cores()
+    assert cache == str(tmp_path / "purejaxrl_reinforce" / "compiled")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"JAX_NUM_CPU_DEVICES": "3"},
+        {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"},
+    ],
+    ids=str,
+)
+def test_the_users_number_of_devices_stays(tmp_path, environ):
+    assert launched(REPORT, tmp_path, **environ)[0] == "3"
+
+
+def test_the_users_cache_stays(tmp_path):
+    mine = str(tmp_path / "mine")
+    assert launched(REPORT, tmp_path, JAX_COMPILATION_CACHE_DIR=mine)[1] == mine
+    assert not (tmp_path / "purejaxrl_reinforce").exists()
+
+
+def test_no_place_for_a_cache_is_no_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert launched(REPORT, tmp_path / "file")[1] == "None"
+
+
+def test_training_fills_the_cache(tmp_path):
+    train = f"""
+from purejaxrl_reinforce.cli import main
+main(["train", "--num-updates", "2", "--num-envs", "2", "--num-steps", "5", "--quiet",
+      "--run-dir", {str(tmp_path / "run")!r}])
+"""
+    launched(train, tmp_path / "cache")
+    assert list((tmp_path / "cache" / "purejaxrl_reinforce" / "compiled").glob("*chunk*"))
