@@ -2,7 +2,7 @@
 
     python benchmarks/speedup.py
 
-times both with every number of lanes, in turn in one process: an update of ours, of a trained
+times both with every number of lanes, in turn in one process: updates of ours, of a trained
 policy, with its lanes shared out over one CPU device per core; and a training of the idiomatic
 program (peers/idiomatic.py) as jax runs it, with XLA's threads. That one's speed does not depend on
 its policy; it is tried with fewer steps per update as well. SPS counts valid steps: all of the
@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from idiomatic import Settings, make_train
 
-from purejaxrl_reinforce import Config, Metrics, TrainState, init, preset, step, train
+from purejaxrl_reinforce import preset, train
 from purejaxrl_reinforce.losses import Params
 from purejaxrl_reinforce.peaks import measure_peaks
 from purejaxrl_reinforce.report import (
@@ -33,25 +34,20 @@ from purejaxrl_reinforce.report import (
     timed_row,
     write_report,
 )
-from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
+from purejaxrl_reinforce.runner import Program
+from purejaxrl_reinforce.sharding import place
 from purejaxrl_reinforce.timing import Call, compile_apart, measure, ratio
 
 RESULTS = Path(__file__).parent / "results"
 LONGEST_EPISODE = 500
 
 
-def ours(num_envs: int, params: Params, key: jax.Array) -> tuple[Call, int]:
-    """Return a call that does one update of a trained policy, and the valid steps it takes."""
-    config = replace(preset("cartpole"), num_envs=num_envs)
-    mesh = lane_mesh(num_envs, jax.local_devices())
-    state = place(init(config, key)._replace(params=params), mesh)
-
-    def update(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
-        return step(config, state, LANES)
-
-    program = compile_apart(shard_lanes(update, mesh, (SAME, STATE), (STATE, SAME)), config, state)
-    call = functools.partial(program.call, config, state)
-    return call, int(call()[1].num_steps)
+def ours(num_envs: int, updates: int, params: Params, key: jax.Array) -> tuple[Call, int]:
+    """Return a call that does some updates of a trained policy, and the valid steps they take."""
+    program = Program(replace(preset("cartpole"), num_envs=num_envs), key)
+    state = place(program.state._replace(params=params), program.mesh)
+    call = functools.partial(program.advance, state, updates)
+    return call, int(np.asarray(call()[1].num_steps)[:updates].sum())
 
 
 def idiomatic(num_envs: int, num_steps: int, num_updates: int, key: jax.Array) -> tuple[Call, int]:
@@ -69,7 +65,8 @@ def measure_all(
     trained, _ = train(replace(preset("cartpole"), num_updates=30), key)
     calls, facts = {}, {}
     for n in lanes:
-        programs = {("ours", LONGEST_EPISODE): ours(n, trained.params, key)}
+        updates = min(100, max(10, slots // (n * LONGEST_EPISODE)))
+        programs = {("ours", LONGEST_EPISODE): ours(n, updates, trained.params, key)}
         for steps in (LONGEST_EPISODE, short):
             programs["idiomatic", steps] = idiomatic(n, steps, max(2, slots // (n * steps)), key)
         for (program, steps), (call, valid_steps) in programs.items():

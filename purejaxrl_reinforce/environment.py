@@ -1,13 +1,15 @@
-"""Gymnax environments as batched functions; the only file that knows gymnax."""
+"""Gymnax environments as batched functions; the only file that knows gymnax.
+
+It is imported when an environment is made: that takes seconds, and starts jax, after which nobody
+can choose its devices.
+"""
 
 import dataclasses
 import functools
 from typing import Any, NamedTuple
 
-import gymnax
 import jax
 import jax.numpy as jnp
-from gymnax.environments import spaces
 from jax import Array
 
 from purejaxrl_reinforce.config import nearest
@@ -89,6 +91,8 @@ def make(name: str) -> Environment:
         ValueError: no environment has that name (the nearest ones are given), or its observation
             or action space is not supported.
     """
+    import gymnax
+
     registered, overrides = ALIASES.get(name, (name, {}))
     if registered not in gymnax.registered_envs:
         raise ValueError(
@@ -114,6 +118,8 @@ def make(name: str) -> Environment:
 
 
 def _make(registered: str) -> tuple[Any, Any]:
+    import gymnax
+
     try:
         return gymnax.make(registered)
     except Exception as error:  # whatever its constructor does, such as fetch data
@@ -121,6 +127,8 @@ def _make(registered: str) -> tuple[Any, Any]:
 
 
 def _num_obs(name: str, space: Any) -> int | None:
+    from gymnax.environments import spaces
+
     if isinstance(space, spaces.Discrete):
         return int(space.n)
     if isinstance(space, spaces.Box):
@@ -131,6 +139,8 @@ def _num_obs(name: str, space: Any) -> int | None:
 
 
 def _action(name: str, space: Any) -> tuple[int | None, tuple[int, ...]]:
+    from gymnax.environments import spaces
+
     if isinstance(space, spaces.Discrete):
         return int(space.n), ()
     if isinstance(space, spaces.Box) and len(space.shape) == 1:

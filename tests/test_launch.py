@@ -44,6 +44,12 @@ def test_the_users_number_of_devices_stays(tmp_path, environ):
     assert launched(REPORT, tmp_path, **environ)[0] == "3"
 
 
+def test_importing_does_not_start_jax(tmp_path):
+    """A script imports first and chooses devices then."""
+    devices, _ = launched("import purejaxrl_reinforce.bench\n" + REPORT, tmp_path)
+    assert int(devices) == usable_cores()
+
+
 def test_the_users_cache_stays(tmp_path):
     mine = str(tmp_path / "mine")
     assert launched(REPORT, tmp_path, JAX_COMPILATION_CACHE_DIR=mine)[1] == mine

@@ -10,11 +10,17 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import gymnax
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+
+
+def cartpole() -> tuple[Any, Any]:
+    """Return the environment and its parameters."""
+    import gymnax  # starts jax, whose devices a benchmark has to choose before
+
+    return gymnax.make("CartPole-v1")
 
 
 class Settings(NamedTuple):
@@ -88,7 +94,7 @@ def make_optimizers(settings: Settings) -> list[optax.GradientTransformation]:
 
 def make_init(settings: Settings) -> Callable[[Array], tuple[Any, ...]]:
     """Return the function from a key to what training carries from update to update."""
-    env, env_params = gymnax.make("CartPole-v1")
+    env, env_params = cartpole()
     networks, optimizers = make_networks(settings), make_optimizers(settings)
 
     def init(key: Array) -> tuple[Any, ...]:
@@ -105,7 +111,7 @@ def make_init(settings: Settings) -> Callable[[Array], tuple[Any, ...]]:
 
 def make_env_step(settings: Settings) -> Callable[..., tuple[tuple[Any, ...], Transition]]:
     """Return the body of the rollout's scan: one step of every lane."""
-    env, env_params = gymnax.make("CartPole-v1")
+    env, env_params = cartpole()
     policy, _ = make_networks(settings)
 
     def env_step(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], Transition]:
