@@ -113,7 +113,7 @@ def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     )
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=150)
 
 

@@ -86,7 +86,7 @@ def _plot_sps(axes: Axes, by_name: dict[str, Any], names: dict[int, str]) -> Non
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(names), [f"{x:,}" for x in names], minor=False)
     axes.set_ylabel("million SPS")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
     axes.grid(alpha=0.3)
 
 
