@@ -43,11 +43,6 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     def targets(config: Config, params: Params, trajectory: Trajectory) -> Targets:
         return make_targets(config, networks, params, trajectory, LANES)
 
-    def differentiate(
-        config: Config, params: Params, trajectory: Trajectory, goal: Targets
-    ) -> Params:
-        return gradient(config, params, trajectory, goal, LANES)[0]
-
     def call(f: Callable[..., Any], out_specs: Any, *args_and_specs: tuple[Any, Any]) -> Call:
         args, in_specs = zip(*args_and_specs, strict=True)
         mesh = lane_mesh(config.num_envs, jax.local_devices())
@@ -60,7 +55,7 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     trajectory = (rollout()[2], BY_TIME_AND_LANE)
     params = (state.params, SAME)
     aim = call(targets, BY_TIME_AND_LANE, params, trajectory)
-    backward = call(differentiate, SAME, params, trajectory, (aim(), BY_TIME_AND_LANE))
+    backward = call(_gradient, SAME, params, trajectory, (aim(), BY_TIME_AND_LANE))
     calls = {
         "rollout": rollout,
         "targets": aim,
@@ -69,3 +64,7 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
         "update": call(lambda c, s: step(c, s, LANES), (STATE, SAME), (state, STATE)),
     }
     return calls, int(trajectory[0].valid.sum())
+
+
+def _gradient(config: Config, params: Params, trajectory: Trajectory, goal: Targets) -> Params:
+    return gradient(config, params, trajectory, goal, LANES)[0]
