@@ -42,8 +42,8 @@ def measure_peaks() -> Peaks:
 
 def _matmul_rate(size: int) -> float:
     """Return FLOP/s of one product on one device (all its threads), or of one on each."""
-    key = jax.random.key(0)
-    one = jax.random.normal(key, (size, size))
+    key_one, key_many = jax.random.split(jax.random.key(0))
+    one = jax.random.normal(key_one, (size, size))
     product = jax.jit(jnp.matmul)
     calls: dict[str, Call] = {"one": lambda: product(one, one)}
     num_devices = jax.local_device_count()
@@ -57,7 +57,7 @@ def _matmul_rate(size: int) -> float:
                 out_specs=sharding.spec,
             )
         )
-        many = jax.device_put(jax.random.normal(key, (num_devices, size, size)), sharding)
+        many = jax.device_put(jax.random.normal(key_many, (num_devices, size, size)), sharding)
         calls["each"] = lambda: each(many)
     products = {"one": 1, "each": num_devices}
     timings = measure(calls, _REPEATS)
