@@ -15,7 +15,7 @@ from purejaxrl_reinforce.report import FORMAT, print_table
 TOLERANCE = 0.05
 # With fewer samples a row's noise is unknown.
 FEWEST_SAMPLES = 5
-# What may differ between runs without a word.
+# Where these differ, figures may for reasons other than the code: each such field is named.
 _CONTEXT = ("machine", "versions", "flags", "config", "seed")
 
 Verdict = Literal["slower", "faster", "unchanged", "too few samples"]

@@ -19,7 +19,6 @@ Additions, multiplications, comparisons and functions like exp count as one each
 masking and metrics do not count: the figures are a floor.
 """
 
-import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -30,8 +29,9 @@ import jax.numpy as jnp
 from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environment import Environment
+from purejaxrl_reinforce.memory import few_lanes
 from purejaxrl_reinforce.networks import make_networks, takes_one_product
-from purejaxrl_reinforce.reinforce import collect, state_shapes
+from purejaxrl_reinforce.reinforce import collect
 from purejaxrl_reinforce.rollout import Trajectory
 
 _FLOAT_BYTES = 4
@@ -95,7 +95,7 @@ def backward_flops(sizes: tuple[int, ...], activation: str) -> int:
 
 def _layer_sizes(config: Config, env: Environment) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the layer sizes of the policy and the baseline network."""
-    shape = state_shapes(_few_lanes(config)).lanes.obs.shape[1:]
+    shape = few_lanes(config)[1].lanes.obs.shape[1:]
     inputs = env.num_obs
     if inputs is None:
         inputs = 1
@@ -156,7 +156,7 @@ def _further_cost(config: Config, env: Environment) -> Cost:
 
 
 def _optimizer_cost(config: Config) -> Cost:
-    params = state_shapes(_few_lanes(config)).params
+    params = few_lanes(config)[1].params
     size = sum(x.size for x in jax.tree.leaves(params))
     return Cost(_OPTIMIZER_FLOPS * size, _OPTIMIZER_FLOATS * _FLOAT_BYTES * size)
 
@@ -175,8 +175,7 @@ def _gradient_bytes(config: Config) -> float:
 
 def _row_bytes(config: Config, names: Any) -> float:
     """Return the bytes per step of some fields of the trajectory."""
-    few = _few_lanes(config)
-    trajectory = jax.eval_shape(collect, few, state_shapes(few))[2]
+    trajectory = jax.eval_shape(collect, *few_lanes(config))[2]
     leaves = jax.tree.leaves([getattr(trajectory, name) for name in names])
     num_steps, num_envs = trajectory.valid.shape
     return sum(x.size * x.dtype.itemsize for x in leaves) / (num_steps * num_envs)
@@ -185,7 +184,7 @@ def _row_bytes(config: Config, names: Any) -> float:
 def _policy_shapes(config: Config, env: Environment) -> tuple[Any, Any, Any]:
     """Return shapes of the action distribution, actions and noise of _ROWS lanes."""
     networks = make_networks(config, env)
-    state = state_shapes(_few_lanes(config))
+    _, state = few_lanes(config)
     obs = jax.ShapeDtypeStruct((_ROWS, *state.lanes.obs.shape[1:]), state.lanes.obs.dtype)
     distribution = jax.eval_shape(networks.distribution, state.params.policy, obs)
     noise = jax.eval_shape(jax.vmap(networks.policy.noise), _key_shapes())
@@ -201,8 +200,3 @@ def _counted(function: Callable[..., Any], *args: Any) -> float:
     """Return XLA's count of operations per row of a function of _ROWS rows without loops."""
     analysis: Any = jax.jit(function).lower(*args).cost_analysis()
     return (analysis.get("flops", 0.0) + analysis.get("transcendentals", 0.0)) / _ROWS
-
-
-def _few_lanes(config: Config) -> Config:
-    """Return `config` with two lanes: costs are per step, and shapes of many would be large."""
-    return dataclasses.replace(config, num_envs=min(config.num_envs, 2))

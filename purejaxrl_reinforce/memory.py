@@ -20,7 +20,7 @@ def require_batch_memory(config: Config) -> None:
 
     The estimate is a lower bound: parameters, optimiser states, gradients and one batch.
     """
-    few, state = _few_lanes(config)
+    few, state = few_lanes(config)
     fixed = 2 * _bytes((state.params, state.opt_state))  # and as much again while they change
     trajectory = jax.eval_shape(collect, few, state)[2]
     num_steps = steps_per_update(config, environment.make(config.env))
@@ -49,7 +49,7 @@ def require_memory(needed: int, remedy: str) -> None:
 
 def evaluation_bytes(config: Config, num_episodes: int) -> int:
     """Return the least memory that playing `num_episodes` at once takes, in bytes."""
-    few, state = _few_lanes(config)
+    few, state = few_lanes(config)
     per_lane = _bytes(state.lanes) // few.num_envs + 4 * sum(config.hidden_sizes)
     return num_episodes * per_lane
 
@@ -62,7 +62,7 @@ def free_bytes() -> int:
     return int(stats["bytes_limit"] - stats["bytes_in_use"])
 
 
-def _few_lanes(config: Config) -> tuple[Config, TrainState]:
+def few_lanes(config: Config) -> tuple[Config, TrainState]:
     """Return the shapes of a state with two lanes, or one.
 
     Everything is linear in the lanes, and shapes of absurd sizes would overflow before they could
