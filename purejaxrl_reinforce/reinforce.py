@@ -227,4 +227,4 @@ def _build(config: Config) -> tuple[Environment, Networks]:
 
 
 def _all_finite(tree: Any) -> Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
+    return jnp.all(jnp.isfinite(jax.flatten_util.ravel_pytree(tree)[0]))

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+import tests.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init, train
 from purejaxrl_reinforce.reinforce import collect
 
