@@ -9,6 +9,7 @@ import inspect
 import io
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from typing import Annotated
 import tyro
 
 from purejaxrl_reinforce.config import PRESETS, Config, nearest, preset
-from purejaxrl_reinforce.config_file import checked_seed, load_config
+from purejaxrl_reinforce.config_file import checked_seed, load_config, load_run_config
 
 _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
 DEFAULT_PRESET = next(iter(PRESETS))
@@ -47,17 +48,63 @@ class Train:
         Path | None,
         tyro.conf.arg(help="New or empty directory for the results. None: one below runs/."),
     ] = None
+    resume: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="RUN",
+            help="Train on in this run directory, from its latest checkpoint and with its"
+            " configuration, of which only --num-updates may change.",
+        ),
+    ] = None
+    checkpoint_every: Annotated[
+        int | None, tyro.conf.arg(help="Updates between checkpoints. None: by time alone.")
+    ] = None
+    checkpoint_seconds: Annotated[
+        float, tyro.conf.arg(help="Seconds between checkpoints; there is one at the end as well.")
+    ] = 60.0
+    keep: Annotated[
+        int,
+        tyro.conf.arg(help="Checkpoints to keep: the latest, and that with the best mean return."),
+    ] = 3
+    tensorboard: Annotated[
+        bool, tyro.conf.arg(help="Log to TensorBoard, below the run directory.")
+    ] = False
+    wandb: Annotated[
+        bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
+    ] = False
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
+        if self.resume is not None:
+            self._require_same_run(self.resume)
         _prepare()
-        from purejaxrl_reinforce.commands import train
+        from purejaxrl_reinforce.training import Hosting, resume_run, train_run
 
-        # preset and config_file have done their work before parsing: see _starting_point.
-        return train(
-            self.config, checked_seed(self.seed), self.run_dir or _new_run_dir(self), self.quiet
+        seed = checked_seed(self.seed)
+        hosting = Hosting(
+            self.checkpoint_every,
+            self.checkpoint_seconds,
+            self.keep,
+            tuple(name for name in ("tensorboard", "wandb") if getattr(self, name)),
+            self.quiet,
         )
+        if self.resume is not None:
+            return resume_run(self.config, seed, self.resume, hosting)
+        # preset and config_file have done their work before parsing: see _starting_point.
+        return train_run(self.config, seed, self.run_dir or _new_run_dir(self), hosting)
+
+    def _require_same_run(self, run_dir: Path) -> None:
+        if self.run_dir is not None:
+            raise ValueError("give --resume or --run-dir, not both")
+        config, seed = load_run_config(run_dir)
+        changed = [name for name in vars(config) if vars(config)[name] != vars(self.config)[name]]
+        changed += ["seed"] if seed != self.seed else []
+        if other := [name for name in changed if name != "num_updates"]:
+            raise ValueError(
+                f"--resume keeps the configuration of {run_dir}, but {other[0]} differs;"
+                " only num_updates can change"
+            )
 
 
 @dataclass(frozen=True)
@@ -140,9 +187,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print("error:", *str(error).split(), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+        return 128 + getattr(interruption, "signal", signal.SIGINT)
     except BrokenPipeError:  # the reader, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -187,11 +234,16 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset")
+    parser.add_argument("--resume", type=lambda text: None if text == "None" else Path(text))
     parser.add_argument("--config", type=lambda text: None if text == "None" else Path(text))
     try:
         known, _ = parser.parse_known_args(args[1:] if args[:1] in (["train"], ["bench"]) else [])
     except argparse.ArgumentError:
         return preset(DEFAULT_PRESET), 0
+    if known.resume is not None:
+        if known.preset is not None or known.config is not None:
+            raise ValueError("--resume takes the run's own configuration: no --preset or --config")
+        return load_run_config(known.resume)
     if known.config is None:
         return preset(DEFAULT_PRESET if known.preset is None else known.preset), 0
     if known.preset is not None:

@@ -10,6 +10,8 @@ import yaml
 
 from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS, Config, nearest
 
+CONFIG_FILE = "config.toml"
+
 
 def dump_config(config: Config, seed: int) -> str:
     """Return a TOML text that `load_config` reads; fields that are None are left out."""
@@ -39,6 +41,19 @@ def load_config(path: Path) -> tuple[Config, int | None]:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ValueError(f"{path}: nested too deeply; fields stand at the top level") from None
+
+
+def load_run_config(run_dir: Path) -> tuple[Config, int]:
+    """Return configuration and seed of a run directory.
+
+    Raises:
+        ValueError: it is no run directory, or its configuration is damaged.
+    """
+    path = run_dir / CONFIG_FILE
+    if not path.is_file():
+        raise ValueError(f"{run_dir} is not a run directory: it has no {CONFIG_FILE}")
+    config, seed = load_config(path)
+    return config, seed or 0
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -1,69 +1,100 @@
 """The run directory: what training leaves behind, and reading it back."""
 
 import contextlib
-import csv
+import datetime
+import fcntl
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import dump_config, load_config
+from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
+from purejaxrl_reinforce.files import UNFINISHED, replacing
 from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.metrics_file import MetricsFile
 from purejaxrl_reinforce.plots import plot_returns
 from purejaxrl_reinforce.reinforce import state_shapes
-from purejaxrl_reinforce.state import Metrics
 
-CONFIG_FILE = "config.toml"
 METRICS_FILE = "metrics.csv"
 PARAMS_FILE = "params.npz"
 REWARDS_FILE = "rewards.npy"
 PLOT_FILE = "rewards.png"
-
-# `finite` is left out: an update where it is false ends the run and has no row.
-_METRIC_COLUMNS = tuple(name for name in Metrics._fields if name not in ("env_steps", "finite"))
-COLUMNS = ("update", "env_steps", "seconds", *_METRIC_COLUMNS)
+LOG_FILE = "run.log"
+CHECKPOINTS = "checkpoints"
 
 
 class RunWriter:
     """Writes one run's directory: the configuration at once, metrics as they come, then the rest.
 
-    Columns of `metrics.csv`: `update` counts from 1; `env_steps` is the exact number of valid
-    environment steps so far; `seconds` is training time so far, compilation apart; the others are
-    the fields of `Metrics`.
+    While it is open no other process can write to that directory.
 
-    Raises:
-        ValueError: `path` exists and is not an empty directory, or cannot be written.
+    Attributes:
+        path: the directory.
+        seed: of the run.
+        metrics: its table.
     """
 
     def __init__(self, path: Path, config: Config, seed: int) -> None:
-        require_new(path)
         self.path = path
-        self.env_steps = 0
-        self.seconds = 0.0
-        unit = (
-            "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
-        )
-        self._title = f"{config.env}: REINFORCE, {config.num_envs:,} {unit} per update, seed {seed}"
-        self._returns: list[tuple[float, float, float]] = []
-        self._made = [p for p in (path, *path.parents) if not p.exists()]
+        self.metrics = MetricsFile(path / METRICS_FILE)
+        self.seed = seed
+        self._config = config
+        self._made: list[Path] = []
+        self._log: IO[str] | None = None
+
+    def create(self) -> None:
+        """Make the directory.
+
+        Raises:
+            ValueError: it exists and is not an empty directory, or cannot be written.
+        """
+        require_new(self.path)
+        self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            (path / CONFIG_FILE).write_text(dump_config(config, seed))
-            with (path / METRICS_FILE).open("w", newline="") as file:
-                csv.writer(file).writerow(COLUMNS)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock()
+            self.write_config()
+            self.metrics.create()
         except OSError as error:
             self.discard()
-            raise ValueError(f"cannot write to {path}: {error.strerror}") from None
+            raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
+
+    def reopen(self) -> None:
+        """Take hold of a directory that a run has left, and remove what is half-written there.
+
+        Raises:
+            ValueError: another process writes to it, or it cannot be written.
+        """
+        try:
+            self._lock()
+            for left in self.path.glob(UNFINISHED + "*"):
+                left.unlink()
+        except OSError as error:
+            raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
+
+    def write_config(self) -> None:
+        """Write the configuration and the seed."""
+        with replacing(self.path / CONFIG_FILE) as unfinished:
+            unfinished.write_text(dump_config(self._config, self.seed))
+
+    def log(self, message: str) -> None:
+        """Append a line to the run's log; on a full disk it is lost."""
+        assert self._log is not None
+        time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with contextlib.suppress(OSError):
+            self._log.write(f"{time} {message}\n")
+            self._log.flush()
 
     def discard(self) -> None:
         """Remove the directory again, with the parents that were made for it."""
+        self.close()
         with contextlib.suppress(OSError):
-            for name in (CONFIG_FILE, METRICS_FILE):
+            for name in (CONFIG_FILE, METRICS_FILE, LOG_FILE):
                 (self.path / name).unlink(missing_ok=True)
         for path in self._made:
             with contextlib.suppress(OSError):
@@ -72,32 +103,39 @@ class RunWriter:
     @property
     def mean_returns(self) -> list[float]:
         """Mean episode return of each update so far."""
-        return [mean for mean, _, _ in self._returns]
-
-    def add(self, metrics: Metrics, seconds: float) -> None:
-        """Append one row per update.
-
-        Args:
-            metrics: NumPy arrays [n].
-            seconds: that the n updates took together.
-        """
-        with (self.path / METRICS_FILE).open("a", newline="") as file:
-            rows = csv.writer(file)
-            for i, num_steps in enumerate(metrics.num_steps.tolist()):
-                self.env_steps += num_steps
-                self.seconds += seconds / len(metrics.num_steps)
-                update: Any = Metrics(*(column[i].item() for column in metrics))
-                self._returns.append((update.mean_return, update.min_return, update.max_return))
-                rows.writerow(
-                    [len(self._returns), self.env_steps, round(self.seconds, 6)]
-                    + [getattr(update, name) for name in _METRIC_COLUMNS]
-                )
+        return [mean for mean, _, _ in self.metrics.returns]
 
     def finish(self, params: Params) -> None:
         """Write the parameters, `rewards.npy` (mean return per update) and its plot."""
         save_params(self.path / PARAMS_FILE, params)
-        np.save(self.path / REWARDS_FILE, np.asarray(self.mean_returns))
-        plot_returns(self.path / PLOT_FILE, self._title, np.asarray(self._returns))
+        with replacing(self.path / REWARDS_FILE) as unfinished:
+            np.save(unfinished, np.asarray(self.mean_returns))
+        with replacing(self.path / PLOT_FILE) as unfinished:
+            plot_returns(unfinished, self._title(), np.asarray(self.metrics.returns))
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        if self._log is not None:
+            with contextlib.suppress(OSError):
+                self._log.close()
+            self._log = None
+
+    def _lock(self) -> None:
+        # The log file carries the lock: the system drops it however the process ends.
+        self._log = (self.path / LOG_FILE).open("a")
+        try:
+            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise ValueError(f"another process is training in {self.path}") from None
+
+    def _title(self) -> str:
+        config = self._config
+        unit = (
+            "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
+        )
+        lanes = f"{config.num_envs:,} {unit} per update"
+        return f"{config.env}: REINFORCE, {lanes}, seed {self.seed}"
 
 
 def require_new(path: Path) -> None:
@@ -116,10 +154,8 @@ def save_params(path: Path, params: Params) -> None:
     tree = {name: network for name, network in params._asdict().items() if network is not None}
     flat = flatten_dict(tree, sep="/")
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in flat.items()}
-    # Under another name first: whatever interrupts, there is the whole file or none.
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    np.savez(unfinished, **arrays)
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        np.savez(unfinished, **arrays)
 
 
 def load_run(path: Path) -> tuple[Config, Params]:
@@ -129,9 +165,7 @@ def load_run(path: Path) -> tuple[Config, Params]:
         ValueError: it is no run directory, or a file in it is missing, damaged or does not fit
             the others.
     """
-    if not (path / CONFIG_FILE).is_file():
-        raise ValueError(f"{path} is not a run directory: it has no {CONFIG_FILE}")
-    config, _ = load_config(path / CONFIG_FILE)
+    config, _ = load_run_config(path)
     params = _load_params(path / PARAMS_FILE)
     expected = state_shapes(config).params
     if jax.tree.map(_shape_and_dtype, expected) != jax.tree.map(_shape_and_dtype, params):

@@ -99,18 +99,25 @@ class Program:
         """
         return jax.block_until_ready(self._run(self.config, state, jnp.int32(length)))
 
-    def run(self) -> Iterator[Chunk]:
-        """Train from the first update to the last, about half a second per chunk.
+    def run(self, state: TrainState | None = None, every: int | None = None) -> Iterator[Chunk]:
+        """Train to the last update, about half a second per chunk.
 
         Results do not depend on the length of the chunks: the same compiled update runs, whatever
         their number.
 
+        Args:
+            state: to start from, placed like `self.state`, which None stands for.
+            every: a chunk ends wherever the number of updates is a multiple of this.
+
         Raises:
             NonFiniteError: after the chunk with the last applied update was yielded.
         """
-        state, done, length = self.state, 0, 1
+        state = self.state if state is None else state
+        done, length = int(state.update), 1
         while done < self.config.num_updates:
             length = min(length, self._longest, self.config.num_updates - done)
+            if every is not None:
+                length = min(length, every - done % every)
             started = time.perf_counter()
             state, buffers = self.advance(state, length)
             seconds = time.perf_counter() - started

@@ -90,3 +90,9 @@ def add_steps(counter: Array, count: Array) -> Array:
 def total_steps(counter: Array) -> Array:
     """Return a counter of `add_steps` as float32, ()."""
     return counter[0] * jnp.float32(2**32) + counter[1]
+
+
+def exact_steps(counter: Array) -> int:
+    """Return a counter of `add_steps` as an integer."""
+    high, low = (int(half) for half in counter)
+    return high * 2**32 + low

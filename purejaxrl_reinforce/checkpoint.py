@@ -1,0 +1,258 @@
+"""Checkpoints: the whole training state on disk, written in the background, verified when read.
+
+A checkpoint is a directory that orbax writes, named after its update, and a manifest beside it. The
+manifest is written last, so what has none is unfinished and does not count.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.files import replacing
+from purejaxrl_reinforce.machine import describe_versions
+from purejaxrl_reinforce.state import TrainState, exact_steps
+
+# What orbax raises it also logs, with a traceback.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+# Counts up whenever a checkpoint's content or its meaning changes.
+FORMAT = 1
+
+
+class CheckpointError(OSError):
+    """A checkpoint could not be written."""
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds: the state, and the seconds of training that led to it."""
+
+    state: TrainState
+    seconds: float
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of one run, one at a time, in the background.
+
+    Args:
+        directory: where; made when the first is written.
+        config: what is trained.
+        seed: of the run.
+        keep: how many of the latest to keep; the one with the best mean return stays as well.
+    """
+
+    def __init__(self, directory: Path, config: Config, seed: int, keep: int) -> None:
+        self._directory = directory.absolute()
+        self._facts = {"config": config_facts(config), "seed": seed}
+        self._keep = keep
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._saving: Future[None] | None = None
+
+    def save(self, state: TrainState, seconds: float, mean_return: float) -> Path:
+        """Begin to write `state`, unless it is there already; return its directory.
+
+        Raises:
+            CheckpointError: the checkpoint before it, or this one, could not be written.
+        """
+        self.wait()
+        update = int(state.update)
+        path = self._directory / f"{update:09}"
+        if _manifest_of(path).exists():
+            return path
+        content = self._facts | {
+            "format": FORMAT,
+            "update": update,
+            "env_steps": exact_steps(state.env_steps),
+            "seconds": seconds,
+            "mean_return": None if math.isnan(mean_return) else mean_return,
+            "versions": describe_versions(),
+        }
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            written = ocp.save_async(path, state)
+        except Exception as error:  # orbax and tensorstore raise all sorts of them
+            raise CheckpointError(_first_line(error)) from None
+        self._saving = self._pool.submit(self._commit, written, path, content)
+        return path
+
+    def wait(self) -> None:
+        """Wait until what was begun is written.
+
+        Raises:
+            CheckpointError: it could not be.
+        """
+        saving, self._saving = self._saving, None
+        if saving is None:
+            return
+        try:
+            saving.result()
+        except Exception as error:
+            raise CheckpointError(_first_line(error)) from None
+
+    def close(self) -> None:
+        """Let what was begun end, whatever comes of it."""
+        self._pool.shutdown()
+
+    def _commit(self, written: Any, path: Path, content: dict[str, Any]) -> None:
+        try:
+            written.result()
+            files = {
+                str(file.relative_to(path)): _digest(file)
+                for file in sorted(path.rglob("*"))
+                if file.is_file()
+            }
+            with replacing(_manifest_of(path)) as unfinished:
+                unfinished.write_text(_seal(content | {"files": files}))
+        except BaseException:
+            for left in path.parent.glob(f"{path.name}*"):  # on a full disk they are in the way
+                _remove(left)
+            raise
+        self._prune()
+
+    def _prune(self) -> None:
+        manifests = [(path, _unseal(path)) for path in _manifests(self._directory)]
+        finished = [(path, content) for path, content in manifests if content is not None]
+        returns = {
+            path: content["mean_return"]
+            for path, content in finished
+            if content["mean_return"] is not None
+        }
+        kept = {path for path, _ in finished[-self._keep :]}
+        # Of equals the latest.
+        kept |= {max(reversed(returns), key=returns.__getitem__)} if returns else set()
+        for path, _ in finished:
+            if path not in kept:
+                _remove(path.with_suffix(""))
+
+
+def load_latest(
+    directory: Path, config: Config, seed: int, target: TrainState
+) -> tuple[Checkpoint | None, list[str]]:
+    """Return the latest checkpoint that is whole, None where none was ever finished.
+
+    Args:
+        directory: that a CheckpointWriter wrote to.
+        config: what is to be trained; `num_updates` may differ from that of the checkpoint.
+        seed: of the run.
+        target: a state of the same shapes, placed where the result is to be.
+
+    Returns:
+        It, and a line for each later one that was passed over, saying which and why.
+
+    Raises:
+        ValueError: a checkpoint is of another configuration, seed or format; or there are
+            checkpoints and none is whole.
+    """
+    passed: list[str] = []
+    manifests = _manifests(directory)
+    for manifest in reversed(manifests):
+        path = manifest.with_suffix("")
+        content = _unseal(manifest)
+        if content is None:
+            passed.append(f"{path} is damaged: {manifest.name} is not what was written")
+            continue
+        _require_same_run(path, content, config, seed)
+        if wrong := _first_wrong_file(path, content["files"]):
+            passed.append(f"{path} is damaged: {wrong}")
+            continue
+        try:
+            state = ocp.load(path.absolute(), target)
+        except Exception as error:  # orbax and tensorstore raise all sorts of them
+            passed.append(f"{path} cannot be read: {_first_line(error)}")
+            continue
+        return Checkpoint(jax.block_until_ready(state), content["seconds"]), passed
+    if manifests:
+        raise ValueError(f"no checkpoint in {directory} is whole: {'; '.join(passed)}")
+    return None, passed
+
+
+def tidy(directory: Path, update: int) -> None:
+    """Remove what a killed process left in `directory`, and the checkpoints after `update`."""
+    kept = {path for path in _manifests(directory) if int(path.stem) <= update}
+    kept |= {path.with_suffix("") for path in kept}
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if path not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def config_facts(config: Config) -> dict[str, Any]:
+    """Return the fields of `config` as JSON has them."""
+    facts: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return facts
+
+
+def _require_same_run(path: Path, content: dict[str, Any], config: Config, seed: int) -> None:
+    if content["format"] != FORMAT:
+        raise ValueError(
+            f"{path} has checkpoint format {content['format']}, of another release;"
+            f" this one reads format {FORMAT}"
+        )
+    here = config_facts(config) | {"seed": seed}
+    there = content["config"] | {"seed": content["seed"]}
+    for name in sorted({*here, *there} - {"num_updates"}):
+        if name not in here or name not in there or here[name] != there[name]:
+            raise ValueError(
+                f"{path} is of another run: its {name} is {there.get(name)!r}, here it is"
+                f" {here.get(name)!r}"
+            )
+
+
+def _first_wrong_file(path: Path, files: dict[str, str]) -> str | None:
+    for name, digest in files.items():
+        try:
+            if _digest(path / name) != digest:
+                return f"{name} is not what was written"
+        except OSError:
+            return f"{name} is missing"
+    return None
+
+
+def _manifests(directory: Path) -> list[Path]:
+    """Return the manifests in `directory`, oldest update first."""
+    return sorted(path for path in directory.glob("*.json") if path.stem.isdigit())
+
+
+def _manifest_of(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, its manifest first, so that it never counts while incomplete."""
+    _manifest_of(path).unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _seal(content: dict[str, Any]) -> str:
+    """Return `content` as JSON, beside its SHA-256."""
+    return json.dumps({"content": content, "sha256": _fingerprint(content)}, indent=1)
+
+
+def _unseal(path: Path) -> dict[str, Any] | None:
+    """Return what `_seal` was given, or None where the file is not what it returned."""
+    try:
+        sealed = json.loads(path.read_text())
+        content: dict[str, Any] = sealed["content"]
+        return content if sealed["sha256"] == _fingerprint(content) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fingerprint(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

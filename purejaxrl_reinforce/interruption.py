@@ -1,0 +1,75 @@
+"""SIGINT and SIGTERM as a request to stop, which training grants between two chunks."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came while there was nothing to save; `signal` is its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = number
+
+
+class StopRequest:
+    """While entered, the first SIGINT or SIGTERM is noted; a further SIGINT ends the process.
+
+    It raises Interrupted at once unless `deferred` is set: then whoever set it looks at `signal`.
+    A further SIGINT takes effect at once, even while compiled code runs: a thread of its own
+    watches, since Python's handlers wait for the main thread. Outside the main thread, where no
+    handler can be set, signals are left alone.
+
+    Attributes:
+        signal: number of the first signal, None before one.
+        deferred: whether that signal is only noted.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.deferred = False
+        self._previous: dict[int, Callable[..., Any] | int | None] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+        self._previous_fd = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        threading.Thread(target=_watch, args=(self._read_end,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A process that was told to stop is on its way out. Another Ctrl-C must then not meet
+        # Python's own handler, which would print a traceback out of some exit function.
+        if not self._previous or self.signal is not None:
+            return
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._previous_fd)
+        os.close(self._write_end)  # which ends the watching thread
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is None:
+            self.signal = number
+            if not self.deferred:
+                raise Interrupted(number)
+
+
+def _watch(read_end: int) -> None:
+    """End the process at the first SIGINT that is not the first signal."""
+    stopping = False
+    while received := os.read(read_end, 1):
+        number = received[0]
+        if stopping and number == signal.SIGINT:
+            os.write(2, b"stopped at once\n")
+            os._exit(128 + number)
+        stopping = stopping or number in _SIGNALS
+    os.close(read_end)

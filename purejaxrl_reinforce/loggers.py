@@ -1,0 +1,98 @@
+"""Where metrics go beside metrics.csv: TensorBoard, Weights & Biases, or anything of one's own."""
+
+import dataclasses
+import importlib.util
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from purejaxrl_reinforce.config import Config
+
+# Module to import and extra to install for each logger, by the name of its option.
+EXTRAS = {"tensorboard": "tensorboardX", "wandb": "wandb"}
+
+
+class Logger(Protocol):
+    """What training asks of a place for metrics."""
+
+    def log(self, update: int, metrics: dict[str, float]) -> None:
+        """Take the metrics of one update: of each chunk's last, about two per second.
+
+        Args:
+            update: counted from 1; it goes back where a resumed run repeats updates.
+            metrics: the columns of metrics.csv by name, and `sps`, steps per second of the chunk.
+        """
+
+    def close(self) -> None:
+        """Finish; nothing follows."""
+
+
+def require_extras(names: Sequence[str]) -> None:
+    """Raise ValueError, with the line that installs it, for the first logger that is missing."""
+    for name in names:
+        if importlib.util.find_spec(EXTRAS[name]) is None:
+            raise ValueError(
+                f"--{name} needs {EXTRAS[name]}:"
+                f" python -m pip install 'purejaxrl_reinforce[{name}]'"
+            )
+
+
+def make_loggers(
+    names: Sequence[str], run_dir: Path, config: Config, seed: int, update: int
+) -> list[Logger]:
+    """Return the loggers of these names for a run that has done `update` updates."""
+    makers: dict[str, Callable[..., Logger]] = {
+        "tensorboard": _TensorBoard,
+        "wandb": _WeightsAndBiases,
+    }
+    return [makers[name](run_dir, config, seed, update) for name in names]
+
+
+class _TensorBoard:
+    """Event files in RUN/tensorboard."""
+
+    def __init__(self, run_dir: Path, _config: Config, _seed: int, update: int) -> None:
+        from tensorboardX import SummaryWriter
+
+        # Events that a killed process wrote after its last checkpoint are not shown.
+        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=update + 1)
+
+    def log(self, update: int, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, update)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _WeightsAndBiases:
+    """A run of Weights & Biases, with its files in RUN/wandb; WANDB_MODE=offline needs no network.
+
+    Project and the rest come from the environment variables of wandb.
+    """
+
+    def __init__(self, run_dir: Path, config: Config, seed: int, _update: int) -> None:
+        import wandb
+
+        directory = run_dir / "wandb"
+        directory.mkdir(exist_ok=True)
+        id_file = directory / "run_id.txt"
+        if not id_file.exists():
+            id_file.write_text(uuid.uuid4().hex)
+        os.environ.setdefault("WANDB_SILENT", "true")
+        self._run: Any = wandb.init(
+            dir=str(run_dir),
+            id=id_file.read_text(),
+            resume="allow",
+            name=run_dir.name,
+            project=os.environ.get("WANDB_PROJECT", "purejaxrl_reinforce"),
+            config=dataclasses.asdict(config) | {"seed": seed},
+        )
+
+    def log(self, update: int, metrics: dict[str, float]) -> None:
+        self._run.log(metrics, step=update)
+
+    def close(self) -> None:
+        self._run.finish()

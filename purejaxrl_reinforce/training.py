@@ -1,0 +1,290 @@
+"""A run from its directory's first file to its last: everything that training does on the host."""
+
+import contextlib
+import math
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.checkpoint import (
+    CheckpointError,
+    CheckpointWriter,
+    load_latest,
+    tidy,
+)
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.interruption import StopRequest
+from purejaxrl_reinforce.loggers import Logger, make_loggers, require_extras
+from purejaxrl_reinforce.memory import require_batch_memory, require_memory
+from purejaxrl_reinforce.progress import progress, sps
+from purejaxrl_reinforce.results import CHECKPOINTS, RunWriter
+from purejaxrl_reinforce.runner import Chunk, NonFiniteError, Program
+from purejaxrl_reinforce.state import TrainState
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """What the host does beside training.
+
+    Attributes:
+        checkpoint_every: updates between checkpoints; None: by time alone.
+        checkpoint_seconds: training time between checkpoints.
+        keep: checkpoints to keep, the latest; that with the best mean return stays as well.
+        loggers: names of loggers, "tensorboard" or "wandb".
+        quiet: whether to print nothing but errors and warnings.
+    """
+
+    checkpoint_every: int | None = None
+    checkpoint_seconds: float = 60.0
+    keep: int = 3
+    loggers: tuple[str, ...] = ()
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ValueError(f"checkpoint_every must be at least 1, not {self.checkpoint_every}")
+        if not self.checkpoint_seconds >= 0:
+            raise ValueError(
+                f"checkpoint_seconds must be at least 0, not {self.checkpoint_seconds}"
+            )
+        if self.keep < 1:
+            raise ValueError(f"keep must be at least 1, not {self.keep}")
+        require_extras(self.loggers)
+
+
+def train_run(
+    config: Config,
+    seed: int,
+    run_dir: Path,
+    hosting: Hosting = Hosting(),
+    loggers: Sequence[Logger] = (),
+) -> int:
+    """Train from scratch into a new run directory.
+
+    Args:
+        config: what to train.
+        seed: of all randomness.
+        run_dir: new or empty.
+        hosting: what the host does beside it.
+        loggers: places for metrics beside those of `hosting`; closed at the end.
+
+    Returns:
+        The exit code: 0; 1 where numbers stopped being finite or files could not be written; 128
+        plus the signal's number after SIGINT or SIGTERM, when the state at that point is saved.
+
+    Raises:
+        ValueError: the input is bad; nothing was written.
+        Interrupted: a signal came before the first update; nothing was written.
+    """
+    writer = _writer_for(config, seed, run_dir)
+    with StopRequest() as stop:
+        writer.create()
+        try:
+            program = _compile(config, seed, hosting.quiet, "compiling")
+        except BaseException:
+            writer.discard()
+            raise
+        with contextlib.closing(writer):
+            writer.log(f"started: {config.num_updates} updates, seed {seed}")
+            return _Run(writer, program, hosting, loggers, stop).train(program.state)
+
+
+def resume_run(
+    config: Config,
+    seed: int,
+    run_dir: Path,
+    hosting: Hosting = Hosting(),
+    loggers: Sequence[Logger] = (),
+) -> int:
+    """Train on from the latest checkpoint of a run directory, or from scratch if it has none.
+
+    Args:
+        config: the run's own; `num_updates` may be another than before.
+        seed: the run's own.
+        run_dir: of the run.
+        hosting: what the host does beside training.
+        loggers: places for metrics beside those of `hosting`; closed at the end.
+
+    Returns:
+        The exit code, as of `train_run`.
+
+    Raises:
+        ValueError: another process trains there; no checkpoint is whole, or one is of another
+            configuration or format; or the run has more than `config.num_updates` updates.
+        Interrupted: a signal came before the first update; everything is as it was.
+    """
+    writer = _writer_for(config, seed, run_dir)
+    with StopRequest() as stop, contextlib.closing(writer):
+        writer.reopen()
+        program = _compile(config, seed, hosting.quiet, f"resuming {run_dir}; compiling")
+        state = _restore(writer, program)
+        return _Run(writer, program, hosting, loggers, stop).train(state)
+
+
+def _writer_for(config: Config, seed: int, run_dir: Path) -> RunWriter:
+    environment.make(config.env)
+    require_batch_memory(config)
+    return RunWriter(run_dir, config, seed)
+
+
+def _compile(config: Config, seed: int, quiet: bool, doing: str) -> Program:
+    if not quiet:
+        print(
+            f"{config.env} on {jax.default_backend()}: {config.num_envs:,} lanes,"
+            f" {config.num_updates:,} updates, seed {seed}; {doing}",
+            flush=True,
+        )
+    program = Program(config, jax.random.key(seed))
+    require_memory(program.memory_bytes, f"try less than num_envs={config.num_envs}")
+    return program
+
+
+def _restore(writer: RunWriter, program: Program) -> TrainState:
+    directory, config = writer.path / CHECKPOINTS, program.config
+    checkpoint, passed = load_latest(directory, config, writer.seed, program.state)
+    for line in passed:
+        _warn(writer, line)
+    state = program.state if checkpoint is None else checkpoint.state
+    update = int(state.update)
+    if update > config.num_updates:
+        raise ValueError(
+            f"{writer.path} has {update} updates already, more than"
+            f" num_updates={config.num_updates}"
+        )
+    writer.metrics.cut(update)
+    tidy(directory, update)
+    writer.write_config()
+    writer.log(f"resumed after update {update} of {config.num_updates}")
+    return state
+
+
+def _warn(writer: RunWriter, message: str) -> None:
+    writer.log(f"warning: {message}")
+    print(f"warning: {message}", file=sys.stderr)
+
+
+class _Run:
+    """The host loop of one run and what comes after it."""
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        program: Program,
+        hosting: Hosting,
+        loggers: Sequence[Logger],
+        stop: StopRequest,
+    ) -> None:
+        config, seed = program.config, writer.seed
+        self._writer, self._program, self._hosting, self._stop = writer, program, hosting, stop
+        directory = writer.path / CHECKPOINTS
+        self._checkpoints = CheckpointWriter(directory, config, seed, hosting.keep)
+        update = len(writer.metrics.returns)
+        self._loggers = [
+            *make_loggers(hosting.loggers, writer.path, config, seed, update),
+            *loggers,
+        ]
+        self._saved_at = time.monotonic()
+
+    def train(self, state: TrainState) -> int:
+        """Train from `state` to the last update, or until something stops it; see `train_run`."""
+        self._stop.deferred = True
+        try:
+            state, exit_code = self._loop(state)
+            self._finish(state)
+        except OSError as error:  # such as a full disk
+            exit_code = self._fail(f"cannot write to {self._writer.path}: {error}")
+        finally:
+            self._checkpoints.close()
+            for logger in self._loggers:
+                logger.close()
+        return exit_code if self._stop.signal is None else 128 + self._stop.signal
+
+    def _loop(self, state: TrainState) -> tuple[TrainState, int]:
+        every = self._hosting.checkpoint_every
+        try:
+            with progress(self._program.config.num_updates, state, self._hosting.quiet) as show:
+                for chunk in self._program.run(state, every):
+                    state = chunk.state
+                    self._writer.metrics.add(chunk.metrics, chunk.seconds)
+                    show(chunk)
+                    self._log(chunk)
+                    self._save_if_due(state)
+                    if self._stop.signal is not None:
+                        break
+        except NonFiniteError as error:
+            return state, self._fail(f"{error}; kept the parameters from before it")
+        return state, 0
+
+    def _log(self, chunk: Chunk) -> None:
+        if self._loggers and len(chunk.metrics.num_steps):
+            row = self._writer.metrics.last_row | {"sps": sps(chunk)}
+            update = int(row.pop("update"))
+            for logger in self._loggers:
+                logger.log(update, row)
+
+    def _save_if_due(self, state: TrainState) -> None:
+        every, update = self._hosting.checkpoint_every, int(state.update)
+        late = time.monotonic() - self._saved_at >= self._hosting.checkpoint_seconds
+        if late or (every is not None and update % every == 0):
+            self._saved_at = time.monotonic()
+            try:
+                self._save(state)
+            except CheckpointError as error:
+                _warn(self._writer, f"no checkpoint after update {update}: {error}")
+
+    def _save(self, state: TrainState) -> Path:
+        returns = self._writer.mean_returns
+        mean_return = returns[-1] if returns else math.nan
+        return self._checkpoints.save(state, self._writer.metrics.seconds, mean_return)
+
+    def _finish(self, state: TrainState) -> None:
+        path = self._save(state)
+        self._writer.finish(state.params)
+        self._checkpoints.wait()
+        self._say_end(path)
+
+    def _say_end(self, checkpoint: Path) -> None:
+        update = len(self._writer.mean_returns)
+        if self._stop.signal is not None:
+            name = signal.Signals(self._stop.signal).name
+            self._writer.log(f"stopped by {name} after update {update}; saved {checkpoint.name}")
+            print(
+                f"interrupted by {name} after update {update}; saved {checkpoint};"
+                f" go on with: purejaxrl-reinforce train --resume {self._writer.path}",
+                file=sys.stderr,
+            )
+        else:
+            self._writer.log(f"ended after update {update}; saved {checkpoint.name}")
+        if not self._hosting.quiet:
+            print_summary(self._writer, self._program.compile_seconds)
+
+    def _fail(self, message: str) -> int:
+        self._writer.log(f"error: {message}")
+        print(f"error: {message}", file=sys.stderr)
+        return 1
+
+
+def print_summary(writer: RunWriter, compile_seconds: float) -> None:
+    """Print what a run reached, how fast, and what its directory holds."""
+    returns, seconds = np.asarray(writer.mean_returns), max(writer.metrics.seconds, 1e-9)
+    if np.isfinite(returns).any():
+        print(
+            f"mean return: {returns[-1]:.1f} in the last update,"
+            f" {np.nanmax(returns):.1f} in the best (update {np.nanargmax(returns) + 1})"
+        )
+    else:
+        print("mean return: unknown, no episode finished")
+    env_steps = writer.metrics.env_steps
+    print(
+        f"{len(returns):,} updates, {env_steps:,} environment steps in {seconds:.1f} s:"
+        f" {env_steps / seconds:,.0f} SPS; compiled in {compile_seconds:.1f} s"
+    )
+    files = ", ".join(sorted(path.name for path in writer.path.iterdir()))
+    print(f"{writer.path}: {files}")
