@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 import purejaxrl_reinforce.config_pytree  # noqa: F401  makes Config a pytree
 from purejaxrl_reinforce import environment
@@ -227,4 +228,4 @@ def _build(config: Config) -> tuple[Environment, Networks]:
 
 
 def _all_finite(tree: Any) -> Array:
-    return jnp.all(jnp.isfinite(jax.flatten_util.ravel_pytree(tree)[0]))
+    return jnp.all(jnp.isfinite(ravel_pytree(tree)[0]))
