@@ -5,35 +5,32 @@ What is heavy to import (jax, gymnax, matplotlib) is imported by the verbs that 
 
 import argparse
 import contextlib
+import functools
 import inspect
 import io
 import itertools
+import operator
 import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from purejaxrl_reinforce.config import PRESETS, Config, nearest, preset
+from purejaxrl_reinforce.config import Config, nearest, preset
 from purejaxrl_reinforce.config_file import checked_seed, load_config
-
-_PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
-DEFAULT_PRESET = next(iter(PRESETS))
-
-
-PresetOption = Annotated[
-    str, tyro.conf.arg(help=f"Where the other options start from. {_PURPOSES}.")
-]
-ConfigFileOption = Annotated[
-    Path | None,
-    tyro.conf.arg(name="config", help="TOML or YAML file where the other options start from."),
-]
-SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]
-ConfigOptions = Annotated[Config, tyro.conf.arg(name="")]
+from purejaxrl_reinforce.looking import Describe
+from purejaxrl_reinforce.options import (
+    DEFAULT_PRESET,
+    ConfigFileOption,
+    ConfigOptions,
+    PresetOption,
+    RunArgument,
+    SeedOption,
+)
 
 
 @dataclass(frozen=True)
@@ -64,21 +61,26 @@ class Train:
 class Evaluate:
     """Play whole episodes with the policy of a run directory and print its returns."""
 
-    run_dir: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(name="run", metavar="RUN"),
-    ]
+    run_dir: RunArgument
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
     sample: Annotated[
         bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
     ] = False
     seed: SeedOption = 0
+    backend: Annotated[
+        Literal["jax", "gymnasium"],
+        tyro.conf.arg(
+            help="gymnasium: play in the real environment as well, as many episodes, and say"
+            " whether both agree."
+        ),
+    ] = "jax"
 
     def run(self) -> int:
         _prepare()
-        from purejaxrl_reinforce.commands import evaluate
+        from purejaxrl_reinforce.evaluate_command import evaluate
 
-        return evaluate(self.run_dir, self.episodes, not self.sample, checked_seed(self.seed))
+        seed = checked_seed(self.seed)
+        return evaluate(self.run_dir, self.episodes, not self.sample, seed, self.backend)
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,9 @@ class Bench:
 
 
 def _prepare() -> None:
-    from purejaxrl_reinforce.launch import keep_compiled_programs, use_all_cores
+    from purejaxrl_reinforce.launch import prepare
 
-    use_all_cores()
-    keep_compiled_programs()
+    prepare()
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -151,24 +152,42 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parse(args: list[str]) -> Train | Evaluate | Bench:
-    verbs = {"train": Train, "evaluate": Evaluate, "bench": Bench}
+def _parse(args: list[str]) -> Any:
+    """Return the verb, with its options; it has a method `run` that returns the exit code."""
+    verbs: dict[str, Any] = {
+        "train": Train,
+        "evaluate": Evaluate,
+        "bench": Bench,
+        "describe": Describe,
+    }
     if args and not args[0].startswith("-") and args[0] not in verbs:
         there_are = f"there are {', '.join(verbs)}{nearest(args[0], verbs)}"
         raise ValueError(f"unknown verb {args[0]!r}; {there_are}")
     base, seed = _starting_point(args)
-    train = tyro.conf.subcommand(
-        "train", default=Train(config=base, seed=seed), description=Train.__doc__
-    )
-    evaluate = tyro.conf.subcommand("evaluate", description=Evaluate.__doc__)
-    bench = tyro.conf.subcommand(
-        "bench", default=Bench(config=base, seed=seed), description=inspect.getdoc(Bench)
+    defaults = {
+        "train": Train(config=base, seed=seed),
+        "bench": Bench(config=base, seed=seed),
+        "describe": Describe(config=base),
+    }
+    union: Any = functools.reduce(
+        operator.or_,
+        (
+            Annotated[
+                verb,
+                tyro.conf.subcommand(
+                    name,
+                    default=defaults.get(name, tyro.MISSING_NONPROP),
+                    description=inspect.getdoc(verb),
+                ),
+            ]
+            for name, verb in verbs.items()
+        ),
     )
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
             return tyro.cli(
-                Annotated[Train, train] | Annotated[Evaluate, evaluate] | Annotated[Bench, bench],
+                union,
                 prog="purejaxrl-reinforce",
                 description="REINFORCE with a learned baseline, thousands of episodes at once.",
                 args=args,
@@ -177,6 +196,10 @@ def _parse(args: list[str]) -> Train | Evaluate | Bench:
         if stop.code:
             raise ValueError(_one_line(stderr.getvalue())) from None
         raise
+
+
+# Verbs with an option for every field of the configuration.
+_CONFIGURED = (["train"], ["bench"], ["describe"])
 
 
 def _starting_point(args: list[str]) -> tuple[Config, int]:
@@ -189,7 +212,7 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
     parser.add_argument("--preset")
     parser.add_argument("--config", type=lambda text: None if text == "None" else Path(text))
     try:
-        known, _ = parser.parse_known_args(args[1:] if args[:1] in (["train"], ["bench"]) else [])
+        known, _ = parser.parse_known_args(args[1:] if args[:1] in _CONFIGURED else [])
     except argparse.ArgumentError:
         return preset(DEFAULT_PRESET), 0
     if known.config is None:

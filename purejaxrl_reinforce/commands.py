@@ -1,4 +1,4 @@
-"""What the verbs of the command line do."""
+"""The verb `train`."""
 
 import contextlib
 import signal
@@ -10,15 +10,10 @@ import jax
 import numpy as np
 
 from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.config import LARGEST_SIZE, Config
-from purejaxrl_reinforce.evaluation import evaluate as play_episodes
-from purejaxrl_reinforce.memory import (
-    evaluation_bytes,
-    require_batch_memory,
-    require_memory,
-)
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.memory import require_batch_memory, require_memory
 from purejaxrl_reinforce.progress import progress
-from purejaxrl_reinforce.results import RunWriter, load_run
+from purejaxrl_reinforce.results import RunWriter
 from purejaxrl_reinforce.runner import NonFiniteError, Program
 
 
@@ -97,23 +92,3 @@ def _print_summary(writer: RunWriter, program: Program) -> None:
     )
     files = ", ".join(sorted(path.name for path in writer.path.iterdir()))
     print(f"{writer.path}: {files}")
-
-
-def evaluate(run_dir: Path, num_episodes: int, greedy: bool, seed: int) -> int:
-    """Play whole episodes with the policy of a run and print their returns; return 0.
-
-    Raises:
-        ValueError: the input is bad.
-    """
-    if not 1 <= num_episodes <= LARGEST_SIZE:
-        raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
-    config, params = load_run(run_dir)
-    require_memory(evaluation_bytes(config, num_episodes), "play fewer episodes")
-    played = play_episodes(config, params, jax.random.key(seed), num_episodes, greedy)
-    returns = np.asarray(played.episode_return, np.float64)
-    print(
-        f"{config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes:"
-        f" mean {returns.mean():.1f}, standard deviation {returns.std():.1f},"
-        f" min {returns.min():.1f}, max {returns.max():.1f}"
-    )
-    return 0
