@@ -5,9 +5,11 @@ What is heavy to import (jax, gymnax, matplotlib) is imported by the verbs that 
 
 import argparse
 import contextlib
+import functools
 import inspect
 import io
 import itertools
+import operator
 import os
 import signal
 import sys
@@ -15,26 +17,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from purejaxrl_reinforce.config import PRESETS, Config, nearest, preset
+from purejaxrl_reinforce.config import Config, nearest, preset
 from purejaxrl_reinforce.config_file import checked_seed, load_config, load_run_config
-
-_PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
-DEFAULT_PRESET = next(iter(PRESETS))
-
-
-PresetOption = Annotated[
-    str, tyro.conf.arg(help=f"Where the other options start from. {_PURPOSES}.")
-]
-ConfigFileOption = Annotated[
-    Path | None,
-    tyro.conf.arg(name="config", help="TOML or YAML file where the other options start from."),
-]
-SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]
-ConfigOptions = Annotated[Config, tyro.conf.arg(name="")]
+from purejaxrl_reinforce.looking import Describe
+from purejaxrl_reinforce.options import (
+    DEFAULT_PRESET,
+    ConfigFileOption,
+    ConfigOptions,
+    PresetOption,
+    RunArgument,
+    SeedOption,
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,9 @@ class Train:
     def run(self) -> int:
         if self.resume is not None:
             self._require_same_run(self.resume)
-        _prepare()
+        from purejaxrl_reinforce.launch import prepare
+
+        prepare()
         from purejaxrl_reinforce.training import Hosting, resume_run, train_run
 
         seed = checked_seed(self.seed)
@@ -111,21 +110,28 @@ class Train:
 class Evaluate:
     """Play whole episodes with the policy of a run directory and print its returns."""
 
-    run_dir: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(name="run", metavar="RUN"),
-    ]
+    run_dir: RunArgument
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
     sample: Annotated[
         bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
     ] = False
     seed: SeedOption = 0
+    backend: Annotated[
+        Literal["jax", "gymnasium"],
+        tyro.conf.arg(
+            help="gymnasium: play in the real environment as well, as many episodes, and say"
+            " whether both agree."
+        ),
+    ] = "jax"
 
     def run(self) -> int:
-        _prepare()
-        from purejaxrl_reinforce.commands import evaluate
+        from purejaxrl_reinforce.launch import prepare
 
-        return evaluate(self.run_dir, self.episodes, not self.sample, checked_seed(self.seed))
+        prepare()
+        from purejaxrl_reinforce.evaluate_command import evaluate
+
+        seed = checked_seed(self.seed)
+        return evaluate(self.run_dir, self.episodes, not self.sample, seed, self.backend)
 
 
 @dataclass(frozen=True)
@@ -163,17 +169,12 @@ class Bench:
             if self != Bench(compare=self.compare, config=preset(DEFAULT_PRESET)):
                 raise ValueError("--compare takes two reports and no other option")
             return compare_files(*self.compare)
-        _prepare()
+        from purejaxrl_reinforce.launch import prepare
+
+        prepare()
         from purejaxrl_reinforce.bench_command import bench
 
         return bench(self.config, checked_seed(self.seed), self.repeats, self.out)
-
-
-def _prepare() -> None:
-    from purejaxrl_reinforce.launch import keep_compiled_programs, use_all_cores
-
-    use_all_cores()
-    keep_compiled_programs()
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -198,24 +199,42 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parse(args: list[str]) -> Train | Evaluate | Bench:
-    verbs = {"train": Train, "evaluate": Evaluate, "bench": Bench}
+def _parse(args: list[str]) -> Any:
+    """Return the verb, with its options; it has a method `run` that returns the exit code."""
+    verbs: dict[str, Any] = {
+        "train": Train,
+        "evaluate": Evaluate,
+        "bench": Bench,
+        "describe": Describe,
+    }
     if args and not args[0].startswith("-") and args[0] not in verbs:
         there_are = f"there are {', '.join(verbs)}{nearest(args[0], verbs)}"
         raise ValueError(f"unknown verb {args[0]!r}; {there_are}")
     base, seed = _starting_point(args)
-    train = tyro.conf.subcommand(
-        "train", default=Train(config=base, seed=seed), description=Train.__doc__
-    )
-    evaluate = tyro.conf.subcommand("evaluate", description=Evaluate.__doc__)
-    bench = tyro.conf.subcommand(
-        "bench", default=Bench(config=base, seed=seed), description=inspect.getdoc(Bench)
+    defaults = {
+        "train": Train(config=base, seed=seed),
+        "bench": Bench(config=base, seed=seed),
+        "describe": Describe(config=base),
+    }
+    union: Any = functools.reduce(
+        operator.or_,
+        (
+            Annotated[
+                verb,
+                tyro.conf.subcommand(
+                    name,
+                    default=defaults.get(name, tyro.MISSING_NONPROP),
+                    description=inspect.getdoc(verb),
+                ),
+            ]
+            for name, verb in verbs.items()
+        ),
     )
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
             return tyro.cli(
-                Annotated[Train, train] | Annotated[Evaluate, evaluate] | Annotated[Bench, bench],
+                union,
                 prog="purejaxrl-reinforce",
                 description="REINFORCE with a learned baseline, thousands of episodes at once.",
                 args=args,
@@ -224,6 +243,10 @@ def _parse(args: list[str]) -> Train | Evaluate | Bench:
         if stop.code:
             raise ValueError(_one_line(stderr.getvalue())) from None
         raise
+
+
+# Verbs with an option for every field of the configuration.
+_CONFIGURED = (["train"], ["bench"], ["describe"])
 
 
 def _starting_point(args: list[str]) -> tuple[Config, int]:
@@ -237,7 +260,7 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
     parser.add_argument("--resume", type=lambda text: None if text == "None" else Path(text))
     parser.add_argument("--config", type=lambda text: None if text == "None" else Path(text))
     try:
-        known, _ = parser.parse_known_args(args[1:] if args[:1] in (["train"], ["bench"]) else [])
+        known, _ = parser.parse_known_args(args[1:] if args[:1] in _CONFIGURED else [])
     except argparse.ArgumentError:
         return preset(DEFAULT_PRESET), 0
     if known.resume is not None:

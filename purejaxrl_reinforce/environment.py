@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.config import nearest
+from purejaxrl_reinforce.config import LARGEST_FLOAT, nearest
 
 # Environments that differ from a registered one by their parameters only.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -49,6 +50,16 @@ class Environment:
     action_shape: tuple[int, ...]
     _env: Any
     _params: Any
+
+    @property
+    def obs_space(self) -> str:
+        """The observation space in words."""
+        return _in_words(self._env.observation_space(self._params))
+
+    @property
+    def action_space(self) -> str:
+        """The action space in words."""
+        return _in_words(self._env.action_space(self._params))
 
     def reset(self, keys: Array) -> tuple[Array, Any]:
         """Return the observations [N, ...] and states of N fresh episodes, one for each key."""
@@ -148,3 +159,26 @@ def _action(name: str, space: Any) -> tuple[int | None, tuple[int, ...]]:
     raise ValueError(
         f"{name}: action space {space} is not supported; use Discrete or a one-dimensional Box"
     )
+
+
+def _in_words(space: Any) -> str:
+    from gymnax.environments import spaces
+
+    if isinstance(space, spaces.Discrete):
+        return f"Discrete: {space.n} values, 0 to {space.n - 1}"
+    shape, dtype = tuple(space.shape), np.dtype(space.dtype)
+    low, high = (_bound(bound) for bound in (space.low, space.high))
+    return f"Box of shape {shape}, {dtype}, from {low} to {high}"
+
+
+def _bound(values: Any) -> str:
+    """Return a bound of a Box: one number, or one for each of a few elements."""
+    # The largest number stands for no bound.
+    values = np.asarray(values, np.float32)
+    texts = [
+        f"{value:.4g}" if abs(value) < LARGEST_FLOAT else "inf" if value > 0 else "-inf"
+        for value in values.ravel()
+    ]
+    if len(set(texts)) == 1:
+        return texts[0]
+    return f"[{', '.join(texts)}]"

@@ -1,9 +1,10 @@
 """Playing whole episodes with a trained policy."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce import environment
@@ -11,15 +12,15 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.engine import engine
 from purejaxrl_reinforce.lane_axis import ONE_DEVICE
 from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.networks import make_networks
-from purejaxrl_reinforce.rollout import Rollout, Use, fresh_lanes, keys_for, play
+from purejaxrl_reinforce.networks import Networks, make_networks
+from purejaxrl_reinforce.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
 
 
 class Evaluation(NamedTuple):
     """Undiscounted returns (float32) and lengths (steps, int32) of whole episodes, [n]."""
 
-    episode_return: Array
-    episode_length: Array
+    episode_return: Array | np.ndarray
+    episode_length: Array | np.ndarray
 
 
 @functools.partial(jax.jit, static_argnames=("num_episodes", "greedy"))
@@ -43,13 +44,9 @@ def evaluate(
     env = environment.make(config.env)
     networks = make_networks(config, env)
 
-    def act(obs: Array, noise: Array) -> Array:
-        distribution = networks.distribution(params.policy, obs)
-        return distribution.mode() if greedy else distribution.sample(noise)
-
     rollout = Rollout(
         env=env,
-        act=act,
+        act=make_act(networks, params.policy, greedy),
         noise=networks.policy.noise,
         num_steps=env.time_limit,
         engine=engine(config),
@@ -57,3 +54,13 @@ def evaluate(
     keys = ONE_DEVICE.keys(key, num_episodes)
     lanes, _ = play(rollout, fresh_lanes(env, keys_for(keys, Use.START)), keys)
     return Evaluation(lanes.episode_return, lanes.episode_length)
+
+
+def make_act(networks: Networks, policy_params: Any, greedy: bool) -> Act:
+    """Return the policy: the most probable action of each state, or a sampled one."""
+
+    def act(obs: Array, noise: Array) -> Array:
+        distribution = networks.distribution(policy_params, obs)
+        return distribution.mode() if greedy else distribution.sample(noise)
+
+    return act

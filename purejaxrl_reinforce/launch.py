@@ -9,6 +9,12 @@ import platformdirs
 import psutil
 
 
+def prepare() -> None:
+    """Make all of a command's settings."""
+    use_all_cores()
+    keep_compiled_programs()
+
+
 def use_all_cores() -> None:
     """Make a CPU one device per usable core, unless the user has set a number of devices.
 

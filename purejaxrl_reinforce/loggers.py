@@ -1,7 +1,6 @@
 """Where metrics go beside metrics.csv: TensorBoard, Weights & Biases, or anything of one's own."""
 
 import dataclasses
-import importlib.util
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -10,8 +9,8 @@ from typing import Any, Protocol
 
 from purejaxrl_reinforce.config import Config
 
-# Module to import and extra to install for each logger, by the name of its option.
-EXTRAS = {"tensorboard": "tensorboardX", "wandb": "wandb"}
+# What each logger imports; an extra of the same name installs it.
+MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
 class Logger(Protocol):
@@ -27,16 +26,6 @@ class Logger(Protocol):
 
     def close(self) -> None:
         """Finish; nothing follows."""
-
-
-def require_extras(names: Sequence[str]) -> None:
-    """Raise ValueError, with the line that installs it, for the first logger that is missing."""
-    for name in names:
-        if importlib.util.find_spec(EXTRAS[name]) is None:
-            raise ValueError(
-                f"--{name} needs {EXTRAS[name]}:"
-                f" python -m pip install 'purejaxrl_reinforce[{name}]'"
-            )
 
 
 def make_loggers(

@@ -16,15 +16,8 @@ _TARGET_BYTES_PER_STEP = 3 * 4
 
 
 def require_batch_memory(config: Config) -> None:
-    """Raise ValueError if training `config` takes more memory than is free.
-
-    The estimate is a lower bound: parameters, optimiser states, gradients and one batch.
-    """
-    few, state = few_lanes(config)
-    fixed = 2 * _bytes((state.params, state.opt_state))  # and as much again while they change
-    trajectory = jax.eval_shape(collect, few, state)[2]
-    num_steps = steps_per_update(config, environment.make(config.env))
-    per_lane = _bytes(trajectory) // few.num_envs + _TARGET_BYTES_PER_STEP * num_steps
+    """Raise ValueError if training `config` takes more memory than is free: see `batch_bytes`."""
+    fixed, per_lane = batch_bytes(config)
     needed, free = fixed + config.num_envs * per_lane, free_bytes()
     if needed <= free:
         return
@@ -35,6 +28,18 @@ def require_batch_memory(config: Config) -> None:
         f"the batch does not fit: num_envs={config.num_envs} needs at least {needed / 1e9:,.1f} GB"
         f" and {free / 1e9:,.1f} GB are free; try {remedy}"
     )
+
+
+def batch_bytes(config: Config) -> tuple[int, int]:
+    """Return the least memory that training takes, in bytes: once, and for each lane.
+
+    That is parameters, optimiser states and gradients, and one batch with its targets.
+    """
+    few, state = few_lanes(config)
+    fixed = 2 * _bytes((state.params, state.opt_state))  # and as much again while they change
+    trajectory = jax.eval_shape(collect, few, state)[2]
+    num_steps = steps_per_update(config, environment.make(config.env))
+    return fixed, _bytes(trajectory) // few.num_envs + _TARGET_BYTES_PER_STEP * num_steps
 
 
 def require_memory(needed: int, remedy: str) -> None:

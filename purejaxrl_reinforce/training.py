@@ -20,8 +20,9 @@ from purejaxrl_reinforce.checkpoint import (
     tidy,
 )
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.extras import require_extra
 from purejaxrl_reinforce.interruption import StopRequest
-from purejaxrl_reinforce.loggers import Logger, make_loggers, require_extras
+from purejaxrl_reinforce.loggers import MODULES, Logger, make_loggers
 from purejaxrl_reinforce.memory import require_batch_memory, require_memory
 from purejaxrl_reinforce.progress import progress, sps
 from purejaxrl_reinforce.results import CHECKPOINTS, RunWriter
@@ -56,7 +57,8 @@ class Hosting:
             )
         if self.keep < 1:
             raise ValueError(f"keep must be at least 1, not {self.keep}")
-        require_extras(self.loggers)
+        for name in self.loggers:
+            require_extra(name, MODULES[name])
 
 
 def train_run(

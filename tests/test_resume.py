@@ -132,7 +132,7 @@ def test_a_missing_extra_is_said_before_training(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for name in ("tensorboard", "wandb"):
         assert main(["train", f"--{name}", "--run-dir", str(tmp_path / "run")]) == 2
-        assert f"python -m pip install 'purejaxrl_reinforce[{name}]'" in capsys.readouterr().err
+        assert f"pip install 'purejaxrl_reinforce[{name}]'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

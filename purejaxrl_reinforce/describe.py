@@ -1,0 +1,108 @@
+"""The verb `describe`: what would be trained, before training it."""
+
+import math
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environment import Environment
+from purejaxrl_reinforce.flops import phase_costs
+from purejaxrl_reinforce.memory import batch_bytes, free_bytes
+from purejaxrl_reinforce.reinforce import state_shapes, steps_per_update
+
+
+def describe(config: Config) -> int:
+    """Print what training `config` would be; return 0.
+
+    Raises:
+        ValueError: the environment is unknown or its spaces are not supported.
+    """
+    lines = description(config)
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        print(f"{name:<{width}}  {text}")
+    return 0
+
+
+def description(config: Config) -> dict[str, str]:
+    """Return environment, networks, batch, memory and operations, each in a line.
+
+    Raises:
+        ValueError: the environment is unknown or its spaces are not supported.
+    """
+    env = environment.make(config.env)
+    return {
+        "environment": f"{env.name}, at most {env.time_limit:,} steps per episode",
+        "observations": env.obs_space,
+        "actions": env.action_space,
+        **_networks(config),
+        **_batch(config, env),
+        "memory": _memory(config),
+        **_operations(config),
+    }
+
+
+def _networks(config: Config) -> dict[str, str]:
+    params = state_shapes(config).params
+    networks = {"policy": params.policy, "baseline": params.baseline}
+    return {
+        f"{name} network": "none"
+        if network is None
+        else f"{_layers(network['params'], config.activation)}:"
+        f" {sum(math.prod(x.shape) for x in jax.tree.leaves(network)):,} parameters"
+        for name, network in networks.items()
+    }
+
+
+def _layers(network: dict[str, object], activation: str) -> str:
+    """Return the sizes of a network's layers, inputs to outputs."""
+    flat = flatten_dict(network)
+    kernels = {path[-2]: x.shape for path, x in flat.items() if path[-1] == "kernel"}
+    out = kernels.pop("out")
+    hidden = [kernels[f"hidden_{i}"] for i in range(len(kernels))]
+    widths = [*(shape[0] for shape in [*hidden, out]), out[1]]
+    text = " x ".join(str(width) for width in widths)
+    text += f", {activation}" if hidden else ", linear"
+    others = [path[-1] for path in flat if path[-1] not in ("kernel", "bias")]
+    return text + "".join(f", and {name}" for name in others)
+
+
+def _batch(config: Config, env: Environment) -> dict[str, str]:
+    num_steps = steps_per_update(config, env)
+    steps = config.num_envs * num_steps
+    most = "" if config.rollout == "stream" else "at most "
+    lanes = "whole episode" if config.rollout == "episodes" else "lane"
+    plural = "s" if config.num_envs > 1 else ""
+    return {
+        "batch": f"{config.num_envs:,} {lanes}{plural} of {most}{num_steps:,} steps:"
+        f" {most}{steps:,} steps per update",
+        "training": f"{config.num_updates:,} updates: {most}{config.num_updates * steps:,} steps",
+    }
+
+
+def _memory(config: Config) -> str:
+    once, per_lane = batch_bytes(config)
+    return (
+        f"at least {_bytes(once + config.num_envs * per_lane)}: {_bytes(per_lane)} per lane and"
+        f" {_bytes(once)} besides; {_bytes(free_bytes())} are free"
+    )
+
+
+def _operations(config: Config) -> dict[str, str]:
+    costs = phase_costs(config)
+    optimiser = costs.pop("optimiser").flops
+    phases = ", ".join(f"{name} {cost.flops:,.0f}" for name, cost in costs.items() if cost.flops)
+    total = sum(cost.flops for cost in costs.values())
+    return {
+        "operations": f"at least {total:,.0f} floating-point operations per environment step:"
+        f" {phases}; and {optimiser:,.0f} per update in the optimisers"
+    }
+
+
+def _bytes(count: int) -> str:
+    exponent = min(int(np.log10(max(count, 1)) // 3), 4)
+    unit = ("bytes", "kB", "MB", "GB", "TB")[exponent]
+    return f"{count / 1000**exponent:,.{0 if exponent == 0 else 1}f} {unit}"

@@ -1,0 +1,120 @@
+"""The verb `evaluate`: the returns of a trained policy, in JAX and in the real environment."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from purejaxrl_reinforce.config import LARGEST_SIZE, Config
+from purejaxrl_reinforce.evaluation import Evaluation
+from purejaxrl_reinforce.evaluation import evaluate as play_episodes
+from purejaxrl_reinforce.extras import require_extra
+from purejaxrl_reinforce.intervals import Interval, difference_interval, mean_interval
+from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.memory import evaluation_bytes, require_memory
+from purejaxrl_reinforce.results import load_run
+
+
+class Statistics(NamedTuple):
+    """Returns of n episodes: their mean with its 95% interval, and how they spread."""
+
+    mean: Interval
+    std: float
+    min: float
+    max: float
+
+    def __str__(self) -> str:
+        return (
+            f"mean {self.mean.value:.1f} ({show_bounds(self.mean)}), standard deviation"
+            f" {self.std:.1f}, min {self.min:.1f}, max {self.max:.1f}"
+        )
+
+
+def evaluate(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend: str) -> int:
+    """Play whole episodes with the policy of a run and print their returns; return 0.
+
+    Args:
+        run_dir: of the run.
+        num_episodes: how many, on each side.
+        greedy: whether to take the most probable action, or to sample.
+        seed: of all randomness.
+        backend: jax; gymnasium plays the same number in the real environment too.
+
+    Raises:
+        ValueError: the input is bad, or the extra that `backend` needs is missing.
+    """
+    if not 1 <= num_episodes <= LARGEST_SIZE:
+        raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
+    if backend == "gymnasium":
+        require_extra("gymnasium", "gymnasium")
+    config, params = load_run(run_dir)
+    require_memory(evaluation_bytes(config, num_episodes), "play fewer episodes")
+    title = f"{config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
+    if backend == "gymnasium":
+        theirs = returns_in_gymnasium(config, params, num_episodes, greedy, seed)
+        ours = returns_in_jax(config, params, num_episodes, greedy, seed)
+        print(f"{title}, in JAX: {statistics(ours)}")
+        print(f"{title}, in Gymnasium: {statistics(theirs)}")
+        print(agreement(ours, theirs))
+    else:
+        print(f"{title}: {statistics(returns_in_jax(config, params, num_episodes, greedy, seed))}")
+    return 0
+
+
+def returns_in_jax(
+    config: Config, params: Params, num_episodes: int, greedy: bool, seed: int
+) -> np.ndarray:
+    """Return the returns of episodes played in gymnax, [n], float64."""
+    return _returns(play_episodes(config, params, jax.random.key(seed), num_episodes, greedy))
+
+
+def returns_in_gymnasium(
+    config: Config, params: Params, num_episodes: int, greedy: bool, seed: int
+) -> np.ndarray:
+    """Return the returns of episodes played in Gymnasium, [n], float64.
+
+    Raises:
+        ValueError: it has no environment of that name and those spaces.
+    """
+    from purejaxrl_reinforce.gym_evaluation import evaluate_in_gymnasium
+
+    key = jax.random.key(seed)
+    return _returns(evaluate_in_gymnasium(config, params, key, num_episodes, greedy))
+
+
+def statistics(returns: np.ndarray) -> Statistics:
+    """Return the statistics of returns [n]."""
+    return Statistics(
+        mean_interval(returns), float(returns.std()), float(returns.min()), float(returns.max())
+    )
+
+
+def agreement(ours: np.ndarray, theirs: np.ndarray) -> str:
+    """Say whether returns [n] in JAX and [m] in Gymnasium agree.
+
+    They do if the 95% Welch interval of the difference of their means holds 0. Of two equal
+    sides, one pair in twenty does not.
+    """
+    difference = difference_interval(ours, theirs)
+    if not np.isfinite(difference.low):
+        return "whether they agree cannot be said from one episode"
+    agree = difference.low <= 0 <= difference.high
+    return (
+        f"they {'agree' if agree else 'do not agree'}: JAX less Gymnasium is"
+        f" {difference.value:.1f} ({show_bounds(difference)}), which"
+        f" {'holds' if agree else 'does not hold'} 0"
+    )
+
+
+def show_bounds(interval: Interval) -> str:
+    """Return the bounds of an interval in words."""
+    if not np.isfinite(interval.low):
+        return "no interval from one episode"
+    # Rounding and then adding 0 makes -0.0 a 0.0.
+    low, high = (round(float(bound), 1) + 0.0 for bound in (interval.low, interval.high))
+    return f"95% interval {low:.1f} to {high:.1f}"
+
+
+def _returns(played: Evaluation) -> np.ndarray:
+    return np.asarray(played.episode_return, np.float64)

@@ -1,0 +1,67 @@
+"""Playing whole episodes of Gymnasium's own environment with a policy trained in gymnax."""
+
+import functools
+
+import jax
+import numpy as np
+from jax import Array
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.evaluation import Evaluation, make_act
+from purejaxrl_reinforce.gym_environment import gym_action, make_vector
+from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.networks import make_networks
+
+
+def evaluate_in_gymnasium(
+    config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
+) -> Evaluation:
+    """Play `num_episodes` whole episodes in as many of Gymnasium's environments, side by side.
+
+    Each environment counts with its first episode only, to the end or to the time limit that
+    training had. Were the first `num_episodes` to finish anywhere counted, short ones would be
+    too many among them. The policy is called once per step, for all environments.
+
+    Args:
+        config: what was trained; only the environment and the networks matter.
+        params: of the trained networks.
+        key: a typed key, ().
+        num_episodes: how many episodes.
+        greedy: whether to take each state's most probable action, or to sample.
+
+    Returns:
+        NumPy arrays: returns [n] in float64, lengths [n].
+
+    Raises:
+        ValueError: Gymnasium has no environment of that name and those spaces.
+    """
+    env = environment.make(config.env)
+    envs = make_vector(env, num_episodes)
+    start, *keys = jax.random.split(key, env.time_limit + 1)
+    obs, _ = envs.reset(seed=int(jax.random.bits(start) >> 1))
+    returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int32)
+    alive = np.ones(num_episodes, bool)
+    try:
+        for key in keys:
+            action = _act(config, params, obs, key, greedy)
+            obs, reward, terminated, truncated, _ = envs.step(
+                gym_action(env, envs.single_action_space, action)
+            )
+            returns += np.where(alive, reward, 0)
+            lengths += alive
+            alive &= ~(terminated | truncated)
+            if not alive.any():
+                break
+    finally:
+        envs.close()
+    assert not alive.any(), "the time limit ends every episode"
+    return Evaluation(returns, lengths)
+
+
+@functools.partial(jax.jit, static_argnames="greedy")
+def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
+    """Return the actions of N lanes with observations [N, ...]."""
+    networks = make_networks(config, environment.make(config.env))
+    noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
+    return make_act(networks, params.policy, greedy)(obs, noise)

@@ -1,0 +1,77 @@
+"""What `describe` says against what is then trained."""
+
+import itertools
+import re
+
+import jax
+import pytest
+
+from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce.cli import main
+from purejaxrl_reinforce.describe import description
+from purejaxrl_reinforce.flops import phase_costs
+from tests.small_runs import error_of
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(),
+        Config(env="Pendulum-v1", hidden_sizes=(32, 16), activation="tanh"),
+        Config(env="Catch-bsuite", hidden_sizes=()),
+        Config(env="DiscountingChain-bsuite", baseline="none"),
+    ],
+    ids=lambda config: config.env,
+)
+def test_parameters_are_counted(config):
+    lines = description(config)
+    params = init(config, jax.random.key(0)).params
+    for name, network in (("policy", params.policy), ("baseline", params.baseline)):
+        text = lines[f"{name} network"]
+        if network is None:
+            assert text == "none"
+            continue
+        count = sum(x.size for x in jax.tree.leaves(network))
+        assert text.endswith(f": {count:,} parameters")
+        sizes = [int(size) for size in re.findall(r"\d+", text.split(",")[0])]
+        kernels = {x.shape for x in jax.tree.leaves(network) if x.ndim == 2}
+        assert kernels == set(itertools.pairwise(sizes))
+
+
+def test_cartpole(capsys):
+    assert main(["describe"]) == 0
+    out = capsys.readouterr().out
+    assert "CartPole-v1, at most 500 steps per episode" in out
+    assert "Box of shape (4,), float32, from [-4.8, -inf, -0.4189, -inf] to [4.8, inf, " in out
+    assert "Discrete: 2 values, 0 to 1" in out
+    assert "at most 32,000 steps per update" in out
+    assert "at most 3,200,000 steps" in out
+    costs = phase_costs(Config(bootstrap=True, advantage_norm="none"))
+    total = sum(cost.flops for name, cost in costs.items() if name != "optimiser")
+    assert f"at least {total:,.0f} floating-point operations per environment step" in out
+
+
+def test_other_options(capsys):
+    assert main(["describe", "--env", "Pendulum-v1", "--num-envs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "Box of shape (1,), float32, from -2 to 2" in out
+    assert "3 x 64 x 1, relu, and log_std: 322 parameters" in out
+    assert "1 whole episode of at most 200 steps" in out
+    assert main(["describe", "--preset", "classic"]) == 0
+    assert "1 lane of 2,000 steps: 2,000 steps per update" in capsys.readouterr().out
+
+
+def test_memory_grows_with_the_lanes():
+    def stated(num_envs):
+        number, unit = re.search(
+            r"at least ([\d.,]+) (\w+)", description(Config(num_envs=num_envs))["memory"]
+        ).groups()
+        return float(number.replace(",", "")) * {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
+
+    assert 90 < stated(6400) / stated(64) < 101
+
+
+def test_bad_input_is_said(capsys):
+    assert "unknown environment 'CartPole-v9'" in error_of(
+        ["describe", "--env", "CartPole-v9"], capsys
+    )

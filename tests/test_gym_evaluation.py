@@ -1,0 +1,146 @@
+"""A trained policy in Gymnasium's environments, beside the same policy in gymnax."""
+
+import importlib.util
+import re
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce import Config, environment, evaluate
+from purejaxrl_reinforce.cli import main
+from purejaxrl_reinforce.gym_environment import make_vector
+from purejaxrl_reinforce.gym_evaluation import evaluate_in_gymnasium
+from purejaxrl_reinforce.intervals import difference_interval, mean_interval
+from purejaxrl_reinforce.results import load_run
+from tests.small_runs import error_of, train_run, untrained_run
+
+
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    """Half-trained, so that returns spread."""
+    path = tmp_path_factory.mktemp("runs") / "cartpole"
+    return train_run(path, "--num-updates", "8", "--no-anneal")
+
+
+@pytest.fixture(scope="module")
+def catch(tmp_path_factory):
+    return untrained_run(tmp_path_factory.mktemp("runs") / "catch", Config(env="Catch-bsuite"))
+
+
+def test_both_backends_agree(cartpole, capsys):
+    assert main(["evaluate", str(cartpole), "--backend", "gymnasium", "--sample"]) == 0
+    ours, theirs, verdict = capsys.readouterr().out.splitlines()
+    assert "100 sampled episodes, in JAX: mean" in ours
+    assert "100 sampled episodes, in Gymnasium: mean" in theirs
+    assert all("95% interval" in line for line in (ours, theirs, verdict))
+    assert verdict.startswith("they agree: ")
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_means_are_equal(cartpole, greedy):
+    config, params = load_run(cartpole)
+    ours = np.asarray(evaluate(config, params, jax.random.key(0), 400, greedy)[0])
+    theirs = evaluate_in_gymnasium(config, params, jax.random.key(1), 400, greedy).episode_return
+    assert theirs.std() > 20
+    assert abs(ours.mean() - theirs.mean()) < 4 * np.sqrt((ours.var() + theirs.var()) / 400)
+
+
+@pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "Pendulum-v1"])
+def test_other_environments(env, tmp_path, capsys):
+    run = untrained_run(tmp_path / "run", Config(env=env))
+    arguments = ["--backend", "gymnasium", "--episodes", "12"]
+    assert main(["evaluate", str(run), *arguments]) == 0
+    assert "they agree" in capsys.readouterr().out
+
+
+class Unequal(gymnasium.vector.VectorEnv):
+    """Environment i has episodes of i + 1 steps, reward i + 1 each, then starts again."""
+
+    def __init__(self, num_envs):
+        self.num_envs = num_envs
+        self.single_observation_space = gymnasium.spaces.Box(-9, 9, (4,))
+        self.single_action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        self.time = np.zeros(self.num_envs, int)
+        return np.zeros((self.num_envs, 4), np.float32), {}
+
+    def step(self, action):
+        assert action.shape == (self.num_envs,)
+        self.time += 1
+        rank = np.arange(1, self.num_envs + 1)
+        done = self.time % rank == 0
+        return np.zeros((self.num_envs, 4), np.float32), rank * 1.0, done, ~done & False, {}
+
+
+def test_first_episodes_only_and_each_once(cartpole, monkeypatch):
+    """Short episodes repeat while long ones last; they still count once."""
+    monkeypatch.setattr(
+        "purejaxrl_reinforce.gym_evaluation.make_vector", lambda env, num_envs: Unequal(num_envs)
+    )
+    config, params = load_run(cartpole)
+    played = evaluate_in_gymnasium(config, params, jax.random.key(0), 6)
+    np.testing.assert_array_equal(played.episode_length, np.arange(1, 7))
+    np.testing.assert_array_equal(played.episode_return, np.arange(1, 7) ** 2)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("CartPole-v0", 200), ("MountainCar-v0", 200)])
+def test_time_limits_are_those_of_training(name, limit):
+    """CartPole has a vectorised entry point, MountainCar has none."""
+    envs = make_vector(environment.make(name), 2)
+    assert isinstance(envs, gymnasium.vector.SyncVectorEnv) == (name == "MountainCar-v0")
+    envs.reset(seed=0)
+    if name == "CartPole-v0":
+        envs.unwrapped.theta_threshold_radians = envs.unwrapped.x_threshold = np.inf
+    for t in range(limit):
+        _, _, terminated, truncated, _ = envs.step(np.array([0, 1]))
+        assert not terminated.any()
+        assert (truncated == (t == limit - 1)).all()
+    envs.close()
+
+
+def test_one_episode_has_no_interval(cartpole, capsys):
+    arguments = ["--backend", "gymnasium", "--episodes", "1"]
+    assert main(["evaluate", str(cartpole), *arguments]) == 0
+    out = capsys.readouterr().out
+    assert out.count("no interval from one episode") == 2
+    assert "cannot be said from one episode" in out
+
+
+def test_environments_that_gymnasium_lacks(catch, tmp_path, capsys):
+    error = error_of(["evaluate", str(catch), "--backend", "gymnasium"], capsys)
+    assert error == "Gymnasium has no environment 'Catch-bsuite'\n"
+
+
+def test_other_spaces_are_refused(cartpole, monkeypatch, capsys):
+    monkeypatch.setitem(environment.ALIASES, "CartPole-v1", ("Acrobot-v1", {}))
+    error = error_of(["evaluate", str(cartpole), "--backend", "gymnasium"], capsys)
+    assert "has other spaces than gymnax's" in error
+
+
+def test_a_missing_extra_is_said(cartpole, monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "gymnasium" else find(name)
+    )
+    error = error_of(["evaluate", str(cartpole), "--backend", "gymnasium"], capsys)
+    assert "pip install 'purejaxrl_reinforce[gymnasium]'" in error
+
+
+def test_intervals_hold_the_mean_in_19_of_20():
+    random = np.random.default_rng(0)
+    samples = random.normal(3, 2, (8, 4000))
+    interval = mean_interval(samples)
+    assert abs(np.mean((interval.low <= 3) & (interval.high >= 3)) - 0.95) < 0.015
+    pairs = [difference_interval(x[:5], x[5:]) for x in random.normal(3, 2, (2000, 12))]
+    assert abs(np.mean([low <= 0 <= high for _, low, high in pairs]) - 0.95) < 0.015
+
+
+def test_sides_without_variance():
+    same = difference_interval(np.full(9, 500.0), np.full(5, 500.0))
+    assert same.low <= 0 <= same.high
+    other = difference_interval(np.full(9, 500.0), np.full(5, 499.0))
+    assert other.low > 0
+    assert re.match(r"-?inf", str(mean_interval(np.ones(1)).low))
