@@ -22,18 +22,22 @@ if TYPE_CHECKING:
         step,
         train,
     )
+    from purejaxrl_reinforce.training import Hosting, resume_run, train_run
 
 __all__ = [
     "Config",
     "Evaluation",
+    "Hosting",
     "Metrics",
     "TrainState",
     "evaluate",
     "init",
     "make_train",
     "preset",
+    "resume_run",
     "step",
     "train",
+    "train_run",
 ]
 
 
@@ -42,6 +46,6 @@ def __getattr__(name: str) -> Any:
     # it comes with `reinforce`, which registers Config as a pytree.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    modules = [importlib.import_module(f"{__name__}.{m}") for m in ("reinforce", "evaluation")]
-    modules.append(importlib.import_module(f"{__name__}.config"))
+    homes = ("reinforce", "evaluation", "config", "training")  # the heaviest last
+    modules = (importlib.import_module(f"{__name__}.{home}") for home in homes)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -135,6 +135,25 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write the policy of a run directory as plain arrays, and a JSON that says how to use them."""
+
+    run_dir: RunArgument
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="New file that ends in .npz or .safetensors; the JSON goes beside it."
+            " None: policy.npz in RUN."
+        ),
+    ] = None
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.export import export
+
+        return export(self.run_dir, self.out)
+
+
+@dataclass(frozen=True)
 class Bench:
     """Measure how fast a configuration trains, phase by phase, or compare two measurements.
 
@@ -205,6 +224,7 @@ def _parse(args: list[str]) -> Any:
         "train": Train,
         "evaluate": Evaluate,
         "bench": Bench,
+        "export": Export,
         "describe": Describe,
     }
     if args and not args[0].startswith("-") and args[0] not in verbs:

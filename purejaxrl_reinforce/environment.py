@@ -57,6 +57,20 @@ class Environment:
         return _in_words(self._env.observation_space(self._params))
 
     @property
+    def obs_shape(self) -> tuple[int, ...]:
+        """Shape of one observation."""
+        return tuple(self._env.observation_space(self._params).shape)
+
+    def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the largest value of each element of a continuous action, [D]."""
+        space = self._env.action_space(self._params)
+        low, high = (
+            np.broadcast_to(np.asarray(bound, np.float32), self.action_shape)
+            for bound in (space.low, space.high)
+        )
+        return low, high
+
+    @property
     def action_space(self) -> str:
         """The action space in words."""
         return _in_words(self._env.action_space(self._params))

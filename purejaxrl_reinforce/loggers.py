@@ -31,12 +31,24 @@ class Logger(Protocol):
 def make_loggers(
     names: Sequence[str], run_dir: Path, config: Config, seed: int, update: int
 ) -> list[Logger]:
-    """Return the loggers of these names for a run that has done `update` updates."""
+    """Return the loggers of these names for a run that has done `update` updates.
+
+    Raises:
+        ValueError: one of them cannot start, such as for want of an account.
+    """
     makers: dict[str, Callable[..., Logger]] = {
         "tensorboard": _TensorBoard,
         "wandb": _WeightsAndBiases,
     }
-    return [makers[name](run_dir, config, seed, update) for name in names]
+    loggers = []
+    for name in names:
+        try:
+            loggers.append(makers[name](run_dir, config, seed, update))
+        except Exception as error:  # each package raises its own
+            for logger in loggers:
+                logger.close()
+            raise ValueError(f"--{name} cannot start: {error}") from None
+    return loggers
 
 
 class _TensorBoard:

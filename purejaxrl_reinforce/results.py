@@ -5,6 +5,7 @@ import datetime
 import fcntl
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,11 +92,11 @@ class RunWriter:
             self._log.flush()
 
     def discard(self) -> None:
-        """Remove the directory again, with the parents that were made for it."""
+        """Remove all that is in the directory, and what `create` made of it and its parents."""
         self.close()
         with contextlib.suppress(OSError):
-            for name in (CONFIG_FILE, METRICS_FILE, LOG_FILE):
-                (self.path / name).unlink(missing_ok=True)
+            for path in self.path.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         for path in self._made:
             with contextlib.suppress(OSError):
                 path.rmdir()
@@ -185,6 +186,9 @@ def _load_params(path: Path) -> Params:
             tree = unflatten_dict({name: file[name] for name in file.files}, sep="/")
         return Params(tree.pop("policy"), tree.pop("baseline", None))
     except FileNotFoundError:
-        raise ValueError(f"{path.parent} holds no trained parameters ({path.name})") from None
+        remedy = "; train --resume ends it" if (path.parent / CHECKPOINTS).is_dir() else ""
+        raise ValueError(
+            f"{path.parent} holds no trained parameters ({path.name}){remedy}"
+        ) from None
     except Exception as error:  # NumPy raises all sorts of them on damaged files
         raise ValueError(f"{path} is damaged: {error!r}") from None

@@ -90,12 +90,13 @@ def train_run(
         writer.create()
         try:
             program = _compile(config, seed, hosting.quiet, "compiling")
+            loop = HostLoop(writer, program, hosting, loggers, stop)
         except BaseException:
             writer.discard()
             raise
         with contextlib.closing(writer):
             writer.log(f"started: {config.num_updates} updates, seed {seed}")
-            return _Run(writer, program, hosting, loggers, stop).train(program.state)
+            return loop.train(program.state)
 
 
 def resume_run(
@@ -127,7 +128,7 @@ def resume_run(
         writer.reopen()
         program = _compile(config, seed, hosting.quiet, f"resuming {run_dir}; compiling")
         state = _restore(writer, program)
-        return _Run(writer, program, hosting, loggers, stop).train(state)
+        return HostLoop(writer, program, hosting, loggers, stop).train(state)
 
 
 def _writer_for(config: Config, seed: int, run_dir: Path) -> RunWriter:
@@ -172,7 +173,7 @@ def _warn(writer: RunWriter, message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-class _Run:
+class HostLoop:
     """The host loop of one run and what comes after it."""
 
     def __init__(

@@ -26,20 +26,28 @@ def test_every_block_is_of_a_kind_that_is_run():
     assert "readme_line pytest" in ci
 
 
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """One for all blocks, since some use what an earlier one wrote."""
+    return tmp_path_factory.mktemp("readme")
+
+
 @pytest.mark.parametrize(("language", "text"), OTHERS, ids=lambda x: x[:20].strip())
-def test_block(language, text, tmp_path):
+def test_block(language, text, directory):
     bin_dir = Path(sys.executable).parent
     arguments = (
         [sys.executable, "-c"] if language == "python" else ["bash", "-euo", "pipefail", "-c"]
     )
     done = subprocess.run(
         [*arguments, text],
-        cwd=tmp_path, capture_output=True, text=True, timeout=250, check=False,
+        cwd=directory, capture_output=True, text=True, timeout=250, check=False,
         env={**os.environ, "PATH": f"{bin_dir}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     if "greedy return" in text:
         assert "greedy return: 500.0" in done.stdout
+    if "return in Gymnasium" in text:
+        assert "return in Gymnasium: 500.0" in done.stdout
     if "rates, keys, updates" in text:
         assert "(3, 4, 20)" in done.stdout
 

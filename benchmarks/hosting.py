@@ -1,0 +1,125 @@
+"""What do metrics, log, checkpoints and the picture at the end cost a run?
+
+    python benchmarks/hosting.py
+
+trains with one compiled program, in turn: bare, chunk after chunk and nothing else; as `train`
+does with its defaults; with a checkpoint every 5 seconds; and with one every second. Writes
+results/hosting.json and .png.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import tyro
+from matplotlib.figure import Figure
+
+from purejaxrl_reinforce import preset
+from purejaxrl_reinforce.interruption import StopRequest
+from purejaxrl_reinforce.report import (
+    make_report,
+    print_table,
+    run_script,
+    timed_row,
+    write_report,
+)
+from purejaxrl_reinforce.results import RunWriter
+from purejaxrl_reinforce.runner import Program
+from purejaxrl_reinforce.timing import Call, measure, ratio
+from purejaxrl_reinforce.training import Hosting, HostLoop
+
+RESULTS = Path(__file__).parent / "results"
+INTERVALS = {"defaults": Hosting().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
+
+
+def bare(program: Program) -> None:
+    """Train without doing anything else on the host."""
+    for _ in program.run():
+        pass
+
+
+def hosted(program: Program, seconds: float) -> float:
+    """Train into a run directory that is thrown away; return the share of time spent beside it."""
+    with tempfile.TemporaryDirectory() as directory:
+        started = time.perf_counter()
+        writer = RunWriter(Path(directory) / "run", program.config, 0)
+        writer.create()
+        hosting = Hosting(checkpoint_seconds=seconds, quiet=True)
+        HostLoop(writer, program, hosting, (), StopRequest()).train(program.state)
+        writer.close()
+        return 1 - writer.metrics.seconds / (time.perf_counter() - started)
+
+
+def draw(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Draw the ratios to the bare run, with their intervals."""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.add_subplot()
+    for i, row in enumerate(rows[1:]):
+        low, high = row["interval"]
+        axes.plot([low, high], [i, i], color="C0")
+        axes.plot(row["times"], i, "o", color="C0")
+    axes.axvline(1.03, color="C1", linestyle="--", label="3% more")
+    axes.axvline(1, color="0.5", label="bare")
+    axes.set(
+        title="Cost of metrics and checkpoints",
+        xlabel="seconds of the run / seconds of bare training",
+        yticks=range(len(rows) - 1),
+        yticklabels=[row["name"] for row in rows[1:]],
+        ylim=(-0.5, len(rows) - 1.5),
+    )
+    figure.legend(loc="outside right upper")
+    figure.savefig(path, dpi=150)
+
+
+def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) -> None:
+    """Measure and write a report.
+
+    Args:
+        num_updates: length of each run; 5,000 take half a minute on two CPU cores.
+        repeats: runs of each kind.
+        results: where the report goes.
+    """
+    config = replace(preset("cartpole"), num_updates=num_updates)
+    program = Program(config, jax.random.key(0))
+    calls: dict[str, Call] = {"bare": lambda: bare(program)}
+    shares: dict[str, list[float]] = {name: [] for name in INTERVALS}
+
+    def call(name: str, seconds: float) -> Call:
+        return lambda: shares[name].append(hosted(program, seconds))
+
+    calls |= {name: call(name, seconds) for name, seconds in INTERVALS.items()}
+    timings = measure(calls, repeats)
+    rows = [timed_row("bare", timings["bare"])]
+    for name in INTERVALS:
+        times = ratio(timings[name], timings["bare"])
+        facts = {
+            "times": times.value,
+            "interval": [times.low, times.high],
+            "host_share": statistics.median(shares[name][-repeats:]),
+        }
+        rows.append(timed_row(name, timings[name], **facts))
+    write_report(results / "hosting.json", make_report("hosting", config, 0, rows))
+    draw(results / "hosting.png", rows)
+    print_table(
+        "Hosting",
+        ("checkpoints", "seconds", "times bare (95%)", "not in compiled code"),
+        [("none, bare", f"{rows[0]['median']:.2f}", "", "")]
+        + [
+            (
+                row["name"],
+                f"{row['median']:.2f}",
+                "{:.3f} ({:.3f} to {:.3f})".format(row["times"], *row["interval"]),
+                f"{row['host_share']:.1%}",
+            )
+            for row in rows[1:]
+        ],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(lambda: tyro.cli(main)))

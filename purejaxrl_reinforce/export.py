@@ -1,0 +1,96 @@
+"""The verb `export`: a policy as plain arrays and a small JSON, for use without this package."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environment import Environment
+from purejaxrl_reinforce.extras import require_extra
+from purejaxrl_reinforce.files import replacing
+from purejaxrl_reinforce.outputs import new_file
+from purejaxrl_reinforce.results import load_run
+
+FORMAT = 1
+
+
+def export(run_dir: Path, out: Path | None) -> int:
+    """Write the policy of a run as `.npz` or `.safetensors`, a JSON beside it; return 0.
+
+    Raises:
+        ValueError: the run has no parameters, or the files cannot be written.
+    """
+    path = new_file(out, run_dir / "policy.npz", (".npz", ".safetensors"))
+    if path.suffix.lower() == ".safetensors":
+        require_extra("safetensors", "safetensors")
+    description_path = path.with_suffix(".json")
+    if description_path.exists():
+        raise ValueError(f"{description_path} exists; choose another --out")
+    config, params = load_run(run_dir)
+    arrays = policy_arrays(params.policy)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(description_path) as unfinished:
+        unfinished.write_text(json.dumps(describe_policy(config, arrays), indent=1) + "\n")
+    with replacing(path) as unfinished:
+        _save(unfinished, arrays)
+    print(f"{path} and {description_path.name}: {', '.join(arrays)}")
+    return 0
+
+
+def policy_arrays(policy_params: Any) -> dict[str, np.ndarray]:
+    """Return the arrays of a policy network by names such as `hidden_0/kernel`."""
+    flat = flatten_dict(policy_params["params"], sep="/")
+    return {name.removeprefix("mlp/"): np.asarray(value) for name, value in flat.items()}
+
+
+def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return what it takes to act with the arrays of a policy, as JSON has it.
+
+    An observation is flattened, or made a one-hot vector of `num_values` if that is not null; then
+    each layer in turn is x @ kernel + bias [inputs, outputs] and its activation. The result is
+    `logits` of the discrete actions, or the `mean` of a normal distribution whose standard
+    deviation is exp of the array `log_std` and whose samples are clipped to `low` and `high`.
+    """
+    env = environment.make(config.env)
+    hidden = [f"hidden_{i}" for i in range(len(config.hidden_sizes))]
+    return {
+        "format": FORMAT,
+        "env": env.name,
+        "observation": {"shape": list(env.obs_shape), "num_values": env.num_obs},
+        "layers": [
+            {
+                "kernel": f"{name}/kernel",
+                "bias": f"{name}/bias",
+                "shape": list(arrays[f"{name}/kernel"].shape),
+                "activation": config.activation if name in hidden else None,
+            }
+            for name in (*hidden, "out")
+        ],
+        "output": "logits" if env.num_actions is not None else "mean",
+        "action": _action_space(env),
+    }
+
+
+def _action_space(env: Environment) -> dict[str, Any]:
+    if env.num_actions is not None:
+        return {"type": "discrete", "n": env.num_actions}
+    low, high = env.action_bounds()
+    return {
+        "type": "box",
+        "shape": list(env.action_shape),
+        "low": low.tolist(),
+        "high": high.tolist(),
+    }
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    if path.suffix.lower() == ".npz":
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+        return
+    from safetensors.numpy import save_file
+
+    save_file(arrays, path)
