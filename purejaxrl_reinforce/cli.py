@@ -22,13 +22,14 @@ import tyro
 
 from purejaxrl_reinforce.config import Config, nearest, preset
 from purejaxrl_reinforce.config_file import checked_seed, load_config
-from purejaxrl_reinforce.looking import Describe
+from purejaxrl_reinforce.looking import Describe, Video
 from purejaxrl_reinforce.options import (
     DEFAULT_PRESET,
     ConfigFileOption,
     ConfigOptions,
     PresetOption,
     RunArgument,
+    SampleOption,
     SeedOption,
 )
 
@@ -63,9 +64,7 @@ class Evaluate:
 
     run_dir: RunArgument
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
-    sample: Annotated[
-        bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
-    ] = False
+    sample: SampleOption = False
     seed: SeedOption = 0
     backend: Annotated[
         Literal["jax", "gymnasium"],
@@ -159,6 +158,7 @@ def _parse(args: list[str]) -> Any:
         "evaluate": Evaluate,
         "bench": Bench,
         "describe": Describe,
+        "video": Video,
     }
     if args and not args[0].startswith("-") and args[0] not in verbs:
         there_are = f"there are {', '.join(verbs)}{nearest(args[0], verbs)}"

@@ -1,13 +1,21 @@
 """The verbs that look: what would be trained, and what became of it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config_file import checked_seed
 from purejaxrl_reinforce.options import (
     DEFAULT_PRESET,
     ConfigFileOption,
     ConfigOptions,
     PresetOption,
+    RunArgument,
+    SampleOption,
+    SeedOption,
 )
 
 
@@ -26,3 +34,41 @@ class Describe:
         from purejaxrl_reinforce.describe import describe
 
         return describe(self.config)
+
+
+@dataclass(frozen=True)
+class Video:
+    """Show episodes of the policy of a run directory, as a GIF or MP4.
+
+    They are played in Gymnasium's environment and drawn by its renderer, where it has one; else
+    in gymnax, and the observations are drawn.
+    """
+
+    run_dir: RunArgument
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New file that ends in .gif or .mp4. None: video.gif in RUN."),
+    ] = None
+    episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
+    sample: SampleOption = False
+    progress: Annotated[
+        bool, tyro.conf.arg(help="Show the policy at several of its checkpoints, side by side.")
+    ] = False
+    width: Annotated[int, tyro.conf.arg(help="Width of each episode's picture, pixels.")] = 300
+    seed: SeedOption = 0
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.launch import prepare
+
+        prepare()
+        from purejaxrl_reinforce.video_command import video
+
+        return video(
+            self.run_dir,
+            self.out,
+            self.episodes,
+            not self.sample,
+            self.progress,
+            self.width,
+            checked_seed(self.seed),
+        )
