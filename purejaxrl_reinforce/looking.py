@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -72,3 +72,33 @@ class Video:
             self.width,
             checked_seed(self.seed),
         )
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw learning curves of one or several run directories.
+
+    Runs that differ by their seed only make one curve: their mean, with its 95% interval as a
+    band.
+    """
+
+    run_dirs: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(name="runs", metavar="RUN [RUN ...]"),
+    ]
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New file that ends in .png or .svg. None: curves.png."),
+    ] = None
+    x: Annotated[
+        Literal["env_steps", "seconds", "update"],
+        tyro.conf.arg(help="What to draw over; seconds are those of training."),
+    ] = "env_steps"
+    smooth: Annotated[
+        int, tyro.conf.arg(help="Draw the mean of so many updates; the picture says so.")
+    ] = 1
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.plot_command import plot
+
+        return plot(self.run_dirs, self.out, self.x, self.smooth)
