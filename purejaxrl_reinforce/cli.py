@@ -22,7 +22,7 @@ import tyro
 
 from purejaxrl_reinforce.config import Config, nearest, preset
 from purejaxrl_reinforce.config_file import checked_seed, load_config
-from purejaxrl_reinforce.looking import Describe, Plot, Video
+from purejaxrl_reinforce.looking import Describe, Plot, Report, Video
 from purejaxrl_reinforce.options import (
     DEFAULT_PRESET,
     ConfigFileOption,
@@ -160,6 +160,7 @@ def _parse(args: list[str]) -> Any:
         "describe": Describe,
         "video": Video,
         "plot": Plot,
+        "report": Report,
     }
     if args and not args[0].startswith("-") and args[0] not in verbs:
         there_are = f"there are {', '.join(verbs)}{nearest(args[0], verbs)}"

@@ -102,3 +102,28 @@ class Plot:
         from purejaxrl_reinforce.plot_command import plot
 
         return plot(self.run_dirs, self.out, self.x, self.smooth)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write a run directory or a benchmark's JSON as one HTML file, with all pictures inside."""
+
+    source: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(metavar="RUN|BENCH"),
+    ]
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="New file that ends in .html. None: report.html in RUN, or beside BENCH."
+        ),
+    ] = None
+    seed: Annotated[int, tyro.conf.arg(help="Seed of the evaluation and the video.")] = 0
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.launch import prepare
+
+        prepare()
+        from purejaxrl_reinforce.report_command import report
+
+        return report(self.source, self.out, checked_seed(self.seed))

@@ -43,8 +43,10 @@ def plot(run_dirs: Sequence[Path], out: Path | None, x: str, smooth: int) -> int
     return 0
 
 
-def curves_figure(histories: Sequence[History], x: str, smooth: int) -> Figure:
-    """Return the picture of the learning curves of some runs: see `plot`.
+def curves_figure(
+    histories: Sequence[History], x: str, smooth: int, narrow: bool = False
+) -> Figure:
+    """Return the picture of the learning curves of some runs: see `plot` and `draw_curves`.
 
     Raises:
         ValueError: they cannot be drawn together.
@@ -55,4 +57,4 @@ def curves_figure(histories: Sequence[History], x: str, smooth: int) -> Figure:
     if smooth > 1:
         ylabel += f"\n(mean of the last {smooth:,} updates)"
     curves = learning_curves(histories, x, smooth)
-    return draw_curves(f"{envs}: REINFORCE, {whose}", X_LABELS[x], ylabel, curves)
+    return draw_curves(f"{envs}: REINFORCE, {whose}", X_LABELS[x], ylabel, curves, narrow)

@@ -13,6 +13,8 @@ from matplotlib.ticker import EngFormatter
 # hard to see on white; then again with other strokes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _STROKES = ("-", "--", ":", "-.")
+# Inches of a picture that a phone shows at about half its size.
+_NARROW = 5
 MOST_CURVES = len(COLOURS) * len(_STROKES)
 
 
@@ -27,15 +29,25 @@ class Curve(NamedTuple):
     band_label: str | None = None
 
 
-def draw_curves(title: str, xlabel: str, ylabel: str, curves: Sequence[Curve]) -> Figure:
+def draw_curves(
+    title: str, xlabel: str, ylabel: str, curves: Sequence[Curve], narrow: bool = False
+) -> Figure:
     """Draw lines with their bands and a legend below.
+
+    Args:
+        title: of the picture.
+        xlabel: what the curves are drawn over.
+        ylabel: what they show.
+        curves: at least one.
+        narrow: make a picture whose letters can be read at the width of a phone.
 
     Raises:
         ValueError: there are more curves than can be told apart.
     """
     if len(curves) > MOST_CURVES:
         raise ValueError(f"{len(curves)} curves cannot be told apart; draw at most {MOST_CURVES}")
-    figure = Figure(figsize=(7, 4 + 0.22 * (len(curves) - 1)), layout="constrained")
+    width = _NARROW if narrow else 7
+    figure = Figure(figsize=(width, 4 + 0.22 * (len(curves) - 1)), layout="constrained")
     axes = figure.add_subplot()
     for i, curve in enumerate(curves):
         colour, stroke = COLOURS[i % len(COLOURS)], _STROKES[i // len(COLOURS)]
@@ -47,11 +59,11 @@ def draw_curves(title: str, xlabel: str, ylabel: str, curves: Sequence[Curve]) -
                 color=colour, alpha=0.2, linewidth=0, label=curve.band_label,
             )  # fmt: skip
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.set_title("\n".join(textwrap.wrap(title, 70)))
+    axes.set_title("\n".join(textwrap.wrap(title, 10 * width)))
     if max(curve.x[-1] for curve in curves) >= 10_000:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2 if len(curves) == 1 else 1)
+    figure.legend(loc="outside lower center", ncols=2 if len(curves) == 1 and not narrow else 1)
     return figure
 
 
@@ -86,17 +98,19 @@ def plot_bench(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> Non
     save_figure(draw_bench(title, rows), path)
 
 
-def draw_bench(title: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
+def draw_bench(title: str, rows: Sequence[Mapping[str, Any]], narrow: bool = False) -> Figure:
     """Draw the time of an update's phases, and the SPS of every training.
 
     Args:
         title: of the picture.
+        title: of the picture.
         rows: of a report of `bench`: training first, then the phases.
+        narrow: make a picture whose letters can be read at the width of a phone.
     """
     training, *phases = rows
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure = Figure(figsize=(_NARROW, 6) if narrow else (9, 3.8), layout="constrained")
     figure.suptitle(title)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    left, right = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, width_ratios=(3, 2))
     names = [row["name"] for row in phases]
     bars = left.barh(names, [1e3 * row["median"] for row in phases], color=COLOURS[0])
     left.bar_label(bars, [f"{1e3 * row['median']:,.3g}" for row in phases], padding=4)
