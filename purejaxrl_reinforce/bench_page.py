@@ -6,8 +6,7 @@ from typing import Any
 from purejaxrl_reinforce.bench_command import BENCHMARK
 from purejaxrl_reinforce.compare import load_report
 from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, scrolling, table
-from purejaxrl_reinforce.plots import draw_bench
-from purejaxrl_reinforce.run_page import as_png
+from purejaxrl_reinforce.plots import draw_bench, png_bytes
 
 _SCALARS = (str, int, float, bool, type(None))
 
@@ -40,7 +39,7 @@ def _picture(path: Path, report: dict[str, Any]) -> str:
     drawn = path.with_suffix(".png")
     if report["benchmark"] == BENCHMARK:
         title = f"{report['config']['env']}, {report['config']['num_envs']:,} lanes"
-        data = as_png(draw_bench(title, report["rows"], narrow=True))
+        data = png_bytes(draw_bench(title, report["rows"], narrow=True))
         return picture(data, "png", "Times of an update's phases, and steps per second.")
     if drawn.is_file():
         return scrolling(picture(drawn.read_bytes(), "png", f"The figures of {path.name}, drawn."))

@@ -15,6 +15,8 @@ from purejaxrl_reinforce.environment import ALIASES, Environment
 # pygame looks for a display and a sound card as soon as it starts; pictures need neither.
 os.environ["SDL_VIDEODRIVER"] = os.environ["SDL_AUDIODRIVER"] = "dummy"
 
+DrawnEnv = gymnasium.Env[Any, Any]
+
 
 def has_counterpart(env: Environment) -> bool:
     """Return whether Gymnasium has an environment of the same name."""
@@ -48,7 +50,7 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
     return envs
 
 
-def make_drawn(env: Environment) -> gymnasium.Env[Any, Any] | None:
+def make_drawn(env: Environment) -> DrawnEnv | None:
     """Return Gymnasium's counterpart of `env`, which renders RGB arrays; None without a renderer.
 
     Raises:

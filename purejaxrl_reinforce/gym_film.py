@@ -2,9 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +14,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environment import Environment
 from purejaxrl_reinforce.evaluation import make_act
 from purejaxrl_reinforce.film import Film, Panel, View
-from purejaxrl_reinforce.gym_environment import gym_action, make_drawn
+from purejaxrl_reinforce.gym_environment import DrawnEnv, gym_action, make_drawn
 from purejaxrl_reinforce.losses import Params
 from purejaxrl_reinforce.networks import make_networks
 
@@ -43,7 +41,7 @@ def gym_film(config: Config, panels: Sequence[Panel], greedy: bool) -> Film | No
 class _Player:
     """One environment and how its first episode stands."""
 
-    def __init__(self, env: Environment, drawn: gymnasium.Env[Any, Any], seed: int) -> None:
+    def __init__(self, env: Environment, drawn: DrawnEnv, seed: int) -> None:
         self.env = drawn
         self.obs, _ = drawn.reset(seed=seed)
         self.length, self.total, self.done = 0, 0.0, False

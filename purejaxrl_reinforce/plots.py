@@ -1,5 +1,6 @@
 """Pictures of a run and of its speed."""
 
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,13 @@ def draw_curves(
 def save_figure(figure: Figure, file: Path | IO[bytes], file_format: str = "png") -> None:
     """Write a figure to a path or an open file, as PNG or SVG."""
     figure.savefig(file, dpi=150, format=file_format)
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as the content of a PNG file."""
+    file = io.BytesIO()
+    save_figure(figure, file)
+    return file.getvalue()
 
 
 def plot_returns(path: Path, title: str, returns: np.ndarray) -> None:

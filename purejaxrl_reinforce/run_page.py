@@ -1,13 +1,11 @@
 """What a run's report says: curves, evaluation, video, statistics, timing, all that made it."""
 
 import dataclasses
-import io
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.config import Config
@@ -26,7 +24,7 @@ from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.losses import Params
 from purejaxrl_reinforce.machine import describe_machine, describe_versions, now
 from purejaxrl_reinforce.plot_command import curves_figure
-from purejaxrl_reinforce.plots import save_figure
+from purejaxrl_reinforce.plots import png_bytes
 from purejaxrl_reinforce.results import load_run
 from purejaxrl_reinforce.solved import first_solved
 from purejaxrl_reinforce.video_command import make_video
@@ -86,7 +84,7 @@ def _statistics(history: History) -> dict[str, Any]:
 def _curves(history: History) -> str:
     return "\n".join(
         picture(
-            as_png(curves_figure([history], x, smooth=1, narrow=True)),
+            png_bytes(curves_figure([history], x, smooth=1, narrow=True)),
             "png",
             f"Learning curve: episode return of each update over {label}.",
         )
@@ -94,17 +92,10 @@ def _curves(history: History) -> str:
     )
 
 
-def as_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file."""
-    file = io.BytesIO()
-    save_figure(figure, file)
-    return file.getvalue()
-
-
 def _evaluation(config: Config, params: Params, seed: int) -> str:
     from purejaxrl_reinforce.gym_environment import has_counterpart
 
-    columns = ("greedy episodes", "mean return", "", "standard deviation", "min", "max")
+    columns = ("greedy episodes", "mean return", "how sure", "standard deviation", "min", "max")
     ours = returns_in_jax(config, params, _EPISODES, greedy=True, seed=seed)
     if not has_counterpart(environment.make(config.env)):
         missing = paragraph("Gymnasium has no environment of this name to compare with.")

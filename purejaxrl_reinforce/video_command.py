@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.extras import require_extra
 from purejaxrl_reinforce.film import Panel
 from purejaxrl_reinforce.frames import frames
+from purejaxrl_reinforce.memory import require_memory
 from purejaxrl_reinforce.movie import SUFFIXES, write_movie
 from purejaxrl_reinforce.outputs import new_file
 from purejaxrl_reinforce.plain_film import plain_film
@@ -91,9 +93,20 @@ def make_video(
     if film is None:
         film, drawn_by = plain_film(config, panels, greedy), "plain drawings of the observation"
     every = max(1, round(film.steps_per_second / _FRAMES_PER_SECOND))
+    if path.suffix.lower() == ".gif":
+        num_frames = environment.make(config.env).time_limit // every
+        require_memory(num_frames * len(panels) * _frame_bytes(width), "take a smaller --width")
     heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
     titles = [panel.title for panel in panels]
     shown = frames(film.scenes, heading, titles, columns, width, every)
     count = write_movie(path, shown, film.steps_per_second / every)
     size = path.stat().st_size
     return f"{path}: {count:,} frames, {size / 1e3:,.0f} kB, {drawn_by}"
+
+
+def _frame_bytes(width: int) -> int:
+    """Return what one episode takes in one frame of a GIF, which is written once all are there.
+
+    Pictures are hardly higher than wide; Pillow keeps each twice, a byte per pixel.
+    """
+    return 2 * width * width
