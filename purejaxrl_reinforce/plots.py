@@ -61,7 +61,7 @@ def draw_curves(
             )  # fmt: skip
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_title("\n".join(textwrap.wrap(title, 10 * width)))
-    if max(curve.x[-1] for curve in curves) >= 10_000:
+    if any((curve.x >= 10_000).any() for curve in curves):
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2 if len(curves) == 1 and not narrow else 1)
