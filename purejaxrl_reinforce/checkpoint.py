@@ -155,24 +155,39 @@ def load_latest(
     passed: list[str] = []
     manifests = _manifests(directory)
     for manifest in reversed(manifests):
-        path = manifest.with_suffix("")
-        content = _unseal(manifest)
-        if content is None:
-            passed.append(f"{path} is damaged: {manifest.name} is not what was written")
-            continue
-        _require_same_run(path, content, config, seed)
-        if wrong := _first_wrong_file(path, content["files"]):
-            passed.append(f"{path} is damaged: {wrong}")
-            continue
-        try:
-            state = ocp.load(path.absolute(), target)
-        except Exception as error:  # orbax and tensorstore raise all sorts of them
-            passed.append(f"{path} cannot be read: {_first_line(error)}")
-            continue
-        return Checkpoint(jax.block_until_ready(state), content["seconds"]), passed
+        loaded = _load(manifest, config, seed, target)
+        if isinstance(loaded, Checkpoint):
+            return loaded, passed
+        passed.append(loaded)
     if manifests:
         raise ValueError(f"no checkpoint in {directory} is whole: {'; '.join(passed)}")
     return None, passed
+
+
+def load_all(directory: Path, config: Config, seed: int, target: TrainState) -> list[TrainState]:
+    """Return the states of all checkpoints that are whole, the first update first.
+
+    Raises:
+        ValueError: one is of another configuration, seed or format.
+    """
+    loaded = (_load(manifest, config, seed, target) for manifest in _manifests(directory))
+    return [checkpoint.state for checkpoint in loaded if isinstance(checkpoint, Checkpoint)]
+
+
+def _load(manifest: Path, config: Config, seed: int, target: TrainState) -> Checkpoint | str:
+    """Return a checkpoint, or what is wrong with it."""
+    path = manifest.with_suffix("")
+    content = _unseal(manifest)
+    if content is None:
+        return f"{path} is damaged: {manifest.name} is not what was written"
+    _require_same_run(path, content, config, seed)
+    if wrong := _first_wrong_file(path, content["files"]):
+        return f"{path} is damaged: {wrong}"
+    try:
+        state = jax.block_until_ready(ocp.load(path.absolute(), target))
+    except Exception as error:  # orbax and tensorstore raise all sorts of them
+        return f"{path} cannot be read: {_first_line(error)}"
+    return Checkpoint(state, content["seconds"])
 
 
 def tidy(directory: Path, update: int) -> None:

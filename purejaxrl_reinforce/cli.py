@@ -23,13 +23,14 @@ import tyro
 
 from purejaxrl_reinforce.config import Config, nearest, preset
 from purejaxrl_reinforce.config_file import checked_seed, load_config, load_run_config
-from purejaxrl_reinforce.looking import Describe
+from purejaxrl_reinforce.looking import Describe, Plot, Report, Video
 from purejaxrl_reinforce.options import (
     DEFAULT_PRESET,
     ConfigFileOption,
     ConfigOptions,
     PresetOption,
     RunArgument,
+    SampleOption,
     SeedOption,
 )
 
@@ -112,9 +113,7 @@ class Evaluate:
 
     run_dir: RunArgument
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
-    sample: Annotated[
-        bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
-    ] = False
+    sample: SampleOption = False
     seed: SeedOption = 0
     backend: Annotated[
         Literal["jax", "gymnasium"],
@@ -218,38 +217,24 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
 
 
+_VERBS: dict[str, Any] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "bench": Bench,
+    "export": Export,
+    "describe": Describe,
+    "video": Video,
+    "plot": Plot,
+    "report": Report,
+}
+
+
 def _parse(args: list[str]) -> Any:
     """Return the verb, with its options; it has a method `run` that returns the exit code."""
-    verbs: dict[str, Any] = {
-        "train": Train,
-        "evaluate": Evaluate,
-        "bench": Bench,
-        "export": Export,
-        "describe": Describe,
-    }
-    if args and not args[0].startswith("-") and args[0] not in verbs:
-        there_are = f"there are {', '.join(verbs)}{nearest(args[0], verbs)}"
+    if args and not args[0].startswith("-") and args[0] not in _VERBS:
+        there_are = f"there are {', '.join(_VERBS)}{nearest(args[0], _VERBS)}"
         raise ValueError(f"unknown verb {args[0]!r}; {there_are}")
-    base, seed = _starting_point(args)
-    defaults = {
-        "train": Train(config=base, seed=seed),
-        "bench": Bench(config=base, seed=seed),
-        "describe": Describe(config=base),
-    }
-    union: Any = functools.reduce(
-        operator.or_,
-        (
-            Annotated[
-                verb,
-                tyro.conf.subcommand(
-                    name,
-                    default=defaults.get(name, tyro.MISSING_NONPROP),
-                    description=inspect.getdoc(verb),
-                ),
-            ]
-            for name, verb in verbs.items()
-        ),
-    )
+    union = _subcommands(*_starting_point(args))
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
@@ -263,6 +248,29 @@ def _parse(args: list[str]) -> Any:
         if stop.code:
             raise ValueError(_one_line(stderr.getvalue())) from None
         raise
+
+
+def _subcommands(base: Config, seed: int) -> Any:
+    """Return the union of all verbs, as tyro takes it, with the defaults of their options."""
+    defaults = {
+        "train": Train(config=base, seed=seed),
+        "bench": Bench(config=base, seed=seed),
+        "describe": Describe(config=base),
+    }
+    return functools.reduce(
+        operator.or_,
+        (
+            Annotated[
+                verb,
+                tyro.conf.subcommand(
+                    name,
+                    default=defaults.get(name, tyro.MISSING_NONPROP),
+                    description=inspect.getdoc(verb),
+                ),
+            ]
+            for name, verb in _VERBS.items()
+        ),
+    )
 
 
 # Verbs with an option for every field of the configuration.

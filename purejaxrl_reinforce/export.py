@@ -11,8 +11,7 @@ from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environment import Environment
 from purejaxrl_reinforce.extras import require_extra
-from purejaxrl_reinforce.files import replacing
-from purejaxrl_reinforce.outputs import new_file
+from purejaxrl_reinforce.outputs import new_file, whole_file
 from purejaxrl_reinforce.results import load_run
 
 FORMAT = 1
@@ -32,10 +31,9 @@ def export(run_dir: Path, out: Path | None) -> int:
         raise ValueError(f"{description_path} exists; choose another --out")
     config, params = load_run(run_dir)
     arrays = policy_arrays(params.policy)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(description_path) as unfinished:
+    with whole_file(description_path) as unfinished:
         unfinished.write_text(json.dumps(describe_policy(config, arrays), indent=1) + "\n")
-    with replacing(path) as unfinished:
+    with whole_file(path) as unfinished:
         _save(unfinished, arrays)
     print(f"{path} and {description_path.name}: {', '.join(arrays)}")
     return 0

@@ -13,8 +13,9 @@ import numpy as np
 from purejaxrl_reinforce.environment import ALIASES, Environment
 
 # pygame looks for a display and a sound card as soon as it starts; pictures need neither.
-os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+os.environ["SDL_VIDEODRIVER"] = os.environ["SDL_AUDIODRIVER"] = "dummy"
+
+DrawnEnv = gymnasium.Env[Any, Any]
 
 
 def has_counterpart(env: Environment) -> bool:
@@ -35,8 +36,9 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
     Raises:
         ValueError: Gymnasium has no such environment, or one with other spaces.
     """
-    _require_counterpart(env)
     name = _registered(env)
+    if not has_counterpart(env):
+        raise ValueError(f"Gymnasium has no environment {env.name!r}")
     vectorised = gymnasium.spec(name).vector_entry_point is not None
     envs = gymnasium.make_vec(
         name,
@@ -48,24 +50,33 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
     return envs
 
 
-def make_drawn(env: Environment) -> gymnasium.Env[Any, Any] | None:
+def make_drawn(env: Environment) -> DrawnEnv | None:
     """Return Gymnasium's counterpart of `env`, which renders RGB arrays; None without a renderer.
 
     Raises:
-        ValueError: Gymnasium has no such environment, or one with other spaces; or a package that
-            its renderer needs is not installed.
+        ValueError: it has other spaces, or what its renderer needs is not installed.
     """
-    _require_counterpart(env)
-    drawn = gymnasium.make(_registered(env), max_episode_steps=env.time_limit)
-    _require_same_spaces(env, drawn.observation_space, drawn.action_space)
-    if "rgb_array" not in drawn.metadata.get("render_modes", []):
+    name = _registered(env)
+    if not has_counterpart(env):
         return None
-    return gymnasium.make(
-        _registered(env), max_episode_steps=env.time_limit, render_mode="rgb_array"
-    )
+    try:
+        plain = gymnasium.make(name)
+        if "rgb_array" not in plain.metadata.get("render_modes", []):
+            return None
+        drawn = gymnasium.make(name, max_episode_steps=env.time_limit, render_mode="rgb_array")
+        drawn.reset(seed=0)
+        drawn.render()
+    except gymnasium.error.DependencyNotInstalled:
+        raise ValueError(
+            f"the renderer of {name} lacks a package: pip install 'purejaxrl_reinforce[video]'"
+        ) from None
+    _require_same_spaces(env, drawn.observation_space, drawn.action_space)
+    return drawn
 
 
-def gym_action(env: Environment, space: gymnasium.Space[Any], action: jax.Array) -> np.ndarray:
+def gym_action(
+    env: Environment, space: gymnasium.Space[Any], action: jax.Array | np.ndarray
+) -> np.ndarray:
     """Return actions [...] of the policy as Gymnasium takes them: clipped where continuous."""
     if env.num_actions is not None:
         return np.asarray(action, np.int64)
@@ -75,11 +86,6 @@ def gym_action(env: Environment, space: gymnasium.Space[Any], action: jax.Array)
 
 def _registered(env: Environment) -> str:
     return ALIASES.get(env.name, (env.name, {}))[0]
-
-
-def _require_counterpart(env: Environment) -> None:
-    if not has_counterpart(env):
-        raise ValueError(f"Gymnasium has no environment {env.name!r}")
 
 
 def _require_same_spaces(

@@ -1,6 +1,8 @@
 """Playing whole episodes of Gymnasium's own environment with a policy trained in gymnax."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -39,24 +41,30 @@ def evaluate_in_gymnasium(
     env = environment.make(config.env)
     envs = make_vector(env, num_episodes)
     start, *keys = jax.random.split(key, env.time_limit + 1)
-    obs, _ = envs.reset(seed=int(jax.random.bits(start) >> 1))
-    returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int32)
-    alive = np.ones(num_episodes, bool)
     try:
-        for key in keys:
-            action = _act(config, params, obs, key, greedy)
-            obs, reward, terminated, truncated, _ = envs.step(
-                gym_action(env, envs.single_action_space, action)
-            )
-            returns += np.where(alive, reward, 0)
-            lengths += alive
-            alive &= ~(terminated | truncated)
-            if not alive.any():
-                break
+        return _play(config, params, envs, int(jax.random.bits(start) >> 1), keys, greedy)
     finally:
         envs.close()
-    assert not alive.any(), "the time limit ends every episode"
-    return Evaluation(returns, lengths)
+
+
+def _play(
+    config: Config, params: Params, envs: Any, seed: int, keys: Sequence[Array], greedy: bool
+) -> Evaluation:
+    """Play the first episode of each environment, with a key for each step of the longest."""
+    obs, _ = envs.reset(seed=seed)
+    returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int32)
+    alive = np.ones(envs.num_envs, bool)
+    for key in keys:
+        action = _act(config, params, obs, key, greedy)
+        obs, reward, terminated, truncated, _ = envs.step(
+            gym_action(environment.make(config.env), envs.single_action_space, action)
+        )
+        returns += np.where(alive, reward, 0)
+        lengths += alive
+        alive &= ~(terminated | truncated)
+        if not alive.any():
+            return Evaluation(returns, lengths)
+    raise AssertionError("the time limit ends every episode")
 
 
 @functools.partial(jax.jit, static_argnames="greedy")

@@ -26,13 +26,10 @@ def make_optimizer(
     epsilon: Any = config.adam_epsilon
     if config.keras_adam:
         epsilon = epsilon / jnp.sqrt(1 - _B2 ** (adam_steps + 1))
-    # Flat, because a handful of operations on one vector compile sooner than on every leaf.
-    return optax.flatten(
-        optax.chain(
-            optax.clip_by_global_norm(config.max_grad_norm),
-            optax.scale_by_adam(b2=_B2, eps=epsilon),
-            optax.scale(-learning_rate),
-        )
+    return optax.chain(
+        optax.clip_by_global_norm(config.max_grad_norm),
+        optax.scale_by_adam(b2=_B2, eps=epsilon),
+        optax.scale(-learning_rate),
     )
 
 

@@ -23,3 +23,6 @@ RunArgument = Annotated[
     tyro.conf.Positional[Path],
     tyro.conf.arg(name="run", metavar="RUN"),
 ]
+SampleOption = Annotated[
+    bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
+]

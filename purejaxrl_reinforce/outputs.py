@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from purejaxrl_reinforce.files import replacing
+
 
 def new_file(out: Path | None, default: Path, suffixes: Sequence[str]) -> Path:
     """Return a path for a file that does not exist yet.
@@ -41,13 +43,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: it cannot be written.
     """
-    unfinished = path.with_name(f"unfinished-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield unfinished
-        unfinished.replace(path)
+        with replacing(path) as unfinished:
+            yield unfinished
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()

@@ -1,11 +1,83 @@
 """Pictures of a run and of its speed."""
 
+import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+# Okabe and Ito's colours, which colour-blind people can tell apart, without the yellow, which is
+# hard to see on white; then again with other strokes.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_STROKES = ("-", "--", ":", "-.")
+# Inches of a picture that a phone shows at about half its size.
+_NARROW = 5
+MOST_CURVES = len(COLOURS) * len(_STROKES)
+
+
+class Curve(NamedTuple):
+    """A line, and a band around it where `low` and `high` are there; every array is [n]."""
+
+    label: str
+    x: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    band_label: str | None = None
+
+
+def draw_curves(
+    title: str, xlabel: str, ylabel: str, curves: Sequence[Curve], narrow: bool = False
+) -> Figure:
+    """Draw lines with their bands and a legend below.
+
+    Args:
+        title: of the picture.
+        xlabel: what the curves are drawn over.
+        ylabel: what they show.
+        curves: at least one.
+        narrow: make a picture whose letters can be read at the width of a phone.
+
+    Raises:
+        ValueError: there are more curves than can be told apart.
+    """
+    if len(curves) > MOST_CURVES:
+        raise ValueError(f"{len(curves)} curves cannot be told apart; draw at most {MOST_CURVES}")
+    width = _NARROW if narrow else 7
+    figure = Figure(figsize=(width, 4 + 0.22 * (len(curves) - 1)), layout="constrained")
+    axes = figure.add_subplot()
+    for i, curve in enumerate(curves):
+        colour, stroke = COLOURS[i % len(COLOURS)], _STROKES[i // len(COLOURS)]
+        marker = "." if len(curve.x) == 1 else None
+        axes.plot(curve.x, curve.mean, stroke, color=colour, marker=marker, label=curve.label)
+        if curve.low is not None and curve.high is not None:
+            axes.fill_between(
+                curve.x, curve.low, curve.high,
+                color=colour, alpha=0.2, linewidth=0, label=curve.band_label,
+            )  # fmt: skip
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set_title("\n".join(textwrap.wrap(title, 10 * width)))
+    if any((curve.x >= 10_000).any() for curve in curves):
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2 if len(curves) == 1 and not narrow else 1)
+    return figure
+
+
+def save_figure(figure: Figure, file: Path | IO[bytes], file_format: str = "png") -> None:
+    """Write a figure to a path or an open file, as PNG or SVG."""
+    figure.savefig(file, dpi=150, format=file_format)
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as the content of a PNG file."""
+    file = io.BytesIO()
+    save_figure(figure, file)
+    return file.getvalue()
 
 
 def plot_returns(path: Path, title: str, returns: np.ndarray) -> None:
@@ -17,38 +89,38 @@ def plot_returns(path: Path, title: str, returns: np.ndarray) -> None:
         returns: [num_updates, 3], mean, lowest and highest return of each update's episodes.
     """
     updates = np.arange(1, len(returns) + 1)
-    mean, lowest, highest = returns.reshape(-1, 3).T
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.fill_between(
-        updates,
-        lowest,
-        highest,
-        alpha=0.2,
-        linewidth=0,
-        label="lowest to highest of the update's episodes",
-    )
-    axes.plot(updates, mean, marker="." if len(returns) == 1 else None, label="their mean")
-    axes.set(title=title, xlabel="update", ylabel="episode return")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2)
-    figure.savefig(path, dpi=150)
+    curve = returns_curve(updates, *returns.reshape(-1, 3).T)
+    save_figure(draw_curves(title, "update", "episode return", [curve]), path)
+
+
+def returns_curve(
+    x: np.ndarray, mean: np.ndarray, lowest: np.ndarray, highest: np.ndarray
+) -> Curve:
+    """Return the curve of one run: the mean of each update's episodes, and how far they spread."""
+    label, band_label = "mean of the update's episodes", "lowest to highest of them"
+    return Curve(label, x, mean, lowest, highest, band_label)
 
 
 def plot_bench(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Leave a picture of a report of `bench`: see `draw_bench`."""
+    save_figure(draw_bench(title, rows), path)
+
+
+def draw_bench(title: str, rows: Sequence[Mapping[str, Any]], narrow: bool = False) -> Figure:
     """Draw the time of an update's phases, and the SPS of every training.
 
     Args:
-        path: of the picture.
+        title: of the picture.
         title: of the picture.
         rows: of a report of `bench`: training first, then the phases.
+        narrow: make a picture whose letters can be read at the width of a phone.
     """
     training, *phases = rows
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure = Figure(figsize=(_NARROW, 6) if narrow else (9, 3.8), layout="constrained")
     figure.suptitle(title)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    left, right = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, width_ratios=(3, 2))
     names = [row["name"] for row in phases]
-    bars = left.barh(names, [1e3 * row["median"] for row in phases])
+    bars = left.barh(names, [1e3 * row["median"] for row in phases], color=COLOURS[0])
     left.bar_label(bars, [f"{1e3 * row['median']:,.3g}" for row in phases], padding=4)
     left.invert_yaxis()
     left.margins(x=0.15)  # room for the labels
@@ -56,11 +128,11 @@ def plot_bench(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> Non
     left.grid(alpha=0.3, axis="x")
     left.set_axisbelow(True)
     sps = [training["valid_steps"] / seconds / 1e6 for seconds in training["samples"]]
-    right.plot(range(1, len(sps) + 1), sps, "o", label="each training")
+    right.plot(range(1, len(sps) + 1), sps, "o", color=COLOURS[0], label="each training")
     right.axhline(training["sps"] / 1e6, linestyle="--", linewidth=0.8, label="median")
     right.set(title="training from scratch", xlabel="repeat", ylabel="million SPS")
     right.set_ylim(0, 1.15 * max(sps))
     right.set_xticks(range(1, len(sps) + 1))
     right.grid(alpha=0.3)
     right.legend(loc="lower right")
-    figure.savefig(path, dpi=150)
+    return figure

@@ -60,9 +60,7 @@ def init(config: Config, key: Array) -> TrainState:
     )
     opt_state = Params(
         policy=make_optimizer(config, config.policy_lr).init(params.policy),
-        baseline=make_optimizer(config, config.baseline_lr).init(params.baseline)
-        if has_network
-        else None,
+        baseline=make_optimizer(config, config.baseline_lr).init(params.baseline),
     )
     zero = jnp.zeros((), jnp.int32)
     return TrainState(params, opt_state, lanes, key_train, zero, jnp.zeros(2, jnp.uint32))

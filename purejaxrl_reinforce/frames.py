@@ -1,0 +1,87 @@
+"""Frames of a video: pictures in a grid, each below its title and its return."""
+
+import functools
+from collections.abc import Iterator, Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from purejaxrl_reinforce.film import View
+
+_INK, _PAPER = (0, 0, 0), (255, 255, 255)
+_LARGEST, _SMALLEST = 16, 7
+_LINE, _GAP = 20, 8
+
+
+def frames(
+    scenes: Iterator[list[View]],
+    heading: str,
+    titles: Sequence[str],
+    columns: int,
+    width: int,
+    every: int,
+) -> Iterator[Image.Image]:
+    """Draw every few scenes, and the last one.
+
+    Args:
+        scenes: views of the panels, in the order of `titles`.
+        heading: above everything.
+        titles: of the panels.
+        columns: of the grid.
+        width: of a panel's picture, pixels.
+        every: how many scenes make a frame.
+
+    Returns:
+        Pictures of one size, both sides even numbers, as most video players need.
+    """
+    for step, scene in enumerate(scenes):
+        if step % every == 0 or all(view.done for view in scene):
+            panels = [_panel(view, title, width) for view, title in zip(scene, titles, strict=True)]
+            yield _grid(heading, panels, columns)
+
+
+def _panel(view: View, title: str, width: int) -> Image.Image:
+    picture = view.picture()
+    height = round(picture.height * width / picture.width)
+    panel = Image.new("RGB", (width, height + 2 * _LINE), _PAPER)
+    _write(panel, 0, title)
+    _write(panel, _LINE, _standing(view))
+    panel.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (0, 2 * _LINE))
+    ImageDraw.Draw(panel).rectangle((0, 2 * _LINE, width - 1, panel.height - 1), outline=_INK)
+    return panel
+
+
+def _standing(view: View) -> str:
+    # Adding 0 makes -0.0 a 0.0.
+    total = f"{round(view.episode_return, 2) + 0.0:,.2f}".rstrip("0").rstrip(".")
+    return f"return {total}, {'end at' if view.done else 'step'} {view.episode_length:,}"
+
+
+def _grid(heading: str, panels: Sequence[Image.Image], columns: int) -> Image.Image:
+    rows = -(-len(panels) // columns)
+    pitch_x, pitch_y = panels[0].width + _GAP, panels[0].height + _GAP
+    width, height = columns * pitch_x + _GAP, rows * pitch_y + _LINE + 2 * _GAP
+    frame = Image.new("RGB", (width + width % 2, height + height % 2), _PAPER)
+    _write(frame, _GAP // 2, heading)
+    for i, panel in enumerate(panels):
+        row, column = divmod(i, columns)
+        frame.paste(panel, (_GAP + column * pitch_x, _LINE + _GAP + row * pitch_y))
+    return frame
+
+
+def _write(picture: Image.Image, top: int, text: str) -> None:
+    """Write a line in the middle of the width, as large as fits."""
+    pen = ImageDraw.Draw(picture)
+    size = next(
+        (
+            s
+            for s in range(_LARGEST, _SMALLEST, -1)
+            if pen.textlength(text, _font(s)) < picture.width
+        ),
+        _SMALLEST,
+    )
+    pen.text((picture.width / 2, top + _LINE / 2), text, _INK, _font(size), anchor="mm")
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

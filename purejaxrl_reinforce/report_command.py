@@ -1,0 +1,38 @@
+"""The verb `report`: a run or a benchmark as one HTML file that can be mailed."""
+
+from pathlib import Path
+
+from purejaxrl_reinforce.extras import require_extra
+from purejaxrl_reinforce.outputs import new_file, whole_file
+
+
+def report(source: Path, out: Path | None, seed: int) -> int:
+    """Write the report and return 0.
+
+    Args:
+        source: a run directory, or the JSON of a benchmark.
+        out: new file that ends in .html. None: report.html in the run's directory, or beside the
+            JSON with its name.
+        seed: of a run's evaluation and video.
+
+    Raises:
+        ValueError: the input is bad, or a package is missing; nothing was written.
+    """
+    is_bench = source.is_file()
+    default = source.with_suffix(".html") if is_bench else source / "report.html"
+    if not source.exists():
+        raise ValueError(f"{source} does not exist; give a run directory or a benchmark's JSON")
+    path = new_file(out, default, (".html",))
+    if is_bench:
+        from purejaxrl_reinforce.bench_page import bench_page
+
+        text = bench_page(source)
+    else:
+        require_extra("video", "gymnasium")
+        from purejaxrl_reinforce.run_page import run_page
+
+        text = run_page(source, seed)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
+    return 0

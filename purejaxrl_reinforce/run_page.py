@@ -1,0 +1,130 @@
+"""What a run's report says: curves, evaluation, video, statistics, timing, all that made it."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.describe import description
+from purejaxrl_reinforce.evaluate_command import (
+    Statistics,
+    agreement,
+    returns_in_gymnasium,
+    returns_in_jax,
+    show_bounds,
+    statistics,
+)
+from purejaxrl_reinforce.film import Panel
+from purejaxrl_reinforce.histories import History, load_history
+from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, table
+from purejaxrl_reinforce.losses import Params
+from purejaxrl_reinforce.machine import describe_machine, describe_versions, now
+from purejaxrl_reinforce.plot_command import curves_figure
+from purejaxrl_reinforce.plots import png_bytes
+from purejaxrl_reinforce.results import load_run
+from purejaxrl_reinforce.solved import first_solved
+from purejaxrl_reinforce.video_command import make_video
+
+_EPISODES = 100
+_VIDEO_WIDTH = 300
+
+
+def run_page(run_dir: Path, seed: int) -> str:
+    """Return the HTML of a run's report.
+
+    Args:
+        run_dir: of the run.
+        seed: of the evaluation and the video.
+
+    Raises:
+        ValueError: it is no run directory, or a file in it is missing or damaged.
+    """
+    config, params = load_run(run_dir)
+    history = load_history(run_dir)
+    title = f"{config.env}, seed {history.seed}: a training run with REINFORCE"
+    return page(
+        title,
+        {
+            "Summary": facts(_statistics(history)),
+            "Learning curves": _curves(history),
+            "Final evaluation": _evaluation(config, params, seed),
+            "Video": _video(config, params, seed),
+            "Timing": facts(_timing(history)),
+            "What was trained": facts(description(config)),
+            "Configuration": facts({**dataclasses.asdict(config), "seed": history.seed}),
+            "Versions and machine": paragraph("Of the installation that made this report.")
+            + facts({**describe_versions(), **describe_machine(), "made": now()}),
+        },
+    )
+
+
+def _statistics(history: History) -> dict[str, Any]:
+    metrics = history.metrics
+    returns = metrics["mean_return"]
+    best = int(np.nanargmax(returns))
+    solved = first_solved(history.config.env, returns)
+    return {
+        "environment": history.config.env,
+        "updates": f"{len(returns):,} of {history.config.num_updates:,}",
+        "environment steps": int(metrics["env_steps"][-1]),
+        "episodes": int(metrics["num_episodes"].sum()),
+        "mean return of the last update": round(float(returns[-1]), 2),
+        "mean return of the best update": f"{returns[best]:,.2f} (update {best + 1:,})",
+        **({"solved": f"in update {solved:,}"} if solved else {}),
+        "mean length of the last episodes": round(float(metrics["mean_length"][-1]), 2),
+        "last policy entropy": f"{metrics['entropy'][-1]:.3g} nats",
+        "last explained variance": f"{metrics['explained_variance'][-1]:.3g}",
+    }
+
+
+def _curves(history: History) -> str:
+    return "\n".join(
+        picture(
+            png_bytes(curves_figure([history], x, smooth=1, narrow=True)),
+            "png",
+            f"Learning curve: episode return of each update over {label}.",
+        )
+        for x, label in (("env_steps", "environment steps"), ("seconds", "training time"))
+    )
+
+
+def _evaluation(config: Config, params: Params, seed: int) -> str:
+    from purejaxrl_reinforce.gym_environment import has_counterpart
+
+    columns = ("greedy episodes", "mean return", "how sure", "standard deviation", "min", "max")
+    ours = returns_in_jax(config, params, _EPISODES, greedy=True, seed=seed)
+    if not has_counterpart(environment.make(config.env)):
+        missing = paragraph("Gymnasium has no environment of this name to compare with.")
+        return table(columns, [_row("in JAX", statistics(ours))]) + missing
+    theirs = returns_in_gymnasium(config, params, _EPISODES, greedy=True, seed=seed)
+    rows = [_row("in JAX", statistics(ours)), _row("in Gymnasium", statistics(theirs))]
+    verdict = agreement(ours, theirs)
+    return table(columns, rows) + paragraph(f"{verdict[0].upper()}{verdict[1:]}.")
+
+
+def _row(where: str, found: Statistics) -> list[str]:
+    numbers = (f"{number:,.1f}" for number in (found.std, found.min, found.max))
+    mean = f"{found.mean.value:,.1f}"
+    return [f"{_EPISODES} {where}", mean, show_bounds(found.mean), *numbers]
+
+
+def _video(config: Config, params: Params, seed: int) -> str:
+    panels = [Panel("episode 1", params, seed)]
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "video.gif"
+        make_video(path, config, panels, greedy=True, columns=1, width=_VIDEO_WIDTH)
+        data = path.read_bytes()
+    return picture(data, "gif", f"Video: an episode of {config.env} with the trained policy.")
+
+
+def _timing(history: History) -> dict[str, Any]:
+    seconds, steps = history.metrics["seconds"], history.metrics["env_steps"]
+    return {
+        "training, compilation apart": f"{seconds[-1]:,.2f} s",
+        "environment steps per second (SPS)": f"{steps[-1] / max(seconds[-1], 1e-9):,.0f}",
+        "an update takes": f"{1e3 * seconds[-1] / len(seconds):,.2f} ms on average",
+    }

@@ -1,0 +1,112 @@
+"""The verb `video`: episodes of a trained policy, as a GIF or MP4."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.extras import require_extra
+from purejaxrl_reinforce.film import Panel
+from purejaxrl_reinforce.frames import frames
+from purejaxrl_reinforce.memory import require_memory
+from purejaxrl_reinforce.movie import SUFFIXES, write_movie
+from purejaxrl_reinforce.outputs import new_file
+from purejaxrl_reinforce.plain_film import plain_film
+from purejaxrl_reinforce.results import load_run
+from purejaxrl_reinforce.snapshots import Snapshot, load_snapshots
+
+MOST_EPISODES = 16
+_MOST_SNAPSHOTS = 4
+_NARROWEST, _WIDEST = 60, 1200
+# More are hardly seen and make the file larger.
+_FRAMES_PER_SECOND = 25
+
+
+def video(
+    run_dir: Path,
+    out: Path | None,
+    num_episodes: int,
+    greedy: bool,
+    progress: bool,
+    width: int,
+    seed: int,
+) -> int:
+    """Play episodes with the policy of a run, leave a video of them, and return 0.
+
+    Args:
+        run_dir: of the run.
+        out: new file that ends in .gif or .mp4. None: video.gif in the run's directory.
+        num_episodes: how many are shown at once.
+        greedy: whether to take the most probable action, or to sample.
+        progress: show one episode of the policy at each of several checkpoints instead.
+        width: of each episode's picture, pixels.
+        seed: of all randomness.
+
+    Raises:
+        ValueError: the input is bad, or a package is missing; nothing was written.
+    """
+    if not 1 <= num_episodes <= MOST_EPISODES:
+        raise ValueError(f"episodes must lie between 1 and {MOST_EPISODES}, not {num_episodes}")
+    if progress and num_episodes > 1:
+        raise ValueError("--progress shows one episode per checkpoint; leave --episodes out")
+    if not _NARROWEST <= width <= _WIDEST:
+        raise ValueError(f"width must lie between {_NARROWEST} and {_WIDEST}, not {width}")
+    config, params = load_run(run_dir)
+    path = new_file(out, run_dir / "video.gif", SUFFIXES)
+    require_extra("video", "gymnasium", *(["imageio_ffmpeg"] if path.suffix == ".mp4" else []))
+    if progress:
+        panels = progress_panels(load_snapshots(run_dir), seed)
+    else:
+        panels = [Panel(f"episode {i + 1}", params, seed + i) for i in range(num_episodes)]
+    columns = len(panels) if progress else math.ceil(math.sqrt(num_episodes))
+    print(make_video(path, config, panels, greedy, columns, width))
+    return 0
+
+
+def progress_panels(snapshots: Sequence[Snapshot], seed: int) -> list[Panel]:
+    """Return a panel for each of a few snapshots, evenly spread, all starting from one state."""
+    count = min(len(snapshots), _MOST_SNAPSHOTS)
+    chosen = np.linspace(0, len(snapshots) - 1, count).round().astype(int)
+    return [
+        Panel(f"update {s.update:,}, {s.env_steps:,} steps", s.params, seed)
+        for s in (snapshots[i] for i in chosen)
+    ]
+
+
+def make_video(
+    path: Path, config: Config, panels: Sequence[Panel], greedy: bool, columns: int, width: int
+) -> str:
+    """Play the panels' episodes side by side into a GIF or MP4; return what to say of it.
+
+    Gymnasium draws them where it has a renderer for the environment; else they are played in
+    gymnax, and their observations are drawn.
+
+    Raises:
+        ValueError: a package is missing, or the file cannot be written.
+    """
+    from purejaxrl_reinforce.gym_film import gym_film
+
+    film, drawn_by = gym_film(config, panels, greedy), "Gymnasium's renderer"
+    if film is None:
+        film, drawn_by = plain_film(config, panels, greedy), "plain drawings of the observation"
+    every = max(1, round(film.steps_per_second / _FRAMES_PER_SECOND))
+    if path.suffix.lower() == ".gif":
+        num_frames = environment.make(config.env).time_limit // every
+        require_memory(num_frames * len(panels) * _frame_bytes(width), "take a smaller --width")
+    heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
+    titles = [panel.title for panel in panels]
+    shown = frames(film.scenes, heading, titles, columns, width, every)
+    count = write_movie(path, shown, film.steps_per_second / every)
+    size = path.stat().st_size
+    return f"{path}: {count:,} frames, {size / 1e3:,.0f} kB, {drawn_by}"
+
+
+def _frame_bytes(width: int) -> int:
+    """Return what one episode takes in one frame of a GIF, which is written once all are there.
+
+    Pictures are hardly higher than wide; Pillow keeps each twice, a byte per pixel.
+    """
+    return 2 * width * width

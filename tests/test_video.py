@@ -1,0 +1,228 @@
+"""Videos: files that open, with the stated frames and size, of episodes that were played."""
+
+import dataclasses
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import gymnasium
+import imageio_ffmpeg
+import jax
+import numpy as np
+import pytest
+from gymnasium.envs.registration import registry
+from PIL import Image, ImageDraw
+
+from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce.cli import main
+from purejaxrl_reinforce.frames import frames
+from purejaxrl_reinforce.observation import drawing_of
+from purejaxrl_reinforce.results import load_run
+from purejaxrl_reinforce.snapshots import Snapshot, load_snapshots
+from purejaxrl_reinforce.video_command import make_video, progress_panels
+from tests.small_runs import error_of, train_run, untrained_run
+
+STATED = re.compile(r"(\S+): ([\d,]+) frames, ([\d,]+) kB, (.*)")
+
+
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    return untrained_run(tmp_path_factory.mktemp("runs") / "cartpole", Config(hidden_sizes=(8,)))
+
+
+def video(capsys, *arguments) -> tuple[Path, int, str]:
+    """Make a video; return its path, how many frames it says there are, and what drew it."""
+    capsys.readouterr()
+    assert main(["video", *map(str, arguments)]) == 0
+    path, count, _, drawn_by = STATED.match(capsys.readouterr().out).groups()
+    return Path(path), int(count.replace(",", "")), drawn_by
+
+
+def gif_frames(path: Path) -> list[np.ndarray]:
+    with Image.open(path) as picture:
+        assert picture.info["loop"] == 0
+        return [
+            np.asarray(picture.convert("RGB"))
+            for _ in (picture.seek(i) for i in range(picture.n_frames))
+        ]
+
+
+def mp4_frames(path: Path, width: int) -> np.ndarray:
+    """Decode with ffmpeg; the height follows from what it says of the file."""
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo"]
+    done = subprocess.run([*ffmpeg, "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
+    height = int(re.search(rf" {width}x(\d+)", done.stderr.decode()).group(1))
+    return np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width, 3)
+
+
+def test_a_gif(cartpole, capsys):
+    path, count, drawn_by = video(capsys, cartpole)
+    assert (path, drawn_by) == (cartpole / "video.gif", "Gymnasium's renderer")
+    pictures = gif_frames(path)
+    assert len(pictures) == count > 3
+    for picture in pictures:
+        assert picture.shape[1] == 300 + 2 * 8
+        assert picture.std() > 10
+        assert picture[-100:].std() > 10  # the cart, not only the title
+    assert any((a != b).any() for a, b in zip(pictures[0], pictures[-1], strict=True))
+    # Nothing is overwritten: the next one has another name.
+    assert video(capsys, cartpole)[0] == cartpole / "video-2.gif"
+
+
+def test_the_pace_is_that_of_the_environment(cartpole, tmp_path, capsys):
+    path, count, _ = video(capsys, cartpole, "--out", tmp_path / "a.gif")
+    with Image.open(path) as picture:
+        durations = [picture.info["duration"] for _ in (picture.seek(i) for i in range(count))]
+    assert durations[:-1] == [40] * (count - 1)  # every second step of 50 a second
+
+
+def test_an_mp4_of_a_grid(cartpole, tmp_path, capsys):
+    out = tmp_path / "new" / "grid.mp4"
+    path, count, _ = video(
+        capsys, cartpole, "--out", out, "--episodes", 3, "--width", 151, "--sample"
+    )
+    pictures = mp4_frames(path, width=2 * (151 + 8) + 8)
+    assert len(pictures) == count
+    assert pictures.shape[1] % 2 == 0
+    last = pictures[-1].astype(float)
+    quarters = [last[30:, :160], last[30:, 160:]]
+    assert all(quarter.std() > 10 for quarter in quarters)
+    # The fourth place of the grid is empty.
+    assert last[-90:, -150:].std() < 5
+    assert [file.name for file in out.parent.iterdir()] == ["grid.mp4"]
+
+
+@pytest.mark.parametrize("env", ["Acrobot-v1", "Pendulum-v1", "MountainCar-v0"])
+def test_other_renderers(env, tmp_path, capsys):
+    run = untrained_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
+    _, count, drawn_by = video(capsys, run, "--width", 60, "--seed", 3)
+    assert drawn_by == "Gymnasium's renderer"
+    assert count > 100
+    assert len(gif_frames(run / "video.gif")) == count
+
+
+@pytest.mark.parametrize(
+    ("env", "steps"), [("Catch-bsuite", 9), ("DeepSea-bsuite", 8), ("UmbrellaChain-bsuite", 10)]
+)
+def test_without_a_renderer_observations_are_drawn(env, steps, tmp_path, capsys):
+    run = untrained_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
+    _, count, drawn_by = video(capsys, run)
+    assert drawn_by == "plain drawings of the observation"
+    pictures = gif_frames(run / "video.gif")
+    assert len(pictures) == count == steps + 1
+    assert all(picture[60:].std() > 10 for picture in pictures)
+
+
+def test_an_environment_of_gymnasium_without_a_renderer(cartpole, tmp_path, monkeypatch, capsys):
+    class Undrawn(gymnasium.envs.classic_control.CartPoleEnv):
+        metadata = {"render_modes": []}  # noqa: RUF012
+
+    spec = dataclasses.replace(registry["CartPole-v1"], entry_point=Undrawn)
+    monkeypatch.setitem(registry, "CartPole-v1", spec)
+    _, _, drawn_by = video(capsys, cartpole, "--out", tmp_path / "a.gif")
+    assert drawn_by == "plain drawings of the observation"
+
+
+def test_progress_shows_snapshots_side_by_side(tmp_path):
+    config = Config(hidden_sizes=(8,))
+    states = [init(config, jax.random.key(seed)) for seed in range(6)]
+    snapshots = [Snapshot(10 * i, 999 * i, state.params) for i, state in enumerate(states)]
+    panels = progress_panels(snapshots, seed=4)
+    assert [panel.title for panel in panels] == [
+        "update 0, 0 steps", "update 20, 1,998 steps", "update 30, 2,997 steps",
+        "update 50, 4,995 steps",
+    ]  # fmt: skip
+    path = tmp_path / "progress.gif"
+    text = make_video(path, config, panels, greedy=True, columns=len(panels), width=120)
+    pictures = gif_frames(path)
+    assert f"{len(pictures)} frames" in text
+    assert pictures[0].shape[1] == 4 * (120 + 8) + 8
+    starts = [pictures[0][70:, 8 + 128 * i :][:, :120] for i in range(4)]
+    assert all((start == starts[0]).mean() > 0.99 for start in starts)  # the same start
+    ends = [pictures[-1][70:, 8 + 128 * i :][:, :120] for i in range(4)]
+    assert any((end != ends[0]).any() for end in ends)
+
+
+def test_progress_of_a_run(tmp_path, capsys):
+    """Each panel has the parameters of its checkpoint, in the order of training."""
+    size = ("--num-envs", "8", "--num-steps", "30", "--num-updates", "6", "--hidden-sizes", "8")
+    run = train_run(tmp_path / "run", *size, "--checkpoint-every", "2", "--keep", "9")
+    snapshots = load_snapshots(run)
+    assert [snapshot.update for snapshot in snapshots] == [2, 4, 6]
+    _, last = load_run(run)
+    jax.tree.map(np.testing.assert_array_equal, snapshots[-1].params, last)
+    path, _, _ = video(capsys, run, "--progress", "--width", "90")
+    assert gif_frames(path)[0].shape[1] == 3 * (90 + 8) + 8
+
+
+def test_titles_fit_and_do_not_touch():
+    """A long title gets small letters instead of losing its ends."""
+    from purejaxrl_reinforce.film import View
+
+    scene = [View(lambda: Image.new("RGB", (600, 400), "white"), 3, -1234567.891, True)] * 2
+    title = "update 1,000,000, 123,456,789,012 steps"
+    (frame,) = frames(iter([scene]), "CartPole-v1, greedy actions", [title] * 2, 2, 150, 1)
+    ink = np.asarray(frame.convert("L")) < 128
+    captions = ink[28:66]
+    assert captions[:, :8].sum() == captions[:, -8:].sum() == 0
+    assert captions[:, 158:166].sum() == 0
+    assert captions[:, 8:158].any()
+
+
+def test_drawings():
+    bars = drawing_of(np.array([[1.0, -2.0], [0.5, 4.0]]), None)
+    picture = np.asarray(bars(np.array([1.0, -2.0])))
+    blue = picture[..., 2] > picture[..., 0] + 50.0
+    assert blue[:195, :200].any()
+    assert not blue[205:, :200].any()
+    assert blue[205:, 200:].any()
+    cells = drawing_of(np.arange(5), 5)
+    filled = [np.asarray(cells(np.array(i)))[..., 0] < 50 for i in range(5)]
+    assert all(f.sum() == filled[0].sum() > 0 for f in filled)
+    assert not (filled[0] & filled[1]).any()
+    flat = drawing_of(np.zeros((3, 4, 4)), None)  # nothing to see, but no division by 0
+    ImageDraw.Draw(flat(np.zeros((4, 4))))
+
+
+def test_mistakes(cartpole, tmp_path, monkeypatch, capsys):
+    (tmp_path / "there.gif").write_text("kept")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.toml").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    run = ["video", str(cartpole)]
+    for arguments, message in [
+        (["video", str(tmp_path)], "is not a run directory"),
+        (["video", str(tmp_path / "half")], "holds no trained parameters"),
+        ([*run, "--out", str(tmp_path / "a.avi")], r"--out must end in .gif or .mp4, not 'a.avi'"),
+        ([*run, "--out", str(tmp_path / "there.gif")], "exists; choose another --out"),
+        ([*run, "--out", str(tmp_path / "there.gif" / "a.gif")], "cannot be written to"),
+        ([*run, "--out", str(tmp_path / ("a" * 300 + ".gif"))], "File name too long"),
+        ([*run, "--episodes", "0"], "episodes must lie between 1 and 16, not 0"),
+        ([*run, "--episodes", "17"], "episodes must lie between 1 and 16, not 17"),
+        ([*run, "--width", "20"], "width must lie between 60 and 1200, not 20"),
+        ([*run, "--progress", "--episodes", "2"], "--progress shows one episode per checkpoint"),
+        ([*run, "--progress"], "holds no checkpoints"),
+    ]:
+        assert re.search(message, error_of(arguments, capsys))
+    find = importlib.util.find_spec
+    for missing, out in [("gymnasium", "a.gif"), ("imageio_ffmpeg", "a.mp4")]:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                importlib.util, "find_spec", lambda n, m=missing: None if n == m else find(n)
+            )
+            error = error_of([*run, "--out", str(tmp_path / out)], capsys)
+        assert error == f"this needs {missing}: pip install 'purejaxrl_reinforce[video]'\n"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_fails_midway_leaves_nothing(cartpole, tmp_path, monkeypatch):
+    config, params = load_run(cartpole)
+    monkeypatch.setattr(
+        "purejaxrl_reinforce.frames._grid", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        make_video(
+            tmp_path / "a.gif", config, progress_panels([Snapshot(1, 1, params)], 0), True, 1, 90
+        )
+    assert not list(tmp_path.iterdir())
