@@ -174,6 +174,16 @@ def load_all(directory: Path, config: Config, seed: int, target: TrainState) -> 
     return [checkpoint.state for checkpoint in loaded if isinstance(checkpoint, Checkpoint)]
 
 
+def versions_of(directory: Path) -> dict[str, str]:
+    """Return the versions of what wrote the latest checkpoint; none where there is none."""
+    for manifest in reversed(_manifests(directory)):
+        content = _unseal(manifest)
+        if content is not None:
+            versions: dict[str, str] = content["versions"]
+            return versions
+    return {}
+
+
 def _load(manifest: Path, config: Config, seed: int, target: TrainState) -> Checkpoint | str:
     """Return a checkpoint, or what is wrong with it."""
     path = manifest.with_suffix("")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.checkpoint import versions_of
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.describe import description
 from purejaxrl_reinforce.evaluate_command import (
@@ -25,7 +26,7 @@ from purejaxrl_reinforce.losses import Params
 from purejaxrl_reinforce.machine import describe_machine, describe_versions, now
 from purejaxrl_reinforce.plot_command import curves_figure
 from purejaxrl_reinforce.plots import png_bytes
-from purejaxrl_reinforce.results import load_run
+from purejaxrl_reinforce.results import CHECKPOINTS, load_run
 from purejaxrl_reinforce.solved import first_solved
 from purejaxrl_reinforce.video_command import make_video
 
@@ -56,10 +57,18 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Timing": facts(_timing(history)),
             "What was trained": facts(description(config)),
             "Configuration": facts({**dataclasses.asdict(config), "seed": history.seed}),
-            "Versions and machine": paragraph("Of the installation that made this report.")
-            + facts({**describe_versions(), **describe_machine(), "made": now()}),
+            "Versions": _versions(run_dir),
+            "This report": paragraph("The evaluation and the video were made on this machine.")
+            + facts({**describe_machine(), "made": now()}),
         },
     )
+
+
+def _versions(run_dir: Path) -> str:
+    trained = versions_of(run_dir / CHECKPOINTS)
+    here = describe_versions()
+    rows = [[name, trained.get(name, "unknown"), version] for name, version in here.items()]
+    return table(("package", "trained with", "reported with"), rows)
 
 
 def _statistics(history: History) -> dict[str, Any]:

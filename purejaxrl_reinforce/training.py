@@ -128,6 +128,8 @@ def resume_run(
         writer.reopen()
         program = _compile(config, seed, hosting.quiet, f"resuming {run_dir}; compiling")
         state = _restore(writer, program)
+        if not hosting.quiet:
+            print(f"going on after update {int(state.update):,}", flush=True)
         return HostLoop(writer, program, hosting, loggers, stop).train(state)
 
 
@@ -201,13 +203,15 @@ class HostLoop:
         try:
             state, exit_code = self._loop(state)
             self._finish(state)
+        except BrokenPipeError:  # of standard output, whose reader has gone
+            raise
         except OSError as error:  # such as a full disk
             exit_code = self._fail(f"cannot write to {self._writer.path}: {error}")
         finally:
             self._checkpoints.close()
             for logger in self._loggers:
                 logger.close()
-        return exit_code if self._stop.signal is None else 128 + self._stop.signal
+        return exit_code or (0 if self._stop.signal is None else 128 + self._stop.signal)
 
     def _loop(self, state: TrainState) -> tuple[TrainState, int]:
         every = self._hosting.checkpoint_every

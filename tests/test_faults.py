@@ -140,7 +140,7 @@ def test_two_processes_on_one_directory(tmp_path, cache):
     assert first.returncode == 143
 
 
-@pytest.mark.parametrize("largest_file", [14_000, 7_000])
+@pytest.mark.parametrize("largest_file", [30_000, 7_000])
 def test_a_full_disk(largest_file, tmp_path, cache, undisturbed):
     """Where no file may grow beyond some bytes, checkpoints fail (7,000) or metrics do."""
     path = tmp_path / "run"

@@ -90,8 +90,9 @@ def test_a_phone_shows_a_page_that_is_not_blank(run_report, tmp_path):
 def test_what_a_run_report_holds(run_report):
     text = run_report.read_text()
     for part in ("Learning curves", "Final evaluation", "Video", "Timing", "Configuration",
-                 "Versions and machine", "num_<wbr>updates", "in Gymnasium", "95% interval",
-                 "4 x 8 x 2, relu: 58 parameters", "jaxlib", "They ", "update takes"):  # fmt: skip
+                 "trained with", "reported with", "num_<wbr>updates", "in Gymnasium",
+                 "95% interval", "4 x 8 x 2, relu: 58 parameters", "jaxlib", "They ",
+                 "update takes"):  # fmt: skip
         assert part in text, part
     assert len(re.findall("data:image/png;base64,iVBOR", text)) == 2
     assert len(re.findall("data:image/gif;base64,R0lGOD", text)) == 1
