@@ -41,7 +41,12 @@ def test_block(language, text, directory):
     done = subprocess.run(
         [*arguments, text],
         cwd=directory, capture_output=True, text=True, timeout=250, check=False,
-        env={**os.environ, "PATH": f"{bin_dir}{os.pathsep}{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "PATH": f"{bin_dir}{os.pathsep}{os.environ['PATH']}",
+            "JAX_ENABLE_COMPILATION_CACHE": "true",  # of their own: several blocks train the same
+            "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
+        },
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     if "greedy return" in text:
