@@ -8,7 +8,6 @@ import contextlib
 import functools
 import inspect
 import io
-import itertools
 import operator
 import os
 import signal
@@ -33,6 +32,7 @@ from purejaxrl_reinforce.options import (
     SampleOption,
     SeedOption,
 )
+from purejaxrl_reinforce.outputs import first_free
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class Train:
         from purejaxrl_reinforce.launch import prepare
 
         prepare()
+        from purejaxrl_reinforce.loggers import MODULES
         from purejaxrl_reinforce.training import Hosting, resume_run, train_run
 
         seed = checked_seed(self.seed)
@@ -86,7 +87,7 @@ class Train:
             self.checkpoint_every,
             self.checkpoint_seconds,
             self.keep,
-            tuple(name for name in ("tensorboard", "wandb") if getattr(self, name)),
+            tuple(name for name in MODULES if getattr(self, name)),
             self.quiet,
         )
         if self.resume is not None:
@@ -320,6 +321,4 @@ def _one_line(box: str) -> str:
 def _new_run_dir(train: Train) -> Path:
     """Return a path below runs/ that does not exist yet."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    first = Path("runs") / f"{train.config.env}-seed{train.seed}-{stamp}"
-    others = (first.with_name(f"{first.name}-{i}") for i in itertools.count(2))
-    return next(path for path in itertools.chain([first], others) if not path.exists())
+    return first_free(Path("runs"), f"{train.config.env}-seed{train.seed}-{stamp}")

@@ -41,19 +41,23 @@ def evaluate(
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes must be at least 1, not {num_episodes}")
+    rollout = whole_episodes(config, params, greedy)
+    keys = ONE_DEVICE.keys(key, num_episodes)
+    lanes, _ = play(rollout, fresh_lanes(rollout.env, keys_for(keys, Use.START)), keys)
+    return Evaluation(lanes.episode_return, lanes.episode_length)
+
+
+def whole_episodes(config: Config, params: Params, greedy: bool) -> Rollout:
+    """Return how a trained policy plays episodes, each up to the environment's time limit."""
     env = environment.make(config.env)
     networks = make_networks(config, env)
-
-    rollout = Rollout(
+    return Rollout(
         env=env,
         act=make_act(networks, params.policy, greedy),
         noise=networks.policy.noise,
         num_steps=env.time_limit,
         engine=engine(config),
     )
-    keys = ONE_DEVICE.keys(key, num_episodes)
-    lanes, _ = play(rollout, fresh_lanes(env, keys_for(keys, Use.START)), keys)
-    return Evaluation(lanes.episode_return, lanes.episode_length)
 
 
 def make_act(networks: Networks, policy_params: Any, greedy: bool) -> Act:

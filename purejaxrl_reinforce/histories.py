@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import load_config
-from purejaxrl_reinforce.results import CONFIG_FILE, METRICS_FILE
+from purejaxrl_reinforce.config_file import load_run_config
+from purejaxrl_reinforce.results import METRICS_FILE
 
 
 class History(NamedTuple):
@@ -33,10 +33,7 @@ def load_history(path: Path) -> History:
     Raises:
         ValueError: it is no run directory, or its metrics are missing, damaged or empty.
     """
-    if not (path / CONFIG_FILE).is_file():
-        raise ValueError(f"{path} is not a run directory: it has no {CONFIG_FILE}")
-    config, seed = load_config(path / CONFIG_FILE)
-    return History(path, config, seed or 0, _load_metrics(path / METRICS_FILE))
+    return History(path, *load_run_config(path), _load_metrics(path / METRICS_FILE))
 
 
 def _load_metrics(path: Path) -> dict[str, np.ndarray]:

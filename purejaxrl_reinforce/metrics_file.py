@@ -77,19 +77,19 @@ class MetricsFile:
             metrics: NumPy arrays [n].
             seconds: that the n updates took together.
         """
-        lines = []
+        rows = []
         for values in zip(*(column.tolist() for column in metrics), strict=True):
             update: Any = Metrics(*values)
             self.env_steps += update.num_steps
             self.seconds += seconds / len(metrics.num_steps)
             self.returns.append((update.mean_return, update.min_return, update.max_return))
             numbers = (getattr(update, name) for name in _METRIC_COLUMNS)
-            row = (len(self.returns), self.env_steps, round(self.seconds, 6), *numbers)
-            self.last_row = dict(zip(COLUMNS, row, strict=True))
-            lines.append(_line(row))
+            rows.append((len(self.returns), self.env_steps, round(self.seconds, 6), *numbers))
+        if rows:
+            self.last_row = dict(zip(COLUMNS, rows[-1], strict=True))
         # In one piece, so that whoever reads along, or a kill, finds whole lines.
         with self._path.open("ab", buffering=0) as file:
-            _write_all(file, "".join(lines).encode())
+            _write_all(file, "".join(map(_line, rows)).encode())
 
 
 def _line(values: Any) -> str:

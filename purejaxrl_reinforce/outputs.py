@@ -22,18 +22,29 @@ def new_file(out: Path | None, default: Path, suffixes: Sequence[str]) -> Path:
         ValueError: `out` exists, has another suffix, or lies where nothing can be written.
     """
     if out is None:
-        others = (default.with_stem(f"{default.stem}-{i}") for i in itertools.count(2))
-        path = next(p for p in itertools.chain([default], others) if not os.path.lexists(p))
+        path = first_free(default.parent, default.stem, default.suffix)
     elif out.suffix.lower() not in suffixes:
         raise ValueError(f"--out must end in {' or '.join(suffixes)}, not {out.name!r}")
     elif os.path.lexists(out):
         raise ValueError(f"{out} exists; choose another --out")
     else:
         path = out
+    require_writable(path)
+    return path
+
+
+def first_free(directory: Path, stem: str, suffix: str = "") -> Path:
+    """Return a path in `directory` where nothing is: `stem`, else with a number behind it."""
+    others = (f"{stem}-{i}" for i in itertools.count(2))
+    paths = (directory / f"{name}{suffix}" for name in itertools.chain([stem], others))
+    return next(path for path in paths if not os.path.lexists(path))
+
+
+def require_writable(path: Path) -> None:
+    """Raise ValueError unless `path` lies in a directory, or below one, that can be written to."""
     existing = next(p for p in path.absolute().parents if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another --out")
-    return path
 
 
 @contextlib.contextmanager

@@ -11,13 +11,11 @@ from jax import Array
 
 from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.engine import engine
-from purejaxrl_reinforce.evaluation import make_act
+from purejaxrl_reinforce.evaluation import whole_episodes
 from purejaxrl_reinforce.film import Film, Panel, View
 from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.networks import make_networks
 from purejaxrl_reinforce.observation import Drawing, drawing_of
-from purejaxrl_reinforce.rollout import Rollout, Use, fresh_lanes, keys_for, record
+from purejaxrl_reinforce.rollout import Use, fresh_lanes, keys_for, record
 
 # These environments do not say how fast they are meant to be seen.
 _STEPS_PER_SECOND = 10
@@ -65,15 +63,8 @@ def _record(
     config: Config, params: Params, key: Array, greedy: bool
 ) -> tuple[Array, Array, Array, Array]:
     """Return observations [T, ...], the last one [1, ...], rewards and validity [T]."""
-    env = environment.make(config.env)
-    networks = make_networks(config, env)
-    rollout = Rollout(
-        env=env,
-        act=make_act(networks, params.policy, greedy),
-        noise=networks.policy.noise,
-        num_steps=env.time_limit,
-        engine=engine(config),
-    )
+    rollout = whole_episodes(config, params, greedy)
     keys = jnp.stack([key])
-    lanes, _, trajectory = record(rollout, fresh_lanes(env, keys_for(keys, Use.START)), keys)
+    start = fresh_lanes(rollout.env, keys_for(keys, Use.START))
+    lanes, _, trajectory = record(rollout, start, keys)
     return trajectory.obs[:, 0], lanes.obs, trajectory.reward[:, 0], trajectory.valid[:, 0]

@@ -111,7 +111,6 @@ def draw_bench(title: str, rows: Sequence[Mapping[str, Any]], narrow: bool = Fal
 
     Args:
         title: of the picture.
-        title: of the picture.
         rows: of a report of `bench`: training first, then the phases.
         narrow: make a picture whose letters can be read at the width of a phone.
     """

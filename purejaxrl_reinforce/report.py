@@ -1,10 +1,8 @@
 """Results of a benchmark as JSON: figures, and all that is needed to judge and repeat them."""
 
 import dataclasses
-import itertools
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.outputs import first_free, require_writable
 
 if TYPE_CHECKING:  # comparing two files needs no jax
     from purejaxrl_reinforce.timing import Timing
@@ -86,12 +85,9 @@ def new_report_path(out: Path | None, stem: str) -> Path:
             raise ValueError(f"{taken} exists; choose another --out")
         path = out
     else:
-        first = (out or Path("bench")) / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}.json"
-        others = (first.with_stem(f"{first.stem}-{i}") for i in itertools.count(2))
-        path = next(p for p in itertools.chain([first], others) if not p.exists())
-    existing = next(p for p in path.absolute().parents if p.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"{existing} cannot be written to; choose another --out")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        path = first_free(out or Path("bench"), f"{stem}-{stamp}", ".json")
+    require_writable(path)
     return path
 
 

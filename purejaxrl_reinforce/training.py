@@ -247,9 +247,9 @@ class HostLoop:
                 _warn(self._writer, f"no checkpoint after update {update}: {error}")
 
     def _save(self, state: TrainState) -> Path:
-        returns = self._writer.mean_returns
-        mean_return = returns[-1] if returns else math.nan
-        return self._checkpoints.save(state, self._writer.metrics.seconds, mean_return)
+        metrics = self._writer.metrics
+        mean_return = metrics.returns[-1][0] if metrics.returns else math.nan
+        return self._checkpoints.save(state, metrics.seconds, mean_return)
 
     def _finish(self, state: TrainState) -> None:
         path = self._save(state)
@@ -258,7 +258,7 @@ class HostLoop:
         self._say_end(path)
 
     def _say_end(self, checkpoint: Path) -> None:
-        update = len(self._writer.mean_returns)
+        update = len(self._writer.metrics.returns)
         if self._stop.signal is not None:
             name = signal.Signals(self._stop.signal).name
             self._writer.log(f"stopped by {name} after update {update}; saved {checkpoint.name}")

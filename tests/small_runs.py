@@ -3,11 +3,19 @@
 from pathlib import Path
 
 import jax
+import numpy as np
+import pandas
 
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.cli import main
 from purejaxrl_reinforce.config_file import dump_config
 from purejaxrl_reinforce.results import CONFIG_FILE, PARAMS_FILE, save_params
+
+# What a run directory holds in the end.
+FILES = {
+    "checkpoints", "config.toml", "metrics.csv", "params.npz", "rewards.npy", "rewards.png",
+    "run.log",
+}  # fmt: skip
 
 
 def train_run(path: Path, *arguments: str) -> Path:
@@ -32,3 +40,19 @@ def untrained_run(path: Path, config: Config) -> Path:
     (path / CONFIG_FILE).write_text(dump_config(config, seed=0))
     save_params(path / PARAMS_FILE, init(config, jax.random.key(0)).params)
     return path
+
+
+def trained(path: Path):
+    """Return the metrics of a run, but for the clock, and its parameters by name."""
+    table = pandas.read_csv(path / "metrics.csv").drop(columns="seconds")
+    with np.load(path / "params.npz") as file:
+        return table, {name: file[name] for name in file.files}
+
+
+def assert_same_run(path: Path, other: Path) -> None:
+    """Parameters bit for bit; metrics too, but for the clock."""
+    (table, params), (other_table, other_params) = trained(path), trained(other)
+    pandas.testing.assert_frame_equal(table, other_table, check_exact=True)
+    assert list(params) == list(other_params)
+    for name, array in params.items():
+        np.testing.assert_array_equal(array, other_params[name])

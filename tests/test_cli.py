@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas
@@ -15,12 +14,10 @@ from purejaxrl_reinforce.cli import main
 from purejaxrl_reinforce.config import preset
 from purejaxrl_reinforce.config_file import load_config
 from purejaxrl_reinforce.results import load_run
+from tests.processes import ROOT
+from tests.small_runs import FILES
 
 TINY = ["--num-envs", "8", "--num-updates", "6", "--num-steps", "50", "--hidden-sizes", "8"]
-FILES = {
-    "checkpoints", "config.toml", "metrics.csv", "params.npz", "rewards.npy", "rewards.png",
-    "run.log",
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -227,6 +224,6 @@ def test_help_and_mistakes_answer_without_importing_jax(tmp_path):
         done = subprocess.run(
             [sys.executable, "-c", script + f"sys.exit(main({arguments!r}))"],
             cwd=tmp_path, capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert done.returncode == code, done.stderr

@@ -8,20 +8,16 @@ import signal
 import time
 
 import numpy as np
-import pandas
 import pytest
 
 from purejaxrl_reinforce.results import load_run
 from tests.processes import command, num_rows, wait_for_rows
+from tests.small_runs import FILES, assert_same_run
 
 # So small that saving takes most of the time: kills at random moments hit saves.
 RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]
 SAVE_OFTEN = ["--checkpoint-every", 5, "--keep", 2, "--quiet"]
 KILLS_PER_RUN = 11
-FILES = {
-    "checkpoints", "config.toml", "metrics.csv", "params.npz", "rewards.npy", "rewards.png",
-    "run.log",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +32,6 @@ def undisturbed(tmp_path_factory, cache):
     assert process.communicate(timeout=120)[1] == ""
     assert process.returncode == 0
     return path
-
-
-def assert_same_run(path, other):
-    """Parameters bit for bit; metrics too, but for the clock."""
-    tables = [pandas.read_csv(run / "metrics.csv").drop(columns="seconds") for run in (path, other)]
-    pandas.testing.assert_frame_equal(*tables, check_exact=True)
-    arrays = [np.load(run / "params.npz") for run in (path, other)]
-    assert arrays[0].files == arrays[1].files
-    for name in arrays[0].files:
-        np.testing.assert_array_equal(arrays[0][name], arrays[1][name])
 
 
 @pytest.mark.parametrize("luck", [0, 1])

@@ -5,13 +5,13 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas
 import pytest
 
 from purejaxrl_reinforce import Config, runner
 from purejaxrl_reinforce.cli import main
 from purejaxrl_reinforce.training import Hosting, resume_run, train_run
 from tests.processes import ROOT
+from tests.small_runs import assert_same_run, trained
 
 CONFIG = Config(num_envs=8, num_steps=30, num_updates=24, hidden_sizes=(8,), anneal=False)
 STREAM = Config(
@@ -39,20 +39,6 @@ class FailAfter:
         self.closed = True
 
 
-def trained(path):
-    table = pandas.read_csv(path / "metrics.csv").drop(columns="seconds")
-    with np.load(path / "params.npz") as file:
-        return table, {name: file[name] for name in file.files}
-
-
-def assert_same(path, other):
-    (table, params), (other_table, other_params) = trained(path), trained(other)
-    pandas.testing.assert_frame_equal(table, other_table, check_exact=True)
-    assert params.keys() == other_params.keys()
-    for name, array in params.items():
-        np.testing.assert_array_equal(array, other_params[name])
-
-
 @pytest.mark.parametrize("config", [CONFIG, STREAM], ids=lambda c: c.rollout)
 def test_interrupted_at_any_points_with_any_chunks(config, tmp_path, monkeypatch):
     assert train_run(config, 7, tmp_path / "straight", Hosting(quiet=True)) == 0
@@ -69,10 +55,10 @@ def test_interrupted_at_any_points_with_any_chunks(config, tmp_path, monkeypatch
     logger = FailAfter(99)
     assert resume_run(config, 7, run, QUIET, [logger]) == 0
     assert logger.seen[0][0] == 15  # after update 14, a chunk of one
-    assert_same(run, tmp_path / "straight")
+    assert_same_run(run, tmp_path / "straight")
     # A run that has ended stays as it is.
     assert main(["train", "--resume", str(run), "--quiet"]) == 0
-    assert_same(run, tmp_path / "straight")
+    assert_same_run(run, tmp_path / "straight")
 
 
 def test_more_updates_can_be_asked_for(tmp_path, capsys):
@@ -83,7 +69,7 @@ def test_more_updates_can_be_asked_for(tmp_path, capsys):
     few += ["--advantage-norm", "standardize", "--no-bootstrap", "--baseline-lr", "3e-2"]
     assert main([*few, "--run-dir", str(run)]) == 0
     assert main(["train", "--resume", str(run), "--num-updates", "24", "--quiet"]) == 0
-    assert_same(run, tmp_path / "straight")
+    assert_same_run(run, tmp_path / "straight")
     before = sorted(
         (path, path.stat().st_mtime) for path in run.rglob("*") if path.name != "run.log"
     )
