@@ -74,7 +74,7 @@ class Program:
         self.mesh = lane_mesh(config.num_envs, jax.local_devices() if devices is None else devices)
         self._longest = min(config.num_updates, LONGEST_CHUNK)
         chunk = shard_lanes(
-            functools.partial(_chunk, longest=self._longest),
+            functools.partial(run_updates, longest=self._longest),
             self.mesh,
             in_specs=(SAME, STATE, SAME),
             out_specs=(STATE, SAME),
@@ -131,10 +131,13 @@ class Program:
             length = max(1, min(2 * length, int(length * SECONDS_PER_CHUNK / seconds)))
 
 
-def _chunk(
+def run_updates(
     config: Config, state: TrainState, length: Array, longest: int
 ) -> tuple[TrainState, Metrics]:
-    """Do `length` updates; metrics are buffers [longest] of which the first `length` are filled."""
+    """Do `length` updates on this device's lanes, LANES being what all are shared out over.
+
+    Metrics are buffers [longest] of which the first `length` rows are filled.
+    """
     shapes = jax.eval_shape(lambda: step(config, state, LANES)[1])
     buffers = jax.tree.map(lambda x: jnp.zeros((longest, *x.shape), x.dtype), shapes)
 

@@ -1,0 +1,157 @@
+"""What a sweep varies: fields of the configuration, their values, and the settings they make."""
+
+import dataclasses
+import itertools
+import math
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS, Config, nearest
+
+Axes = Mapping[str, Sequence[Any]]
+_LOG = "log:"
+
+
+@dataclass(frozen=True)
+class LogRange(Sequence[float]):
+    """`num` numbers from `low` to `high`, both included, each the same multiple of the last.
+
+    Raises:
+        ValueError: an end is not above 0, or there are fewer than two numbers.
+    """
+
+    low: float
+    high: float
+    num: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.low < math.inf and 0 < self.high < math.inf):
+            raise ValueError(f"a log range needs ends above 0, not {self.low} and {self.high}")
+        if self.num < 2:
+            raise ValueError(f"a log range needs at least 2 values, not {self.num}")
+
+    def __len__(self) -> int:
+        return self.num
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self.num))]
+        if not -self.num <= index < self.num:
+            raise IndexError(index)
+        index %= self.num
+        if index in (0, self.num - 1):  # exactly, whatever logarithms round to
+            return self.high if index else self.low
+        return self.low * (self.high / self.low) ** (index / (self.num - 1))
+
+
+def parse_axis(text: str) -> tuple[str, Sequence[Any]]:
+    """Return field and values of an option such as `policy_lr=0.01,0.03` or `gamma=log:0.9:1:3`.
+
+    Values are separated by commas; those of hidden_sizes are in brackets: `[64],[64,64]`. Where a
+    field may be None, `none` says so.
+
+    Raises:
+        ValueError: there is no such field, or the values are not of its kind.
+    """
+    name, equals, values = text.partition("=")
+    name = name.strip().removeprefix("--").replace("-", "_")
+    if not equals:
+        raise ValueError(f"--axis takes FIELD=VALUE,VALUE,..., not {text!r}")
+    require_field(name)
+    values = values.strip()
+    if values.startswith(_LOG):
+        return name, _parse_log_range(name, values)
+    if name == "hidden_sizes":
+        return name, _parse_lists(name, values)
+    return name, [_parse_value(name, value.strip()) for value in values.split(",") if value.strip()]
+
+
+def _parse_log_range(name: str, text: str) -> LogRange:
+    if name not in FLOAT_FIELDS:
+        raise ValueError(f"{name} is no number that a log range could vary; list its values")
+    try:
+        low, high, num = text.removeprefix(_LOG).split(":")
+        return LogRange(float(low), float(high), int(num))
+    except ValueError as error:
+        hint = f" ({error})" if "log range" in str(error) else ""
+        raise ValueError(f"{name}: a range is log:LOW:HIGH:NUMBER, not {text!r}{hint}") from None
+
+
+def _parse_lists(name: str, text: str) -> list[Any]:
+    try:
+        return list(tomllib.loads(f"x = [{text}]")["x"])
+    except tomllib.TOMLDecodeError:
+        raise ValueError(f"{name} takes lists such as [64],[64,64], not {text!r}") from None
+
+
+def _parse_value(name: str, text: str) -> Any:
+    kind = FIELD_KINDS[name]
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind == int | None and text.lower() == "none":
+        return None
+    if name in FLOAT_FIELDS or kind is int or kind == int | None:
+        number = float if name in FLOAT_FIELDS else int
+        try:
+            return number(text.replace("_", ""))
+        except ValueError:
+            return text  # which the field's own check refuses, with what would be right
+    return text
+
+
+def require_field(name: str) -> None:
+    """Raise ValueError unless the configuration has a field of that name."""
+    if name not in FIELD_KINDS:
+        raise ValueError(f"there is no field {name!r} to sweep{nearest(name, FIELD_KINDS)}")
+
+
+def num_settings(axes: Axes, zipped: bool) -> int:
+    """Return how many settings `axes` make, without making them.
+
+    Raises:
+        ValueError: a field does not exist, has no value, or, zipped, not as many as the others.
+    """
+    for name, values in axes.items():
+        require_field(name)
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise ValueError(f"{name} needs a list of values, not {values!r}")
+        if not len(values):
+            raise ValueError(f"the grid is empty: {name} has no value")
+    if not zipped:
+        return math.prod(len(values) for values in axes.values())
+    lengths = {name: len(values) for name, values in axes.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"zipped fields need equally many values, but {found}")
+    return next(iter(lengths.values()), 1)
+
+
+def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
+    """Return `config` with each combination of values, the last field varying fastest.
+
+    Args:
+        config: what all settings share.
+        axes: values by field. None of them: `config` alone.
+        zipped: take the first values together, then the second, ..., instead of all combinations.
+
+    Raises:
+        ValueError: a value does not fit its field, or two of a combination exclude each other; or
+            a setting is there twice.
+    """
+    num_settings(axes, zipped)
+    settings: dict[Config, None] = {}
+    for values in _combinations(axes, zipped):
+        setting = dataclasses.replace(config, **dict(zip(axes, values, strict=True)))
+        if setting in settings:
+            same = ", ".join(f"{name}={getattr(setting, name)}" for name in axes)
+            raise ValueError(f"the sweep has a setting twice: {same}")
+        settings[setting] = None
+    return list(settings)
+
+
+def _combinations(axes: Axes, zipped: bool) -> Iterator[tuple[Any, ...]]:
+    if zipped and axes:
+        return zip(*axes.values(), strict=True)
+    return itertools.product(*axes.values())

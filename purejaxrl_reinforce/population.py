@@ -1,0 +1,271 @@
+"""Many agents of one program: compiled once, then started, trained and evaluated together.
+
+Agents share the static fields of their configuration. They are spread over the devices, which have
+nothing to say to each other; only where there are fewer agents than devices does each agent's batch
+spread over several, as in a run of its own.
+"""
+
+import functools
+import gc
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.evaluation import evaluate
+from purejaxrl_reinforce.reinforce import init
+from purejaxrl_reinforce.runner import run_updates
+from purejaxrl_reinforce.sharding import LANES
+from purejaxrl_reinforce.state import Metrics, TrainState
+
+# Updates whose metrics a call has room for.
+LONGEST_CALL = 256
+AGENTS = "agents"
+SAME, BY_AGENT = P(), P(AGENTS)
+STATE: Any = TrainState(
+    *(P(AGENTS, LANES.name) if name == "lanes" else BY_AGENT for name in TrainState._fields)  # type: ignore[arg-type]
+)
+
+
+class Layout(NamedTuple):
+    """How agents lie on devices.
+
+    Attributes:
+        mesh: of devices, agents by lanes.
+        groups: of agents that a device trains one after the other, at most.
+        at_once: agents of a group, which a device trains side by side.
+    """
+
+    mesh: Mesh
+    groups: int
+    at_once: int
+
+    @property
+    def rows(self) -> int:
+        """Agents that there is room for on each device."""
+        return self.groups * self.at_once
+
+    @property
+    def capacity(self) -> int:
+        """Agents that there is room for."""
+        return self.mesh.shape[AGENTS] * self.rows
+
+    def place_of(self, num_agents: int) -> np.ndarray:
+        """Return the row of each of so many agents, [num_agents]; devices take turns."""
+        agents, shares = np.arange(num_agents), self.mesh.shape[AGENTS]
+        return agents % shares * self.rows + agents // shares
+
+    def groups_for(self, num_agents: int) -> int:
+        """Return how many groups each device trains so that so many agents are trained."""
+        return -(-num_agents // (self.mesh.shape[AGENTS] * self.at_once))
+
+
+def population_mesh(num_agents: int, num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
+    """Return a mesh on which `num_agents` agents with `num_envs` lanes each use most devices.
+
+    Its first axis shares out agents, its second the lanes of each, which are as many on every
+    device.
+    """
+    shares = min(num_agents, len(devices))
+    lanes = max(n for n in range(1, len(devices) // shares + 1) if num_envs % n == 0)
+    grid = np.array(devices[: shares * lanes]).reshape(shares, lanes)
+    return Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
+
+
+class Agents(NamedTuple):
+    """Agents on the devices.
+
+    Attributes:
+        number: of them.
+        num_groups: that each device trains.
+        settings: of each agent, one Config of arrays.
+        states: of each agent; those beyond `number` are padding.
+    """
+
+    number: int
+    num_groups: Array
+    settings: Config
+    states: TrainState
+
+
+class Population:
+    """Training of many agents with equal static fields, compiled.
+
+    Attributes:
+        layout: how many there is room for, and where.
+        compile_seconds: what tracing and compiling took.
+        memory_bytes: what the largest compiled program needs at most on all devices, inputs and
+            results included.
+    """
+
+    def __init__(self, config: Config, layout: Layout, num_episodes: int) -> None:
+        started = time.perf_counter()
+        self.layout = layout
+        self._num_updates = config.num_updates
+        self._longest = min(config.num_updates, LONGEST_CALL)
+        settings, keys = self._inputs([config], jax.random.key_data(jax.random.key(0))[None])
+        one, evaluation_key = jnp.int32(1), jax.random.key(0)
+        starting = self._jit(_start, (BY_AGENT, BY_AGENT), STATE)
+        # Mostly on one core each.
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            traced = starting.trace(one, settings, keys)
+            start = pool.submit(lambda: traced.lower().compile())
+            states = traced.out_info
+            evaluating = self._jit(
+                functools.partial(_evaluate, num_episodes=num_episodes),
+                (SAME, BY_AGENT, BY_AGENT),
+                BY_AGENT,
+            )
+            evaluated = evaluating.trace(one, evaluation_key, settings, states.params)
+            evaluation = pool.submit(lambda: evaluated.lower().compile())
+            advancing = self._jit(
+                functools.partial(_advance, longest=self._longest),
+                (SAME, BY_AGENT, STATE),
+                (STATE, BY_AGENT),
+            )
+            self._advance = advancing.lower(one, one, settings, states).compile()
+            self._start, self._evaluate = start.result(), evaluation.result()
+        self.compile_seconds = time.perf_counter() - started
+        self.memory_bytes = layout.mesh.size * max(
+            map(_bytes, (self._start, self._advance, self._evaluate))
+        )
+        gc.collect()  # of other populations' programs, each of which holds many memory mappings
+
+    def _jit(self, f: Callable[..., Any], in_specs: Any, out_specs: Any) -> Any:
+        """Compile `f(config, ...)`, of one agent, for the first `num_groups` groups of all."""
+        at_once = self.layout.at_once
+
+        mesh, in_specs = self.layout.mesh, (SAME, *in_specs)
+
+        def of_all(num_groups: Array, *args: Any) -> Any:
+            shared = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec == SAME]
+            own = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec != SAME]
+            return _over_groups(functools.partial(f, *shared), num_groups, own, at_once)
+
+        # Nothing is reduced over agents; what is over lanes, `step` sees to.
+        mapped = jax.shard_map(
+            of_all, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
+        )
+        # Said here too, as arguments that the program does not use would lie anywhere.
+        return jax.jit(
+            mapped,
+            in_shardings=jax.tree.map(
+                lambda spec: NamedSharding(mesh, spec), in_specs, is_leaf=lambda x: type(x) is P
+            ),
+        )
+
+    def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
+        """Return configurations and keys on the devices, those of the first agent as padding."""
+        rows = np.zeros(self.layout.capacity, np.intp)
+        rows[self.layout.place_of(len(configs))] = np.arange(len(configs))
+
+        def put(values: np.ndarray) -> Array:
+            sharding = NamedSharding(self.layout.mesh, BY_AGENT)
+            return jax.make_array_from_callback(values.shape, sharding, lambda i: values[i])
+
+        stacked = jax.tree.map(lambda *x: put(np.asarray(x, np.float32)[rows]), *configs)
+        keys = jax.random.wrap_key_data(put(np.asarray(key_data)[rows]))
+        return stacked, keys
+
+    def start(self, configs: Sequence[Config], key_data: np.ndarray) -> Agents:
+        """Return agents before their first update.
+
+        Args:
+            configs: of each agent, `layout.capacity` at most.
+            key_data: of each agent's key, [agent, ...] uint32.
+        """
+        settings, keys = self._inputs(configs, key_data)
+        num_groups = jnp.int32(self.layout.groups_for(len(configs)))
+        states = self._start(num_groups, settings, keys)
+        return Agents(len(configs), num_groups, settings, jax.block_until_ready(states))
+
+    def advance(self, agents: Agents, length: int) -> tuple[Agents, Metrics]:
+        """Do `length` updates of each agent; return them, and metrics [agent, length] as NumPy."""
+        states, buffers = self._advance(
+            agents.num_groups, jnp.int32(length), agents.settings, agents.states
+        )
+        rows = self.layout.place_of(agents.number)
+        metrics = jax.tree.map(lambda x: np.asarray(x)[rows, :length], jax.device_get(buffers))
+        return agents._replace(states=states), metrics
+
+    def evaluate(self, agents: Agents, key: Array) -> np.ndarray:
+        """Return the returns of each agent's greedy episodes from `key`, [agent, episode]."""
+        returns = self._evaluate(agents.num_groups, key, agents.settings, agents.states.params)
+        return np.asarray(returns)[self.layout.place_of(agents.number)]
+
+    def states(self, agents: Agents) -> TrainState:
+        """Return the state of each agent as NumPy, [agent, ...]; of its key, the key's data."""
+        rows = self.layout.place_of(agents.number)
+        states = agents.states._replace(key=jax.random.key_data(agents.states.key))
+        return jax.tree.map(lambda x: np.asarray(x)[rows], states)
+
+
+def _over_groups(
+    f: Callable[..., Any], num_groups: Array, args: Sequence[Any], at_once: int
+) -> Any:
+    """Apply `f` to each of the first `num_groups` groups of `at_once` agents, one by one.
+
+    Arguments and results are trees of [agent, ...]; of groups that are left out the results are
+    zero.
+    """
+
+    def of_group(i: Array) -> Any:
+        group = jax.tree.map(lambda x: x.reshape(-1, at_once, *x.shape[1:])[i], args)
+        if at_once == 1:  # not mapped at all: the arithmetic is that of a run of its own
+            result = f(*jax.tree.map(lambda x: x[0], group))
+            return jax.tree.map(lambda x: x[None], result)
+        return jax.vmap(f)(*group)
+
+    total = jax.tree.leaves(args)[0].shape[0] // at_once
+    shapes = jax.eval_shape(of_group, num_groups)
+    results = jax.tree.map(lambda x: _zeros((total, *x.shape), x.dtype), shapes)
+    results = jax.lax.fori_loop(
+        0,
+        num_groups,
+        lambda i, results: jax.tree.map(lambda r, x: r.at[i].set(x), results, of_group(i)),
+        results,
+    )
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), results)
+
+
+def _zeros(shape: tuple[int, ...], dtype: Any) -> Array:
+    if not jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+        return jnp.zeros(shape, dtype)
+    data = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(shape, dtype))
+    return jax.random.wrap_key_data(jnp.zeros(data.shape, data.dtype))
+
+
+def _bytes(compiled: Any) -> int:
+    memory = compiled.memory_analysis()
+    return int(
+        memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+    )
+
+
+def _start(config: Config, key: Array) -> TrainState:
+    state = init(config, key)
+    # Each device computes all lanes and keeps its own.
+    shares, mine = jax.lax.axis_size(LANES.name), jax.lax.axis_index(LANES.name)
+    width = config.num_envs // shares
+    lanes = jax.tree.map(
+        lambda x: jax.lax.dynamic_slice_in_dim(x, mine * width, width), state.lanes
+    )
+    return state._replace(lanes=lanes)
+
+
+def _advance(
+    length: Array, config: Config, state: TrainState, longest: int
+) -> tuple[TrainState, Metrics]:
+    return run_updates(config, state, length, longest)
+
+
+def _evaluate(key: Array, config: Config, params: Any, num_episodes: int) -> Array:
+    return evaluate(config, params, key, num_episodes).episode_return
