@@ -101,6 +101,7 @@ class Population:
 
     Attributes:
         layout: how many there is room for, and where.
+        longest_call: most updates of one call of `advance`.
         compile_seconds: what tracing and compiling took.
         memory_bytes: what the largest compiled program needs at most on all devices, inputs and
             results included.
@@ -109,9 +110,10 @@ class Population:
     def __init__(self, config: Config, layout: Layout, num_episodes: int) -> None:
         started = time.perf_counter()
         self.layout = layout
-        self._num_updates = config.num_updates
-        self._longest = min(config.num_updates, LONGEST_CALL)
-        settings, keys = self._inputs([config], jax.random.key_data(jax.random.key(0))[None])
+        self.longest_call = min(config.num_updates, LONGEST_CALL)
+        settings, keys = self._inputs(
+            [config], np.asarray(jax.random.key_data(jax.random.key(0)))[None]
+        )
         one, evaluation_key = jnp.int32(1), jax.random.key(0)
         starting = self._jit(_start, (BY_AGENT, BY_AGENT), STATE)
         # Mostly on one core each.
@@ -127,7 +129,7 @@ class Population:
             evaluated = evaluating.trace(one, evaluation_key, settings, states.params)
             evaluation = pool.submit(lambda: evaluated.lower().compile())
             advancing = self._jit(
-                functools.partial(_advance, longest=self._longest),
+                functools.partial(_advance, longest=self.longest_call),
                 (SAME, BY_AGENT, STATE),
                 (STATE, BY_AGENT),
             )

@@ -1,11 +1,19 @@
 """What a sweep found: arrays over settings, seeds and updates."""
 
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.files import replacing
+from purejaxrl_reinforce.state import Metrics
+from purejaxrl_reinforce.study import Study
+from purejaxrl_reinforce.sweep_store import SweepStore, load_study
+
+RESULTS_FILE = "results.npz"
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,14 @@ class SweepResults:
         """Name each setting by its swept fields."""
         if not self.axes:
             return [self.configs[0].env]
+        return [_label(config, list(self.axes)) for config in self.configs]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Number each seed: s where its key is `jax.random.key(s)`, else the key's bits."""
         return [
-            ", ".join(f"{name}={_short(getattr(config, name))}" for name in self.axes)
-            for config in self.configs
+            sum(int(word) << 32 * i for i, word in enumerate(reversed(data.tolist())))
+            for data in self.key_data
         ]
 
     @property
@@ -43,6 +56,89 @@ class SweepResults:
         """Mean return of each agent's greedy episodes, [setting, seed]."""
         return self.evaluation.astype(np.float64).mean(axis=2)
 
+    def to_rliable(self) -> dict[str, np.ndarray]:
+        """Return the scores as rliable takes them: an array (runs, tasks) by name of a setting.
+
+        Runs are seeds. Tasks are the environments, where `env` was swept in a full grid; else
+        there is one.
+        """
+        by_label: dict[str, list[np.ndarray]] = {}
+        others = [name for name in self.axes if name != "env"]
+        for config, scores in zip(self.configs, self.scores, strict=True):
+            label = _label(config, others) or "all"
+            by_label.setdefault(label, []).append(scores)
+        if len({len(tasks) for tasks in by_label.values()}) > 1:  # zipped: not all in every task
+            labelled = zip(self.labels, self.scores, strict=True)
+            return {label: scores[:, None] for label, scores in labelled}
+        return {label: np.stack(tasks, axis=1) for label, tasks in by_label.items()}
+
+
+def gather_results(study: Study, store: SweepStore) -> SweepResults:
+    """Put the slices of a finished study together.
+
+    Raises:
+        ValueError: an agent is missing.
+    """
+    shape = (len(study.configs), study.num_seeds)
+    metrics: dict[str, np.ndarray] = {}
+    evaluation = np.zeros((*shape, study.num_episodes), np.float32)
+    missing = np.ones(shape, bool)
+    for _, part in store.load():
+        if part is None:
+            continue
+        where = np.divmod(part.agents, study.num_seeds)
+        columns = part.metrics._asdict() | {"env_steps": _exact_steps(part.metrics)}
+        for name, values in columns.items():
+            if name not in metrics:
+                metrics[name] = _nothing((*shape, study.num_updates), values.dtype)
+            metrics[name][*where, : values.shape[1]] = values
+        evaluation[where] = part.evaluation
+        missing[where] = False
+    if missing.any():
+        raise ValueError(f"{store.path} lacks {missing.sum()} of {missing.size} agents")
+    return SweepResults(study.axes, study.configs, study.key_data, metrics, evaluation)
+
+
+def _exact_steps(metrics: Metrics) -> np.ndarray:
+    return np.where(metrics.finite, metrics.num_steps, 0).cumsum(axis=1, dtype=np.int64)
+
+
+def _nothing(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    return np.full(shape, np.nan if dtype.kind == "f" else 0, dtype)
+
+
+def save_results(path: Path, results: SweepResults) -> None:
+    """Write the arrays of a sweep into its directory."""
+    arrays = results.metrics | {"evaluation": results.evaluation, "key_data": results.key_data}
+    with replacing(path / RESULTS_FILE) as unfinished:
+        np.savez(unfinished, **arrays)  # type: ignore[arg-type]
+
+
+def load_sweep(path: Path) -> SweepResults:
+    """Return the results in the directory of a sweep.
+
+    Raises:
+        ValueError: it is no such directory, or its results are damaged or not all there yet.
+    """
+    study, file = load_study(path), path / RESULTS_FILE
+    try:
+        with np.load(file) as arrays:
+            metrics = {name: arrays[name] for name in Metrics._fields}
+            evaluation, key_data = arrays["evaluation"], arrays["key_data"]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path} is not finished: it has no {file.name}; the command that began it goes on"
+        ) from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise ValueError(f"{file} is damaged; the command that made it makes it again") from None
+    return SweepResults(study.axes, study.configs, key_data, metrics, evaluation)
+
+
+def _label(config: Config, names: list[str]) -> str:
+    return ", ".join(f"{name}={_short(getattr(config, name))}" for name in names)
+
 
 def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) or "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,177 @@
+"""What a sweep trains: settings, seeds, and the agents that they make together."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import psutil
+
+from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.axes import Axes, make_settings, num_settings
+from purejaxrl_reinforce.config import STATIC_FIELDS, Config
+from purejaxrl_reinforce.config_file import checked_seed
+from purejaxrl_reinforce.memory import require_batch_memory
+from purejaxrl_reinforce.reinforce import state_shapes
+from purejaxrl_reinforce.state import Metrics
+
+# A row of the table as CSV, with a little room.
+_TABLE_BYTES_PER_ROW = 250
+_METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
+
+
+@dataclass(frozen=True)
+class Study:
+    """Settings and seeds; agent `setting * num_seeds + seed` trains a setting with a seed.
+
+    Attributes:
+        config: what all settings share.
+        axes: the swept fields and their values.
+        zipped: whether values are taken together rather than in all combinations.
+        key_data: of each seed's key, [seed, ...] uint32. Every setting gets the same keys.
+        num_episodes: of each agent's greedy evaluation.
+        configs: of each setting.
+    """
+
+    config: Config
+    axes: dict[str, tuple[Any, ...]]
+    zipped: bool
+    key_data: np.ndarray
+    num_episodes: int
+    configs: tuple[Config, ...]
+
+    @property
+    def num_seeds(self) -> int:
+        """Number of seeds of each setting."""
+        return len(self.key_data)
+
+    @property
+    def num_agents(self) -> int:
+        """Number of agents."""
+        return len(self.configs) * self.num_seeds
+
+    @property
+    def num_updates(self) -> int:
+        """Updates of the setting that has most."""
+        return max(config.num_updates for config in self.configs)
+
+    def config_of(self, agent: int) -> Config:
+        """Return the configuration of an agent."""
+        return self.configs[agent // self.num_seeds]
+
+    def keys_of(self, agents: Sequence[int]) -> np.ndarray:
+        """Return the data of the keys of agents, [agent, ...]."""
+        return self.key_data[np.asarray(agents) % self.num_seeds]
+
+    def programs(self) -> list[list[int]]:
+        """Return the agents of each static setting; each needs a program of its own.
+
+        Within each, the first seed of all settings comes first, so that settings can be compared
+        early.
+        """
+        settings: dict[tuple[Any, ...], list[int]] = {}
+        for i, config in enumerate(self.configs):
+            static = tuple(getattr(config, name) for name in STATIC_FIELDS)
+            settings.setdefault(static, []).append(i)
+        return [
+            [setting * self.num_seeds + seed for seed in range(self.num_seeds) for setting in equal]
+            for equal in settings.values()
+        ]
+
+
+def make_study(
+    config: Config, keys: jax.Array | Sequence[int] | range, axes: Axes, zipped: bool, episodes: int
+) -> Study:
+    """Return the study of `axes` around `config`, after checking that it can be done.
+
+    Args:
+        config: what all settings share.
+        keys: typed keys [seed], or whole numbers, which stand for `jax.random.key`.
+        axes: values by field: see `make_settings`.
+        zipped: take values together rather than in all combinations.
+        episodes: of each agent's greedy evaluation.
+
+    Raises:
+        ValueError: an axis or a value is wrong, or the batch or the results do not fit into memory.
+    """
+    if not len(keys):
+        raise ValueError("a sweep needs at least 1 seed")
+    if episodes < 1:
+        raise ValueError(f"the evaluation needs at least 1 episode, not {episodes}")
+    lengths = axes.get("num_updates", [config.num_updates])
+    updates = max((n for n in lengths if isinstance(n, int)), default=1)
+    agents = num_settings(axes, zipped) * len(keys)
+    require_memory_for_results(agents, updates, episodes)
+    configs = tuple(make_settings(config, axes, zipped))
+    values = {
+        name: tuple(dict.fromkeys(getattr(c, name) for c in configs))
+        if not zipped
+        else tuple(getattr(c, name) for c in configs)
+        for name in axes
+    }
+    study = Study(config, values, zipped, _key_data(keys), episodes, configs)
+    for program in study.programs():
+        environment.make(study.config_of(program[0]).env)
+        require_batch_memory(study.config_of(program[0]))
+    return study
+
+
+def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
+    if isinstance(keys, jax.Array):
+        if not jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1:
+            raise ValueError("keys must be typed keys of shape [seed], as of jax.random.split")
+        data = np.asarray(jax.random.key_data(keys))
+    else:
+        for seed in (min(keys), max(keys)):
+            checked_seed(seed)
+        data = np.asarray(jax.vmap(_data_of_seed)(jnp.asarray(np.asarray(keys, np.uint32))))
+    if len(np.unique(data, axis=0)) < len(data):
+        raise ValueError("a seed is there twice")
+    return data
+
+
+def _data_of_seed(seed: jax.Array) -> jax.Array:
+    return jax.random.key_data(jax.random.key(seed))
+
+
+def result_bytes(agents: int, updates: int, episodes: int) -> int:
+    """Return the size of the results of so many agents: metrics and evaluation."""
+    return agents * (updates * _METRICS_BYTES + 4 * episodes)
+
+
+def require_memory_for_results(agents: int, updates: int, episodes: int) -> None:
+    """Raise ValueError if the results of so many agents do not fit into memory."""
+    # Once as arrays, once while they are gathered or written.
+    needed, free = 2 * result_bytes(agents, updates, episodes), psutil.virtual_memory().available
+    if needed > free:
+        raise ValueError(
+            f"the results do not fit into memory: {agents:,} agents with {updates:,} updates need"
+            f" {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are free; sweep fewer"
+        )
+
+
+def require_disk(study: Study, path: Path) -> None:
+    """Raise ValueError if the files of a study do not fit on the disk below `path`."""
+    results = result_bytes(study.num_agents, study.num_updates, study.num_episodes)
+    rows = study.num_agents * study.num_updates
+    states = sum(
+        len(agents) * state_bytes(study.config_of(agents[0])) for agents in study.programs()
+    )
+    needed = 2 * results + states + rows * _TABLE_BYTES_PER_ROW
+    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise ValueError(
+            f"the results do not fit on the disk of {existing}: they need {needed / 1e9:,.1f} GB"
+            f" and {free / 1e9:,.1f} GB are free; sweep fewer"
+        )
+
+
+def state_bytes(config: Config) -> int:
+    """Return the size of one agent's training state."""
+    shapes = state_shapes(config)
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))

@@ -1,0 +1,231 @@
+"""The directory of a sweep: what is swept, and its agents, slice by slice as they finish."""
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from purejaxrl_reinforce.checkpoint import config_facts
+from purejaxrl_reinforce.config import FIELD_KINDS, Config
+from purejaxrl_reinforce.files import UNFINISHED, replacing
+from purejaxrl_reinforce.locked_log import LockedLog
+from purejaxrl_reinforce.machine import describe_versions
+from purejaxrl_reinforce.reinforce import state_shapes
+from purejaxrl_reinforce.state import Metrics, TrainState
+from purejaxrl_reinforce.study import Study
+
+SETTINGS_FILE = "sweep.json"
+LOG_FILE = "sweep.log"
+SLICES = "slices"
+# Counts up whenever the content of these files changes.
+FORMAT = 1
+
+
+class Slice(NamedTuple):
+    """Finished agents of one static setting, as NumPy.
+
+    Attributes:
+        agents: their numbers in the study, [agent].
+        metrics: [agent, update].
+        evaluation: returns of greedy episodes, [agent, episode].
+        state: after the last update, [agent, ...]; of the key, its data.
+        seconds: that training them took.
+    """
+
+    agents: np.ndarray
+    metrics: Metrics
+    evaluation: np.ndarray
+    state: TrainState
+    seconds: float
+
+
+class SweepStore:
+    """The files of one sweep, held by one process at a time.
+
+    Args:
+        path: the directory. Made if it is not there.
+        study: what is swept.
+
+    Raises:
+        ValueError: the directory holds something else, another sweep, or is in use.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, study: Study) -> None:
+        self.path, self._study = path, study
+        _require_same_sweep(path, study)
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.log = LockedLog(path / LOG_FILE)
+        except BlockingIOError:
+            raise ValueError(f"another process is sweeping in {path}") from None
+        for left in (*path.glob(UNFINISHED + "*"), *(path / SLICES).glob(UNFINISHED + "*")):
+            left.unlink()
+        if not (path / SETTINGS_FILE).exists():
+            facts = study_facts(study) | {"versions": describe_versions()}
+            with replacing(path / SETTINGS_FILE) as unfinished:
+                unfinished.write_text(json.dumps(facts, indent=1))
+        (path / SLICES).mkdir(exist_ok=True)
+
+    def add(self, part: Slice) -> None:
+        """Write a slice."""
+        arrays = {
+            "agents": part.agents,
+            "evaluation": part.evaluation,
+            "seconds": np.asarray(part.seconds),
+            **{f"metrics/{name}": x for name, x in part.metrics._asdict().items()},
+            **{f"state/{i}": x for i, x in enumerate(jax.tree.leaves(part.state))},
+        }
+        with replacing(self.path / SLICES / f"{part.agents[0]:09}.npz") as unfinished:
+            np.savez(unfinished, **arrays)
+
+    def load(self) -> Iterator[tuple[Path, Slice | None]]:
+        """Give each slice there is; None for one that is damaged."""
+        return _load_slices(self.path, self._study)
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self.log.close()
+
+
+def study_facts(study: Study) -> dict[str, Any]:
+    """Return what is swept as JSON has it."""
+    facts = {
+        "format": FORMAT,
+        "config": _fields(study.config),
+        "axes": study.axes,
+        "zipped": study.zipped,
+        "num_episodes": study.num_episodes,
+        "num_seeds": study.num_seeds,
+        "key_data": study.key_data.tolist(),
+        "settings": [_fields(config) for config in study.configs],
+    }
+    loaded: dict[str, Any] = json.loads(json.dumps(facts))
+    return loaded
+
+
+def load_study(path: Path) -> Study:
+    """Return what is swept in a directory.
+
+    Raises:
+        ValueError: it is not the directory of a sweep, or damaged, or of another format.
+    """
+    facts = _facts_in(path)
+    try:
+        configs = tuple(_config(setting) for setting in facts["settings"])
+        return Study(
+            _config(facts["config"]),
+            {
+                name: tuple(tuple(v) if isinstance(v, list) else v for v in values)
+                for name, values in facts["axes"].items()
+            },
+            facts["zipped"],
+            np.asarray(facts["key_data"], np.uint32),
+            facts["num_episodes"],
+            configs,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path / SETTINGS_FILE} is damaged: {error!r}") from None
+
+
+def load_agent_slice(path: Path, study: Study, agent: int) -> tuple[int, Slice]:
+    """Return the slice that holds an agent, and where in it.
+
+    Raises:
+        ValueError: no slice that is whole has it.
+    """
+    for _, part in _load_slices(path, study):
+        if part is not None and agent in part.agents:
+            return int(np.flatnonzero(part.agents == agent)[0]), part
+    raise ValueError(f"{path} holds no such agent yet, or its slice is damaged")
+
+
+def _load_slices(path: Path, study: Study) -> Iterator[tuple[Path, Slice | None]]:
+    for file in sorted((path / SLICES).glob("[0-9]*.npz")):
+        try:
+            yield file, _load_slice(file, study)
+        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+            yield file, None
+
+
+def _load_slice(file: Path, study: Study) -> Slice:
+    with np.load(file) as arrays:  # zip files carry check sums
+        agents = arrays["agents"]
+        shapes = state_shapes(study.config_of(int(agents[0])))
+        leaves, structure = jax.tree.flatten(shapes)
+        states = [arrays[f"state/{i}"] for i in range(len(leaves))]
+        return Slice(
+            agents,
+            Metrics(*(arrays[f"metrics/{name}"] for name in Metrics._fields)),
+            arrays["evaluation"],
+            jax.tree.unflatten(structure, states),
+            float(arrays["seconds"]),
+        )
+
+
+def _require_same_sweep(path: Path, study: Study) -> None:
+    """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
+    if not path.exists() or all(_is_from_the_start(file.name) for file in path.iterdir()):
+        return
+    there, here = _facts_in(path), study_facts(study)
+    for name in FIELD_KINDS:
+        if name in study.axes or name in there["axes"]:
+            old, new = there["axes"].get(name), here["axes"].get(name)
+        else:
+            old, new = there["config"].get(name), here["config"][name]
+        if old != new:
+            raise ValueError(f"{path} is of another sweep: {_difference(name, old, new)}")
+    for name in ("num_seeds", "zipped", "num_episodes", "key_data"):
+        if there[name] != here[name]:
+            found = (
+                "its seeds differ"
+                if name == "key_data"
+                else _difference(name, there[name], here[name])
+            )
+            raise ValueError(f"{path} is of another sweep: {found}")
+
+
+def _is_from_the_start(name: str) -> bool:
+    """Return whether a sweep that was killed before it had written what it is leaves this."""
+    return name == LOG_FILE or name.startswith(UNFINISHED)
+
+
+def _difference(name: str, old: Any, new: Any) -> str:
+    return f"its {name} is {_show(old)}, here it is {_show(new)}"
+
+
+def _show(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _facts_in(path: Path) -> dict[str, Any]:
+    file = path / SETTINGS_FILE
+    try:
+        facts: dict[str, Any] = json.loads(file.read_text())
+        found = facts["format"]
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not the directory of a sweep: it has no {file.name}") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{file} is damaged") from None
+    if found != FORMAT:
+        raise ValueError(
+            f"{path} has sweep format {found}, of another release; this one reads format {FORMAT}"
+        )
+    return facts
+
+
+def _fields(config: Config) -> dict[str, Any]:
+    # JSON has no infinity.
+    return {k: "inf" if v == math.inf else v for k, v in config_facts(config).items()}
+
+
+def _config(fields: dict[str, Any]) -> Config:
+    values: dict[str, Any] = {k: math.inf if v == "inf" else v for k, v in fields.items()}
+    return Config(**values)
