@@ -1,0 +1,186 @@
+"""Several processes, on one host or many, that do one thing together.
+
+Process 0 is the first: it alone writes and prints. Whatever depends on a clock, a signal or a file
+is agreed on, so that all processes go the same way. In a process that is alone every function here
+does its work directly, without a collective.
+"""
+
+import contextlib
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Sharding
+
+T = TypeVar("T")
+
+# An answer of process 0 up to this many bytes takes one collective.
+_PACKET = 4096
+_LENGTH_BYTES = 8
+
+
+class LostProcessError(ConnectionError):
+    """Another process has ended or cannot be reached; nothing can be agreed on any more."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "another process has ended or cannot be reached; start all of them again"
+            f" (train --resume RUN goes on from the latest checkpoint): {why}"
+        )
+
+
+class EndedElsewhereError(SystemExit):
+    """Another process failed, and says why; this one ends silently with the same exit code."""
+
+
+def is_alone() -> bool:
+    """Return whether there is one process only."""
+    return jax.process_count() == 1
+
+
+def is_first() -> bool:
+    """Return whether this process is the one that writes and prints."""
+    return jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Do something that needs all processes.
+
+    Raises:
+        LostProcessError: it failed, as it does when one of them ends.
+    """
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        # Where a collective fails, jax raises either of them; running out of memory has to stay
+        # what it is.
+        if is_alone() or "RESOURCE_EXHAUSTED" in str(error):
+            raise
+        raise LostProcessError(str(error).splitlines()[0]) from None
+
+
+def agreed(make: Callable[[], T]) -> T:
+    """Return what `make` returns here, once it has returned on every process.
+
+    Raises:
+        EndedElsewhereError: it raised on another process; with several, on all but the first.
+    """
+    if is_alone():
+        return make()
+    failure: BaseException | None = None
+    try:
+        result = make()
+    except BaseException as error:
+        failure = error
+    codes = _gather_numbers(np.int32(exit_code(failure)))
+    if not codes.any():
+        return result
+    speaker = int(np.argmax(codes > 0))
+    if failure is not None and speaker == jax.process_index():
+        raise failure
+    raise EndedElsewhereError(int(codes[speaker]))
+
+
+def on_first(do: Callable[[], None]) -> None:
+    """Do something on process 0 while the others wait.
+
+    Raises:
+        EndedElsewhereError: it raised there, and this is another process.
+    """
+    agreed(do if is_first() else _nothing)
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """Return on every process what `make` returns on process 0, which can be anything picklable.
+
+    Arrays must be NumPy arrays: see `to_host`.
+
+    Raises:
+        EndedElsewhereError: it raised there, and this is another process.
+    """
+    if is_alone():
+        return make()
+    message = agreed((lambda: pickle.dumps(make())) if is_first() else bytes)
+    packet = np.zeros(_PACKET, np.uint8)
+    length = np.frombuffer(np.int64(len(message)).tobytes(), np.uint8)
+    head = np.frombuffer(message[: _PACKET - _LENGTH_BYTES], np.uint8)
+    packet[:_LENGTH_BYTES], packet[_LENGTH_BYTES : _LENGTH_BYTES + len(head)] = length, head
+    packet = _broadcast(packet)
+    total = int(packet[:_LENGTH_BYTES].view(np.int64)[0])
+    received = packet[_LENGTH_BYTES:].tobytes()[:total]
+    if total > len(received):
+        rest = np.zeros(total - len(received), np.uint8)
+        if is_first():
+            rest[:] = np.frombuffer(message[len(received) :], np.uint8)
+        received += _broadcast(rest).tobytes()
+    result: T = pickle.loads(received)
+    return result
+
+
+def agree_max(*values: float) -> tuple[float, ...]:
+    """Return for each of `values` (float32, equally many everywhere) the largest on any process."""
+    if is_alone():
+        return values
+    return tuple(_gather_numbers(np.asarray(values, np.float32)).max(axis=0).tolist())
+
+
+def to_host(tree: Any) -> Any:
+    """Return global arrays whole, as NumPy arrays, on every process; keys as their key data."""
+
+    def whole(x: Any) -> np.ndarray:
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x = jax.random.key_data(x)
+        if x.is_fully_addressable or x.is_fully_replicated:
+            return np.asarray(x)
+        return np.asarray(multihost_utils.process_allgather(x, tiled=True))
+
+    with together():
+        return jax.tree.map(whole, tree)
+
+
+def to_global(tree: Any, like: Any, shardings: Any) -> Any:
+    """Return global arrays of host values that are the same on every process.
+
+    Args:
+        tree: as `to_host` returns it.
+        like: arrays, or their shapes, whose dtypes say which of `tree` are key data.
+        shardings: where each of them is to be.
+    """
+
+    def place(x: np.ndarray, a: Any, sharding: Sharding) -> jax.Array:
+        array = jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+            array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(a))
+        return array
+
+    with together():
+        return jax.tree.map(place, tree, like, shardings)
+
+
+def exit_code(failure: BaseException | None) -> int:
+    """Return the exit code that an exception leads to, 0 for None."""
+    if failure is None:
+        return 0
+    if isinstance(failure, SystemExit) and isinstance(failure.code, int):
+        return failure.code
+    return 2 if isinstance(failure, ValueError) else 1
+
+
+def _nothing() -> None:
+    pass
+
+
+def _gather_numbers(x: np.ndarray | np.generic) -> np.ndarray:
+    """Return `x` of all processes, stacked."""
+    with together():
+        return np.asarray(multihost_utils.process_allgather(x))
+
+
+def _broadcast(x: np.ndarray) -> np.ndarray:
+    # A sum with zeros: exact for bytes, which is why everything travels as bytes.
+    with together():
+        return np.asarray(multihost_utils.broadcast_one_to_all(x))
