@@ -46,6 +46,21 @@ class LogRange(Sequence[float]):
         return self.low * (self.high / self.low) ** (index / (self.num - 1))
 
 
+def parse_axes(texts: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """Return values by field from options such as `parse_axis` takes.
+
+    Raises:
+        ValueError: one is wrong, or a field is there twice.
+    """
+    axes: dict[str, Sequence[Any]] = {}
+    for text in texts:
+        name, values = parse_axis(text)
+        if name in axes:
+            raise ValueError(f"{name} is swept twice; give all its values in one --axis")
+        axes[name] = values
+    return axes
+
+
 def parse_axis(text: str) -> tuple[str, Sequence[Any]]:
     """Return field and values of an option such as `policy_lr=0.01,0.03` or `gamma=log:0.9:1:3`.
 

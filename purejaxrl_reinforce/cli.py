@@ -33,6 +33,7 @@ from purejaxrl_reinforce.options import (
     SeedOption,
 )
 from purejaxrl_reinforce.outputs import first_free
+from purejaxrl_reinforce.sweeping import Sweep, TakeOut
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 _VERBS: dict[str, Any] = {
     "train": Train,
+    "sweep": Sweep,
     "evaluate": Evaluate,
     "bench": Bench,
     "export": Export,
+    "take-out": TakeOut,
     "describe": Describe,
     "video": Video,
     "plot": Plot,
@@ -255,6 +258,7 @@ def _subcommands(base: Config, seed: int) -> Any:
     """Return the union of all verbs, as tyro takes it, with the defaults of their options."""
     defaults = {
         "train": Train(config=base, seed=seed),
+        "sweep": Sweep(config=base, seed=seed),
         "bench": Bench(config=base, seed=seed),
         "describe": Describe(config=base),
     }
@@ -275,7 +279,7 @@ def _subcommands(base: Config, seed: int) -> Any:
 
 
 # Verbs with an option for every field of the configuration.
-_CONFIGURED = (["train"], ["bench"], ["describe"])
+_CONFIGURED = (["train"], ["sweep"], ["bench"], ["describe"])
 
 
 def _starting_point(args: list[str]) -> tuple[Config, int]:

@@ -21,6 +21,7 @@ from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation import evaluate
+from purejaxrl_reinforce.processes import to_host, together
 from purejaxrl_reinforce.reinforce import init
 from purejaxrl_reinforce.runner import run_updates
 from purejaxrl_reinforce.sharding import LANES
@@ -73,10 +74,19 @@ def population_mesh(num_agents: int, num_envs: int, devices: Sequence[jax.Device
 
     Its first axis shares out agents, its second the lanes of each, which are as many on every
     device.
+
+    Raises:
+        ValueError: a process would be left without a device.
     """
     shares = min(num_agents, len(devices))
     lanes = max(n for n in range(1, len(devices) // shares + 1) if num_envs % n == 0)
     grid = np.array(devices[: shares * lanes]).reshape(shares, lanes)
+    idle = {d.process_index for d in devices} - {d.process_index for d in grid.flat}
+    if idle:
+        raise ValueError(
+            f"{len(idle)} processes would have nothing to do: {num_agents} agents at a time with"
+            f" {num_envs} lanes each use {grid.size} of {len(devices)} devices; start fewer"
+        )
     return Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
 
 
@@ -187,7 +197,8 @@ class Population:
         settings, keys = self._inputs(configs, key_data)
         num_groups = jnp.int32(self.layout.groups_for(len(configs)))
         states = self._start(num_groups, settings, keys)
-        return Agents(len(configs), num_groups, settings, jax.block_until_ready(states))
+        with together():
+            return Agents(len(configs), num_groups, settings, jax.block_until_ready(states))
 
     def advance(self, agents: Agents, length: int) -> tuple[Agents, Metrics]:
         """Do `length` updates of each agent; return them, and metrics [agent, length] as NumPy."""
@@ -195,19 +206,20 @@ class Population:
             agents.num_groups, jnp.int32(length), agents.settings, agents.states
         )
         rows = self.layout.place_of(agents.number)
-        metrics = jax.tree.map(lambda x: np.asarray(x)[rows, :length], jax.device_get(buffers))
+        metrics = jax.tree.map(lambda x: x[rows, :length], to_host(buffers))
         return agents._replace(states=states), metrics
 
     def evaluate(self, agents: Agents, key: Array) -> np.ndarray:
         """Return the returns of each agent's greedy episodes from `key`, [agent, episode]."""
         returns = self._evaluate(agents.num_groups, key, agents.settings, agents.states.params)
-        return np.asarray(returns)[self.layout.place_of(agents.number)]
+        whole: np.ndarray = to_host(returns)
+        return whole[self.layout.place_of(agents.number)]
 
     def states(self, agents: Agents) -> TrainState:
         """Return the state of each agent as NumPy, [agent, ...]; of its key, the key's data."""
         rows = self.layout.place_of(agents.number)
-        states = agents.states._replace(key=jax.random.key_data(agents.states.key))
-        return jax.tree.map(lambda x: np.asarray(x)[rows], states)
+        states: TrainState = jax.tree.map(lambda x: x[rows], to_host(agents.states))
+        return states
 
 
 def _over_groups(

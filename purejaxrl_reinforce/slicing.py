@@ -1,16 +1,17 @@
 """How many agents a sweep trains together: set from memory and from what it measures."""
 
-import math
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.memory import batch_bytes, free_bytes
 from purejaxrl_reinforce.population import AGENTS, LONGEST_CALL, Layout, Population, population_mesh
+from purejaxrl_reinforce.processes import agree_max
 from purejaxrl_reinforce.state import Metrics
 from purejaxrl_reinforce.study import state_bytes
 
@@ -67,26 +68,35 @@ class SliceSizes:
             self._size *= 2
 
 
+def slice_mesh(
+    config: Config, num_agents: int, devices: Sequence[jax.Device], width: int | None
+) -> Mesh:
+    """Return the mesh for slices of the `num_agents` agents of one static setting.
+
+    It depends on all of them, not on how many are left to train, so that results do not.
+
+    Raises:
+        ValueError: a process would be left without a device.
+    """
+    together = num_agents if width is None else min(width, num_agents)
+    return population_mesh(together, config.num_envs, devices)
+
+
 def make_population(
-    config: Config,
-    num_agents: int,
-    devices: Sequence[jax.Device],
-    width: int | None,
-    num_episodes: int,
+    config: Config, num_agents: int, mesh: Mesh, width: int | None, num_episodes: int
 ) -> Population:
     """Compile a population for agents of one static setting.
 
     Args:
         config: one of theirs.
         num_agents: that are to be trained.
-        devices: to spread them over.
+        mesh: devices to spread them over, of `slice_mesh`.
         width: agents per slice. None: chosen.
         num_episodes: of each agent's evaluation.
     """
     together = num_agents if width is None else min(width, num_agents)
-    mesh = population_mesh(together, config.num_envs, devices)
     per_device = -(-together // mesh.shape[AGENTS])
-    if devices[0].platform in ONE_BY_ONE:
+    if mesh.devices.flat[0].platform in ONE_BY_ONE:
         groups = per_device if width else min(per_device, _groups_in_memory(config, mesh.size))
         return Population(config, Layout(mesh, groups, 1), num_episodes)
     if width is not None:
@@ -100,10 +110,10 @@ def _groups_in_memory(config: Config, num_devices: int) -> int:
     )
     # In and out of the program, and on the host.
     fitting = _SHARE_OF_MEMORY * free_bytes() / (3 * per_agent * num_devices)
-    return max(1, min(_MOST_GROUPS, int(fitting)))
+    return -int(agree_max(-max(1, min(_MOST_GROUPS, int(fitting))))[0])  # the least of all
 
 
-def _widest_useful(config: Config, mesh: jax.sharding.Mesh, most: int, episodes: int) -> Population:
+def _widest_useful(config: Config, mesh: Mesh, most: int, episodes: int) -> Population:
     """Try 1, 4, 16, ... agents at once on each device, until that stops paying or fitting."""
     best, best_sps, at_once = None, 0.0, 1
     while True:
@@ -115,7 +125,8 @@ def _widest_useful(config: Config, mesh: jax.sharding.Mesh, most: int, episodes:
         wider = min(4 * at_once, most)
         needed = batch_bytes(config)
         growth = (wider - at_once) * (needed[0] + config.num_envs * needed[1])
-        if wider == at_once or max(growth, 3 * population.memory_bytes) > free_bytes():
+        short = max(growth, 3 * population.memory_bytes) > free_bytes()
+        if wider == at_once or agree_max(short)[0]:
             return best
         at_once = wider
 
@@ -128,4 +139,5 @@ def _measure(config: Config, population: Population) -> float:
     agents, _ = population.advance(agents, 1)
     started = time.perf_counter()
     _, metrics = population.advance(agents, min(2, config.num_updates))
-    return math.fsum(metrics.num_steps.ravel()) / (time.perf_counter() - started)
+    (seconds,) = agree_max(time.perf_counter() - started)
+    return int(metrics.num_steps.sum(dtype=np.int64)) / seconds

@@ -1,5 +1,6 @@
 """Sweeps: many seeds of many settings, trained in slices that are on disk as they finish."""
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -8,11 +9,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from purejaxrl_reinforce.axes import Axes
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.population import Agents, Population
-from purejaxrl_reinforce.slicing import SliceSizes, make_population
+from purejaxrl_reinforce.processes import agree_max, agreed, from_first, on_first
+from purejaxrl_reinforce.slicing import SliceSizes, make_population, slice_mesh
 from purejaxrl_reinforce.state import Metrics
 from purejaxrl_reinforce.study import Study, make_study, require_disk
 from purejaxrl_reinforce.sweep_results import SweepResults, gather_results, save_results
@@ -23,7 +26,7 @@ NUM_EPISODES = 100
 _SECONDS_PER_CALL = 1.0
 
 
-class Progress(NamedTuple):
+class SweepProgress(NamedTuple):
     """How far a sweep has come.
 
     Attributes:
@@ -79,123 +82,166 @@ def sweep(
             disk, or `path` holds something else; nothing was written.
         OSError: files could not be written; slices that are finished stay.
     """
-    study = make_study(config, keys, axes or {}, zipped, num_episodes)
+    study = agreed(lambda: make_study(config, keys, axes or {}, zipped, num_episodes))
     with tempfile.TemporaryDirectory() as scratch:
-        store = open_store(study, Path(scratch) / "sweep" if path is None else path)
-        try:
-            for _ in train_agents(study, store, width, devices):
+        directory = Path(scratch) / "sweep" if path is None else path
+        with open_sweep(study, directory, width, devices) as run:
+            for _ in run.train():
                 pass
-            return finish(study, store)
-        finally:
+            return run.finish()
+
+
+@contextlib.contextmanager
+def open_sweep(
+    study: Study,
+    path: Path,
+    width: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Iterator["Sweep"]:
+    """Give a sweep that holds its directory; see `sweep` for arguments and errors."""
+    if width is not None and width < 1:
+        raise ValueError(f"width must be at least 1 agent, not {width}")
+    meshes = [
+        slice_mesh(study.config_of(program[0]), len(program), devices or jax.devices(), width)
+        for program in study.programs()
+    ]
+    store: SweepStore | None = None
+
+    def open_store() -> None:
+        nonlocal store
+        require_disk(study, path)
+        store = SweepStore(path, study)
+
+    on_first(open_store)
+    try:
+        yield Sweep(study, meshes, width, store)
+    finally:
+        if store is not None:
             store.close()
 
 
-def open_store(study: Study, path: Path) -> SweepStore:
-    """Open the directory of a sweep, after checking that its results fit on the disk."""
-    require_disk(study, path)
-    return SweepStore(path, study)
+class Sweep:
+    """One sweep under way, on each of the processes that share it.
 
-
-def finish(study: Study, store: SweepStore) -> SweepResults:
-    """Gather the results of a study all of whose agents are trained; write them; return them."""
-    results = gather_results(study, store)
-    save_results(store.path, results)
-    return results
-
-
-def train_agents(
-    study: Study,
-    store: SweepStore,
-    width: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
-) -> Iterator[Progress]:
-    """Train the agents that `store` does not have, about a second between two looks at progress.
-
-    Raises:
-        ValueError: `width` is not positive.
+    Attributes:
+        study: what is swept.
+        store: its directory, held by the first process; None on others.
     """
-    if width is not None and width < 1:
-        raise ValueError(f"width must be at least 1 agent, not {width}")
-    devices = jax.devices() if devices is None else devices
-    counter = _Counter(study)
-    done = _load_done(store, counter)
-    yield counter.progress()
-    for agents in study.programs():
-        todo = [agent for agent in agents if agent not in done]
-        if not todo:
-            continue
-        config = study.config_of(todo[0])
-        population = make_population(config, len(todo), devices, width, study.num_episodes)
-        sizes = SliceSizes(population.layout, width)
-        store.log.write(
-            f"compiled for agents such as {todo[0]} in {population.compile_seconds:.1f} s"
-        )
+
+    def __init__(
+        self, study: Study, meshes: list[Mesh], width: int | None, store: SweepStore | None
+    ) -> None:
+        self.study, self.store = study, store
+        self._meshes, self._width = meshes, width
+        self._counter = _Counter(study)
+
+    def train(self) -> Iterator[SweepProgress]:
+        """Train the agents that are not there yet, about a second between two looks at progress."""
+        done = self._load_done()
+        yield self._counter.progress()
+        for agents, mesh in zip(self.study.programs(), self._meshes, strict=True):
+            todo = [agent for agent in agents if agent not in done]
+            if todo:
+                yield from self._train_program(todo, mesh)
+
+    @property
+    def agents_done(self) -> int:
+        """Agents that are trained and on disk."""
+        return self._counter.progress().agents
+
+    def finish(self) -> SweepResults:
+        """Gather the results of all agents, which must be trained; write them; return them."""
+
+        def gather() -> SweepResults:
+            assert self.store is not None
+            results = gather_results(self.study, self.store)
+            save_results(self.store.path, results)
+            return results
+
+        return from_first(gather)
+
+    def log(self, message: str) -> None:
+        """Append a line to the sweep's log."""
+        if self.store is not None:
+            self.store.log.write(message)
+
+    def _load_done(self) -> set[int]:
+        def load() -> list[Slice]:
+            assert self.store is not None
+            return self.store.load_done()
+
+        # Others need to know who is done, and what it came to; the states stay where they are.
+        parts = from_first(lambda: [(p.agents, p.metrics.num_steps, p.evaluation) for p in load()])
+        for part in parts:
+            self._counter.skip(*part)
+        done = {int(agent) for agents, _, _ in parts for agent in agents}
+        if done:
+            self.log(f"{len(done)} agents were done before")
+        return done
+
+    def _train_program(self, todo: list[int], mesh: Mesh) -> Iterator[SweepProgress]:
+        config = self.study.config_of(todo[0])
+        population = make_population(config, len(todo), mesh, self._width, self.study.num_episodes)
+        sizes = SliceSizes(population.layout, self._width)
+        self.log(f"compiled for {len(todo)} agents in {population.compile_seconds:.1f} s")
         while todo:
             chosen, todo = todo[: sizes.next], todo[sizes.next :]
-            yield from _train_slice(study, store, population, sizes, chosen, counter)
+            yield from self._train_slice(population, sizes, chosen)
+        tried = ", ".join(f"{trial.sps:,.0f} with {trial.agents}" for trial in sizes.trials)
+        self.log(f"agents per slice: {sizes.next}; steps per second: {tried or 'not compared'}")
 
-
-def _load_done(store: SweepStore, counter: "_Counter") -> set[int]:
-    done: set[int] = set()
-    for file, part in store.load():
-        if part is None:
-            store.log.write(f"warning: {file.name} is damaged; its agents are trained again")
-            file.unlink()
-        else:
-            done |= set(part.agents.tolist())
-            counter.skip(part)
-    if done:
-        store.log.write(f"{len(done)} agents were done before")
-    return done
-
-
-def _train_slice(
-    study: Study,
-    store: SweepStore,
-    population: Population,
-    sizes: SliceSizes,
-    chosen: list[int],
-    counter: "_Counter",
-) -> Iterator[Progress]:
-    configs = [study.config_of(agent) for agent in chosen]
-    agents = population.start(configs, study.keys_of(chosen))
-    parts: list[Metrics] = []
-    started_at = counter.seconds
-    for trained, metrics, seconds in _calls(population, agents, configs[0].num_updates):
-        parts.append(metrics)
-        counter.add(metrics, seconds)
+    def _train_slice(
+        self, population: Population, sizes: SliceSizes, chosen: list[int]
+    ) -> Iterator[SweepProgress]:
+        study, counter, started_at = self.study, self._counter, self._counter.seconds
+        configs = [study.config_of(agent) for agent in chosen]
+        agents = population.start(configs, study.keys_of(chosen))
+        parts: list[Metrics] = []
+        for call in _calls(population, agents, configs[0].num_updates):
+            agents = call.agents
+            parts.append(call.metrics)
+            counter.add(call.metrics, call.seconds)
+            yield counter.progress()
+        part = Slice(
+            np.asarray(chosen),
+            jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
+            population.evaluate(agents, jax.random.key(0)),
+            population.states(agents),
+            counter.seconds - started_at,
+        )
+        on_first(lambda: self.store.add(part) if self.store is not None else None)
+        sizes.note(len(chosen), _total(part.metrics.num_steps), part.seconds)
+        counter.finish(part.agents, part.evaluation)
         yield counter.progress()
-    whole: Any = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts)
-    part = Slice(
-        np.asarray(chosen),
-        whole,
-        population.evaluate(trained, jax.random.key(0)),
-        population.states(trained),
-        counter.seconds - started_at,
-    )
-    store.add(part)
-    sizes.note(len(chosen), int(whole.num_steps.sum(dtype=np.int64)), part.seconds)
-    counter.finish(part)
-    yield counter.progress()
 
 
-def _calls(
-    population: Population, agents: Agents, num_updates: int
-) -> Iterator[tuple[Agents, Metrics, float]]:
-    """Give agents, metrics and seconds after each call, until all updates are done."""
+class _Call(NamedTuple):
+    """What a call of a population gave: agents, metrics [agent, update], and the time it took."""
+
+    agents: Agents
+    metrics: Metrics
+    seconds: float
+
+
+def _calls(population: Population, agents: Agents, num_updates: int) -> Iterator[_Call]:
+    """Train agents to their last update, about a second per call."""
     done, length = 0, 1
     while done < num_updates:
         length = min(length, population.longest_call, num_updates - done)
         started = time.perf_counter()
         agents, metrics = population.advance(agents, length)
-        seconds = time.perf_counter() - started
-        yield agents, metrics, seconds
+        (seconds,) = agree_max(time.perf_counter() - started)
+        yield _Call(agents, metrics, seconds)
         done += length
         length = max(1, min(4 * length, int(length * _SECONDS_PER_CALL / seconds)))
 
 
+def _total(num_steps: Any) -> int:
+    return int(np.sum(num_steps, dtype=np.int64))
+
+
 class _Counter:
-    """Counts what `Progress` says."""
+    """Counts what `SweepProgress` says."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -207,30 +253,30 @@ class _Counter:
 
     def add(self, metrics: Metrics, seconds: float) -> None:
         """Count the metrics [agent, update] of a call."""
-        self._updates += metrics.num_steps.size
-        self._left -= metrics.num_steps.size
-        self._steps += int(metrics.num_steps.sum(dtype=np.int64))
+        self._updates += np.size(metrics.num_steps)
+        self._left -= np.size(metrics.num_steps)
+        self._steps += _total(metrics.num_steps)
         self.seconds += seconds
 
-    def finish(self, part: Slice) -> None:
+    def finish(self, agents: np.ndarray, evaluation: np.ndarray) -> None:
         """Count the agents of a finished slice."""
-        settings = part.agents // self._study.num_seeds
-        np.add.at(self._return_sums, settings, part.evaluation.mean(axis=1))
+        settings = agents // self._study.num_seeds
+        np.add.at(self._return_sums, settings, evaluation.mean(axis=1))
         np.add.at(self._evaluated, settings, 1)
-        self._agents += len(part.agents)
+        self._agents += len(agents)
 
-    def skip(self, part: Slice) -> None:
+    def skip(self, agents: np.ndarray, num_steps: Any, evaluation: np.ndarray) -> None:
         """Count the agents of a slice that was finished before."""
-        self._left -= part.metrics.num_steps.size
-        self.finish(part)
+        self._left -= np.size(num_steps)
+        self.finish(agents, evaluation)
 
-    def progress(self) -> Progress:
+    def progress(self) -> SweepProgress:
         """Return where the sweep stands."""
         best, best_return = None, float("nan")
         if self._evaluated.any():
             means = self._return_sums / np.where(self._evaluated, self._evaluated, np.nan)
             best = int(np.nanargmax(means))
             best_return = float(means[best])
-        return Progress(
+        return SweepProgress(
             self._agents, self._updates, self._left, self._steps, self.seconds, best, best_return
         )

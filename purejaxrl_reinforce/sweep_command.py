@@ -1,23 +1,100 @@
 """The verb `sweep`: train, show how far it is, and say what came of it."""
 
-import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
 from pathlib import Path
 
 import jax
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from purejaxrl_reinforce.axes import Axes
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.files import replacing
 from purejaxrl_reinforce.interruption import StopRequest
-from purejaxrl_reinforce.plots import save_figure
+from purejaxrl_reinforce.processes import agree_max, agreed, is_first, on_first
 from purejaxrl_reinforce.study import Study, make_study
-from purejaxrl_reinforce.sweep import Progress as SweepProgress
-from purejaxrl_reinforce.sweep import finish, open_store, train_agents
-from purejaxrl_reinforce.sweep_results import SweepResults
-from purejaxrl_reinforce.sweep_store import SweepStore
-from purejaxrl_reinforce.sweep_table import save_table
+from purejaxrl_reinforce.sweep import Sweep, open_sweep
+from purejaxrl_reinforce.sweep_findings import save_findings
+from purejaxrl_reinforce.sweep_progress import sweep_progress
+from purejaxrl_reinforce.sweep_results import labels_of
+
+
+def run_sweep(
+    config: Config,
+    seeds: range,
+    axes: Axes,
+    zipped: bool,
+    path: Path,
+    width: int | None,
+    num_episodes: int,
+    quiet: bool,
+) -> int:
+    """Train what a sweep's directory does not have yet, then write and print what was found.
+
+    Args:
+        config: what all settings share.
+        seeds: of each setting.
+        axes: values by field.
+        zipped: take values together, not in all combinations.
+        path: the directory: new, empty, or of the same sweep.
+        width: agents per slice; None: chosen.
+        num_episodes: of each agent's greedy evaluation.
+        quiet: whether to print nothing but errors and warnings.
+
+    Returns:
+        The exit code: 0; 128 plus the signal's number after SIGINT or SIGTERM; finished slices
+        are kept.
+
+    Raises:
+        ValueError: the input is bad; nothing was written.
+        OSError: files could not be written; finished slices are kept.
+    """
+    with StopRequest() as stop:
+        study = agreed(lambda: make_study(config, seeds, axes, zipped, num_episodes))
+        quiet = quiet or not is_first()
+        with open_sweep(study, path, width) as sweep:
+            if not quiet:
+                print(_headline(study, path), flush=True)
+            stop.deferred = True
+            started = time.perf_counter()
+            signal_number = _train(sweep, stop, quiet)
+            if signal_number:
+                _say_interrupted(sweep, path, signal_number)
+                return 128 + signal_number
+            results = sweep.finish()
+            seconds = time.perf_counter() - started
+            on_first(lambda: save_findings(path, results, quiet))
+            sweep.log(f"finished in {seconds:.1f} s")
+    return 0
+
+
+def _headline(study: Study, path: Path) -> str:
+    envs = ", ".join(dict.fromkeys(config.env for config in study.configs))
+    programs = len(study.programs())
+    return (
+        f"{envs} on {jax.default_backend()}: {len(study.configs):,} settings,"
+        f" {study.num_seeds:,} seeds, {study.num_agents:,} agents in {path};"
+        f" compiling {programs} program{'s' if programs > 1 else ''}, one at a time"
+    )
+
+
+def _train(sweep: Sweep, stop: StopRequest, quiet: bool) -> int:
+    """Train until the end, or until a signal on any process; return its number or 0."""
+    study = sweep.study
+    with sweep_progress(study.num_agents, labels_of(study.axes, study.configs), quiet) as show:
+        for now in sweep.train():
+            show(now)
+            (number,) = agree_max(stop.signal or 0)
+            if number and now.updates_left:
+                return int(number)
+    return 0
+
+
+def _say_interrupted(sweep: Sweep, path: Path, number: int) -> None:
+    name = signal.Signals(number).name
+    sweep.log(f"stopped by {name} after {sweep.agents_done} agents")
+    if is_first():
+        print(
+            f"interrupted by {name}; {sweep.agents_done:,} of {sweep.study.num_agents:,} agents are"
+            f" in {path}; the same command goes on",
+            file=sys.stderr,
+        )

@@ -1,6 +1,7 @@
 """What a sweep found: arrays over settings, seeds and updates."""
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,7 @@ class SweepResults:
     @property
     def labels(self) -> list[str]:
         """Name each setting by its swept fields."""
-        if not self.axes:
-            return [self.configs[0].env]
-        return [_label(config, list(self.axes)) for config in self.configs]
+        return labels_of(self.axes, self.configs)
 
     @property
     def seeds(self) -> list[int]:
@@ -71,6 +70,13 @@ class SweepResults:
             labelled = zip(self.labels, self.scores, strict=True)
             return {label: scores[:, None] for label, scores in labelled}
         return {label: np.stack(tasks, axis=1) for label, tasks in by_label.items()}
+
+
+def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
+    """Name each setting by its swept fields."""
+    if not axes:
+        return [configs[0].env]
+    return [_label(config, list(axes)) for config in configs]
 
 
 def gather_results(study: Study, store: SweepStore) -> SweepResults:

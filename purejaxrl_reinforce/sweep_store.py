@@ -84,6 +84,17 @@ class SweepStore:
         with replacing(self.path / SLICES / f"{part.agents[0]:09}.npz") as unfinished:
             np.savez(unfinished, **arrays)
 
+    def load_done(self) -> list[Slice]:
+        """Return the slices that are whole; remove, with a line in the log, those that are not."""
+        whole = []
+        for file, part in self.load():
+            if part is None:
+                self.log.write(f"warning: {file.name} is damaged; its agents are trained again")
+                file.unlink()
+            else:
+                whole.append(part)
+        return whole
+
     def load(self) -> Iterator[tuple[Path, Slice | None]]:
         """Give each slice there is; None for one that is damaged."""
         return _load_slices(self.path, self._study)

@@ -1,0 +1,113 @@
+"""The verbs about sweeps: doing one, and taking one of its agents out."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config_file import checked_seed
+from purejaxrl_reinforce.options import (
+    DEFAULT_PRESET,
+    ConfigFileOption,
+    ConfigOptions,
+    PresetOption,
+)
+from purejaxrl_reinforce.outputs import first_free
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Train many seeds of one or many settings and say what came of it.
+
+    Agents are trained in slices, which are on disk as they finish: the same command with the same
+    directory goes on where it was stopped. Results, statistics, a table and pictures are left in
+    it.
+    """
+
+    preset: PresetOption = DEFAULT_PRESET
+    config_file: ConfigFileOption = None
+    axis: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(
+            metavar="FIELD=VALUES",
+            help="A field to sweep, with its values: policy_lr=0.01,0.03 or"
+            " policy_lr=log:0.001:0.1:5 or hidden_sizes=[64],[64,64]. Give it again for further"
+            " fields: all combinations are trained.",
+        ),
+    ] = ()
+    zip: Annotated[
+        bool,
+        tyro.conf.arg(help="Take the fields' first values together, then their second, ..."),
+    ] = False
+    num_seeds: Annotated[int, tyro.conf.arg(help="Seeds of each setting, the same for all.")] = 16
+    seed: Annotated[int, tyro.conf.arg(help="The first of them.")] = 0
+    sweep_dir: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="Directory: new, empty, or of the same sweep, which then goes on. None: a new one"
+            " below sweeps/."
+        ),
+    ] = None
+    width: Annotated[
+        int | None,
+        tyro.conf.arg(help="Agents per slice. None: chosen from memory and measured speed."),
+    ] = None
+    episodes: Annotated[
+        int, tyro.conf.arg(help="Greedy episodes that each agent is evaluated with at the end.")
+    ] = 100
+    quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
+    config: ConfigOptions = field(default_factory=Config)
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.axes import parse_axes
+
+        axes = parse_axes(self.axis)
+        if self.num_seeds < 1:
+            raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
+        first = checked_seed(self.seed)
+        from purejaxrl_reinforce.launch import prepare
+
+        prepare()
+        from purejaxrl_reinforce.sweep_command import run_sweep
+
+        return run_sweep(
+            self.config,
+            range(first, first + self.num_seeds),
+            axes,
+            self.zip,
+            self.sweep_dir or _new_sweep_dir(self.config.env),
+            self.width,
+            self.episodes,
+            self.quiet,
+        )
+
+
+@dataclass(frozen=True)
+class TakeOut:
+    """Make a run directory of one agent of a sweep, to evaluate, resume or render it."""
+
+    sweep_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(name="sweep", metavar="SWEEP")]
+    setting: Annotated[int, tyro.conf.arg(help="Number of the setting, as the table has it.")] = 0
+    seed: Annotated[int, tyro.conf.arg(help="The agent's seed.")] = 0
+    run_dir: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New or empty directory. None: a new one in SWEEP."),
+    ] = None
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.sweep_agent import take_out
+
+        seed = checked_seed(self.seed)
+        name = f"setting{self.setting}-seed{seed}"
+        run_dir = self.run_dir or first_free(self.sweep_dir, name)
+        take_out(self.sweep_dir, self.setting, seed, run_dir)
+        print(run_dir)
+        return 0
+
+
+def _new_sweep_dir(env: str) -> Path:
+    """Return a path below sweeps/ that does not exist yet."""
+    return first_free(Path("sweeps"), f"{env}-{time.strftime('%Y%m%d-%H%M%S')}")
