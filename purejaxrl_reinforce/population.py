@@ -97,7 +97,7 @@ class Agents(NamedTuple):
         number: of them.
         num_groups: that each device trains.
         settings: of each agent, one Config of arrays.
-        states: of each agent; those beyond `number` are padding.
+        states: of each agent, with its key's data for its key; some rows are padding.
     """
 
     number: int
@@ -121,10 +121,8 @@ class Population:
         started = time.perf_counter()
         self.layout = layout
         self.longest_call = min(config.num_updates, LONGEST_CALL)
-        settings, keys = self._inputs(
-            [config], np.asarray(jax.random.key_data(jax.random.key(0)))[None]
-        )
-        one, evaluation_key = jnp.int32(1), jax.random.key(0)
+        one, key_data = jnp.int32(1), jax.random.key_data(jax.random.key(0))
+        settings, keys = self._inputs([config], np.asarray(key_data)[None])
         starting = self._jit(_start, (BY_AGENT, BY_AGENT), STATE)
         # Mostly on one core each.
         with ThreadPoolExecutor(max_workers=2) as pool:
@@ -136,7 +134,7 @@ class Population:
                 (SAME, BY_AGENT, BY_AGENT),
                 BY_AGENT,
             )
-            evaluated = evaluating.trace(one, evaluation_key, settings, states.params)
+            evaluated = evaluating.trace(one, key_data, settings, states.params)
             evaluation = pool.submit(lambda: evaluated.lower().compile())
             advancing = self._jit(
                 functools.partial(_advance, longest=self.longest_call),
@@ -175,7 +173,7 @@ class Population:
         )
 
     def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
-        """Return configurations and keys on the devices, those of the first agent as padding."""
+        """Return configurations and key data on the devices, the first agent's as padding."""
         rows = np.zeros(self.layout.capacity, np.intp)
         rows[self.layout.place_of(len(configs))] = np.arange(len(configs))
 
@@ -184,8 +182,7 @@ class Population:
             return jax.make_array_from_callback(values.shape, sharding, lambda i: values[i])
 
         stacked = jax.tree.map(lambda *x: put(np.asarray(x, np.float32)[rows]), *configs)
-        keys = jax.random.wrap_key_data(put(np.asarray(key_data)[rows]))
-        return stacked, keys
+        return stacked, put(key_data[rows])
 
     def start(self, configs: Sequence[Config], key_data: np.ndarray) -> Agents:
         """Return agents before their first update.
@@ -211,7 +208,9 @@ class Population:
 
     def evaluate(self, agents: Agents, key: Array) -> np.ndarray:
         """Return the returns of each agent's greedy episodes from `key`, [agent, episode]."""
-        returns = self._evaluate(agents.num_groups, key, agents.settings, agents.states.params)
+        returns = self._evaluate(
+            agents.num_groups, jax.random.key_data(key), agents.settings, agents.states.params
+        )
         whole: np.ndarray = to_host(returns)
         return whole[self.layout.place_of(agents.number)]
 
@@ -240,7 +239,7 @@ def _over_groups(
 
     total = jax.tree.leaves(args)[0].shape[0] // at_once
     shapes = jax.eval_shape(of_group, num_groups)
-    results = jax.tree.map(lambda x: _zeros((total, *x.shape), x.dtype), shapes)
+    results = jax.tree.map(lambda x: jnp.zeros((total, *x.shape), x.dtype), shapes)
     results = jax.lax.fori_loop(
         0,
         num_groups,
@@ -250,13 +249,6 @@ def _over_groups(
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), results)
 
 
-def _zeros(shape: tuple[int, ...], dtype: Any) -> Array:
-    if not jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
-        return jnp.zeros(shape, dtype)
-    data = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(shape, dtype))
-    return jax.random.wrap_key_data(jnp.zeros(data.shape, data.dtype))
-
-
 def _bytes(compiled: Any) -> int:
     memory = compiled.memory_analysis()
     return int(
@@ -264,22 +256,28 @@ def _bytes(compiled: Any) -> int:
     )
 
 
-def _start(config: Config, key: Array) -> TrainState:
-    state = init(config, key)
+# Keys pass in and out as data: an array of keys that is indexed counts as used.
+
+
+def _start(config: Config, key_data: Array) -> TrainState:
+    state = init(config, jax.random.wrap_key_data(key_data))
     # Each device computes all lanes and keeps its own.
     shares, mine = jax.lax.axis_size(LANES.name), jax.lax.axis_index(LANES.name)
     width = config.num_envs // shares
     lanes = jax.tree.map(
         lambda x: jax.lax.dynamic_slice_in_dim(x, mine * width, width), state.lanes
     )
-    return state._replace(lanes=lanes)
+    return state._replace(lanes=lanes, key=jax.random.key_data(state.key))
 
 
 def _advance(
     length: Array, config: Config, state: TrainState, longest: int
 ) -> tuple[TrainState, Metrics]:
-    return run_updates(config, state, length, longest)
+    state = state._replace(key=jax.random.wrap_key_data(state.key))
+    state, metrics = run_updates(config, state, length, longest)
+    return state._replace(key=jax.random.key_data(state.key)), metrics
 
 
-def _evaluate(key: Array, config: Config, params: Any, num_episodes: int) -> Array:
+def _evaluate(key_data: Array, config: Config, params: Any, num_episodes: int) -> Array:
+    key = jax.random.wrap_key_data(key_data)
     return evaluate(config, params, key, num_episodes).episode_return

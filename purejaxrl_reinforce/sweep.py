@@ -109,8 +109,11 @@ def open_sweep(
 
     def open_store() -> None:
         nonlocal store
-        require_disk(study, path)
-        store = SweepStore(path, study)
+        try:
+            require_disk(study, path)
+            store = SweepStore(path, study)
+        except OSError as error:
+            raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
     on_first(open_store)
     try:
@@ -154,7 +157,7 @@ class Sweep:
 
         def gather() -> SweepResults:
             assert self.store is not None
-            results = gather_results(self.study, self.store)
+            results = gather_results(self.store.path, self.study)
             save_results(self.store.path, results)
             return results
 

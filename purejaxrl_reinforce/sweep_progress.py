@@ -48,7 +48,9 @@ def _plain_lines(console: Console, num_agents: int, labels: Sequence[str]) -> Sh
         done = now.agents * 10 // num_agents
         if done > tenths or now.seconds > shown_at + _SECONDS_BETWEEN_LINES:
             tenths, shown_at = done, now.seconds
-            console.print(_describe(now, num_agents, labels), highlight=False, markup=False, soft_wrap=True)
+            console.print(
+                _describe(now, num_agents, labels), highlight=False, markup=False, soft_wrap=True
+            )
 
     return show
 

@@ -1,6 +1,5 @@
 """What a sweep found: arrays over settings, seeds and updates."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.files import replacing
 from purejaxrl_reinforce.state import Metrics
 from purejaxrl_reinforce.study import Study
-from purejaxrl_reinforce.sweep_store import SweepStore, load_study
+from purejaxrl_reinforce.sweep_store import load_slices, load_study
 
 RESULTS_FILE = "results.npz"
 
@@ -79,8 +78,8 @@ def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
     return [_label(config, list(axes)) for config in configs]
 
 
-def gather_results(study: Study, store: SweepStore) -> SweepResults:
-    """Put the slices of a finished study together.
+def gather_results(path: Path, study: Study) -> SweepResults:
+    """Put the slices of a finished study together, from the directory of its sweep.
 
     Raises:
         ValueError: an agent is missing.
@@ -89,7 +88,7 @@ def gather_results(study: Study, store: SweepStore) -> SweepResults:
     metrics: dict[str, np.ndarray] = {}
     evaluation = np.zeros((*shape, study.num_episodes), np.float32)
     missing = np.ones(shape, bool)
-    for _, part in store.load():
+    for _, part in load_slices(path, study):
         if part is None:
             continue
         where = np.divmod(part.agents, study.num_seeds)
@@ -101,7 +100,7 @@ def gather_results(study: Study, store: SweepStore) -> SweepResults:
         evaluation[where] = part.evaluation
         missing[where] = False
     if missing.any():
-        raise ValueError(f"{store.path} lacks {missing.sum()} of {missing.size} agents")
+        raise ValueError(f"{path} lacks {missing.sum()} of {missing.size} agents")
     return SweepResults(study.axes, study.configs, study.key_data, metrics, evaluation)
 
 
@@ -128,14 +127,14 @@ def load_sweep(path: Path) -> SweepResults:
     """
     study, file = load_study(path), path / RESULTS_FILE
     try:
-        with np.load(file) as arrays:
+        with file.open("rb") as opened, np.load(opened) as arrays:
             metrics = {name: arrays[name] for name in Metrics._fields}
             evaluation, key_data = arrays["evaluation"], arrays["key_data"]
     except FileNotFoundError:
         raise ValueError(
             f"{path} is not finished: it has no {file.name}; the command that began it goes on"
         ) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # NumPy raises all sorts of them on damaged files
         raise ValueError(f"{file} is damaged; the command that made it makes it again") from None
     return SweepResults(study.axes, study.configs, key_data, metrics, evaluation)
 

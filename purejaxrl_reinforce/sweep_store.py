@@ -2,7 +2,6 @@
 
 import json
 import math
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,17 +86,13 @@ class SweepStore:
     def load_done(self) -> list[Slice]:
         """Return the slices that are whole; remove, with a line in the log, those that are not."""
         whole = []
-        for file, part in self.load():
+        for file, part in load_slices(self.path, self._study):
             if part is None:
                 self.log.write(f"warning: {file.name} is damaged; its agents are trained again")
                 file.unlink()
             else:
                 whole.append(part)
         return whole
-
-    def load(self) -> Iterator[tuple[Path, Slice | None]]:
-        """Give each slice there is; None for one that is damaged."""
-        return _load_slices(self.path, self._study)
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -150,22 +145,23 @@ def load_agent_slice(path: Path, study: Study, agent: int) -> tuple[int, Slice]:
     Raises:
         ValueError: no slice that is whole has it.
     """
-    for _, part in _load_slices(path, study):
+    for _, part in load_slices(path, study):
         if part is not None and agent in part.agents:
             return int(np.flatnonzero(part.agents == agent)[0]), part
     raise ValueError(f"{path} holds no such agent yet, or its slice is damaged")
 
 
-def _load_slices(path: Path, study: Study) -> Iterator[tuple[Path, Slice | None]]:
+def load_slices(path: Path, study: Study) -> Iterator[tuple[Path, Slice | None]]:
+    """Give each slice in the directory of a sweep; None for one that is damaged."""
     for file in sorted((path / SLICES).glob("[0-9]*.npz")):
         try:
             yield file, _load_slice(file, study)
-        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        except Exception:  # NumPy raises all sorts of them on damaged files
             yield file, None
 
 
 def _load_slice(file: Path, study: Study) -> Slice:
-    with np.load(file) as arrays:  # zip files carry check sums
+    with file.open("rb") as opened, np.load(opened) as arrays:  # zip files carry check sums
         agents = arrays["agents"]
         shapes = state_shapes(study.config_of(int(agents[0])))
         leaves, structure = jax.tree.flatten(shapes)

@@ -1,0 +1,110 @@
+"""What is swept: how it is said, which settings it makes, what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.axes import LogRange, make_settings, num_settings, parse_axes, parse_axis
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        ("policy_lr=0.01,3e-2", "policy_lr", [0.01, 0.03]),
+        ("policy-lr=.5", "policy_lr", [0.5]),
+        ("--num-envs=8, 16", "num_envs", [8, 16]),
+        ("num_envs=1_024", "num_envs", [1024]),
+        ("num_steps=none,50", "num_steps", [None, 50]),
+        ("baseline=value,none", "baseline", ["value", "none"]),
+        ("anneal=true,False", "anneal", [True, False]),
+        ("hidden_sizes=[64],[64,32],[]", "hidden_sizes", [[64], [64, 32], []]),
+        ("max_grad_norm=0.5,inf", "max_grad_norm", [0.5, float("inf")]),
+        ("env=CartPole-v1,CartPole-v0", "env", ["CartPole-v1", "CartPole-v0"]),
+    ],
+)
+def test_values_are_read_by_the_kind_of_their_field(text, name, values):
+    assert parse_axis(text) == (name, values)
+
+
+def test_a_log_range_has_its_ends_and_equal_ratios():
+    name, values = parse_axis("policy_lr=log:0.001:0.1:5")
+    assert (name, len(values), values[0], values[-1]) == ("policy_lr", 5, 0.001, 0.1)
+    np.testing.assert_allclose(list(values), np.geomspace(0.001, 0.1, 5), rtol=1e-12)
+    assert values[1:3] == list(values)[1:3]
+    with pytest.raises(IndexError):
+        values[5]
+
+
+@given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), st.integers(2, 20))
+def test_log_ranges_are_numpys(low, high, num):
+    np.testing.assert_allclose(list(LogRange(low, high, num)), np.geomspace(low, high, num))
+
+
+def test_the_last_field_varies_fastest():
+    axes = {"policy_lr": [0.1, 0.2], "num_envs": [4, 8, 16]}
+    settings = make_settings(Config(), axes, zipped=False)
+    assert [(c.policy_lr, c.num_envs) for c in settings] == [
+        (0.1, 4), (0.1, 8), (0.1, 16), (0.2, 4), (0.2, 8), (0.2, 16),
+    ]  # fmt: skip
+    assert num_settings(axes, zipped=False) == 6
+
+
+def test_zipped_values_go_together():
+    axes = {"policy_lr": [0.1, 0.2], "num_envs": [4, 8]}
+    settings = make_settings(Config(), axes, zipped=True)
+    assert [(c.policy_lr, c.num_envs) for c in settings] == [(0.1, 4), (0.2, 8)]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_without_axes_there_is_one_setting(zipped):
+    assert make_settings(Config(), {}, zipped) == [Config()]
+
+
+def test_a_huge_range_is_counted_but_not_made():
+    axes = {"policy_lr": LogRange(1e-9, 1.0, 10**9), "gamma": LogRange(0.1, 1.0, 10**9)}
+    assert num_settings(axes, zipped=False) == 10**18
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["policy_rl=0.1"], "no field 'policy_rl' to sweep; did you mean 'policy_lr'"),
+        (["policy_lr"], "FIELD=VALUE"),
+        (["policy_lr=0.1", "policy-lr=0.2"], "policy_lr is swept twice"),
+        (["num_envs=log:1:8:4"], "num_envs is no number that a log range could vary"),
+        (["policy_lr=log:0:1:4"], "ends above 0"),
+        (["policy_lr=log:1:2"], "log:LOW:HIGH:NUMBER"),
+        (["policy_lr=log:1:2:1"], "at least 2 values"),
+        (["hidden_sizes=64,64"], "hidden_sizes must be a list of widths"),
+        (["hidden_sizes=[64"], r"takes lists such as \[64\],\[64,64\]"),
+        (["policy_lr="], "the grid is empty: policy_lr has no value"),
+        (["num_envs=0.5,1.5"], "num_envs must be a whole number, not '0.5'"),
+        (["policy_lr=fast"], "policy_lr must be a number, not 'fast'"),
+        (["policy_lr=nan"], "policy_lr must be a finite number"),
+        (["baseline=valeu"], "baseline must be one of .*did you mean 'value'"),
+        (["anneal=maybe"], "anneal must be true or false"),
+        (["policy_lr=0.1,0.1"], "a setting twice: policy_lr=0.1"),
+        (["baseline=loo", "num_envs=1,2"], "baseline='loo' needs num_envs"),
+    ],
+)
+def test_what_is_wrong_is_said(texts, message):
+    with pytest.raises(ValueError, match=message):
+        make_settings(Config(), parse_axes(texts), zipped=False)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"lr": [1.0]}, "no field 'lr'"),
+        ({"num_envs": [0.5]}, "num_envs must be a whole number, not 0.5"),
+        ({"policy_lr": []}, "the grid is empty"),
+        ({"policy_lr": 0.1}, "needs a list of values, not 0.1"),
+        ({"env": "CartPole-v1"}, "needs a list of values"),
+        ({"policy_lr": [0.1], "gamma": [0.9, 0.99]}, "policy_lr has 1, gamma has 2"),
+    ],
+)
+def test_axes_of_the_library_are_checked_too(axes, message):
+    with pytest.raises(ValueError, match=message):
+        make_settings(Config(), axes, zipped=True)

@@ -1,0 +1,102 @@
+"""The verb `sweep` as its users meet it."""
+
+import re
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce.cli import main
+from purejaxrl_reinforce.sweep_results import load_sweep
+from tests.processes import command
+from tests.small_runs import error_of
+
+TINY = [
+    "sweep", "--num-envs", "4", "--num-steps", "20", "--num-updates", "3", "--hidden-sizes", "4",
+    "--num-seeds", "2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--axis", "policy_rl=0.1"], "no field 'policy_rl' to sweep; did you mean 'policy_lr'"),
+        (["--axis", "num_envs=0.5,1.5"], "num_envs must be a whole number, not '0.5'"),
+        (["--axis", "policy_lr="], "the grid is empty: policy_lr has no value"),
+        (["--axis", "policy_lr=0.1,0.2", "--axis", "gamma=0.9", "--zip"], "equally many values"),
+        (["--axis", "env=CartPole-v1,CartPole-v9"], "CartPole-v9"),
+        (["--num-seeds", "0"], "num_seeds must be at least 1, not 0"),
+        (["--num-seeds", "-3"], "num_seeds must be at least 1, not -3"),
+        (["--num-seeds", "10", "--seed", "4294967290"], "seed must lie between 0 and 4294967295"),
+        (["--width", "0"], "width must be at least 1 agent, not 0"),
+        (["--episodes", "0"], "at least 1 episode, not 0"),
+        (["--num-seeds", "1000000000000"], "1,000,000,000,000 agents"),
+        (["--axis", "policy_lr=log:1e-9:1:2000000000"], "do not fit into memory"),
+        (["--axis", "num_envs=8,1000000000000"], "num_envs must be at most"),
+        (["--axis", "num_envs=8,2000000000"], "the batch does not fit"),
+        (["--sweep-dir", "/dev/null/sweep"], "/dev/null"),
+        (["--num-env", "4"], "did you mean"),
+    ],
+)
+def test_bad_input(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert message in error_of([*TINY, *arguments], capsys)
+    assert not any(tmp_path.iterdir())
+
+
+def test_results_that_do_not_fit_on_the_disk(tmp_path, monkeypatch, capsys):
+    from purejaxrl_reinforce import study
+
+    class Usage:
+        free = 1_000
+
+    monkeypatch.setattr(study.shutil, "disk_usage", lambda path: Usage)
+    error = error_of([*TINY, "--sweep-dir", str(tmp_path / "s")], capsys)
+    assert re.search(r"do not fit on the disk .* they need 0\.0 GB and 0\.0 GB are free", error)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_new_directory_for_each_sweep(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*TINY, "--seed", "3"]) == 0
+    (path,) = (tmp_path / "sweeps").iterdir()
+    assert path.name.startswith("CartPole-v1-")
+    assert load_sweep(path).seeds == [3, 4]
+    captured = capsys.readouterr()
+    assert "1 settings, 2 seeds, 2 agents" in captured.out
+    assert re.search(r"2/2 agents  [\d,]+ SPS  0:00 left  best so far [\d.]+", captured.err)
+
+
+def test_quiet_says_nothing(tmp_path, capsys):
+    assert main([*TINY, "--quiet", "--sweep-dir", str(tmp_path / "s")]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_goes_on(number, tmp_path):
+    path = tmp_path / "s"
+    arguments = [
+        "sweep", "--num-envs", "4", "--num-updates", "40", "--hidden-sizes", "8", "--num-seeds",
+        "300", "--width", "2", "--episodes", "5", "--sweep-dir", path,
+    ]  # fmt: skip
+    cache = tmp_path / "cache"
+    process = command(*arguments, cache=cache)
+    deadline = time.monotonic() + 120
+    while not list((path / "slices").glob("[0-9]*.npz")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 128 + number, error
+    assert re.search(
+        rf"interrupted by {number.name}; \d+ of 300 agents are in .*s; the same", error
+    )
+    assert "Traceback" not in error
+    done = len(list((path / "slices").glob("[0-9]*.npz")))
+    assert 1 <= done < 150
+    process = command(*arguments, "--quiet", cache=cache)
+    assert process.communicate(timeout=300) == ("", "")
+    assert process.returncode == 0
+    assert f"{2 * done} agents were done before" in (path / "sweep.log").read_text()
+    assert np.isfinite(load_sweep(path).scores).all()
