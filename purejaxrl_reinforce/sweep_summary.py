@@ -35,8 +35,6 @@ _MOST_ROWS = 20
 _MOST_COMPARED = 8
 # Pairs grow with the square: 32 settings of 1,024 seeds have 496, which take some 15 seconds.
 _MOST_PAIRED = 32
-# What separates the fields in a label, but not the widths in hidden_sizes=(64, 64).
-_SWEPT_FIELD = re.compile(r", (?=\w+=)")
 
 
 @dataclass(frozen=True)
@@ -163,6 +161,11 @@ def show_score(score: float | np.ndarray) -> str:
     return f"{score:,.1f}" if abs(score) >= 10 else f"{score + 0.0:.3g}"
 
 
+def swept_fields(label: str) -> list[str]:
+    """Split a setting's label into its fields, but not the widths in hidden_sizes=(64, 64)."""
+    return re.split(r", (?=\w+=)", label)
+
+
 def _healthy(results: SweepResults) -> np.ndarray:
     """Return of which agents each of the setting's own updates was finite, [setting, seed]."""
     own = zip(results.metrics["finite"], results.configs, strict=True)
@@ -226,7 +229,7 @@ def _caption(env: str, num_settings: int) -> str:
 
 
 def _row(summary: Summary) -> list[Text]:
-    label = _SWEPT_FIELD.sub("\n", summary.label)  # a line each: the columns need the width
+    label = "\n".join(swept_fields(summary.label))  # a line each: the columns need the width
     if summary.num_diverged:
         label += f"\n{summary.num_diverged:,} of {summary.num_seeds:,} diverged"
     solved = "-"
