@@ -1,0 +1,270 @@
+"""Pictures of a sweep: what they show, and that all of it can be seen."""
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+from scipy import stats
+
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.plots import COLOURS, save_figure
+from purejaxrl_reinforce.sweep_plots import iqm_curve, sweep_figures
+from purejaxrl_reinforce.sweep_results import SweepResults
+from purejaxrl_reinforce.sweep_summary import summarise
+
+NAMES = ["learning_curves", "final_returns", "performance_profiles"]
+UPDATES = 6
+
+
+def sweep(axes, num_seeds=5, configs=None, env="CartPole-v1"):
+    """The grid of these values; setting s is better than s - 1, and seed i lies i below the mean.
+
+    In update u of UPDATES, 40 u + 10 s - i is the return, and (100 + i) u the number of steps.
+    """
+    if configs is None:
+        values = itertools.product(*axes.values())
+        configs = [
+            Config(**{"env": env, "num_updates": UPDATES, **dict(zip(axes, v, strict=True))})
+            for v in values
+        ]
+    s, i, u = np.ogrid[: len(configs), :num_seeds, 1 : UPDATES + 1]
+    shape = (len(configs), num_seeds, UPDATES)
+    metrics = {
+        "mean_return": np.broadcast_to(40.0 * u + 10 * s - i, shape).astype(np.float32),
+        "env_steps": np.broadcast_to((100 + i) * u, shape).astype(np.int64),
+        "finite": np.ones(shape, bool),
+    }
+    scores = np.broadcast_to(300.0 + 10 * s - i, (*shape[:2], 1)).astype(np.float32)
+    return SweepResults(axes, tuple(configs), np.zeros((num_seeds, 2), np.uint32), metrics, scores)
+
+
+def many(number, **kwargs):
+    return sweep({"policy_lr": tuple((i + 1) / 100 for i in range(number))}, **kwargs)
+
+
+GRID = {"gamma": (0.9, 0.95, 0.99, 0.999), "policy_lr": (0.1, 0.01, 0.001)}
+STATIC = {"hidden_sizes": ((64,), (64, 64), (1024,) * 6), "advantage_norm": ("none", "standardize")}
+
+
+def diverged(results, settings):
+    results.metrics["finite"][settings] = False
+    return results
+
+
+def cases():
+    yield "one seed of one setting", sweep({}, 1)
+    yield "many seeds", sweep({}, 1024)
+    yield "grid", sweep(GRID)
+    yield "many settings", many(30)
+    yield "long labels", sweep(STATIC)
+    yield "no threshold", many(3, env="Acrobot-v1")
+    yield "two environments", sweep({"env": ("CartPole-v1", "Acrobot-v1"), "gamma": (0.9, 1.0)})
+    yield "some diverged", diverged(many(3), (0, slice(2)))
+    yield "all of the best diverged", diverged(sweep(GRID), 11)
+
+
+def legend(figure):
+    (box,) = figure.legends
+    return box.get_title().get_text(), [text.get_text() for text in box.get_texts()]
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize(("name", "results"), list(cases()), ids=[name for name, _ in cases()])
+def test_all_can_be_seen(name, results, narrow, tmp_path):
+    figures = sweep_figures(results, narrow)
+    assert list(figures) == [*NAMES, "heatmap"][: len(figures)]
+    assert len(figures) >= 3
+    for figure in figures.values():
+        for axes in figure.axes:
+            assert axes.get_ylabel() or any(t.get_text() for t in axes.get_yticklabels())
+        assert figure.axes[0].get_xlabel()
+        path = tmp_path / "a.png"
+        save_figure(figure, path)
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        # Nothing touches the edges, where it would be cut off.
+        edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+        assert all((edge == 255).all() for edge in edges)
+        assert figure.axes[0].get_window_extent().height > 60
+        figure.draw_without_rendering()
+        for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+            low, high = sorted(axis.get_view_interval())
+            ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+            boxes = [label.get_window_extent() for at, label in ticks if low <= at <= high]
+            assert len(boxes) >= 1
+            assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
+        assert pixels.shape[1] == 150 * (5 if narrow else 7)
+
+
+def test_a_curve_is_the_interquartile_mean_at_common_steps():
+    results = sweep({}, 7)
+    curve = iqm_curve(results, 0, "a")
+    # From the last seed's first update on to the first seed's last.
+    assert (curve.x[0], curve.x[-1]) == (106, 100 * UPDATES)
+    last = [np.interp(600, (100 + i) * np.arange(1, 7), 40 * np.arange(1, 7) - i) for i in range(7)]
+    np.testing.assert_allclose(curve.mean[-1], stats.trim_mean(last, 0.25))
+    np.testing.assert_allclose(
+        [curve.low[-1], curve.high[-1]], np.percentile(last, [25, 75]), rtol=1e-6
+    )
+
+
+def test_a_curve_bridges_updates_without_episodes():
+    results = sweep({}, 1)
+    results.metrics["mean_return"][0, 0] = [np.nan, 10, np.nan, 30, np.nan, np.nan]
+    curve = iqm_curve(results, 0, "a")
+    assert curve.low is None
+    assert (curve.x[0], curve.x[-1]) == (200, 600)
+    at = [200, 300, 400, 600]
+    np.testing.assert_allclose(np.interp(at, curve.x, curve.mean), [10, 20, 30, 30], atol=0.1)
+
+
+def test_a_curve_says_which_seeds_it_has_not():
+    results = sweep({}, 3)
+    results.metrics["mean_return"][0, 1] = np.nan
+    curve = iqm_curve(results, 0, "a")
+    assert curve.label == "a (2 of 3 seeds: no episode finished in the others)"
+    results.metrics["mean_return"][:] = np.nan
+    assert iqm_curve(results, 0, "a") is None
+    assert list(sweep_figures(results)) == NAMES[1:]
+
+
+def test_a_curve_ends_with_its_own_updates():
+    axes = {"num_updates": (3, UPDATES)}
+    results = sweep(axes, 2)
+    for name, beyond in (("mean_return", np.nan), ("env_steps", 0), ("finite", False)):
+        results.metrics[name][0, :, 3:] = beyond
+    assert iqm_curve(results, 0, "a").x[-1] == 300
+    assert summarise(results)[1].num_diverged == 0
+
+
+def test_seeds_without_common_steps_make_a_point():
+    results = sweep({}, 2)
+    results.metrics["mean_return"][0, 1, :-1] = np.nan
+    results.metrics["env_steps"][0, 1] *= 10
+    curve = iqm_curve(results, 0, "a")
+    np.testing.assert_array_equal(curve.x, [600])
+    assert np.isfinite(curve.mean).all()
+
+
+def test_learning_curves_of_the_best():
+    figures = sweep_figures(many(9))
+    axes = figures["learning_curves"].axes[0]
+    assert axes.get_title() == "CartPole-v1: learning curves, the best 8 of 9 settings"
+    title, labels = legend(figures["learning_curves"])
+    assert title == "interquartile mean of 5 seeds,\nband: the quartiles (25% to 75%)"
+    assert labels == [f"policy_lr=0.0{i}" for i in range(9, 1, -1)]
+    assert len(axes.collections) == 8
+    alone = sweep_figures(sweep({}, 1))["learning_curves"]
+    assert legend(alone) == ("one seed", ["CartPole-v1"])
+    assert not alone.axes[0].collections
+
+
+def test_environments_share_the_room():
+    results = sweep({"env": ("CartPole-v1", "Acrobot-v1"), "gamma": tuple(np.arange(1, 7) / 10)})
+    labels = legend(sweep_figures(results)["learning_curves"])[1]
+    assert sum("env=CartPole-v1" in label for label in labels) == 4
+    assert sum("env=Acrobot-v1" in label for label in labels) == 4
+    assert labels[0] == "env=CartPole-v1, gamma=0.6"
+
+
+def test_profiles():
+    figure = sweep_figures(diverged(many(2), (0, slice(2))))["performance_profiles"]
+    axes = figure.axes[0]
+    best, other = axes.lines
+    assert legend(figure)[1] == ["policy_lr=0.02", "policy_lr=0.01"]
+    tau = best.get_xdata()
+    for line, scores in ((best, 310 - np.arange(5)), (other, 300 - np.arange(2, 5))):
+        expected = (scores[:, None] > tau).sum(axis=0) / 5
+        np.testing.assert_allclose(line.get_ydata(), expected)
+    assert (best.get_ydata()[0], best.get_ydata()[-1]) == (1, 0)
+    assert len(axes.collections) == 2
+
+
+def test_final_returns_show_every_seed():
+    results = diverged(many(25), (20, slice(3)))
+    results.evaluation[24] = 600
+    axes = sweep_figures(results)["final_returns"].axes[0]
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert len(labels) == 20
+    assert labels[0] == "policy_lr=0.25"
+    assert "the best 20 of 25 settings" in axes.figure.get_suptitle()
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in dots] == [5] * 20
+    assert set(dots[0].get_xdata()) == {600}
+    assert (np.abs(dots[3].get_ydata() - 3) < 0.5).all()
+    means = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    np.testing.assert_allclose(means, [float(s.iqm.value) for s in summarise(results)[:20]])
+    solved = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+    assert solved == [475] * 20
+
+
+def test_who_diverged_is_counted():
+    results = diverged(many(2), (1, slice(2)))
+    axes = sweep_figures(results)["final_returns"].axes[0]
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert labels == ["policy_lr=0.01", "policy_lr=0.02\n(2 of 5 diverged)"]
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in dots] == [5, 3]
+    # The interval reaches the edge, not beyond the picture.
+    interval = [line for line in axes.lines if line.get_color() == COLOURS[1]][-1]
+    assert interval.get_xdata()[0] == axes.get_xlim()[0]
+
+
+def test_no_picture_without_a_number():
+    results = diverged(sweep(GRID), slice(None))
+    assert list(sweep_figures(results)) == ["learning_curves"]
+
+
+def test_heat_map():
+    results = diverged(sweep(GRID), 3)
+    results.evaluation[7] = 490
+    figure = sweep_figures(results)["heatmap"]
+    axes = figure.axes[0]
+    # The field with more values goes down.
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("gamma", "policy_lr")
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["0.9", "0.95", "0.99", "0.999"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["0.1", "0.01", "0.001"]
+    texts = {text.get_position(): text.get_text() for text in axes.texts}
+    assert texts[1, 2] == "490.0\n100%"
+    assert texts[0, 1] == "diverged\n0%"
+    assert texts[2, 0] == f"{stats.trim_mean(results.scores[2], 0.25):.1f}\n0%"
+    assert len(texts) == 12
+
+
+def test_heat_map_lies_upright():
+    wide = {"policy_lr": (0.1, 0.01), "hidden_sizes": ((), (64,), (64, 64))}
+    axes = sweep_figures(sweep(wide, env="Acrobot-v1"))["heatmap"].axes[0]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("hidden_sizes", "policy_lr")
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["()", "64", "64, 64"]
+    texts = {text.get_position(): text.get_text() for text in axes.texts}
+    assert texts[1, 0] == "328.0"  # of policy_lr=0.01 and no hidden layer, the fourth setting
+
+
+def test_numbers_stand_out_from_their_cells():
+    """By at least 4.5 to 1, as the accessibility guidelines WCAG 2 demand."""
+    axes = sweep_figures(sweep(GRID))["heatmap"].axes[0]
+    (image,) = axes.images
+
+    def luminance(colour):
+        c = np.array(colour[:3])
+        linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722] + 0.05
+
+    for text in axes.texts:
+        x, y = text.get_position()
+        cell = luminance(image.cmap(image.norm(image.get_array()[y, x])))
+        letters = luminance(to_rgb(text.get_color()))
+        assert max(cell, letters) / min(cell, letters) >= 4.5
+
+
+def test_no_heat_map_but_of_grids():
+    zipped = [Config(gamma=g, policy_lr=lr, num_updates=6) for g, lr in ((0.9, 0.1), (0.8, 0.2))]
+    axes = {"gamma": (0.9, 0.8), "policy_lr": (0.1, 0.2)}
+    assert "heatmap" not in sweep_figures(sweep(axes, configs=zipped))
+    assert "heatmap" in sweep_figures(sweep(axes))
+    assert "heatmap" not in sweep_figures(sweep({**axes, "baseline": ("none", "value")}))
+    assert "heatmap" not in sweep_figures(sweep({**axes, "gamma": (0.9, 0.9)}))
+    envs = {"env": ("CartPole-v1", "Acrobot-v1"), "gamma": (0.9, 0.99)}
+    assert "heatmap" not in sweep_figures(sweep(envs))

@@ -1,0 +1,260 @@
+"""The summary of a sweep: what counts, in which order, and how it is shown."""
+
+import io
+import json
+import time
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.statistics import probability_of_improvement
+from purejaxrl_reinforce.sweep_results import SweepResults
+from purejaxrl_reinforce.sweep_summary import (
+    agent_scores,
+    by_env,
+    show_score,
+    summarise,
+    summary_dict,
+    summary_view,
+)
+
+
+def sweep(scores, axes=None, configs=None, num_updates=4):
+    """Agents of these scores, [setting, seed], whose training returns 100, 200, 300, 400.
+
+    Update u ends after 10 u steps. The greedy episodes are one below and one above the score.
+    """
+    scores = np.asarray(scores, np.float32)
+    if configs is None:
+        lrs = [0.1 * (i + 1) for i in range(len(scores))]
+        axes = {"policy_lr": tuple(lrs)}
+        configs = [Config(policy_lr=lr, num_updates=num_updates) for lr in lrs]
+    shape = (*scores.shape, max(config.num_updates for config in configs))
+    update = np.arange(1, shape[-1] + 1)
+    metrics = {
+        "mean_return": np.broadcast_to(100.0 * update, shape).astype(np.float32),
+        "env_steps": np.broadcast_to(10 * update, shape).astype(np.int64),
+        "finite": np.ones(shape, bool),
+    }
+    for i, config in enumerate(configs):
+        metrics["mean_return"][i, :, config.num_updates :] = np.nan
+        metrics["env_steps"][i, :, config.num_updates :] = 0
+        metrics["finite"][i, :, config.num_updates :] = False
+    evaluation = np.stack([scores - 1, scores + 1], axis=-1)
+    keys = np.zeros((shape[1], 2), np.uint32)
+    return SweepResults(axes or {}, tuple(configs), keys, metrics, evaluation)
+
+
+def shown(results, width=80):
+    file = io.StringIO()
+    Console(file=file, width=width).print(summary_view(results, summarise(results)))
+    return file.getvalue()
+
+
+def words(text):
+    """Put what was wrapped back into one line."""
+    return " ".join(text.split())
+
+
+def test_summary_of_one_setting():
+    results = sweep([[500, 480, 475, 10, 490, 474]])
+    (summary,) = summarise(results)
+    scores = results.scores[0]
+    assert (summary.setting, summary.label, summary.env) == (0, "policy_lr=0.1", "CartPole-v1")
+    assert (summary.num_seeds, summary.num_diverged, summary.num_solved) == (6, 0, 4)
+    assert summary.iqm.value == pytest.approx(stats.trim_mean(scores, 0.25))
+    assert summary.worst == 10
+    assert summary.median == 477.5
+    theirs = stats.binomtest(4, 6).proportion_ci(0.95, "exact")
+    np.testing.assert_allclose(summary.solved, [4 / 6, *theirs])
+    assert summary.worst <= summary.iqm.low <= summary.iqm.value <= summary.iqm.high <= 500
+
+
+def test_steps_to_the_threshold_count_from_training():
+    """Of the four seeds three get there; the last never does, and counts."""
+    results = sweep(np.full((1, 4), 500), num_updates=6)
+    returns = results.metrics["mean_return"]
+    returns[0, 0] = [np.nan, 475, 0, 500, 500, 500]
+    returns[0, 3] = 474.9
+    (summary,) = summarise(results)
+    assert summary.updates == (2, 5, 5)
+    assert summary.env_steps == (20, 50, 50)
+    returns[0, 1:] = 0
+    (summary,) = summarise(results)
+    assert summary.updates == (2, np.inf, np.inf)
+    assert summary.env_steps == (20, np.inf, np.inf)
+
+
+def test_diverged_agents_are_the_worst():
+    results = sweep(np.full((1, 8), 500))
+    results.metrics["finite"][0, 1, 2] = False
+    results.evaluation[0, 2, 0] = np.nan
+    results.evaluation[0, 3, :] = np.inf
+    scores = agent_scores(results)
+    np.testing.assert_array_equal(np.isinf(scores), [[False, True, True, True] + [False] * 4])
+    (summary,) = summarise(results)
+    assert (summary.num_diverged, summary.num_solved, summary.num_seeds) == (3, 5, 8)
+    assert summary.worst == summary.iqm.low == -np.inf
+    assert summary.iqm.value == -np.inf
+    assert summary.median == 500
+    text = shown(results)
+    assert "3 of 8 diverged" in text
+    assert "5/8" in text
+
+
+def test_only_own_updates_count():
+    """Others may train for longer: what is not there has not diverged."""
+    configs = [Config(num_updates=n) for n in (2, 6)]
+    results = sweep(np.full((2, 3), 400), {"num_updates": (2, 6)}, configs)
+    long, short = summarise(results)
+    assert (short.num_diverged, long.num_diverged) == (0, 0)
+    assert (short.updates.median, long.updates.median) == (np.inf, 5)
+
+
+def test_best_first_by_interquartile_mean_then_steps():
+    results = sweep([[10, 10], [300, 300], [500, 500], [300, 300]])
+    results.metrics["mean_return"][3, :, 2:] = 480
+    results.metrics["finite"][0, 0] = False
+    assert [s.setting for s in summarise(results)] == [2, 3, 1, 0]
+
+
+def two_envs():
+    configs = [
+        Config(env=env, policy_lr=lr, num_updates=4)
+        for env in ("Acrobot-v1", "CartPole-v1")
+        for lr in (0.1, 0.2)
+    ]
+    axes = {"env": ("Acrobot-v1", "CartPole-v1"), "policy_lr": (0.1, 0.2)}
+    return sweep([[-90] * 3, [-80] * 3, [20] * 3, [30] * 3], axes, configs)
+
+
+def test_environments_are_ranked_by_themselves():
+    results = two_envs()
+    summaries = summarise(results)
+    assert [s.setting for s in summaries] == [1, 0, 3, 2]
+    assert {env: len(ranked) for env, ranked in by_env(summaries).items()} == {
+        "Acrobot-v1": 2,
+        "CartPole-v1": 2,
+    }
+    acrobot = summaries[0]
+    assert acrobot.num_solved is acrobot.solved is acrobot.updates is acrobot.env_steps is None
+    comparisons = summary_dict(results, summaries)["comparisons"]
+    assert [c["settings"] for c in comparisons] == [[1, 0], [3, 2]]
+    first, second = shown(results).split("CartPole-v1, 3 seeds, 2 settings")
+    assert words(first).startswith("Acrobot-v1, 3 seeds, 2 settings, the best first")
+    assert "Solved" not in first
+    assert "Solved: a greedy return of 475" in words(second)
+    assert "policy_lr=0.2 does better than" in words(first)
+
+
+def test_dictionary_is_json():
+    results = sweep([[500, 490, 100], [np.nan, 400, 300]])
+    found = summary_dict(results, summarise(results))
+    found = json.loads(json.dumps(found, allow_nan=False))
+    best, other = found["settings"]
+    assert best["setting"] == 0
+    assert best["swept"] == {"policy_lr": 0.1}
+    assert best["iqm"]["value"] == pytest.approx(stats.trim_mean([500, 490, 100], 0.25))
+    assert best["updates"] == {"lower": None, "median": None, "upper": None}
+    assert best["solved"]["value"] == 2 / 3
+    assert other["num_diverged"] == 1
+    assert other["worst"] is None
+    scores = agent_scores(results)
+    better = probability_of_improvement(scores[0], scores[1])
+    worse = probability_of_improvement(scores[1], scores[0])
+    (comparison,) = found["comparisons"]
+    for name in ("value", "low", "high"):
+        matrix = comparison[name]
+        assert matrix[0][0] == matrix[1][1] == 0.5
+        assert matrix[0][1] == getattr(better, name)
+        assert matrix[1][0] == pytest.approx(getattr(worse, name), abs=1e-15)
+
+
+def test_too_many_settings_are_not_all_compared():
+    for number, compared in ((32, 1), (33, 0)):
+        results = sweep(np.arange(2.0 * number).reshape(number, 2))
+        found = summary_dict(results, summarise(results))
+        assert len(found["settings"]) == number
+        assert len(found["comparisons"]) == compared
+
+
+def test_table_at_80_columns():
+    """Long labels fold, no number is cut off, and the best comes first."""
+    axes = {"hidden_sizes": ((64,), (256, 256, 256)), "advantage_norm": ("standardize", "unit")}
+    configs = [
+        Config(hidden_sizes=h, advantage_norm=a, num_updates=4)
+        for h in axes["hidden_sizes"]
+        for a in axes["advantage_norm"]
+    ]
+    rng = np.random.default_rng(0)
+    results = sweep(500 - 100 * rng.random((4, 1024)), axes, configs)
+    results.metrics["finite"][3, :200] = False
+    results.metrics["mean_return"][0, :, 3] = 490
+    results.metrics["env_steps"][0, :, 3] = 123_456_789
+    results.metrics["mean_return"][1, :500, 1] = 490
+    text = shown(results)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in text
+    for summary in summarise(results):
+        low, high = show_score(summary.iqm.low), show_score(summary.iqm.high)
+        assert f"({low} to {high})" in text
+        assert f"{summary.num_solved}/1,024" in text
+    assert "123M" in text
+    assert "(2-never)" in text
+    assert "hidden_sizes=(64,)" in text
+    rows = [line for line in lines if "/1,024" in line]
+    iqms = [show_score(s.iqm.value) for s in summarise(results)]
+    assert [next(v for v in iqms if v in row.split()) for row in rows] == iqms
+
+
+def test_comparison_with_the_best():
+    results = sweep([[1, 2, 3, 4], [11, 12, 2.5, 14], [21, 22, 23, 24]])
+    text = words(shown(results))
+    assert "How probably policy_lr=0.3 does better than" in text
+    comparison = text.split("probability 95% interval")[1]
+    assert "policy_lr=0.2 1.00 1.00 to 1.00 policy_lr=0.1 1.00 1.00 to 1.00" in comparison
+    assert "How probably" not in shown(sweep(np.ones((9, 2))))
+    assert "How probably" not in shown(sweep(np.ones((1, 2))))
+
+
+def test_one_seed_is_shown_without_intervals():
+    text = shown(sweep([[500.0], [20.0]]))
+    assert "one seed" in text
+    assert "1 seed," in text
+    assert "inf" not in text
+    assert "nan" not in text
+
+
+def test_the_best_20_are_shown():
+    text = shown(sweep(np.repeat(np.arange(23.0)[:, None], 2, axis=1)))
+    assert "3 settings that did worse are left out." in words(text)
+    assert "policy_lr=2.3" in text
+    assert "policy_lr=0.4" in text
+    assert "policy_lr=0.3" not in text
+    assert "left out" not in shown(sweep(np.ones((20, 2))))
+
+
+def test_only_seeds():
+    results = sweep([[500.0, 490.0]], {}, [Config(num_updates=4)])
+    assert summarise(results)[0].label == "CartPole-v1"
+    assert "CartPole-v1, 2 seeds, 1 setting" in shown(results)
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [(499.96, "500.0"), (-80.55, "-80.5"), (12345.6, "12,345.6"), (0.12345, "0.123"),
+     (-0.0, "0"), (-np.inf, "diverged")],
+)  # fmt: skip
+def test_scores_are_shown_short(score, text):
+    assert show_score(score) == text
+
+
+def test_a_thousand_seeds_are_fast():
+    results = sweep(np.random.default_rng(0).random((8, 1024)))
+    start = time.perf_counter()
+    summary_dict(results, summarise(results))
+    assert time.perf_counter() - start < 20
