@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from purejaxrl_reinforce.axes import LogRange
     from purejaxrl_reinforce.config import Config, preset
     from purejaxrl_reinforce.evaluation import Evaluation, evaluate
     from purejaxrl_reinforce.reinforce import (
@@ -22,20 +23,26 @@ if TYPE_CHECKING:
         step,
         train,
     )
+    from purejaxrl_reinforce.sweep_results import SweepResults, load_sweep
+    from purejaxrl_reinforce.sweep_trainer import sweep
     from purejaxrl_reinforce.training import Hosting, resume_run, train_run
 
 __all__ = [
     "Config",
     "Evaluation",
     "Hosting",
+    "LogRange",
     "Metrics",
+    "SweepResults",
     "TrainState",
     "evaluate",
     "init",
+    "load_sweep",
     "make_train",
     "preset",
     "resume_run",
     "step",
+    "sweep",
     "train",
     "train_run",
 ]
@@ -46,6 +53,7 @@ def __getattr__(name: str) -> Any:
     # it comes with `reinforce`, which registers Config as a pytree.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes = ("reinforce", "evaluation", "config", "training")  # the heaviest last
+    # The heaviest last.
+    homes = ("reinforce", "evaluation", "config", "axes", "training", "sweep_trainer")
     modules = (importlib.import_module(f"{__name__}.{home}") for home in homes)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

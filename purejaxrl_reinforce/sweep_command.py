@@ -12,10 +12,10 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.interruption import StopRequest
 from purejaxrl_reinforce.processes import agree_max, agreed, is_first, on_first
 from purejaxrl_reinforce.study import Study, make_study
-from purejaxrl_reinforce.sweep import Sweep, open_sweep
 from purejaxrl_reinforce.sweep_findings import save_findings
 from purejaxrl_reinforce.sweep_progress import sweep_progress
 from purejaxrl_reinforce.sweep_results import labels_of
+from purejaxrl_reinforce.sweep_trainer import Sweep, open_sweep
 
 
 def run_sweep(

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from purejaxrl_reinforce.sweep import SweepProgress
+from purejaxrl_reinforce.sweep_trainer import SweepProgress
 
 Show = Callable[[SweepProgress], None]
 _SECONDS_BETWEEN_LINES = 10.0

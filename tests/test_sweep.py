@@ -9,9 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, evaluate, train
+from purejaxrl_reinforce import Config, evaluate, sweep, train
 from purejaxrl_reinforce import reinforce as algorithm
-from purejaxrl_reinforce.sweep import sweep
 from purejaxrl_reinforce.sweep_results import load_sweep
 from tests.processes import ROOT
 
@@ -148,7 +147,7 @@ GUARANTEE = """
 import sys, jax, numpy as np
 jax.config.update("jax_num_cpu_devices", 4)
 from purejaxrl_reinforce import Config
-from purejaxrl_reinforce.sweep import sweep
+from purejaxrl_reinforce import sweep
 
 config = Config(num_envs=4, num_steps=40, num_updates=5, hidden_sizes=(8,), bootstrap=True)
 def run(devices, width, seeds=5):

@@ -7,10 +7,9 @@ import numpy as np
 import pandas
 import pytest
 
-from purejaxrl_reinforce import Config, train
+from purejaxrl_reinforce import Config, sweep, train
 from purejaxrl_reinforce import sweep_store as store_module
 from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.sweep import sweep
 from purejaxrl_reinforce.sweep_results import load_sweep
 from tests.small_runs import FILES, assert_same_run, error_of
 
