@@ -54,6 +54,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # The heaviest last.
-    homes = ("reinforce", "evaluation", "config", "axes", "training", "sweep_trainer")
+    homes = (
+        "reinforce", "evaluation", "config", "axes", "training", "sweep_results", "sweep_trainer",
+    )  # fmt: skip
     modules = (importlib.import_module(f"{__name__}.{home}") for home in homes)
     return next(getattr(module, name) for module in modules if hasattr(module, name))
