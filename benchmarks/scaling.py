@@ -4,8 +4,10 @@
 
 times one update of the same trained policy with every number of lanes, with the gradient
 accumulated over blocks and, for comparison, taken over the whole batch at once; the training of
-several seeds in one program (`vmap`); and `bench` in a process of its own for every number of CPU
-devices, because jax has to know it before it starts. Writes results/scaling.json and .png.
+several agents as a sweep does it, one after the other on each device, against agents side by side
+(`vmap`) and against a run whose lanes all devices share; and `bench` in a process of its own for
+every number of CPU devices, because jax has to know it before it starts. Writes
+results/scaling.json and .png.
 """
 
 import functools
@@ -14,13 +16,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,6 +41,7 @@ from purejaxrl_reinforce import (
 )
 from purejaxrl_reinforce.bench import TRAINING
 from purejaxrl_reinforce.memory import free_bytes
+from purejaxrl_reinforce.population import AGENTS, Layout, Population, population_mesh
 from purejaxrl_reinforce.reinforce import collect, steps_per_update
 from purejaxrl_reinforce.report import (
     make_report,
@@ -46,11 +50,16 @@ from purejaxrl_reinforce.report import (
     timed_row,
     write_report,
 )
+from purejaxrl_reinforce.runner import Program
 from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
 from purejaxrl_reinforce.timing import Compiled, compile_apart, measure
 
 RESULTS = Path(__file__).parent / "results"
 BLOCKS, FULL = "in blocks", "full batch"
+RUN = "runs one after the other"
+SWEEP, AT_ONCE = "one after the other on each device", "side by side on each device (vmap)"
+# More than this many agents side by side are slower still, and take minutes.
+MOST_AT_ONCE = 32
 
 
 def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -> list[dict]:
@@ -96,22 +105,45 @@ def _update(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
     return step(config, state, LANES)
 
 
-def scale_seeds(config: Config, seeds: Sequence[int], repeats: int) -> list[dict]:
-    """Time the training of several seeds at once."""
-    calls, facts = {}, {}
-    for number in seeds:
-        keys = jax.vmap(jax.random.key)(jnp.arange(number))
-        program = compile_apart(jax.vmap(train, in_axes=(None, 0)), config, keys)
-        name = f"seeds={number}"
-        calls[name] = functools.partial(program.call, config, keys)
-        facts[name] = {
-            "seeds": number,
-            "program_bytes": program.memory_bytes,
-            "compile_seconds": program.seconds,
-            "valid_steps": int(calls[name]()[1].num_steps.sum()),
-        }
+def scale_agents(config: Config, agents: Sequence[int], repeats: int) -> list[dict]:
+    """Time the training of several agents as a sweep does it, side by side, and run by run."""
+    calls: dict[str, Callable[[], Any]] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    alone = Program(config, jax.random.key(0))
+    calls[RUN] = functools.partial(alone.advance, alone.state, config.num_updates)
+    facts[RUN] = {
+        "agents": 1,
+        "program_bytes": alone.memory_bytes,
+        "compile_seconds": alone.compile_seconds,
+        "valid_steps": int(np.sum(calls[RUN]()[1].num_steps)),
+    }
+    for number in agents:
+        mesh = population_mesh(number, config.num_envs, jax.devices())
+        share = -(-number // mesh.shape[AGENTS])
+        layouts = {SWEEP: Layout(mesh, share, 1)}
+        if 1 < share <= MOST_AT_ONCE:
+            layouts[AT_ONCE] = Layout(mesh, 1, share)
+        for kind, layout in layouts.items():
+            name = f"agents={number} {kind}"
+            population = Population(config, layout, num_episodes=1)
+            calls[name] = functools.partial(_train_agents, population, config, number)
+            facts[name] = {
+                "agents": number,
+                "agents_how": kind,
+                "program_bytes": population.memory_bytes,
+                "compile_seconds": population.compile_seconds,
+                "valid_steps": calls[name](),
+            }
     timings = measure(calls, repeats)
     return [timed_row(name, timings[name], **fact) for name, fact in facts.items()]
+
+
+def _train_agents(population: Population, config: Config, number: int) -> int:
+    """Train `number` agents, with keys of their own; return their valid steps."""
+    keys = np.stack([np.zeros(number), np.arange(number)], axis=1).astype(np.uint32)
+    agents = population.start([config] * number, keys)
+    _, metrics = population.advance(agents, config.num_updates)
+    return int(np.sum(metrics.num_steps, dtype=np.int64))
 
 
 def scale_devices(config: Config, devices: Sequence[int], seed: int, repeats: int) -> list[dict]:
@@ -142,10 +174,10 @@ def scale_devices(config: Config, devices: Sequence[int], seed: int, repeats: in
 
 
 def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Draw time and memory against lanes, time against seeds, SPS against devices."""
+    """Draw time and memory against lanes, SPS against agents and against devices."""
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     figure.suptitle("CartPole-v1: how cost grows")
-    (time_axes, memory_axes), (seed_axes, device_axes) = figure.subplots(2, 2)
+    (time_axes, memory_axes), (agent_axes, device_axes) = figure.subplots(2, 2)
     for kind in (BLOCKS, FULL):
         of_kind = [row for row in rows if row.get("kind") == kind]
         timed = [row for row in of_kind if "median" in row]
@@ -159,13 +191,7 @@ def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     time_axes.set(title="one update", xlabel="lanes", ylabel="milliseconds")
     _logarithmic(memory_axes, lanes)
     memory_axes.set(title="peak memory of one update", xlabel="lanes", ylabel="MiB")
-    by_seeds = [row for row in rows if "seeds" in row]
-    seeds = [row["seeds"] for row in by_seeds]
-    seed_axes.plot(seeds, [row["median"] for row in by_seeds], "o-", label="measured")
-    linear = [by_seeds[0]["median"] * n / seeds[0] for n in seeds]
-    seed_axes.plot(seeds, linear, "k--", label="one after the other")
-    _logarithmic(seed_axes, seeds)
-    seed_axes.set(title="seeds trained at once", xlabel="seeds", ylabel="seconds")
+    _plot_agents(agent_axes, [row for row in rows if "agents" in row])
     by_devices = [row for row in rows if "devices" in row]
     device_axes.set_visible(bool(by_devices))
     bars = device_axes.bar(
@@ -174,9 +200,27 @@ def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     device_axes.bar_label(bars, fmt="{:.2f}", padding=3)
     device_axes.margins(y=0.15)  # room for the labels
     device_axes.set(title="training", xlabel="CPU devices", ylabel="million SPS")
-    for axes in (time_axes, memory_axes, seed_axes):
+    for axes in (time_axes, memory_axes):
         axes.legend(loc="upper left")
     figure.savefig(path, dpi=150)
+
+
+def _plot_agents(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
+    for kind in (SWEEP, AT_ONCE):
+        of_kind = [row for row in rows if row.get("agents_how") == kind]
+        agents = [row["agents"] for row in of_kind]
+        sps = [row["valid_steps"] / row["median"] / 1e6 for row in of_kind]
+        axes.plot(agents, sps, "o-", label=kind)
+    (alone,) = (row for row in rows if row["name"] == RUN)
+    sps = alone["valid_steps"] / alone["median"] / 1e6
+    axes.axhline(sps, color="black", linestyle="--", label=RUN)
+    axes.set_xscale("log", base=2)
+    ticks = sorted({row["agents"] for row in rows})
+    axes.set_xticks(ticks, [f"{n:,}" for n in ticks], minor=False)
+    axes.set(title="agents of a sweep", xlabel="agents", ylabel="million SPS")
+    axes.set_ylim(0, 1.5 * axes.get_ylim()[1])  # room for the legend
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left")
 
 
 def _logarithmic(axes: Axes, x: Sequence[int]) -> None:
@@ -210,7 +254,7 @@ def print_rows(rows: Sequence[dict[str, Any]]) -> None:
 
 def main(
     lanes: tuple[int, ...] = (64, 256, 1024, 4096, 16_384),
-    seeds: tuple[int, ...] = (1, 2, 4, 8, 16),
+    agents: tuple[int, ...] = (1, 2, 4, 16, 64, 256, 1024),
     devices: tuple[int, ...] = (1, 2),
     device_lanes: int = 4096,
     num_updates: int = 30,
@@ -222,7 +266,7 @@ def main(
 
     Args:
         lanes: numbers of lanes.
-        seeds: numbers of seeds trained at once.
+        agents: numbers of agents.
         devices: numbers of CPU devices; left out on an accelerator.
         device_lanes: lanes of the training that they share.
         num_updates: of a training.
@@ -232,7 +276,7 @@ def main(
     """
     config = replace(preset("cartpole"), num_updates=num_updates)
     rows = scale_lanes(config, sorted(lanes), seed, repeats)
-    rows += scale_seeds(config, sorted(seeds), repeats)
+    rows += scale_agents(config, sorted(agents), repeats)
     # A second process finds no memory on an accelerator that this one holds.
     if jax.default_backend() == "cpu":
         shared = replace(config, num_envs=device_lanes)

@@ -69,12 +69,15 @@ def run_sweep(
 
 def _headline(study: Study, path: Path) -> str:
     envs = ", ".join(dict.fromkeys(config.env for config in study.configs))
-    programs = len(study.programs())
     return (
-        f"{envs} on {jax.default_backend()}: {len(study.configs):,} settings,"
-        f" {study.num_seeds:,} seeds, {study.num_agents:,} agents in {path};"
-        f" compiling {programs} program{'s' if programs > 1 else ''}, one at a time"
+        f"{envs} on {jax.default_backend()}: {_count(len(study.configs), 'setting')} with"
+        f" {_count(study.num_seeds, 'seed')}, {_count(len(study.programs()), 'program')} to"
+        f" compile; {path}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _train(sweep: Sweep, stop: StopRequest, quiet: bool) -> int:

@@ -104,7 +104,7 @@ def study_facts(study: Study) -> dict[str, Any]:
     facts = {
         "format": FORMAT,
         "config": _fields(study.config),
-        "axes": study.axes,
+        "axes": {name: [_to_json(v) for v in values] for name, values in study.axes.items()},
         "zipped": study.zipped,
         "num_episodes": study.num_episodes,
         "num_seeds": study.num_seeds,
@@ -126,10 +126,7 @@ def load_study(path: Path) -> Study:
         configs = tuple(_config(setting) for setting in facts["settings"])
         return Study(
             _config(facts["config"]),
-            {
-                name: tuple(tuple(v) if isinstance(v, list) else v for v in values)
-                for name, values in facts["axes"].items()
-            },
+            {name: tuple(map(_from_json, values)) for name, values in facts["axes"].items()},
             facts["zipped"],
             np.asarray(facts["key_data"], np.uint32),
             facts["num_episodes"],
@@ -229,10 +226,19 @@ def _facts_in(path: Path) -> dict[str, Any]:
 
 
 def _fields(config: Config) -> dict[str, Any]:
-    # JSON has no infinity.
-    return {k: "inf" if v == math.inf else v for k, v in config_facts(config).items()}
+    return {name: _to_json(value) for name, value in config_facts(config).items()}
 
 
 def _config(fields: dict[str, Any]) -> Config:
-    values: dict[str, Any] = {k: math.inf if v == "inf" else v for k, v in fields.items()}
+    values: dict[str, Any] = {name: _from_json(value) for name, value in fields.items()}
     return Config(**values)
+
+
+def _to_json(value: Any) -> Any:
+    return "inf" if value == math.inf else value  # JSON has no infinity
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return math.inf if value == "inf" else value

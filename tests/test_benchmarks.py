@@ -19,7 +19,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TINY = {
     "throughput": ["--lanes", "2", "--steps", "4", "--num-updates", "2", "--repeats", "1"],
     "scaling": [
-        *("--lanes", "2", "--seeds", "1", "--devices", "1", "--device-lanes", "2"),
+        *("--lanes", "2", "--agents", "2", "4", "--devices", "1", "--device-lanes", "2"),
         *("--num-updates", "2", "--repeats", "1"),
     ],
     "time_to_solve": ["--lanes", "2", "--seeds", "2", "--num-updates", "2"],

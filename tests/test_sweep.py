@@ -15,7 +15,7 @@ from purejaxrl_reinforce.sweep_results import load_sweep
 from tests.processes import ROOT
 
 CONFIG = Config(num_envs=4, num_steps=40, num_updates=5, hidden_sizes=(8,), bootstrap=True)
-AXES = {"policy_lr": [1e-2, 1e-1], "num_envs": [4, 6], "gamma": [0.9, 1.0]}
+AXES = {"policy_lr": [1e-2, 1e-1], "num_envs": [4, 6], "max_grad_norm": [0.1, np.inf]}
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,14 @@ def test_results_are_read_back(swept):
     path, results = swept
     loaded = load_sweep(path)
     assert loaded.axes == results.axes
-    assert loaded.axes == {"policy_lr": (1e-2, 1e-1), "num_envs": (4, 6), "gamma": (0.9, 1.0)}
+    assert loaded.axes == {
+        "policy_lr": (1e-2, 1e-1),
+        "num_envs": (4, 6),
+        "max_grad_norm": (0.1, np.inf),
+    }
     assert loaded.configs == results.configs
     assert loaded.seeds == [0, 1, 2]
-    assert loaded.labels[1] == "policy_lr=0.01, num_envs=4, gamma=1"
+    assert loaded.labels[1] == "policy_lr=0.01, num_envs=4, max_grad_norm=inf"
     np.testing.assert_array_equal(loaded.evaluation, results.evaluation)
     assert results.evaluation.shape == (8, 3, 7)
     for name, values in results.metrics.items():
@@ -75,8 +79,8 @@ def test_the_settings_are_strict_json(swept):
 
     facts = json.loads((swept[0] / "sweep.json").read_text(), parse_constant=refuse)
     assert facts["settings"][5]["num_envs"] == 4
-    assert facts["settings"][5]["gamma"] == 1.0
-    assert facts["settings"][0]["max_grad_norm"] == "inf"
+    assert facts["settings"][4]["max_grad_norm"] == 0.1
+    assert facts["settings"][5]["max_grad_norm"] == "inf"
     assert facts["versions"]["jax"] == jax.__version__
 
 

@@ -64,7 +64,7 @@ def test_a_new_directory_for_each_sweep(tmp_path, monkeypatch, capsys):
     assert path.name.startswith("CartPole-v1-")
     assert load_sweep(path).seeds == [3, 4]
     captured = capsys.readouterr()
-    assert "1 settings, 2 seeds, 2 agents" in captured.out
+    assert "1 setting with 2 seeds, 1 program to compile" in captured.out
     assert re.search(r"2/2 agents  [\d,]+ SPS  0:00 left  best so far [\d.]+", captured.err)
 
 
