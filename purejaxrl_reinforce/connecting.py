@@ -29,6 +29,7 @@ _GRACE_SECONDS = 3
 
 _NO_XLA_LOG = 4  # one above fatal
 _last_words = ""
+_connected = False
 
 
 def connect(options: ProcessOptions) -> None:
@@ -46,8 +47,10 @@ def connect(options: ProcessOptions) -> None:
         return
     # It would take SIGTERM for itself, and knows no other signal.
     jax.config.update("jax_enable_preemption_service", False)
+    global _last_words, _connected
     where = "" if options.coordinator is None else f" through {options.coordinator}"
-    _end_in_one_line(f"not all processes could be connected{where} in {CONNECT_SECONDS} seconds")
+    _last_words = f"not all processes could be connected{where} in {CONNECT_SECONDS} seconds"
+    _end_in_one_line()
     try:
         with _interruptible():
             jax.distributed.initialize(
@@ -61,7 +64,7 @@ def connect(options: ProcessOptions) -> None:
     except Exception as error:  # each kind of cluster has its own
         reason = str(error).splitlines()[0]
         raise ValueError(f"cannot connect to the other processes: {reason}") from None
-    _end_in_one_line(str(LostProcessError()))
+    _last_words, _connected = str(LostProcessError()), True
     _keep_stdout_for_python()
     atexit.register(_skip_farewell_if_lost)  # runs before that of jax
 
@@ -81,14 +84,12 @@ def _in_cluster() -> bool:
     return False
 
 
-def _end_in_one_line(message: str) -> None:
-    """From now on let the process end with `message` where jax would abort it.
+def _end_in_one_line() -> None:
+    """From now on let the process end with one line where jax would abort it.
 
     What jax does from a thread of its own, when a process is lost, is a page of log on standard
     error and abort(), which nothing in Python can prevent.
     """
-    global _last_words
-    _last_words = message
     xla_utils.absl_set_min_log_level(_NO_XLA_LOG)
     set_handler = ctypes.CDLL(None).signal
     set_handler.argtypes, set_handler.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
@@ -97,7 +98,7 @@ def _end_in_one_line(message: str) -> None:
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int)
 def _on_abort(_number: int) -> None:
-    if threading.current_thread() is not threading.main_thread():
+    if _connected and threading.current_thread() is not threading.main_thread():
         time.sleep(_GRACE_SECONDS)
         while has_lost_one():
             time.sleep(_GRACE_SECONDS)  # the main thread has noticed, and is on its way out
