@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -45,6 +46,8 @@ def connect(options: ProcessOptions) -> None:
     options.check()
     if options.num_processes == 1 or (options.num_processes is None and not _in_cluster()):
         return
+    if options.coordinator is not None and options.process_id == 0:
+        _require_free_port(int(options.coordinator.rpartition(":")[2]))
     # It would take SIGTERM for itself, and knows no other signal.
     jax.config.update("jax_enable_preemption_service", False)
     global _last_words, _connected
@@ -82,6 +85,16 @@ def _in_cluster() -> bool:
         present = next((kind for kind in kinds if kind.is_env_present()), None)
         return present is not None and present.get_process_count() > 1
     return False
+
+
+def _require_free_port(port: int) -> None:
+    """Raise ValueError where jax, which has to listen there, would crash."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise ValueError(
+            f"cannot listen on --coordinator's port {port}: {error.strerror}"
+        ) from None
 
 
 def _end_in_one_line() -> None:

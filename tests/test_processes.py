@@ -211,6 +211,15 @@ def test_wrong_options(options, message, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_port_that_is_taken(tmp_path, capsys):
+    with socket.create_server(("", 0)) as listener:
+        port = listener.getsockname()[1]
+        arguments = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", "2"]
+        arguments += ["--process-id", "0", "--run-dir", str(tmp_path / "run")]
+        message = f"cannot listen on --coordinator's port {port}: Address already in use\n"
+        assert error_of(["train", *arguments], capsys) == message
+
+
 @pytest.mark.parametrize(
     "variables",
     [{}, {"SLURM_NTASKS": "1"}, {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1"}],
