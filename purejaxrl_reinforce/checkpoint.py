@@ -19,6 +19,7 @@ from orbax.checkpoint import v1 as ocp
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.files import replacing
+from purejaxrl_reinforce.lone_orbax import by_itself, with_keys
 from purejaxrl_reinforce.machine import describe_versions
 from purejaxrl_reinforce.state import TrainState, exact_steps
 
@@ -60,6 +61,8 @@ class CheckpointWriter:
     def save(self, state: TrainState, seconds: float, mean_return: float) -> Path:
         """Begin to write `state`, unless it is there already; return its directory.
 
+        With several processes, one alone does that, with a state that is whole on all devices.
+
         Raises:
             CheckpointError: the checkpoint before it, or this one, could not be written.
         """
@@ -78,7 +81,8 @@ class CheckpointWriter:
         }
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            written = ocp.save_async(path, state)
+            with by_itself():
+                written = ocp.save_async(path, state)
         except Exception as error:  # orbax and tensorstore raise all sorts of them
             raise CheckpointError(_first_line(error)) from None
         self._saving = self._pool.submit(self._commit, written, path, content)
@@ -194,7 +198,9 @@ def _load(manifest: Path, config: Config, seed: int, target: TrainState) -> Chec
     if wrong := _first_wrong_file(path, content["files"]):
         return f"{path} is damaged: {wrong}"
     try:
-        state = jax.block_until_ready(ocp.load(path.absolute(), target))
+        with by_itself():
+            loaded = ocp.load(path.absolute(), target)
+        state = jax.block_until_ready(with_keys(loaded, target))
     except Exception as error:  # orbax and tensorstore raise all sorts of them
         return f"{path} cannot be read: {_first_line(error)}"
     return Checkpoint(state, content["seconds"])

@@ -28,6 +28,8 @@ from purejaxrl_reinforce.options import (
     ConfigFileOption,
     ConfigOptions,
     PresetOption,
+    ProcessesOption,
+    ProcessOptions,
     RunArgument,
     SampleOption,
     SeedOption,
@@ -72,18 +74,29 @@ class Train:
         bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
     ] = False
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
+    processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
-        if self.resume is not None:
-            self._require_same_run(self.resume)
         from purejaxrl_reinforce.launch import prepare
 
         prepare()
-        from purejaxrl_reinforce.loggers import MODULES
-        from purejaxrl_reinforce.training import Hosting, resume_run, train_run
+        from purejaxrl_reinforce.connecting import connect
+        from purejaxrl_reinforce.processes import from_first
+        from purejaxrl_reinforce.training import resume_run, train_run
 
-        seed = checked_seed(self.seed)
+        connect(self.processes)
+        # preset and config_file have done their work before parsing: see _starting_point.
+        config, seed, run_dir, hosting = from_first(self._checked)
+        run = train_run if self.resume is None else resume_run
+        return run(config, seed, run_dir, hosting)
+
+    def _checked(self) -> tuple[Config, int, Path, Any]:
+        from purejaxrl_reinforce.loggers import MODULES
+        from purejaxrl_reinforce.training import Hosting
+
+        if self.resume is not None:
+            self._require_same_run(self.resume)
         hosting = Hosting(
             self.checkpoint_every,
             self.checkpoint_seconds,
@@ -91,10 +104,8 @@ class Train:
             tuple(name for name in MODULES if getattr(self, name)),
             self.quiet,
         )
-        if self.resume is not None:
-            return resume_run(self.config, seed, self.resume, hosting)
-        # preset and config_file have done their work before parsing: see _starting_point.
-        return train_run(self.config, seed, self.run_dir or _new_run_dir(self), hosting)
+        run_dir = self.resume or self.run_dir or _new_run_dir(self)
+        return self.config, checked_seed(self.seed), run_dir, hosting
 
     def _require_same_run(self, run_dir: Path) -> None:
         if self.run_dir is not None:
@@ -290,6 +301,7 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset")
+    parser.add_argument("--process-id")
     parser.add_argument("--resume", type=lambda text: None if text == "None" else Path(text))
     parser.add_argument("--config", type=lambda text: None if text == "None" else Path(text))
     try:
@@ -299,6 +311,8 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
     if known.resume is not None:
         if known.preset is not None or known.config is not None:
             raise ValueError("--resume takes the run's own configuration: no --preset or --config")
+        if known.process_id not in (None, "0"):
+            return preset(DEFAULT_PRESET), 0  # the first process reads the run's, for all of them
         return load_run_config(known.resume)
     if known.config is None:
         return preset(DEFAULT_PRESET if known.preset is None else known.preset), 0

@@ -16,8 +16,12 @@ _TARGET_BYTES_PER_STEP = 3 * 4
 
 
 def require_batch_memory(config: Config) -> None:
-    """Raise ValueError if training `config` takes more memory than is free: see `batch_bytes`."""
+    """Raise ValueError if this process's share of training takes more memory than is free.
+
+    That is what `batch_bytes` counts, with an equal part of the lanes for each process.
+    """
     fixed, per_lane = batch_bytes(config)
+    per_lane /= jax.process_count()
     needed, free = fixed + config.num_envs * per_lane, free_bytes()
     if needed <= free:
         return
@@ -60,8 +64,8 @@ def evaluation_bytes(config: Config, num_episodes: int) -> int:
 
 
 def free_bytes() -> int:
-    """Return the memory that is free on the default device, in bytes."""
-    stats = jax.devices()[0].memory_stats()
+    """Return the memory that is free on the first device of this process, in bytes."""
+    stats = jax.local_devices()[0].memory_stats()
     if stats is None:
         return int(psutil.virtual_memory().available)
     return int(stats["bytes_limit"] - stats["bytes_in_use"])

@@ -7,6 +7,7 @@ does its work directly, without a collective.
 
 import contextlib
 import pickle
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -25,15 +26,23 @@ _LENGTH_BYTES = 8
 class LostProcessError(ConnectionError):
     """Another process has ended or cannot be reached; nothing can be agreed on any more."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, reason: str = "") -> None:
         super().__init__(
-            "another process has ended or cannot be reached; start all of them again"
-            f" (train --resume RUN goes on from the latest checkpoint): {why}"
+            "another process has ended or cannot be reached; start all of them again: train"
+            " --resume RUN goes on from its latest checkpoint" + (reason and f" ({reason})")
         )
 
 
 class EndedElsewhereError(SystemExit):
     """Another process failed, and says why; this one ends silently with the same exit code."""
+
+
+_lost_one = False
+
+
+def has_lost_one() -> bool:
+    """Return whether a LostProcessError was raised."""
+    return _lost_one
 
 
 def is_alone() -> bool:
@@ -53,6 +62,7 @@ def together() -> Iterator[None]:
     Raises:
         LostProcessError: it failed, as it does when one of them ends.
     """
+    global _lost_one
     try:
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:
@@ -60,6 +70,7 @@ def together() -> Iterator[None]:
         # what it is.
         if is_alone() or "RESOURCE_EXHAUSTED" in str(error):
             raise
+        _lost_one = True
         raise LostProcessError(str(error).splitlines()[0]) from None
 
 
@@ -142,23 +153,34 @@ def to_host(tree: Any) -> Any:
         return jax.tree.map(whole, tree)
 
 
-def to_global(tree: Any, like: Any, shardings: Any) -> Any:
+def to_global(tree: Any, like: Any, sharding: Sharding) -> Any:
     """Return global arrays of host values that are the same on every process.
 
     Args:
         tree: as `to_host` returns it.
         like: arrays, or their shapes, whose dtypes say which of `tree` are key data.
-        shardings: where each of them is to be.
+        sharding: where they are to be.
     """
 
-    def place(x: np.ndarray, a: Any, sharding: Sharding) -> jax.Array:
-        array = jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
-        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
-            array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(a))
-        return array
+    def place(x: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+    return _placed(tree, like, place)
+
+
+def to_local(tree: Any, like: Any) -> Any:
+    """Return host values as arrays on a device of this process; `like` as for `to_global`."""
+    return _placed(tree, like, lambda x: jax.device_put(x, jax.local_devices()[0]))
+
+
+def _placed(tree: Any, like: Any, place: Callable[[np.ndarray], jax.Array]) -> Any:
+    def one(x: np.ndarray, a: Any) -> jax.Array:
+        if not jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+            return place(x)
+        return jax.random.wrap_key_data(place(x), impl=jax.random.key_impl(a))
 
     with together():
-        return jax.tree.map(place, tree, like, shardings)
+        return jax.tree.map(one, tree, like)
 
 
 def exit_code(failure: BaseException | None) -> int:
@@ -167,6 +189,8 @@ def exit_code(failure: BaseException | None) -> int:
         return 0
     if isinstance(failure, SystemExit) and isinstance(failure.code, int):
         return failure.code
+    if isinstance(failure, KeyboardInterrupt):
+        return 128 + int(getattr(failure, "signal", signal.SIGINT))
     return 2 if isinstance(failure, ValueError) else 1
 
 

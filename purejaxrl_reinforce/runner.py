@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.processes import agree_max, together
 from purejaxrl_reinforce.reinforce import init, step
 from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
 from purejaxrl_reinforce.state import Metrics, TrainState
@@ -62,8 +63,8 @@ class Program:
         mesh: the devices that its lanes are shared out over.
         state: before the first update.
         compile_seconds: what tracing and compiling took.
-        memory_bytes: what the compiled program needs at most on all devices, inputs and results
-            included.
+        memory_bytes: what the compiled program needs at most on all devices of this process,
+            inputs and results included.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Program:
     ) -> None:
         started = time.perf_counter()
         self.config = config
-        self.mesh = lane_mesh(config.num_envs, jax.local_devices() if devices is None else devices)
+        self.mesh = lane_mesh(config.num_envs, jax.devices() if devices is None else devices)
         self._longest = min(config.num_updates, LONGEST_CHUNK)
         chunk = shard_lanes(
             functools.partial(run_updates, longest=self._longest),
@@ -88,7 +89,7 @@ class Program:
         self.state = place(initial.result(), self.mesh)
         self.compile_seconds = time.perf_counter() - started
         memory: Any = self._run.memory_analysis()
-        self.memory_bytes = self.mesh.size * (
+        self.memory_bytes = len(self.mesh.local_devices) * (
             memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
         )
 
@@ -97,7 +98,8 @@ class Program:
 
         Metrics are buffers on the device, of which the first `length` rows are filled.
         """
-        return jax.block_until_ready(self._run(self.config, state, jnp.int32(length)))
+        with together():
+            return jax.block_until_ready(self._run(self.config, state, np.int32(length)))
 
     def run(self, state: TrainState | None = None, every: int | None = None) -> Iterator[Chunk]:
         """Train to the last update, about half a second per chunk.
@@ -120,7 +122,7 @@ class Program:
                 length = min(length, every - done % every)
             started = time.perf_counter()
             state, buffers = self.advance(state, length)
-            seconds = time.perf_counter() - started
+            (seconds,) = agree_max(time.perf_counter() - started)
             finite = np.asarray(buffers.finite)[:length]
             applied = length if finite.all() else int(np.argmin(finite))
             yield Chunk(state, _rows(buffers, slice(applied)), seconds)

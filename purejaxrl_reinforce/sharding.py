@@ -9,6 +9,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.lane_axis import LaneAxis
+from purejaxrl_reinforce.processes import is_alone, to_global, to_host, together
 from purejaxrl_reinforce.state import TrainState
 
 LANES = LaneAxis("lanes")
@@ -19,9 +20,27 @@ STATE: Any = TrainState(*(BY_LANE if name == "lanes" else SAME for name in Train
 
 
 def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
-    """Return a mesh of as many of `devices` as can have equal numbers of lanes."""
-    size = max(n for n in range(1, len(devices) + 1) if num_envs % n == 0)
-    return Mesh(np.array(devices[:size]), (LANES.name,), axis_types=(AxisType.Auto,))
+    """Return a mesh of as many of `devices` as can have equal numbers of lanes.
+
+    Each process that has some of `devices` has equally many of the mesh.
+
+    Raises:
+        ValueError: there are several processes, and they cannot have equal numbers of lanes.
+    """
+    by_process: dict[int, list[jax.Device]] = {}
+    for device in devices:
+        by_process.setdefault(device.process_index, []).append(device)
+    count = len(by_process)
+    if num_envs % count:
+        fewer, more = num_envs // count * count, (num_envs // count + 1) * count
+        raise ValueError(
+            f"num_envs={num_envs} lanes cannot be shared out equally over {count} processes;"
+            f" try num_envs={' or '.join(str(n) for n in (fewer, more) if n)}"
+        )
+    sizes = range(1, min(map(len, by_process.values())) + 1)
+    each = max(n for n in sizes if num_envs % (n * count) == 0)
+    chosen = [device for theirs in by_process.values() for device in theirs[:each]]
+    return Mesh(np.array(chosen), (LANES.name,), axis_types=(AxisType.Auto,))
 
 
 def shard_lanes(f: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any) -> Any:
@@ -35,10 +54,23 @@ def shard_lanes(f: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any
 
 
 def place(state: TrainState, mesh: Mesh) -> TrainState:
-    """Return `state` with its lanes shared out over `mesh` and the rest on all its devices."""
-    return TrainState(
-        *(
-            jax.device_put(x, NamedSharding(mesh, spec))
-            for x, spec in zip(state, STATE, strict=True)
-        )
-    )
+    """Return `state` with its lanes shared out over `mesh` and the rest on all its devices.
+
+    With several processes each of them has to have the same `state` on its own devices.
+    """
+    shardings = [NamedSharding(mesh, spec) for spec in STATE]
+    if not is_alone():
+        return TrainState(*map(to_global, to_host(state), state, shardings))
+    return TrainState(*map(jax.device_put, state, shardings))
+
+
+def whole(state: TrainState, mesh: Mesh) -> TrainState:
+    """Return a placed state whole on all devices, so that any process can save it.
+
+    Where there is one process, `state` stays as it is.
+    """
+    if is_alone():
+        return state
+    with together():
+        gather = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, SAME))
+        return jax.block_until_ready(gather(state))

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
@@ -94,5 +95,5 @@ def total_steps(counter: Array) -> Array:
 
 def exact_steps(counter: Array) -> int:
     """Return a counter of `add_steps` as an integer."""
-    high, low = (int(half) for half in counter)
+    high, low = np.asarray(counter).tolist()
     return high * 2**32 + low

@@ -1,6 +1,8 @@
 """A run from its directory's first file to its last: everything that training does on the host."""
 
 import contextlib
+import dataclasses
+import functools
 import math
 import signal
 import sys
@@ -21,12 +23,24 @@ from purejaxrl_reinforce.checkpoint import (
 )
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.extras import require_extra
-from purejaxrl_reinforce.interruption import StopRequest
+from purejaxrl_reinforce.interruption import Interrupted, StopRequest
 from purejaxrl_reinforce.loggers import MODULES, Logger, make_loggers
 from purejaxrl_reinforce.memory import require_batch_memory, require_memory
-from purejaxrl_reinforce.progress import progress, sps
+from purejaxrl_reinforce.processes import (
+    LostProcessError,
+    agree_max,
+    agreed,
+    from_first,
+    is_alone,
+    is_first,
+    on_first,
+    to_host,
+    to_local,
+)
+from purejaxrl_reinforce.progress import Show, progress, sps
 from purejaxrl_reinforce.results import CHECKPOINTS, RunWriter
 from purejaxrl_reinforce.runner import Chunk, NonFiniteError, Program
+from purejaxrl_reinforce.sharding import place, whole
 from purejaxrl_reinforce.state import TrainState
 
 
@@ -85,17 +99,21 @@ def train_run(
         ValueError: the input is bad; nothing was written.
         Interrupted: a signal came before the first update; nothing was written.
     """
-    writer = _writer_for(config, seed, run_dir)
+    hosting = _here(hosting)
+    writer = agreed(lambda: _writer_for(config, seed, run_dir))
     with StopRequest() as stop:
-        writer.create()
+        stop.deferred = not is_alone()
+        on_first(writer.create)
         try:
-            program = _compile(config, seed, hosting.quiet, "compiling")
-            loop = HostLoop(writer, program, hosting, loggers, stop)
+            program = agreed(lambda: _compile(config, seed, hosting.quiet, "compiling"))
+            loop = agreed(lambda: HostLoop(writer, program, hosting, loggers, stop))
+            _end_if_asked_to(stop)
         except BaseException:
-            writer.discard()
+            if is_first():
+                writer.discard()
             raise
         with contextlib.closing(writer):
-            writer.log(f"started: {config.num_updates} updates, seed {seed}")
+            on_first(lambda: writer.log(f"started: {config.num_updates} updates, seed {seed}"))
             return loop.train(program.state)
 
 
@@ -123,14 +141,37 @@ def resume_run(
             configuration or format; or the run has more than `config.num_updates` updates.
         Interrupted: a signal came before the first update; everything is as it was.
     """
-    writer = _writer_for(config, seed, run_dir)
+    hosting = _here(hosting)
+    writer = agreed(lambda: _writer_for(config, seed, run_dir))
     with StopRequest() as stop, contextlib.closing(writer):
-        writer.reopen()
-        program = _compile(config, seed, hosting.quiet, f"resuming {run_dir}; compiling")
+        stop.deferred = not is_alone()
+        on_first(writer.reopen)
+        doing = f"resuming {run_dir}; compiling"
+        program = agreed(lambda: _compile(config, seed, hosting.quiet, doing))
+        _end_if_asked_to(stop)
         state = _restore(writer, program)
         if not hosting.quiet:
             print(f"going on after update {int(state.update):,}", flush=True)
-        return HostLoop(writer, program, hosting, loggers, stop).train(state)
+        loop = agreed(lambda: HostLoop(writer, program, hosting, loggers, stop))
+        return loop.train(state)
+
+
+def _here(hosting: Hosting) -> Hosting:
+    """Return `hosting` as it is for this process: all but the first do nothing beside training."""
+    return hosting if is_first() else dataclasses.replace(hosting, loggers=(), quiet=True)
+
+
+def _end_if_asked_to(stop: StopRequest) -> None:
+    """Where signals are put off so that no process leaves the others alone, heed them together."""
+    if is_alone():
+        return
+    (number,) = agree_max(stop.signal or 0)
+
+    def interrupt() -> None:
+        raise Interrupted(int(number))
+
+    if number:
+        on_first(interrupt)
 
 
 def _writer_for(config: Config, seed: int, run_dir: Path) -> RunWriter:
@@ -152,11 +193,21 @@ def _compile(config: Config, seed: int, quiet: bool, doing: str) -> Program:
 
 
 def _restore(writer: RunWriter, program: Program) -> TrainState:
-    directory, config = writer.path / CHECKPOINTS, program.config
-    checkpoint, passed = load_latest(directory, config, writer.seed, program.state)
+    if is_alone():
+        return _restored(writer, program.config, program.state)
+    # The first process reads, so that the others need not see its files.
+    initial = to_local(to_host(program.state), program.state)
+    host = from_first(lambda: to_host(_restored(writer, program.config, initial)))
+    return place(to_local(host, initial), program.mesh)
+
+
+def _restored(writer: RunWriter, config: Config, initial: TrainState) -> TrainState:
+    """Return the state to go on from, placed like `initial`, and cut the run's files to it."""
+    directory = writer.path / CHECKPOINTS
+    checkpoint, passed = load_latest(directory, config, writer.seed, initial)
     for line in passed:
         _warn(writer, line)
-    state = program.state if checkpoint is None else checkpoint.state
+    state = initial if checkpoint is None else checkpoint.state
     update = int(state.update)
     if update > config.num_updates:
         raise ValueError(
@@ -176,7 +227,10 @@ def _warn(writer: RunWriter, message: str) -> None:
 
 
 class HostLoop:
-    """The host loop of one run and what comes after it."""
+    """The host loop of one run and what comes after it.
+
+    With several processes all go through the same loop, but only the first writes and prints.
+    """
 
     def __init__(
         self,
@@ -203,6 +257,10 @@ class HostLoop:
         try:
             state, exit_code = self._loop(state)
             self._finish(state)
+        except LostProcessError as error:
+            if is_first():
+                self._writer.log(f"error: {error}")
+            raise
         except BrokenPipeError:  # of standard output, whose reader has gone
             raise
         except OSError as error:  # such as a full disk
@@ -211,7 +269,8 @@ class HostLoop:
             self._checkpoints.close()
             for logger in self._loggers:
                 logger.close()
-        return exit_code or (0 if self._stop.signal is None else 128 + self._stop.signal)
+        number = self._signal()
+        return exit_code or (0 if number is None else 128 + number)
 
     def _loop(self, state: TrainState) -> tuple[TrainState, int]:
         every = self._hosting.checkpoint_every
@@ -219,15 +278,28 @@ class HostLoop:
             with progress(self._program.config.num_updates, state, self._hosting.quiet) as show:
                 for chunk in self._program.run(state, every):
                     state = chunk.state
-                    self._writer.metrics.add(chunk.metrics, chunk.seconds)
-                    show(chunk)
-                    self._log(chunk)
-                    self._save_if_due(state)
-                    if self._stop.signal is not None:
+                    on_first(functools.partial(self._take, chunk, show))
+                    if self._is_due(state):
+                        saved = whole(state, self._program.mesh)
+                        on_first(functools.partial(self._save_or_warn, saved))
+                    if self._signal() is not None:
                         break
         except NonFiniteError as error:
-            return state, self._fail(f"{error}; kept the parameters from before it")
+            message = f"{error}; kept the parameters from before it"
+            if is_first():
+                self._fail(message)
+            return state, 1
         return state, 0
+
+    def _signal(self) -> int | None:
+        """Return the signal that asks to stop, None without one; all processes agree on it."""
+        (number,) = agree_max(self._stop.signal or 0)
+        return int(number) or None
+
+    def _take(self, chunk: Chunk, show: Show) -> None:
+        self._writer.metrics.add(chunk.metrics, chunk.seconds)
+        show(chunk)
+        self._log(chunk)
 
     def _log(self, chunk: Chunk) -> None:
         if self._loggers and len(chunk.metrics.num_steps):
@@ -236,15 +308,21 @@ class HostLoop:
             for logger in self._loggers:
                 logger.log(update, row)
 
-    def _save_if_due(self, state: TrainState) -> None:
-        every, update = self._hosting.checkpoint_every, int(state.update)
-        late = time.monotonic() - self._saved_at >= self._hosting.checkpoint_seconds
-        if late or (every is not None and update % every == 0):
-            self._saved_at = time.monotonic()
-            try:
-                self._save(state)
-            except CheckpointError as error:
-                _warn(self._writer, f"no checkpoint after update {update}: {error}")
+    def _is_due(self, state: TrainState) -> bool:
+        """Return whether it is time for a checkpoint; all processes agree on it."""
+        every = self._hosting.checkpoint_every
+        now = time.monotonic()
+        (late,) = agree_max(now - self._saved_at >= self._hosting.checkpoint_seconds)
+        due = bool(late) or (every is not None and int(state.update) % every == 0)
+        if due:
+            self._saved_at = now
+        return due
+
+    def _save_or_warn(self, state: TrainState) -> None:
+        try:
+            self._save(state)
+        except CheckpointError as error:
+            _warn(self._writer, f"no checkpoint after update {int(state.update)}: {error}")
 
     def _save(self, state: TrainState) -> Path:
         metrics = self._writer.metrics
@@ -252,15 +330,19 @@ class HostLoop:
         return self._checkpoints.save(state, metrics.seconds, mean_return)
 
     def _finish(self, state: TrainState) -> None:
+        saved, number = whole(state, self._program.mesh), self._signal()
+        on_first(lambda: self._write_end(saved, number))
+
+    def _write_end(self, state: TrainState, number: int | None) -> None:
         path = self._save(state)
         self._writer.finish(state.params)
         self._checkpoints.wait()
-        self._say_end(path)
+        self._say_end(path, number)
 
-    def _say_end(self, checkpoint: Path) -> None:
+    def _say_end(self, checkpoint: Path, number: int | None) -> None:
         update = len(self._writer.metrics.returns)
-        if self._stop.signal is not None:
-            name = signal.Signals(self._stop.signal).name
+        if number is not None:
+            name = signal.Signals(number).name
             self._writer.log(f"stopped by {name} after update {update}; saved {checkpoint.name}")
             print(
                 f"interrupted by {name} after update {update}; saved {checkpoint};"

@@ -9,14 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def command(*arguments, cache=None, **options):
+def command(*arguments, cache=None, devices=1, variables=None, **options):
     """Start the command line; `cache` is a directory for compiled programs, which saves seconds."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})}
     if cache is not None:
         environment |= {
             "JAX_ENABLE_COMPILATION_CACHE": "true",
             "JAX_COMPILATION_CACHE_DIR": str(cache),
-            "JAX_NUM_CPU_DEVICES": "1",
+            "JAX_NUM_CPU_DEVICES": str(devices),
         }
     return subprocess.Popen(
         [sys.executable, "-m", "purejaxrl_reinforce", *map(str, arguments)],

@@ -1,0 +1,144 @@
+"""Joining the other processes of a run, and leaving when one of them is lost."""
+
+import atexit
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from jax._src.clusters import ClusterEnv
+from jax._src.lib import utils as xla_utils
+
+from purejaxrl_reinforce.options import ProcessOptions
+from purejaxrl_reinforce.processes import LostProcessError, has_lost_one
+
+# How long to wait for the others to start; after how much silence one of them counts as lost; and
+# how long to wait for them at the end, where all have agreed that it is the end.
+CONNECT_SECONDS = 120
+SILENCE_SECONDS = 30
+LEAVE_SECONDS = 15
+# The main thread mostly notices as well that a process is lost, and then it ends in good order.
+_GRACE_SECONDS = 3
+
+_NO_XLA_LOG = 4  # one above fatal
+_last_words = ""
+_connected = False
+
+
+def connect(options: ProcessOptions) -> None:
+    """Join the processes that `options` name, or else those that a cluster started with this one.
+
+    Without either this process stays alone, as jax starts it. It has to come before jax is used.
+
+    Raises:
+        ValueError: the options are not complete or contradict each other, or the processes cannot
+            be connected. Where jax finds that out in a thread of its own, the process ends with
+            one line and exit code 1 instead; that takes CONNECT_SECONDS.
+    """
+    options.check()
+    if options.num_processes == 1 or (options.num_processes is None and not _in_cluster()):
+        return
+    if options.coordinator is not None and options.process_id == 0:
+        _require_free_port(int(options.coordinator.rpartition(":")[2]))
+    # It would take SIGTERM for itself, and knows no other signal.
+    jax.config.update("jax_enable_preemption_service", False)
+    global _last_words, _connected
+    where = "" if options.coordinator is None else f" through {options.coordinator}"
+    _last_words = f"not all processes could be connected{where} in {CONNECT_SECONDS} seconds"
+    _end_in_one_line()
+    try:
+        with _interruptible():
+            jax.distributed.initialize(
+                options.coordinator,
+                options.num_processes,
+                options.process_id,
+                initialization_timeout=CONNECT_SECONDS,
+                heartbeat_timeout_seconds=SILENCE_SECONDS,
+                shutdown_timeout_seconds=LEAVE_SECONDS,
+            )
+    except Exception as error:  # each kind of cluster has its own
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"cannot connect to the other processes: {reason}") from None
+    _last_words, _connected = str(LostProcessError()), True
+    _keep_stdout_for_python()
+    atexit.register(_skip_farewell_if_lost)  # runs before that of jax
+
+
+def _in_cluster() -> bool:
+    """Return whether jax knows the environment, and there are other processes in it."""
+    if os.environ.get("SLURM_STEP_NUM_TASKS") == "1":
+        return False  # the job has several tasks, but a shell or script started this one alone
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        # Any program can find itself in Kubernetes; one that is no indexed job stays alone.
+        warnings.simplefilter("ignore")
+        kinds: list[Any] = [
+            kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method
+        ]
+        present = next((kind for kind in kinds if kind.is_env_present()), None)
+        return present is not None and present.get_process_count() > 1
+    return False
+
+
+def _require_free_port(port: int) -> None:
+    """Raise ValueError where jax, which has to listen there, would crash."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise ValueError(
+            f"cannot listen on --coordinator's port {port}: {error.strerror}"
+        ) from None
+
+
+def _end_in_one_line() -> None:
+    """From now on let the process end with one line where jax would abort it.
+
+    What jax does from a thread of its own, when a process is lost, is a page of log on standard
+    error and abort(), which nothing in Python can prevent.
+    """
+    xla_utils.absl_set_min_log_level(_NO_XLA_LOG)
+    set_handler = ctypes.CDLL(None).signal
+    set_handler.argtypes, set_handler.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    set_handler(signal.SIGABRT, ctypes.cast(_on_abort, ctypes.c_void_p))
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_int)
+def _on_abort(_number: int) -> None:
+    if _connected and threading.current_thread() is not threading.main_thread():
+        time.sleep(_GRACE_SECONDS)
+        while has_lost_one():
+            time.sleep(_GRACE_SECONDS)  # the main thread has noticed, and is on its way out
+    os.write(2, f"error: {_last_words}\n".encode())
+    os._exit(1)
+
+
+def _skip_farewell_if_lost() -> None:
+    """Jax would wait for all processes to say goodbye, and then abort."""
+    if has_lost_one():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process, which in compiled code would have to wait for its end."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _keep_stdout_for_python() -> None:
+    """Gloo, which moves arrays between CPUs, greets on standard output."""
+    sys.stdout.flush()
+    sys.stdout = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

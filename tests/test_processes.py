@@ -1,0 +1,239 @@
+"""Two real processes on one machine train together: same bits, one voice, one end."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import pytest
+
+from purejaxrl_reinforce.connecting import connect
+from purejaxrl_reinforce.options import ProcessOptions
+from tests.processes import ROOT, command, num_rows, wait_for_rows
+from tests.small_runs import FILES, assert_same_run, error_of
+
+RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]
+SAVE_OFTEN = ["--checkpoint-every", 20]
+LOST = (
+    "error: another process has ended or cannot be reached; start all of them again: train"
+    " --resume RUN goes on from its latest checkpoint"
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, cache):
+    """One process with as many devices as two processes have together."""
+    path = tmp_path_factory.mktemp("undisturbed") / "run"
+    one = command("train", *RUN, "--run-dir", path, "--quiet", cache=cache, devices=2)
+    assert ended(one) == (0, "", "")
+    return path
+
+
+@contextlib.contextmanager
+def killed_at_the_end(started):
+    """Leave none of these processes behind, whatever happens."""
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def pair(*arguments, cache, cluster=False):
+    """Start two processes with one device each, by hand or as SLURM would on one host."""
+    port, started = free_port(), []
+    for number in (0, 1):
+        by_hand = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", 2]
+        by_hand += ["--process-id", number]
+        slurm = {
+            "SLURM_JOB_ID": "1",
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_NTASKS": "2",
+            "SLURM_PROCID": str(number),
+            "SLURM_LOCALID": str(number),
+            "JAX_COORDINATOR_PORT": str(port),
+        }
+        options, variables = ([], slurm) if cluster else (by_hand, {})
+        started.append(command("train", *arguments, *options, cache=cache, variables=variables))
+    return killed_at_the_end(started)
+
+
+def ended(process, seconds=90):
+    """Wait for the end of a process; return its exit code, output and errors."""
+    output, errors = process.communicate(timeout=seconds)
+    return process.returncode, output, errors
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_two_processes_train_as_one_does(tmp_path, undisturbed, cache):
+    path = tmp_path / "run"
+    with pair(*RUN, "--run-dir", path, cache=cache) as (first, second):
+        code, output, errors = ended(first)
+        assert ended(second) == (0, "", "")
+    assert code == 0, errors
+    assert output.startswith("CartPole-v1 on cpu: 8 lanes, 300 updates, seed 3; compiling\n")
+    assert "update 300/300" in errors
+    assert {entry.name for entry in path.iterdir()} == FILES
+    assert_same_run(path, undisturbed)
+
+
+def test_sigterm_to_one_stops_both_at_one_update(tmp_path, undisturbed, cache):
+    path = tmp_path / "run"
+    with pair(*RUN, "--run-dir", path, "--quiet", cache=cache) as both:
+        wait_for_rows(both[0], path, 3)
+        both[1].send_signal(signal.SIGTERM)
+        code, output, errors = ended(both[0])
+        assert ended(both[1]) == (143, "", "")
+    update = num_rows(path)
+    assert (code, output) == (143, "")
+    assert errors.startswith(f"interrupted by SIGTERM after update {update}; saved {path}")
+    assert errors.count("\n") == 1
+    assert update < 300
+    assert (path / "checkpoints" / f"{update:09}.json").exists()
+    one = command("train", "--resume", path, "--quiet", cache=cache, devices=2)
+    assert ended(one) == (0, "", "")
+    assert_same_run(path, undisturbed)
+
+
+def test_an_interruption_before_the_first_update_leaves_nothing(tmp_path, cache):
+    with pair(*RUN, "--run-dir", tmp_path / "made" / "run", cache=cache) as both:
+        assert "compiling" in both[0].stdout.readline()
+        both[1].send_signal(signal.SIGINT)
+        assert ended(both[0]) == (130, "", "interrupted; nothing was written\n")
+        assert ended(both[1]) == (130, "", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("whom", [0, 1])
+def test_one_is_killed(whom, tmp_path, undisturbed, cache):
+    """The other says so and ends soon; a rerun, of one process or of SLURM's two, is the same."""
+    path = tmp_path / "run"
+    with pair(*RUN, *SAVE_OFTEN, "--run-dir", path, "--quiet", cache=cache) as both:
+        wait_for_rows(both[0], path, 30)
+        both[whom].kill()
+        killed = time.monotonic()
+        code, output, errors = ended(both[1 - whom], seconds=60)
+        assert time.monotonic() - killed < 30
+    assert (code, output) == (1, "")
+    assert errors.startswith(LOST)
+    assert errors.count("\n") == 1
+    assert num_rows(path) < 300
+    if whom == 0:
+        with pair("--resume", path, "--quiet", cache=cache, cluster=True) as both:
+            assert [ended(process) for process in both] == [(0, "", "")] * 2
+    else:
+        one = command("train", "--resume", path, "--quiet", cache=cache, devices=2)
+        assert ended(one) == (0, "", "")
+    assert "resumed after update" in (path / "run.log").read_text()
+    assert_same_run(path, undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "message"),
+    [(8, "exists and is not empty; choose another --run-dir"),
+     (7, "num_envs=7 lanes cannot be shared out equally over 2 processes; try num_envs=6 or 8")],
+)  # fmt: skip
+def test_bad_input_is_refused_by_both_and_said_by_one(lanes, message, tmp_path, cache):
+    path = tmp_path / "made" / "run"
+    if lanes == 8:
+        path.mkdir(parents=True)
+        (path / "mine").touch()
+    before = sorted(tmp_path.rglob("*"))
+    arguments = [*RUN, "--num-envs", lanes, "--run-dir", path, "--quiet"]
+    with pair(*arguments, cache=cache) as (first, second):
+        code, output, errors = ended(first)
+        assert ended(second) == (2, "", "")
+    assert (code, output) == (2, "")
+    assert errors.startswith("error: ")
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+UNREACHABLE = """
+import sys
+from purejaxrl_reinforce import connecting
+from purejaxrl_reinforce.cli import main
+connecting.CONNECT_SECONDS = 2
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_others_never_come(tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    options = ["--run-dir", tmp_path / "run", "--coordinator", address, "--num-processes", "3"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", UNREACHABLE, "train", *options, "--process-id", number],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for number in "01"
+    ]  # fmt: skip
+    message = f"error: not all processes could be connected through {address} in 2 seconds\n"
+    with killed_at_the_end(started):
+        assert [ended(process) for process in started] == [(1, "", message)] * 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--num-processes 2", "belong together; --coordinator is missing"),
+        ("--process-id 0", "belong together; --coordinator is missing"),
+        ("--coordinator a:1", "belong together; --num-processes is missing"),
+        ("--coordinator a:1 --num-processes 2", "belong together; --process-id is missing"),
+        ("--coordinator a:1 --num-processes 2 --process-id 2", "must be from 0 to 1"),
+        ("--coordinator a:1 --num-processes 2 --process-id -1", "must be from 0 to 1"),
+        ("--coordinator a --num-processes 2 --process-id 0", "must be HOST:PORT, not 'a'"),
+        ("--coordinator a:b --num-processes 2 --process-id 0", "must be HOST:PORT, not 'a:b'"),
+        ("--num-processes 0", "--num-processes must be at least 1, not 0"),
+    ],
+)
+def test_wrong_options(options, message, tmp_path, capsys):
+    arguments = ["train", "--run-dir", str(tmp_path / "run"), *options.split()]
+    assert message in error_of(arguments, capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_port_that_is_taken(tmp_path, capsys):
+    with socket.create_server(("", 0)) as listener:
+        port = listener.getsockname()[1]
+        arguments = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", "2"]
+        arguments += ["--process-id", "0", "--run-dir", str(tmp_path / "run")]
+        message = f"cannot listen on --coordinator's port {port}: Address already in use\n"
+        assert error_of(["train", *arguments], capsys) == message
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{}, {"SLURM_NTASKS": "1"}, {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1"}],
+)
+def test_a_process_by_itself_starts_no_coordinator(variables, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(jax.distributed, "initialize", refuse)
+    if variables:
+        for name in ("JOB_ID", "STEP_NODELIST", "PROCID", "LOCALID"):
+            monkeypatch.setenv(f"SLURM_{name}", "0")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    connect(ProcessOptions())
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    connect(ProcessOptions(num_processes=1))
