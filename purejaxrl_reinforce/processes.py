@@ -29,7 +29,8 @@ class LostProcessError(ConnectionError):
     def __init__(self, reason: str = "") -> None:
         super().__init__(
             "another process has ended or cannot be reached; start all of them again: train"
-            " --resume RUN goes on from its latest checkpoint" + (reason and f" ({reason})")
+            " --resume RUN goes on from its latest checkpoint, sweep with the same directory from"
+            " its last slice" + (reason and f" ({reason})")
         )
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.memory import batch_bytes, free_bytes
+from purejaxrl_reinforce.memory import batch_bytes, free_bytes, require_memory
 from purejaxrl_reinforce.population import AGENTS, LONGEST_CALL, Layout, Population, population_mesh
-from purejaxrl_reinforce.processes import agree_max
+from purejaxrl_reinforce.processes import agree_max, agreed
 from purejaxrl_reinforce.state import Metrics
 from purejaxrl_reinforce.study import state_bytes
 
@@ -93,15 +93,22 @@ def make_population(
         mesh: devices to spread them over, of `slice_mesh`.
         width: agents per slice. None: chosen.
         num_episodes: of each agent's evaluation.
+
+    Raises:
+        ValueError: it does not fit into memory.
     """
     together = num_agents if width is None else min(width, num_agents)
     per_device = -(-together // mesh.shape[AGENTS])
     if mesh.devices.flat[0].platform in ONE_BY_ONE:
         groups = per_device if width else min(per_device, _groups_in_memory(config, mesh.size))
-        return Population(config, Layout(mesh, groups, 1), num_episodes)
-    if width is not None:
-        return Population(config, Layout(mesh, 1, per_device), num_episodes)
-    return _widest_useful(config, mesh, per_device, num_episodes)
+        population = Population(config, Layout(mesh, groups, 1), num_episodes)
+    elif width is not None:
+        population = Population(config, Layout(mesh, 1, per_device), num_episodes)
+    else:
+        population = _widest_useful(config, mesh, per_device, num_episodes)
+    remedy = "try a smaller width or num_envs" if width else "try a smaller num_envs"
+    agreed(lambda: require_memory(population.memory_bytes, remedy))
+    return population
 
 
 def _groups_in_memory(config: Config, num_devices: int) -> int:

@@ -58,6 +58,7 @@ class SweepStore:
     def __init__(self, path: Path, study: Study) -> None:
         self.path, self._study = path, study
         _require_same_sweep(path, study)
+        self._made = [p for p in (path, *path.absolute().parents) if not p.exists()]
         path.mkdir(parents=True, exist_ok=True)
         try:
             self.log = LockedLog(path / LOG_FILE)
@@ -93,6 +94,17 @@ class SweepStore:
             else:
                 whole.append(part)
         return whole
+
+    def discard_if_empty(self) -> None:
+        """Remove what opening it made, unless there is a slice."""
+        if any((self.path / SLICES).iterdir()):
+            return
+        self.close()
+        (self.path / SLICES).rmdir()
+        (self.path / SETTINGS_FILE).unlink()
+        (self.path / LOG_FILE).unlink()
+        for path in self._made:
+            path.rmdir()
 
     def close(self) -> None:
         """Let go of the directory."""

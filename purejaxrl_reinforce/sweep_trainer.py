@@ -118,6 +118,10 @@ def open_sweep(
     on_first(open_store)
     try:
         yield Sweep(study, meshes, width, store)
+    except ValueError:  # what was asked for cannot be done, as it turned out on the way
+        if store is not None:
+            store.discard_if_empty()
+        raise
     finally:
         if store is not None:
             store.close()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from purejaxrl_reinforce.axes import Axes, parse_axes
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import checked_seed
 from purejaxrl_reinforce.options import (
@@ -14,6 +15,8 @@ from purejaxrl_reinforce.options import (
     ConfigFileOption,
     ConfigOptions,
     PresetOption,
+    ProcessesOption,
+    ProcessOptions,
 )
 from purejaxrl_reinforce.outputs import first_free
 
@@ -59,30 +62,29 @@ class Sweep:
         int, tyro.conf.arg(help="Greedy episodes that each agent is evaluated with at the end.")
     ] = 100
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
+    processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.axes import parse_axes
-
-        axes = parse_axes(self.axis)
-        if self.num_seeds < 1:
-            raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
-        first = checked_seed(self.seed)
         from purejaxrl_reinforce.launch import prepare
 
         prepare()
+        from purejaxrl_reinforce.connecting import connect
+        from purejaxrl_reinforce.processes import from_first
         from purejaxrl_reinforce.sweep_command import run_sweep
 
+        connect(self.processes)
+        seeds, axes, path = from_first(self._checked)
         return run_sweep(
-            self.config,
-            range(first, first + self.num_seeds),
-            axes,
-            self.zip,
-            self.sweep_dir or _new_sweep_dir(self.config.env),
-            self.width,
-            self.episodes,
-            self.quiet,
+            self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet
         )
+
+    def _checked(self) -> tuple[range, Axes, Path]:
+        if self.num_seeds < 1:
+            raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
+        first = checked_seed(self.seed)
+        path = self.sweep_dir or _new_sweep_dir(self.config.env)
+        return range(first, first + self.num_seeds), parse_axes(self.axis), path
 
 
 @dataclass(frozen=True)

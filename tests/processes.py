@@ -1,12 +1,19 @@
 """Real training processes, for tests of what a process can suffer."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+LOST = (
+    "error: another process has ended or cannot be reached; start all of them again: train"
+    " --resume RUN goes on from its latest checkpoint, sweep with the same directory from its last"
+    " slice"
+)
 
 
 def command(*arguments, cache=None, devices=1, variables=None, **options):
@@ -36,3 +43,45 @@ def wait_for_rows(process, run_dir, rows, timeout=120):
     while num_rows(run_dir) < rows and process.poll() is None:
         assert time.monotonic() < deadline, "training makes no progress"
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def killed_at_the_end(started):
+    """Leave none of these processes behind, whatever happens."""
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def pair(*arguments, cache, cluster=False):
+    """Start two processes with one device each, by hand or as SLURM would on one host."""
+    port, started = free_port(), []
+    for number in (0, 1):
+        by_hand = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", 2]
+        by_hand += ["--process-id", number]
+        slurm = {
+            "SLURM_JOB_ID": "1",
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_NTASKS": "2",
+            "SLURM_PROCID": str(number),
+            "SLURM_LOCALID": str(number),
+            "JAX_COORDINATOR_PORT": str(port),
+        }
+        options, variables = ([], slurm) if cluster else (by_hand, {})
+        started.append(command(*arguments, *options, cache=cache, variables=variables))
+    return killed_at_the_end(started)
+
+
+def ended(process, seconds=90):
+    """Wait for the end of a process; return its exit code, output and errors."""
+    output, errors = process.communicate(timeout=seconds)
+    return process.returncode, output, errors
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -1,6 +1,5 @@
 """Two real processes on one machine train together: same bits, one voice, one end."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -13,15 +12,21 @@ import pytest
 
 from purejaxrl_reinforce.connecting import connect
 from purejaxrl_reinforce.options import ProcessOptions
-from tests.processes import ROOT, command, num_rows, wait_for_rows
+from tests.processes import (
+    LOST,
+    ROOT,
+    command,
+    ended,
+    free_port,
+    killed_at_the_end,
+    num_rows,
+    pair,
+    wait_for_rows,
+)
 from tests.small_runs import FILES, assert_same_run, error_of
 
 RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]
 SAVE_OFTEN = ["--checkpoint-every", 20]
-LOST = (
-    "error: another process has ended or cannot be reached; start all of them again: train"
-    " --resume RUN goes on from its latest checkpoint"
-)
 
 
 @pytest.fixture(scope="module")
@@ -38,51 +43,9 @@ def undisturbed(tmp_path_factory, cache):
     return path
 
 
-@contextlib.contextmanager
-def killed_at_the_end(started):
-    """Leave none of these processes behind, whatever happens."""
-    try:
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-
-
-def pair(*arguments, cache, cluster=False):
-    """Start two processes with one device each, by hand or as SLURM would on one host."""
-    port, started = free_port(), []
-    for number in (0, 1):
-        by_hand = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", 2]
-        by_hand += ["--process-id", number]
-        slurm = {
-            "SLURM_JOB_ID": "1",
-            "SLURM_STEP_NODELIST": "localhost",
-            "SLURM_NTASKS": "2",
-            "SLURM_PROCID": str(number),
-            "SLURM_LOCALID": str(number),
-            "JAX_COORDINATOR_PORT": str(port),
-        }
-        options, variables = ([], slurm) if cluster else (by_hand, {})
-        started.append(command("train", *arguments, *options, cache=cache, variables=variables))
-    return killed_at_the_end(started)
-
-
-def ended(process, seconds=90):
-    """Wait for the end of a process; return its exit code, output and errors."""
-    output, errors = process.communicate(timeout=seconds)
-    return process.returncode, output, errors
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def test_two_processes_train_as_one_does(tmp_path, undisturbed, cache):
     path = tmp_path / "run"
-    with pair(*RUN, "--run-dir", path, cache=cache) as (first, second):
+    with pair("train", *RUN, "--run-dir", path, cache=cache) as (first, second):
         code, output, errors = ended(first)
         assert ended(second) == (0, "", "")
     assert code == 0, errors
@@ -94,7 +57,7 @@ def test_two_processes_train_as_one_does(tmp_path, undisturbed, cache):
 
 def test_sigterm_to_one_stops_both_at_one_update(tmp_path, undisturbed, cache):
     path = tmp_path / "run"
-    with pair(*RUN, "--run-dir", path, "--quiet", cache=cache) as both:
+    with pair("train", *RUN, "--run-dir", path, "--quiet", cache=cache) as both:
         wait_for_rows(both[0], path, 3)
         both[1].send_signal(signal.SIGTERM)
         code, output, errors = ended(both[0])
@@ -111,7 +74,7 @@ def test_sigterm_to_one_stops_both_at_one_update(tmp_path, undisturbed, cache):
 
 
 def test_an_interruption_before_the_first_update_leaves_nothing(tmp_path, cache):
-    with pair(*RUN, "--run-dir", tmp_path / "made" / "run", cache=cache) as both:
+    with pair("train", *RUN, "--run-dir", tmp_path / "made" / "run", cache=cache) as both:
         assert "compiling" in both[0].stdout.readline()
         both[1].send_signal(signal.SIGINT)
         assert ended(both[0]) == (130, "", "interrupted; nothing was written\n")
@@ -123,7 +86,7 @@ def test_an_interruption_before_the_first_update_leaves_nothing(tmp_path, cache)
 def test_one_is_killed(whom, tmp_path, undisturbed, cache):
     """The other says so and ends soon; a rerun, of one process or of SLURM's two, is the same."""
     path = tmp_path / "run"
-    with pair(*RUN, *SAVE_OFTEN, "--run-dir", path, "--quiet", cache=cache) as both:
+    with pair("train", *RUN, *SAVE_OFTEN, "--run-dir", path, "--quiet", cache=cache) as both:
         wait_for_rows(both[0], path, 30)
         both[whom].kill()
         killed = time.monotonic()
@@ -134,7 +97,7 @@ def test_one_is_killed(whom, tmp_path, undisturbed, cache):
     assert errors.count("\n") == 1
     assert num_rows(path) < 300
     if whom == 0:
-        with pair("--resume", path, "--quiet", cache=cache, cluster=True) as both:
+        with pair("train", "--resume", path, "--quiet", cache=cache, cluster=True) as both:
             assert [ended(process) for process in both] == [(0, "", "")] * 2
     else:
         one = command("train", "--resume", path, "--quiet", cache=cache, devices=2)
@@ -155,7 +118,7 @@ def test_bad_input_is_refused_by_both_and_said_by_one(lanes, message, tmp_path, 
         (path / "mine").touch()
     before = sorted(tmp_path.rglob("*"))
     arguments = [*RUN, "--num-envs", lanes, "--run-dir", path, "--quiet"]
-    with pair(*arguments, cache=cache) as (first, second):
+    with pair("train", *arguments, cache=cache) as (first, second):
         code, output, errors = ended(first)
         assert ended(second) == (2, "", "")
     assert (code, output) == (2, "")

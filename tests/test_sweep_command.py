@@ -57,6 +57,23 @@ def test_results_that_do_not_fit_on_the_disk(tmp_path, monkeypatch, capsys):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_program_that_does_not_fit_leaves_nothing(tmp_path, monkeypatch, capsys):
+    from purejaxrl_reinforce import memory, slicing
+
+    monkeypatch.setattr(memory, "free_bytes", lambda: 10**6)
+    monkeypatch.setattr(slicing, "Population", _HugePopulation)
+    error = error_of([*TINY, "--sweep-dir", str(tmp_path / "made" / "s")], capsys)
+    assert "2.0 GB are needed" in error
+    assert not any(tmp_path.iterdir())
+
+
+class _HugePopulation:
+    memory_bytes = 2 * 10**9
+
+    def __init__(self, *arguments):
+        pass
+
+
 def test_a_new_directory_for_each_sweep(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*TINY, "--seed", "3"]) == 0

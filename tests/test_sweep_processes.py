@@ -1,0 +1,113 @@
+"""Two real processes on one machine sweep together: the same results, one voice, one end."""
+
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce.sweep_results import load_sweep
+from tests.processes import LOST, command, ended, pair
+
+SWEEP = [
+    "sweep", "--num-envs", 4, "--hidden-sizes", 8, "--num-seeds", 41, "--width", 4, "--episodes", 3,
+    "--axis", "policy_lr=0.01,0.1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, cache):
+    """One process with one device."""
+    path = tmp_path_factory.mktemp("undisturbed") / "sweep"
+    assert ended(command(*SWEEP, "--sweep-dir", path, "--quiet", cache=cache)) == (0, "", "")
+    return path
+
+
+def assert_same_results(path, other):
+    a, b = load_sweep(path), load_sweep(other)
+    jax.tree.map(np.testing.assert_array_equal, a.metrics, b.metrics)
+    np.testing.assert_array_equal(a.evaluation, b.evaluation)
+
+
+def slices(path):
+    return list((path / "slices").glob("[0-9]*.npz"))
+
+
+def wait_for_slices(process, path, number):
+    deadline = time.monotonic() + 120
+    while len(slices(path)) < number and process.poll() is None:
+        assert time.monotonic() < deadline, "the sweep makes no progress"
+        time.sleep(0.01)
+
+
+def test_two_processes_sweep_as_one_does(tmp_path, undisturbed, cache):
+    path = tmp_path / "sweep"
+    with pair(*SWEEP, "--sweep-dir", path, cache=cache) as (first, second):
+        code, output, errors = ended(first)
+        assert ended(second) == (0, "", "")
+    assert code == 0, errors
+    assert "82/82 agents" in errors
+    assert "2 settings, the best first" in output
+    assert_same_results(path, undisturbed)
+    assert {f.name for f in path.iterdir()} == {f.name for f in undisturbed.iterdir()}
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_ends_the_other_and_a_rerun_goes_on(tmp_path, undisturbed, cache, victim):
+    path = tmp_path / "sweep"
+    with pair(*SWEEP, "--sweep-dir", path, "--quiet", cache=cache) as both:
+        wait_for_slices(both[0], path, 2)
+        both[victim].kill()
+        killed = time.monotonic()
+        code, output, errors = ended(both[1 - victim])
+        assert time.monotonic() - killed < 60
+    assert (code, output, errors.count("\n")) == (1, "", 1)
+    assert errors.startswith(LOST)
+    done = len(slices(path))
+    assert 2 <= done < 21
+    with pair(*SWEEP, "--sweep-dir", path, "--quiet", cache=cache) as both:
+        assert [ended(process) for process in both] == [(0, "", "")] * 2
+    assert f"{4 * done} agents were done before" in (path / "sweep.log").read_text()
+    assert_same_results(path, undisturbed)
+
+
+def test_a_signal_to_one_stops_both(tmp_path, undisturbed, cache):
+    path = tmp_path / "sweep"
+    with pair(*SWEEP, "--sweep-dir", path, "--quiet", cache=cache) as both:
+        wait_for_slices(both[0], path, 1)
+        both[1].send_signal(signal.SIGTERM)
+        code, output, errors = ended(both[0])
+        assert ended(both[1]) == (143, "", "")
+    assert (code, output) == (143, "")
+    assert errors == (
+        f"interrupted by SIGTERM; {4 * len(slices(path))} of 82 agents are in {path}; the same"
+        " command goes on\n"
+    )
+    # By itself, as one process.
+    assert ended(command(*SWEEP, "--sweep-dir", path, "--quiet", cache=cache)) == (0, "", "")
+    assert_same_results(path, undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--num-seeds", 1, "--axis", "policy_lr=0.1", "--num-envs", 1], "nothing to do"),
+        (["--axis", "policy_rl=0.1"], "no field 'policy_rl' to sweep"),
+    ],
+)
+def test_bad_input_is_said_once(tmp_path, cache, options, message):
+    path = tmp_path / "sweep"
+    arguments = ["sweep", "--num-updates", 2, "--sweep-dir", path, *options]
+    with pair(*arguments, cache=cache) as (first, second):
+        code, output, errors = ended(first)
+        assert ended(second) == (2, "", "")
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith("error: ")
+    assert message in errors
+    assert not path.exists()
