@@ -92,9 +92,8 @@ def _require_free_port(port: int) -> None:
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
-        raise ValueError(
-            f"cannot listen on --coordinator's port {port}: {error.strerror}"
-        ) from None
+        reason = os.strerror(error.errno or 0)
+        raise ValueError(f"cannot listen on --coordinator's port {port}: {reason}") from None
 
 
 def _end_in_one_line() -> None:

@@ -21,12 +21,12 @@ def require_batch_memory(config: Config) -> None:
     That is what `batch_bytes` counts, with an equal part of the lanes for each process.
     """
     fixed, per_lane = batch_bytes(config)
-    per_lane /= jax.process_count()
-    needed, free = fixed + config.num_envs * per_lane, free_bytes()
+    num_processes = jax.process_count()
+    needed, free = fixed + config.num_envs // num_processes * per_lane, free_bytes()
     if needed <= free:
         return
     # The compiled program takes about 1.5 times this lower bound: advise what leaves it room.
-    lanes = int(0.6 * (free - fixed) / per_lane)
+    lanes = int(0.6 * (free - fixed) / per_lane) * num_processes
     remedy = f"num_envs={lanes}" if lanes >= 2 else "smaller num_steps or hidden_sizes"
     raise ValueError(
         f"the batch does not fit: num_envs={config.num_envs} needs at least {needed / 1e9:,.1f} GB"

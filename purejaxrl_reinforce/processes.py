@@ -117,19 +117,7 @@ def from_first(make: Callable[[], T]) -> T:
     if is_alone():
         return make()
     message = agreed((lambda: pickle.dumps(make())) if is_first() else bytes)
-    packet = np.zeros(_PACKET, np.uint8)
-    length = np.frombuffer(np.int64(len(message)).tobytes(), np.uint8)
-    head = np.frombuffer(message[: _PACKET - _LENGTH_BYTES], np.uint8)
-    packet[:_LENGTH_BYTES], packet[_LENGTH_BYTES : _LENGTH_BYTES + len(head)] = length, head
-    packet = _broadcast(packet)
-    total = int(packet[:_LENGTH_BYTES].view(np.int64)[0])
-    received = packet[_LENGTH_BYTES:].tobytes()[:total]
-    if total > len(received):
-        rest = np.zeros(total - len(received), np.uint8)
-        if is_first():
-            rest[:] = np.frombuffer(message[len(received) :], np.uint8)
-        received += _broadcast(rest).tobytes()
-    result: T = pickle.loads(received)
+    result: T = pickle.loads(_broadcast(message))
     return result
 
 
@@ -205,7 +193,18 @@ def _gather_numbers(x: np.ndarray | np.generic) -> np.ndarray:
         return np.asarray(multihost_utils.process_allgather(x))
 
 
-def _broadcast(x: np.ndarray) -> np.ndarray:
-    # A sum with zeros: exact for bytes, which is why everything travels as bytes.
+def _broadcast(message: bytes) -> bytes:
+    """Return the message of process 0; those of the others are ignored."""
+    packet = _first_bytes(len(message).to_bytes(_LENGTH_BYTES) + message, _PACKET)
+    total = _LENGTH_BYTES + int.from_bytes(packet[:_LENGTH_BYTES])
+    if total > _PACKET:
+        packet += _first_bytes(message[_PACKET - _LENGTH_BYTES :], total - _PACKET)
+    return packet[_LENGTH_BYTES:total]
+
+
+def _first_bytes(message: bytes, size: int) -> bytes:
+    """Return the first `size` bytes of what process 0 has, with zeros where it has fewer."""
+    buffer = np.frombuffer(message[:size].ljust(size, b"\0"), np.uint8)
+    # A sum with the zeros of the others: exact for bytes, which is why everything travels as them.
     with together():
-        return np.asarray(multihost_utils.broadcast_one_to_all(x))
+        return np.asarray(multihost_utils.broadcast_one_to_all(buffer)).tobytes()
