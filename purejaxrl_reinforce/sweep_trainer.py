@@ -99,12 +99,7 @@ def open_sweep(
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator["Sweep"]:
     """Give a sweep that holds its directory; see `sweep` for arguments and errors."""
-    if width is not None and width < 1:
-        raise ValueError(f"width must be at least 1 agent, not {width}")
-    meshes = [
-        slice_mesh(study.config_of(program[0]), len(program), devices or jax.devices(), width)
-        for program in study.programs()
-    ]
+    meshes = agreed(lambda: _meshes(study, width, devices or jax.devices()))
     store: SweepStore | None = None
 
     def open_store() -> None:
@@ -125,6 +120,15 @@ def open_sweep(
     finally:
         if store is not None:
             store.close()
+
+
+def _meshes(study: Study, width: int | None, devices: Sequence[jax.Device]) -> list[Mesh]:
+    if width is not None and width < 1:
+        raise ValueError(f"width must be at least 1 agent, not {width}")
+    return [
+        slice_mesh(study.config_of(program[0]), len(program), devices, width)
+        for program in study.programs()
+    ]
 
 
 class Sweep:
