@@ -5,68 +5,80 @@ from dataclasses import asdict
 
 import numpy as np
 
+from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.histories import History
 from purejaxrl_reinforce.intervals import mean_interval
-from purejaxrl_reinforce.plots import Curve, returns_curve
+from purejaxrl_reinforce.labels import setting_label
+from purejaxrl_reinforce.plots import MOST_CURVES, Curve, returns_curve
 
 # Seeds end their updates at different numbers of steps: their curves meet on so many points.
 _GRID = 400
+# Stands in the legend for what has no line.
+_NO_LINE = (np.empty(0), np.empty(0))
 
 
-def learning_curves(histories: Sequence[History], x: str, smooth: int) -> list[Curve]:
-    """Return a curve for each configuration.
+def learning_curves(histories: Sequence[History], x: str, smooth: int) -> tuple[list[Curve], str]:
+    """Return a curve for each configuration, and what the legend says of all of them.
+
+    What cannot be drawn, since no episode finished or the seeds have no range of `x` in common,
+    becomes a curve without points whose label says so.
 
     Args:
-        histories: of runs. Those that differ by their seed only make one curve, with a band.
+        histories: of runs. Those that differ by their seed only make one curve: their mean, with
+            its 95% t interval as a band, over the range of `x` that all of them have.
         x: the column of the metrics to draw over.
         smooth: of how many updates, this one and those before it, each point is the mean.
 
     Raises:
-        ValueError: two runs are the same; no episode finished in one; runs of one configuration
-            have no range of `x` in common.
+        ValueError: two runs are the same; there are more configurations than MOST_CURVES; there
+            is nothing to draw.
     """
     groups = _by_config(histories)
+    if len(groups) > MOST_CURVES:
+        raise ValueError(f"{len(groups):,} curves cannot be told apart; draw at most {MOST_CURVES}")
     if len(histories) == 1:
-        return [_alone(histories[0], x, smooth)]
-    labels = _labels(groups)
-    return [_of_seeds(group, label, x, smooth) for group, label in zip(groups, labels, strict=True)]
+        return [_alone(histories[0], x, smooth)], ""
+    labels, common = _labels(groups)
+    curves = [
+        _of_seeds(group, label, x, smooth) for group, label in zip(groups, labels, strict=True)
+    ]
+    if not any(len(curve.x) for curve in curves):
+        raise ValueError(f"there is nothing to draw: {curves[0].label or common}")
+    return curves, common
 
 
 def _by_config(histories: Sequence[History]) -> list[list[History]]:
-    groups: list[list[History]] = []
+    groups: dict[Config, dict[int, History]] = {}
     for history in histories:
-        group = next((g for g in groups if g[0].config == history.config), None)
-        if group is None:
-            groups.append([history])
-            continue
-        same = next((other for other in group if other.seed == history.seed), None)
-        if same is not None:
+        same = groups.setdefault(history.config, {}).setdefault(history.seed, history)
+        if same is not history:
             raise ValueError(
                 f"{same.path} and {history.path} have the same configuration and seed:"
                 " give one of them"
             )
-        group.append(history)
-    return groups
+    return [list(group.values()) for group in groups.values()]
 
 
-def _labels(groups: Sequence[Sequence[History]]) -> list[str]:
-    """Name each group by the fields that differ between them, and by its seed if it has one."""
-    fields = [asdict(group[0].config) for group in groups]
+def _labels(groups: Sequence[Sequence[History]]) -> tuple[list[str], str]:
+    """Name each group by the fields that differ between them and by the statistic of its curve.
+
+    A statistic that they all have is returned by itself.
+    """
+    configs = [group[0].config for group in groups]
+    fields = [asdict(config) for config in configs]
     differing = [name for name in fields[0] if len({str(f[name]) for f in fields}) > 1]
-    labels = []
-    for group, values in zip(groups, fields, strict=True):
-        parts = [values[name] if name == "env" else f"{name}={values[name]}" for name in differing]
-        parts.append(
-            f"seed {group[0].seed}"
-            if len(group) == 1
-            else f"mean of {len(group)} seeds with 95% t interval"
-        )
-        labels.append(", ".join(parts))
-    return labels
+    names = [setting_label(config, differing) for config in configs]
+    statistics = [_statistic(group) for group in groups]
+    if len(groups) > 1 and len(set(statistics)) == 1:
+        return names, statistics[0]
+    parts = zip(names, statistics, strict=True)
+    return [", ".join(filter(None, both)) for both in parts], ""
 
 
 def _alone(history: History, x: str, smooth: int) -> Curve:
     at, mean = _smoothed(history, x, "mean_return", smooth)
+    if not len(at):
+        raise ValueError(f"{history.path}: no episode finished, so there is no return to draw")
     lowest, highest = (
         _smoothed(history, x, column, smooth)[1] for column in ("min_return", "max_return")
     )
@@ -74,23 +86,45 @@ def _alone(history: History, x: str, smooth: int) -> Curve:
 
 
 def _of_seeds(group: Sequence[History], label: str, x: str, smooth: int) -> Curve:
-    lines = [_smoothed(history, x, "mean_return", smooth) for history in group]
+    lines = [_smoothed(history, x, "mean_return", smooth) for history in _drawn(group)]
+    if not lines:
+        return Curve(f"{label}: no episode finished", *_NO_LINE)
     if len(lines) == 1:
         return Curve(label, *lines[0])
     first, last = max(at[0] for at, _ in lines), min(at[-1] for at, _ in lines)
     if first > last:
-        raise ValueError(f"the seeds of {group[0].path} and others have no range of {x} in common")
+        return Curve(f"{label}: no range of {x} in common", *_NO_LINE)
     grid = np.linspace(first, last, _GRID)
     interval = mean_interval(np.stack([np.interp(grid, at, y) for at, y in lines]))
     return Curve(label, grid, *interval)
+
+
+def _drawn(group: Sequence[History]) -> list[History]:
+    return [history for history in group if np.isfinite(history.metrics["mean_return"]).any()]
+
+
+def _statistic(group: Sequence[History]) -> str:
+    """Say what a curve shows of the seeds of a configuration, and of which of them."""
+    if len(group) == 1:
+        return f"seed {group[0].seed}"
+    drawn = _drawn(group)
+    lengths = [len(history.metrics["update"]) for history in drawn]
+    notes = []
+    if 0 < len(drawn) < len(group):
+        notes.append("no episode finished in the others")
+    if shorter := sum(length < max(lengths) for length in lengths):
+        notes.append(f"{shorter:,} stopped early")
+    seeds = f"{len(group):,} seeds"
+    if len(drawn) < len(group) and drawn:
+        seeds = f"{len(drawn):,} of {seeds}"
+    what = f"mean of {seeds} with 95% t interval" if len(drawn) > 1 else seeds
+    return f"{what} ({'; '.join(notes)})" if notes else what
 
 
 def _smoothed(history: History, x: str, column: str, smooth: int) -> tuple[np.ndarray, np.ndarray]:
     """Return x and a trailing moving average, without the updates where no episode finished."""
     y = history.metrics[column]
     known = np.isfinite(y)
-    if not known.any():
-        raise ValueError(f"{history.path}: no episode finished, so there is no return to draw")
     at, y = history.metrics[x][known], y[known]
     sums = np.concatenate([[0.0], np.cumsum(y)])
     ends = np.arange(1, len(y) + 1)

@@ -18,7 +18,7 @@ class History(NamedTuple):
         path: of the run directory.
         config: what was trained.
         seed: of all randomness.
-        metrics: n updates, at least one.
+        metrics: n updates.
     """
 
     path: Path

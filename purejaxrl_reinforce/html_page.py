@@ -15,7 +15,7 @@ img { display: block; max-width: 100%; height: auto; margin: 0 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top;
          border-bottom: 1px solid #ddd; }
-.scrolls th, .scrolls td { white-space: nowrap; }
+.scrolls th, .scrolls td { white-space: pre; }
 .scrolls img { min-width: 45rem; }
 .facts { width: 100%; }
 .facts th { font-weight: normal; color: #595959; width: 42%; }
@@ -67,7 +67,10 @@ def facts(values: Mapping[str, Any]) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return a table with a line of headings, which scrolls by itself where it is too wide."""
+    """Return a table with a line of headings, which scrolls by itself where it is too wide.
+
+    Lines within a cell stay lines.
+    """
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     lines = (
         "<tr>" + "".join(f"<td>{escape(show(value))}</td>" for value in row) + "</tr>"

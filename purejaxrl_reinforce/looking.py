@@ -76,15 +76,16 @@ class Video:
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw learning curves of one or several run directories.
+    """Draw learning curves of one or several directories of runs and sweeps.
 
-    Runs that differ by their seed only make one curve: their mean, with its 95% interval as a
-    band.
+    Runs that differ by their seed only make one curve: their mean, with its 95% t interval as a
+    band. Each agent of a sweep counts as a run, so that each setting makes a curve. At most 28
+    curves can be told apart; the pictures in the directory of a larger sweep have the best of it.
     """
 
-    run_dirs: Annotated[
+    sources: Annotated[
         tyro.conf.Positional[tuple[Path, ...]],
-        tyro.conf.arg(name="runs", metavar="RUN [RUN ...]"),
+        tyro.conf.arg(name="sources", metavar="RUN|SWEEP [RUN|SWEEP ...]"),
     ]
     out: Annotated[
         Path | None,
@@ -92,7 +93,10 @@ class Plot:
     ] = None
     x: Annotated[
         Literal["env_steps", "seconds", "update"],
-        tyro.conf.arg(help="What to draw over; seconds are those of training."),
+        tyro.conf.arg(
+            help="What to draw over; seconds are those of training, which no agent of a sweep has"
+            " of its own."
+        ),
     ] = "env_steps"
     smooth: Annotated[
         int, tyro.conf.arg(help="Draw the mean of so many updates; the picture says so.")
@@ -101,24 +105,27 @@ class Plot:
     def run(self) -> int:
         from purejaxrl_reinforce.plot_command import plot
 
-        return plot(self.run_dirs, self.out, self.x, self.smooth)
+        return plot(self.sources, self.out, self.x, self.smooth)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Write a run directory or a benchmark's JSON as one HTML file, with all pictures inside."""
+    """Write the directory of a run or a sweep, or a benchmark's JSON, as one HTML file.
+
+    All pictures are inside, and nothing is fetched.
+    """
 
     source: Annotated[
         tyro.conf.Positional[Path],
-        tyro.conf.arg(metavar="RUN|BENCH"),
+        tyro.conf.arg(metavar="RUN|SWEEP|BENCH"),
     ]
     out: Annotated[
         Path | None,
         tyro.conf.arg(
-            help="New file that ends in .html. None: report.html in RUN, or beside BENCH."
+            help="New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."
         ),
     ] = None
-    seed: Annotated[int, tyro.conf.arg(help="Seed of the evaluation and the video.")] = 0
+    seed: Annotated[int, tyro.conf.arg(help="Seed of a run's evaluation, and of the video.")] = 0
 
     def run(self) -> int:
         from purejaxrl_reinforce.launch import prepare

@@ -31,7 +31,12 @@ class Curve(NamedTuple):
 
 
 def draw_curves(
-    title: str, xlabel: str, ylabel: str, curves: Sequence[Curve], narrow: bool = False
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    curves: Sequence[Curve],
+    narrow: bool = False,
+    legend_title: str = "",
 ) -> Figure:
     """Draw lines with their bands and a legend below.
 
@@ -39,21 +44,22 @@ def draw_curves(
         title: of the picture.
         xlabel: what the curves are drawn over.
         ylabel: what they show.
-        curves: at least one.
+        curves: at least one, at most MOST_CURVES.
         narrow: make a picture whose letters can be read at the width of a phone.
-
-    Raises:
-        ValueError: there are more curves than can be told apart.
+        legend_title: what the legend says of all curves.
     """
-    if len(curves) > MOST_CURVES:
-        raise ValueError(f"{len(curves)} curves cannot be told apart; draw at most {MOST_CURVES}")
     width = _NARROW if narrow else 7
-    figure = Figure(figsize=(width, 4 + 0.22 * (len(curves) - 1)), layout="constrained")
+    letters = 45 if narrow else 70  # that a line of the legend has room for
+    labels = [_wrapped(curve.label, letters) for curve in curves]
+    legend_title = _wrapped(legend_title, letters)
+    further = sum(label.count("\n") for label in labels) + len(legend_title.splitlines())
+    height = 4 + 0.22 * (len(curves) - 1) + 0.2 * further
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
-    for i, curve in enumerate(curves):
+    for i, (curve, label) in enumerate(zip(curves, labels, strict=True)):
         colour, stroke = COLOURS[i % len(COLOURS)], _STROKES[i // len(COLOURS)]
         marker = "." if len(curve.x) == 1 else None
-        axes.plot(curve.x, curve.mean, stroke, color=colour, marker=marker, label=curve.label)
+        axes.plot(curve.x, curve.mean, stroke, color=colour, marker=marker, label=label)
         if curve.low is not None and curve.high is not None:
             axes.fill_between(
                 curve.x, curve.low, curve.high,
@@ -64,8 +70,13 @@ def draw_curves(
     if any((curve.x >= 10_000).any() for curve in curves):
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2 if len(curves) == 1 and not narrow else 1)
+    columns = 2 if len(curves) == 1 and not narrow else 1
+    figure.legend(loc="outside lower center", ncols=columns, title=legend_title)
     return figure
+
+
+def _wrapped(text: str, letters: int) -> str:
+    return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))
 
 
 def save_figure(figure: Figure, file: Path | IO[bytes], file_format: str = "png") -> None:

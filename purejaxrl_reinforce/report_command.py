@@ -1,19 +1,20 @@
-"""The verb `report`: a run or a benchmark as one HTML file that can be mailed."""
+"""The verb `report`: a run, a sweep or a benchmark as one HTML file that can be mailed."""
 
 from pathlib import Path
 
 from purejaxrl_reinforce.extras import require_extra
 from purejaxrl_reinforce.outputs import new_file, whole_file
+from purejaxrl_reinforce.sources import is_sweep
 
 
 def report(source: Path, out: Path | None, seed: int) -> int:
     """Write the report and return 0.
 
     Args:
-        source: a run directory, or the JSON of a benchmark.
-        out: new file that ends in .html. None: report.html in the run's directory, or beside the
-            JSON with its name.
-        seed: of a run's evaluation and video.
+        source: the directory of a run or a sweep, or the JSON of a benchmark.
+        out: new file that ends in .html. None: report.html in the directory, or beside the JSON
+            with its name.
+        seed: of a run's evaluation, and of the video.
 
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
@@ -21,12 +22,20 @@ def report(source: Path, out: Path | None, seed: int) -> int:
     is_bench = source.is_file()
     default = source.with_suffix(".html") if is_bench else source / "report.html"
     if not source.exists():
-        raise ValueError(f"{source} does not exist; give a run directory or a benchmark's JSON")
+        raise ValueError(
+            f"{source} does not exist; give the directory of a run or a sweep, or a benchmark's"
+            " JSON"
+        )
     path = new_file(out, default, (".html",))
     if is_bench:
         from purejaxrl_reinforce.bench_page import bench_page
 
         text = bench_page(source)
+    elif is_sweep(source):
+        require_extra("video", "gymnasium")
+        from purejaxrl_reinforce.sweep_page import sweep_page
+
+        text = sweep_page(source, seed)
     else:
         require_extra("video", "gymnasium")
         from purejaxrl_reinforce.run_page import run_page

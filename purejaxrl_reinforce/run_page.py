@@ -1,7 +1,6 @@
 """What a run's report says: curves, evaluation, video, statistics, timing, all that made it."""
 
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,13 @@ from purejaxrl_reinforce.film import Panel
 from purejaxrl_reinforce.histories import History, load_history
 from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.machine import describe_machine, describe_versions, now
 from purejaxrl_reinforce.plot_command import curves_figure
 from purejaxrl_reinforce.plots import png_bytes
+from purejaxrl_reinforce.report_parts import this_report, versions, video
 from purejaxrl_reinforce.results import CHECKPOINTS, load_run
 from purejaxrl_reinforce.solved import first_solved
-from purejaxrl_reinforce.video_command import make_video
 
 _EPISODES = 100
-_VIDEO_WIDTH = 300
 
 
 def run_page(run_dir: Path, seed: int) -> str:
@@ -53,22 +50,14 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Summary": facts(_statistics(history)),
             "Learning curves": _curves(history),
             "Final evaluation": _evaluation(config, params, seed),
-            "Video": _video(config, params, seed),
+            "Video": video(config, Panel("episode 1", params, seed)),
             "Timing": facts(_timing(history)),
             "What was trained": facts(description(config)),
             "Configuration": facts({**dataclasses.asdict(config), "seed": history.seed}),
-            "Versions": _versions(run_dir),
-            "This report": paragraph("The evaluation and the video were made on this machine.")
-            + facts({**describe_machine(), "made": now()}),
+            "Versions": versions(versions_of(run_dir / CHECKPOINTS)),
+            "This report": this_report("The evaluation and the video were made on this machine."),
         },
     )
-
-
-def _versions(run_dir: Path) -> str:
-    trained = versions_of(run_dir / CHECKPOINTS)
-    here = describe_versions()
-    rows = [[name, trained.get(name, "unknown"), version] for name, version in here.items()]
-    return table(("package", "trained with", "reported with"), rows)
 
 
 def _statistics(history: History) -> dict[str, Any]:
@@ -119,15 +108,6 @@ def _row(where: str, found: Statistics) -> list[str]:
     numbers = (f"{number:,.1f}" for number in (found.std, found.min, found.max))
     mean = f"{found.mean.value:,.1f}"
     return [f"{_EPISODES} {where}", mean, show_bounds(found.mean), *numbers]
-
-
-def _video(config: Config, params: Params, seed: int) -> str:
-    panels = [Panel("episode 1", params, seed)]
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "video.gif"
-        make_video(path, config, panels, greedy=True, columns=1, width=_VIDEO_WIDTH)
-        data = path.read_bytes()
-    return picture(data, "gif", f"Video: an episode of {config.env} with the trained policy.")
 
 
 def _timing(history: History) -> dict[str, Any]:

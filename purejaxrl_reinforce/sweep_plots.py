@@ -101,18 +101,20 @@ def _learning_curves(
 ) -> Figure | None:
     shown = _best(summaries, _MOST_BANDS)
     curves = [iqm_curve(results, summary.setting, summary.label) for summary in shown]
-    drawn = [
-        curve._replace(label=_wrapped(curve.label, narrow)) for curve in curves if curve is not None
-    ]
+    drawn = [curve for curve in curves if curve is not None]
     if not drawn:
         return None
     title = _title("learning curves", summaries, len(shown))
-    figure = draw_curves(
-        title, "environment steps", "mean return of an update's episodes", drawn, narrow
-    )
     seeds = summaries[0].num_seeds
     what = f"interquartile mean of {seeds:,} seeds,\nband: the quartiles (25% to 75%)"
-    return _with_legend(figure, "one seed" if seeds == 1 else what, drawn)
+    return draw_curves(
+        title,
+        "environment steps",
+        "mean return of an update's episodes",
+        drawn,
+        narrow,
+        "one seed" if seeds == 1 else what,
+    )
 
 
 def _performance_profiles(
@@ -129,13 +131,13 @@ def _performance_profiles(
     for summary in shown:
         profile = performance_profile(scores[summary.setting], thresholds)
         band = (profile.low, profile.high) if summary.num_seeds > 1 else (None, None)
-        curves.append(Curve(_wrapped(summary.label, narrow), thresholds, profile.value, *band))
+        curves.append(Curve(summary.label, thresholds, profile.value, *band))
     title = _title("performance profiles", summaries, len(shown))
     ylabel = "fraction of seeds above that"
-    figure = draw_curves(title, "mean return of greedy episodes", ylabel, curves, narrow)
     seeds = summaries[0].num_seeds
     what = f"{seeds:,} seeds, band: 95% bootstrap interval\nof each point"
-    return _with_legend(figure, "one seed" if seeds == 1 else what, curves)
+    xlabel, legend_title = "mean return of greedy episodes", "one seed" if seeds == 1 else what
+    return draw_curves(title, xlabel, ylabel, curves, narrow, legend_title)
 
 
 def _final_returns(
@@ -282,22 +284,9 @@ def _title(what: str, summaries: Sequence[Summary], num_shown: int) -> str:
     return title if num_shown == 1 else f"{title}, {num_shown} settings"
 
 
-def _wrapped(label: str, narrow: bool) -> str:
-    return "\n".join(textwrap.wrap(label, 45 if narrow else 70))
-
-
 def _row_label(summary: Summary, narrow: bool) -> str:
     width = 26 if narrow else 30
     lines = [part for field in swept_fields(summary.label) for part in textwrap.wrap(field, width)]
     if summary.num_diverged:
         lines.append(f"({summary.num_diverged:,} of {summary.num_seeds:,} diverged)")
     return "\n".join(lines)
-
-
-def _with_legend(figure: Figure, what: str, curves: Sequence[Curve]) -> Figure:
-    """Say in the legend what the curves are, and make room for all of its lines."""
-    figure.legends[0].set_title(what)
-    lines = what.count("\n") + 1 + sum(curve.label.count("\n") for curve in curves)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + 0.2 * lines)
-    return figure

@@ -9,6 +9,7 @@ import numpy as np
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.files import replacing
+from purejaxrl_reinforce.labels import setting_label
 from purejaxrl_reinforce.state import Metrics
 from purejaxrl_reinforce.study import Study
 from purejaxrl_reinforce.sweep_store import load_slices, load_study
@@ -63,7 +64,7 @@ class SweepResults:
         by_label: dict[str, list[np.ndarray]] = {}
         others = [name for name in self.axes if name != "env"]
         for config, scores in zip(self.configs, self.scores, strict=True):
-            label = _label(config, others) or "all"
+            label = setting_label(config, others) or "all"
             by_label.setdefault(label, []).append(scores)
         if len({len(tasks) for tasks in by_label.values()}) > 1:  # zipped: not all in every task
             labelled = zip(self.labels, self.scores, strict=True)
@@ -75,7 +76,7 @@ def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
     """Name each setting by its swept fields."""
     if not axes:
         return [configs[0].env]
-    return [_label(config, list(axes)) for config in configs]
+    return [setting_label(config, list(axes)) for config in configs]
 
 
 def gather_results(path: Path, study: Study) -> SweepResults:
@@ -130,6 +131,7 @@ def load_sweep(path: Path) -> SweepResults:
         with file.open("rb") as opened, np.load(opened) as arrays:
             metrics = {name: arrays[name] for name in Metrics._fields}
             evaluation, key_data = arrays["evaluation"], arrays["key_data"]
+        _require_fit(study, metrics, evaluation, key_data)
     except FileNotFoundError:
         raise ValueError(
             f"{path} is not finished: it has no {file.name}; the command that began it goes on"
@@ -139,11 +141,13 @@ def load_sweep(path: Path) -> SweepResults:
     return SweepResults(study.axes, study.configs, key_data, metrics, evaluation)
 
 
-def _label(config: Config, names: list[str]) -> str:
-    return ", ".join(f"{name}={_short(getattr(config, name))}" for name in names)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "x".join(map(str, value)) or "none"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _require_fit(
+    study: Study, metrics: dict[str, np.ndarray], evaluation: np.ndarray, key_data: np.ndarray
+) -> None:
+    """Raise ValueError if these are the results of another study."""
+    shape = (len(study.configs), study.num_seeds)
+    shapes = {values.shape for values in metrics.values()}
+    if shapes != {(*shape, study.num_updates)} or evaluation.shape != (*shape, study.num_episodes):
+        raise ValueError("arrays of other shapes")
+    if not np.array_equal(key_data, study.key_data):
+        raise ValueError("other seeds")

@@ -13,7 +13,7 @@ from purejaxrl_reinforce.checkpoint import config_facts
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
 from purejaxrl_reinforce.files import UNFINISHED, replacing
 from purejaxrl_reinforce.locked_log import LockedLog
-from purejaxrl_reinforce.machine import describe_versions
+from purejaxrl_reinforce.machine import describe_machine, describe_versions
 from purejaxrl_reinforce.reinforce import state_shapes
 from purejaxrl_reinforce.state import Metrics, TrainState
 from purejaxrl_reinforce.study import Study
@@ -67,7 +67,8 @@ class SweepStore:
         for left in (*path.glob(UNFINISHED + "*"), *(path / SLICES).glob(UNFINISHED + "*")):
             left.unlink()
         if not (path / SETTINGS_FILE).exists():
-            facts = study_facts(study) | {"versions": describe_versions()}
+            origin = {"versions": describe_versions(), "machine": describe_machine()}
+            facts = study_facts(study) | origin
             with replacing(path / SETTINGS_FILE) as unfinished:
                 unfinished.write_text(json.dumps(facts, indent=1))
         (path / SLICES).mkdir(exist_ok=True)
@@ -144,6 +145,19 @@ def load_study(path: Path) -> Study:
             facts["num_episodes"],
             configs,
         )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path / SETTINGS_FILE} is damaged: {error!r}") from None
+
+
+def load_origin(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the versions of what began the sweep in a directory, and facts of its machine.
+
+    Raises:
+        ValueError: it is not the directory of a sweep, or damaged, or of another format.
+    """
+    facts = _facts_in(path)
+    try:
+        return dict(facts["versions"]), dict(facts["machine"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path / SETTINGS_FILE} is damaged: {error!r}") from None
 

@@ -34,7 +34,10 @@ _MOST_ROWS = 20
 # Up to here the terminal shows how the best setting does against each other one.
 _MOST_COMPARED = 8
 # Pairs grow with the square: 32 settings of 1,024 seeds have 496, which take some 15 seconds.
-_MOST_PAIRED = 32
+MOST_PAIRED = 32
+RANKING_HEADINGS = (
+    "setting", "IQM", "median\nworst", "solved", "updates\nto solve", "env steps\nto solve",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,18 +141,66 @@ def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[st
         and column j, how probably a seed of the i-th of its `settings` scores higher than one of
         the j-th.
     """
-    scores = agent_scores(results)
     return {
         "settings": [
             _plain({**_fields(summary), "swept": _swept(results, summary.setting)})
             for summary in summaries
         ],
-        "comparisons": [
-            _plain({"env": env, **_matrix([s.setting for s in ranked], scores)})
-            for env, ranked in by_env(summaries).items()
-            if 2 <= len(ranked) <= _MOST_PAIRED
-        ],
+        "comparisons": [_plain(found) for found in comparisons(results, summaries)],
     }
+
+
+def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+    """Compare every setting with every other, in each environment with 2 to MOST_PAIRED settings.
+
+    Args:
+        results: of the sweep.
+        summaries: of its settings, as `summarise` returns them.
+
+    Returns:
+        `env`, its `settings`, the best first, and matrices `value`, `low` and `high`: in row i and
+        column j, how probably a seed of the i-th scores higher than one of the j-th, with its 95%
+        interval.
+    """
+    scores = agent_scores(results)
+    return [
+        {"env": env, **_matrix([summary.setting for summary in ranked], scores)}
+        for env, ranked in by_env(summaries).items()
+        if 2 <= len(ranked) <= MOST_PAIRED
+    ]
+
+
+def explain_ranking(env: str) -> str:
+    """Say what the columns of a ranking in an environment are."""
+    text = (
+        "IQM: mean of the greedy returns without the lowest and the highest quarter of the seeds."
+        " In brackets: 95% intervals."
+    )
+    if env not in THRESHOLDS:
+        return text
+    return (
+        f"{text} Solved: a greedy return of {THRESHOLDS[env]:g}. To solve: until an update's mean"
+        " training return is that; median, in brackets quartiles."
+    )
+
+
+def ranking_cells(summary: Summary) -> list[str]:
+    """Return what a ranking says of a setting, under each of RANKING_HEADINGS; with line breaks."""
+    label = "\n".join(swept_fields(summary.label))  # a line each: the columns need the width
+    if summary.num_diverged:
+        label += f"\n{summary.num_diverged:,} of {summary.num_seeds:,} diverged"
+    solved = "-"
+    if summary.num_solved is not None and summary.solved is not None:
+        low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])
+        solved = f"{summary.num_solved:,}/{summary.num_seeds:,}\n({low}-{high}%)"
+    return [
+        label,
+        f"{show_score(summary.iqm.value)}\n{_show_bounds(summary.iqm)}",
+        f"{show_score(summary.median)}\n{show_score(summary.worst)}",
+        solved,
+        _show_quartiles(summary.updates),
+        _show_quartiles(summary.env_steps),
+    ]
 
 
 def show_score(score: float | np.ndarray) -> str:
@@ -205,46 +256,18 @@ def _ranking(env: str, ranked: Sequence[Summary]) -> Table:
     seeds = "1 seed" if ranked[0].num_seeds == 1 else f"{ranked[0].num_seeds:,} seeds"
     settings = "1 setting" if len(ranked) == 1 else f"{len(ranked):,} settings, the best first"
     table = _table(f"{env}, {seeds}, {settings}", _caption(env, len(ranked)))
-    headings = ("IQM", "median\nworst", "solved", "updates\nto solve", "env steps\nto solve")
-    for heading in headings:
+    for heading in RANKING_HEADINGS[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
     for summary in ranked[:_MOST_ROWS]:
-        table.add_row(*_row(summary))
+        table.add_row(*map(Text, ranking_cells(summary)))
     return table
 
 
 def _caption(env: str, num_settings: int) -> str:
-    lines = [
-        "IQM: mean of the greedy returns without the lowest and the highest quarter of the seeds.",
-        "In brackets: 95% intervals.",
-    ]
-    if env in THRESHOLDS:
-        lines.append(
-            f"Solved: a greedy return of {THRESHOLDS[env]:g}. To solve: until an update's mean"
-            " training return is that; median, in brackets quartiles."
-        )
-    if num_settings > _MOST_ROWS:
-        lines.append(f"{num_settings - _MOST_ROWS:,} settings that did worse are left out.")
-    return " ".join(lines)
-
-
-def _row(summary: Summary) -> list[Text]:
-    label = "\n".join(swept_fields(summary.label))  # a line each: the columns need the width
-    if summary.num_diverged:
-        label += f"\n{summary.num_diverged:,} of {summary.num_seeds:,} diverged"
-    solved = "-"
-    if summary.num_solved is not None and summary.solved is not None:
-        low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])
-        solved = f"{summary.num_solved:,}/{summary.num_seeds:,}\n({low}-{high}%)"
-    cells = (
-        label,
-        f"{show_score(summary.iqm.value)}\n{_show_bounds(summary.iqm)}",
-        f"{show_score(summary.median)}\n{show_score(summary.worst)}",
-        solved,
-        _show_quartiles(summary.updates),
-        _show_quartiles(summary.env_steps),
-    )
-    return [Text(cell) for cell in cells]
+    if num_settings <= _MOST_ROWS:
+        return explain_ranking(env)
+    left_out = num_settings - _MOST_ROWS
+    return f"{explain_ranking(env)} {left_out:,} settings that did worse are left out."
 
 
 def _against_the_best(ranked: Sequence[Summary], scores: np.ndarray) -> Table:

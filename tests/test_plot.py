@@ -9,13 +9,15 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from purejaxrl_reinforce import Config
+from purejaxrl_reinforce import Config, plot_command, sweep_histories
 from purejaxrl_reinforce.cli import main
 from purejaxrl_reinforce.curves import learning_curves
 from purejaxrl_reinforce.histories import History, load_history
 from purejaxrl_reinforce.intervals import mean_interval
 from purejaxrl_reinforce.plot_command import curves_figure
-from purejaxrl_reinforce.plots import MOST_CURVES
+from purejaxrl_reinforce.plots import MOST_CURVES, save_figure
+from purejaxrl_reinforce.sweep_histories import load_sweep_histories
+from purejaxrl_reinforce.sweep_results import load_sweep
 from tests.small_runs import error_of, train_run
 
 TINY = ["--num-envs", "4", "--num-updates", "6", "--num-steps", "20", "--hidden-sizes", "4"]
@@ -36,6 +38,15 @@ def runs(tmp_path_factory):
     return paths
 
 
+@pytest.fixture(scope="module")
+def sweep_dir(tmp_path_factory):
+    """Of two learning rates that no run has, two seeds each."""
+    path = tmp_path_factory.mktemp("sweeps") / "s"
+    arguments = ["--axis", "policy_lr=0.1,0.2", "--num-seeds", "2", "--episodes", "2"]
+    assert main(["sweep", *TINY, *arguments, "--quiet", "--sweep-dir", str(path)]) == 0
+    return path
+
+
 def history(seed=0, scale=1.0, num_updates=8, **fields):
     """The return of update i of seed s is scale * i + s; each takes 10 + s steps."""
     update = np.arange(1.0, num_updates + 1)
@@ -48,7 +59,9 @@ def history(seed=0, scale=1.0, num_updates=8, **fields):
 
 def texts(figure):
     (axes,) = figure.axes
-    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    title = figure.legends[0].get_title().get_text()
+    labels = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
+    legend = [title, *labels] if title else labels
     return axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), legend
 
 
@@ -77,7 +90,7 @@ def test_svg(runs, tmp_path):
 
 
 def test_one_run_shows_the_spread_of_its_episodes():
-    (curve,) = learning_curves([history(seed=3)], "env_steps", 1)
+    (curve,), _ = learning_curves([history(seed=3)], "env_steps", 1)
     np.testing.assert_array_equal(curve.x, 13 * np.arange(1, 9))
     np.testing.assert_array_equal(curve.mean, np.arange(4, 12))
     np.testing.assert_array_equal(curve.low, curve.mean - 1)
@@ -90,7 +103,7 @@ def test_one_run_shows_the_spread_of_its_episodes():
 
 def test_seeds_make_a_band():
     """Between the first and the last step that all seeds have."""
-    (curve,) = learning_curves([history(seed=s) for s in (0, 1, 2)], "env_steps", 1)
+    (curve,), _ = learning_curves([history(seed=s) for s in (0, 1, 2)], "env_steps", 1)
     assert (curve.x[0], curve.x[-1]) == (12, 80)
     at_start = np.array([12 / 10, 12 / 11 + 1, 3])
     half = stats.t.ppf(0.975, 2) * at_start.std(ddof=1) / np.sqrt(3)
@@ -109,16 +122,110 @@ def test_configurations_are_told_apart_by_what_differs():
     assert xlabel == "seconds of training, compilation apart"
     assert ylabel == "episode return\n(mean of the last 3 updates)"
     assert legend == [
-        "CartPole-v1, policy_lr=1.0, mean of 2 seeds with 95% t interval",
-        "CartPole-v1, policy_lr=2.0, mean of 2 seeds with 95% t interval",
-        "Acrobot-v1, policy_lr=0.5, seed 0",
+        "env=CartPole-v1, policy_lr=1, mean of 2 seeds with 95% t interval",
+        "env=CartPole-v1, policy_lr=2, mean of 2 seeds with 95% t interval",
+        "env=Acrobot-v1, policy_lr=0.5, seed 0",
     ]
+
+
+def test_what_all_curves_have_in_common_is_said_once():
+    histories = [history(seed, policy_lr=lr) for lr in (1.0, 2.0) for seed in (0, 1)]
+    (_, _, _, legend) = texts(curves_figure(histories, "update", 1))
+    assert legend == ["mean of 2 seeds with 95% t interval", "policy_lr=1", "policy_lr=2"]
+    (_, _, _, legend) = texts(curves_figure(histories[::2], "update", 1))
+    assert legend == ["seed 0", "policy_lr=1", "policy_lr=2"]
+
+
+def cut(one, num_updates):
+    return one._replace(metrics={name: x[:num_updates] for name, x in one.metrics.items()})
+
+
+def test_a_curve_says_which_seeds_it_has():
+    """One that diverged in its first update, one that did later, one without any episode."""
+    seeds = [history(seed) for seed in range(5)]
+    seeds[0], seeds[1] = cut(seeds[0], 0), cut(seeds[1], 3)
+    seeds[2].metrics["mean_return"][:] = np.nan
+    (curve,), _ = learning_curves(seeds, "update", 1)
+    assert (curve.x[0], curve.x[-1]) == (1, 3)
+    np.testing.assert_allclose(curve.mean[-1], 3 + np.mean([1, 3, 4]))
+    assert curve.label == (
+        "mean of 3 of 5 seeds with 95% t interval"
+        " (no episode finished in the others; 1 stopped early)"
+    )
+    (curve,), _ = learning_curves([seeds[0], seeds[3]], "update", 1)
+    assert curve.label == "1 of 2 seeds (no episode finished in the others)"
+    assert curve.low is None
+
+
+def test_what_cannot_be_drawn_stands_in_the_legend():
+    nothing = [cut(history(seed, policy_lr=1.0), 0) for seed in (0, 1)]
+    apart = [history(seed, policy_lr=2.0) for seed in (0, 1)]
+    apart[1].metrics["update"][:] += 1000
+    figure = curves_figure([*nothing, *apart, history(policy_lr=3.0)], "update", 1)
+    (_, _, _, legend) = texts(figure)
+    assert legend[0] == "policy_lr=1, 2 seeds: no episode finished"
+    assert legend[1].endswith("t interval: no range of update in common")
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [0, 0, 8]
+
+
+@pytest.mark.parametrize("x", ["env_steps", "update"])
+def test_settings_of_a_sweep_are_curves(x, sweep_dir):
+    """The seeds' mean with its interval, smoothed, as their runs alone would give."""
+    results = load_sweep(sweep_dir)
+    figure = curves_figure(load_sweep_histories(sweep_dir), x, 2)
+    title, xlabel, ylabel, legend = texts(figure)
+    assert title == "CartPole-v1: REINFORCE, 4 runs"
+    assert xlabel == {"env_steps": "environment steps", "update": "update"}[x]
+    assert ylabel == "episode return\n(mean of the last 2 updates)"
+    assert legend == ["mean of 2 seeds with 95% t interval", "policy_lr=0.1", "policy_lr=0.2"]
+    assert len(figure.axes[0].collections) == 2
+    for line, returns, steps in zip(
+        figure.axes[0].lines,
+        results.metrics["mean_return"].astype(float),
+        results.metrics["env_steps"],
+        strict=True,
+    ):
+        at = np.tile(np.arange(1.0, 7), (2, 1)) if x == "update" else steps
+        ends = line.get_xdata()[-1]
+        assert ends == at[:, -1].min()
+        smoothed = (returns[:, 1:] + returns[:, :-1]) / 2
+        expected = [np.interp(ends, *seed) for seed in zip(at[:, 1:], smoothed, strict=True)]
+        np.testing.assert_allclose(line.get_ydata()[-1], np.mean(expected), rtol=1e-6)
+
+
+def test_sweeps_and_runs_in_one_picture(runs, sweep_dir, tmp_path, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(
+        plot_command,
+        "save_figure",
+        lambda figure, *a: drawn.append(figure) or save_figure(figure, *a),
+    )
+    path = tmp_path / "a.svg"
+    arguments = [str(runs[0]), str(sweep_dir), str(runs[1])]
+    assert main(["plot", *arguments, "--out", str(path)]) == 0
+    assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    (title, _, _, legend) = texts(drawn[0])
+    assert title == "CartPole-v1: REINFORCE, 6 runs"
+    assert legend[1:] == ["policy_lr=0.01", "policy_lr=0.1", "policy_lr=0.2"]
+
+
+def test_an_agent_ends_with_its_last_finite_update(sweep_dir, monkeypatch):
+    results = load_sweep(sweep_dir)
+    results.metrics["finite"][1, 0, 4:] = False
+    monkeypatch.setattr(sweep_histories, "load_sweep", lambda path: results)
+    histories = load_sweep_histories(sweep_dir)
+    assert [len(h.metrics["mean_return"]) for h in histories] == [6, 6, 4, 6]
+    assert [(h.config.policy_lr, h.seed) for h in histories] == [
+        (0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1),
+    ]  # fmt: skip
+    (_, _, _, legend) = texts(curves_figure(histories, "update", 1))
+    assert legend[1] == "policy_lr=0.2, mean of 2 seeds with 95% t interval (1 stopped early)"
 
 
 def test_smoothing_looks_back():
     one = history(num_updates=5)
     one.metrics["mean_return"][:] = [1, 2, np.nan, 6, 10]
-    (curve,) = learning_curves([one], "update", 3)
+    (curve,), _ = learning_curves([one], "update", 3)
     np.testing.assert_array_equal(curve.x, [1, 2, 4, 5])  # no episode finished in update 3
     np.testing.assert_allclose(curve.mean, [1, 1.5, 3, 6])
 
@@ -149,7 +256,7 @@ def test_a_cut_off_last_row_is_left_out(runs, tmp_path):
     np.testing.assert_array_equal(cut.metrics["env_steps"], whole.metrics["env_steps"][:5])
 
 
-def test_mistakes(runs, tmp_path, monkeypatch, capsys):
+def test_mistakes(runs, sweep_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name, text in [("empty", "update,env_steps\n"), ("bad", "update,env_steps\n1,x\n")]:
         (tmp_path / name).mkdir()
@@ -158,11 +265,27 @@ def test_mistakes(runs, tmp_path, monkeypatch, capsys):
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "config.toml").write_text("")
     (tmp_path / "there.png").write_text("kept")
+    for name in ("unfinished", "damaged", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sweep.json").write_bytes((sweep_dir / "sweep.json").read_bytes())
+    (tmp_path / "damaged" / "results.npz").write_bytes(b"PK")
+    with np.load(sweep_dir / "results.npz") as arrays:
+        fewer = {name: x if name == "key_data" else x[:1] for name, x in arrays.items()}
+    np.savez(tmp_path / "other" / "results.npz", **fewer)
     before = sorted(tmp_path.rglob("*"))
-    run = str(runs[0])
+    run, sweep = str(runs[0]), str(sweep_dir)
     for arguments, message in [
-        ([], "give at least one RUN"),
-        (["nowhere"], "nowhere is not a run directory"),
+        ([], "give at least one RUN or SWEEP"),
+        (["nowhere"], "nowhere is the directory of neither a run nor a sweep"),
+        (
+            [sweep, "--x", "seconds"],
+            "none has seconds of its own; take --x env_steps or --x update",
+        ),
+        ([sweep, run, sweep], "have the same configuration and seed: give one of them"),
+        ([run, "unfinished"], "unfinished is not finished: it has no results.npz"),
+        (["damaged"], "results.npz is damaged"),
+        (["other"], "other/results.npz is damaged"),
+        ([str(tmp_path / "there.png")], "is the directory of neither"),
         (["none"], "none/metrics.csv: No such file"),
         (["empty"], "empty/metrics.csv has no update yet"),
         (["bad"], "bad/metrics.csv is damaged"),

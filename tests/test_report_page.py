@@ -1,16 +1,28 @@
 """Reports as HTML: what is in them, and how a real browser shows them."""
 
+import html
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from purejaxrl_reinforce import evaluate, sweep_page
 from purejaxrl_reinforce.cli import main
 from purejaxrl_reinforce.html_page import facts, page, picture, show, table
+from purejaxrl_reinforce.sweep_results import load_sweep
+from purejaxrl_reinforce.sweep_store import load_slices, load_study
+from purejaxrl_reinforce.sweep_summary import (
+    agent_scores,
+    comparisons,
+    ranking_cells,
+    summarise,
+)
 from tests.browser import open_page, screenshot
 from tests.small_runs import error_of, train_run
 
@@ -27,6 +39,28 @@ def run_dir(tmp_path_factory):
 def run_report(run_dir):
     assert main(["report", str(run_dir)]) == 0
     return run_dir / "report.html"
+
+
+@pytest.fixture(scope="module")
+def sweep_dir(tmp_path_factory):
+    """Of settings that differ in two fields, one of which makes agents diverge."""
+    path = tmp_path_factory.mktemp("sweeps") / "sweep"
+    axes = ["--axis", "policy_lr=0.01,1e38", "--axis", "hidden_sizes=[8],[8,8]"]
+    options = ["--num-steps", "50", "--num-seeds", "3", "--width", "2", "--episodes", "5"]
+    assert main(["sweep", *TINY, *options, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def sweep_report(sweep_dir):
+    assert main(["report", str(sweep_dir)]) == 0
+    return sweep_dir / "report.html"
+
+
+@pytest.fixture
+def damaged_sweep(sweep_dir, tmp_path):
+    """A copy to be damaged."""
+    return shutil.copytree(sweep_dir, tmp_path / "sweep")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +81,7 @@ def other_report(tmp_path_factory):
     return directory / "scaling.html"
 
 
-REPORTS = [("run_report", 3), ("bench_report", 1), ("other_report", 1)]
+REPORTS = [("run_report", 3), ("sweep_report", 5), ("bench_report", 1), ("other_report", 1)]
 
 
 @pytest.mark.parametrize(("fixture", "num_images"), REPORTS)
@@ -101,6 +135,117 @@ def test_what_a_run_report_holds(run_report):
     assert str(run_report.parent) not in text
 
 
+def test_what_a_sweeps_report_holds(sweep_dir, sweep_report):
+    results, text = load_sweep(sweep_dir), sweep_report.read_text()
+    plain = re.sub("<[^>]+>", "|", text.replace("<wbr>", ""))
+    summaries = summarise(results)
+    best = summaries[0]
+    for summary in summaries:
+        cells = "||".join(["", str(summary.setting), *ranking_cells(summary), ""])
+        assert html.escape(cells) in plain
+    steps = results.metrics["env_steps"].max(axis=2).sum()
+    middle = results.seeds[np.argsort(agent_scores(results)[best.setting], kind="stable")[1]]
+    for part in (
+        "3 of 3 diverged",
+        "each agent played 5 greedy episodes, 60 in all",
+        f"A greedy episode of setting {best.setting} ({best.label}), the best in CartPole-v1, with"
+        f" seed {middle}:",
+        f"|environment steps of all agents||{steps:,}|",
+        "|agents||12|",
+        "|slices, one after the other||6|",
+        "|compiled programs||2|",
+        "|policy_lr||0.01, 1e+38|",
+        "|hidden_sizes||8, 8x8|",
+        "|values taken||in all combinations|",
+        "|seed||0 to 2|",
+        "|num_updates||4|",
+        "|cores||",
+        f"|jax||{jax.__version__}||{jax.__version__}|",
+    ):
+        assert part in plain, part
+    assert "|gamma||0.99|" in plain
+    assert plain.count("|policy_lr||") == 1  # what is swept is not shared
+    assert len(re.findall("data:image/png;base64,iVBOR", text)) == 4
+    assert len(re.findall("data:image/gif;base64,R0lGOD", text)) == 1
+    for secret in ("http", str(Path.home()), str(sweep_dir.parent)):
+        assert secret not in text
+
+
+def test_settings_are_compared_in_pairs(sweep_dir, sweep_report):
+    results = load_sweep(sweep_dir)
+    (found,) = comparisons(results, summarise(results))
+    rows = re.findall(r"<tr><td>(\d): policy_lr.*?</tr>", sweep_report.read_text(), re.DOTALL)
+    assert [int(row) for row in rows] == found["settings"]
+    value, low, high = (found[name][0, 3] for name in ("value", "low", "high"))
+    assert f"<td>{value:.2f}\n{low:.2f} to {high:.2f}</td></tr>" in sweep_report.read_text()
+
+
+def test_timing_adds_up_the_slices(sweep_dir, sweep_report):
+    seconds = sum(part.seconds for _, part in load_slices(sweep_dir, load_study(sweep_dir)))
+    assert f"apart</th><td>{seconds:,.2f} s</td>" in sweep_report.read_text()
+
+
+def test_the_video_plays_the_agent_that_it_names(sweep_dir, tmp_path, monkeypatch):
+    played = []
+    monkeypatch.setattr(
+        sweep_page, "video", lambda config, panel: played.append((config, panel)) or ""
+    )
+    results = load_sweep(sweep_dir)
+    best = summarise(results)[0].setting
+    scores = results.scores[best]
+    assert main(["report", str(sweep_dir), "--seed", "3", "--out", str(tmp_path / "a.html")]) == 0
+    ((config, panel),) = played
+    assert config == results.configs[best]
+    assert panel.seed == 3
+    middle = int(np.flatnonzero(scores == np.median(scores))[0])
+    episodes = evaluate(config, panel.params, jax.random.key(0), 5)
+    np.testing.assert_array_equal(episodes.episode_return, results.evaluation[best, middle])
+    assert np.median(scores) not in (scores.min(), scores.max())  # else any would do
+
+
+def test_several_environments_have_a_video_each(tmp_path):
+    path = tmp_path / "s"
+    axes = ["--axis", "env=CartPole-v1,Catch-bsuite"]
+    options = ["--num-seeds", "1", "--episodes", "2"]
+    assert main(["sweep", *TINY, *options, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    assert main(["report", str(path)]) == 0
+    text = (path / "report.html").read_text()
+    assert len(re.findall("data:image/gif;base64,R0lGOD", text)) == 2
+    assert "best setting in Catch-bsuite" in text
+    assert "How probably" not in text  # one setting of each: nothing to compare
+    assert "inf)" not in text
+    assert "nan" not in text.replace("data:image", "").split("base64")[0]
+
+
+def test_damaged_sweeps(damaged_sweep, capsys):
+    sweep, slices = damaged_sweep, sorted((damaged_sweep / "slices").iterdir())
+
+    def error():
+        before = sorted(sweep.rglob("*"))
+        found = error_of(["report", str(sweep)], capsys)
+        assert sorted(sweep.rglob("*")) == before
+        return found
+
+    content = slices[-1].read_bytes()
+    slices[-1].write_bytes(content[:-50])
+    assert f"{slices[-1].name} is damaged" in error()
+    slices[-1].unlink()
+    assert "lacks the slices of some agents" in error()
+    slices[-1].write_bytes(content)
+    shutil.move(sweep / "results.npz", sweep.parent / "kept.npz")
+    (sweep / "results.npz").write_bytes(b"PK")
+    assert "results.npz is damaged" in error()
+    (sweep / "results.npz").unlink()
+    assert "is not finished: it has no results.npz" in error()
+    settings = json.loads((sweep / "sweep.json").read_text())
+    (sweep / "sweep.json").write_text("{")
+    assert "sweep.json is damaged" in error()
+    shutil.copy(sweep.parent / "kept.npz", sweep / "results.npz")
+    del settings["machine"]
+    (sweep / "sweep.json").write_text(json.dumps(settings))
+    assert "sweep.json is damaged: KeyError('machine')" in error()
+
+
 def test_what_a_benchmarks_report_holds(bench_report):
     report = json.loads(bench_report.with_suffix(".json").read_text())
     text = bench_report.read_text()
@@ -135,8 +280,8 @@ def test_mistakes(run_dir, tmp_path, monkeypatch, capsys):
     )
     before = sorted(tmp_path.rglob("*"))
     for arguments, message in [
-        (["nowhere"], "nowhere does not exist; give a run directory or a benchmark's JSON"),
-        (["empty"], "empty is not a run directory"),
+        (["nowhere"], "nowhere does not exist; give the directory of a run or a sweep"),
+        (["empty"], "empty is the directory of neither a run nor a sweep"),
         (["half"], "half holds no trained parameters"),
         (["note.txt"], "note.txt is not JSON"),
         (["list.json"], "list.json is not a benchmark's report"),
@@ -154,10 +299,10 @@ def test_mistakes(run_dir, tmp_path, monkeypatch, capsys):
 
 
 def test_text_is_escaped():
-    for html in (facts({"<b>": "&"}), table(["<b>"], [["&"]]), page("<b>&", {"<b>&": ""})):
-        assert "<b>" not in html
-        assert "&lt;b&gt;" in html
-        assert "&amp;" in html
+    for text in (facts({"<b>": "&"}), table(["<b>"], [["&"]]), page("<b>&", {"<b>&": ""})):
+        assert "<b>" not in text
+        assert "&lt;b&gt;" in text
+        assert "&amp;" in text
 
 
 def test_values_in_words():

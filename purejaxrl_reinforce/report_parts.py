@@ -1,0 +1,40 @@
+"""Parts that the reports of runs and of sweeps share."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.film import Panel
+from purejaxrl_reinforce.html_page import facts, paragraph, picture, table
+from purejaxrl_reinforce.machine import describe_machine, describe_versions, now
+from purejaxrl_reinforce.video_command import make_video
+
+_VIDEO_WIDTH = 300
+
+
+def video(config: Config, panel: Panel) -> str:
+    """Return a video of an episode with greedy actions.
+
+    Raises:
+        ValueError: a package is missing.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "video.gif"
+        make_video(path, config, [panel], greedy=True, columns=1, width=_VIDEO_WIDTH)
+        data = path.read_bytes()
+    return picture(data, "gif", f"Video: an episode of {config.env} with the trained policy.")
+
+
+def versions(trained: Mapping[str, str]) -> str:
+    """Return a table of versions by package: of what trained, and of what reports."""
+    rows = [
+        [name, trained.get(name, "unknown"), version]
+        for name, version in describe_versions().items()
+    ]
+    return table(("package", "trained with", "reported with"), rows)
+
+
+def this_report(made_here: str) -> str:
+    """Return a sentence on what was made on this machine, and what that is."""
+    return paragraph(made_here) + facts({**describe_machine(), "made": now()})

@@ -1,0 +1,225 @@
+"""What a sweep's report says: ranking, curves, final returns, comparisons, video, timing."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from purejaxrl_reinforce.describe import description
+from purejaxrl_reinforce.film import Panel
+from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, table
+from purejaxrl_reinforce.intervals import Interval
+from purejaxrl_reinforce.labels import short_value
+from purejaxrl_reinforce.plots import png_bytes
+from purejaxrl_reinforce.report_parts import this_report, versions, video
+from purejaxrl_reinforce.study import Study
+from purejaxrl_reinforce.sweep_agent import agent_state
+from purejaxrl_reinforce.sweep_plots import sweep_figures
+from purejaxrl_reinforce.sweep_results import SweepResults, load_sweep
+from purejaxrl_reinforce.sweep_store import (
+    load_agent_slice,
+    load_origin,
+    load_slices,
+    load_study,
+)
+from purejaxrl_reinforce.sweep_summary import (
+    MOST_PAIRED,
+    RANKING_HEADINGS,
+    Summary,
+    agent_scores,
+    by_env,
+    comparisons,
+    explain_ranking,
+    ranking_cells,
+    show_score,
+    summarise,
+)
+
+_ALTS = {
+    "learning_curves": "Learning curves: episode return over environment steps, by setting.",
+    "final_returns": "Final returns: the score of each seed, and their mean, by setting.",
+    "performance_profiles": "Performance profiles: how many seeds score above each return.",
+    "heatmap": "Heat map: the mean score of the seeds for each pair of the two swept fields.",
+}
+
+
+def sweep_page(sweep_dir: Path, seed: int) -> str:
+    """Return the HTML of a sweep's report.
+
+    Args:
+        sweep_dir: of the sweep.
+        seed: of the video.
+
+    Raises:
+        ValueError: it is no such directory, or a file in it is missing or damaged.
+    """
+    results, study = load_sweep(sweep_dir), load_study(sweep_dir)
+    timing = facts(_timing(sweep_dir, study, results))
+    trained_with, machine = load_origin(sweep_dir)
+    summaries = summarise(results)
+    rankings = by_env(summaries)
+    pictures = {
+        name: picture(png_bytes(figure), "png", _ALTS[name])
+        for name, figure in sweep_figures(results, narrow=True).items()
+    }
+    curves = pictures.pop("learning_curves", paragraph("No episode finished in training."))
+    title = f"{' and '.join(rankings)}: a sweep with REINFORCE, {_count(study.num_agents, 'agent')}"
+    return page(
+        title,
+        {
+            "Summary": facts(_overview(study, results, rankings)),
+            "Settings": "\n".join(map(_ranking, rankings.values())),
+            "Learning curves": curves,
+            "Final evaluation": _evaluation(study) + "\n".join(pictures.values()),
+            **_comparisons(results, summaries),
+            "Video": "\n".join(
+                _video(sweep_dir, study, results, ranked[0], seed) for ranked in rankings.values()
+            ),
+            "Timing": timing,
+            "Machine that the sweep began on": facts(machine),
+            "What was swept": facts(_swept(study, results)),
+            "What all settings share": facts(_shared(study)),
+            "What the best setting trains": "\n".join(
+                facts(description(study.configs[ranked[0].setting])) for ranked in rankings.values()
+            ),
+            "Versions": versions(trained_with),
+            "This report": this_report("The video was made on this machine."),
+        },
+    )
+
+
+def _overview(
+    study: Study, results: SweepResults, rankings: dict[str, list[Summary]]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "settings": len(study.configs),
+        "seeds of each": study.num_seeds,
+        "agents": study.num_agents,
+        "agents that diverged": int(np.isinf(agent_scores(results)).sum()),
+    }
+    for env, ranked in rankings.items():
+        best = ranked[0]
+        where = f" in {env}" if len(rankings) > 1 else ""
+        found[f"best setting{where}"] = f"{best.setting}: {best.label}"
+        found[f"its interquartile mean{where}"] = _with_bounds(show_score, best.iqm)
+        if best.num_solved is not None and best.solved is not None:
+            share = _with_bounds("{:.0%}".format, best.solved)
+            found[f"its seeds that solve {env}"] = (
+                f"{best.num_solved:,} of {best.num_seeds:,}: {share}"
+            )
+    return found
+
+
+def _with_bounds(show_one: Any, interval: Interval) -> str:
+    value, low, high = (show_one(float(x)) for x in interval)
+    return value if np.isinf(interval.high) else f"{value} (95% interval {low} to {high})"
+
+
+def _ranking(ranked: Sequence[Summary]) -> str:
+    env = ranked[0].env
+    rows = [[summary.setting, *ranking_cells(summary)] for summary in ranked]
+    return (
+        paragraph(f"{env}, {_count(ranked[0].num_seeds, 'seed')} each, the best setting first.")
+        + table(("no.", *RANKING_HEADINGS), rows)
+        + paragraph(explain_ranking(env))
+    )
+
+
+def _evaluation(study: Study) -> str:
+    episodes = study.num_episodes * study.num_agents
+    return paragraph(
+        f"After training, each agent played {_count(study.num_episodes, 'greedy episode')},"
+        f" {episodes:,} in all. The mean return of an agent's episodes is its score."
+    )
+
+
+def _comparisons(results: SweepResults, summaries: Sequence[Summary]) -> dict[str, str]:
+    """Return a section with a table for each environment that has several settings."""
+    several = {env: ranked for env, ranked in by_env(summaries).items() if len(ranked) > 1}
+    if not several:
+        return {}
+    tables = [_comparison(results.labels, found) for found in comparisons(results, summaries)]
+    if len(tables) < len(several):
+        tables.append(
+            paragraph(f"Of an environment, at most {MOST_PAIRED} settings are compared in pairs.")
+        )
+    return {"How probably one setting does better": "\n".join(tables)}
+
+
+def _comparison(labels: Sequence[str], found: dict[str, Any]) -> str:
+    settings = found["settings"]
+    rows = [
+        [
+            f"{i}: {labels[i]}".replace(", ", "\n"),
+            *(_pair(found, down, across) for across in range(len(settings))),
+        ]
+        for down, i in enumerate(settings)
+    ]
+    return paragraph(
+        f"{found['env']}: how probably a seed of the row's setting scores higher than one of"
+        " the column's, over all pairs of their seeds, with 95% intervals; ties count one half."
+    ) + table(("setting", *(f"than {i}" for i in settings)), rows)
+
+
+def _pair(found: dict[str, Any], down: int, across: int) -> str:
+    if down == across:
+        return ""
+    value, low, high = (found[name][down, across] for name in Interval._fields)
+    return f"{value:.2f}" + ("" if np.isinf(high) else f"\n{low:.2f} to {high:.2f}")
+
+
+def _video(sweep_dir: Path, study: Study, results: SweepResults, best: Summary, seed: int) -> str:
+    scores = agent_scores(results)[best.setting]
+    middle = int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])
+    row, part = load_agent_slice(sweep_dir, study, best.setting * study.num_seeds + middle)
+    panel = Panel("episode 1", agent_state(part, row).params, seed)
+    return paragraph(
+        f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
+        f" seed {results.seeds[middle]}: by its score, {show_score(scores[middle])}, the middle one"
+        f" of the setting's {_count(best.num_seeds, 'seed')}."
+    ) + video(study.configs[best.setting], panel)
+
+
+def _timing(sweep_dir: Path, study: Study, results: SweepResults) -> dict[str, Any]:
+    seconds, agents, slices = 0.0, 0, 0
+    for file, part in load_slices(sweep_dir, study):
+        if part is None:
+            raise ValueError(f"{file} is damaged; the command that made it makes it again")
+        seconds, agents, slices = seconds + part.seconds, agents + len(part.agents), slices + 1
+    if agents != study.num_agents:
+        raise ValueError(
+            f"{sweep_dir} lacks the slices of some agents; the command that made them makes them"
+            " again"
+        )
+    steps = int(results.metrics["env_steps"].max(axis=2).sum())
+    return {
+        "agents": agents,
+        "environment steps of all agents": steps,
+        "training, compilation and evaluation apart": f"{seconds:,.2f} s",
+        "environment steps per second (SPS)": f"{steps / max(seconds, 1e-9):,.0f}",
+        "slices, one after the other": slices,
+        "compiled programs": len(study.programs()),
+    }
+
+
+def _swept(study: Study, results: SweepResults) -> dict[str, Any]:
+    values = {name: ", ".join(map(short_value, values)) for name, values in study.axes.items()}
+    taken = {"values taken": "together" if study.zipped else "in all combinations"}
+    return {**values, **(taken if len(values) > 1 else {}), "seed": _seeds(results.seeds)}
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"{len(seeds):,} keys"
+
+
+def _shared(study: Study) -> dict[str, Any]:
+    fields = dataclasses.asdict(study.config)
+    return {name: value for name, value in fields.items() if name not in study.axes}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
