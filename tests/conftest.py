@@ -2,13 +2,18 @@
 
 import gc
 import os
+import tempfile
 
-import jax
 import pytest
 
-# Tests neither read nor fill the cache of whoever runs them; nor do the commands they start.
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
-jax.config.update("jax_enable_compilation_cache", False)
+# Tests and the commands they start neither read nor fill the cache of whoever runs them. They share
+# one of their own, which the process that starts the others makes before jax reads its settings.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _cache = tempfile.TemporaryDirectory()
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+import jax  # noqa: E402
+
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
