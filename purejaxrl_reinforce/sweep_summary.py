@@ -213,7 +213,7 @@ def show_score(score: float | np.ndarray) -> str:
 
 
 def swept_fields(label: str) -> list[str]:
-    """Split a setting's label into its fields, but not the widths in hidden_sizes=(64, 64)."""
+    """Split a setting's label into its fields."""
     return re.split(r", (?=\w+=)", label)
 
 

@@ -205,7 +205,7 @@ def test_table_at_80_columns():
         assert f"{summary.num_solved}/1,024" in text
     assert "123M" in text
     assert "(2-never)" in text
-    assert "hidden_sizes=(64,)" in text
+    assert "hidden_sizes=256x256x256" in text
     rows = [line for line in lines if "/1,024" in line]
     iqms = [show_score(s.iqm.value) for s in summarise(results)]
     assert [next(v for v in iqms if v in row.split()) for row in rows] == iqms
