@@ -182,8 +182,10 @@ PRESETS: dict[str, Preset] = {
     # A batch of equal returns has advantages that are the baseline's errors and nothing else.
     # Standardising would blow these up and drive a solved policy off; left as they are, and small
     # because the baseline bootstraps across the time limit and learns fast, they hardly move it.
+    # With gamma 0.99 a policy that drifts off slowly is not worth avoiding: played greedily, seven
+    # of 1,024 fell before the limit in so many of 100 episodes that they averaged below 495.
     "cartpole": Preset(
-        Config(bootstrap=True, advantage_norm="none", baseline_lr=0.3),
+        Config(bootstrap=True, advantage_norm="none", gamma=0.995, policy_lr=2e-2, baseline_lr=0.3),
         "solve CartPole-v1 with every seed and stay there (the default)",
     ),
     "classic": Preset(
