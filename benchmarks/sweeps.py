@@ -57,7 +57,7 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> tuple[dict, S
         "slices": len(parts),
         "largest_slice": max(len(part.agents) for part in parts),
         "command_seconds": wall,
-        "training_seconds": training,
+        "samples": [training],
         "valid_steps": int(steps.sum()),
         "least_steps_of_an_agent": int(steps.min()),
         "sps": float(steps.sum() / training),
@@ -126,7 +126,7 @@ def main(
             [
                 row["name"],
                 f"{row['command_seconds']:,.1f} s",
-                f"{row['training_seconds']:,.1f} s",
+                f"{row['samples'][0]:,.1f} s",
                 f"{row['valid_steps']:,}",
                 f"{row['sps']:,.0f}",
                 f"{row['solved']} of {row['agents']}",

@@ -22,6 +22,7 @@ TINY = {
         *("--lanes", "2", "--agents", "2", "4", "--devices", "1", "--device-lanes", "2"),
         *("--num-updates", "2", "--repeats", "1"),
     ],
+    "sweeps": ["--seeds", "2", "--agents", "2", "--num-updates", "2"],
     "time_to_solve": ["--lanes", "2", "--seeds", "2", "--num-updates", "2"],
     "hosting": ["--num-updates", "2", "--repeats", "1"],
     "roofline": ["--lanes", "2", "--num-updates", "2", "--repeats", "1"],

@@ -66,7 +66,8 @@ def test_more_updates_can_be_asked_for(tmp_path, capsys):
     run = tmp_path / "run"
     few = ["--num-envs", "8", "--num-steps", "30", "--hidden-sizes", "8", "--no-anneal", "--seed"]
     few = ["train", "--preset", "cartpole", *few, "7", "--num-updates", "10", "--quiet"]
-    few += ["--advantage-norm", "standardize", "--no-bootstrap", "--baseline-lr", "3e-2"]
+    few += ["--advantage-norm", "standardize", "--no-bootstrap", "--gamma", "0.99"]
+    few += ["--baseline-lr", "3e-2", "--policy-lr", "3e-2"]
     assert main([*few, "--run-dir", str(run)]) == 0
     assert main(["train", "--resume", str(run), "--num-updates", "24", "--quiet"]) == 0
     assert_same_run(run, tmp_path / "straight")

@@ -125,7 +125,7 @@ def test_damage_is_seen(sweep_dir, damage):
     ("changes", "message"),
     [
         (["--num-updates", "5"], "its num_updates is 4, here it is 5"),
-        (["--gamma", "0.9"], "its gamma is 0.99, here it is 0.9"),
+        (["--gamma", "0.9"], "its gamma is 0.995, here it is 0.9"),
         (["--axis", "gamma=0.9,0.99"], "its gamma is None, here it is 0.9, 0.99"),
         (["--num-seeds", "4"], "its num_seeds is 3, here it is 4"),
         (["--seed", "6"], "its seeds differ"),
