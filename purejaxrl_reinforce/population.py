@@ -84,8 +84,8 @@ def population_mesh(num_agents: int, num_envs: int, devices: Sequence[jax.Device
     idle = {d.process_index for d in devices} - {d.process_index for d in grid.flat}
     if idle:
         raise ValueError(
-            f"{len(idle)} processes would have nothing to do: {num_agents} agents at a time with"
-            f" {num_envs} lanes each use {grid.size} of {len(devices)} devices; start fewer"
+            f"more processes than devices in use: num_envs={num_envs} lanes for each of {shares}"
+            f" agents at a time occupy {grid.size} of {len(devices)} devices; start fewer processes"
         )
     return Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
 

@@ -1,13 +1,11 @@
 """The run directory: what training leaves behind, and reading it back."""
 
 import contextlib
-import datetime
-import fcntl
 import io
 import os
 import shutil
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,6 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
 from purejaxrl_reinforce.files import UNFINISHED, replacing
+from purejaxrl_reinforce.locked_log import LockedLog
 from purejaxrl_reinforce.losses import Params
 from purejaxrl_reinforce.metrics_file import MetricsFile
 from purejaxrl_reinforce.plots import plot_returns
@@ -46,7 +45,7 @@ class RunWriter:
         self.seed = seed
         self._config = config
         self._made: list[Path] = []
-        self._log: IO[str] | None = None
+        self._log: LockedLog | None = None
 
     def create(self) -> None:
         """Make the directory.
@@ -86,10 +85,7 @@ class RunWriter:
     def log(self, message: str) -> None:
         """Append a line to the run's log; on a full disk it is lost."""
         assert self._log is not None
-        time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with contextlib.suppress(OSError):
-            self._log.write(f"{time} {message}\n")
-            self._log.flush()
+        self._log.write(message)
 
     def discard(self) -> None:
         """Remove all that is in the directory, and what `create` made of it and its parents."""
@@ -117,17 +113,13 @@ class RunWriter:
     def close(self) -> None:
         """Let go of the directory."""
         if self._log is not None:
-            with contextlib.suppress(OSError):
-                self._log.close()
+            self._log.close()
             self._log = None
 
     def _lock(self) -> None:
-        # The log file carries the lock: the system drops it however the process ends.
-        self._log = (self.path / LOG_FILE).open("a")
         try:
-            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._log = LockedLog(self.path / LOG_FILE)
         except BlockingIOError:
-            self.close()
             raise ValueError(f"another process is training in {self.path}") from None
 
     def _title(self) -> str:

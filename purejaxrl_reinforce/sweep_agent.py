@@ -18,6 +18,8 @@ from purejaxrl_reinforce.sweep_store import Slice, load_agent_slice, load_study
 def take_out(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> None:
     """Write a run directory for one agent of a sweep, finished or not.
 
+    The `seconds` of its metrics are its share of the time that its slice took.
+
     Args:
         sweep_dir: of the sweep.
         setting: number of the agent's setting, from 0.

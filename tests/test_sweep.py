@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, evaluate, sweep, train
+from purejaxrl_reinforce import Config, evaluate, population, sweep, train
 from purejaxrl_reinforce import reinforce as algorithm
 from purejaxrl_reinforce.sweep_results import load_sweep
 from tests.processes import ROOT
@@ -97,7 +97,8 @@ def test_one_compilation_per_static_setting(monkeypatch):
     assert sorted(num_envs for num_envs in traced if num_envs > 2) == [3, 5]
 
 
-def test_fewer_updates_are_padded(tmp_path):
+def test_fewer_updates_are_padded(tmp_path, monkeypatch):
+    monkeypatch.setattr(population, "LONGEST_CALL", 3)  # the longer ones take two calls
     axes = {"num_updates": [2, 4]}
     results = sweep(CONFIG, [5], axes, path=tmp_path / "s", num_episodes=2)
     assert results.metrics["mean_return"].shape == (2, 1, 4)
@@ -106,6 +107,8 @@ def test_fewer_updates_are_padded(tmp_path):
     assert not results.metrics["num_steps"][0, 0, 2:].any()
     assert not results.metrics["finite"][0, 0, 2:].any()
     assert results.metrics["finite"][1].all()
+    _, alone = train(results.configs[1], jax.random.key(5))
+    np.testing.assert_array_equal(results.metrics["policy_loss"][1, 0], alone.policy_loss)
 
 
 def test_environments_become_tasks():

@@ -97,7 +97,10 @@ def test_a_signal_to_one_stops_both(tmp_path, undisturbed, cache):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--num-seeds", 1, "--axis", "policy_lr=0.1", "--num-envs", 1], "nothing to do"),
+        (
+            ["--num-seeds", 1, "--axis", "policy_lr=0.1", "--num-envs", 1],
+            "more processes than devices in use",
+        ),
         (["--axis", "policy_rl=0.1"], "no field 'policy_rl' to sweep"),
     ],
 )
