@@ -28,6 +28,7 @@ TINY = {
     "roofline": ["--lanes", "2", "--num-updates", "2", "--repeats", "1"],
     "speedup": ["--lanes", "2", "--short", "8", "--slots", "1", "--repeats", "1"],
 }
+QUICK = ("time_to_solve", "hosting")
 
 
 def run(script, *arguments):
@@ -37,6 +38,7 @@ def run(script, *arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cartpole", "classic"])
 def test_presets(name, tmp_path):
     done = run("presets", name, "--seeds", "2", "--num-updates", "2", "--results", str(tmp_path))
@@ -46,7 +48,9 @@ def test_presets(name, tmp_path):
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in TINY]
+)
 def test_benchmarks_leave_a_report_and_a_picture(name, tmp_path):
     done = run(name, *TINY[name], "--results", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -73,6 +77,7 @@ def run_peers(tmp_path, *arguments, name="peers.py"):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_peers_that_need_no_installation(tmp_path):
     done = run_peers(tmp_path, "--peers", "ours,idiomatic")
     assert done.returncode == 0, done.stderr

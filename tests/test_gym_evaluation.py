@@ -21,7 +21,8 @@ from tests.small_runs import error_of, train_run, untrained_run
 def cartpole(tmp_path_factory):
     """Half-trained, so that returns spread."""
     path = tmp_path_factory.mktemp("runs") / "cartpole"
-    return train_run(path, "--num-updates", "8", "--no-anneal")
+    rates = ["--gamma", "0.99", "--policy-lr", "3e-2"]
+    return train_run(path, "--num-updates", "8", "--no-anneal", *rates)
 
 
 @pytest.fixture(scope="module")

@@ -68,4 +68,4 @@ main(["train", "--num-updates", "2", "--num-envs", "2", "--num-steps", "5", "--q
       "--run-dir", {str(tmp_path / "run")!r}])
 """
     launched(train, tmp_path / "cache")
-    assert list((tmp_path / "cache" / "purejaxrl_reinforce" / "compiled").glob("*chunk*"))
+    assert list((tmp_path / "cache" / "purejaxrl_reinforce" / "compiled").glob("*run_updates*"))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from purejaxrl_reinforce import evaluate, preset, train
 
@@ -31,6 +32,7 @@ def test_every_seed_solves_cartpole():
     assert np.median(returns[:, -10:]) >= 475
 
 
+@pytest.mark.slow
 def test_classic_reaches_what_the_notebook_reaches():
     metrics = over_seeds(lambda key: train(preset("classic"), key)[1])
     returns = metrics.mean_return
