@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS, Config, nearest
+from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS, LARGEST_SIZE, Config, nearest
 
 Axes = Mapping[str, Sequence[Any]]
 _LOG = "log:"
@@ -29,8 +29,10 @@ class LogRange(Sequence[float]):
     def __post_init__(self) -> None:
         if not (0 < self.low < math.inf and 0 < self.high < math.inf):
             raise ValueError(f"a log range needs ends above 0, not {self.low} and {self.high}")
-        if self.num < 2:
-            raise ValueError(f"a log range needs at least 2 values, not {self.num}")
+        if not isinstance(self.num, int) or not 2 <= self.num <= LARGEST_SIZE:
+            raise ValueError(
+                f"a log range needs between 2 and {LARGEST_SIZE} values, not {self.num}"
+            )
 
     def __len__(self) -> int:
         return self.num
@@ -80,7 +82,12 @@ def parse_axis(text: str) -> tuple[str, Sequence[Any]]:
         return name, _parse_log_range(name, values)
     if name == "hidden_sizes":
         return name, _parse_lists(name, values)
-    return name, [_parse_value(name, value.strip()) for value in values.split(",") if value.strip()]
+    if not values:
+        return name, []
+    parts = [value.strip() for value in values.split(",")]
+    if "" in parts:
+        raise ValueError(f"{name} has an empty value in {values!r}")
+    return name, [_parse_value(name, part) for part in parts]
 
 
 def _parse_log_range(name: str, text: str) -> LogRange:
@@ -96,8 +103,9 @@ def _parse_log_range(name: str, text: str) -> LogRange:
 
 def _parse_lists(name: str, text: str) -> list[Any]:
     try:
-        return list(tomllib.loads(f"x = [{text}]")["x"])
-    except tomllib.TOMLDecodeError:
+        parsed = {} if "\n" in text else tomllib.loads(f"x = [{text}]")
+        return list(parsed["x"])
+    except (tomllib.TOMLDecodeError, KeyError):
         raise ValueError(f"{name} takes lists such as [64],[64,64], not {text!r}") from None
 
 
@@ -158,7 +166,8 @@ def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
     num_settings(axes, zipped)
     settings: dict[Config, None] = {}
     for values in _combinations(axes, zipped):
-        setting = dataclasses.replace(config, **dict(zip(axes, values, strict=True)))
+        plain = (value.item() if getattr(value, "ndim", None) == 0 else value for value in values)
+        setting = dataclasses.replace(config, **dict(zip(axes, plain, strict=True)))
         if setting in settings:
             same = ", ".join(f"{name}={getattr(setting, name)}" for name in axes)
             raise ValueError(f"the sweep has a setting twice: {same}")

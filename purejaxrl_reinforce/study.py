@@ -1,5 +1,6 @@
 """What a sweep trains: settings, seeds, and the agents that they make together."""
 
+import numbers
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,6 +99,10 @@ def make_study(
     Raises:
         ValueError: an axis or a value is wrong, or the batch or the results do not fit into memory.
     """
+    if isinstance(keys, jax.Array) and (
+        not jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1
+    ):
+        raise ValueError("keys must be typed keys of shape [seed], as of jax.random.split")
     if not len(keys):
         raise ValueError("a sweep needs at least 1 seed")
     if episodes < 1:
@@ -122,12 +127,13 @@ def make_study(
 
 def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
     if isinstance(keys, jax.Array):
-        if not jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1:
-            raise ValueError("keys must be typed keys of shape [seed], as of jax.random.split")
+        if jax.random.key_impl(keys) != jax.random.key_impl(jax.random.key(0)):
+            raise ValueError("keys must be of jax's default kind, as jax.random.key makes them")
         data = np.asarray(jax.random.key_data(keys))
     else:
-        for seed in (min(keys), max(keys)):
-            checked_seed(seed)
+        for seed in (keys[0], keys[-1]) if isinstance(keys, range) else keys:
+            whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+            checked_seed(int(seed) if whole else seed)
         data = np.asarray(jax.vmap(_data_of_seed)(jnp.asarray(np.asarray(keys, np.uint32))))
     if len(np.unique(data, axis=0)) < len(data):
         raise ValueError("a seed is there twice")

@@ -1,16 +1,25 @@
 """The verb `sweep`: train, show how far it is, and say what came of it."""
 
+import contextlib
+import functools
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 
 from purejaxrl_reinforce.axes import Axes
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.interruption import StopRequest
-from purejaxrl_reinforce.processes import agree_max, agreed, is_first, on_first
+from purejaxrl_reinforce.interruption import Interrupted, StopRequest
+from purejaxrl_reinforce.processes import (
+    LostProcessError,
+    agree_max,
+    agreed,
+    is_first,
+    on_first,
+)
 from purejaxrl_reinforce.study import Study, make_study
 from purejaxrl_reinforce.sweep_findings import save_findings
 from purejaxrl_reinforce.sweep_progress import sweep_progress
@@ -49,22 +58,53 @@ def run_sweep(
         OSError: files could not be written; finished slices are kept.
     """
     with StopRequest() as stop:
+        stop.deferred = True
         study = agreed(lambda: make_study(config, seeds, axes, zipped, num_episodes))
+        on_first(functools.partial(_end_if_asked_to, _signal(stop)))
         quiet = quiet or not is_first()
         with open_sweep(study, path, width) as sweep:
             if not quiet:
                 print(_headline(study, path), flush=True)
-            stop.deferred = True
-            started = time.perf_counter()
-            signal_number = _train(sweep, stop, quiet)
-            if signal_number:
-                _say_interrupted(sweep, path, signal_number)
-                return 128 + signal_number
-            results = sweep.finish()
-            seconds = time.perf_counter() - started
-            on_first(lambda: save_findings(path, results, quiet))
-            sweep.log(f"finished in {seconds:.1f} s")
+            with _saying_where(path):
+                return _run(sweep, stop, path, quiet)
+
+
+def _run(sweep: Sweep, stop: StopRequest, path: Path, quiet: bool) -> int:
+    started = time.perf_counter()
+    number = _train(sweep, stop, quiet)
+    if number:
+        _say_interrupted(sweep, path, number)
+        return 128 + number
+    results = sweep.finish()
+    seconds = time.perf_counter() - started
+    on_first(lambda: save_findings(path, results, quiet))
+    sweep.log(f"finished in {seconds:.1f} s")
     return 0
+
+
+def _signal(stop: StopRequest) -> int:
+    """Return the signal that came to any of the processes, or 0."""
+    (number,) = agree_max(stop.signal or 0)
+    return int(number)
+
+
+def _end_if_asked_to(number: int) -> None:
+    if number:
+        raise Interrupted(number)
+
+
+@contextlib.contextmanager
+def _saying_where(path: Path) -> Iterator[None]:
+    """Say of files that cannot be written where they are, and what is kept."""
+    try:
+        yield
+    except (LostProcessError, BrokenPipeError):
+        raise
+    except OSError as error:
+        raise OSError(
+            f"cannot write to {path}: {error.strerror or error}; finished slices are kept, and the"
+            " same command goes on"
+        ) from None
 
 
 def _headline(study: Study, path: Path) -> str:
@@ -86,9 +126,9 @@ def _train(sweep: Sweep, stop: StopRequest, quiet: bool) -> int:
     with sweep_progress(study.num_agents, labels_of(study.axes, study.configs), quiet) as show:
         for now in sweep.train():
             show(now)
-            (number,) = agree_max(stop.signal or 0)
+            number = _signal(stop)
             if number and now.updates_left:
-                return int(number)
+                return number
     return 0
 
 

@@ -1,5 +1,6 @@
 """The directory of a sweep: what is swept, and its agents, slice by slice as they finish."""
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator
@@ -64,14 +65,26 @@ class SweepStore:
             self.log = LockedLog(path / LOG_FILE)
         except BlockingIOError:
             raise ValueError(f"another process is sweeping in {path}") from None
-        for left in (*path.glob(UNFINISHED + "*"), *(path / SLICES).glob(UNFINISHED + "*")):
-            left.unlink()
-        if not (path / SETTINGS_FILE).exists():
+        try:
+            self._prepare()
+        except BaseException:
+            self.discard_if_empty()
+            raise
+
+    def _prepare(self) -> None:
+        """Remove what a killed process left half-written; write what is swept."""
+        for left in (
+            *self.path.glob(UNFINISHED + "*"),
+            *(self.path / SLICES).glob(UNFINISHED + "*"),
+        ):
+            if left.is_file():
+                left.unlink()
+        if not (self.path / SETTINGS_FILE).exists():
             origin = {"versions": describe_versions(), "machine": describe_machine()}
-            facts = study_facts(study) | origin
-            with replacing(path / SETTINGS_FILE) as unfinished:
+            facts = study_facts(self._study) | origin
+            with replacing(self.path / SETTINGS_FILE) as unfinished:
                 unfinished.write_text(json.dumps(facts, indent=1))
-        (path / SLICES).mkdir(exist_ok=True)
+        (self.path / SLICES).mkdir(exist_ok=True)
 
     def add(self, part: Slice) -> None:
         """Write a slice."""
@@ -85,27 +98,25 @@ class SweepStore:
         with replacing(self.path / SLICES / f"{part.agents[0]:09}.npz") as unfinished:
             np.savez(unfinished, **arrays)
 
-    def load_done(self) -> list[Slice]:
-        """Return the slices that are whole; remove, with a line in the log, those that are not."""
-        whole = []
+    def load_done(self) -> Iterator[Slice]:
+        """Give the slices that are whole; remove, with a line in the log, those that are not."""
         for file, part in load_slices(self.path, self._study):
             if part is None:
                 self.log.write(f"warning: {file.name} is damaged; its agents are trained again")
                 file.unlink()
             else:
-                whole.append(part)
-        return whole
+                yield part
 
     def discard_if_empty(self) -> None:
         """Remove what opening it made, unless there is a slice."""
-        if any((self.path / SLICES).iterdir()):
-            return
         self.close()
-        (self.path / SLICES).rmdir()
-        (self.path / SETTINGS_FILE).unlink()
-        (self.path / LOG_FILE).unlink()
-        for path in self._made:
-            path.rmdir()
+        if any((self.path / SLICES).glob("*")):
+            return
+        for name in (SETTINGS_FILE, LOG_FILE):
+            (self.path / name).unlink(missing_ok=True)
+        for path in (self.path / SLICES, *self._made):
+            with contextlib.suppress(OSError):  # not there, or with something of someone else's
+                path.rmdir()
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -145,7 +156,7 @@ def load_study(path: Path) -> Study:
             facts["num_episodes"],
             configs,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path / SETTINGS_FILE} is damaged: {error!r}") from None
 
 
@@ -176,7 +187,7 @@ def load_agent_slice(path: Path, study: Study, agent: int) -> tuple[int, Slice]:
 
 def load_slices(path: Path, study: Study) -> Iterator[tuple[Path, Slice | None]]:
     """Give each slice in the directory of a sweep; None for one that is damaged."""
-    for file in sorted((path / SLICES).glob("[0-9]*.npz")):
+    for file in filter(Path.is_file, sorted((path / SLICES).glob("[0-9]*.npz"))):
         try:
             yield file, _load_slice(file, study)
         except Exception:  # NumPy raises all sorts of them on damaged files
@@ -204,6 +215,7 @@ def _require_same_sweep(path: Path, study: Study) -> None:
         raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
     if not path.exists() or all(_is_from_the_start(file.name) for file in path.iterdir()):
         return
+    load_study(path)  # which says what is damaged
     there, here = _facts_in(path), study_facts(study)
     for name in FIELD_KINDS:
         if name in study.axes or name in there["axes"]:
@@ -224,7 +236,7 @@ def _require_same_sweep(path: Path, study: Study) -> None:
 
 def _is_from_the_start(name: str) -> bool:
     """Return whether a sweep that was killed before it had written what it is leaves this."""
-    return name == LOG_FILE or name.startswith(UNFINISHED)
+    return name in (LOG_FILE, UNFINISHED + SETTINGS_FILE)
 
 
 def _difference(name: str, old: Any, new: Any) -> str:

@@ -61,18 +61,16 @@ def sweep(
 ) -> SweepResults:
     """Train every setting with every key; evaluate each agent greedily at the end.
 
-    Agent (i, k) is `train(configs[i], keys[k])`: the same keys for all settings, so that they can
-    be compared seed by seed. Settings that differ in floats only share one compiled program. What
-    is trained together, and on which devices, changes nothing but the time it takes: README.md
-    says to which tolerance.
+    Agent (i, k) is `train(configs[i], keys[k])`, whatever is trained together, to the tolerance
+    that README.md states. Settings that differ in floats only share one compiled program.
 
     Args:
         config: what all settings share.
         keys: typed keys [seed], or whole numbers, which stand for `jax.random.key`.
         axes: values by field, lists or a LogRange; None: `config` alone.
         zipped: take first values together, then second ones, ..., not all combinations.
-        path: of a directory that keeps everything, the agents' parameters too. What it has of the
-            same sweep is not trained again. None: nothing is kept but what is returned.
+        path: of a directory that keeps everything, the agents' parameters too, and goes on with
+            the same sweep. None: nothing is kept but what is returned.
         width: agents per slice. None: chosen from memory and from what is measured.
         num_episodes: of each agent's evaluation.
         devices: to use; None: all.
@@ -177,12 +175,12 @@ class Sweep:
             self.store.log.write(message)
 
     def _load_done(self) -> set[int]:
-        def load() -> list[Slice]:
+        def load() -> list[tuple[Any, Any, Any]]:
             assert self.store is not None
-            return self.store.load_done()
+            return [(p.agents, p.metrics.num_steps, p.evaluation) for p in self.store.load_done()]
 
         # Others need to know who is done, and what it came to; the states stay where they are.
-        parts = from_first(lambda: [(p.agents, p.metrics.num_steps, p.evaluation) for p in load()])
+        parts = from_first(load)
         for part in parts:
             self._counter.skip(*part)
         done = {int(agent) for agents, _, _ in parts for agent in agents}

@@ -83,6 +83,7 @@ class Sweep:
         if self.num_seeds < 1:
             raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
         first = checked_seed(self.seed)
+        checked_seed(first + self.num_seeds - 1)
         path = self.sweep_dir or _new_sweep_dir(self.config.env)
         return range(first, first + self.num_seeds), parse_axes(self.axis), path
 

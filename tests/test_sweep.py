@@ -111,6 +111,23 @@ def test_fewer_updates_are_padded(tmp_path, monkeypatch):
     np.testing.assert_array_equal(results.metrics["policy_loss"][1, 0], alone.policy_loss)
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ([], "at least 1 seed"),
+        ([0, 1.5, 3], "seed must be a whole number, not 1.5"),
+        ([0, True], "seed must be a whole number, not True"),
+        ([1, 2, 1], "a seed is there twice"),
+        ([2**32], "seed must lie between 0 and"),
+        (jax.random.split(jax.random.key(0, impl="rbg"), 2), "jax's default kind"),
+        (jax.random.key(0), "keys"),
+    ],
+)
+def test_keys_that_are_refused(keys, message):
+    with pytest.raises(ValueError, match=message):
+        sweep(CONFIG, keys)
+
+
 def test_environments_become_tasks():
     config = Config(num_envs=2, num_steps=20, num_updates=1, hidden_sizes=(4,))
     axes = {"env": ["CartPole-v1", "CartPole-v0"], "gamma": [0.9, 0.99]}

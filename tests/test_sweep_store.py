@@ -11,6 +11,7 @@ from purejaxrl_reinforce import Config, sweep, train
 from purejaxrl_reinforce import sweep_store as store_module
 from purejaxrl_reinforce.cli import main
 from purejaxrl_reinforce.sweep_results import load_sweep
+from purejaxrl_reinforce.sweep_table import save_table
 from tests.small_runs import FILES, assert_same_run, error_of
 
 # With one lane a run has one device, like an agent of a sweep, on any machine.
@@ -66,6 +67,16 @@ def test_the_table_is_tidy(finished, monkeypatch):
     assert row.policy_lr == 0.1
     for name, values in results.metrics.items():
         assert row[name] == values[1, 1, 2], name
+
+
+def test_swept_fields_that_are_called_like_metrics_or_none(tmp_path):
+    config = Config(num_envs=2, num_updates=1, hidden_sizes=(4,), env="CartPole-v0")
+    axes = {"num_steps": [None, 5], "block_steps": [None, 3], "hidden_sizes": [[4]]}
+    sweep(config, [0], axes, path=tmp_path / "s", num_episodes=1)
+    table = pandas.read_parquet(save_table(tmp_path, load_sweep(tmp_path / "s")))
+    assert table.config_num_steps.tolist() == ["None", "None", "5", "5"]
+    assert table.block_steps.tolist() == ["None", "3", "None", "3"]
+    assert table.num_steps.max() <= 400
 
 
 def test_without_pyarrow_the_table_is_csv(finished, tmp_path, monkeypatch):
@@ -137,6 +148,20 @@ def test_another_sweep_is_refused(finished, changes, message, capsys):
     error = error_of([*SWEEP, "--sweep-dir", str(finished), *changes], capsys)
     assert message in error
     assert {f: f.read_bytes() for f in finished.rglob("*") if f.is_file()} == before
+
+
+@pytest.mark.parametrize("content", ['{"format": 1}', '{"format": 1, "config": {}, "axes": []}'])
+def test_incomplete_settings_are_damaged(sweep_dir, content, capsys):
+    (sweep_dir / "sweep.json").write_text(content)
+    assert "sweep.json is damaged" in error_of([*SWEEP, "--sweep-dir", str(sweep_dir)], capsys)
+
+
+def test_files_of_others_stay(tmp_path, capsys):
+    mine = tmp_path / "unfinished-thesis.txt"
+    mine.write_text("mine")
+    error = error_of([*SWEEP, "--sweep-dir", str(tmp_path)], capsys)
+    assert "is not the directory of a sweep" in error
+    assert mine.read_text() == "mine"
 
 
 def test_other_directories_are_refused(tmp_path, capsys):
