@@ -157,6 +157,7 @@ def test_side_by_side_as_on_an_accelerator(monkeypatch):
     axes = {"policy_lr": [1e-2, 2e-2]}
     one_by_one = sweep(CONFIG, keys, axes, num_episodes=3)
     monkeypatch.setattr(slicing, "ONE_BY_ONE", ())
+    monkeypatch.setattr(slicing, "LEAST_GROWTH", 0.0)  # whatever is measured, 4 after 1
     for width in (None, 3):
         together = sweep(CONFIG, keys, axes, width=width, num_episodes=3)
         np.testing.assert_array_equal(together.metrics["num_steps"][..., 0],
@@ -179,7 +180,7 @@ def run(devices, width, seeds=5):
                     devices=jax.devices()[:devices], num_episodes=4)
     return results.metrics | {"evaluation": results.evaluation}
 first = run(1, 8)
-for devices, width in ((1, 1), (1, 3), (2, 3), (2, 8), (4, 8), (4, 1)):
+for devices, width in ((1, 1), (2, 3), (4, 8), (4, 1)):
     exact = width >= devices  # else lanes are shared out
     for name, values in run(devices, width).items():
         if exact:
