@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
+from purejaxrl_reinforce.processes import agree_max, on_first
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -61,6 +63,29 @@ class StopRequest:
             self.signal = number
             if not self.deferred:
                 raise Interrupted(number)
+
+
+def agreed_signal(stop: StopRequest) -> int | None:
+    """Return the signal that asks to stop, None without one; all processes agree on it."""
+    (number,) = agree_max(stop.signal or 0)
+    return int(number) or None
+
+
+def end_if_asked_to(stop: StopRequest) -> None:
+    """Heed a deferred signal, all processes together.
+
+    Raises:
+        Interrupted: one came.
+        EndedElsewhereError: one came, and this is not the first process.
+    """
+    number = agreed_signal(stop)
+
+    def interrupt() -> None:
+        assert number is not None
+        raise Interrupted(number)
+
+    if number is not None:
+        on_first(interrupt)
 
 
 def _watch(read_end: int) -> None:

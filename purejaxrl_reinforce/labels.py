@@ -1,4 +1,4 @@
-"""What a picture or a table calls a configuration: some of its fields and their values."""
+"""What pictures, tables and lines call things: settings, values, counts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,3 +16,8 @@ def short_value(value: Any) -> str:
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def count(number: int, what: str) -> str:
+    """Return `1 seed`, `1,024 seeds`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -40,10 +40,10 @@ def batch_bytes(config: Config) -> tuple[int, int]:
     That is parameters, optimiser states and gradients, and one batch with its targets.
     """
     few, state = few_lanes(config)
-    fixed = 2 * _bytes((state.params, state.opt_state))  # and as much again while they change
+    fixed = 2 * tree_bytes((state.params, state.opt_state))  # and as much again while they change
     trajectory = jax.eval_shape(collect, few, state)[2]
     num_steps = steps_per_update(config, environment.make(config.env))
-    return fixed, _bytes(trajectory) // few.num_envs + _TARGET_BYTES_PER_STEP * num_steps
+    return fixed, tree_bytes(trajectory) // few.num_envs + _TARGET_BYTES_PER_STEP * num_steps
 
 
 def require_memory(needed: int, remedy: str) -> None:
@@ -59,7 +59,7 @@ def require_memory(needed: int, remedy: str) -> None:
 def evaluation_bytes(config: Config, num_episodes: int) -> int:
     """Return the least memory that playing `num_episodes` at once takes, in bytes."""
     few, state = few_lanes(config)
-    per_lane = _bytes(state.lanes) // few.num_envs + 4 * sum(config.hidden_sizes)
+    per_lane = tree_bytes(state.lanes) // few.num_envs + 4 * sum(config.hidden_sizes)
     return num_episodes * per_lane
 
 
@@ -81,5 +81,6 @@ def few_lanes(config: Config) -> tuple[Config, TrainState]:
     return few, state_shapes(few)
 
 
-def _bytes(shapes: Any) -> int:
+def tree_bytes(shapes: Any) -> int:
+    """Return the size of all arrays, or of their shapes, in a tree."""
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))

@@ -23,7 +23,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation import evaluate
 from purejaxrl_reinforce.processes import to_host, together
 from purejaxrl_reinforce.reinforce import init
-from purejaxrl_reinforce.runner import run_updates
+from purejaxrl_reinforce.runner import program_bytes, run_updates
 from purejaxrl_reinforce.sharding import LANES
 from purejaxrl_reinforce.state import Metrics, TrainState
 
@@ -145,7 +145,7 @@ class Population:
             self._start, self._evaluate = start.result(), evaluation.result()
         self.compile_seconds = time.perf_counter() - started
         self.memory_bytes = layout.mesh.size * max(
-            map(_bytes, (self._start, self._advance, self._evaluate))
+            map(program_bytes, (self._start, self._advance, self._evaluate))
         )
         gc.collect()  # of other populations' programs, each of which holds many memory mappings
 
@@ -247,13 +247,6 @@ def _over_groups(
         results,
     )
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), results)
-
-
-def _bytes(compiled: Any) -> int:
-    memory = compiled.memory_analysis()
-    return int(
-        memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
-    )
 
 
 # Keys pass in and out as data: an array of keys that is indexed counts as used.

@@ -88,10 +88,7 @@ class Program:
             self._run = lowered.compile()
         self.state = place(initial.result(), self.mesh)
         self.compile_seconds = time.perf_counter() - started
-        memory: Any = self._run.memory_analysis()
-        self.memory_bytes = len(self.mesh.local_devices) * (
-            memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
-        )
+        self.memory_bytes = len(self.mesh.local_devices) * program_bytes(self._run)
 
     def advance(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
         """Do `length` updates, LONGEST_CHUNK at most, and wait for them.
@@ -131,6 +128,14 @@ class Program:
                 raise NonFiniteError(done + 1, _rows(buffers, applied))
             # At most doubling keeps one slow or fast chunk from setting the pace.
             length = max(1, min(2 * length, int(length * SECONDS_PER_CHUNK / seconds)))
+
+
+def program_bytes(compiled: Any) -> int:
+    """Return what a compiled program needs at most on each device, inputs and results included."""
+    memory = compiled.memory_analysis()
+    return int(
+        memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+    )
 
 
 def run_updates(

@@ -16,7 +16,7 @@ from purejaxrl_reinforce import environment
 from purejaxrl_reinforce.axes import Axes, make_settings, num_settings
 from purejaxrl_reinforce.config import STATIC_FIELDS, Config
 from purejaxrl_reinforce.config_file import checked_seed
-from purejaxrl_reinforce.memory import require_batch_memory
+from purejaxrl_reinforce.memory import require_batch_memory, tree_bytes
 from purejaxrl_reinforce.reinforce import state_shapes
 from purejaxrl_reinforce.state import Metrics
 
@@ -179,5 +179,4 @@ def require_disk(study: Study, path: Path) -> None:
 
 def state_bytes(config: Config) -> int:
     """Return the size of one agent's training state."""
-    shapes = state_shapes(config)
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+    return tree_bytes(state_shapes(config))

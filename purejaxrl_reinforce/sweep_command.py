@@ -1,7 +1,6 @@
 """The verb `sweep`: train, show how far it is, and say what came of it."""
 
 import contextlib
-import functools
 import signal
 import sys
 import time
@@ -12,10 +11,10 @@ import jax
 
 from purejaxrl_reinforce.axes import Axes
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.interruption import Interrupted, StopRequest
+from purejaxrl_reinforce.interruption import StopRequest, agreed_signal, end_if_asked_to
+from purejaxrl_reinforce.labels import count
 from purejaxrl_reinforce.processes import (
     LostProcessError,
-    agree_max,
     agreed,
     is_first,
     on_first,
@@ -60,7 +59,7 @@ def run_sweep(
     with StopRequest() as stop:
         stop.deferred = True
         study = agreed(lambda: make_study(config, seeds, axes, zipped, num_episodes))
-        on_first(functools.partial(_end_if_asked_to, _signal(stop)))
+        end_if_asked_to(stop)
         quiet = quiet or not is_first()
         with open_sweep(study, path, width) as sweep:
             if not quiet:
@@ -72,7 +71,7 @@ def run_sweep(
 def _run(sweep: Sweep, stop: StopRequest, path: Path, quiet: bool) -> int:
     started = time.perf_counter()
     number = _train(sweep, stop, quiet)
-    if number:
+    if number is not None:
         _say_interrupted(sweep, path, number)
         return 128 + number
     results = sweep.finish()
@@ -80,17 +79,6 @@ def _run(sweep: Sweep, stop: StopRequest, path: Path, quiet: bool) -> int:
     on_first(lambda: save_findings(path, results, quiet))
     sweep.log(f"finished in {seconds:.1f} s")
     return 0
-
-
-def _signal(stop: StopRequest) -> int:
-    """Return the signal that came to any of the processes, or 0."""
-    (number,) = agree_max(stop.signal or 0)
-    return int(number)
-
-
-def _end_if_asked_to(number: int) -> None:
-    if number:
-        raise Interrupted(number)
 
 
 @contextlib.contextmanager
@@ -110,26 +98,22 @@ def _saying_where(path: Path) -> Iterator[None]:
 def _headline(study: Study, path: Path) -> str:
     envs = ", ".join(dict.fromkeys(config.env for config in study.configs))
     return (
-        f"{envs} on {jax.default_backend()}: {_count(len(study.configs), 'setting')} with"
-        f" {_count(study.num_seeds, 'seed')}, {_count(len(study.programs()), 'program')} to"
+        f"{envs} on {jax.default_backend()}: {count(len(study.configs), 'setting')} with"
+        f" {count(study.num_seeds, 'seed')}, {count(len(study.programs()), 'program')} to"
         f" compile; {path}"
     )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _train(sweep: Sweep, stop: StopRequest, quiet: bool) -> int:
-    """Train until the end, or until a signal on any process; return its number or 0."""
+def _train(sweep: Sweep, stop: StopRequest, quiet: bool) -> int | None:
+    """Train until the end, or until a signal on any process; return its number, or None."""
     study = sweep.study
     with sweep_progress(study.num_agents, labels_of(study.axes, study.configs), quiet) as show:
         for now in sweep.train():
             show(now)
-            number = _signal(stop)
-            if number and now.updates_left:
+            number = agreed_signal(stop)
+            if number is not None and now.updates_left:
                 return number
-    return 0
+    return None
 
 
 def _say_interrupted(sweep: Sweep, path: Path, number: int) -> None:

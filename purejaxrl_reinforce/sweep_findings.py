@@ -22,7 +22,7 @@ def save_findings(path: Path, results: SweepResults, quiet: bool) -> None:
     summaries = summarise(results)
     with replacing(path / SUMMARY_FILE) as unfinished:
         unfinished.write_text(json.dumps(summary_dict(results, summaries), indent=1))
-    for name, figure in sweep_figures(results).items():
+    for name, figure in sweep_figures(results, summaries).items():
         with replacing(path / f"{name}.png") as unfinished:
             save_figure(figure, unfinished)
     if not quiet:

@@ -11,7 +11,7 @@ from purejaxrl_reinforce.describe import description
 from purejaxrl_reinforce.film import Panel
 from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.intervals import Interval
-from purejaxrl_reinforce.labels import short_value
+from purejaxrl_reinforce.labels import count, short_value
 from purejaxrl_reinforce.plots import png_bytes
 from purejaxrl_reinforce.report_parts import this_report, versions, video
 from purejaxrl_reinforce.study import Study
@@ -62,10 +62,10 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     rankings = by_env(summaries)
     pictures = {
         name: picture(png_bytes(figure), "png", _ALTS[name])
-        for name, figure in sweep_figures(results, narrow=True).items()
+        for name, figure in sweep_figures(results, summaries, narrow=True).items()
     }
     curves = pictures.pop("learning_curves", paragraph("No episode finished in training."))
-    title = f"{' and '.join(rankings)}: a sweep with REINFORCE, {_count(study.num_agents, 'agent')}"
+    title = f"{' and '.join(rankings)}: a sweep with REINFORCE, {count(study.num_agents, 'agent')}"
     return page(
         title,
         {
@@ -121,7 +121,7 @@ def _ranking(ranked: Sequence[Summary]) -> str:
     env = ranked[0].env
     rows = [[summary.setting, *ranking_cells(summary)] for summary in ranked]
     return (
-        paragraph(f"{env}, {_count(ranked[0].num_seeds, 'seed')} each, the best setting first.")
+        paragraph(f"{env}, {count(ranked[0].num_seeds, 'seed')} each, the best setting first.")
         + table(("no.", *RANKING_HEADINGS), rows)
         + paragraph(explain_ranking(env))
     )
@@ -130,7 +130,7 @@ def _ranking(ranked: Sequence[Summary]) -> str:
 def _evaluation(study: Study) -> str:
     episodes = study.num_episodes * study.num_agents
     return paragraph(
-        f"After training, each agent played {_count(study.num_episodes, 'greedy episode')},"
+        f"After training, each agent played {count(study.num_episodes, 'greedy episode')},"
         f" {episodes:,} in all. The mean return of an agent's episodes is its score."
     )
 
@@ -178,7 +178,7 @@ def _video(sweep_dir: Path, study: Study, results: SweepResults, best: Summary, 
     return paragraph(
         f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
         f" seed {results.seeds[middle]}: by its score, {show_score(scores[middle])}, the middle one"
-        f" of the setting's {_count(best.num_seeds, 'seed')}."
+        f" of the setting's {count(best.num_seeds, 'seed')}."
     ) + video(study.configs[best.setting], panel)
 
 
@@ -219,7 +219,3 @@ def _seeds(seeds: Sequence[int]) -> str:
 def _shared(study: Study) -> dict[str, Any]:
     fields = dataclasses.asdict(study.config)
     return {name: value for name, value in fields.items() if name not in study.axes}
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -20,7 +20,6 @@ from purejaxrl_reinforce.sweep_summary import (
     agent_scores,
     by_env,
     show_score,
-    summarise,
     swept_fields,
 )
 
@@ -47,11 +46,14 @@ class _Grid(NamedTuple):
     cells: list[list[Summary]]
 
 
-def sweep_figures(results: SweepResults, narrow: bool = False) -> dict[str, Figure]:
+def sweep_figures(
+    results: SweepResults, summaries: Sequence[Summary], narrow: bool = False
+) -> dict[str, Figure]:
     """Return the pictures that these results have.
 
     Args:
         results: of the sweep.
+        summaries: of its settings, as `summarise` returns them.
         narrow: make pictures whose letters can be read at the width of a phone.
 
     Returns:
@@ -59,7 +61,6 @@ def sweep_figures(results: SweepResults, narrow: bool = False) -> dict[str, Figu
         where any agent did not diverge; `heatmap`, where all pairs of the values of two fields
         were swept in one environment.
     """
-    summaries = summarise(results)
     figures = {
         "learning_curves": _learning_curves(results, summaries, narrow),
         "final_returns": _final_returns(results, summaries, narrow),

@@ -215,13 +215,12 @@ def _require_same_sweep(path: Path, study: Study) -> None:
         raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
     if not path.exists() or all(_is_from_the_start(file.name) for file in path.iterdir()):
         return
-    load_study(path)  # which says what is damaged
-    there, here = _facts_in(path), study_facts(study)
+    there, here = study_facts(load_study(path)), study_facts(study)
     for name in FIELD_KINDS:
         if name in study.axes or name in there["axes"]:
             old, new = there["axes"].get(name), here["axes"].get(name)
         else:
-            old, new = there["config"].get(name), here["config"][name]
+            old, new = there["config"][name], here["config"][name]
         if old != new:
             raise ValueError(f"{path} is of another sweep: {_difference(name, old, new)}")
     for name in ("num_seeds", "zipped", "num_episodes", "key_data"):

@@ -23,7 +23,7 @@ from purejaxrl_reinforce.checkpoint import (
 )
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.extras import require_extra
-from purejaxrl_reinforce.interruption import Interrupted, StopRequest
+from purejaxrl_reinforce.interruption import StopRequest, agreed_signal, end_if_asked_to
 from purejaxrl_reinforce.loggers import MODULES, Logger, make_loggers
 from purejaxrl_reinforce.memory import require_batch_memory, require_memory
 from purejaxrl_reinforce.processes import (
@@ -107,7 +107,7 @@ def train_run(
         try:
             program = agreed(lambda: _compile(config, seed, hosting.quiet, "compiling"))
             loop = agreed(lambda: HostLoop(writer, program, hosting, loggers, stop))
-            _end_if_asked_to(stop)
+            end_if_asked_to(stop)
         except BaseException:
             if is_first():
                 writer.discard()
@@ -148,7 +148,7 @@ def resume_run(
         on_first(writer.reopen)
         doing = f"resuming {run_dir}; compiling"
         program = agreed(lambda: _compile(config, seed, hosting.quiet, doing))
-        _end_if_asked_to(stop)
+        end_if_asked_to(stop)
         state = _restore(writer, program)
         if not hosting.quiet:
             print(f"going on after update {int(state.update):,}", flush=True)
@@ -159,19 +159,6 @@ def resume_run(
 def _here(hosting: Hosting) -> Hosting:
     """Return `hosting` as it is for this process: all but the first do nothing beside training."""
     return hosting if is_first() else dataclasses.replace(hosting, loggers=(), quiet=True)
-
-
-def _end_if_asked_to(stop: StopRequest) -> None:
-    """Where signals are put off so that no process leaves the others alone, heed them together."""
-    if is_alone():
-        return
-    (number,) = agree_max(stop.signal or 0)
-
-    def interrupt() -> None:
-        raise Interrupted(int(number))
-
-    if number:
-        on_first(interrupt)
 
 
 def _writer_for(config: Config, seed: int, run_dir: Path) -> RunWriter:
@@ -269,7 +256,7 @@ class HostLoop:
             self._checkpoints.close()
             for logger in self._loggers:
                 logger.close()
-        number = self._signal()
+        number = agreed_signal(self._stop)
         return exit_code or (0 if number is None else 128 + number)
 
     def _loop(self, state: TrainState) -> tuple[TrainState, int]:
@@ -282,7 +269,7 @@ class HostLoop:
                     if self._is_due(state):
                         saved = whole(state, self._program.mesh)
                         on_first(functools.partial(self._save_or_warn, saved))
-                    if self._signal() is not None:
+                    if agreed_signal(self._stop) is not None:
                         break
         except NonFiniteError as error:
             message = f"{error}; kept the parameters from before it"
@@ -290,11 +277,6 @@ class HostLoop:
                 self._fail(message)
             return state, 1
         return state, 0
-
-    def _signal(self) -> int | None:
-        """Return the signal that asks to stop, None without one; all processes agree on it."""
-        (number,) = agree_max(self._stop.signal or 0)
-        return int(number) or None
 
     def _take(self, chunk: Chunk, show: Show) -> None:
         self._writer.metrics.add(chunk.metrics, chunk.seconds)
@@ -330,7 +312,7 @@ class HostLoop:
         return self._checkpoints.save(state, metrics.seconds, mean_return)
 
     def _finish(self, state: TrainState) -> None:
-        saved, number = whole(state, self._program.mesh), self._signal()
+        saved, number = whole(state, self._program.mesh), agreed_signal(self._stop)
         on_first(lambda: self._write_end(saved, number))
 
     def _write_end(self, state: TrainState, number: int | None) -> None:

@@ -29,3 +29,9 @@ def _forget_compiled_programs():
     yield
     jax.clear_caches()
     gc.collect()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A directory for compiled programs, of one file's commands: see `processes.command`."""
+    return tmp_path_factory.mktemp("cache")

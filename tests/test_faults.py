@@ -21,11 +21,6 @@ KILLS_PER_RUN = 11
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, cache):
     path = tmp_path_factory.mktemp("undisturbed") / "run"
     process = command("train", *RUN, "--run-dir", path, "--quiet", cache=cache)

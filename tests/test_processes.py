@@ -30,11 +30,6 @@ SAVE_OFTEN = ["--checkpoint-every", 20]
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, cache):
     """One process with as many devices as two processes have together."""
     path = tmp_path_factory.mktemp("undisturbed") / "run"

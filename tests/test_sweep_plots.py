@@ -18,6 +18,10 @@ NAMES = ["learning_curves", "final_returns", "performance_profiles"]
 UPDATES = 6
 
 
+def figures_of(results, narrow=False):
+    return sweep_figures(results, summarise(results), narrow)
+
+
 def sweep(axes, num_seeds=5, configs=None, env="CartPole-v1"):
     """The grid of these values; setting s is better than s - 1, and seed i lies i below the mean.
 
@@ -73,7 +77,7 @@ def legend(figure):
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize(("name", "results"), list(cases()), ids=[name for name, _ in cases()])
 def test_all_can_be_seen(name, results, narrow, tmp_path):
-    figures = sweep_figures(results, narrow)
+    figures = figures_of(results, narrow)
     assert list(figures) == [*NAMES, "heatmap"][: len(figures)]
     assert len(figures) >= 3
     for figure in figures.values():
@@ -127,7 +131,7 @@ def test_a_curve_says_which_seeds_it_has_not():
     assert curve.label == "a (2 of 3 seeds: no episode finished in the others)"
     results.metrics["mean_return"][:] = np.nan
     assert iqm_curve(results, 0, "a") is None
-    assert list(sweep_figures(results)) == NAMES[1:]
+    assert list(figures_of(results)) == NAMES[1:]
 
 
 def test_a_curve_ends_with_its_own_updates():
@@ -149,28 +153,28 @@ def test_seeds_without_common_steps_make_a_point():
 
 
 def test_learning_curves_of_the_best():
-    figures = sweep_figures(many(9))
+    figures = figures_of(many(9))
     axes = figures["learning_curves"].axes[0]
     assert axes.get_title() == "CartPole-v1: learning curves, the best 8 of 9 settings"
     title, labels = legend(figures["learning_curves"])
     assert title == "interquartile mean of 5 seeds,\nband: the quartiles (25% to 75%)"
     assert labels == [f"policy_lr=0.0{i}" for i in range(9, 1, -1)]
     assert len(axes.collections) == 8
-    alone = sweep_figures(sweep({}, 1))["learning_curves"]
+    alone = figures_of(sweep({}, 1))["learning_curves"]
     assert legend(alone) == ("one seed", ["CartPole-v1"])
     assert not alone.axes[0].collections
 
 
 def test_environments_share_the_room():
     results = sweep({"env": ("CartPole-v1", "Acrobot-v1"), "gamma": tuple(np.arange(1, 7) / 10)})
-    labels = legend(sweep_figures(results)["learning_curves"])[1]
+    labels = legend(figures_of(results)["learning_curves"])[1]
     assert sum("env=CartPole-v1" in label for label in labels) == 4
     assert sum("env=Acrobot-v1" in label for label in labels) == 4
     assert labels[0] == "env=CartPole-v1, gamma=0.6"
 
 
 def test_profiles():
-    figure = sweep_figures(diverged(many(2), (0, slice(2))))["performance_profiles"]
+    figure = figures_of(diverged(many(2), (0, slice(2))))["performance_profiles"]
     axes = figure.axes[0]
     best, other = axes.lines
     assert legend(figure)[1] == ["policy_lr=0.02", "policy_lr=0.01"]
@@ -185,7 +189,7 @@ def test_profiles():
 def test_final_returns_show_every_seed():
     results = diverged(many(25), (20, slice(3)))
     results.evaluation[24] = 600
-    axes = sweep_figures(results)["final_returns"].axes[0]
+    axes = figures_of(results)["final_returns"].axes[0]
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert len(labels) == 20
     assert labels[0] == "policy_lr=0.25"
@@ -202,7 +206,7 @@ def test_final_returns_show_every_seed():
 
 def test_who_diverged_is_counted():
     results = diverged(many(2), (1, slice(2)))
-    axes = sweep_figures(results)["final_returns"].axes[0]
+    axes = figures_of(results)["final_returns"].axes[0]
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels == ["policy_lr=0.01", "policy_lr=0.02\n(2 of 5 diverged)"]
     dots = [line for line in axes.lines if line.get_marker() == "o"]
@@ -214,13 +218,13 @@ def test_who_diverged_is_counted():
 
 def test_no_picture_without_a_number():
     results = diverged(sweep(GRID), slice(None))
-    assert list(sweep_figures(results)) == ["learning_curves"]
+    assert list(figures_of(results)) == ["learning_curves"]
 
 
 def test_heat_map():
     results = diverged(sweep(GRID), 3)
     results.evaluation[7] = 490
-    figure = sweep_figures(results)["heatmap"]
+    figure = figures_of(results)["heatmap"]
     axes = figure.axes[0]
     # The field with more values goes down.
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("gamma", "policy_lr")
@@ -235,7 +239,7 @@ def test_heat_map():
 
 def test_heat_map_lies_upright():
     wide = {"policy_lr": (0.1, 0.01), "hidden_sizes": ((), (64,), (64, 64))}
-    axes = sweep_figures(sweep(wide, env="Acrobot-v1"))["heatmap"].axes[0]
+    axes = figures_of(sweep(wide, env="Acrobot-v1"))["heatmap"].axes[0]
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("hidden_sizes", "policy_lr")
     assert [t.get_text() for t in axes.get_yticklabels()] == ["()", "64", "64, 64"]
     texts = {text.get_position(): text.get_text() for text in axes.texts}
@@ -244,7 +248,7 @@ def test_heat_map_lies_upright():
 
 def test_numbers_stand_out_from_their_cells():
     """By at least 4.5 to 1, as the accessibility guidelines WCAG 2 demand."""
-    axes = sweep_figures(sweep(GRID))["heatmap"].axes[0]
+    axes = figures_of(sweep(GRID))["heatmap"].axes[0]
     (image,) = axes.images
 
     def luminance(colour):
@@ -262,9 +266,9 @@ def test_numbers_stand_out_from_their_cells():
 def test_no_heat_map_but_of_grids():
     zipped = [Config(gamma=g, policy_lr=lr, num_updates=6) for g, lr in ((0.9, 0.1), (0.8, 0.2))]
     axes = {"gamma": (0.9, 0.8), "policy_lr": (0.1, 0.2)}
-    assert "heatmap" not in sweep_figures(sweep(axes, configs=zipped))
-    assert "heatmap" in sweep_figures(sweep(axes))
-    assert "heatmap" not in sweep_figures(sweep({**axes, "baseline": ("none", "value")}))
-    assert "heatmap" not in sweep_figures(sweep({**axes, "gamma": (0.9, 0.9)}))
+    assert "heatmap" not in figures_of(sweep(axes, configs=zipped))
+    assert "heatmap" in figures_of(sweep(axes))
+    assert "heatmap" not in figures_of(sweep({**axes, "baseline": ("none", "value")}))
+    assert "heatmap" not in figures_of(sweep({**axes, "gamma": (0.9, 0.9)}))
     envs = {"env": ("CartPole-v1", "Acrobot-v1"), "gamma": (0.9, 0.99)}
-    assert "heatmap" not in sweep_figures(sweep(envs))
+    assert "heatmap" not in figures_of(sweep(envs))

@@ -17,11 +17,6 @@ SWEEP = [
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, cache):
     """One process with one device."""
     path = tmp_path_factory.mktemp("undisturbed") / "sweep"
