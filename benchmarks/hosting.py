@@ -20,18 +20,13 @@ import tyro
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset
-from purejaxrl_reinforce.interruption import StopRequest
-from purejaxrl_reinforce.report import (
-    make_report,
-    print_table,
-    run_script,
-    timed_row,
-    write_report,
-)
-from purejaxrl_reinforce.results import RunWriter
-from purejaxrl_reinforce.runner import Program
-from purejaxrl_reinforce.timing import Call, measure, ratio
-from purejaxrl_reinforce.training import Hosting, HostLoop
+from purejaxrl_reinforce.bench.result_file import make_result, run_script, timed_row, write_result
+from purejaxrl_reinforce.bench.timing import Call, measure, ratio
+from purejaxrl_reinforce.execution.program import Program
+from purejaxrl_reinforce.execution.signals import StopRequest
+from purejaxrl_reinforce.output.text import print_table
+from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
+from purejaxrl_reinforce.runs.run_dir import RunWriter
 
 RESULTS = Path(__file__).parent / "results"
 INTERVALS = {"defaults": Hosting().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
@@ -103,7 +98,7 @@ def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) ->
             "host_share": statistics.median(shares[name][-repeats:]),
         }
         rows.append(timed_row(name, timings[name], **facts))
-    write_report(results / "hosting.json", make_report("hosting", config, 0, rows))
+    write_result(results / "hosting.json", make_result("hosting", config, 0, rows))
     draw(results / "hosting.png", rows)
     print_table(
         "Hosting",

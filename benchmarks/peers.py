@@ -22,7 +22,7 @@ from peers_harness.summary import OURS, summarize
 from peers_harness.table import make_table
 from rich.console import Console
 
-from purejaxrl_reinforce.machine import describe_machine, describe_versions
+from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
 
 FORMAT = 1
 RESULTS = Path(__file__).parent / "results"

@@ -20,8 +20,8 @@ from jax import Array
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, evaluate, preset, train
+from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
 from purejaxrl_reinforce.config import PRESETS
-from purejaxrl_reinforce.solved import THRESHOLDS
 
 RESULTS = Path(__file__).parent / "results"
 

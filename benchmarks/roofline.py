@@ -16,16 +16,17 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.bench import (
+from purejaxrl_reinforce.bench.peaks import Peaks, measure_peaks
+from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.bench.timing import measure
+from purejaxrl_reinforce.bench.workload import (
     TRAINING,
     Workload,
     preset_variant,
-    timed_rows,
+    result_rows,
     workload_facts,
 )
-from purejaxrl_reinforce.peaks import Peaks, measure_peaks
-from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
-from purejaxrl_reinforce.timing import measure
+from purejaxrl_reinforce.output.text import print_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -113,11 +114,11 @@ def main(
     timings = measure(workload.calls, repeats)
     facts = workload_facts(workload)
     peaks = measure_peaks()
-    rows = [with_floor(row, peaks) for row in timed_rows(workload, timings, peaks)]
-    report = make_report(
+    rows = [with_floor(row, peaks) for row in result_rows(workload, timings, peaks)]
+    report = make_result(
         "roofline", config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
     )
-    write_report(results / "roofline.json", report)
+    write_result(results / "roofline.json", report)
     title = f"{config.env}, {config.num_envs:,} lanes: distance from the roof"
     phases = [row for row in rows if row["name"] != TRAINING]
     plot(results / "roofline.png", title, phases, peaks)

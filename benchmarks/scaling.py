@@ -29,30 +29,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from purejaxrl_reinforce import (
-    Config,
-    Metrics,
-    TrainState,
-    environment,
-    init,
-    preset,
-    step,
-    train,
+from purejaxrl_reinforce import Config, Metrics, TrainState, init, preset, step, train
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.reinforce import collect, steps_per_update
+from purejaxrl_reinforce.bench.result_file import make_result, run_script, timed_row, write_result
+from purejaxrl_reinforce.bench.timing import Compiled, compile_apart, measure
+from purejaxrl_reinforce.bench.workload import TRAINING
+from purejaxrl_reinforce.execution.memory import free_bytes
+from purejaxrl_reinforce.execution.program import Program
+from purejaxrl_reinforce.execution.sharding import (
+    LANES,
+    REPLICATED,
+    STATE,
+    lane_mesh,
+    place,
+    shard_lanes,
 )
-from purejaxrl_reinforce.bench import TRAINING
-from purejaxrl_reinforce.memory import free_bytes
-from purejaxrl_reinforce.population import AGENTS, Layout, Population, population_mesh
-from purejaxrl_reinforce.reinforce import collect, steps_per_update
-from purejaxrl_reinforce.report import (
-    make_report,
-    print_table,
-    run_script,
-    timed_row,
-    write_report,
-)
-from purejaxrl_reinforce.runner import Program
-from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
-from purejaxrl_reinforce.timing import Compiled, compile_apart, measure
+from purejaxrl_reinforce.output.text import print_table
+from purejaxrl_reinforce.sweeps.population import AGENTS, Layout, Population, population_mesh
 
 RESULTS = Path(__file__).parent / "results"
 BLOCKS, FULL = "in blocks", "full batch"
@@ -77,7 +71,7 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
             mesh = lane_mesh(num_envs, jax.local_devices())
             learned = {"params": trained.params, "opt_state": trained.opt_state, "update": halfway}
             state = place(init(wider, key)._replace(**learned), mesh)
-            sharded = shard_lanes(_update, mesh, (SAME, STATE), (STATE, SAME))
+            sharded = shard_lanes(_update, mesh, (REPLICATED, STATE), (STATE, REPLICATED))
             programs[name] = compile_apart(sharded, wider, state)
             num_bytes = programs[name].memory_bytes * mesh.size
             trajectory = jax.eval_shape(collect, wider, state)[2]
@@ -281,8 +275,8 @@ def main(
     if jax.default_backend() == "cpu":
         shared = replace(config, num_envs=device_lanes)
         rows += scale_devices(shared, sorted(devices), seed, repeats)
-    report = make_report("scaling", config, seed, rows, repeats=repeats, device_lanes=device_lanes)
-    write_report(results / "scaling.json", report)
+    report = make_result("scaling", config, seed, rows, repeats=repeats, device_lanes=device_lanes)
+    write_result(results / "scaling.json", report)
     plot(results / "scaling.png", rows)
     print_rows(rows)
 

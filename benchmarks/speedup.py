@@ -25,18 +25,13 @@ sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from idiomatic import Settings, make_train
 
 from purejaxrl_reinforce import preset, train
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.peaks import measure_peaks
-from purejaxrl_reinforce.report import (
-    make_report,
-    print_table,
-    run_script,
-    timed_row,
-    write_report,
-)
-from purejaxrl_reinforce.runner import Program
-from purejaxrl_reinforce.sharding import place
-from purejaxrl_reinforce.timing import Call, compile_apart, measure, ratio
+from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.bench.peaks import measure_peaks
+from purejaxrl_reinforce.bench.result_file import make_result, run_script, timed_row, write_result
+from purejaxrl_reinforce.bench.timing import Call, compile_apart, measure, ratio
+from purejaxrl_reinforce.execution.program import Program
+from purejaxrl_reinforce.execution.sharding import place
+from purejaxrl_reinforce.output.text import print_table
 
 RESULTS = Path(__file__).parent / "results"
 LONGEST_EPISODE = 500
@@ -160,8 +155,8 @@ def main(
     """
     rows = measure_all(sorted(lanes), short, slots, seed, repeats)
     facts = {"repeats": repeats, "slots": slots, "peaks": measure_peaks()._asdict()}
-    write_report(
-        results / "speedup.json", make_report("speedup", preset("cartpole"), seed, rows, **facts)
+    write_result(
+        results / "speedup.json", make_result("speedup", preset("cartpole"), seed, rows, **facts)
     )
     plot(results / "speedup.png", rows)
     print_rows(rows)

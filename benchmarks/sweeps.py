@@ -23,9 +23,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import SweepResults, load_sweep, preset
-from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
-from purejaxrl_reinforce.sweep_store import load_slices, load_study
-from purejaxrl_reinforce.sweep_summary import summarise
+from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.output.text import print_table
+from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
+from purejaxrl_reinforce.sweeps.summary import summarize
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each"
@@ -46,8 +47,8 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> tuple[dict, S
         subprocess.run(command, check=True)
         wall = time.perf_counter() - started
         results = load_sweep(path)
-        parts = [part for _, part in load_slices(path, load_study(path)) if part is not None]
-    (found,) = summarise(results)
+        parts = [part for _, part in load_slices(path, load_plan(path)) if part is not None]
+    (found,) = summarize(results)
     steps = results.metrics["env_steps"][0, :, -1]
     training = sum(part.seconds for part in parts)
     return {
@@ -116,8 +117,8 @@ def main(
     headline_row, headline = run_sweep(HEADLINE, agents, STREAM | fewer)
     rows = [row, headline_row]
     config = preset("cartpole")
-    report = make_report("sweeps", replace(config, **fewer), 0, rows)
-    write_report(results / "sweeps.json", report)
+    report = make_result("sweeps", replace(config, **fewer), 0, rows)
+    write_result(results / "sweeps.json", report)
     plot(results / "sweeps.png", {row["name"]: found, headline_row["name"]: headline})
     print_table(
         "sweeps",

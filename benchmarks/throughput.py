@@ -17,11 +17,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, preset
-from purejaxrl_reinforce.bench import TRAINING, Workload, timed_rows, workload_facts
-from purejaxrl_reinforce.peaks import measure_peaks
-from purejaxrl_reinforce.phases import PHASES
-from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
-from purejaxrl_reinforce.timing import measure
+from purejaxrl_reinforce.bench.peaks import measure_peaks
+from purejaxrl_reinforce.bench.phases import PHASES
+from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.bench.timing import measure
+from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows, workload_facts
+from purejaxrl_reinforce.output.text import print_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -39,10 +40,10 @@ def measure_all(configs: Sequence[Config], seed: int, repeats: int) -> dict[str,
     rows = [
         {**row, "num_envs": workload.config.num_envs, "num_steps": workload.config.num_steps}
         for name, workload in workloads.items()
-        for row in timed_rows(workload, timings, peaks, prefix=f"{name}: ")
+        for row in result_rows(workload, timings, peaks, prefix=f"{name}: ")
     ]
     facts = {name: workload_facts(workload) for name, workload in workloads.items()}
-    return make_report(
+    return make_result(
         "throughput",
         configs[0],
         seed,
@@ -118,7 +119,7 @@ def main(
         for n, t in dict.fromkeys(points)
     ]
     report = measure_all(configs, seed, repeats)
-    write_report(results / "throughput.json", report)
+    write_result(results / "throughput.json", report)
     plot(results / "throughput.png", report["rows"], sorted(set(lanes)), sorted(set(steps)))
     print_table(
         "valid environment steps per second",

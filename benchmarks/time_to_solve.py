@@ -21,11 +21,19 @@ from jax import Array
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, TrainState, init, step
-from purejaxrl_reinforce.bench import preset_variant
-from purejaxrl_reinforce.report import make_report, print_table, run_script, write_report
-from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
-from purejaxrl_reinforce.solved import THRESHOLDS
-from purejaxrl_reinforce.timing import compile_apart, no_compilation
+from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.bench.timing import compile_apart, no_compilation
+from purejaxrl_reinforce.bench.workload import preset_variant
+from purejaxrl_reinforce.execution.sharding import (
+    LANES,
+    REPLICATED,
+    STATE,
+    lane_mesh,
+    place,
+    shard_lanes,
+)
+from purejaxrl_reinforce.output.text import print_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -58,7 +66,7 @@ def run_seeds(config: Config, seeds: int) -> dict[str, Any]:
     threshold = jnp.float32(THRESHOLDS[config.env])
     keys = [jax.random.key(seed) for seed in range(seeds)]
     mesh = lane_mesh(config.num_envs, jax.local_devices())
-    sharded = shard_lanes(train_until, mesh, (SAME, STATE, SAME), (STATE, SAME))
+    sharded = shard_lanes(train_until, mesh, (REPLICATED, STATE, REPLICATED), (STATE, REPLICATED))
     program = compile_apart(sharded, config, place(init(config, keys[0]), mesh), threshold)
 
     def solve(key: Array) -> tuple[TrainState, Array]:
@@ -100,7 +108,7 @@ def report_of(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict
         "env_steps": outcome["env_steps"],
         "updates": outcome["updates"],
     }
-    return make_report(
+    return make_result(
         "time_to_solve",
         config,
         0,
@@ -157,7 +165,7 @@ def main(
         raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
     outcome = run_seeds(config, seeds)
     report = report_of(config, preset_name, outcome)
-    write_report(results / "time_to_solve.json", report)
+    write_result(results / "time_to_solve.json", report)
     solved = f"{report['seeds_solved']} of {seeds} seeds solved"
     title = f"{config.env}, {config.num_envs:,} lanes: {solved}"
     plot(results / "time_to_solve.png", title, outcome)

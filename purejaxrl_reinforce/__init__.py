@@ -12,21 +12,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from purejaxrl_reinforce.axes import LogRange
+    from purejaxrl_reinforce.algorithm.reinforce import init, make_train, step, train
+    from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
     from purejaxrl_reinforce.config import Config, preset
-    from purejaxrl_reinforce.evaluation import Evaluation, evaluate
-    from purejaxrl_reinforce.reinforce import (
-        Metrics,
-        TrainState,
-        init,
-        make_train,
-        step,
-        train,
-    )
-    from purejaxrl_reinforce.sweep_results import SweepResults, load_sweep
-    from purejaxrl_reinforce.sweep_trainer import sweep
-    from purejaxrl_reinforce.training import Hosting, resume_run, train_run
+    from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
+    from purejaxrl_reinforce.runs.host_loop import Hosting
+    from purejaxrl_reinforce.runs.train import resume_run, train_run
+    from purejaxrl_reinforce.sweeps.axes import LogRange
+    from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
+    from purejaxrl_reinforce.sweeps.sweep import sweep
 
+_HOMES = {
+    "Config": "config",
+    "Evaluation": "evaluation.evaluate",
+    "Hosting": "runs.host_loop",
+    "LogRange": "sweeps.axes",
+    "Metrics": "algorithm.state",
+    "SweepResults": "sweeps.results",
+    "TrainState": "algorithm.state",
+    "evaluate": "evaluation.evaluate",
+    "init": "algorithm.reinforce",
+    "load_sweep": "sweeps.results",
+    "make_train": "algorithm.reinforce",
+    "preset": "config",
+    "resume_run": "runs.train",
+    "step": "algorithm.reinforce",
+    "sweep": "sweeps.sweep",
+    "train": "algorithm.reinforce",
+    "train_run": "runs.train",
+}
 __all__ = [
     "Config",
     "Evaluation",
@@ -49,13 +63,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # jax and gymnax take seconds to import, so they wait until something public is used. All of
-    # it comes with `reinforce`, which registers Config as a pytree.
-    if name not in __all__:
+    # jax and gymnax take seconds to import, so they wait until something public is used.
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # The heaviest last.
-    homes = (
-        "reinforce", "evaluation", "config", "axes", "training", "sweep_results", "sweep_trainer",
-    )  # fmt: skip
-    modules = (importlib.import_module(f"{__name__}.{home}") for home in homes)
-    return next(getattr(module, name) for module in modules if hasattr(module, name))
+    importlib.import_module(f"{__name__}.algorithm")  # registers Config as a pytree
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -2,6 +2,6 @@
 
 import sys
 
-from purejaxrl_reinforce.cli import main
+from purejaxrl_reinforce.cli.main import main
 
 sys.exit(main())

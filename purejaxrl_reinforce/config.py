@@ -11,9 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-Rollout = Literal["episodes", "stream"]
+RolloutMode = Literal["episodes", "stream"]
+
 Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
-Baseline = Literal["value", "none", "mean", "loo"]
+
+BaselineKind = Literal["value", "none", "mean", "loo"]
+
 AdvantageNorm = Literal["standardize", "unit", "none"]
 
 
@@ -46,7 +49,7 @@ class Config:
 
     env: str = "CartPole-v1"
     """Environment: any that is registered with gymnax, and CartPole-v0."""
-    rollout: Rollout = "episodes"
+    rollout: RolloutMode = "episodes"
     """episodes: one whole episode per lane and update; stream: num_steps steps, with resets."""
     num_envs: int = 64
     """Lanes: episodes played side by side."""
@@ -60,10 +63,10 @@ class Config:
     """Widths of the hidden layers, of the policy and the baseline network alike."""
     activation: Activation = "relu"
     """Activation of the hidden layers."""
-    baseline: Baseline = "value"
+    baseline: BaselineKind = "value"
     """value: a network; none: 0; mean: over the lanes, per time step; loo: over the other lanes."""
     advantage_norm: AdvantageNorm = "standardize"
-    """standardize: to variance 1; unit: centred, over the root of the uncentred sum of squares."""
+    """standardize: to variance 1; unit: centered, over the root of the raw sum of squares."""
     bootstrap: bool = False
     """Where an episode is cut, not terminated, add the value of what would have followed."""
     baseline_steps: int = 1
@@ -107,13 +110,20 @@ class Config:
 
 
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}
+
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)
+
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in FLOAT_FIELDS)
+
 # What fits into the program's int32 and float32 (normal numbers).
 LARGEST_SIZE = 2**31 - 1
+
 LARGEST_FLOAT = 3.4028234e38
+
 SMALLEST_FLOAT = 1.1754944e-38
+
 _OPTIONAL = int | None
+
 _POSITIVE_FLOATS = ("policy_lr", "baseline_lr", "adam_epsilon", "max_grad_norm")
 
 
@@ -180,7 +190,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     # A batch of equal returns has advantages that are the baseline's errors and nothing else.
-    # Standardising would blow these up and drive a solved policy off; left as they are, and small
+    # Standardizing would blow these up and drive a solved policy off; left as they are, and small
     # because the baseline bootstraps across the time limit and learns fast, they hardly move it.
     # With gamma 0.99 a policy that drifts off slowly is not worth avoiding: played greedily, seven
     # of 1,024 fell before the limit in so many of 100 episodes that they averaged below 495.
@@ -221,3 +231,12 @@ def preset(name: str) -> Config:
             f"unknown preset {name!r}; there are {', '.join(PRESETS)}{nearest(name, PRESETS)}"
         )
     return PRESETS[name].config
+
+
+def checked_seed(seed: Any) -> int:
+    """Return `seed`, or raise ValueError if keys could not tell it from another seed."""
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed must be a whole number, not {seed!r}")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie between 0 and {2**32 - 1}, not {seed}")
+    return seed

@@ -1,6 +1,7 @@
 """Configurations as TOML or YAML files."""
 
 import dataclasses
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import tomli_w
 import yaml
 
-from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS, Config, nearest
+from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS, Config, checked_seed, nearest
 
 CONFIG_FILE = "config.toml"
 
@@ -75,17 +76,14 @@ def _parse(path: Path) -> dict[str, Any]:
     return values
 
 
-def checked_seed(seed: Any) -> int:
-    """Return `seed`, or raise ValueError if keys could not tell it from another seed."""
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError(f"seed must be a whole number, not {seed!r}")
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed must lie between 0 and {2**32 - 1}, not {seed}")
-    return seed
-
-
 def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
         raise ValueError(f"{name} must be a number, not {text!r}") from None
+
+
+def config_facts(config: Config) -> dict[str, Any]:
+    """Return the fields of `config` as JSON has them."""
+    facts: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return facts

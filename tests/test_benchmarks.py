@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.compare import load_report
+from purejaxrl_reinforce.bench.compare import load_result
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -54,7 +54,7 @@ def test_presets(name, tmp_path):
 def test_benchmarks_leave_a_report_and_a_picture(name, tmp_path):
     done = run(name, *TINY[name], "--results", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    report = load_report(tmp_path / f"{name}.json")
+    report = load_result(tmp_path / f"{name}.json")
     assert report["benchmark"] == name
     assert report["rows"]
     for row in report["rows"]:

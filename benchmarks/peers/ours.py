@@ -8,8 +8,8 @@ from progress import Progress
 from protocol import Result, Settings, read_settings
 
 from purejaxrl_reinforce import evaluate, preset
-from purejaxrl_reinforce.launch import use_all_cores
-from purejaxrl_reinforce.runner import Program
+from purejaxrl_reinforce.execution.jax_settings import use_all_cores
+from purejaxrl_reinforce.execution.program import Program
 
 LONGEST_EPISODE = 500
 

@@ -25,7 +25,7 @@ MINIBATCH = 64
 
 
 def make_algorithm(envs: DummyVectorEnv) -> Reinforce:
-    """Return REINFORCE on two hidden layers of 64, initialised orthogonally."""
+    """Return REINFORCE on two hidden layers of 64, initialized orthogonally."""
     net = Net(state_shape=4, action_shape=2, hidden_sizes=[64, 64], softmax=True)
     for layer in net.modules():
         if isinstance(layer, torch.nn.Linear):
@@ -83,7 +83,7 @@ def main(settings: Settings) -> None:
             "mean_return": mean_return,
         },
         notes=f"whole episodes, {REPETITIONS} epochs over each batch in minibatches of "
-        f"{MINIBATCH}; returns standardised",
+        f"{MINIBATCH}; returns standardized",
         **run.outcome(),
     ).send("tianshou", "torch", "gymnasium", "numpy")
 

@@ -1,7 +1,7 @@
 """The notebook's way in PyTorch: one environment, one step at a time, an update per 2,000 steps.
 
 Two separate networks with one hidden layer of 64, an Adam for each, Monte Carlo returns and a
-learned value baseline; advantages centred and divided by the root of their sum of squares, as the
+learned value baseline; advantages centered and divided by the root of their sum of squares, as the
 notebook does.
 """
 

@@ -1,4 +1,8 @@
-"""Makes Config a pytree: floats are its leaves, everything else is static."""
+"""REINFORCE with a baseline as pure functions: the algorithm and nothing else.
+
+May import `config` only, beside jax, flax, optax, chex, numpy and gymnax. Importing any module of
+this room registers Config as a pytree: floats are its leaves, everything else is static.
+"""
 
 from typing import Any
 

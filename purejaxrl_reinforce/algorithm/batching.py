@@ -1,17 +1,89 @@
-"""Loops over blocks of rows that stop at the last living lane, also under `jax.vmap`.
+"""The lane axis, block sizes for each kind of device, and loops over blocks of rows."""
 
-A `while_loop` whose predicate is mapped over selects over its whole carry at every iteration. The
-two reductions here reduce over a mapped axis as well, so that the predicates stay scalars: mapped
-programs go on until the last of them is done.
-"""
-
+import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.custom_batching import custom_vmap
+
+from purejaxrl_reinforce.config import Config
+
+
+class LaneAxis(NamedTuple):
+    """The axis that lanes are shared out over.
+
+    Attributes:
+        name: of the mapped axis (`jax.shard_map`), or None where all lanes are here.
+    """
+
+    name: str | None = None
+
+    def sum(self, tree: Any) -> Any:
+        """Add up, over all shares, what was summed over the lanes of each."""
+        return tree if self.name is None else jax.lax.psum(tree, self.name)
+
+    def max(self, tree: Any) -> Any:
+        """Return the largest over all shares, element by element."""
+        return tree if self.name is None else jax.lax.pmax(tree, self.name)
+
+    def min(self, tree: Any) -> Any:
+        """Return the smallest over all shares, element by element."""
+        return tree if self.name is None else jax.lax.pmin(tree, self.name)
+
+    def keys(self, key: Array, num_lanes: int) -> Array:
+        """Return a key for each of the `num_lanes` lanes that are here, [num_lanes].
+
+        A lane's key depends on `key` and the lane's number among all lanes alone, not on how they
+        are shared out.
+        """
+        first = 0 if self.name is None else jax.lax.axis_index(self.name) * num_lanes
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(num_lanes))
+
+
+ONE_DEVICE = LaneAxis()
+
+
+class BlockSizes(NamedTuple):
+    """How the batch of one device is cut up.
+
+    Attributes:
+        block_steps: time steps of a rollout between two looks at whether any lane is alive.
+        lane_width: most lanes that a rollout plays at once; further ones are played afterwards.
+        block_rows: most rows (steps of one lane) per block of the backward pass.
+    """
+
+    block_steps: int
+    lane_width: int
+    block_rows: int
+
+
+# On a CPU a step's arrays should stay in a core's cache: see benchmarks/README.md for what was
+# measured. The others have not been measured: an accelerator wants few and large operations.
+DEFAULT_BLOCK_SIZES = {
+    "cpu": BlockSizes(block_steps=10, lane_width=1024, block_rows=1024),
+    "gpu": BlockSizes(block_steps=32, lane_width=2**20, block_rows=2**18),
+    "tpu": BlockSizes(block_steps=32, lane_width=2**20, block_rows=2**18),
+}
+
+
+def block_sizes(config: Config) -> BlockSizes:
+    """Return the sizes that `config` sets, and the default device's for those that it leaves."""
+    default = DEFAULT_BLOCK_SIZES.get(jax.default_backend(), DEFAULT_BLOCK_SIZES["gpu"])
+    set_sizes = (config.block_steps, config.lane_width, config.block_rows)
+    return BlockSizes(*(size or usual for size, usual in zip(set_sizes, default, strict=True)))
+
+
+def num_groups(num_lanes: int, lane_width: int) -> int:
+    """Return into how many equal groups of at most `lane_width` lanes a rollout is cut.
+
+    That is a power of two. Lanes that it does not divide stay in larger groups.
+    """
+    wanted = -(-num_lanes // lane_width)
+    return math.gcd(num_lanes, 2 ** (wanted - 1).bit_length())
+
 
 Carry = TypeVar("Carry")
 

@@ -34,7 +34,7 @@ class Categorical(NamedTuple):
     """Softmax distribution over A actions.
 
     Attributes:
-        logits: [..., A], unnormalised log-probabilities.
+        logits: [..., A], unnormalized log-probabilities.
     """
 
     logits: Array

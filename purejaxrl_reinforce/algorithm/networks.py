@@ -8,15 +8,76 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.distributions import (
+from purejaxrl_reinforce.algorithm.distributions import (
     Categorical,
     DiagonalGaussian,
     Distribution,
     uniform_of,
 )
-from purejaxrl_reinforce.environment import Environment
-from purejaxrl_reinforce.relu_mlp import Layers, relu_mlp
+from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.config import Config
+
+
+class Params(NamedTuple):
+    """Parameters, or gradients, of the two networks; `baseline` is None where none is learned."""
+
+    policy: Any
+    baseline: Any
+
+
+class ReluMLPParams(NamedTuple):
+    """Kernel [K, H] and bias [H] of the hidden layer, kernel [H, O] and bias [O] of the output."""
+
+    hidden_kernel: Array
+    hidden_bias: Array
+    out_kernel: Array
+    out_bias: Array
+
+
+@jax.custom_vjp
+def relu_mlp(layers: ReluMLPParams, x: Array) -> Array:
+    """Return relu(x W + b) V + c, [R, O], for x [R, K].
+
+    With m the hidden units that are on (0 or 1, [R, H]), d the cotangent of the result [R, O] and
+    x' = [x, 1], W' = [W; b], both kernels' gradients follow from one product over the rows,
+
+        M[o, k, h] = sum_r d[r, o] x'[r, k] m[r, h]
+        dW'[k, h] = sum_o M[o, k, h] V[h, o]        dV[h, o] = sum_k M[o, k, h] W'[k, h]
+
+    so that activations are read once on the way back. That pays where O (K + 1) is small.
+    """
+    return _forward(layers, x)[0]
+
+
+def _hidden(layers: ReluMLPParams, x: Array) -> Array:
+    # A sum of few products fuses with the bias and the ReLU, where a dot would write its result.
+    z = layers.hidden_bias[None]
+    for k in range(x.shape[1]):
+        z = z + x[:, k : k + 1] * layers.hidden_kernel[k : k + 1]
+    return jax.nn.relu(z)
+
+
+def _forward(layers: ReluMLPParams, x: Array) -> tuple[Array, tuple[ReluMLPParams, Array, Array]]:
+    hidden = _hidden(layers, x)
+    return hidden @ layers.out_kernel + layers.out_bias[None], (layers, x, hidden)
+
+
+def _backward(
+    residuals: tuple[ReluMLPParams, Array, Array], d: Array
+) -> tuple[ReluMLPParams, Array]:
+    layers, x, hidden = residuals
+    is_on = jnp.where(hidden > 0, 1.0, 0.0)
+    x1 = jnp.concatenate([x.T, jnp.ones((1, x.shape[0]))])
+    d_x1 = d.T[:, None] * x1[None]
+    M = (d_x1.reshape(-1, x.shape[0]) @ is_on).reshape(*d_x1.shape[:2], -1)
+    kernel1 = jnp.concatenate([layers.hidden_kernel, layers.hidden_bias[None]])
+    d_kernel1 = jnp.einsum("okh,ho->kh", M, layers.out_kernel)
+    d_out_kernel = jnp.einsum("okh,kh->ho", M, kernel1)
+    d_layers = ReluMLPParams(d_kernel1[:-1], d_kernel1[-1], d_out_kernel, jnp.sum(d, axis=0))
+    return d_layers, (is_on * (d @ layers.out_kernel.T)) @ layers.hidden_kernel.T
+
+
+relu_mlp.defvjp(_forward, _backward)
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -30,7 +91,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 MOST_PRODUCTS = 32
 
 
-class Layer(nn.Module):
+class DenseParams(nn.Module):
     """Kernel [num_inputs, width], Glorot-uniform, and bias [width], zero: as Keras has them."""
 
     width: int
@@ -66,7 +127,7 @@ class MLP(nn.Module):
             x = obs.reshape(obs.shape[0], -1).astype(jnp.float32)
         widths = (x.shape[1], *self.hidden_sizes)
         *hidden, (out_kernel, out_bias) = (
-            Layer(width, name=name)(num_inputs)
+            DenseParams(width, name=name)(num_inputs)
             for name, num_inputs, width in zip(
                 [*(f"hidden_{i}" for i in range(len(self.hidden_sizes))), "out"],
                 widths,
@@ -77,7 +138,7 @@ class MLP(nn.Module):
         if self.relative:
             out_kernel, out_bias = relative_to_last(out_kernel), relative_to_last(out_bias)
         if takes_one_product((x.shape[1], *self.hidden_sizes, out_bias.shape[0]), self.activation):
-            return relu_mlp(Layers(*hidden[0], out_kernel, out_bias), x)
+            return relu_mlp(ReluMLPParams(*hidden[0], out_kernel, out_bias), x)
         for kernel, bias in hidden:
             x = ACTIVATIONS[self.activation](x @ kernel + bias[None])
         return x @ out_kernel + out_bias[None]
@@ -128,7 +189,7 @@ class GaussianPolicy(nn.Module):
         return jax.random.normal(key, (self.mlp.num_outputs,))
 
 
-class Baseline(nn.Module):
+class BaselineNetwork(nn.Module):
     """V(s), the learned estimate of the return: observations [N, ...] to values [N]."""
 
     mlp: MLP
@@ -142,7 +203,7 @@ class Networks(NamedTuple):
     """The modules of one configuration."""
 
     policy: SoftmaxPolicy | GaussianPolicy
-    baseline: Baseline
+    baseline: BaselineNetwork
 
     def distribution(self, policy_params: Any, obs: Array) -> Distribution:
         """Return pi(.|s) for observations [N, ...]."""
@@ -160,5 +221,5 @@ def make_networks(config: Config, env: Environment) -> Networks:
         return MLP(config.hidden_sizes, config.activation, num_outputs, env.num_obs, relative)
 
     if env.num_actions is None:
-        return Networks(GaussianPolicy(mlp(env.action_shape[0])), Baseline(mlp(1)))
-    return Networks(SoftmaxPolicy(mlp(env.num_actions, relative=True)), Baseline(mlp(1)))
+        return Networks(GaussianPolicy(mlp(env.action_shape[0])), BaselineNetwork(mlp(1)))
+    return Networks(SoftmaxPolicy(mlp(env.num_actions, relative=True)), BaselineNetwork(mlp(1)))

@@ -14,12 +14,12 @@ _B2 = 0.999
 def make_optimizer(
     config: Config, learning_rate: Any, adam_steps: Array | int = 0
 ) -> optax.GradientTransformation:
-    """Return the optimiser of one network; learning rate and epsilon may be traced.
+    """Return the optimizer of one network; learning rate and epsilon may be traced.
 
     Args:
         config: for `max_grad_norm`, `adam_epsilon` and `keras_adam`.
         learning_rate: of this step.
-        adam_steps: how many steps this optimiser has taken. Keras adds epsilon to the root of the
+        adam_steps: how many steps this optimizer has taken. Keras adds epsilon to the root of the
             second moment before its bias correction; that equals an epsilon, added after the
             correction, which shrinks from step to step (Kingma and Ba, 2015, end of section 2).
     """
@@ -36,7 +36,7 @@ def make_optimizer(
 def apply_gradients(
     config: Config, learning_rate: Any, params: Any, opt_state: Any, gradient: Any
 ) -> tuple[Any, Any]:
-    """Return parameters and optimiser state after one step along `gradient`."""
+    """Return parameters and optimizer state after one step along `gradient`."""
     adam_steps = optax.tree.get(opt_state, "count")
     optimizer = make_optimizer(config, learning_rate, adam_steps)
     updates, opt_state = optimizer.update(gradient, opt_state, params)

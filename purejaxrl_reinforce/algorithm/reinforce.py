@@ -15,17 +15,21 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-import purejaxrl_reinforce.config_pytree  # noqa: F401  makes Config a pytree
-from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.engine import engine
-from purejaxrl_reinforce.environment import Environment
-from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
-from purejaxrl_reinforce.losses import Batch, Params, PolicyTerms, gradients
-from purejaxrl_reinforce.networks import Networks, make_networks
-from purejaxrl_reinforce.optimizer import apply_gradients, make_optimizer
-from purejaxrl_reinforce.returns import explained_variance, mean
-from purejaxrl_reinforce.rollout import (
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis, block_sizes
+from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.algorithm.losses import (
+    Batch,
+    PolicyTerms,
+    Targets,
+    gradients,
+    make_targets,
+    values_of,
+)
+from purejaxrl_reinforce.algorithm.networks import Networks, Params, make_networks
+from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, make_optimizer
+from purejaxrl_reinforce.algorithm.returns import explained_variance, mean
+from purejaxrl_reinforce.algorithm.rollout import (
     FinishedEpisodes,
     Lanes,
     Rollout,
@@ -35,8 +39,14 @@ from purejaxrl_reinforce.rollout import (
     keys_for,
     record,
 )
-from purejaxrl_reinforce.state import Metrics, TrainState, add_steps, episode_metrics, total_steps
-from purejaxrl_reinforce.targets import Targets, make_targets, values_of
+from purejaxrl_reinforce.algorithm.state import (
+    Metrics,
+    TrainState,
+    add_steps,
+    episode_metrics,
+    total_steps,
+)
+from purejaxrl_reinforce.config import Config
 
 
 @jax.jit
@@ -128,7 +138,7 @@ def collect(
         act=lambda obs, noise: networks.distribution(state.params.policy, obs).sample(noise),
         noise=networks.policy.noise,
         num_steps=steps_per_update(config, env),
-        engine=engine(config),
+        block_sizes=block_sizes(config),
         auto_reset=config.rollout == "stream",
         record_next_obs=config.bootstrap,
     )
@@ -145,7 +155,7 @@ def learn(
 
     Args:
         config: how to learn; T and N are the trajectory's own.
-        state: its parameters, optimiser states and update counter are used and replaced.
+        state: its parameters, optimizer states and update counter are used and replaced.
         trajectory: [T, N] steps, T and N of any length.
         axis: what the lanes are shared out over.
     """
@@ -188,11 +198,13 @@ def gradient(
         goal.values,
     )
     _, networks = _build(config)
-    return gradients(networks, params, batch, config.entropy_coef, engine(config).block_rows, axis)
+    return gradients(
+        networks, params, batch, config.entropy_coef, block_sizes(config).block_rows, axis
+    )
 
 
 def descend(config: Config, state: TrainState, grads: Params) -> TrainState:
-    """Take one optimiser step in each network that has a gradient."""
+    """Take one optimizer step in each network that has a gradient."""
     remaining = 1 - state.update / config.num_updates if config.anneal else 1.0
     networks = [
         (params, opt_state)

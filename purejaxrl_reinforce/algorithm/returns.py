@@ -1,4 +1,4 @@
-"""Returns, baselines that need no network, and the normalisation of advantages.
+"""Returns, baselines that need no network, and the normalization of advantages.
 
 Arrays are [T, N]: time steps by lanes. `valid` marks the steps that an episode really took; all
 statistics are over those alone, and over the lanes of all devices that `axis` shares them out to.
@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.config import AdvantageNorm
-from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
 
 
 def discounted_returns(
@@ -75,10 +75,10 @@ def _sums_over_lanes(returns: Array, valid: Array, axis: LaneAxis) -> tuple[Arra
 def normalize(
     advantages: Array, valid: Array, kind: AdvantageNorm, axis: LaneAxis = ONE_DEVICE
 ) -> Array:
-    """Normalise advantages over the valid steps; invalid steps get 0.
+    """Normalize advantages over the valid steps; invalid steps get 0.
 
     standardize: (A - mean) / standard deviation; unit: (A - mean) / sqrt(sum A^2), with the
-    uncentred A in the sum, as the notebook has it; none: A. A constant batch gives zeros.
+    uncentered A in the sum, as the notebook has it; none: A. A constant batch gives zeros.
 
     Args:
         advantages: [T, N].
@@ -93,12 +93,12 @@ def normalize(
     # exactly 0, where a rounded mean would leave noise for the division to blow up.
     origin = axis.max(jnp.max(advantages, where=valid, initial=-jnp.inf))
     shifted = jnp.where(valid, advantages - origin, 0.0)
-    centred = jnp.where(valid, shifted - mean(shifted, valid, axis), 0.0)
+    centered = jnp.where(valid, shifted - mean(shifted, valid, axis), 0.0)
     if kind == "standardize":
-        scale = jnp.sqrt(mean(centred**2, valid, axis))
+        scale = jnp.sqrt(mean(centered**2, valid, axis))
     else:
         scale = jnp.sqrt(axis.sum(jnp.sum(advantages**2)))
-    return jnp.where(scale > 0, centred / jnp.where(scale > 0, scale, 1.0), 0.0)
+    return jnp.where(scale > 0, centered / jnp.where(scale > 0, scale, 1.0), 0.0)
 
 
 def mean(x: Array, valid: Array, axis: LaneAxis = ONE_DEVICE) -> Array:

@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.blocks import any_lane, equal_parts
-from purejaxrl_reinforce.engine import Engine, num_groups
-from purejaxrl_reinforce.environment import Environment
+from purejaxrl_reinforce.algorithm.batching import BlockSizes, any_lane, equal_parts, num_groups
+from purejaxrl_reinforce.algorithm.environment import Environment
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
 Act = Callable[[Array, Array], Array]
+
 # Draws the noise of one action from a key.
 Noise = Callable[[Array], Array]
 
@@ -79,7 +79,7 @@ class Rollout(NamedTuple):
         act: gives the actions.
         noise: draws the noise for one action.
         num_steps: T, the most time steps that a lane takes.
-        engine: how the lanes and time steps are cut up.
+        block_sizes: how the lanes and time steps are cut up.
         auto_reset: whether a lane that is done starts again (`stream`).
         record_next_obs: whether the trajectory gets `next_obs`.
     """
@@ -88,7 +88,7 @@ class Rollout(NamedTuple):
     act: Act
     noise: Noise
     num_steps: int
-    engine: Engine
+    block_sizes: BlockSizes
     auto_reset: bool = False
     record_next_obs: bool = False
 
@@ -164,7 +164,7 @@ def _play_groups(
 ) -> tuple[Lanes, FinishedEpisodes, Any]:
     """Play group after group of lanes; `keep_rows(buffers, rows, t, lane)` keeps each block."""
     num_lanes = keys.shape[0]
-    groups = num_groups(num_lanes, rollout.engine.lane_width)
+    groups = num_groups(num_lanes, rollout.block_sizes.lane_width)
     width = num_lanes // groups
 
     def play_group(buffers: Any, group: tuple[Array, Lanes, Array]) -> tuple[Any, Any]:
@@ -184,7 +184,7 @@ def _play_groups(
 
 
 def _block_length(rollout: Rollout) -> int:
-    return equal_parts(rollout.num_steps, rollout.engine.block_steps)
+    return equal_parts(rollout.num_steps, rollout.block_sizes.block_steps)
 
 
 def _num_blocks(rollout: Rollout) -> int:

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.lane_axis import ONE_DEVICE, LaneAxis
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.rollout import FinishedEpisodes, Lanes
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
+from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
 
 
 class TrainState(NamedTuple):
@@ -16,7 +16,7 @@ class TrainState(NamedTuple):
 
     Attributes:
         params: of both networks.
-        opt_state: of both optimisers, in the same places.
+        opt_state: of both optimizers, in the same places.
         lanes: where each lane stands; used by `stream` rollouts only.
         key: the run's key. Update u draws from fold_in(key, u), so randomness is a counter.
         update: updates done, () int32.

@@ -7,14 +7,17 @@ from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
-from purejaxrl_reinforce.noise import Ratio, ratio_of_medians
-from purejaxrl_reinforce.report import FORMAT, print_table
+from purejaxrl_reinforce.bench.ratios import Ratio, ratio_of_medians
+from purejaxrl_reinforce.bench.result_file import FORMAT
+from purejaxrl_reinforce.output.text import print_table
 
 # Separate runs differ by more than the repeats within one: another layout of memory, other
-# neighbours on the machine. Below this, a difference is not called one.
+# neighbors on the machine. Below this, a difference is not called one.
 TOLERANCE = 0.05
+
 # With fewer samples a row's noise is unknown.
 FEWEST_SAMPLES = 5
+
 # Where these differ, figures may for reasons other than the code: each such field is named.
 _CONTEXT = ("machine", "versions", "flags", "config", "seed")
 
@@ -37,7 +40,7 @@ def compare_files(old: Path, new: Path) -> int:
     Raises:
         ValueError: a file is no report, or they have nothing to compare.
     """
-    before, after = load_report(old), load_report(new)
+    before, after = load_result(old), load_result(new)
     changes = compare(before, after)
     console = Console(width=200)
     for line in differences(before, after):
@@ -58,7 +61,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     """
     if old["benchmark"] != new["benchmark"]:
         raise ValueError(f"different benchmarks: {old['benchmark']} and {new['benchmark']}")
-    before, after = timed_rows(old), timed_rows(new)
+    before, after = row_samples(old), row_samples(new)
     common = [name for name in before if name in after]
     if not common:
         raise ValueError("nothing to compare: no timed row is in both files")
@@ -75,7 +78,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def load_report(path: Path) -> dict[str, Any]:
+def load_result(path: Path) -> dict[str, Any]:
     """Read a report.
 
     Raises:
@@ -92,14 +95,14 @@ def load_report(path: Path) -> dict[str, Any]:
     if report["format"] != FORMAT:
         raise ValueError(f"{path} has format {report['format']!r}; this version reads {FORMAT}")
     try:
-        timed_rows(report)
+        row_samples(report)
         str(report["benchmark"])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{path} is a damaged report") from None
     return report
 
 
-def timed_rows(report: dict[str, Any]) -> dict[str, list[float]]:
+def row_samples(report: dict[str, Any]) -> dict[str, list[float]]:
     """Return the seconds of each row that has any; "inf" is a number again."""
     timed = [row for row in report["rows"] if row.get("samples")]
     return {row["name"]: [float(x) for x in row["samples"]] for row in timed}

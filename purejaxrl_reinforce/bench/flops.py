@@ -3,7 +3,7 @@
 XLA's own count of a whole program takes the body of a loop once, whatever its length. So the
 networks are counted by formula, and the pieces without a formula (the environment's step, an
 action's sampling, the loss at the network's output) by XLA's count of a single step of them, taken
-before optimisation so that what the compiler computes twice does not count twice.
+before optimization so that what the compiler computes twice does not count twice.
 
 A dense layer from `a` to `b` units takes, per row,
 
@@ -26,28 +26,35 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.algorithm.networks import make_networks, takes_one_product
+from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.environment import Environment
-from purejaxrl_reinforce.memory import few_lanes
-from purejaxrl_reinforce.networks import make_networks, takes_one_product
-from purejaxrl_reinforce.reinforce import collect
-from purejaxrl_reinforce.rollout import Trajectory
+from purejaxrl_reinforce.execution.memory import few_lanes
 
 _FLOAT_BYTES = 4
+
 # reward + discount * ((1 - trace) * value + trace * return)
 _RETURN_FLOPS = 6
-# Subtracting the baseline; then shifting, centring, squaring, two sums, dividing.
+
+# Subtracting the baseline; then shifting, centering, squaring, two sums, dividing.
 _ADVANTAGE_FLOPS = {"none": 1, "unit": 7, "standardize": 7}
+
 # Baselines without a network: a sum over the lanes, and taking the own return out of it.
 _BASELINE_FLOPS = {"none": 0, "mean": 1, "loo": 3}
+
 # (V - G)^2 and its derivative 2 (V - G) / count.
 _SQUARED_ERROR_FLOPS = 5
+
 # Per parameter, Adam: moments 3 + 4, their bias 2, root, epsilon, division, rate, addition;
 # and the norm that clipping looks at, 2.
 _OPTIMIZER_FLOPS = 16
+
 # Per parameter: gradient read; parameter and both moments read and written.
 _OPTIMIZER_FLOATS = 7
+
 # XLA counts per array, so what does not depend on the rows is shared out over this many.
 _ROWS = 1024
 
@@ -63,7 +70,7 @@ def phase_costs(config: Config) -> dict[str, Cost]:
     """Return the least cost of `rollout`, `targets`, `gradient` and `further` per valid step.
 
     `further` are the further gradients of the baseline, with `baseline_steps` above 1; the
-    optimiser's steps for them do not count. `optimiser` is per update. Bytes are those of the
+    optimizer's steps for them do not count. `optimizer` is per update. Bytes are those of the
     recorded trajectory, returns, values and advantages, each read or written once by a phase that
     needs it: what happens within a block of time is taken to stay in the cache. Whether a
     trajectory that is small enough stays there as well is not considered.
@@ -74,7 +81,7 @@ def phase_costs(config: Config) -> dict[str, Cost]:
         "targets": Cost(_targets_flops(config, env), _targets_bytes(config)),
         "gradient": Cost(_gradient_flops(config, env), _gradient_bytes(config)),
         "further": _further_cost(config, env),
-        "optimiser": _optimizer_cost(config),
+        "optimizer": _optimizer_cost(config),
     }
 
 

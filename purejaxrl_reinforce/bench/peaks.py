@@ -8,14 +8,18 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from purejaxrl_reinforce.timing import Call, measure
+from purejaxrl_reinforce.bench.timing import Call, measure
 
 # Side of the square matrices, and bytes of the array that is passed over: enough to fill the
 # device and to leave its caches, few enough to be done in about a second.
 _MATMUL_SIZES = {"cpu": (1024, 2048)}
+
 _COPY_BYTES = {"cpu": 2**28}
+
 _OTHER_MATMUL_SIZES = (4096, 8192)
+
 _OTHER_COPY_BYTES = 2**30
+
 # The best of these counts: what others do on the machine meanwhile only lowers it.
 _REPEATS = 10
 

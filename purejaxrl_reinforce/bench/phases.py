@@ -5,36 +5,35 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.losses import Targets, make_targets
+from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.reinforce import collect, descend, gradient, step
+from purejaxrl_reinforce.algorithm.rollout import Trajectory
+from purejaxrl_reinforce.algorithm.state import TrainState
+from purejaxrl_reinforce.bench.timing import Call
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.networks import make_networks
-from purejaxrl_reinforce.reinforce import collect, descend, gradient, step
-from purejaxrl_reinforce.rollout import Trajectory
-from purejaxrl_reinforce.sharding import (
+from purejaxrl_reinforce.execution.sharding import (
     BY_LANE,
     BY_TIME_AND_LANE,
     LANES,
-    SAME,
+    REPLICATED,
     STATE,
     lane_mesh,
     shard_lanes,
 )
-from purejaxrl_reinforce.state import TrainState
-from purejaxrl_reinforce.targets import Targets, make_targets
-from purejaxrl_reinforce.timing import Call
 
 # The parts of an update, in their order; the update as a whole comes with them as `update`.
-PHASES = ("rollout", "targets", "gradient", "optimiser")
+PHASES = ("rollout", "targets", "gradient", "optimizer")
 
 
 def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     """Compile the phases of the update after `state`, on all local devices.
 
-    With `baseline_steps` above 1, `gradient` and `optimiser` are the first of them only.
+    With `baseline_steps` above 1, `gradient` and `optimizer` are the first of them only.
 
     Returns:
-        `rollout`, `targets`, `gradient`, `optimiser` and, all in one program, `update`: functions
+        `rollout`, `targets`, `gradient`, `optimizer` and, all in one program, `update`: functions
         without arguments, each on what the phase before it gives; and the valid environment steps
         of that update.
     """
@@ -46,22 +45,22 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     def call(f: Callable[..., Any], out_specs: Any, *args_and_specs: tuple[Any, Any]) -> Call:
         args, in_specs = zip(*args_and_specs, strict=True)
         mesh = lane_mesh(config.num_envs, jax.local_devices())
-        sharded = jax.jit(shard_lanes(f, mesh, (SAME, *in_specs), out_specs))
+        sharded = jax.jit(shard_lanes(f, mesh, (REPLICATED, *in_specs), out_specs))
         compiled = sharded.lower(config, *args).compile()
         return lambda: compiled(config, *args)
 
     played = (BY_LANE, BY_LANE, BY_TIME_AND_LANE)
     rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
     trajectory = (rollout()[2], BY_TIME_AND_LANE)
-    params = (state.params, SAME)
+    params = (state.params, REPLICATED)
     aim = call(targets, BY_TIME_AND_LANE, params, trajectory)
-    backward = call(_gradient, SAME, params, trajectory, (aim(), BY_TIME_AND_LANE))
+    backward = call(_gradient, REPLICATED, params, trajectory, (aim(), BY_TIME_AND_LANE))
     calls = {
         "rollout": rollout,
         "targets": aim,
         "gradient": backward,
-        "optimiser": call(descend, STATE, (state, STATE), (backward(), SAME)),
-        "update": call(lambda c, s: step(c, s, LANES), (STATE, SAME), (state, STATE)),
+        "optimizer": call(descend, STATE, (state, STATE), (backward(), REPLICATED)),
+        "update": call(lambda c, s: step(c, s, LANES), (STATE, REPLICATED), (state, STATE)),
     }
     return calls, int(trajectory[0].valid.sum())
 

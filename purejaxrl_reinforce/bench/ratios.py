@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 _RESAMPLES = 2_000
+
 _COVERAGE = (2.5, 97.5)
 
 

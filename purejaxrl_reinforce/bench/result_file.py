@@ -9,20 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.outputs import first_free, require_writable
+from purejaxrl_reinforce.output.files import first_free, require_writable
 
 if TYPE_CHECKING:  # comparing two files needs no jax
-    from purejaxrl_reinforce.timing import Timing
+    from purejaxrl_reinforce.bench.timing import Timing
+
 
 # Changes whenever an older reader would misunderstand the file.
 FORMAT = 1
 
 
-def make_report(
+def make_result(
     benchmark: str, config: Config, seed: int, rows: Sequence[Mapping[str, Any]], **facts: Any
 ) -> dict[str, Any]:
     """Return what is written: `rows`, `facts`, and where and with what they were measured.
@@ -34,7 +32,7 @@ def make_report(
         rows: what was measured. `name` is unique; `samples`, where time was taken, are seconds.
         facts: anything else.
     """
-    from purejaxrl_reinforce import machine
+    from purejaxrl_reinforce.execution import machine
 
     return {
         "format": FORMAT,
@@ -63,13 +61,13 @@ def timed_row(name: str, timing: "Timing", **facts: Any) -> dict[str, Any]:
     }
 
 
-def write_report(path: Path, report: Mapping[str, Any]) -> None:
+def write_result(path: Path, report: Mapping[str, Any]) -> None:
     """Write `report` as JSON; numbers that JSON lacks become the strings "inf", "-inf", "nan"."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_plain(report), indent=1, allow_nan=False) + "\n")
 
 
-def new_report_path(out: Path | None, stem: str) -> Path:
+def new_result_path(out: Path | None, stem: str) -> Path:
     """Return a path for a report that does not exist, nor does its picture.
 
     Args:
@@ -91,26 +89,12 @@ def new_report_path(out: Path | None, stem: str) -> Path:
     return path
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, the first column to the left and the numbers in the others to the right."""
-    table = Table(title=title, title_justify="left")
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", no_wrap=not i)
-    for row in rows:
-        table.add_row(*row)
-    console = Console()
-    # A pipe or a file has no width to fit into.
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(table)
-
-
 def run_script(main: Callable[[], Any]) -> int:
     """Run a benchmark's main function on all cores; return the exit code.
 
     That is 2 after one line for bad input.
     """
-    from purejaxrl_reinforce.launch import use_all_cores
+    from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 
     use_all_cores()
     try:

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from purejaxrl_reinforce.noise import Ratio, paired_ratio
+from purejaxrl_reinforce.bench.ratios import Ratio, paired_ratio
 
 REPEATS = 5
+
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
 SHORTEST_SAMPLE = 0.01
+
 # jax reports tracing, lowering and the backend's compilation below this name.
 _COMPILE_EVENTS = "/jax/core/compile/"
 

@@ -6,19 +6,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environment import first_solved
+from purejaxrl_reinforce.algorithm.reinforce import steps_per_update
+from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
+from purejaxrl_reinforce.bench.flops import Cost, phase_costs
+from purejaxrl_reinforce.bench.peaks import Peaks
+from purejaxrl_reinforce.bench.phases import phases
+from purejaxrl_reinforce.bench.result_file import timed_row
+from purejaxrl_reinforce.bench.timing import Call, Timing, cold_caches
 from purejaxrl_reinforce.config import Config, preset
-from purejaxrl_reinforce.flops import Cost, phase_costs
-from purejaxrl_reinforce.machine import peak_device_bytes, peak_process_bytes
-from purejaxrl_reinforce.memory import require_batch_memory, require_memory
-from purejaxrl_reinforce.peaks import Peaks
-from purejaxrl_reinforce.phases import phases
-from purejaxrl_reinforce.reinforce import steps_per_update
-from purejaxrl_reinforce.report import timed_row
-from purejaxrl_reinforce.runner import LONGEST_CHUNK, Program
-from purejaxrl_reinforce.solved import first_solved
-from purejaxrl_reinforce.state import Metrics, TrainState
-from purejaxrl_reinforce.timing import Call, Timing, cold_caches
+from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
+from purejaxrl_reinforce.execution.memory import require_batch_memory, require_memory
+from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, Program
 
 TRAINING = "training"
 
@@ -72,7 +72,7 @@ class Work(NamedTuple):
 def work(workload: Workload) -> dict[str, Work]:
     """Return what one call of each of the workload's `calls` does."""
     costs = phase_costs(workload.config)
-    once = costs.pop("optimiser")
+    once = costs.pop("optimizer")
     per_step = Cost(*(sum(parts) for parts in zip(*costs.values(), strict=True)))
 
     def work_of(steps: int, cost: Cost, updates: int = 0) -> Work:
@@ -86,12 +86,12 @@ def work(workload: Workload) -> dict[str, Work]:
     return {
         TRAINING: work_of(workload.valid_steps, per_step, workload.config.num_updates),
         **{name: work_of(steps, costs[name]) for name in ("rollout", "targets", "gradient")},
-        "optimiser": Work(steps, *once),
+        "optimizer": Work(steps, *once),
         "update": work_of(steps, per_step, updates=1),
     }
 
 
-def timed_rows(
+def result_rows(
     workload: Workload, timings: dict[str, Timing], peaks: Peaks, prefix: str = ""
 ) -> list[dict[str, Any]]:
     """Return a report's rows: seconds per call, and the rates that follow from them.

@@ -12,200 +12,22 @@ import operator
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from purejaxrl_reinforce.config import Config, nearest, preset
-from purejaxrl_reinforce.config_file import checked_seed, load_config, load_run_config
-from purejaxrl_reinforce.looking import Describe, Plot, Report, Video
-from purejaxrl_reinforce.options import (
+from purejaxrl_reinforce.cli.bench import Bench
+from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
-    ConfigFileOption,
-    ConfigOptions,
-    PresetOption,
-    ProcessesOption,
-    ProcessOptions,
-    RunArgument,
-    SampleOption,
-    SeedOption,
 )
-from purejaxrl_reinforce.outputs import first_free
-from purejaxrl_reinforce.sweeping import Sweep, TakeOut
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train a policy and leave a run directory: configuration, metrics, plot, parameters."""
-
-    preset: PresetOption = DEFAULT_PRESET
-    config_file: ConfigFileOption = None
-    seed: SeedOption = 0
-    run_dir: Annotated[
-        Path | None,
-        tyro.conf.arg(help="New or empty directory for the results. None: one below runs/."),
-    ] = None
-    resume: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            metavar="RUN",
-            help="Train on in this run directory, from its latest checkpoint and with its"
-            " configuration, of which only --num-updates may change.",
-        ),
-    ] = None
-    checkpoint_every: Annotated[
-        int | None, tyro.conf.arg(help="Updates between checkpoints. None: by time alone.")
-    ] = None
-    checkpoint_seconds: Annotated[
-        float, tyro.conf.arg(help="Seconds between checkpoints; there is one at the end as well.")
-    ] = 60.0
-    keep: Annotated[
-        int,
-        tyro.conf.arg(help="Checkpoints to keep: the latest, and that with the best mean return."),
-    ] = 3
-    tensorboard: Annotated[
-        bool, tyro.conf.arg(help="Log to TensorBoard, below the run directory.")
-    ] = False
-    wandb: Annotated[
-        bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
-    ] = False
-    quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
-    processes: ProcessesOption = field(default_factory=ProcessOptions)
-    config: ConfigOptions = field(default_factory=Config)
-
-    def run(self) -> int:
-        from purejaxrl_reinforce.launch import prepare
-
-        prepare()
-        from purejaxrl_reinforce.connecting import connect
-        from purejaxrl_reinforce.processes import from_first
-        from purejaxrl_reinforce.training import resume_run, train_run
-
-        connect(self.processes)
-        # preset and config_file have done their work before parsing: see _starting_point.
-        config, seed, run_dir, hosting = from_first(self._checked)
-        run = train_run if self.resume is None else resume_run
-        return run(config, seed, run_dir, hosting)
-
-    def _checked(self) -> tuple[Config, int, Path, Any]:
-        from purejaxrl_reinforce.loggers import MODULES
-        from purejaxrl_reinforce.training import Hosting
-
-        if self.resume is not None:
-            self._require_same_run(self.resume)
-        hosting = Hosting(
-            self.checkpoint_every,
-            self.checkpoint_seconds,
-            self.keep,
-            tuple(name for name in MODULES if getattr(self, name)),
-            self.quiet,
-        )
-        run_dir = self.resume or self.run_dir or _new_run_dir(self)
-        return self.config, checked_seed(self.seed), run_dir, hosting
-
-    def _require_same_run(self, run_dir: Path) -> None:
-        if self.run_dir is not None:
-            raise ValueError("give --resume or --run-dir, not both")
-        config, seed = load_run_config(run_dir)
-        changed = [name for name in vars(config) if vars(config)[name] != vars(self.config)[name]]
-        changed += ["seed"] if seed != self.seed else []
-        if other := [name for name in changed if name != "num_updates"]:
-            raise ValueError(
-                f"--resume keeps the configuration of {run_dir}, but {other[0]} differs;"
-                " only num_updates can change"
-            )
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Play whole episodes with the policy of a run directory and print its returns."""
-
-    run_dir: RunArgument
-    episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
-    sample: SampleOption = False
-    seed: SeedOption = 0
-    backend: Annotated[
-        Literal["jax", "gymnasium"],
-        tyro.conf.arg(
-            help="gymnasium: play in the real environment as well, as many episodes, and say"
-            " whether both agree."
-        ),
-    ] = "jax"
-
-    def run(self) -> int:
-        from purejaxrl_reinforce.launch import prepare
-
-        prepare()
-        from purejaxrl_reinforce.evaluate_command import evaluate
-
-        seed = checked_seed(self.seed)
-        return evaluate(self.run_dir, self.episodes, not self.sample, seed, self.backend)
-
-
-@dataclass(frozen=True)
-class Export:
-    """Write the policy of a run directory as plain arrays, and a JSON that says how to use them."""
-
-    run_dir: RunArgument
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            help="New file that ends in .npz or .safetensors; the JSON goes beside it."
-            " None: policy.npz in RUN."
-        ),
-    ] = None
-
-    def run(self) -> int:
-        from purejaxrl_reinforce.export import export
-
-        return export(self.run_dir, self.out)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Measure how fast a configuration trains, phase by phase, or compare two measurements.
-
-    Training is compiled once and run from scratch several times. A JSON report and its picture
-    are left behind. With --compare the exit code is 1 if anything got slower, else 0.
-    """
-
-    preset: PresetOption = DEFAULT_PRESET
-    config_file: ConfigFileOption = None
-    seed: SeedOption = 0
-    repeats: Annotated[
-        int, tyro.conf.arg(help="How often each thing is timed; noise shows from 5 on.")
-    ] = 5
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(help="New file that ends in .json, or a directory. None: one below bench/."),
-    ] = None
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        tyro.conf.arg(
-            metavar="OLD NEW",
-            help="Measure nothing; say what is slower in the second of two reports. A change counts"
-            " if the 95% interval of the ratio excludes 1 and the ratio differs from it by 5%.",
-        ),
-    ] = None
-    config: ConfigOptions = field(default_factory=Config)
-
-    def run(self) -> int:
-        if self.compare is not None:
-            from purejaxrl_reinforce.compare import compare_files
-
-            if self != Bench(compare=self.compare, config=preset(DEFAULT_PRESET)):
-                raise ValueError("--compare takes two reports and no other option")
-            return compare_files(*self.compare)
-        from purejaxrl_reinforce.launch import prepare
-
-        prepare()
-        from purejaxrl_reinforce.bench_command import bench
-
-        return bench(self.config, checked_seed(self.seed), self.repeats, self.out)
+from purejaxrl_reinforce.cli.policy import Evaluate, Export, Video
+from purejaxrl_reinforce.cli.report import Describe, Plot, Report
+from purejaxrl_reinforce.cli.sweep import Extract, Sweep
+from purejaxrl_reinforce.cli.train import Train
+from purejaxrl_reinforce.config import Config, nearest, preset
+from purejaxrl_reinforce.config_file import load_config, load_run_config
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -236,7 +58,7 @@ _VERBS: dict[str, Any] = {
     "evaluate": Evaluate,
     "bench": Bench,
     "export": Export,
-    "take-out": TakeOut,
+    "extract": Extract,
     "describe": Describe,
     "video": Video,
     "plot": Plot,
@@ -334,9 +156,3 @@ def _one_line(box: str) -> str:
     if any(row.startswith("Perhaps you meant") for row in rows) and suggested:
         message.append("; did you mean " + " or ".join(suggested) + "?")
     return " ".join(message).replace(" ;", ";")
-
-
-def _new_run_dir(train: Train) -> Path:
-    """Return a path below runs/ that does not exist yet."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    return first_free(Path("runs"), f"{train.config.env}-seed{train.seed}-{stamp}")

@@ -1,4 +1,4 @@
-"""The verbs that look: what would be trained, and what became of it."""
+"""The verbs that show what would be trained and what came of it: `describe`, `plot`, `report`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,17 +6,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import checked_seed
-from purejaxrl_reinforce.options import (
+from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
     ConfigFileOption,
     ConfigOptions,
     PresetOption,
-    RunArgument,
-    SampleOption,
-    SeedOption,
 )
+from purejaxrl_reinforce.config import Config, checked_seed
 
 
 @dataclass(frozen=True)
@@ -28,50 +24,12 @@ class Describe:
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.launch import prepare
+        from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.describe import describe
+        from purejaxrl_reinforce.reports.description import describe
 
         return describe(self.config)
-
-
-@dataclass(frozen=True)
-class Video:
-    """Show episodes of the policy of a run directory, as a GIF or MP4.
-
-    They are played in Gymnasium's environment and drawn by its renderer, where it has one; else
-    in gymnax, and the observations are drawn.
-    """
-
-    run_dir: RunArgument
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(help="New file that ends in .gif or .mp4. None: video.gif in RUN."),
-    ] = None
-    episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
-    sample: SampleOption = False
-    progress: Annotated[
-        bool, tyro.conf.arg(help="Show the policy at several of its checkpoints, side by side.")
-    ] = False
-    width: Annotated[int, tyro.conf.arg(help="Width of each episode's picture, pixels.")] = 300
-    seed: SeedOption = 0
-
-    def run(self) -> int:
-        from purejaxrl_reinforce.launch import prepare
-
-        prepare()
-        from purejaxrl_reinforce.video_command import video
-
-        return video(
-            self.run_dir,
-            self.out,
-            self.episodes,
-            not self.sample,
-            self.progress,
-            self.width,
-            checked_seed(self.seed),
-        )
 
 
 @dataclass(frozen=True)
@@ -103,7 +61,7 @@ class Plot:
     ] = 1
 
     def run(self) -> int:
-        from purejaxrl_reinforce.plot_command import plot
+        from purejaxrl_reinforce.reports.learning_curves import plot
 
         return plot(self.sources, self.out, self.x, self.smooth)
 
@@ -128,9 +86,9 @@ class Report:
     seed: Annotated[int, tyro.conf.arg(help="Seed of a run's evaluation, and of the video.")] = 0
 
     def run(self) -> int:
-        from purejaxrl_reinforce.launch import prepare
+        from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.report_command import report
+        from purejaxrl_reinforce.reports.report import report
 
         return report(self.source, self.out, checked_seed(self.seed))

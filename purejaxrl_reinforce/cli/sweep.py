@@ -7,10 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from purejaxrl_reinforce.axes import Axes, parse_axes
-from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import checked_seed
-from purejaxrl_reinforce.options import (
+from purejaxrl_reinforce.cli.axis_option import parse_axes
+from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
     ConfigFileOption,
     ConfigOptions,
@@ -18,7 +16,9 @@ from purejaxrl_reinforce.options import (
     ProcessesOption,
     ProcessOptions,
 )
-from purejaxrl_reinforce.outputs import first_free
+from purejaxrl_reinforce.config import Config, checked_seed
+from purejaxrl_reinforce.output.files import first_free
+from purejaxrl_reinforce.sweeps.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class Sweep:
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.launch import prepare
+        from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.connecting import connect
-        from purejaxrl_reinforce.processes import from_first
-        from purejaxrl_reinforce.sweep_command import run_sweep
+        from purejaxrl_reinforce.execution.distributed import connect
+        from purejaxrl_reinforce.execution.processes import from_first
+        from purejaxrl_reinforce.sweeps.command import run_sweep
 
-        connect(self.processes)
+        connect(**vars(self.processes))
         seeds, axes, path = from_first(self._checked)
         return run_sweep(
             self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet
@@ -89,7 +89,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class TakeOut:
+class Extract:
     """Make a run directory of one agent of a sweep, to evaluate, resume or render it."""
 
     sweep_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(name="sweep", metavar="SWEEP")]
@@ -101,12 +101,12 @@ class TakeOut:
     ] = None
 
     def run(self) -> int:
-        from purejaxrl_reinforce.sweep_agent import take_out
+        from purejaxrl_reinforce.sweeps.agents import extract_agent
 
         seed = checked_seed(self.seed)
         name = f"setting{self.setting}-seed{seed}"
         run_dir = self.run_dir or first_free(self.sweep_dir, name)
-        take_out(self.sweep_dir, self.setting, seed, run_dir)
+        extract_agent(self.sweep_dir, self.setting, seed, run_dir)
         print(run_dir)
         return 0
 

@@ -7,13 +7,11 @@ import jax
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, block_sizes
+from purejaxrl_reinforce.algorithm.networks import Networks, Params, make_networks
+from purejaxrl_reinforce.algorithm.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.engine import engine
-from purejaxrl_reinforce.lane_axis import ONE_DEVICE
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.networks import Networks, make_networks
-from purejaxrl_reinforce.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
 
 
 class Evaluation(NamedTuple):
@@ -56,7 +54,7 @@ def whole_episodes(config: Config, params: Params, greedy: bool) -> Rollout:
         act=make_act(networks, params.policy, greedy),
         noise=networks.policy.noise,
         num_steps=env.time_limit,
-        engine=engine(config),
+        block_sizes=block_sizes(config),
     )
 
 

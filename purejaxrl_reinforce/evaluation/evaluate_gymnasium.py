@@ -8,12 +8,11 @@ import jax
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation import Evaluation, make_act
-from purejaxrl_reinforce.gym_environment import gym_action, make_vector
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.networks import make_networks
+from purejaxrl_reinforce.evaluation.evaluate import Evaluation, make_act
+from purejaxrl_reinforce.evaluation.gymnasium_env import gym_action, make_vector
 
 
 def evaluate_in_gymnasium(

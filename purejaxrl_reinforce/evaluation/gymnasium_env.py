@@ -10,7 +10,7 @@ import gymnasium
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.environment import ALIASES, Environment
+from purejaxrl_reinforce.algorithm.environment import ALIASES, Environment
 
 # pygame looks for a display and a sound card as soon as it starts; pictures need neither.
 os.environ["SDL_VIDEODRIVER"] = os.environ["SDL_AUDIODRIVER"] = "dummy"
@@ -30,7 +30,7 @@ def has_counterpart(env: Environment) -> bool:
 def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
     """Return `num_envs` copies of Gymnasium's counterpart of `env`, with the time limit of `env`.
 
-    They come from Gymnasium's vectorised entry point where the environment has one; else they are
+    They come from Gymnasium's vectorized entry point where the environment has one; else they are
     stepped one after the other.
 
     Raises:
@@ -39,11 +39,11 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
     name = _registered(env)
     if not has_counterpart(env):
         raise ValueError(f"Gymnasium has no environment {env.name!r}")
-    vectorised = gymnasium.spec(name).vector_entry_point is not None
+    vectorized = gymnasium.spec(name).vector_entry_point is not None
     envs = gymnasium.make_vec(
         name,
         num_envs,
-        vectorization_mode="vector_entry_point" if vectorised else "sync",
+        vectorization_mode="vector_entry_point" if vectorized else "sync",
         max_episode_steps=env.time_limit,
     )
     _require_same_spaces(env, envs.single_observation_space, envs.single_action_space)

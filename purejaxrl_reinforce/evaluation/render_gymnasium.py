@@ -9,14 +9,13 @@ import numpy as np
 from jax import Array
 from PIL import Image
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.environment import Environment
-from purejaxrl_reinforce.evaluation import make_act
-from purejaxrl_reinforce.film import Film, Panel, View
-from purejaxrl_reinforce.gym_environment import DrawnEnv, gym_action, make_drawn
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.networks import make_networks
+from purejaxrl_reinforce.evaluation.evaluate import make_act
+from purejaxrl_reinforce.evaluation.gymnasium_env import DrawnEnv, gym_action, make_drawn
+from purejaxrl_reinforce.evaluation.video_frames import Film, Panel, View
 
 _DEFAULT_STEPS_PER_SECOND = 30
 

@@ -6,17 +6,16 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
-from purejaxrl_reinforce.evaluation import Evaluation
-from purejaxrl_reinforce.evaluation import evaluate as play_episodes
-from purejaxrl_reinforce.extras import require_extra
-from purejaxrl_reinforce.intervals import Interval, difference_interval, mean_interval
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.memory import evaluation_bytes, require_memory
-from purejaxrl_reinforce.results import load_run
+from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
+from purejaxrl_reinforce.evaluation.statistics import Interval, difference_interval, mean_interval
+from purejaxrl_reinforce.execution.memory import evaluation_bytes, require_memory
+from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.runs.load import load_run
 
 
-class Statistics(NamedTuple):
+class ReturnStatistics(NamedTuple):
     """Returns of n episodes: their mean with its 95% interval, and how they spread."""
 
     mean: Interval
@@ -31,7 +30,7 @@ class Statistics(NamedTuple):
         )
 
 
-def evaluate(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend: str) -> int:
+def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend: str) -> int:
     """Play whole episodes with the policy of a run and print their returns; return 0.
 
     Args:
@@ -54,11 +53,12 @@ def evaluate(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend:
     if backend == "gymnasium":
         theirs = returns_in_gymnasium(config, params, num_episodes, greedy, seed)
         ours = returns_in_jax(config, params, num_episodes, greedy, seed)
-        print(f"{title}, in JAX: {statistics(ours)}")
-        print(f"{title}, in Gymnasium: {statistics(theirs)}")
+        print(f"{title}, in JAX: {return_statistics(ours)}")
+        print(f"{title}, in Gymnasium: {return_statistics(theirs)}")
         print(agreement(ours, theirs))
     else:
-        print(f"{title}: {statistics(returns_in_jax(config, params, num_episodes, greedy, seed))}")
+        returns = returns_in_jax(config, params, num_episodes, greedy, seed)
+        print(f"{title}: {return_statistics(returns)}")
     return 0
 
 
@@ -66,7 +66,7 @@ def returns_in_jax(
     config: Config, params: Params, num_episodes: int, greedy: bool, seed: int
 ) -> np.ndarray:
     """Return the returns of episodes played in gymnax, [n], float64."""
-    return _returns(play_episodes(config, params, jax.random.key(seed), num_episodes, greedy))
+    return _returns(evaluate(config, params, jax.random.key(seed), num_episodes, greedy))
 
 
 def returns_in_gymnasium(
@@ -77,15 +77,15 @@ def returns_in_gymnasium(
     Raises:
         ValueError: it has no environment of that name and those spaces.
     """
-    from purejaxrl_reinforce.gym_evaluation import evaluate_in_gymnasium
+    from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnasium
 
     key = jax.random.key(seed)
     return _returns(evaluate_in_gymnasium(config, params, key, num_episodes, greedy))
 
 
-def statistics(returns: np.ndarray) -> Statistics:
+def return_statistics(returns: np.ndarray) -> ReturnStatistics:
     """Return the statistics of returns [n]."""
-    return Statistics(
+    return ReturnStatistics(
         mean_interval(returns), float(returns.std()), float(returns.min()), float(returns.max())
     )
 

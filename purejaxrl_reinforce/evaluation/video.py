@@ -6,21 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.extras import require_extra
-from purejaxrl_reinforce.film import Panel
-from purejaxrl_reinforce.frames import frames
-from purejaxrl_reinforce.memory import require_memory
-from purejaxrl_reinforce.movie import SUFFIXES, write_movie
-from purejaxrl_reinforce.outputs import new_file
-from purejaxrl_reinforce.plain_film import plain_film
-from purejaxrl_reinforce.results import load_run
-from purejaxrl_reinforce.snapshots import Snapshot, load_snapshots
+from purejaxrl_reinforce.evaluation.render_observations import plain_film
+from purejaxrl_reinforce.evaluation.video_frames import Panel, frames
+from purejaxrl_reinforce.execution.memory import require_memory
+from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.output.files import new_file
+from purejaxrl_reinforce.output.video_file import SUFFIXES, write_movie
+from purejaxrl_reinforce.runs.load import Snapshot, load_run, load_snapshots
 
 MOST_EPISODES = 16
+
 _MOST_SNAPSHOTS = 4
+
 _NARROWEST, _WIDEST = 60, 1200
+
 # More are hardly seen and make the file larger.
 _FRAMES_PER_SECOND = 25
 
@@ -87,7 +88,7 @@ def make_video(
     Raises:
         ValueError: a package is missing, or the file cannot be written.
     """
-    from purejaxrl_reinforce.gym_film import gym_film
+    from purejaxrl_reinforce.evaluation.render_gymnasium import gym_film
 
     film, drawn_by = gym_film(config, panels, greedy), "Gymnasium's renderer"
     if film is None:

@@ -1,14 +1,54 @@
 """Frames of a video: pictures in a grid, each below its title and its return."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from purejaxrl_reinforce.film import View
+from purejaxrl_reinforce.algorithm.networks import Params
+
+
+class Panel(NamedTuple):
+    """One episode of a video: its title, who plays it, and the seed of its randomness."""
+
+    title: str
+    params: Params
+    seed: int
+
+
+class View(NamedTuple):
+    """How an episode stands at one step; once it has ended, it stays as it is.
+
+    Attributes:
+        picture: draws it, RGB. To be called before the next scene is asked for.
+        episode_length: steps so far.
+        episode_return: sum of rewards so far.
+        done: whether it has ended.
+    """
+
+    picture: Callable[[], Image.Image]
+    episode_length: int
+    episode_return: float
+    done: bool
+
+
+class Film(NamedTuple):
+    """Episodes from their first state to the last one of the longest.
+
+    Attributes:
+        steps_per_second: at which the environment is meant to be seen.
+        scenes: the views of all panels, step after step.
+    """
+
+    steps_per_second: float
+    scenes: Iterator[list[View]]
+
 
 _INK, _PAPER = (0, 0, 0), (255, 255, 255)
+
 _LARGEST, _SMALLEST = 16, 7
+
 _LINE, _GAP = 20, 8
 
 

@@ -17,49 +17,60 @@ import jax
 from jax._src.clusters import ClusterEnv
 from jax._src.lib import utils as xla_utils
 
-from purejaxrl_reinforce.options import ProcessOptions
-from purejaxrl_reinforce.processes import LostProcessError, has_lost_one
+from purejaxrl_reinforce.execution.processes import LostProcessError, has_lost_peer
 
 # How long to wait for the others to start; after how much silence one of them counts as lost; and
 # how long to wait for them at the end, where all have agreed that it is the end.
 CONNECT_SECONDS = 120
+
 SILENCE_SECONDS = 30
+
 LEAVE_SECONDS = 15
+
 # The main thread mostly notices as well that a process is lost, and then it ends in good order.
 _GRACE_SECONDS = 3
 
 _NO_XLA_LOG = 4  # one above fatal
-_last_words = ""
+
+_abort_message = ""
+
 _connected = False
 
 
-def connect(options: ProcessOptions) -> None:
-    """Join the processes that `options` name, or else those that a cluster started with this one.
+def connect(
+    coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
+) -> None:
+    """Join the processes that are named, or else those that a cluster started with this one.
 
     Without either this process stays alone, as jax starts it. It has to come before jax is used.
 
+    Args:
+        coordinator: HOST:PORT where process 0 listens.
+        num_processes: how many there are; 1, without the others, stays alone in a cluster.
+        process_id: number of this process, from 0.
+
     Raises:
-        ValueError: the options are not complete or contradict each other, or the processes cannot
+        ValueError: the arguments are not complete or contradict each other, or the processes cannot
             be connected. Where jax finds that out in a thread of its own, the process ends with
             one line and exit code 1 instead; that takes CONNECT_SECONDS.
     """
-    options.check()
-    if options.num_processes == 1 or (options.num_processes is None and not _in_cluster()):
+    _check(coordinator, num_processes, process_id)
+    if num_processes == 1 or (num_processes is None and not _in_cluster()):
         return
-    if options.coordinator is not None and options.process_id == 0:
-        _require_free_port(int(options.coordinator.rpartition(":")[2]))
+    if coordinator is not None and process_id == 0:
+        _require_free_port(int(coordinator.rpartition(":")[2]))
     # It would take SIGTERM for itself, and knows no other signal.
     jax.config.update("jax_enable_preemption_service", False)
-    global _last_words, _connected
-    where = "" if options.coordinator is None else f" through {options.coordinator}"
-    _last_words = f"not all processes could be connected{where} in {CONNECT_SECONDS} seconds"
+    global _abort_message, _connected
+    where = "" if coordinator is None else f" through {coordinator}"
+    _abort_message = f"not all processes could be connected{where} in {CONNECT_SECONDS} seconds"
     _end_in_one_line()
     try:
         with _interruptible():
             jax.distributed.initialize(
-                options.coordinator,
-                options.num_processes,
-                options.process_id,
+                coordinator,
+                num_processes,
+                process_id,
                 initialization_timeout=CONNECT_SECONDS,
                 heartbeat_timeout_seconds=SILENCE_SECONDS,
                 shutdown_timeout_seconds=LEAVE_SECONDS,
@@ -67,9 +78,31 @@ def connect(options: ProcessOptions) -> None:
     except Exception as error:  # each kind of cluster has its own
         reason = str(error).splitlines()[0]
         raise ValueError(f"cannot connect to the other processes: {reason}") from None
-    _last_words, _connected = str(LostProcessError()), True
+    _abort_message, _connected = str(LostProcessError()), True
     _keep_stdout_for_python()
-    atexit.register(_skip_farewell_if_lost)  # runs before that of jax
+    atexit.register(_skip_shutdown_barrier)  # runs before that of jax
+
+
+def _check(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Raise ValueError unless the arguments of `connect` are complete and go together."""
+    given = [coordinator, num_processes, process_id]
+    if given in ([None] * 3, [None, 1, None]):
+        return
+    names = ["--coordinator", "--num-processes", "--process-id"]
+    missing = [name for name, value in zip(names, given, strict=True) if value is None]
+    if num_processes is not None and num_processes < 1:
+        raise ValueError(f"--num-processes must be at least 1, not {num_processes}")
+    if missing:
+        raise ValueError(f"{', '.join(names)} belong together; {missing[0]} is missing")
+    assert num_processes is not None
+    if process_id not in range(num_processes):
+        raise ValueError(
+            f"--process-id must be from 0 to {num_processes - 1}, below"
+            f" --num-processes, not {process_id}"
+        )
+    host, _, port = str(coordinator).rpartition(":")
+    if not host or not port.isdecimal() or int(port) not in range(1, 65536):
+        raise ValueError(f"--coordinator must be HOST:PORT, not {coordinator!r}")
 
 
 def _in_cluster() -> bool:
@@ -112,15 +145,15 @@ def _end_in_one_line() -> None:
 def _on_abort(_number: int) -> None:
     if _connected and threading.current_thread() is not threading.main_thread():
         time.sleep(_GRACE_SECONDS)
-        while has_lost_one():
+        while has_lost_peer():
             time.sleep(_GRACE_SECONDS)  # the main thread has noticed, and is on its way out
-    os.write(2, f"error: {_last_words}\n".encode())
+    os.write(2, f"error: {_abort_message}\n".encode())
     os._exit(1)
 
 
-def _skip_farewell_if_lost() -> None:
+def _skip_shutdown_barrier() -> None:
     """Jax would wait for all processes to say goodbye, and then abort."""
-    if has_lost_one():
+    if has_lost_peer():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)

@@ -14,9 +14,10 @@ from typing import Any
 import jax
 import psutil
 
-from purejaxrl_reinforce.launch import usable_cores
+from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
+
 # What changes the program or where it runs.
 _JAX_SETTINGS = (
     "jax_num_cpu_devices",

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import psutil
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes, steps_per_update
+from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.reinforce import collect, state_shapes, steps_per_update
-from purejaxrl_reinforce.state import TrainState
 
 # Beside the trajectory, learning keeps returns, values and advantages in float32.
 _TARGET_BYTES_PER_STEP = 3 * 4
@@ -37,7 +37,7 @@ def require_batch_memory(config: Config) -> None:
 def batch_bytes(config: Config) -> tuple[int, int]:
     """Return the least memory that training takes, in bytes: once, and for each lane.
 
-    That is parameters, optimiser states and gradients, and one batch with its targets.
+    That is parameters, optimizer states and gradients, and one batch with its targets.
     """
     few, state = few_lanes(config)
     fixed = 2 * tree_bytes((state.params, state.opt_state))  # and as much again while they change
@@ -84,3 +84,8 @@ def few_lanes(config: Config) -> tuple[Config, TrainState]:
 def tree_bytes(shapes: Any) -> int:
     """Return the size of all arrays, or of their shapes, in a tree."""
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+
+
+def state_bytes(config: Config) -> int:
+    """Return the size of one agent's training state."""
+    return tree_bytes(state_shapes(config))

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 # An answer of process 0 up to this many bytes takes one collective.
 _PACKET = 4096
+
 _LENGTH_BYTES = 8
 
 
@@ -38,12 +39,12 @@ class EndedElsewhereError(SystemExit):
     """Another process failed, and says why; this one ends silently with the same exit code."""
 
 
-_lost_one = False
+_lost_peer = False
 
 
-def has_lost_one() -> bool:
+def has_lost_peer() -> bool:
     """Return whether a LostProcessError was raised."""
-    return _lost_one
+    return _lost_peer
 
 
 def is_alone() -> bool:
@@ -63,7 +64,7 @@ def together() -> Iterator[None]:
     Raises:
         LostProcessError: it failed, as it does when one of them ends.
     """
-    global _lost_one
+    global _lost_peer
     try:
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:
@@ -71,7 +72,7 @@ def together() -> Iterator[None]:
         # what it is.
         if is_alone() or "RESOURCE_EXHAUSTED" in str(error):
             raise
-        _lost_one = True
+        _lost_peer = True
         raise LostProcessError(str(error).splitlines()[0]) from None
 
 

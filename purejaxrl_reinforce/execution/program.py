@@ -11,13 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from purejaxrl_reinforce.algorithm.reinforce import init, step
+from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.processes import agree_max, together
-from purejaxrl_reinforce.reinforce import init, step
-from purejaxrl_reinforce.sharding import LANES, SAME, STATE, lane_mesh, place, shard_lanes
-from purejaxrl_reinforce.state import Metrics, TrainState
+from purejaxrl_reinforce.execution.processes import agree_max, together
+from purejaxrl_reinforce.execution.sharding import (
+    LANES,
+    REPLICATED,
+    STATE,
+    lane_mesh,
+    shard_lanes,
+    shard_state,
+)
 
 SECONDS_PER_CHUNK = 0.5
+
 LONGEST_CHUNK = 1024
 
 
@@ -77,8 +85,8 @@ class Program:
         chunk = shard_lanes(
             functools.partial(run_updates, longest=self._longest),
             self.mesh,
-            in_specs=(SAME, STATE, SAME),
-            out_specs=(STATE, SAME),
+            in_specs=(REPLICATED, STATE, REPLICATED),
+            out_specs=(STATE, REPLICATED),
         )
         # Two programs, most of whose compiling occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:
@@ -86,7 +94,7 @@ class Program:
             initial = pool.submit(lambda: traced.lower().compile()(config, key))
             lowered = jax.jit(chunk).lower(config, traced.out_info, jnp.int32(1))
             self._run = lowered.compile()
-        self.state = place(initial.result(), self.mesh)
+        self.state = shard_state(initial.result(), self.mesh)
         self.compile_seconds = time.perf_counter() - started
         self.memory_bytes = len(self.mesh.local_devices) * program_bytes(self._run)
 

@@ -8,15 +8,18 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from purejaxrl_reinforce.lane_axis import LaneAxis
-from purejaxrl_reinforce.processes import is_alone, to_global, to_host, together
-from purejaxrl_reinforce.state import TrainState
+from purejaxrl_reinforce.algorithm.batching import LaneAxis
+from purejaxrl_reinforce.algorithm.state import TrainState
+from purejaxrl_reinforce.execution.processes import is_alone, to_global, to_host, together
 
 LANES = LaneAxis("lanes")
+
 # How arrays lie on the devices: the same on all of them; [N, ...] and [T, N, ...] by lanes; and a
 # state, of which nothing but its lanes is shared out.
-SAME, BY_LANE, BY_TIME_AND_LANE = P(), P(LANES.name), P(None, LANES.name)
-STATE: Any = TrainState(*(BY_LANE if name == "lanes" else SAME for name in TrainState._fields))  # type: ignore[arg-type]
+REPLICATED, BY_LANE, BY_TIME_AND_LANE = P(), P(LANES.name), P(None, LANES.name)
+
+_SPECS: Any = (BY_LANE if name == "lanes" else REPLICATED for name in TrainState._fields)
+STATE: Any = TrainState(*_SPECS)
 
 
 def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
@@ -53,7 +56,7 @@ def shard_lanes(f: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any
     return jax.shard_map(f, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
-def place(state: TrainState, mesh: Mesh) -> TrainState:
+def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
     """Return `state` with its lanes shared out over `mesh` and the rest on all its devices.
 
     With several processes each of them has to have the same `state` on its own devices.
@@ -64,7 +67,7 @@ def place(state: TrainState, mesh: Mesh) -> TrainState:
     return TrainState(*map(jax.device_put, state, shardings))
 
 
-def whole(state: TrainState, mesh: Mesh) -> TrainState:
+def replicate_state(state: TrainState, mesh: Mesh) -> TrainState:
     """Return a placed state whole on all devices, so that any process can save it.
 
     Where there is one process, `state` stays as it is.
@@ -72,7 +75,7 @@ def whole(state: TrainState, mesh: Mesh) -> TrainState:
     if is_alone():
         return state
     with together():
-        gather = jax.jit(_same, out_shardings=NamedSharding(mesh, SAME))
+        gather = jax.jit(_same, out_shardings=NamedSharding(mesh, REPLICATED))
         return jax.block_until_ready(gather(state))
 
 

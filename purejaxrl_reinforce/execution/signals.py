@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-from purejaxrl_reinforce.processes import agree_max, on_first
+from purejaxrl_reinforce.execution.processes import agree_max, on_first
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

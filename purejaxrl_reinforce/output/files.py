@@ -1,12 +1,29 @@
 """New files: where they may go, and that they are there whole or not at all."""
 
 import contextlib
+import datetime
+import fcntl
 import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from purejaxrl_reinforce.files import replacing
+UNFINISHED = "unfinished-"
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a name to write to; what stands there takes the place of `path` when the block ends.
+
+    Whatever interrupts, `path` is the old file or the new one. A process that is killed leaves a
+    file beside it whose name begins with UNFINISHED.
+    """
+    unfinished = path.with_name(UNFINISHED + path.name)
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def new_file(out: Path | None, default: Path, suffixes: Sequence[str]) -> Path:
@@ -48,7 +65,7 @@ def require_writable(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def write_output(path: Path) -> Iterator[Path]:
     """Give a name to write to, which becomes `path` at the end, or vanishes if that fails.
 
     Raises:
@@ -56,7 +73,40 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             yield unfinished
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+class LockedLog:
+    """Appends lines with the time to a file; while it is open, no other process can open it so.
+
+    Args:
+        path: of the file; made if it is not there.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # The file carries the lock: the system drops it however the process ends.
+        self._file = path.open("a")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise
+
+    def write(self, message: str) -> None:
+        """Append a line; on a full disk it is lost."""
+        time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with contextlib.suppress(OSError):
+            self._file.write(f"{time} {message}\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with contextlib.suppress(OSError):
+            self._file.close()

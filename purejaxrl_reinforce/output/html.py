@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from purejaxrl_reinforce.output.text import show
+
 _STYLE = """
 body { max-width: 50rem; margin: 0 auto; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
        color: #1a1a1a; background: #fff; overflow-wrap: anywhere; }
@@ -97,18 +99,3 @@ def scrolling(content: str) -> str:
 def _name(text: str) -> str:
     """Return a name that breaks at its underscores rather than anywhere."""
     return escape(text).replace("_", "_<wbr>")
-
-
-def show(value: Any) -> str:
-    """Return a value as people read it: words for what is no number, and six digits or all."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:,.6g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(show(x) for x in value)
-    return str(value)

@@ -2,21 +2,24 @@
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-# Okabe and Ito's colours, which colour-blind people can tell apart, without the yellow, which is
+# Okabe and Ito's colors, which color-blind people can tell apart, without the yellow, which is
 # hard to see on white; then again with other strokes.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+
 _STROKES = ("-", "--", ":", "-.")
+
 # Inches of a picture that a phone shows at about half its size.
 _NARROW = 5
-MOST_CURVES = len(COLOURS) * len(_STROKES)
+
+MOST_CURVES = len(COLORS) * len(_STROKES)
 
 
 class Curve(NamedTuple):
@@ -57,13 +60,13 @@ def draw_curves(
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     for i, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        colour, stroke = COLOURS[i % len(COLOURS)], _STROKES[i // len(COLOURS)]
+        color, stroke = COLORS[i % len(COLORS)], _STROKES[i // len(COLORS)]
         marker = "." if len(curve.x) == 1 else None
-        axes.plot(curve.x, curve.mean, stroke, color=colour, marker=marker, label=label)
+        axes.plot(curve.x, curve.mean, stroke, color=color, marker=marker, label=label)
         if curve.low is not None and curve.high is not None:
             axes.fill_between(
                 curve.x, curve.low, curve.high,
-                color=colour, alpha=0.2, linewidth=0, label=curve.band_label,
+                color=color, alpha=0.2, linewidth=0, label=curve.band_label,
             )  # fmt: skip
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_title("\n".join(textwrap.wrap(title, 10 * width)))
@@ -110,39 +113,3 @@ def returns_curve(
     """Return the curve of one run: the mean of each update's episodes, and how far they spread."""
     label, band_label = "mean of the update's episodes", "lowest to highest of them"
     return Curve(label, x, mean, lowest, highest, band_label)
-
-
-def plot_bench(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Leave a picture of a report of `bench`: see `draw_bench`."""
-    save_figure(draw_bench(title, rows), path)
-
-
-def draw_bench(title: str, rows: Sequence[Mapping[str, Any]], narrow: bool = False) -> Figure:
-    """Draw the time of an update's phases, and the SPS of every training.
-
-    Args:
-        title: of the picture.
-        rows: of a report of `bench`: training first, then the phases.
-        narrow: make a picture whose letters can be read at the width of a phone.
-    """
-    training, *phases = rows
-    figure = Figure(figsize=(_NARROW, 6) if narrow else (9, 3.8), layout="constrained")
-    figure.suptitle(title)
-    left, right = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, width_ratios=(3, 2))
-    names = [row["name"] for row in phases]
-    bars = left.barh(names, [1e3 * row["median"] for row in phases], color=COLOURS[0])
-    left.bar_label(bars, [f"{1e3 * row['median']:,.3g}" for row in phases], padding=4)
-    left.invert_yaxis()
-    left.margins(x=0.15)  # room for the labels
-    left.set(title="one update, halfway through training", xlabel="median milliseconds")
-    left.grid(alpha=0.3, axis="x")
-    left.set_axisbelow(True)
-    sps = [training["valid_steps"] / seconds / 1e6 for seconds in training["samples"]]
-    right.plot(range(1, len(sps) + 1), sps, "o", color=COLOURS[0], label="each training")
-    right.axhline(training["sps"] / 1e6, linestyle="--", linewidth=0.8, label="median")
-    right.set(title="training from scratch", xlabel="repeat", ylabel="million SPS")
-    right.set_ylim(0, 1.15 * max(sps))
-    right.set_xticks(range(1, len(sps) + 1))
-    right.grid(alpha=0.3)
-    right.legend(loc="lower right")
-    return figure

@@ -1,9 +1,44 @@
 """What pictures, tables and lines call things: settings, values, counts."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
 
 from purejaxrl_reinforce.config import Config
+
+if TYPE_CHECKING:  # comparing two files needs no jax
+    pass
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, the first column to the left and the numbers in the others to the right."""
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", no_wrap=not i)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    # A pipe or a file has no width to fit into.
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)
+
+
+def show(value: Any) -> str:
+    """Return a value as people read it: words for what is no number, and six digits or all."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:,.6g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(show(x) for x in value)
+    return str(value)
 
 
 def setting_label(config: Config, names: Sequence[str]) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from purejaxrl_reinforce.outputs import whole_file
+from purejaxrl_reinforce.output.files import write_output
 
 SUFFIXES = (".gif", ".mp4")
-# The colours of a GIF come from so many of its first frames, and are so many; they leave room
+
+# The colors of a GIF come from so many of its first frames, and are so many; they leave room
 # among 256 for 125 others.
-_SAMPLE, _COLOURS = 8, 128
+_SAMPLE, _COLORS = 8, 128
+
 # A GIF starts again at once: its last frame stays for this many milliseconds.
 _PAUSE = 1_500
 
@@ -25,7 +27,7 @@ def write_movie(path: Path, frames: Iterator[Image.Image], frames_per_second: fl
     Raises:
         ValueError: it cannot be written.
     """
-    with whole_file(path) as unfinished:
+    with write_output(path) as unfinished:
         write = _write_mp4 if path.suffix.lower() == ".mp4" else _write_gif
         return write(unfinished, frames, frames_per_second)
 
@@ -46,16 +48,16 @@ def _write_gif(path: Path, frames: Iterator[Image.Image], frames_per_second: flo
 
 
 def _palette(sample: list[Image.Image]) -> Image.Image:
-    """Return a picture with the colours of a sample, and a few of every kind for what follows."""
+    """Return a picture with the colors of a sample, and a few of every kind for what follows."""
     width, height = sample[0].size
     together = Image.new("RGB", (width, height * len(sample)))
     for i, frame in enumerate(sample):
         together.paste(frame, (0, i * height))
-    theirs = together.quantize(_COLOURS, dither=Image.Dither.NONE).getpalette() or []
+    theirs = together.quantize(_COLORS, dither=Image.Dither.NONE).getpalette() or []
     levels = np.linspace(0, 255, 5).astype(int).tolist()
     of_every_kind = itertools.chain.from_iterable(itertools.product(levels, repeat=3))
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*theirs[: 3 * _COLOURS], *of_every_kind])
+    palette.putpalette([*theirs[: 3 * _COLORS], *of_every_kind])
     return palette
 
 

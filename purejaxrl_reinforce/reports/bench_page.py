@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from purejaxrl_reinforce.bench_command import BENCHMARK
-from purejaxrl_reinforce.compare import load_report
-from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, scrolling, table
-from purejaxrl_reinforce.plots import draw_bench, png_bytes
+from purejaxrl_reinforce.bench.command import BENCHMARK, draw_bench
+from purejaxrl_reinforce.bench.compare import load_result
+from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, scrolling, table
+from purejaxrl_reinforce.output.plots import png_bytes
 
 _SCALARS = (str, int, float, bool, type(None))
 
@@ -17,7 +17,7 @@ def bench_page(path: Path) -> str:
     Raises:
         ValueError: it is no report, or is damaged.
     """
-    report = load_report(path)
+    report = load_result(path)
     try:
         title = f"{report['config']['env']}: benchmark {report['benchmark']}"
         sections = {"Picture": _picture(path, report), "Measured": _rows(report["rows"])}

@@ -6,12 +6,12 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes, steps_per_update
+from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.environment import Environment
-from purejaxrl_reinforce.flops import phase_costs
-from purejaxrl_reinforce.memory import batch_bytes, free_bytes
-from purejaxrl_reinforce.reinforce import state_shapes, steps_per_update
+from purejaxrl_reinforce.execution.memory import batch_bytes, free_bytes
 
 
 def describe(config: Config) -> int:
@@ -93,12 +93,12 @@ def _memory(config: Config) -> str:
 
 def _operations(config: Config) -> dict[str, str]:
     costs = phase_costs(config)
-    optimiser = costs.pop("optimiser").flops
+    optimizer = costs.pop("optimizer").flops
     phases = ", ".join(f"{name} {cost.flops:,.0f}" for name, cost in costs.items() if cost.flops)
     total = sum(cost.flops for cost in costs.values())
     return {
         "operations": f"at least {total:,.0f} floating-point operations per environment step:"
-        f" {phases}; and {optimiser:,.0f} per update in the optimisers"
+        f" {phases}; and {optimizer:,.0f} per update in the optimizers"
     }
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.film import Panel
-from purejaxrl_reinforce.html_page import facts, paragraph, picture, table
-from purejaxrl_reinforce.machine import describe_machine, describe_versions, now
-from purejaxrl_reinforce.video_command import make_video
+from purejaxrl_reinforce.evaluation.video import make_video
+from purejaxrl_reinforce.evaluation.video_frames import Panel
+from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions, now
+from purejaxrl_reinforce.output.html import facts, paragraph, picture, table
 
 _VIDEO_WIDTH = 300
 

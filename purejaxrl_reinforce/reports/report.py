@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from purejaxrl_reinforce.extras import require_extra
-from purejaxrl_reinforce.outputs import new_file, whole_file
-from purejaxrl_reinforce.sources import is_sweep
+from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.output.files import new_file, write_output
+from purejaxrl_reinforce.sweeps.store import is_sweep
 
 
 def report(source: Path, out: Path | None, seed: int) -> int:
@@ -28,20 +28,20 @@ def report(source: Path, out: Path | None, seed: int) -> int:
         )
     path = new_file(out, default, (".html",))
     if is_bench:
-        from purejaxrl_reinforce.bench_page import bench_page
+        from purejaxrl_reinforce.reports.bench_page import bench_page
 
         text = bench_page(source)
     elif is_sweep(source):
         require_extra("video", "gymnasium")
-        from purejaxrl_reinforce.sweep_page import sweep_page
+        from purejaxrl_reinforce.reports.sweep_page import sweep_page
 
         text = sweep_page(source, seed)
     else:
         require_extra("video", "gymnasium")
-        from purejaxrl_reinforce.run_page import run_page
+        from purejaxrl_reinforce.reports.run_page import run_page
 
         text = run_page(source, seed)
-    with whole_file(path) as unfinished:
+    with write_output(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
     return 0

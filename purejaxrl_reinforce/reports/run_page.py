@@ -6,27 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.checkpoint import versions_of
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environment import first_solved
+from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.describe import description
-from purejaxrl_reinforce.evaluate_command import (
-    Statistics,
+from purejaxrl_reinforce.evaluation.scores import (
+    ReturnStatistics,
     agreement,
+    return_statistics,
     returns_in_gymnasium,
     returns_in_jax,
     show_bounds,
-    statistics,
 )
-from purejaxrl_reinforce.film import Panel
-from purejaxrl_reinforce.histories import History, load_history
-from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, table
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.plot_command import curves_figure
-from purejaxrl_reinforce.plots import png_bytes
-from purejaxrl_reinforce.report_parts import this_report, versions, video
-from purejaxrl_reinforce.results import CHECKPOINTS, load_run
-from purejaxrl_reinforce.solved import first_solved
+from purejaxrl_reinforce.evaluation.video_frames import Panel
+from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
+from purejaxrl_reinforce.output.plots import png_bytes
+from purejaxrl_reinforce.reports.description import description
+from purejaxrl_reinforce.reports.learning_curves import curves_figure
+from purejaxrl_reinforce.reports.parts import this_report, versions, video
+from purejaxrl_reinforce.runs.checkpoint import versions_of
+from purejaxrl_reinforce.runs.load import History, load_history, load_run
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
 
 _EPISODES = 100
 
@@ -91,20 +91,23 @@ def _curves(history: History) -> str:
 
 
 def _evaluation(config: Config, params: Params, seed: int) -> str:
-    from purejaxrl_reinforce.gym_environment import has_counterpart
+    from purejaxrl_reinforce.evaluation.gymnasium_env import has_counterpart
 
     columns = ("greedy episodes", "mean return", "how sure", "standard deviation", "min", "max")
     ours = returns_in_jax(config, params, _EPISODES, greedy=True, seed=seed)
     if not has_counterpart(environment.make(config.env)):
         missing = paragraph("Gymnasium has no environment of this name to compare with.")
-        return table(columns, [_row("in JAX", statistics(ours))]) + missing
+        return table(columns, [_row("in JAX", return_statistics(ours))]) + missing
     theirs = returns_in_gymnasium(config, params, _EPISODES, greedy=True, seed=seed)
-    rows = [_row("in JAX", statistics(ours)), _row("in Gymnasium", statistics(theirs))]
+    rows = [
+        _row("in JAX", return_statistics(ours)),
+        _row("in Gymnasium", return_statistics(theirs)),
+    ]
     verdict = agreement(ours, theirs)
     return table(columns, rows) + paragraph(f"{verdict[0].upper()}{verdict[1:]}.")
 
 
-def _row(where: str, found: Statistics) -> list[str]:
+def _row(where: str, found: ReturnStatistics) -> list[str]:
     numbers = (f"{number:,.1f}" for number in (found.std, found.min, found.max))
     mean = f"{found.mean.value:,.1f}"
     return [f"{_EPISODES} {where}", mean, show_bounds(found.mean), *numbers]

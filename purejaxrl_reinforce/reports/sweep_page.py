@@ -7,24 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.describe import description
-from purejaxrl_reinforce.film import Panel
-from purejaxrl_reinforce.html_page import facts, page, paragraph, picture, table
-from purejaxrl_reinforce.intervals import Interval
-from purejaxrl_reinforce.labels import count, short_value
-from purejaxrl_reinforce.plots import png_bytes
-from purejaxrl_reinforce.report_parts import this_report, versions, video
-from purejaxrl_reinforce.study import Study
-from purejaxrl_reinforce.sweep_agent import agent_state
-from purejaxrl_reinforce.sweep_plots import sweep_figures
-from purejaxrl_reinforce.sweep_results import SweepResults, load_sweep
-from purejaxrl_reinforce.sweep_store import (
-    load_agent_slice,
-    load_origin,
-    load_slices,
-    load_study,
-)
-from purejaxrl_reinforce.sweep_summary import (
+from purejaxrl_reinforce.evaluation.statistics import Interval
+from purejaxrl_reinforce.evaluation.video_frames import Panel
+from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
+from purejaxrl_reinforce.output.plots import png_bytes
+from purejaxrl_reinforce.output.text import count, short_value
+from purejaxrl_reinforce.reports.description import description
+from purejaxrl_reinforce.reports.parts import this_report, versions, video
+from purejaxrl_reinforce.sweeps.agents import agent_state
+from purejaxrl_reinforce.sweeps.figures import sweep_figures
+from purejaxrl_reinforce.sweeps.plan import SweepPlan
+from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
+from purejaxrl_reinforce.sweeps.store import load_agent_slice, load_origin, load_plan, load_slices
+from purejaxrl_reinforce.sweeps.summary import (
     MOST_PAIRED,
     RANKING_HEADINGS,
     Summary,
@@ -34,7 +29,7 @@ from purejaxrl_reinforce.sweep_summary import (
     explain_ranking,
     ranking_cells,
     show_score,
-    summarise,
+    summarize,
 )
 
 _ALTS = {
@@ -55,34 +50,34 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     Raises:
         ValueError: it is no such directory, or a file in it is missing or damaged.
     """
-    results, study = load_sweep(sweep_dir), load_study(sweep_dir)
-    timing = facts(_timing(sweep_dir, study, results))
+    results, plan = load_sweep(sweep_dir), load_plan(sweep_dir)
+    timing = facts(_timing(sweep_dir, plan, results))
     trained_with, machine = load_origin(sweep_dir)
-    summaries = summarise(results)
+    summaries = summarize(results)
     rankings = by_env(summaries)
     pictures = {
         name: picture(png_bytes(figure), "png", _ALTS[name])
         for name, figure in sweep_figures(results, summaries, narrow=True).items()
     }
     curves = pictures.pop("learning_curves", paragraph("No episode finished in training."))
-    title = f"{' and '.join(rankings)}: a sweep with REINFORCE, {count(study.num_agents, 'agent')}"
+    title = f"{' and '.join(rankings)}: a sweep with REINFORCE, {count(plan.num_agents, 'agent')}"
     return page(
         title,
         {
-            "Summary": facts(_overview(study, results, rankings)),
+            "Summary": facts(_overview(plan, results, rankings)),
             "Settings": "\n".join(map(_ranking, rankings.values())),
             "Learning curves": curves,
-            "Final evaluation": _evaluation(study) + "\n".join(pictures.values()),
+            "Final evaluation": _evaluation(plan) + "\n".join(pictures.values()),
             **_comparisons(results, summaries),
             "Video": "\n".join(
-                _video(sweep_dir, study, results, ranked[0], seed) for ranked in rankings.values()
+                _video(sweep_dir, plan, results, ranked[0], seed) for ranked in rankings.values()
             ),
             "Timing": timing,
             "Machine that the sweep began on": facts(machine),
-            "What was swept": facts(_swept(study, results)),
-            "What all settings share": facts(_shared(study)),
+            "What was swept": facts(_swept(plan, results)),
+            "What all settings share": facts(_shared(plan)),
             "What the best setting trains": "\n".join(
-                facts(description(study.configs[ranked[0].setting])) for ranked in rankings.values()
+                facts(description(plan.configs[ranked[0].setting])) for ranked in rankings.values()
             ),
             "Versions": versions(trained_with),
             "This report": this_report("The video was made on this machine."),
@@ -91,12 +86,12 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
 
 
 def _overview(
-    study: Study, results: SweepResults, rankings: dict[str, list[Summary]]
+    plan: SweepPlan, results: SweepResults, rankings: dict[str, list[Summary]]
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "settings": len(study.configs),
-        "seeds of each": study.num_seeds,
-        "agents": study.num_agents,
+        "settings": len(plan.configs),
+        "seeds of each": plan.num_seeds,
+        "agents": plan.num_agents,
         "agents that diverged": int(np.isinf(agent_scores(results)).sum()),
     }
     for env, ranked in rankings.items():
@@ -127,10 +122,10 @@ def _ranking(ranked: Sequence[Summary]) -> str:
     )
 
 
-def _evaluation(study: Study) -> str:
-    episodes = study.num_episodes * study.num_agents
+def _evaluation(plan: SweepPlan) -> str:
+    episodes = plan.num_episodes * plan.num_agents
     return paragraph(
-        f"After training, each agent played {count(study.num_episodes, 'greedy episode')},"
+        f"After training, each agent played {count(plan.num_episodes, 'greedy episode')},"
         f" {episodes:,} in all. The mean return of an agent's episodes is its score."
     )
 
@@ -170,25 +165,27 @@ def _pair(found: dict[str, Any], down: int, across: int) -> str:
     return f"{value:.2f}" + ("" if np.isinf(high) else f"\n{low:.2f} to {high:.2f}")
 
 
-def _video(sweep_dir: Path, study: Study, results: SweepResults, best: Summary, seed: int) -> str:
+def _video(
+    sweep_dir: Path, plan: SweepPlan, results: SweepResults, best: Summary, seed: int
+) -> str:
     scores = agent_scores(results)[best.setting]
     middle = int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])
-    row, part = load_agent_slice(sweep_dir, study, best.setting * study.num_seeds + middle)
+    row, part = load_agent_slice(sweep_dir, plan, best.setting * plan.num_seeds + middle)
     panel = Panel("episode 1", agent_state(part, row).params, seed)
     return paragraph(
         f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
         f" seed {results.seeds[middle]}: by its score, {show_score(scores[middle])}, the middle one"
         f" of the setting's {count(best.num_seeds, 'seed')}."
-    ) + video(study.configs[best.setting], panel)
+    ) + video(plan.configs[best.setting], panel)
 
 
-def _timing(sweep_dir: Path, study: Study, results: SweepResults) -> dict[str, Any]:
+def _timing(sweep_dir: Path, plan: SweepPlan, results: SweepResults) -> dict[str, Any]:
     seconds, agents, slices = 0.0, 0, 0
-    for file, part in load_slices(sweep_dir, study):
+    for file, part in load_slices(sweep_dir, plan):
         if part is None:
             raise ValueError(f"{file} is damaged; the command that made it makes it again")
         seconds, agents, slices = seconds + part.seconds, agents + len(part.agents), slices + 1
-    if agents != study.num_agents:
+    if agents != plan.num_agents:
         raise ValueError(
             f"{sweep_dir} lacks the slices of some agents; the command that made them makes them"
             " again"
@@ -200,13 +197,13 @@ def _timing(sweep_dir: Path, study: Study, results: SweepResults) -> dict[str, A
         "training, compilation and evaluation apart": f"{seconds:,.2f} s",
         "environment steps per second (SPS)": f"{steps / max(seconds, 1e-9):,.0f}",
         "slices, one after the other": slices,
-        "compiled programs": len(study.programs()),
+        "compiled programs": len(plan.programs()),
     }
 
 
-def _swept(study: Study, results: SweepResults) -> dict[str, Any]:
-    values = {name: ", ".join(map(short_value, values)) for name, values in study.axes.items()}
-    taken = {"values taken": "together" if study.zipped else "in all combinations"}
+def _swept(plan: SweepPlan, results: SweepResults) -> dict[str, Any]:
+    values = {name: ", ".join(map(short_value, values)) for name, values in plan.axes.items()}
+    taken = {"values taken": "together" if plan.zipped else "in all combinations"}
     return {**values, **(taken if len(values) > 1 else {}), "seed": _seeds(results.seeds)}
 
 
@@ -216,6 +213,6 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"{len(seeds):,} keys"
 
 
-def _shared(study: Study) -> dict[str, Any]:
-    fields = dataclasses.asdict(study.config)
-    return {name: value for name, value in fields.items() if name not in study.axes}
+def _shared(plan: SweepPlan) -> dict[str, Any]:
+    fields = dataclasses.asdict(plan.config)
+    return {name: value for name, value in fields.items() if name not in plan.axes}

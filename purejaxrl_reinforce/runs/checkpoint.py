@@ -4,7 +4,6 @@ A checkpoint is a directory that orbax writes, named after its update, and a man
 manifest is written last, so what has none is unfinished and does not count.
 """
 
-import dataclasses
 import hashlib
 import json
 import logging
@@ -17,11 +16,12 @@ from typing import Any, NamedTuple
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.files import replacing
-from purejaxrl_reinforce.lone_orbax import by_itself, with_keys
-from purejaxrl_reinforce.machine import describe_versions
-from purejaxrl_reinforce.state import TrainState, exact_steps
+from purejaxrl_reinforce.config_file import config_facts
+from purejaxrl_reinforce.execution.machine import describe_versions
+from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.runs.orbax_compat import by_itself, with_keys
 
 # What orbax raises it also logs, with a traceback.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -114,7 +114,7 @@ class CheckpointWriter:
                 for file in sorted(path.rglob("*"))
                 if file.is_file()
             }
-            with replacing(_manifest_of(path)) as unfinished:
+            with atomic_write(_manifest_of(path)) as unfinished:
                 unfinished.write_text(_seal(content | {"files": files}))
         except BaseException:
             for left in path.parent.glob(f"{path.name}*"):  # on a full disk they are in the way
@@ -213,12 +213,6 @@ def tidy(directory: Path, update: int) -> None:
     for path in directory.iterdir() if directory.is_dir() else ():
         if path not in kept:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def config_facts(config: Config) -> dict[str, Any]:
-    """Return the fields of `config` as JSON has them."""
-    facts: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
-    return facts
 
 
 def _require_same_run(path: Path, content: dict[str, Any], config: Config, seed: int) -> None:

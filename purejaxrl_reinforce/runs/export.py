@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce import environment
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.environment import Environment
-from purejaxrl_reinforce.extras import require_extra
-from purejaxrl_reinforce.outputs import new_file, whole_file
-from purejaxrl_reinforce.results import load_run
+from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.output.files import new_file, write_output
+from purejaxrl_reinforce.runs.load import load_run
 
 FORMAT = 1
 
@@ -31,9 +31,9 @@ def export(run_dir: Path, out: Path | None) -> int:
         raise ValueError(f"{description_path} exists; choose another --out")
     config, params = load_run(run_dir)
     arrays = policy_arrays(params.policy)
-    with whole_file(description_path) as unfinished:
+    with write_output(description_path) as unfinished:
         unfinished.write_text(json.dumps(describe_policy(config, arrays), indent=1) + "\n")
-    with whole_file(path) as unfinished:
+    with write_output(path) as unfinished:
         _save(unfinished, arrays)
     print(f"{path} and {description_path.name}: {', '.join(arrays)}")
     return 0

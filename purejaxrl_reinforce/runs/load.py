@@ -1,14 +1,21 @@
-"""How a run learned: its metrics, read back."""
+"""Run directories read back: parameters, metrics, and the policies at the checkpoints."""
 
 import csv
+import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
+from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.reinforce import init, state_shapes
+from purejaxrl_reinforce.algorithm.state import exact_steps
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import load_run_config
-from purejaxrl_reinforce.results import METRICS_FILE
+from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
+from purejaxrl_reinforce.runs.checkpoint import load_all
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
 
 
 class History(NamedTuple):
@@ -50,3 +57,63 @@ def _load_metrics(path: Path) -> dict[str, np.ndarray]:
     if not len(table):
         raise ValueError(f"{path} has no update yet")
     return dict(zip(header, table.T, strict=True))
+
+
+def load_run(path: Path) -> tuple[Config, Params]:
+    """Return the configuration and the trained parameters of a run directory.
+
+    Raises:
+        ValueError: it is no run directory, or a file in it is missing, damaged or does not fit
+            the others.
+    """
+    config, _ = load_run_config(path)
+    params = _load_params(path / PARAMS_FILE)
+    expected = state_shapes(config).params
+    if jax.tree.map(_shape_and_dtype, expected) != jax.tree.map(_shape_and_dtype, params):
+        raise ValueError(f"{path / PARAMS_FILE} does not fit the networks of {CONFIG_FILE}")
+    if not all(np.isfinite(array).all() for array in jax.tree.leaves(params)):
+        raise ValueError(f"{path / PARAMS_FILE} is damaged: it holds numbers that are not finite")
+    return config, params
+
+
+def _shape_and_dtype(x: Any) -> str:
+    return f"{x.dtype}{x.shape}"
+
+
+def _load_params(path: Path) -> Params:
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as file:
+            tree = unflatten_dict({name: file[name] for name in file.files}, sep="/")
+        return Params(tree.pop("policy"), tree.pop("baseline", None))
+    except FileNotFoundError:
+        remedy = "; train --resume ends it" if (path.parent / CHECKPOINTS).is_dir() else ""
+        raise ValueError(
+            f"{path.parent} holds no trained parameters ({path.name}){remedy}"
+        ) from None
+    except Exception as error:  # NumPy raises all sorts of them on damaged files
+        raise ValueError(f"{path} is damaged: {error!r}") from None
+
+
+class Snapshot(NamedTuple):
+    """Parameters after so many updates and environment steps."""
+
+    update: int
+    env_steps: int
+    params: Params
+
+
+def load_snapshots(run_dir: Path) -> list[Snapshot]:
+    """Return the parameters at each whole checkpoint of a run, the first update first.
+
+    Raises:
+        ValueError: it is no run directory or holds no whole checkpoint, or one is of another run.
+    """
+    config, seed = load_run_config(run_dir)
+    target = init(config, jax.random.key(seed))
+    states = load_all(run_dir / CHECKPOINTS, config, seed, target)
+    if not states:
+        raise ValueError(
+            f"{run_dir} holds no checkpoints, whose policies --progress would show; train with"
+            " --checkpoint-every and --keep"
+        )
+    return [Snapshot(int(s.update), exact_steps(s.env_steps), s.params) for s in states]

@@ -5,11 +5,12 @@ import io
 from pathlib import Path
 from typing import Any
 
-from purejaxrl_reinforce.files import replacing
-from purejaxrl_reinforce.state import Metrics
+from purejaxrl_reinforce.algorithm.state import Metrics
+from purejaxrl_reinforce.output.files import atomic_write
 
 # `finite` is left out: an update where it is false ends the run and has no row.
 _METRIC_COLUMNS = tuple(name for name in Metrics._fields if name not in ("env_steps", "finite"))
+
 COLUMNS = ("update", "env_steps", "seconds", *_METRIC_COLUMNS)
 
 
@@ -36,7 +37,7 @@ class MetricsFile:
 
     def create(self) -> None:
         """Write the header."""
-        with replacing(self._path) as unfinished:
+        with atomic_write(self._path) as unfinished:
             unfinished.write_text(_line(COLUMNS))
 
     def cut(self, num_updates: int) -> None:
@@ -60,7 +61,7 @@ class MetricsFile:
             raise ValueError(
                 f"{self._path} lacks some of the first {num_updates} updates"
             ) from None
-        with replacing(self._path) as unfinished:
+        with atomic_write(self._path) as unfinished:
             unfinished.write_text("".join(lines) or _line(COLUMNS))
 
     def _complete_lines(self) -> list[str]:

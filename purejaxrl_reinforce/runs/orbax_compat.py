@@ -8,7 +8,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 from orbax.checkpoint.experimental.v1._src.synchronization import multihost
 
-from purejaxrl_reinforce.processes import is_alone
+from purejaxrl_reinforce.execution.processes import is_alone
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from purejaxrl_reinforce.runner import Chunk
-from purejaxrl_reinforce.state import TrainState, exact_steps
+from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
+from purejaxrl_reinforce.execution.program import Chunk
 
 Show = Callable[[Chunk], None]
 

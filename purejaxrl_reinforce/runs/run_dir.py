@@ -1,30 +1,31 @@
 """The run directory: what training leaves behind, and reading it back."""
 
 import contextlib
-import io
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
+from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
-from purejaxrl_reinforce.files import UNFINISHED, replacing
-from purejaxrl_reinforce.locked_log import LockedLog
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.metrics_file import MetricsFile
-from purejaxrl_reinforce.plots import plot_returns
-from purejaxrl_reinforce.reinforce import state_shapes
+from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
+from purejaxrl_reinforce.output.files import UNFINISHED, LockedLog, atomic_write
+from purejaxrl_reinforce.output.plots import plot_returns
+from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
 METRICS_FILE = "metrics.csv"
+
 PARAMS_FILE = "params.npz"
+
 REWARDS_FILE = "rewards.npy"
+
 PLOT_FILE = "rewards.png"
+
 LOG_FILE = "run.log"
+
 CHECKPOINTS = "checkpoints"
 
 
@@ -79,7 +80,7 @@ class RunWriter:
 
     def write_config(self) -> None:
         """Write the configuration and the seed."""
-        with replacing(self.path / CONFIG_FILE) as unfinished:
+        with atomic_write(self.path / CONFIG_FILE) as unfinished:
             unfinished.write_text(dump_config(self._config, self.seed))
 
     def log(self, message: str) -> None:
@@ -105,9 +106,9 @@ class RunWriter:
     def finish(self, params: Params) -> None:
         """Write the parameters, `rewards.npy` (mean return per update) and its plot."""
         save_params(self.path / PARAMS_FILE, params)
-        with replacing(self.path / REWARDS_FILE) as unfinished:
+        with atomic_write(self.path / REWARDS_FILE) as unfinished:
             np.save(unfinished, np.asarray(self.mean_returns))
-        with replacing(self.path / PLOT_FILE) as unfinished:
+        with atomic_write(self.path / PLOT_FILE) as unfinished:
             plot_returns(unfinished, self._title(), np.asarray(self.metrics.returns))
 
     def close(self) -> None:
@@ -147,40 +148,5 @@ def save_params(path: Path, params: Params) -> None:
     tree = {name: network for name, network in params._asdict().items() if network is not None}
     flat = flatten_dict(tree, sep="/")
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in flat.items()}
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         np.savez(unfinished, **arrays)
-
-
-def load_run(path: Path) -> tuple[Config, Params]:
-    """Return the configuration and the trained parameters of a run directory.
-
-    Raises:
-        ValueError: it is no run directory, or a file in it is missing, damaged or does not fit
-            the others.
-    """
-    config, _ = load_run_config(path)
-    params = _load_params(path / PARAMS_FILE)
-    expected = state_shapes(config).params
-    if jax.tree.map(_shape_and_dtype, expected) != jax.tree.map(_shape_and_dtype, params):
-        raise ValueError(f"{path / PARAMS_FILE} does not fit the networks of {CONFIG_FILE}")
-    if not all(np.isfinite(array).all() for array in jax.tree.leaves(params)):
-        raise ValueError(f"{path / PARAMS_FILE} is damaged: it holds numbers that are not finite")
-    return config, params
-
-
-def _shape_and_dtype(x: Any) -> str:
-    return f"{x.dtype}{x.shape}"
-
-
-def _load_params(path: Path) -> Params:
-    try:
-        with np.load(io.BytesIO(path.read_bytes())) as file:
-            tree = unflatten_dict({name: file[name] for name in file.files}, sep="/")
-        return Params(tree.pop("policy"), tree.pop("baseline", None))
-    except FileNotFoundError:
-        remedy = "; train --resume ends it" if (path.parent / CHECKPOINTS).is_dir() else ""
-        raise ValueError(
-            f"{path.parent} holds no trained parameters ({path.name}){remedy}"
-        ) from None
-    except Exception as error:  # NumPy raises all sorts of them on damaged files
-        raise ValueError(f"{path} is damaged: {error!r}") from None

@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from purejaxrl_reinforce.checkpoint import CheckpointWriter
-from purejaxrl_reinforce.results import CHECKPOINTS, RunWriter
-from purejaxrl_reinforce.state import Metrics, TrainState
-from purejaxrl_reinforce.study import Study
-from purejaxrl_reinforce.sweep_store import Slice, load_agent_slice, load_study
+from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
+from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
+from purejaxrl_reinforce.runs.load import History
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunWriter
+from purejaxrl_reinforce.sweeps.plan import SweepPlan
+from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
+from purejaxrl_reinforce.sweeps.store import Slice, load_agent_slice, load_plan
 
 
-def take_out(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> None:
+def extract_agent(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> None:
     """Write a run directory for one agent of a sweep, finished or not.
 
     The `seconds` of its metrics are its share of the time that its slice took.
@@ -30,10 +32,10 @@ def take_out(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> None:
         ValueError: there is no such sweep, setting or seed, the agent is not trained yet, or
             `run_dir` cannot be written; nothing was written.
     """
-    study = load_study(sweep_dir)
-    agent = _agent_number(study, setting, seed)
-    row, part = load_agent_slice(sweep_dir, study, agent)
-    config, state = study.configs[setting], agent_state(part, row)
+    plan = load_plan(sweep_dir)
+    agent = _agent_number(plan, setting, seed)
+    row, part = load_agent_slice(sweep_dir, plan, agent)
+    config, state = plan.configs[setting], agent_state(part, row)
     writer = RunWriter(run_dir, config, seed)
     writer.create()
     try:
@@ -66,12 +68,42 @@ def _write(writer: RunWriter, part: Slice, row: int, state: TrainState, config: 
     writer.finish(state.params)
 
 
-def _agent_number(study: Study, setting: int, seed: int) -> int:
-    if not 0 <= setting < len(study.configs):
-        last = len(study.configs) - 1
+def _agent_number(plan: SweepPlan, setting: int, seed: int) -> int:
+    if not 0 <= setting < len(plan.configs):
+        last = len(plan.configs) - 1
         raise ValueError(f"setting must lie between 0 and {last}, not {setting}")
     key_data = np.asarray(jax.random.key_data(jax.random.key(seed)))
-    found = np.flatnonzero((study.key_data == key_data).all(axis=1))
+    found = np.flatnonzero((plan.key_data == key_data).all(axis=1))
     if not len(found):
         raise ValueError(f"the sweep has no seed {seed}")
-    return setting * study.num_seeds + int(found[0])
+    return setting * plan.num_seeds + int(found[0])
+
+
+_COLUMNS = ("env_steps", "mean_return", "min_return", "max_return")
+
+
+def load_sweep_histories(path: Path) -> list[History]:
+    """Read the directory of a sweep; settings come in its order, each with all of its seeds.
+
+    An agent's history ends with its last finite update, as that of a run does. It has the columns
+    that learning curves need, but no `seconds`: agents are trained together, and none of them has
+    a time of its own.
+
+    Raises:
+        ValueError: it is not the directory of a sweep, or is unfinished or damaged.
+    """
+    results = load_sweep(path)
+    return [
+        History(path, config, seed, _metrics(results, setting, row))
+        for setting, config in enumerate(results.configs)
+        for row, seed in enumerate(results.seeds)
+    ]
+
+
+def _metrics(results: SweepResults, setting: int, row: int) -> dict[str, np.ndarray]:
+    # What was not finite was not applied, and no later update is.
+    applied = int(results.metrics["finite"][setting, row].sum())
+    columns = {
+        name: results.metrics[name][setting, row, :applied].astype(np.float64) for name in _COLUMNS
+    }
+    return {"update": np.arange(1.0, applied + 1), **columns}

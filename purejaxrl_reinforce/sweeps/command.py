@@ -1,29 +1,30 @@
 """The verb `sweep`: train, show how far it is, and say what came of it."""
 
 import contextlib
+import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
 
-from purejaxrl_reinforce.axes import Axes
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.interruption import StopRequest, agreed_signal, end_if_asked_to
-from purejaxrl_reinforce.labels import count
-from purejaxrl_reinforce.processes import (
-    LostProcessError,
-    agreed,
-    is_first,
-    on_first,
-)
-from purejaxrl_reinforce.study import Study, make_study
-from purejaxrl_reinforce.sweep_findings import save_findings
-from purejaxrl_reinforce.sweep_progress import sweep_progress
-from purejaxrl_reinforce.sweep_results import labels_of
-from purejaxrl_reinforce.sweep_trainer import Sweep, open_sweep
+from purejaxrl_reinforce.execution.processes import LostProcessError, agreed, is_first, on_first
+from purejaxrl_reinforce.execution.signals import StopRequest, agreed_signal, end_if_asked_to
+from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.plots import save_figure
+from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.sweeps.axes import Axes
+from purejaxrl_reinforce.sweeps.figures import sweep_figures
+from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan
+from purejaxrl_reinforce.sweeps.results import SweepResults, labels_of, save_table
+from purejaxrl_reinforce.sweeps.summary import summarize, summary_dict, summary_view
+from purejaxrl_reinforce.sweeps.sweep import SweepLoop, SweepProgress, open_sweep
 
 
 def run_sweep(
@@ -58,17 +59,17 @@ def run_sweep(
     """
     with StopRequest() as stop:
         stop.deferred = True
-        study = agreed(lambda: make_study(config, seeds, axes, zipped, num_episodes))
+        plan = agreed(lambda: make_plan(config, seeds, axes, zipped, num_episodes))
         end_if_asked_to(stop)
         quiet = quiet or not is_first()
-        with open_sweep(study, path, width) as sweep:
+        with open_sweep(plan, path, width) as sweep:
             if not quiet:
-                print(_headline(study, path), flush=True)
+                print(_headline(plan, path), flush=True)
             with _saying_where(path):
                 return _run(sweep, stop, path, quiet)
 
 
-def _run(sweep: Sweep, stop: StopRequest, path: Path, quiet: bool) -> int:
+def _run(sweep: SweepLoop, stop: StopRequest, path: Path, quiet: bool) -> int:
     started = time.perf_counter()
     number = _train(sweep, stop, quiet)
     if number is not None:
@@ -95,19 +96,19 @@ def _saying_where(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _headline(study: Study, path: Path) -> str:
-    envs = ", ".join(dict.fromkeys(config.env for config in study.configs))
+def _headline(plan: SweepPlan, path: Path) -> str:
+    envs = ", ".join(dict.fromkeys(config.env for config in plan.configs))
     return (
-        f"{envs} on {jax.default_backend()}: {count(len(study.configs), 'setting')} with"
-        f" {count(study.num_seeds, 'seed')}, {count(len(study.programs()), 'program')} to"
+        f"{envs} on {jax.default_backend()}: {count(len(plan.configs), 'setting')} with"
+        f" {count(plan.num_seeds, 'seed')}, {count(len(plan.programs()), 'program')} to"
         f" compile; {path}"
     )
 
 
-def _train(sweep: Sweep, stop: StopRequest, quiet: bool) -> int | None:
+def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
     """Train until the end, or until a signal on any process; return its number, or None."""
-    study = sweep.study
-    with sweep_progress(study.num_agents, labels_of(study.axes, study.configs), quiet) as show:
+    plan = sweep.plan
+    with sweep_progress(plan.num_agents, labels_of(plan.axes, plan.configs), quiet) as show:
         for now in sweep.train():
             show(now)
             number = agreed_signal(stop)
@@ -116,12 +117,93 @@ def _train(sweep: Sweep, stop: StopRequest, quiet: bool) -> int | None:
     return None
 
 
-def _say_interrupted(sweep: Sweep, path: Path, number: int) -> None:
+def _say_interrupted(sweep: SweepLoop, path: Path, number: int) -> None:
     name = signal.Signals(number).name
     sweep.log(f"stopped by {name} after {sweep.agents_done} agents")
     if is_first():
         print(
-            f"interrupted by {name}; {sweep.agents_done:,} of {sweep.study.num_agents:,} agents are"
+            f"interrupted by {name}; {sweep.agents_done:,} of {sweep.plan.num_agents:,} agents are"
             f" in {path}; the same command goes on",
             file=sys.stderr,
         )
+
+
+SUMMARY_FILE = "summary.json"
+
+
+def save_findings(path: Path, results: SweepResults, quiet: bool) -> None:
+    """Write table, statistics and pictures into the directory of a sweep; print the statistics."""
+    save_table(path, results)
+    summaries = summarize(results)
+    with atomic_write(path / SUMMARY_FILE) as unfinished:
+        unfinished.write_text(json.dumps(summary_dict(results, summaries), indent=1))
+    for name, figure in sweep_figures(results, summaries).items():
+        with atomic_write(path / f"{name}.png") as unfinished:
+            save_figure(figure, unfinished)
+    if not quiet:
+        sys.stdout.flush()
+        Console().print(summary_view(results, summaries))
+        print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
+
+
+Show = Callable[[SweepProgress], None]
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextlib.contextmanager
+def sweep_progress(num_agents: int, labels: Sequence[str], quiet: bool) -> Iterator[Show]:
+    """Give a function that shows how far a sweep of so many agents and settings has come.
+
+    Shown are agents done, environment steps per second over all agents, the time left, and the
+    setting whose greedy episodes return most so far.
+    """
+    console = Console(stderr=True, quiet=quiet)
+    if not console.is_terminal:
+        yield _plain_lines(console, num_agents, labels)
+        return
+    columns = (TextColumn("agents"), BarColumn(bar_width=20), TextColumn("{task.description}"))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(now: SweepProgress) -> None:
+            bar.update(
+                task,
+                description=escape(_describe(now, num_agents, labels)),
+                completed=now.updates,
+                total=now.updates + now.updates_left,
+            )
+
+        yield show
+
+
+def _plain_lines(console: Console, num_agents: int, labels: Sequence[str]) -> Show:
+    """Print a line whenever another tenth of the agents is done, or ten seconds have passed."""
+    tenths, shown_at = 0, 0.0
+
+    def show(now: SweepProgress) -> None:
+        nonlocal tenths, shown_at
+        done = now.agents * 10 // num_agents
+        if done > tenths or now.seconds > shown_at + _SECONDS_BETWEEN_LINES:
+            tenths, shown_at = done, now.seconds
+            console.print(
+                _describe(now, num_agents, labels), highlight=False, markup=False, soft_wrap=True
+            )
+
+    return show
+
+
+def _describe(now: SweepProgress, num_agents: int, labels: Sequence[str]) -> str:
+    parts = [f"{now.agents:,}/{num_agents:,} agents"]
+    if now.updates:
+        left = now.seconds / now.updates * now.updates_left
+        parts += [f"{now.steps / now.seconds:,.0f} SPS", f"{_duration(left)} left"]
+    if now.best is not None:
+        parts.append(f"best so far {now.best_return:.1f} ({labels[now.best]})")
+    return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

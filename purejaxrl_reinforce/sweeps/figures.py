@@ -9,13 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from purejaxrl_reinforce.html_page import show
-from purejaxrl_reinforce.intervals import Interval
-from purejaxrl_reinforce.plots import COLOURS, Curve, draw_curves
-from purejaxrl_reinforce.solved import THRESHOLDS
-from purejaxrl_reinforce.statistics import interquartile_mean, performance_profile
-from purejaxrl_reinforce.sweep_results import SweepResults
-from purejaxrl_reinforce.sweep_summary import (
+from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.evaluation.statistics import (
+    Interval,
+    interquartile_mean,
+    performance_profile,
+)
+from purejaxrl_reinforce.output.plots import COLORS, Curve, draw_curves
+from purejaxrl_reinforce.output.text import show
+from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.summary import (
     Summary,
     agent_scores,
     by_env,
@@ -25,17 +28,24 @@ from purejaxrl_reinforce.sweep_summary import (
 
 # More bands than this hide each other; more rows than this are not looked at.
 _MOST_BANDS = 8
+
 _MOST_ROWS = 20
+
 # Seeds end their updates at different numbers of steps: their curves meet on so many points.
 _GRID = 400
+
 # Inches of the pictures, as in `plots`.
 _WIDTH, _NARROW = 7, 5
+
 _GOLDEN = (5**0.5 - 1) / 2
+
 _SEED: dict[str, Any] = {
-    "color": COLOURS[0], "linestyle": "none", "marker": "o", "markersize": 4, "markeredgewidth": 0,
+    "color": COLORS[0], "linestyle": "none", "marker": "o", "markersize": 4, "markeredgewidth": 0,
 }  # fmt: skip
-_MEAN: dict[str, Any] = {"color": COLOURS[1], "linewidth": 2, "marker": "D", "markersize": 5}
-_SOLVED: dict[str, Any] = {"color": COLOURS[2], "linestyle": "--"}
+
+_MEAN: dict[str, Any] = {"color": COLORS[1], "linewidth": 2, "marker": "D", "markersize": 5}
+
+_SOLVED: dict[str, Any] = {"color": COLORS[2], "linestyle": "--"}
 
 
 class _Grid(NamedTuple):
@@ -53,7 +63,7 @@ def sweep_figures(
 
     Args:
         results: of the sweep.
-        summaries: of its settings, as `summarise` returns them.
+        summaries: of its settings, as `summarize` returns them.
         narrow: make pictures whose letters can be read at the width of a phone.
 
     Returns:
@@ -176,7 +186,7 @@ def _final_returns(
 
 def _draw_seeds(axes: Axes, row: int, scores: np.ndarray) -> None:
     x = np.sort(scores[np.isfinite(scores)])
-    # Multiples of the golden section keep neighbours apart, the same way each time.
+    # Multiples of the golden section keep neighbors apart, the same way each time.
     up = (0.5 + np.arange(len(x)) * _GOLDEN) % 1 - 0.5
     # 1,024 dots show where they are dense; a few are seen one by one.
     axes.plot(x, row + 0.6 * up, **_SEED, alpha=max(0.1, min(0.7, 20 / len(scores))))
@@ -186,7 +196,7 @@ def _draw_mean(axes: Axes, row: int, iqm: Interval) -> None:
     # Where the interval reaches down to those who diverged, it reaches the edge.
     low = max(float(iqm.low), axes.get_xlim()[0])
     if np.isfinite(iqm.high):
-        axes.plot([low, float(iqm.high)], [row, row], color=COLOURS[1], linewidth=2)
+        axes.plot([low, float(iqm.high)], [row, row], color=COLORS[1], linewidth=2)
     if np.isfinite(iqm.value):
         axes.plot(iqm.value, row, **_MEAN)
 
@@ -217,7 +227,7 @@ def _heatmap(results: SweepResults, summaries: Sequence[Summary], narrow: bool) 
     figure = Figure(figsize=(width, 1.8 + max(row_height * rows, 1.6)), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(np.ma.masked_invalid(iqm), aspect="auto", cmap="cividis")
-    middle = np.mean(image.get_clim())  # where the colours turn from dark to light
+    middle = np.mean(image.get_clim())  # where the colors turn from dark to light
     axes.set_facecolor("#dddddd")  # of those without a number
     for i, j in np.ndindex(rows, columns):
         dark = bool(np.isfinite(iqm[i, j]) and iqm[i, j] < middle)

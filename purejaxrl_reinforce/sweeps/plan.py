@@ -12,21 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 import psutil
 
-from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.axes import Axes, make_settings, num_settings
-from purejaxrl_reinforce.config import STATIC_FIELDS, Config
-from purejaxrl_reinforce.config_file import checked_seed
-from purejaxrl_reinforce.memory import require_batch_memory, tree_bytes
-from purejaxrl_reinforce.reinforce import state_shapes
-from purejaxrl_reinforce.state import Metrics
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.state import Metrics
+from purejaxrl_reinforce.config import STATIC_FIELDS, Config, checked_seed
+from purejaxrl_reinforce.execution.memory import require_batch_memory, state_bytes
+from purejaxrl_reinforce.sweeps.axes import Axes, make_settings, num_settings
 
 # A row of the table as CSV, with a little room.
 _TABLE_BYTES_PER_ROW = 250
+
 _METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
 
 
 @dataclass(frozen=True)
-class Study:
+class SweepPlan:
     """Settings and seeds; agent `setting * num_seeds + seed` trains a setting with a seed.
 
     Attributes:
@@ -84,10 +83,10 @@ class Study:
         ]
 
 
-def make_study(
+def make_plan(
     config: Config, keys: jax.Array | Sequence[int] | range, axes: Axes, zipped: bool, episodes: int
-) -> Study:
-    """Return the study of `axes` around `config`, after checking that it can be done.
+) -> SweepPlan:
+    """Return the plan of `axes` around `config`, after checking that it can be done.
 
     Args:
         config: what all settings share.
@@ -118,11 +117,11 @@ def make_study(
         else tuple(getattr(c, name) for c in configs)
         for name in axes
     }
-    study = Study(config, values, zipped, _key_data(keys), episodes, configs)
-    for program in study.programs():
-        environment.make(study.config_of(program[0]).env)
-        require_batch_memory(study.config_of(program[0]))
-    return study
+    plan = SweepPlan(config, values, zipped, _key_data(keys), episodes, configs)
+    for program in plan.programs():
+        environment.make(plan.config_of(program[0]).env)
+        require_batch_memory(plan.config_of(program[0]))
+    return plan
 
 
 def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
@@ -160,13 +159,11 @@ def require_memory_for_results(agents: int, updates: int, episodes: int) -> None
         )
 
 
-def require_disk(study: Study, path: Path) -> None:
-    """Raise ValueError if the files of a study do not fit on the disk below `path`."""
-    results = result_bytes(study.num_agents, study.num_updates, study.num_episodes)
-    rows = study.num_agents * study.num_updates
-    states = sum(
-        len(agents) * state_bytes(study.config_of(agents[0])) for agents in study.programs()
-    )
+def require_disk(plan: SweepPlan, path: Path) -> None:
+    """Raise ValueError if the files of a plan do not fit on the disk below `path`."""
+    results = result_bytes(plan.num_agents, plan.num_updates, plan.num_episodes)
+    rows = plan.num_agents * plan.num_updates
+    states = sum(len(agents) * state_bytes(plan.config_of(agents[0])) for agents in plan.programs())
     needed = 2 * results + states + rows * _TABLE_BYTES_PER_ROW
     existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free
@@ -175,8 +172,3 @@ def require_disk(study: Study, path: Path) -> None:
             f"the results do not fit on the disk of {existing}: they need {needed / 1e9:,.1f} GB"
             f" and {free / 1e9:,.1f} GB are free; sweep fewer"
         )
-
-
-def state_bytes(config: Config) -> int:
-    """Return the size of one agent's training state."""
-    return tree_bytes(state_shapes(config))

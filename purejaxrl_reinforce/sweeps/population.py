@@ -19,18 +19,21 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from purejaxrl_reinforce.algorithm.reinforce import init
+from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation import evaluate
-from purejaxrl_reinforce.processes import to_host, together
-from purejaxrl_reinforce.reinforce import init
-from purejaxrl_reinforce.runner import program_bytes, run_updates
-from purejaxrl_reinforce.sharding import LANES
-from purejaxrl_reinforce.state import Metrics, TrainState
+from purejaxrl_reinforce.evaluation.evaluate import evaluate
+from purejaxrl_reinforce.execution.processes import to_host, together
+from purejaxrl_reinforce.execution.program import program_bytes, run_updates
+from purejaxrl_reinforce.execution.sharding import LANES
 
 # Updates whose metrics a call has room for.
 LONGEST_CALL = 256
+
 AGENTS = "agents"
-SAME, BY_AGENT = P(), P(AGENTS)
+
+REPLICATED, BY_AGENT = P(), P(AGENTS)
+
 STATE: Any = TrainState(
     *(P(AGENTS, LANES.name) if name == "lanes" else BY_AGENT for name in TrainState._fields)  # type: ignore[arg-type]
 )
@@ -131,14 +134,14 @@ class Population:
             states = traced.out_info
             evaluating = self._jit(
                 functools.partial(_evaluate, num_episodes=num_episodes),
-                (SAME, BY_AGENT, BY_AGENT),
+                (REPLICATED, BY_AGENT, BY_AGENT),
                 BY_AGENT,
             )
             evaluated = evaluating.trace(one, key_data, settings, states.params)
             evaluation = pool.submit(lambda: evaluated.lower().compile())
             advancing = self._jit(
                 functools.partial(_advance, longest=self.longest_call),
-                (SAME, BY_AGENT, STATE),
+                (REPLICATED, BY_AGENT, STATE),
                 (STATE, BY_AGENT),
             )
             self._advance = advancing.lower(one, one, settings, states).compile()
@@ -153,11 +156,11 @@ class Population:
         """Compile `f(config, ...)`, of one agent, for the first `num_groups` groups of all."""
         at_once = self.layout.at_once
 
-        mesh, in_specs = self.layout.mesh, (SAME, *in_specs)
+        mesh, in_specs = self.layout.mesh, (REPLICATED, *in_specs)
 
         def of_all(num_groups: Array, *args: Any) -> Any:
-            shared = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec == SAME]
-            own = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec != SAME]
+            shared = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec == REPLICATED]
+            own = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec != REPLICATED]
             return _over_groups(functools.partial(f, *shared), num_groups, own, at_once)
 
         # Nothing is reduced over agents; what is over lanes, `step` sees to.

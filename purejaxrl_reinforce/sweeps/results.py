@@ -1,18 +1,20 @@
 """What a sweep found: arrays over settings, seeds and updates."""
 
-from collections.abc import Mapping, Sequence
+import csv
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.files import replacing
-from purejaxrl_reinforce.labels import setting_label
-from purejaxrl_reinforce.state import Metrics
-from purejaxrl_reinforce.study import Study
-from purejaxrl_reinforce.sweep_store import load_slices, load_study
+from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.text import setting_label, short_value
+from purejaxrl_reinforce.sweeps.plan import SweepPlan
+from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 
 RESULTS_FILE = "results.npz"
 
@@ -67,8 +69,8 @@ class SweepResults:
             label = setting_label(config, others) or "all"
             by_label.setdefault(label, []).append(scores)
         if len({len(tasks) for tasks in by_label.values()}) > 1:  # zipped: not all in every task
-            labelled = zip(self.labels, self.scores, strict=True)
-            return {label: scores[:, None] for label, scores in labelled}
+            labeled = zip(self.labels, self.scores, strict=True)
+            return {label: scores[:, None] for label, scores in labeled}
         return {label: np.stack(tasks, axis=1) for label, tasks in by_label.items()}
 
 
@@ -79,30 +81,30 @@ def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
     return [setting_label(config, list(axes)) for config in configs]
 
 
-def gather_results(path: Path, study: Study) -> SweepResults:
-    """Put the slices of a finished study together, from the directory of its sweep.
+def gather_results(path: Path, plan: SweepPlan) -> SweepResults:
+    """Put the slices of a finished plan together, from the directory of its sweep.
 
     Raises:
         ValueError: an agent is missing.
     """
-    shape = (len(study.configs), study.num_seeds)
+    shape = (len(plan.configs), plan.num_seeds)
     metrics: dict[str, np.ndarray] = {}
-    evaluation = np.zeros((*shape, study.num_episodes), np.float32)
+    evaluation = np.zeros((*shape, plan.num_episodes), np.float32)
     missing = np.ones(shape, bool)
-    for _, part in load_slices(path, study):
+    for _, part in load_slices(path, plan):
         if part is None:
             continue
-        where = np.divmod(part.agents, study.num_seeds)
+        where = np.divmod(part.agents, plan.num_seeds)
         columns = part.metrics._asdict() | {"env_steps": _exact_steps(part.metrics)}
         for name, values in columns.items():
             if name not in metrics:
-                metrics[name] = _nothing((*shape, study.num_updates), values.dtype)
+                metrics[name] = _nothing((*shape, plan.num_updates), values.dtype)
             metrics[name][*where, : values.shape[1]] = values
         evaluation[where] = part.evaluation
         missing[where] = False
     if missing.any():
         raise ValueError(f"{path} lacks {missing.sum()} of {missing.size} agents")
-    return SweepResults(study.axes, study.configs, study.key_data, metrics, evaluation)
+    return SweepResults(plan.axes, plan.configs, plan.key_data, metrics, evaluation)
 
 
 def _exact_steps(metrics: Metrics) -> np.ndarray:
@@ -116,7 +118,7 @@ def _nothing(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
 def save_results(path: Path, results: SweepResults) -> None:
     """Write the arrays of a sweep into its directory."""
     arrays = results.metrics | {"evaluation": results.evaluation, "key_data": results.key_data}
-    with replacing(path / RESULTS_FILE) as unfinished:
+    with atomic_write(path / RESULTS_FILE) as unfinished:
         np.savez(unfinished, **arrays)  # type: ignore[arg-type]
 
 
@@ -126,28 +128,99 @@ def load_sweep(path: Path) -> SweepResults:
     Raises:
         ValueError: it is no such directory, or its results are damaged or not all there yet.
     """
-    study, file = load_study(path), path / RESULTS_FILE
+    plan, file = load_plan(path), path / RESULTS_FILE
     try:
         with file.open("rb") as opened, np.load(opened) as arrays:
             metrics = {name: arrays[name] for name in Metrics._fields}
             evaluation, key_data = arrays["evaluation"], arrays["key_data"]
-        _require_fit(study, metrics, evaluation, key_data)
+        _require_fit(plan, metrics, evaluation, key_data)
     except FileNotFoundError:
         raise ValueError(
             f"{path} is not finished: it has no {file.name}; the command that began it goes on"
         ) from None
     except Exception:  # NumPy raises all sorts of them on damaged files
         raise ValueError(f"{file} is damaged; the command that made it makes it again") from None
-    return SweepResults(study.axes, study.configs, key_data, metrics, evaluation)
+    return SweepResults(plan.axes, plan.configs, key_data, metrics, evaluation)
 
 
 def _require_fit(
-    study: Study, metrics: dict[str, np.ndarray], evaluation: np.ndarray, key_data: np.ndarray
+    plan: SweepPlan, metrics: dict[str, np.ndarray], evaluation: np.ndarray, key_data: np.ndarray
 ) -> None:
-    """Raise ValueError if these are the results of another study."""
-    shape = (len(study.configs), study.num_seeds)
+    """Raise ValueError if these are the results of another plan."""
+    shape = (len(plan.configs), plan.num_seeds)
     shapes = {values.shape for values in metrics.values()}
-    if shapes != {(*shape, study.num_updates)} or evaluation.shape != (*shape, study.num_episodes):
+    if shapes != {(*shape, plan.num_updates)} or evaluation.shape != (*shape, plan.num_episodes):
         raise ValueError("arrays of other shapes")
-    if not np.array_equal(key_data, study.key_data):
+    if not np.array_equal(key_data, plan.key_data):
         raise ValueError("other seeds")
+
+
+TABLE_STEM = "table"
+
+
+def save_table(path: Path, results: SweepResults) -> Path:
+    """Write the table into a sweep's directory and return its path.
+
+    That is Parquet where pyarrow is installed, else CSV. Columns: `setting` counts from 0, then
+    the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field that is
+    called like a metric, `num_steps`, becomes `config_num_steps`.
+    """
+    if importlib.util.find_spec("pyarrow") is not None:
+        file = path / f"{TABLE_STEM}.parquet"
+        with atomic_write(file) as unfinished:
+            _write_parquet(unfinished, results)
+        return file
+    file = path / f"{TABLE_STEM}.csv"
+    with atomic_write(file) as unfinished, unfinished.open("w", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        for i, columns in enumerate(_columns(results)):
+            if i == 0:
+                writer.writerow(columns)
+            writer.writerows(zip(*(x.tolist() for x in columns.values()), strict=True))
+    return file
+
+
+def _write_parquet(file: Path, results: SweepResults) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    writer = None
+    try:
+        for columns in _columns(results):
+            table = pyarrow.table(columns)
+            writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _columns(results: SweepResults) -> Iterator[dict[str, np.ndarray]]:
+    """Give the columns of each setting's rows, [seed * update]."""
+    swept = _swept_columns(results)
+    for setting, config in enumerate(results.configs):
+        seeds, updates = len(results.key_data), config.num_updates
+        rows = seeds * updates
+        metrics = {
+            name: values[setting, :, :updates].reshape(rows)
+            for name, values in results.metrics.items()
+        }
+        yield {
+            "setting": np.full(rows, setting),
+            **{name: np.full(rows, values[setting]) for name, values in swept.items()},
+            "seed": np.repeat(np.asarray(results.seeds, np.uint64), updates),
+            "update": np.tile(np.arange(1, updates + 1), seeds),
+            "env_steps": metrics.pop("env_steps"),
+            **metrics,
+        }
+
+
+def _swept_columns(results: SweepResults) -> dict[str, list[Any]]:
+    """Return each swept field's column name and its value in each setting, all of one type."""
+    columns = {}
+    for name in results.axes:
+        values = [getattr(config, name) for config in results.configs]
+        if any(value is None or isinstance(value, tuple) for value in values):
+            values = [short_value(value) for value in values]
+        columns[f"config_{name}" if name in results.metrics else name] = values
+    return columns

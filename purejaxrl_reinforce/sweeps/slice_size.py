@@ -8,22 +8,36 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.memory import batch_bytes, free_bytes, require_memory
-from purejaxrl_reinforce.population import AGENTS, LONGEST_CALL, Layout, Population, population_mesh
-from purejaxrl_reinforce.processes import agree_max, agreed
-from purejaxrl_reinforce.state import Metrics
-from purejaxrl_reinforce.study import state_bytes
+from purejaxrl_reinforce.execution.memory import (
+    batch_bytes,
+    free_bytes,
+    require_memory,
+    state_bytes,
+)
+from purejaxrl_reinforce.execution.processes import agree_max, agreed
+from purejaxrl_reinforce.sweeps.population import (
+    AGENTS,
+    LONGEST_CALL,
+    Layout,
+    Population,
+    population_mesh,
+)
 
 # A slice that takes this long costs nothing to write, and little if it is lost.
 SECONDS_PER_SLICE = 10.0
+
 # More agents at once are worth it while throughput grows by so much.
 LEAST_GROWTH = 1.1
+
 # On a CPU an agent's arrays should stay in a core's cache, so cores take one agent after the other,
 # which also keeps the arithmetic that of a run of its own: see benchmarks/README.md.
 ONE_BY_ONE = ("cpu",)
+
 # Of free memory, for the states and metrics of a slice.
 _SHARE_OF_MEMORY = 0.1
+
 _MOST_GROUPS = 512
 
 

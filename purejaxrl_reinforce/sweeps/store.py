@@ -10,18 +10,20 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.checkpoint import config_facts
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes
+from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
-from purejaxrl_reinforce.files import UNFINISHED, replacing
-from purejaxrl_reinforce.locked_log import LockedLog
-from purejaxrl_reinforce.machine import describe_machine, describe_versions
-from purejaxrl_reinforce.reinforce import state_shapes
-from purejaxrl_reinforce.state import Metrics, TrainState
-from purejaxrl_reinforce.study import Study
+from purejaxrl_reinforce.config_file import CONFIG_FILE, config_facts
+from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
+from purejaxrl_reinforce.output.files import UNFINISHED, LockedLog, atomic_write
+from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
 SETTINGS_FILE = "sweep.json"
+
 LOG_FILE = "sweep.log"
+
 SLICES = "slices"
+
 # Counts up whenever the content of these files changes.
 FORMAT = 1
 
@@ -30,7 +32,7 @@ class Slice(NamedTuple):
     """Finished agents of one static setting, as NumPy.
 
     Attributes:
-        agents: their numbers in the study, [agent].
+        agents: their numbers in the plan, [agent].
         metrics: [agent, update].
         evaluation: returns of greedy episodes, [agent, episode].
         state: after the last update, [agent, ...]; of the key, its data.
@@ -49,16 +51,16 @@ class SweepStore:
 
     Args:
         path: the directory. Made if it is not there.
-        study: what is swept.
+        plan: what is swept.
 
     Raises:
         ValueError: the directory holds something else, another sweep, or is in use.
         OSError: it cannot be written.
     """
 
-    def __init__(self, path: Path, study: Study) -> None:
-        self.path, self._study = path, study
-        _require_same_sweep(path, study)
+    def __init__(self, path: Path, plan: SweepPlan) -> None:
+        self.path, self._plan = path, plan
+        _require_same_sweep(path, plan)
         self._made = [p for p in (path, *path.absolute().parents) if not p.exists()]
         path.mkdir(parents=True, exist_ok=True)
         try:
@@ -81,8 +83,8 @@ class SweepStore:
                 left.unlink()
         if not (self.path / SETTINGS_FILE).exists():
             origin = {"versions": describe_versions(), "machine": describe_machine()}
-            facts = study_facts(self._study) | origin
-            with replacing(self.path / SETTINGS_FILE) as unfinished:
+            facts = plan_facts(self._plan) | origin
+            with atomic_write(self.path / SETTINGS_FILE) as unfinished:
                 unfinished.write_text(json.dumps(facts, indent=1))
         (self.path / SLICES).mkdir(exist_ok=True)
 
@@ -95,12 +97,12 @@ class SweepStore:
             **{f"metrics/{name}": x for name, x in part.metrics._asdict().items()},
             **{f"state/{i}": x for i, x in enumerate(jax.tree.leaves(part.state))},
         }
-        with replacing(self.path / SLICES / f"{part.agents[0]:09}.npz") as unfinished:
+        with atomic_write(self.path / SLICES / f"{part.agents[0]:09}.npz") as unfinished:
             np.savez(unfinished, **arrays)
 
     def load_done(self) -> Iterator[Slice]:
         """Give the slices that are whole; remove, with a line in the log, those that are not."""
-        for file, part in load_slices(self.path, self._study):
+        for file, part in load_slices(self.path, self._plan):
             if part is None:
                 self.log.write(f"warning: {file.name} is damaged; its agents are trained again")
                 file.unlink()
@@ -123,23 +125,23 @@ class SweepStore:
         self.log.close()
 
 
-def study_facts(study: Study) -> dict[str, Any]:
+def plan_facts(plan: SweepPlan) -> dict[str, Any]:
     """Return what is swept as JSON has it."""
     facts = {
         "format": FORMAT,
-        "config": _fields(study.config),
-        "axes": {name: [_to_json(v) for v in values] for name, values in study.axes.items()},
-        "zipped": study.zipped,
-        "num_episodes": study.num_episodes,
-        "num_seeds": study.num_seeds,
-        "key_data": study.key_data.tolist(),
-        "settings": [_fields(config) for config in study.configs],
+        "config": _fields(plan.config),
+        "axes": {name: [_to_json(v) for v in values] for name, values in plan.axes.items()},
+        "zipped": plan.zipped,
+        "num_episodes": plan.num_episodes,
+        "num_seeds": plan.num_seeds,
+        "key_data": plan.key_data.tolist(),
+        "settings": [_fields(config) for config in plan.configs],
     }
     loaded: dict[str, Any] = json.loads(json.dumps(facts))
     return loaded
 
 
-def load_study(path: Path) -> Study:
+def load_plan(path: Path) -> SweepPlan:
     """Return what is swept in a directory.
 
     Raises:
@@ -148,7 +150,7 @@ def load_study(path: Path) -> Study:
     facts = _facts_in(path)
     try:
         configs = tuple(_config(setting) for setting in facts["settings"])
-        return Study(
+        return SweepPlan(
             _config(facts["config"]),
             {name: tuple(map(_from_json, values)) for name, values in facts["axes"].items()},
             facts["zipped"],
@@ -173,31 +175,31 @@ def load_origin(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
         raise ValueError(f"{path / SETTINGS_FILE} is damaged: {error!r}") from None
 
 
-def load_agent_slice(path: Path, study: Study, agent: int) -> tuple[int, Slice]:
+def load_agent_slice(path: Path, plan: SweepPlan, agent: int) -> tuple[int, Slice]:
     """Return the slice that holds an agent, and where in it.
 
     Raises:
         ValueError: no slice that is whole has it.
     """
-    for _, part in load_slices(path, study):
+    for _, part in load_slices(path, plan):
         if part is not None and agent in part.agents:
             return int(np.flatnonzero(part.agents == agent)[0]), part
     raise ValueError(f"{path} holds no such agent yet, or its slice is damaged")
 
 
-def load_slices(path: Path, study: Study) -> Iterator[tuple[Path, Slice | None]]:
+def load_slices(path: Path, plan: SweepPlan) -> Iterator[tuple[Path, Slice | None]]:
     """Give each slice in the directory of a sweep; None for one that is damaged."""
     for file in filter(Path.is_file, sorted((path / SLICES).glob("[0-9]*.npz"))):
         try:
-            yield file, _load_slice(file, study)
+            yield file, _load_slice(file, plan)
         except Exception:  # NumPy raises all sorts of them on damaged files
             yield file, None
 
 
-def _load_slice(file: Path, study: Study) -> Slice:
+def _load_slice(file: Path, plan: SweepPlan) -> Slice:
     with file.open("rb") as opened, np.load(opened) as arrays:  # zip files carry check sums
         agents = arrays["agents"]
-        shapes = state_shapes(study.config_of(int(agents[0])))
+        shapes = state_shapes(plan.config_of(int(agents[0])))
         leaves, structure = jax.tree.flatten(shapes)
         states = [arrays[f"state/{i}"] for i in range(len(leaves))]
         return Slice(
@@ -209,15 +211,15 @@ def _load_slice(file: Path, study: Study) -> Slice:
         )
 
 
-def _require_same_sweep(path: Path, study: Study) -> None:
+def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
     if not path.exists() or all(_is_from_the_start(file.name) for file in path.iterdir()):
         return
-    there, here = study_facts(load_study(path)), study_facts(study)
+    there, here = plan_facts(load_plan(path)), plan_facts(plan)
     for name in FIELD_KINDS:
-        if name in study.axes or name in there["axes"]:
+        if name in plan.axes or name in there["axes"]:
             old, new = there["axes"].get(name), here["axes"].get(name)
         else:
             old, new = there["config"][name], here["config"][name]
@@ -279,3 +281,19 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
     return math.inf if value == "inf" else value
+
+
+def is_sweep(path: Path) -> bool:
+    """Return whether a directory is that of a sweep; else it is that of a run.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if (path / SETTINGS_FILE).exists():
+        return True
+    if (path / CONFIG_FILE).exists():
+        return False
+    raise ValueError(
+        f"{path} is the directory of neither a run nor a sweep:"
+        f" it has no {CONFIG_FILE} and no {SETTINGS_FILE}"
+    )

@@ -17,9 +17,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from purejaxrl_reinforce.intervals import Interval
-from purejaxrl_reinforce.solved import THRESHOLDS, first_solved
-from purejaxrl_reinforce.statistics import (
+from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, first_solved
+from purejaxrl_reinforce.evaluation.statistics import (
+    Interval,
     Quartiles,
     binomial_interval,
     bootstrap_interval,
@@ -27,14 +27,17 @@ from purejaxrl_reinforce.statistics import (
     probability_of_improvement,
     quartiles,
 )
-from purejaxrl_reinforce.sweep_results import SweepResults
+from purejaxrl_reinforce.sweeps.results import SweepResults
 
 # More rows than this are not read on a terminal.
 _MOST_ROWS = 20
+
 # Up to here the terminal shows how the best setting does against each other one.
 _MOST_COMPARED = 8
+
 # Pairs grow with the square: 32 settings of 1,024 seeds have 496, which take some 15 seconds.
 MOST_PAIRED = 32
+
 RANKING_HEADINGS = (
     "setting", "IQM", "median\nworst", "solved", "updates\nto solve", "env steps\nto solve",
 )  # fmt: skip
@@ -85,7 +88,7 @@ def agent_scores(results: SweepResults) -> np.ndarray:
     return np.where(_healthy(results) & np.isfinite(scores), scores, -np.inf)
 
 
-def summarise(results: SweepResults) -> list[Summary]:
+def summarize(results: SweepResults) -> list[Summary]:
     """Return a summary of each setting, the best first within each environment.
 
     The best has the highest interquartile mean; of equals, that which needs fewer environment
@@ -113,7 +116,7 @@ def summary_view(results: SweepResults, summaries: Sequence[Summary]) -> Group:
 
     Args:
         results: of the sweep.
-        summaries: of its settings, as `summarise` returns them.
+        summaries: of its settings, as `summarize` returns them.
     """
     scores = agent_scores(results)
     parts: list[Table | str] = []
@@ -133,7 +136,7 @@ def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[st
 
     Args:
         results: of the sweep.
-        summaries: of its settings, as `summarise` returns them.
+        summaries: of its settings, as `summarize` returns them.
 
     Returns:
         `settings`, in the order of `summaries`, with the attributes of `Summary` and the `swept`
@@ -155,7 +158,7 @@ def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dic
 
     Args:
         results: of the sweep.
-        summaries: of its settings, as `summarise` returns them.
+        summaries: of its settings, as `summarize` returns them.
 
     Returns:
         `env`, its `settings`, the best first, and matrices `value`, `low` and `high`: in row i and

@@ -11,17 +11,18 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from purejaxrl_reinforce.axes import Axes
+from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.population import Agents, Population
-from purejaxrl_reinforce.processes import agree_max, agreed, from_first, on_first
-from purejaxrl_reinforce.slicing import SliceSizes, make_population, slice_mesh
-from purejaxrl_reinforce.state import Metrics
-from purejaxrl_reinforce.study import Study, make_study, require_disk
-from purejaxrl_reinforce.sweep_results import SweepResults, gather_results, save_results
-from purejaxrl_reinforce.sweep_store import Slice, SweepStore
+from purejaxrl_reinforce.execution.processes import agree_max, agreed, from_first, on_first
+from purejaxrl_reinforce.sweeps.axes import Axes
+from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan, require_disk
+from purejaxrl_reinforce.sweeps.population import Agents, Population
+from purejaxrl_reinforce.sweeps.results import SweepResults, gather_results, save_results
+from purejaxrl_reinforce.sweeps.slice_size import SliceSizes, make_population, slice_mesh
+from purejaxrl_reinforce.sweeps.store import Slice, SweepStore
 
 NUM_EPISODES = 100
+
 # Of training per call, so that progress shows and a signal is heard.
 _SECONDS_PER_CALL = 1.0
 
@@ -80,10 +81,10 @@ def sweep(
             disk, or `path` holds something else; nothing was written.
         OSError: files could not be written; slices that are finished stay.
     """
-    study = agreed(lambda: make_study(config, keys, axes or {}, zipped, num_episodes))
+    plan = agreed(lambda: make_plan(config, keys, axes or {}, zipped, num_episodes))
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "sweep" if path is None else path
-        with open_sweep(study, directory, width, devices) as run:
+        with open_sweep(plan, directory, width, devices) as run:
             for _ in run.train():
                 pass
             return run.finish()
@@ -91,26 +92,26 @@ def sweep(
 
 @contextlib.contextmanager
 def open_sweep(
-    study: Study,
+    plan: SweepPlan,
     path: Path,
     width: int | None = None,
     devices: Sequence[jax.Device] | None = None,
-) -> Iterator["Sweep"]:
+) -> Iterator["SweepLoop"]:
     """Give a sweep that holds its directory; see `sweep` for arguments and errors."""
-    meshes = agreed(lambda: _meshes(study, width, devices or jax.devices()))
+    meshes = agreed(lambda: _meshes(plan, width, devices or jax.devices()))
     store: SweepStore | None = None
 
     def open_store() -> None:
         nonlocal store
         try:
-            require_disk(study, path)
-            store = SweepStore(path, study)
+            require_disk(plan, path)
+            store = SweepStore(path, plan)
         except OSError as error:
             raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
     on_first(open_store)
     try:
-        yield Sweep(study, meshes, width, store)
+        yield SweepLoop(plan, meshes, width, store)
     except ValueError:  # what was asked for cannot be done, as it turned out on the way
         if store is not None:
             store.discard_if_empty()
@@ -120,35 +121,35 @@ def open_sweep(
             store.close()
 
 
-def _meshes(study: Study, width: int | None, devices: Sequence[jax.Device]) -> list[Mesh]:
+def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -> list[Mesh]:
     if width is not None and width < 1:
         raise ValueError(f"width must be at least 1 agent, not {width}")
     return [
-        slice_mesh(study.config_of(program[0]), len(program), devices, width)
-        for program in study.programs()
+        slice_mesh(plan.config_of(program[0]), len(program), devices, width)
+        for program in plan.programs()
     ]
 
 
-class Sweep:
+class SweepLoop:
     """One sweep under way, on each of the processes that share it.
 
     Attributes:
-        study: what is swept.
+        plan: what is swept.
         store: its directory, held by the first process; None on others.
     """
 
     def __init__(
-        self, study: Study, meshes: list[Mesh], width: int | None, store: SweepStore | None
+        self, plan: SweepPlan, meshes: list[Mesh], width: int | None, store: SweepStore | None
     ) -> None:
-        self.study, self.store = study, store
+        self.plan, self.store = plan, store
         self._meshes, self._width = meshes, width
-        self._counter = _Counter(study)
+        self._counter = _Counter(plan)
 
     def train(self) -> Iterator[SweepProgress]:
         """Train the agents that are not there yet, about a second between two looks at progress."""
         done = self._load_done()
         yield self._counter.progress()
-        for agents, mesh in zip(self.study.programs(), self._meshes, strict=True):
+        for agents, mesh in zip(self.plan.programs(), self._meshes, strict=True):
             todo = [agent for agent in agents if agent not in done]
             if todo:
                 yield from self._train_program(todo, mesh)
@@ -163,7 +164,7 @@ class Sweep:
 
         def gather() -> SweepResults:
             assert self.store is not None
-            results = gather_results(self.store.path, self.study)
+            results = gather_results(self.store.path, self.plan)
             save_results(self.store.path, results)
             return results
 
@@ -189,8 +190,8 @@ class Sweep:
         return done
 
     def _train_program(self, todo: list[int], mesh: Mesh) -> Iterator[SweepProgress]:
-        config = self.study.config_of(todo[0])
-        population = make_population(config, len(todo), mesh, self._width, self.study.num_episodes)
+        config = self.plan.config_of(todo[0])
+        population = make_population(config, len(todo), mesh, self._width, self.plan.num_episodes)
         sizes = SliceSizes(population.layout, self._width)
         self.log(f"compiled for {len(todo)} agents in {population.compile_seconds:.1f} s")
         while todo:
@@ -202,9 +203,9 @@ class Sweep:
     def _train_slice(
         self, population: Population, sizes: SliceSizes, chosen: list[int]
     ) -> Iterator[SweepProgress]:
-        study, counter, started_at = self.study, self._counter, self._counter.seconds
-        configs = [study.config_of(agent) for agent in chosen]
-        agents = population.start(configs, study.keys_of(chosen))
+        plan, counter, started_at = self.plan, self._counter, self._counter.seconds
+        configs = [plan.config_of(agent) for agent in chosen]
+        agents = population.start(configs, plan.keys_of(chosen))
         parts: list[Metrics] = []
         for call in _calls(population, agents, configs[0].num_updates):
             agents = call.agents
@@ -252,12 +253,12 @@ def _total(num_steps: Any) -> int:
 class _Counter:
     """Counts what `SweepProgress` says."""
 
-    def __init__(self, study: Study) -> None:
-        self._study = study
+    def __init__(self, plan: SweepPlan) -> None:
+        self._plan = plan
         self._agents, self._updates, self._steps = 0, 0, 0
-        self._left = sum(config.num_updates for config in study.configs) * study.num_seeds
-        self._return_sums = np.zeros(len(study.configs))
-        self._evaluated = np.zeros(len(study.configs), int)
+        self._left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
+        self._return_sums = np.zeros(len(plan.configs))
+        self._evaluated = np.zeros(len(plan.configs), int)
         self.seconds = 0.0
 
     def add(self, metrics: Metrics, seconds: float) -> None:
@@ -269,7 +270,7 @@ class _Counter:
 
     def finish(self, agents: np.ndarray, evaluation: np.ndarray) -> None:
         """Count the agents of a finished slice."""
-        settings = agents // self._study.num_seeds
+        settings = agents // self._plan.num_seeds
         np.add.at(self._return_sums, settings, evaluation.mean(axis=1))
         np.add.at(self._evaluated, settings, 1)
         self._agents += len(agents)

@@ -1,4 +1,4 @@
-"""Normalised advantages: statistics over valid steps, zeros for constant batches, never NaN."""
+"""Normalized advantages: statistics over valid steps, zeros for constant batches, never NaN."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purejaxrl_reinforce.returns import normalize
-from tests import reference
+from purejaxrl_reinforce.algorithm.returns import normalize
+from tests.support import reference
 
 KINDS = ["standardize", "unit", "none"]
 SHAPE = (5, 4)

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purejaxrl_reinforce.blocks import (
+from purejaxrl_reinforce.algorithm.batching import (
     any_lane,
     equal_parts,
     fold_blocks,
     live_blocks,
     map_blocks,
+    num_groups,
     split_rows,
 )
-from purejaxrl_reinforce.engine import num_groups
 
 
 @settings(max_examples=500)

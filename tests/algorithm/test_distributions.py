@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from purejaxrl_reinforce.distributions import Categorical, DiagonalGaussian
+from purejaxrl_reinforce.algorithm.distributions import Categorical, DiagonalGaussian
 
 
 def test_categorical_samples_have_their_probabilities():

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-import tests.probes  # noqa: F401  registers the probes
+import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init, train
-from purejaxrl_reinforce.reinforce import collect
+from purejaxrl_reinforce.algorithm.reinforce import collect
 
 CONFIG = Config(num_envs=24, num_steps=50, num_updates=4, hidden_sizes=(16,), policy_lr=1e-3)
 SETTINGS = [
@@ -52,7 +52,7 @@ SHARDED = """
 import json, sys
 import jax
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
-import tests.probes
+import tests.support.probes
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.runner import Program
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import tests.probes  # noqa: F401  registers the probes
+import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, evaluate, init, step, train
-from purejaxrl_reinforce.environment import make
+from purejaxrl_reinforce.algorithm.environment import make
 
 
 def test_transitions_agree_with_gymnasium():

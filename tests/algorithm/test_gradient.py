@@ -8,15 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import tests.probes  # noqa: F401  registers the probes
+import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.environment import make
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.networks import make_networks
-from purejaxrl_reinforce.reinforce import learn
-from purejaxrl_reinforce.rollout import Trajectory
-from purejaxrl_reinforce.targets import make_targets
-from tests import reference
+from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.losses import make_targets
+from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.reinforce import learn
+from purejaxrl_reinforce.algorithm.rollout import Trajectory
+from tests.support import reference
 
 SMALL = Config(hidden_sizes=(5,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9)
 learn_compiled = jax.jit(learn)

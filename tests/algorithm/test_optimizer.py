@@ -1,4 +1,4 @@
-"""The optimiser: both placements of Adam's epsilon, clipping by the true global norm, annealing."""
+"""The optimizer: both placements of Adam's epsilon, clipping by the true global norm, annealing."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, init, step
-from purejaxrl_reinforce.optimizer import apply_gradients, make_optimizer
+from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, make_optimizer
 
 
 def adam(gradients, learning_rate, epsilon, keras):

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import init, preset
-from purejaxrl_reinforce.environment import make
-from purejaxrl_reinforce.losses import Params
-from purejaxrl_reinforce.networks import make_networks
-from purejaxrl_reinforce.reinforce import learn
-from purejaxrl_reinforce.rollout import Trajectory
-from purejaxrl_reinforce.targets import make_targets
+from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.losses import make_targets
+from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.reinforce import learn
+from purejaxrl_reinforce.algorithm.rollout import Trajectory
 
-DATA = np.load(Path(__file__).parent / "data" / "notebook_run_a.npz")
+DATA = np.load(Path(__file__).parent.parent / "data" / "notebook_run_a.npz")
 ATOL = 1e-4
 
 

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import tests.probes  # noqa: F401  registers the probes
+import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, train
-from purejaxrl_reinforce.environment import make
-from purejaxrl_reinforce.networks import make_networks
+from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.networks import make_networks
 
 OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])
 

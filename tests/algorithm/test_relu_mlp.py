@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config
-from purejaxrl_reinforce.environment import make
-from purejaxrl_reinforce.networks import MOST_PRODUCTS, make_networks
-from purejaxrl_reinforce.relu_mlp import Layers, relu_mlp
+from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.networks import (
+    MOST_PRODUCTS,
+    ReluMLPParams,
+    make_networks,
+    relu_mlp,
+)
 
 
 def plain(layers, x):
@@ -18,8 +22,8 @@ def plain(layers, x):
 
 def random_layers(num_inputs, width, num_outputs):
     random = np.random.default_rng(0)
-    shapes = Layers((num_inputs, width), (width,), (width, num_outputs), (num_outputs,))
-    return Layers(*(jnp.float32(random.normal(size=shape)) for shape in shapes))
+    shapes = ReluMLPParams((num_inputs, width), (width,), (width, num_outputs), (num_outputs,))
+    return ReluMLPParams(*(jnp.float32(random.normal(size=shape)) for shape in shapes))
 
 
 @pytest.mark.parametrize(

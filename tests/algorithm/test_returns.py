@@ -5,13 +5,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purejaxrl_reinforce.returns import (
+from purejaxrl_reinforce.algorithm.returns import (
     discounted_returns,
     explained_variance,
     leave_one_out_baseline,
     mean_baseline,
 )
-from tests import reference
+from tests.support import reference
 
 T, N = 9, 3
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import tests.probes  # noqa: F401  registers the probes
+import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, evaluate, init, step
-from purejaxrl_reinforce.environment import make
-from purejaxrl_reinforce.reinforce import collect
+from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.reinforce import collect
 
 CARTPOLE = Config(num_envs=5, num_steps=60, hidden_sizes=(8,))
 STREAM = replace(CARTPOLE, rollout="stream")

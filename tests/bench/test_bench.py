@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, init, train
-from purejaxrl_reinforce.bench import Workload
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.compare import compare, differences, load_report
-from purejaxrl_reinforce.phases import PHASES, phases
-from purejaxrl_reinforce.report import new_report_path
+from purejaxrl_reinforce.bench.compare import compare, differences, load_result
+from purejaxrl_reinforce.bench.phases import PHASES, phases
+from purejaxrl_reinforce.bench.result_file import new_result_path
+from purejaxrl_reinforce.bench.workload import Workload
+from purejaxrl_reinforce.cli.main import main
 
 TINY = ["--num-envs", "4", "--num-updates", "3", "--num-steps", "20", "--hidden-sizes", "8"]
 
@@ -28,7 +28,7 @@ def report_path(tmp_path_factory):
 
 @pytest.fixture
 def report(report_path):
-    return load_report(report_path)
+    return load_result(report_path)
 
 
 def noisy(report, factor=1.0, sigma=0.02, seed=0, samples=5):
@@ -97,7 +97,7 @@ def test_the_phases_add_up_to_the_update():
     assert int(metrics.num_steps) == valid_steps
     jax.tree.map(
         lambda apart, whole: np.testing.assert_allclose(apart, whole, rtol=1e-5, atol=1e-6),
-        calls["optimiser"]().params,
+        calls["optimizer"]().params,
         updated.params,
     )
 
@@ -190,7 +190,7 @@ def test_reports_are_new_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     taken = set()
     for out in (None, None, Path("elsewhere"), Path("elsewhere")):
-        path = new_report_path(out, "CartPole-v1")
+        path = new_result_path(out, "CartPole-v1")
         assert path.parent == (out or Path("bench"))
         assert path not in taken
         taken.add(path)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import pytest
 
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.flops import backward_flops, forward_flops, phase_costs
-from purejaxrl_reinforce.networks import MLP
-from purejaxrl_reinforce.reinforce import collect, descend, state_shapes
+from purejaxrl_reinforce.algorithm.networks import MLP
+from purejaxrl_reinforce.algorithm.reinforce import collect, descend, state_shapes
+from purejaxrl_reinforce.bench.flops import backward_flops, forward_flops, phase_costs
 
 ROWS = 512
 SHAPES = [(40, 64, 2), (40, 64, 1), (6, 64, 64, 3), (8, 256, 4), (3, 5)]
@@ -54,11 +54,11 @@ def test_backward_of_one_hidden_layer_of_relus(sizes):
 
 @pytest.mark.parametrize("hidden_sizes", [(64,), (32, 32)], ids=str)
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
-def test_the_optimiser_costs_at_least_what_is_said(env, hidden_sizes):
+def test_the_optimizer_costs_at_least_what_is_said(env, hidden_sizes):
     config = Config(env=env, num_envs=2, hidden_sizes=hidden_sizes)
     state = state_shapes(config)
     found = counted(descend, config, state, state.params)
-    assert 0.75 * found <= phase_costs(config)["optimiser"].flops <= found
+    assert 0.75 * found <= phase_costs(config)["optimizer"].flops <= found
 
 
 def test_bytes_are_those_of_the_trajectory():

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.noise import paired_ratio, ratio_of_medians
-from purejaxrl_reinforce.timing import (
+from purejaxrl_reinforce.bench.ratios import paired_ratio, ratio_of_medians
+from purejaxrl_reinforce.bench.timing import (
     RecompilationError,
     cold_caches,
     compile_apart,

@@ -9,13 +9,13 @@ import numpy as np
 import pandas
 import pytest
 
-import tests.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce.cli import main
+import tests.support.probes  # noqa: F401  registers the probes
+from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config import preset
 from purejaxrl_reinforce.config_file import load_config
-from purejaxrl_reinforce.results import load_run
-from tests.processes import ROOT
-from tests.small_runs import FILES
+from purejaxrl_reinforce.runs.load import load_run
+from tests.support.processes import ROOT
+from tests.support.runs import FILES
 
 TINY = ["--num-envs", "8", "--num-updates", "6", "--num-steps", "50", "--hidden-sizes", "8"]
 

@@ -8,13 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, environment, evaluate
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.gym_environment import make_vector
-from purejaxrl_reinforce.gym_evaluation import evaluate_in_gymnasium
-from purejaxrl_reinforce.intervals import difference_interval, mean_interval
-from purejaxrl_reinforce.results import load_run
-from tests.small_runs import error_of, train_run, untrained_run
+from purejaxrl_reinforce import Config, evaluate
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnasium
+from purejaxrl_reinforce.evaluation.gymnasium_env import make_vector
+from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_interval
+from purejaxrl_reinforce.runs.load import load_run
+from tests.support.runs import error_of, train_run, untrained_run
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,8 @@ class Unequal(gymnasium.vector.VectorEnv):
 def test_first_episodes_only_and_each_once(cartpole, monkeypatch):
     """Short episodes repeat while long ones last; they still count once."""
     monkeypatch.setattr(
-        "purejaxrl_reinforce.gym_evaluation.make_vector", lambda env, num_envs: Unequal(num_envs)
+        "purejaxrl_reinforce.evaluation.evaluate_gymnasium.make_vector",
+        lambda env, num_envs: Unequal(num_envs),
     )
     config, params = load_run(cartpole)
     played = evaluate_in_gymnasium(config, params, jax.random.key(0), 6)
@@ -89,7 +91,7 @@ def test_first_episodes_only_and_each_once(cartpole, monkeypatch):
 
 @pytest.mark.parametrize(("name", "limit"), [("CartPole-v0", 200), ("MountainCar-v0", 200)])
 def test_time_limits_are_those_of_training(name, limit):
-    """CartPole has a vectorised entry point, MountainCar has none."""
+    """CartPole has a vectorized entry point, MountainCar has none."""
     envs = make_vector(environment.make(name), 2)
     assert isinstance(envs, gymnasium.vector.SyncVectorEnv) == (name == "MountainCar-v0")
     envs.reset(seed=0)

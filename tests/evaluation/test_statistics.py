@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from purejaxrl_reinforce import statistics
-from purejaxrl_reinforce.statistics import (
+from purejaxrl_reinforce.evaluation import statistics
+from purejaxrl_reinforce.evaluation.statistics import (
     binomial_interval,
     bootstrap_interval,
     interquartile_mean,

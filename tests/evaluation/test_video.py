@@ -15,13 +15,12 @@ from gymnasium.envs.registration import registry
 from PIL import Image, ImageDraw
 
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.frames import frames
-from purejaxrl_reinforce.observation import drawing_of
-from purejaxrl_reinforce.results import load_run
-from purejaxrl_reinforce.snapshots import Snapshot, load_snapshots
-from purejaxrl_reinforce.video_command import make_video, progress_panels
-from tests.small_runs import error_of, train_run, untrained_run
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.evaluation.render_observations import drawing_of
+from purejaxrl_reinforce.evaluation.video import make_video, progress_panels
+from purejaxrl_reinforce.evaluation.video_frames import frames
+from purejaxrl_reinforce.runs.load import Snapshot, load_run, load_snapshots
+from tests.support.runs import error_of, train_run, untrained_run
 
 STATED = re.compile(r"(\S+): ([\d,]+) frames, ([\d,]+) kB, (.*)")
 
@@ -158,7 +157,7 @@ def test_progress_of_a_run(tmp_path, capsys):
 
 def test_titles_fit_and_do_not_touch():
     """A long title gets small letters instead of losing its ends."""
-    from purejaxrl_reinforce.film import View
+    from purejaxrl_reinforce.evaluation.video_frames import View
 
     scene = [View(lambda: Image.new("RGB", (600, 400), "white"), 3, -1234567.891, True)] * 2
     title = "update 1,000,000, 123,456,789,012 steps"
@@ -219,7 +218,8 @@ def test_mistakes(cartpole, tmp_path, monkeypatch, capsys):
 def test_what_fails_midway_leaves_nothing(cartpole, tmp_path, monkeypatch):
     config, params = load_run(cartpole)
     monkeypatch.setattr(
-        "purejaxrl_reinforce.frames._grid", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        "purejaxrl_reinforce.evaluation.video_frames._grid",
+        lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
     )
     with pytest.raises(KeyboardInterrupt):
         make_video(

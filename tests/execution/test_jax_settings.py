@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from purejaxrl_reinforce.launch import usable_cores
+from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 REPORT = """
 from purejaxrl_reinforce.launch import keep_compiled_programs, use_all_cores

@@ -10,9 +10,8 @@ import time
 import jax
 import pytest
 
-from purejaxrl_reinforce.connecting import connect
-from purejaxrl_reinforce.options import ProcessOptions
-from tests.processes import (
+from purejaxrl_reinforce.execution.distributed import connect
+from tests.support.processes import (
     LOST,
     ROOT,
     command,
@@ -23,7 +22,7 @@ from tests.processes import (
     pair,
     wait_for_rows,
 )
-from tests.small_runs import FILES, assert_same_run, error_of
+from tests.support.runs import FILES, assert_same_run, error_of
 
 RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]
 SAVE_OFTEN = ["--checkpoint-every", 20]
@@ -192,6 +191,6 @@ def test_a_process_by_itself_starts_no_coordinator(variables, monkeypatch):
             monkeypatch.setenv(f"SLURM_{name}", "0")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    connect(ProcessOptions())
+    connect()
     monkeypatch.setenv("SLURM_NTASKS", "4")
-    connect(ProcessOptions(num_processes=1))
+    connect(num_processes=1)

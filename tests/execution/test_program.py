@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, memory, preset, runner
-from purejaxrl_reinforce.runner import NonFiniteError, Program
-from purejaxrl_reinforce.state import add_steps, total_steps
+from purejaxrl_reinforce import Config, preset
+from purejaxrl_reinforce.algorithm.state import add_steps, total_steps
+from purejaxrl_reinforce.execution import memory
+from purejaxrl_reinforce.execution import program as runner
+from purejaxrl_reinforce.execution.program import NonFiniteError, Program
 
 CONFIG = Config(num_envs=8, num_steps=40, num_updates=23, hidden_sizes=(8,))
 

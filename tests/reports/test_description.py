@@ -7,10 +7,10 @@ import jax
 import pytest
 
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.describe import description
-from purejaxrl_reinforce.flops import phase_costs
-from tests.small_runs import error_of
+from purejaxrl_reinforce.bench.flops import phase_costs
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.reports.description import description
+from tests.support.runs import error_of
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_cartpole(capsys):
     assert "at most 32,000 steps per update" in out
     assert "at most 3,200,000 steps" in out
     costs = phase_costs(Config(bootstrap=True, advantage_norm="none"))
-    total = sum(cost.flops for name, cost in costs.items() if name != "optimiser")
+    total = sum(cost.flops for name, cost in costs.items() if name != "optimizer")
     assert f"at least {total:,.0f} floating-point operations per environment step" in out
 
 

@@ -9,16 +9,17 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from purejaxrl_reinforce import Config, plot_command, sweep_histories
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.curves import learning_curves
-from purejaxrl_reinforce.histories import History, load_history
-from purejaxrl_reinforce.intervals import mean_interval
-from purejaxrl_reinforce.plot_command import curves_figure
-from purejaxrl_reinforce.plots import MOST_CURVES, save_figure
-from purejaxrl_reinforce.sweep_histories import load_sweep_histories
-from purejaxrl_reinforce.sweep_results import load_sweep
-from tests.small_runs import error_of, train_run
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.evaluation.statistics import mean_interval
+from purejaxrl_reinforce.output.plots import MOST_CURVES, save_figure
+from purejaxrl_reinforce.reports import learning_curves as plot_command
+from purejaxrl_reinforce.reports.learning_curves import curves_figure, learning_curves
+from purejaxrl_reinforce.runs.load import History, load_history
+from purejaxrl_reinforce.sweeps import agents as sweep_histories
+from purejaxrl_reinforce.sweeps.agents import load_sweep_histories
+from purejaxrl_reinforce.sweeps.results import load_sweep
+from tests.support.runs import error_of, train_run
 
 TINY = ["--num-envs", "4", "--num-updates", "6", "--num-steps", "20", "--hidden-sizes", "4"]
 

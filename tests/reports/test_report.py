@@ -12,21 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from purejaxrl_reinforce import evaluate, sweep_page
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.html_page import facts, page, picture, show, table
-from purejaxrl_reinforce.sweep_results import load_sweep
-from purejaxrl_reinforce.sweep_store import load_slices, load_study
-from purejaxrl_reinforce.sweep_summary import (
-    agent_scores,
-    comparisons,
-    ranking_cells,
-    summarise,
-)
-from tests.browser import open_page, screenshot
-from tests.small_runs import error_of, train_run
+from purejaxrl_reinforce import evaluate
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.output.html import facts, page, picture, table
+from purejaxrl_reinforce.output.text import show
+from purejaxrl_reinforce.reports import sweep_page
+from purejaxrl_reinforce.sweeps.results import load_sweep
+from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
+from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, ranking_cells, summarize
+from tests.support.browser import open_page, screenshot
+from tests.support.runs import error_of, train_run
 
-RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 TINY = ["--num-envs", "8", "--num-updates", "4", "--hidden-sizes", "8"]
 
 
@@ -138,7 +135,7 @@ def test_what_a_run_report_holds(run_report):
 def test_what_a_sweeps_report_holds(sweep_dir, sweep_report):
     results, text = load_sweep(sweep_dir), sweep_report.read_text()
     plain = re.sub("<[^>]+>", "|", text.replace("<wbr>", ""))
-    summaries = summarise(results)
+    summaries = summarize(results)
     best = summaries[0]
     for summary in summaries:
         cells = "||".join(["", str(summary.setting), *ranking_cells(summary), ""])
@@ -173,7 +170,7 @@ def test_what_a_sweeps_report_holds(sweep_dir, sweep_report):
 
 def test_settings_are_compared_in_pairs(sweep_dir, sweep_report):
     results = load_sweep(sweep_dir)
-    (found,) = comparisons(results, summarise(results))
+    (found,) = comparisons(results, summarize(results))
     rows = re.findall(r"<tr><td>(\d): policy_lr.*?</tr>", sweep_report.read_text(), re.DOTALL)
     assert [int(row) for row in rows] == found["settings"]
     value, low, high = (found[name][0, 3] for name in ("value", "low", "high"))
@@ -181,7 +178,7 @@ def test_settings_are_compared_in_pairs(sweep_dir, sweep_report):
 
 
 def test_timing_adds_up_the_slices(sweep_dir, sweep_report):
-    seconds = sum(part.seconds for _, part in load_slices(sweep_dir, load_study(sweep_dir)))
+    seconds = sum(part.seconds for _, part in load_slices(sweep_dir, load_plan(sweep_dir)))
     assert f"apart</th><td>{seconds:,.2f} s</td>" in sweep_report.read_text()
 
 
@@ -191,7 +188,7 @@ def test_the_video_plays_the_agent_that_it_names(sweep_dir, tmp_path, monkeypatc
         sweep_page, "video", lambda config, panel: played.append((config, panel)) or ""
     )
     results = load_sweep(sweep_dir)
-    best = summarise(results)[0].setting
+    best = summarize(results)[0].setting
     scores = results.scores[best]
     assert main(["report", str(sweep_dir), "--seed", "3", "--out", str(tmp_path / "a.html")]) == 0
     ((config, panel),) = played

@@ -8,9 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, checkpoint
-from purejaxrl_reinforce.checkpoint import CheckpointWriter, load_latest, tidy
-from purejaxrl_reinforce.runner import Program
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.execution.program import Program
+from purejaxrl_reinforce.runs import checkpoint
+from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter, load_latest, tidy
 
 CONFIG = Config(num_envs=8, num_steps=20, num_updates=6, hidden_sizes=(8,))
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from purejaxrl_reinforce import environment
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.networks import make_networks
-from purejaxrl_reinforce.results import load_run
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.runs.load import load_run
 
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
 RUNS = {

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.results import load_run
-from tests.processes import command, num_rows, wait_for_rows
-from tests.small_runs import FILES, assert_same_run
+from purejaxrl_reinforce.runs.load import load_run
+from tests.support.processes import command, num_rows, wait_for_rows
+from tests.support.runs import FILES, assert_same_run
 
 # So small that saving takes most of the time: kills at random moments hit saves.
 RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]

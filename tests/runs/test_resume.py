@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, runner
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.training import Hosting, resume_run, train_run
-from tests.processes import ROOT
-from tests.small_runs import assert_same_run, trained
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.execution import program as runner
+from purejaxrl_reinforce.runs.host_loop import Hosting
+from purejaxrl_reinforce.runs.train import resume_run, train_run
+from tests.support.processes import ROOT
+from tests.support.runs import assert_same_run, trained
 
 CONFIG = Config(num_envs=8, num_steps=30, num_updates=24, hidden_sizes=(8,), anneal=False)
 STREAM = Config(

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 LOST = (
     "error: another process has ended or cannot be reached; start all of them again: train"
     " --resume RUN goes on from its latest checkpoint, sweep with the same directory from its last"

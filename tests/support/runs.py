@@ -7,9 +7,9 @@ import numpy as np
 import pandas
 
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.config_file import dump_config
-from purejaxrl_reinforce.results import CONFIG_FILE, PARAMS_FILE, save_params
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
+from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE, save_params
 
 # What a run directory holds in the end.
 FILES = {

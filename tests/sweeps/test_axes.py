@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purejaxrl_reinforce import Config
-from purejaxrl_reinforce.axes import LogRange, make_settings, num_settings, parse_axes, parse_axis
+from purejaxrl_reinforce.cli.axis_option import parse_axes, parse_axis
+from purejaxrl_reinforce.sweeps.axes import LogRange, make_settings, num_settings
 
 
 @pytest.mark.parametrize(

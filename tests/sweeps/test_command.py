@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.sweep_results import load_sweep
-from tests.processes import command
-from tests.small_runs import error_of
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.sweeps.results import load_sweep
+from tests.support.processes import command
+from tests.support.runs import error_of
 
 TINY = [
     "sweep", "--num-envs", "4", "--num-steps", "20", "--num-updates", "3", "--hidden-sizes", "4",
@@ -47,19 +47,20 @@ def test_bad_input(arguments, message, tmp_path, monkeypatch, capsys):
 
 
 def test_results_that_do_not_fit_on_the_disk(tmp_path, monkeypatch, capsys):
-    from purejaxrl_reinforce import study
+    from purejaxrl_reinforce.sweeps import plan as plan
 
     class Usage:
         free = 1_000
 
-    monkeypatch.setattr(study.shutil, "disk_usage", lambda path: Usage)
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: Usage)
     error = error_of([*TINY, "--sweep-dir", str(tmp_path / "s")], capsys)
     assert re.search(r"do not fit on the disk .* they need 0\.0 GB and 0\.0 GB are free", error)
     assert not any(tmp_path.iterdir())
 
 
 def test_a_program_that_does_not_fit_leaves_nothing(tmp_path, monkeypatch, capsys):
-    from purejaxrl_reinforce import memory, slicing
+    from purejaxrl_reinforce.execution import memory
+    from purejaxrl_reinforce.sweeps import slice_size as slicing
 
     monkeypatch.setattr(memory, "free_bytes", lambda: 10**6)
     monkeypatch.setattr(slicing, "Population", _HugePopulation)

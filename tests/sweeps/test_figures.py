@@ -9,17 +9,17 @@ from PIL import Image
 from scipy import stats
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.plots import COLOURS, save_figure
-from purejaxrl_reinforce.sweep_plots import iqm_curve, sweep_figures
-from purejaxrl_reinforce.sweep_results import SweepResults
-from purejaxrl_reinforce.sweep_summary import summarise
+from purejaxrl_reinforce.output.plots import COLORS, save_figure
+from purejaxrl_reinforce.sweeps.figures import iqm_curve, sweep_figures
+from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.summary import summarize
 
 NAMES = ["learning_curves", "final_returns", "performance_profiles"]
 UPDATES = 6
 
 
 def figures_of(results, narrow=False):
-    return sweep_figures(results, summarise(results), narrow)
+    return sweep_figures(results, summarize(results), narrow)
 
 
 def sweep(axes, num_seeds=5, configs=None, env="CartPole-v1"):
@@ -140,7 +140,7 @@ def test_a_curve_ends_with_its_own_updates():
     for name, beyond in (("mean_return", np.nan), ("env_steps", 0), ("finite", False)):
         results.metrics[name][0, :, 3:] = beyond
     assert iqm_curve(results, 0, "a").x[-1] == 300
-    assert summarise(results)[1].num_diverged == 0
+    assert summarize(results)[1].num_diverged == 0
 
 
 def test_seeds_without_common_steps_make_a_point():
@@ -199,7 +199,7 @@ def test_final_returns_show_every_seed():
     assert set(dots[0].get_xdata()) == {600}
     assert (np.abs(dots[3].get_ydata() - 3) < 0.5).all()
     means = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
-    np.testing.assert_allclose(means, [float(s.iqm.value) for s in summarise(results)[:20]])
+    np.testing.assert_allclose(means, [float(s.iqm.value) for s in summarize(results)[:20]])
     solved = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"]
     assert solved == [475] * 20
 
@@ -212,7 +212,7 @@ def test_who_diverged_is_counted():
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [len(line.get_xdata()) for line in dots] == [5, 3]
     # The interval reaches the edge, not beyond the picture.
-    interval = [line for line in axes.lines if line.get_color() == COLOURS[1]][-1]
+    interval = [line for line in axes.lines if line.get_color() == COLORS[1]][-1]
     assert interval.get_xdata()[0] == axes.get_xlim()[0]
 
 
@@ -251,8 +251,8 @@ def test_numbers_stand_out_from_their_cells():
     axes = figures_of(sweep(GRID))["heatmap"].axes[0]
     (image,) = axes.images
 
-    def luminance(colour):
-        c = np.array(colour[:3])
+    def luminance(color):
+        c = np.array(color[:3])
         linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
         return linear @ [0.2126, 0.7152, 0.0722] + 0.05
 

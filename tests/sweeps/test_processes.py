@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.sweep_results import load_sweep
-from tests.processes import LOST, command, ended, pair
+from purejaxrl_reinforce.sweeps.results import load_sweep
+from tests.support.processes import LOST, command, ended, pair
 
 SWEEP = [
     "sweep", "--num-envs", 4, "--hidden-sizes", 8, "--num-seeds", 41, "--width", 4, "--episodes", 3,

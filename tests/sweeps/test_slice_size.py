@@ -3,9 +3,10 @@
 import jax
 import pytest
 
-from purejaxrl_reinforce import Config, slicing
-from purejaxrl_reinforce.population import Layout, population_mesh
-from purejaxrl_reinforce.slicing import SliceSizes
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.sweeps import slice_size as slicing
+from purejaxrl_reinforce.sweeps.population import Layout, population_mesh
+from purejaxrl_reinforce.sweeps.slice_size import SliceSizes
 
 CONFIG = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(4,))
 

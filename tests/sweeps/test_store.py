@@ -8,11 +8,10 @@ import pandas
 import pytest
 
 from purejaxrl_reinforce import Config, sweep, train
-from purejaxrl_reinforce import sweep_store as store_module
-from purejaxrl_reinforce.cli import main
-from purejaxrl_reinforce.sweep_results import load_sweep
-from purejaxrl_reinforce.sweep_table import save_table
-from tests.small_runs import FILES, assert_same_run, error_of
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.sweeps import store as store_module
+from purejaxrl_reinforce.sweeps.results import load_sweep, save_table
+from tests.support.runs import FILES, assert_same_run, error_of
 
 # With one lane a run has one device, like an agent of a sweep, on any machine.
 OPTIONS = ["--num-envs", "1", "--num-steps", "30", "--num-updates", "4", "--hidden-sizes", "8"]
@@ -80,7 +79,7 @@ def test_swept_fields_that_are_called_like_metrics_or_none(tmp_path):
 
 
 def test_without_pyarrow_the_table_is_csv(finished, tmp_path, monkeypatch):
-    from purejaxrl_reinforce import sweep_table
+    from purejaxrl_reinforce.sweeps import results as sweep_table
 
     monkeypatch.setattr(sweep_table.importlib.util, "find_spec", lambda name: None)
     path = sweep_table.save_table(tmp_path, load_sweep(finished))
@@ -113,17 +112,17 @@ def test_a_damaged_slice_is_trained_again(sweep_dir, finished):
 @pytest.mark.parametrize("damage", ["empty", "foreign", "flips"])
 def test_damage_is_seen(sweep_dir, damage):
     """A flipped bit is seen, or it is in one of the places that mean nothing."""
-    study = store_module.load_study(sweep_dir)
+    plan = store_module.load_plan(sweep_dir)
     file = sorted((sweep_dir / "slices").iterdir())[0]
     content = file.read_bytes()
     ((_, whole),) = [
-        loaded for loaded in store_module.load_slices(sweep_dir, study) if loaded[0] == file
+        loaded for loaded in store_module.load_slices(sweep_dir, plan) if loaded[0] == file
     ]
     seen = 0
     for i in range(0, len(content), 101):
         flipped = content[:i] + bytes([content[i] ^ 0x10]) + content[i + 1 :]
         file.write_bytes({"empty": b"", "foreign": b"hello", "flips": flipped}[damage])
-        (_, part), *_ = store_module.load_slices(sweep_dir, study)
+        (_, part), *_ = store_module.load_slices(sweep_dir, plan)
         if part is None:
             seen += 1
         else:
@@ -204,7 +203,7 @@ def test_unfinished_results_are_said(sweep_dir):
 def test_an_agent_taken_out_is_the_run_of_its_seed(finished, tmp_path):
     """It evaluates, and resumes to the same bits as the run that was never part of a sweep."""
     taken, alone = tmp_path / "taken", tmp_path / "alone"
-    assert main(["take-out", str(finished), "--setting", "1", "--seed", "7",
+    assert main(["extract", str(finished), "--setting", "1", "--seed", "7",
                  "--run-dir", str(taken)]) == 0  # fmt: skip
     assert main(["train", *OPTIONS, "--policy-lr", "0.1", "--seed", "7", "--quiet",
                  "--run-dir", str(alone)]) == 0  # fmt: skip
@@ -223,7 +222,7 @@ def test_keys_that_are_no_seeds_stay_in_their_sweep(tmp_path, capsys):
     np.testing.assert_array_equal(
         results.metrics["mean_return"][0, 1], train(config, keys[1])[1].mean_return
     )
-    assert "the sweep has no seed 0" in error_of(["take-out", str(tmp_path / "s")], capsys)
+    assert "the sweep has no seed 0" in error_of(["extract", str(tmp_path / "s")], capsys)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +234,6 @@ def test_keys_that_are_no_seeds_stay_in_their_sweep(tmp_path, capsys):
 )
 def test_agents_that_are_not_there(finished, arguments, message, tmp_path, capsys):
     run = tmp_path / "run"
-    command = ["take-out", str(finished), "--seed", "5", "--run-dir", str(run), *arguments]
+    command = ["extract", str(finished), "--seed", "5", "--run-dir", str(run), *arguments]
     assert message in error_of(command, capsys)
     assert not run.exists()

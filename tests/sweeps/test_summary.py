@@ -10,13 +10,13 @@ from rich.console import Console
 from scipy import stats
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.statistics import probability_of_improvement
-from purejaxrl_reinforce.sweep_results import SweepResults
-from purejaxrl_reinforce.sweep_summary import (
+from purejaxrl_reinforce.evaluation.statistics import probability_of_improvement
+from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.summary import (
     agent_scores,
     by_env,
     show_score,
-    summarise,
+    summarize,
     summary_dict,
     summary_view,
 )
@@ -50,7 +50,7 @@ def sweep(scores, axes=None, configs=None, num_updates=4):
 
 def shown(results, width=80):
     file = io.StringIO()
-    Console(file=file, width=width).print(summary_view(results, summarise(results)))
+    Console(file=file, width=width).print(summary_view(results, summarize(results)))
     return file.getvalue()
 
 
@@ -61,7 +61,7 @@ def words(text):
 
 def test_summary_of_one_setting():
     results = sweep([[500, 480, 475, 10, 490, 474]])
-    (summary,) = summarise(results)
+    (summary,) = summarize(results)
     scores = results.scores[0]
     assert (summary.setting, summary.label, summary.env) == (0, "policy_lr=0.1", "CartPole-v1")
     assert (summary.num_seeds, summary.num_diverged, summary.num_solved) == (6, 0, 4)
@@ -79,11 +79,11 @@ def test_steps_to_the_threshold_count_from_training():
     returns = results.metrics["mean_return"]
     returns[0, 0] = [np.nan, 475, 0, 500, 500, 500]
     returns[0, 3] = 474.9
-    (summary,) = summarise(results)
+    (summary,) = summarize(results)
     assert summary.updates == (2, 5, 5)
     assert summary.env_steps == (20, 50, 50)
     returns[0, 1:] = 0
-    (summary,) = summarise(results)
+    (summary,) = summarize(results)
     assert summary.updates == (2, np.inf, np.inf)
     assert summary.env_steps == (20, np.inf, np.inf)
 
@@ -95,7 +95,7 @@ def test_diverged_agents_are_the_worst():
     results.evaluation[0, 3, :] = np.inf
     scores = agent_scores(results)
     np.testing.assert_array_equal(np.isinf(scores), [[False, True, True, True] + [False] * 4])
-    (summary,) = summarise(results)
+    (summary,) = summarize(results)
     assert (summary.num_diverged, summary.num_solved, summary.num_seeds) == (3, 5, 8)
     assert summary.worst == summary.iqm.low == -np.inf
     assert summary.iqm.value == -np.inf
@@ -109,7 +109,7 @@ def test_only_own_updates_count():
     """Others may train for longer: what is not there has not diverged."""
     configs = [Config(num_updates=n) for n in (2, 6)]
     results = sweep(np.full((2, 3), 400), {"num_updates": (2, 6)}, configs)
-    long, short = summarise(results)
+    long, short = summarize(results)
     assert (short.num_diverged, long.num_diverged) == (0, 0)
     assert (short.updates.median, long.updates.median) == (np.inf, 5)
 
@@ -118,7 +118,7 @@ def test_best_first_by_interquartile_mean_then_steps():
     results = sweep([[10, 10], [300, 300], [500, 500], [300, 300]])
     results.metrics["mean_return"][3, :, 2:] = 480
     results.metrics["finite"][0, 0] = False
-    assert [s.setting for s in summarise(results)] == [2, 3, 1, 0]
+    assert [s.setting for s in summarize(results)] == [2, 3, 1, 0]
 
 
 def two_envs():
@@ -133,7 +133,7 @@ def two_envs():
 
 def test_environments_are_ranked_by_themselves():
     results = two_envs()
-    summaries = summarise(results)
+    summaries = summarize(results)
     assert [s.setting for s in summaries] == [1, 0, 3, 2]
     assert {env: len(ranked) for env, ranked in by_env(summaries).items()} == {
         "Acrobot-v1": 2,
@@ -152,7 +152,7 @@ def test_environments_are_ranked_by_themselves():
 
 def test_dictionary_is_json():
     results = sweep([[500, 490, 100], [np.nan, 400, 300]])
-    found = summary_dict(results, summarise(results))
+    found = summary_dict(results, summarize(results))
     found = json.loads(json.dumps(found, allow_nan=False))
     best, other = found["settings"]
     assert best["setting"] == 0
@@ -176,7 +176,7 @@ def test_dictionary_is_json():
 def test_too_many_settings_are_not_all_compared():
     for number, compared in ((32, 1), (33, 0)):
         results = sweep(np.arange(2.0 * number).reshape(number, 2))
-        found = summary_dict(results, summarise(results))
+        found = summary_dict(results, summarize(results))
         assert len(found["settings"]) == number
         assert len(found["comparisons"]) == compared
 
@@ -199,7 +199,7 @@ def test_table_at_80_columns():
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in text
-    for summary in summarise(results):
+    for summary in summarize(results):
         low, high = show_score(summary.iqm.low), show_score(summary.iqm.high)
         assert f"({low} to {high})" in text
         assert f"{summary.num_solved}/1,024" in text
@@ -207,7 +207,7 @@ def test_table_at_80_columns():
     assert "(2-never)" in text
     assert "hidden_sizes=256x256x256" in text
     rows = [line for line in lines if "/1,024" in line]
-    iqms = [show_score(s.iqm.value) for s in summarise(results)]
+    iqms = [show_score(s.iqm.value) for s in summarize(results)]
     assert [next(v for v in iqms if v in row.split()) for row in rows] == iqms
 
 
@@ -240,7 +240,7 @@ def test_the_best_20_are_shown():
 
 def test_only_seeds():
     results = sweep([[500.0, 490.0]], {}, [Config(num_updates=4)])
-    assert summarise(results)[0].label == "CartPole-v1"
+    assert summarize(results)[0].label == "CartPole-v1"
     assert "CartPole-v1, 2 seeds, 1 setting" in shown(results)
 
 
@@ -256,5 +256,5 @@ def test_scores_are_shown_short(score, text):
 def test_a_thousand_seeds_are_fast():
     results = sweep(np.random.default_rng(0).random((8, 1024)))
     start = time.perf_counter()
-    summary_dict(results, summarise(results))
+    summary_dict(results, summarize(results))
     assert time.perf_counter() - start < 20

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, evaluate, population, sweep, train
-from purejaxrl_reinforce import reinforce as algorithm
-from purejaxrl_reinforce.sweep_results import load_sweep
-from tests.processes import ROOT
+from purejaxrl_reinforce import Config, evaluate, sweep, train
+from purejaxrl_reinforce.algorithm import reinforce as algorithm
+from purejaxrl_reinforce.sweeps import population
+from purejaxrl_reinforce.sweeps.results import load_sweep
+from tests.support.processes import ROOT
 
 CONFIG = Config(num_envs=4, num_steps=40, num_updates=5, hidden_sizes=(8,), bootstrap=True)
 AXES = {"policy_lr": [1e-2, 1e-1], "num_envs": [4, 6], "max_grad_norm": [0.1, np.inf]}
@@ -151,7 +152,7 @@ def test_agents_that_diverge_stand_still_alone():
 
 def test_side_by_side_as_on_an_accelerator(monkeypatch):
     """The path of accelerators, vmapped, on the CPU: the same agents up to rounding."""
-    from purejaxrl_reinforce import slicing
+    from purejaxrl_reinforce.sweeps import slice_size as slicing
 
     keys = jax.random.split(jax.random.key(3), 5)
     axes = {"policy_lr": [1e-2, 2e-2]}

@@ -1,0 +1,86 @@
+"""The option --axis: fields to sweep, and their values, from text."""
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS
+from purejaxrl_reinforce.sweeps.axes import LogRange, require_field
+
+_LOG = "log:"
+
+
+def parse_axes(texts: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """Return values by field from options such as `parse_axis` takes.
+
+    Raises:
+        ValueError: one is wrong, or a field is there twice.
+    """
+    axes: dict[str, Sequence[Any]] = {}
+    for text in texts:
+        name, values = parse_axis(text)
+        if name in axes:
+            raise ValueError(f"{name} is swept twice; give all its values in one --axis")
+        axes[name] = values
+    return axes
+
+
+def parse_axis(text: str) -> tuple[str, Sequence[Any]]:
+    """Return field and values of an option such as `policy_lr=0.01,0.03` or `gamma=log:0.9:1:3`.
+
+    Values are separated by commas; those of hidden_sizes are in brackets: `[64],[64,64]`. Where a
+    field may be None, `none` says so.
+
+    Raises:
+        ValueError: there is no such field, or the values are not of its kind.
+    """
+    name, equals, values = text.partition("=")
+    name = name.strip().removeprefix("--").replace("-", "_")
+    if not equals:
+        raise ValueError(f"--axis takes FIELD=VALUE,VALUE,..., not {text!r}")
+    require_field(name)
+    values = values.strip()
+    if values.startswith(_LOG):
+        return name, _parse_log_range(name, values)
+    if name == "hidden_sizes":
+        return name, _parse_lists(name, values)
+    if not values:
+        return name, []
+    parts = [value.strip() for value in values.split(",")]
+    if "" in parts:
+        raise ValueError(f"{name} has an empty value in {values!r}")
+    return name, [_parse_value(name, part) for part in parts]
+
+
+def _parse_log_range(name: str, text: str) -> LogRange:
+    if name not in FLOAT_FIELDS:
+        raise ValueError(f"{name} is no number that a log range could vary; list its values")
+    try:
+        low, high, num = text.removeprefix(_LOG).split(":")
+        return LogRange(float(low), float(high), int(num))
+    except ValueError as error:
+        hint = f" ({error})" if "log range" in str(error) else ""
+        raise ValueError(f"{name}: a range is log:LOW:HIGH:NUMBER, not {text!r}{hint}") from None
+
+
+def _parse_lists(name: str, text: str) -> list[Any]:
+    try:
+        parsed = {} if "\n" in text else tomllib.loads(f"x = [{text}]")
+        return list(parsed["x"])
+    except (tomllib.TOMLDecodeError, KeyError):
+        raise ValueError(f"{name} takes lists such as [64],[64,64], not {text!r}") from None
+
+
+def _parse_value(name: str, text: str) -> Any:
+    kind = FIELD_KINDS[name]
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind == int | None and text.lower() == "none":
+        return None
+    if name in FLOAT_FIELDS or kind is int or kind == int | None:
+        number = float if name in FLOAT_FIELDS else int
+        try:
+            return number(text.replace("_", ""))
+        except ValueError:
+            return text  # which the field's own check refuses, with what would be right
+    return text

@@ -1,0 +1,59 @@
+"""The verb `bench`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from purejaxrl_reinforce.cli.options import (
+    DEFAULT_PRESET,
+    ConfigFileOption,
+    ConfigOptions,
+    PresetOption,
+    SeedOption,
+)
+from purejaxrl_reinforce.config import Config, checked_seed, preset
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure how fast a configuration trains, phase by phase, or compare two measurements.
+
+    Training is compiled once and run from scratch several times. A JSON report and its picture
+    are left behind. With --compare the exit code is 1 if anything got slower, else 0.
+    """
+
+    preset: PresetOption = DEFAULT_PRESET
+    config_file: ConfigFileOption = None
+    seed: SeedOption = 0
+    repeats: Annotated[
+        int, tyro.conf.arg(help="How often each thing is timed; noise shows from 5 on.")
+    ] = 5
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New file that ends in .json, or a directory. None: one below bench/."),
+    ] = None
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        tyro.conf.arg(
+            metavar="OLD NEW",
+            help="Measure nothing; say what is slower in the second of two reports. A change counts"
+            " if the 95% interval of the ratio excludes 1 and the ratio differs from it by 5%.",
+        ),
+    ] = None
+    config: ConfigOptions = field(default_factory=Config)
+
+    def run(self) -> int:
+        if self.compare is not None:
+            from purejaxrl_reinforce.bench.compare import compare_files
+
+            if self != Bench(compare=self.compare, config=preset(DEFAULT_PRESET)):
+                raise ValueError("--compare takes two reports and no other option")
+            return compare_files(*self.compare)
+        from purejaxrl_reinforce.execution.jax_settings import prepare
+
+        prepare()
+        from purejaxrl_reinforce.bench.command import bench
+
+        return bench(self.config, checked_seed(self.seed), self.repeats, self.out)

@@ -1,0 +1,93 @@
+"""The verbs that use a trained policy: `evaluate`, `video`, `export`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from purejaxrl_reinforce.cli.options import RunArgument, SampleOption, SeedOption
+from purejaxrl_reinforce.config import checked_seed
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole episodes with the policy of a run directory and print its returns."""
+
+    run_dir: RunArgument
+    episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
+    sample: SampleOption = False
+    seed: SeedOption = 0
+    backend: Annotated[
+        Literal["jax", "gymnasium"],
+        tyro.conf.arg(
+            help="gymnasium: play in the real environment as well, as many episodes, and say"
+            " whether both agree."
+        ),
+    ] = "jax"
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.execution.jax_settings import prepare
+
+        prepare()
+        from purejaxrl_reinforce.evaluation.scores import evaluate_run
+
+        seed = checked_seed(self.seed)
+        return evaluate_run(self.run_dir, self.episodes, not self.sample, seed, self.backend)
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the policy of a run directory as plain arrays, and a JSON that says how to use them."""
+
+    run_dir: RunArgument
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="New file that ends in .npz or .safetensors; the JSON goes beside it."
+            " None: policy.npz in RUN."
+        ),
+    ] = None
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.runs.export import export
+
+        return export(self.run_dir, self.out)
+
+
+@dataclass(frozen=True)
+class Video:
+    """Show episodes of the policy of a run directory, as a GIF or MP4.
+
+    They are played in Gymnasium's environment and drawn by its renderer, where it has one; else
+    in gymnax, and the observations are drawn.
+    """
+
+    run_dir: RunArgument
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New file that ends in .gif or .mp4. None: video.gif in RUN."),
+    ] = None
+    episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
+    sample: SampleOption = False
+    progress: Annotated[
+        bool, tyro.conf.arg(help="Show the policy at several of its checkpoints, side by side.")
+    ] = False
+    width: Annotated[int, tyro.conf.arg(help="Width of each episode's picture, pixels.")] = 300
+    seed: SeedOption = 0
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.execution.jax_settings import prepare
+
+        prepare()
+        from purejaxrl_reinforce.evaluation.video import video
+
+        return video(
+            self.run_dir,
+            self.out,
+            self.episodes,
+            not self.sample,
+            self.progress,
+            self.width,
+            checked_seed(self.seed),
+        )

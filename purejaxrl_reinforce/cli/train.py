@@ -1,0 +1,109 @@
+"""The verb `train`."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from purejaxrl_reinforce.cli.options import (
+    DEFAULT_PRESET,
+    ConfigFileOption,
+    ConfigOptions,
+    PresetOption,
+    ProcessesOption,
+    ProcessOptions,
+    SeedOption,
+)
+from purejaxrl_reinforce.config import Config, checked_seed
+from purejaxrl_reinforce.config_file import load_run_config
+from purejaxrl_reinforce.output.files import first_free
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy and leave a run directory: configuration, metrics, plot, parameters."""
+
+    preset: PresetOption = DEFAULT_PRESET
+    config_file: ConfigFileOption = None
+    seed: SeedOption = 0
+    run_dir: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New or empty directory for the results. None: one below runs/."),
+    ] = None
+    resume: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="RUN",
+            help="Train on in this run directory, from its latest checkpoint and with its"
+            " configuration, of which only --num-updates may change.",
+        ),
+    ] = None
+    checkpoint_every: Annotated[
+        int | None, tyro.conf.arg(help="Updates between checkpoints. None: by time alone.")
+    ] = None
+    checkpoint_seconds: Annotated[
+        float, tyro.conf.arg(help="Seconds between checkpoints; there is one at the end as well.")
+    ] = 60.0
+    keep: Annotated[
+        int,
+        tyro.conf.arg(help="Checkpoints to keep: the latest, and that with the best mean return."),
+    ] = 3
+    tensorboard: Annotated[
+        bool, tyro.conf.arg(help="Log to TensorBoard, below the run directory.")
+    ] = False
+    wandb: Annotated[
+        bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
+    ] = False
+    quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
+    processes: ProcessesOption = field(default_factory=ProcessOptions)
+    config: ConfigOptions = field(default_factory=Config)
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.execution.jax_settings import prepare
+
+        prepare()
+        from purejaxrl_reinforce.execution.distributed import connect
+        from purejaxrl_reinforce.execution.processes import from_first
+        from purejaxrl_reinforce.runs.train import resume_run, train_run
+
+        connect(**vars(self.processes))
+        # preset and config_file have done their work before parsing: see _starting_point.
+        config, seed, run_dir, hosting = from_first(self._checked)
+        run = train_run if self.resume is None else resume_run
+        return run(config, seed, run_dir, hosting)
+
+    def _checked(self) -> tuple[Config, int, Path, Any]:
+        from purejaxrl_reinforce.runs.host_loop import Hosting
+        from purejaxrl_reinforce.runs.loggers import MODULES
+
+        if self.resume is not None:
+            self._require_same_run(self.resume)
+        hosting = Hosting(
+            self.checkpoint_every,
+            self.checkpoint_seconds,
+            self.keep,
+            tuple(name for name in MODULES if getattr(self, name)),
+            self.quiet,
+        )
+        run_dir = self.resume or self.run_dir or _new_run_dir(self)
+        return self.config, checked_seed(self.seed), run_dir, hosting
+
+    def _require_same_run(self, run_dir: Path) -> None:
+        if self.run_dir is not None:
+            raise ValueError("give --resume or --run-dir, not both")
+        config, seed = load_run_config(run_dir)
+        changed = [name for name in vars(config) if vars(config)[name] != vars(self.config)[name]]
+        changed += ["seed"] if seed != self.seed else []
+        if other := [name for name in changed if name != "num_updates"]:
+            raise ValueError(
+                f"--resume keeps the configuration of {run_dir}, but {other[0]} differs;"
+                " only num_updates can change"
+            )
+
+
+def _new_run_dir(train: Train) -> Path:
+    """Return a path below runs/ that does not exist yet."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return first_free(Path("runs"), f"{train.config.env}-seed{train.seed}-{stamp}")

@@ -1,0 +1,4 @@
+"""Devices, processes, memory and one compiled program: where and how the algorithm runs.
+
+May import `config`, `algorithm` and `output`.
+"""

@@ -1,0 +1,4 @@
+"""Many agents: settings times seeds, trained in slices, stored, summarized and drawn.
+
+May import every room up to `evaluation`.
+"""
