@@ -31,7 +31,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from purejaxrl_reinforce import Config, Metrics, TrainState, init, preset, step, train
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.reinforce import collect, steps_per_update
+from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.result_file import make_result, run_script, timed_row, write_result
 from purejaxrl_reinforce.bench.timing import Compiled, compile_apart, measure
 from purejaxrl_reinforce.bench.workload import TRAINING

@@ -13,7 +13,7 @@ from purejaxrl_reinforce.config import Config
 
 
 class LaneAxis(NamedTuple):
-    """The axis that lanes are shared out over.
+    """The device axis that lanes are sharded over.
 
     Attributes:
         name: of the mapped axis (`jax.shard_map`), or None where all lanes are here.
@@ -22,22 +22,21 @@ class LaneAxis(NamedTuple):
     name: str | None = None
 
     def sum(self, tree: Any) -> Any:
-        """Add up, over all shares, what was summed over the lanes of each."""
+        """Add up over all shards what was summed over the lanes of each."""
         return tree if self.name is None else jax.lax.psum(tree, self.name)
 
     def max(self, tree: Any) -> Any:
-        """Return the largest over all shares, element by element."""
+        """Return the largest over all shards, element by element."""
         return tree if self.name is None else jax.lax.pmax(tree, self.name)
 
     def min(self, tree: Any) -> Any:
-        """Return the smallest over all shares, element by element."""
+        """Return the smallest over all shards, element by element."""
         return tree if self.name is None else jax.lax.pmin(tree, self.name)
 
     def keys(self, key: Array, num_lanes: int) -> Array:
         """Return a key for each of the `num_lanes` lanes that are here, [num_lanes].
 
-        A lane's key depends on `key` and the lane's number among all lanes alone, not on how they
-        are shared out.
+        A lane's key depends on `key` and the lane's number among all lanes, not on the sharding.
         """
         first = 0 if self.name is None else jax.lax.axis_index(self.name) * num_lanes
         return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(num_lanes))
@@ -47,10 +46,10 @@ ONE_DEVICE = LaneAxis()
 
 
 class BlockSizes(NamedTuple):
-    """How the batch of one device is cut up.
+    """Sizes into which the batch of one device is cut.
 
     Attributes:
-        block_steps: time steps of a rollout between two looks at whether any lane is alive.
+        block_steps: time steps of a rollout between two checks for living lanes.
         lane_width: most lanes that a rollout plays at once; further ones are played afterwards.
         block_rows: most rows (steps of one lane) per block of the backward pass.
     """

@@ -8,7 +8,7 @@ from jax import Array
 
 
 class Distribution(Protocol):
-    """What the trainer asks of an action distribution with batch shape [...]."""
+    """The interface of an action distribution with batch shape [...]."""
 
     def sample(self, noise: Array) -> Array: ...
 

@@ -22,7 +22,7 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class StepResult(NamedTuple):
-    """What a step of N lanes gives: obs [N, ...] before any reset, the rest [N]."""
+    """The outcome of a step of N lanes: obs [N, ...] before any reset, the rest [N]."""
 
     obs: Array
     env_state: Any

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.distributions import (
     Categorical,
     DiagonalGaussian,
     Distribution,
     uniform_of,
 )
-from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.config import Config
 
 
@@ -214,8 +214,9 @@ class Networks(NamedTuple):
         return cast(Array, self.baseline.apply(baseline_params, obs))
 
 
-def make_networks(config: Config, env: Environment) -> Networks:
+def make_networks(config: Config) -> Networks:
     """Return the policy that fits the environment's actions, and the baseline network."""
+    env = environment.make(config.env)
 
     def mlp(num_outputs: int, relative: bool = False) -> MLP:
         return MLP(config.hidden_sizes, config.activation, num_outputs, env.num_obs, relative)

@@ -1,4 +1,4 @@
-"""Adam with global-norm clipping and a learning rate that may fall to zero."""
+"""Adam with global-norm clipping and a learning rate that may fall to zero, one per network."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 
 _B2 = 0.999
@@ -33,11 +35,42 @@ def make_optimizer(
     )
 
 
-def apply_gradients(
-    config: Config, learning_rate: Any, params: Any, opt_state: Any, gradient: Any
+def init_optimizers(config: Config, params: Params) -> Params:
+    """Return the state of each network's optimizer before its first step."""
+    rates = _learning_rates(config)
+    return Params(
+        *(make_optimizer(config, rate).init(p) for rate, p in zip(rates, params, strict=True))
+    )
+
+
+def apply_gradients(config: Config, state: TrainState, grads: Params) -> TrainState:
+    """Take one optimizer step in each network that has a gradient.
+
+    With `anneal`, both learning rates fall linearly, to zero after `num_updates` updates.
+    """
+    remaining = 1 - state.update / config.num_updates if config.anneal else 1.0
+    networks = [
+        (params, opt_state)
+        if grad is None
+        else optimizer_step(config, rate * remaining, params, opt_state, grad)
+        for rate, params, opt_state, grad in zip(
+            _learning_rates(config), state.params, state.opt_state, grads, strict=True
+        )
+    ]
+    params, opt_states = zip(*networks, strict=True)
+    return state._replace(params=Params(*params), opt_state=Params(*opt_states))
+
+
+def _learning_rates(config: Config) -> Params:
+    return Params(config.policy_lr, config.baseline_lr)
+
+
+def optimizer_step(
+    config: Config, learning_rate: Any, params: Any, opt_state: Any, grad: Any
 ) -> tuple[Any, Any]:
-    """Return parameters and optimizer state after one step along `gradient`."""
+    """Return a network's parameters and optimizer state after one step along `grad`."""
     adam_steps = optax.tree.get(opt_state, "count")
-    optimizer = make_optimizer(config, learning_rate, adam_steps)
-    updates, opt_state = optimizer.update(gradient, opt_state, params)
+    updates, opt_state = make_optimizer(config, learning_rate, adam_steps).update(
+        grad, opt_state, params
+    )
     return optax.apply_updates(params, updates), opt_state

@@ -1,8 +1,8 @@
-"""Playing many episodes side by side: the lanes, what is recorded, and the compiled loop.
+"""Rollouts: lanes, trajectories, and the compiled loop that plays many episodes side by side.
 
 T is the number of time steps, N of lanes. Two kinds of rollout share one loop body. In `episodes`
-every lane plays one episode and then stands still, masked; in `stream` a lane that is done starts
-again. Lanes are played in groups, one group after the other; each stops early, between blocks of
+every lane plays one episode and is then masked out; in `stream` a lane that is done starts again.
+Lanes are played in groups, one group after the other; each stops early, between blocks of
 time steps, once none of its lanes is alive.
 """
 
@@ -16,6 +16,7 @@ from jax import Array
 
 from purejaxrl_reinforce.algorithm.batching import BlockSizes, any_lane, equal_parts, num_groups
 from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.config import Config
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
 Act = Callable[[Array, Array], Array]
@@ -25,7 +26,7 @@ Noise = Callable[[Array], Array]
 
 
 class Lanes(NamedTuple):
-    """Where each lane stands: obs [N, ...], the environment's states, the rest [N].
+    """The state of each lane: obs [N, ...], the environment's states, the rest [N].
 
     `episode_return` (sum of raw rewards) and `episode_length` (steps) are those of the episode so
     far; `alive` is false once a lane of an `episodes` rollout has finished. It then keeps the
@@ -40,7 +41,7 @@ class Lanes(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """What an update learns from; every leaf is [T, N, ...] unless said otherwise.
+    """The steps of a rollout; every leaf is [T, N, ...] unless said otherwise.
 
     `terminated` is the environment's; so is `truncated`, which also holds at the last of the T
     steps of an `episodes` rollout. The cut of a `stream` at the end of its batch is neither.
@@ -72,7 +73,7 @@ class FinishedEpisodes(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """How to play; everything in it is static but for `act`, which may close over parameters.
+    """A way to play; everything in it is static but for `act`, which may close over parameters.
 
     Attributes:
         env: the environment.
@@ -94,7 +95,7 @@ class Rollout(NamedTuple):
 
 
 class Use(IntEnum):
-    """What a lane uses randomness for."""
+    """The uses of randomness in a lane."""
 
     START = 0
     NOISE = 1
@@ -105,6 +106,13 @@ class Use(IntEnum):
 def keys_for(keys: Array, use: Use, t: Array | int = 0) -> Array:
     """Return the keys for one use at time step t of the lanes with `keys` [N]."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, len(Use) * t + use)
+
+
+def steps_per_update(config: Config, env: Environment) -> int:
+    """Return T, the most time steps that a lane takes in an update."""
+    if config.num_steps is None:
+        return env.time_limit
+    return config.num_steps if config.rollout == "stream" else min(config.num_steps, env.time_limit)
 
 
 def fresh_lanes(env: Environment, keys: Array) -> Lanes:
@@ -251,7 +259,7 @@ def _play_step(
 def _advance(
     rollout: Rollout, lanes: Lanes, keys: Array, noise: Array, t: Array | int
 ) -> tuple[Lanes, Trajectory]:
-    """Take step `t` in every living lane; the others stand still."""
+    """Take step `t` in every living lane; the others are masked out."""
     valid = lanes.alive & (t < rollout.num_steps)
     action = rollout.act(lanes.obs, noise)
     result = rollout.env.step(keys, lanes.env_state, action)

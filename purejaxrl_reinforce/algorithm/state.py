@@ -1,23 +1,26 @@
-"""What training carries from update to update, and what it reports."""
+"""The training state, carried from update to update, and the metrics of an update."""
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
+from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.returns import explained_variance, mean
 from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
 
 
 class TrainState(NamedTuple):
-    """All that training carries from one update to the next.
+    """Everything carried from one update to the next.
 
     Attributes:
         params: of both networks.
         opt_state: of both optimizers, in the same places.
-        lanes: where each lane stands; used by `stream` rollouts only.
+        lanes: the state of each lane; used by `stream` rollouts only.
         key: the run's key. Update u draws from fold_in(key, u), so randomness is a counter.
         update: updates done, () int32.
         env_steps: valid environment steps so far, [2] uint32: the high and the low half.
@@ -32,7 +35,7 @@ class TrainState(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """What one update reports, each a scalar.
+    """The metrics of one update, each a scalar.
 
     Returns (undiscounted sums of raw rewards) and lengths are over the `num_episodes` episodes
     that finished in this update, NaN where none did. Losses, entropy (nats) and gradient norms
@@ -79,6 +82,21 @@ def episode_metrics(finished: FinishedEpisodes, axis: LaneAxis = ONE_DEVICE) -> 
         "min_length": if_any(length_min),
         "max_length": if_any(length_max),
         "num_episodes": count,
+    }
+
+
+def learning_metrics(
+    targets: Targets, grads: Params, policy: PolicyTerms, valid: Array, axis: LaneAxis = ONE_DEVICE
+) -> dict[str, Array]:
+    """Return the fields of `Metrics` that describe learning."""
+    returns, values, _ = targets
+    return {
+        "policy_loss": policy.loss,
+        "baseline_loss": mean((values - returns) ** 2, valid, axis),
+        "entropy": policy.entropy,
+        "policy_grad_norm": optax.tree.norm(grads.policy),
+        "baseline_grad_norm": optax.tree.norm(grads.baseline),
+        "explained_variance": explained_variance(returns, values, valid, axis),
     }
 
 

@@ -115,7 +115,7 @@ def _layer_sizes(config: Config, env: Environment) -> tuple[tuple[int, ...], tup
 
 def _rollout_flops(config: Config, env: Environment) -> float:
     policy, _ = _layer_sizes(config, env)
-    distribution, action, noise = _policy_shapes(config, env)
+    distribution, action, noise = _policy_shapes(config)
     sampling = _counted(lambda d, noise: d.sample(noise), distribution, noise)
     keys = _key_shapes()
     stepping = _counted(env.step, keys, jax.eval_shape(env.reset, keys)[1], action)
@@ -135,7 +135,7 @@ def _targets_flops(config: Config, env: Environment) -> float:
 
 def _gradient_flops(config: Config, env: Environment) -> float:
     policy, baseline = _layer_sizes(config, env)
-    distribution, action, _ = _policy_shapes(config, env)
+    distribution, action, _ = _policy_shapes(config)
 
     def loss(distribution: Any, action: Any, advantages: Any) -> Any:
         gain = jnp.sum(distribution.log_prob(action) * advantages)
@@ -188,9 +188,9 @@ def _row_bytes(config: Config, names: Any) -> float:
     return sum(x.size * x.dtype.itemsize for x in leaves) / (num_steps * num_envs)
 
 
-def _policy_shapes(config: Config, env: Environment) -> tuple[Any, Any, Any]:
+def _policy_shapes(config: Config) -> tuple[Any, Any, Any]:
     """Return shapes of the action distribution, actions and noise of _ROWS lanes."""
-    networks = make_networks(config, env)
+    networks = make_networks(config)
     _, state = few_lanes(config)
     obs = jax.ShapeDtypeStruct((_ROWS, *state.lanes.obs.shape[1:]), state.lanes.obs.dtype)
     distribution = jax.eval_shape(networks.distribution, state.params.policy, obs)

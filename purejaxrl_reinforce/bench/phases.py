@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.losses import Targets, make_targets
-from purejaxrl_reinforce.algorithm.networks import Params, make_networks
-from purejaxrl_reinforce.algorithm.reinforce import collect, descend, gradient, step
+from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets
+from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
+from purejaxrl_reinforce.algorithm.reinforce import collect, step
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.timing import Call
@@ -37,10 +37,9 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
         without arguments, each on what the phase before it gives; and the valid environment steps
         of that update.
     """
-    networks = make_networks(config, environment.make(config.env))
 
     def targets(config: Config, params: Params, trajectory: Trajectory) -> Targets:
-        return make_targets(config, networks, params, trajectory, LANES)
+        return make_targets(config, params, trajectory, LANES)
 
     def call(f: Callable[..., Any], out_specs: Any, *args_and_specs: tuple[Any, Any]) -> Call:
         args, in_specs = zip(*args_and_specs, strict=True)
@@ -59,11 +58,11 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
         "rollout": rollout,
         "targets": aim,
         "gradient": backward,
-        "optimizer": call(descend, STATE, (state, STATE), (backward(), REPLICATED)),
+        "optimizer": call(apply_gradients, STATE, (state, STATE), (backward(), REPLICATED)),
         "update": call(lambda c, s: step(c, s, LANES), (STATE, REPLICATED), (state, STATE)),
     }
     return calls, int(trajectory[0].valid.sum())
 
 
-def _gradient(config: Config, params: Params, trajectory: Trajectory, goal: Targets) -> Params:
-    return gradient(config, params, trajectory, goal, LANES)[0]
+def _gradient(config: Config, params: Params, trajectory: Trajectory, targets: Targets) -> Params:
+    return gradients(config, params, trajectory, targets, LANES)[0]

@@ -48,7 +48,7 @@ def evaluate(
 def whole_episodes(config: Config, params: Params, greedy: bool) -> Rollout:
     """Return how a trained policy plays episodes, each up to the environment's time limit."""
     env = environment.make(config.env)
-    networks = make_networks(config, env)
+    networks = make_networks(config)
     return Rollout(
         env=env,
         act=make_act(networks, params.policy, greedy),

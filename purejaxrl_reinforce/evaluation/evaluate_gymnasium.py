@@ -69,6 +69,6 @@ def _play(
 @functools.partial(jax.jit, static_argnames="greedy")
 def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
     """Return the actions of N lanes with observations [N, ...]."""
-    networks = make_networks(config, environment.make(config.env))
+    networks = make_networks(config)
     noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
     return make_act(networks, params.policy, greedy)(obs, noise)

@@ -84,7 +84,7 @@ def _scenes(
 @functools.partial(jax.jit, static_argnames="greedy")
 def _act(config: Config, params: Params, obs: Array, keys: Array, step: int, greedy: bool) -> Array:
     """Return the actions of P panels with parameters, observations and keys [P, ...] each."""
-    networks = make_networks(config, environment.make(config.env))
+    networks = make_networks(config)
 
     def act(params: Params, obs: Array, key: Array) -> Array:
         noise = networks.policy.noise(jax.random.fold_in(key, step))

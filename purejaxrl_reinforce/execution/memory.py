@@ -7,7 +7,8 @@ import jax
 import psutil
 
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes, steps_per_update
+from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
+from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 

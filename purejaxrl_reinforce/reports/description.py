@@ -8,7 +8,8 @@ from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.environment import Environment
-from purejaxrl_reinforce.algorithm.reinforce import state_shapes, steps_per_update
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes
+from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import batch_bytes, free_bytes

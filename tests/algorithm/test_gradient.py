@@ -13,17 +13,16 @@ from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.algorithm.environment import make
 from purejaxrl_reinforce.algorithm.losses import make_targets
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
-from purejaxrl_reinforce.algorithm.reinforce import learn
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from tests.support import reference
+from tests.support.learning import learn
 
 SMALL = Config(hidden_sizes=(5,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9)
-learn_compiled = jax.jit(learn)
 
 
 def trained_with(config, state, trajectory):
     """Return the gradients that `learn` fed to Adam: its first moments after one step, times 10."""
-    learned, _ = learn_compiled(config, state, trajectory)
+    learned, _ = learn(config, state, trajectory)
     return Params(*(jax.tree.map(lambda m: 10 * m, s[1].mu) for s in learned.opt_state))
 
 
@@ -120,8 +119,8 @@ def test_padding_with_invalid_steps_and_lanes_changes_nothing(changes):
 
     padded = jax.tree.map(pad, trajectory)
     valid = jnp.zeros(padded.valid.shape, bool).at[:8, :3].set(trajectory.valid)
-    learned, metrics = learn_compiled(config, state, trajectory)
-    learned_padded, metrics_padded = learn_compiled(config, state, padded._replace(valid=valid))
+    learned, metrics = learn(config, state, trajectory)
+    learned_padded, metrics_padded = learn(config, state, padded._replace(valid=valid))
     assert_trees_close(learned_padded.params, learned.params, rtol=1e-5, atol=1e-5)
     assert_trees_close(metrics_padded, metrics, rtol=1e-5, atol=1e-5)
 
@@ -158,7 +157,7 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
         hidden_sizes=(4,),
     )  # fmt: skip
     state = init(config, jax.random.key(0))
-    networks = make_networks(config, make(config.env))
+    networks = make_networks(config)
     obs = jnp.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.5]])
     rewards_of_actions = jnp.array([[-1.0, 2.0], [0.5, 3.0], [0.0, -1.5]])  # [N, A]
 
@@ -189,19 +188,19 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
 def test_further_baseline_steps_move_only_the_baseline():
     state = init(SMALL, jax.random.key(0))
     trajectory = random_trajectory(SMALL)
-    once, _ = learn_compiled(SMALL, state, trajectory)
-    thrice, _ = learn_compiled(replace(SMALL, baseline_steps=3), state, trajectory)
+    once, _ = learn(SMALL, state, trajectory)
+    thrice, _ = learn(replace(SMALL, baseline_steps=3), state, trajectory)
     assert_trees_close(thrice.params.policy, once.params.policy, rtol=0, atol=0)
     # Three steps of one each, all towards the returns of the parameters from before the update.
-    goal = make_targets(SMALL, make_networks(SMALL, make(SMALL.env)), state.params, trajectory)
+    targets = make_targets(SMALL, state.params, trajectory)
     walk = replace(SMALL, anneal=False)
     stepwise = state
     frozen = trajectory._replace(
-        reward=goal.returns, terminated=jnp.ones_like(trajectory.terminated)
+        reward=targets.returns, terminated=jnp.ones_like(trajectory.terminated)
     )
     for _ in range(3):
-        stepwise, _ = learn_compiled(walk, stepwise, frozen)
-    thrice_constant, _ = learn_compiled(replace(walk, baseline_steps=3), state, trajectory)
+        stepwise, _ = learn(walk, stepwise, frozen)
+    thrice_constant, _ = learn(replace(walk, baseline_steps=3), state, trajectory)
     assert_trees_close(
         thrice_constant.params.baseline, stepwise.params.baseline, rtol=1e-4, atol=1e-5
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, init, step
-from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, make_optimizer
+from purejaxrl_reinforce.algorithm.optimizer import make_optimizer, optimizer_step
 
 
 def adam(gradients, learning_rate, epsilon, keras):
@@ -32,7 +32,7 @@ def test_adam_against_its_equations(keras):
     params = {"x": jnp.zeros(())}
     opt_state = make_optimizer(config, 0.03).init(params)
     for gradient in gradients:
-        params, opt_state = apply_gradients(
+        params, opt_state = optimizer_step(
             config, 0.03, params, opt_state, {"x": jnp.float32(gradient)}
         )
     ours, other = adam(gradients, 0.03, 1e-7, keras), adam(gradients, 0.03, 1e-7, not keras)
@@ -44,7 +44,7 @@ def first_moment(config, gradient):
     """Adam's first moment after one step is a tenth of the gradient that reached it."""
     params = jax.tree.map(jnp.zeros_like, gradient)
     opt_state = make_optimizer(config, 1.0).init(params)
-    _, opt_state = apply_gradients(config, 1.0, params, opt_state, gradient)
+    _, opt_state = optimizer_step(config, 1.0, params, opt_state, gradient)
     return jax.tree.map(lambda m: 10 * m, opt_state[1].mu)
 
 

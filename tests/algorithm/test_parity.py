@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import init, preset
-from purejaxrl_reinforce.algorithm.environment import make
 from purejaxrl_reinforce.algorithm.losses import make_targets
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
-from purejaxrl_reinforce.algorithm.reinforce import learn
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
+from tests.support.learning import learn
 
 DATA = np.load(Path(__file__).parent.parent / "data" / "notebook_run_a.npz")
 ATOL = 1e-4
@@ -56,22 +55,21 @@ def test_five_updates_match_the_notebook(block_rows):
 
     config = replace(preset("classic"), block_rows=block_rows)
     state = init(config, jax.random.key(0))._replace(params=recorded_params("init/"))
-    networks = make_networks(config, make(config.env))
-    learn_compiled = jax.jit(learn)
+    networks = make_networks(config)
     for i in range(5):
         trajectory = recorded_trajectory(i)
-        goal = make_targets(config, networks, state.params, trajectory)
+        targets = make_targets(config, state.params, trajectory)
         for ours, name in [
-            (goal.returns, "returns"),
-            (goal.values, "values_before"),
-            (goal.advantages, "advantages"),
+            (targets.returns, "returns"),
+            (targets.values, "values_before"),
+            (targets.advantages, "advantages"),
         ]:
             np.testing.assert_allclose(ours[:, 0], DATA[f"iter{i}/{name}"], rtol=0, atol=ATOL)
         distribution = networks.distribution(state.params.policy, trajectory.obs[:, 0])
         log_probs = distribution.log_prob(trajectory.action[:, 0])
         np.testing.assert_allclose(log_probs, DATA[f"iter{i}/log_probs_before"], rtol=0, atol=ATOL)
 
-        state, metrics = learn_compiled(config, state, trajectory)
+        state, metrics = learn(config, state, trajectory)
         for ours, name in [("policy_loss", "policy_loss"), ("baseline_loss", "baseline_loss")]:
             expected = DATA[f"iter{i}/{name}"]
             np.testing.assert_allclose(metrics[ours], expected, rtol=1e-6, atol=ATOL)

@@ -7,7 +7,6 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, train
-from purejaxrl_reinforce.algorithm.environment import make
 from purejaxrl_reinforce.algorithm.networks import make_networks
 
 OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])
@@ -19,7 +18,7 @@ def trained(env, **changes):
            "policy_lr": 1e-2, "baseline_lr": 1e-2, **changes}
     )  # fmt: skip
     state, metrics = train(config, jax.random.key(0))
-    networks = make_networks(config, make(env))
+    networks = make_networks(config)
     return networks, state.params, metrics
 
 

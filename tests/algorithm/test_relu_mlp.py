@@ -56,7 +56,7 @@ def test_networks_are_the_layers_that_their_parameters_say(env, hidden_sizes):
     """With few products or many, one hidden layer or not: the same function of the parameters."""
     config = Config(env=env, hidden_sizes=hidden_sizes)
     environment = make(env)
-    networks = make_networks(config, environment)
+    networks = make_networks(config)
     obs, _ = environment.reset(jax.random.split(jax.random.key(0), 5))
     params = networks.policy.init(jax.random.key(1), obs)
     params = jax.tree.map(lambda p: p + 0.1, params)

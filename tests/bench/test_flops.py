@@ -8,7 +8,8 @@ import pytest
 
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.algorithm.networks import MLP
-from purejaxrl_reinforce.algorithm.reinforce import collect, descend, state_shapes
+from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
+from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.bench.flops import backward_flops, forward_flops, phase_costs
 
 ROWS = 512
@@ -57,7 +58,7 @@ def test_backward_of_one_hidden_layer_of_relus(sizes):
 def test_the_optimizer_costs_at_least_what_is_said(env, hidden_sizes):
     config = Config(env=env, num_envs=2, hidden_sizes=hidden_sizes)
     state = state_shapes(config)
-    found = counted(descend, config, state, state.params)
+    found = counted(apply_gradients, config, state, state.params)
     assert 0.75 * found <= phase_costs(config)["optimizer"].flops <= found
 
 

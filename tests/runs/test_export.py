@@ -51,7 +51,7 @@ def test_it_is_the_same_policy(run_dir, suffix, tmp_path):
     env = environment.make(config.env)
     obs, _ = env.reset(jax.random.split(jax.random.key(0), 32))
     obs = np.asarray(obs) + (0 if env.num_obs else np.random.default_rng(0).normal(size=obs.shape))
-    expected = make_networks(config, env).distribution(params.policy, obs)
+    expected = make_networks(config).distribution(params.policy, obs)
     assert list(obs.shape[1:]) == description["observation"]["shape"]
     found = output(description, arrays, obs)
     if description["output"] == "logits":
