@@ -1,7 +1,7 @@
 """Returns, baselines that need no network, and the normalization of advantages.
 
 Arrays are [T, N]: time steps by lanes. `valid` marks the steps that an episode really took; all
-statistics are over those alone, and over the lanes of all devices that `axis` shards them over.
+statistics are over those alone, on all devices that `axis` shards the lanes over.
 """
 
 import chex
