@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce import Config, init, step
 from purejaxrl_reinforce.algorithm.environment import make
 from purejaxrl_reinforce.algorithm.losses import make_targets
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from tests.support import reference
 from tests.support.learning import learn
@@ -204,3 +205,16 @@ def test_further_baseline_steps_move_only_the_baseline():
     assert_trees_close(
         thrice_constant.params.baseline, stepwise.params.baseline, rtol=1e-4, atol=1e-5
     )
+
+
+def test_step_is_playing_and_learning():
+    """What the other tests learn with is what `step` learns with."""
+    config = replace(SMALL, baseline_steps=2)
+    state = init(config, jax.random.key(0))
+    _, _, trajectory = jax.jit(collect)(config, state)
+    learned, metrics = learn(config, state, trajectory)
+    stepped, step_metrics = step(config, state)
+    assert_trees_close(stepped.params, learned.params, rtol=1e-5, atol=1e-6)
+    assert_trees_close(stepped.opt_state, learned.opt_state, rtol=1e-5, atol=1e-6)
+    for name, value in metrics.items():
+        np.testing.assert_allclose(getattr(step_metrics, name), value, rtol=1e-5, atol=1e-6)

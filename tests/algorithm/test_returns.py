@@ -1,7 +1,9 @@
-"""Returns against a slow NumPy reference, and against numbers worked out by hand."""
+"""Returns and advantages against a slow NumPy reference, and against numbers worked out by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from purejaxrl_reinforce.algorithm.returns import (
     explained_variance,
     leave_one_out_baseline,
     mean_baseline,
+    normalize,
 )
 from tests.support import reference
 
@@ -35,7 +38,7 @@ def lane_lengths():
     gamma=st.floats(0, 1, width=32),
     next_values=st.none() | per_step(st.floats(-10, 10, width=32)),
 )
-def test_matches_the_reference(rewards, terminated, truncated, lengths, gamma, next_values):
+def test_returns_match_the_reference(rewards, terminated, truncated, lengths, gamma, next_values):
     valid = np.arange(T)[:, None] < np.array(lengths)
     expected = reference.returns(rewards, terminated, truncated, valid, gamma, next_values)
     next_valid = np.vstack([valid[1:], np.zeros((1, N), bool)])
@@ -95,3 +98,47 @@ def test_explained_variance():
     np.testing.assert_allclose(explained_variance(returns, 2 * returns, valid), 0, atol=1e-6)
     assert explained_variance(returns, -returns, valid) < 0
     assert explained_variance(jnp.ones_like(returns), returns, valid) == 0
+
+
+NORMS = ["standardize", "unit", "none"]
+ADVANTAGES_SHAPE = (5, 4)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+@settings(deadline=None, max_examples=100)
+@given(seed=st.integers(0, 2**31), offset=st.floats(-1e3, 1e3))
+def test_normalize_matches_the_reference(kind, seed, offset):
+    random = np.random.default_rng(seed)
+    advantages = np.float32(random.normal(size=ADVANTAGES_SHAPE) + offset)
+    valid = random.random(ADVANTAGES_SHAPE) < 0.7
+    valid[0, 0] = True
+    advantages[~valid] = 1e6
+    expected = reference.normalize(advantages.astype(np.float64), valid, kind)
+    ours = normalize(jnp.asarray(advantages), jnp.asarray(valid), kind)
+    if valid.sum() > 1:
+        np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["standardize", "unit"])
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e6])
+def test_a_constant_batch_normalizes_to_zeros(kind, value):
+    # Large enough for a float32 mean to differ from its summands.
+    advantages = jnp.full((1000, 101), value, jnp.float32)
+    valid = jnp.ones(advantages.shape, bool).at[500:, 3].set(False)
+    np.testing.assert_array_equal(jax.jit(normalize, static_argnums=2)(advantages, valid, kind), 0)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_a_batch_without_valid_steps_normalizes_to_zeros(kind):
+    advantages = jnp.full(ADVANTAGES_SHAPE, jnp.nan)
+    np.testing.assert_array_equal(normalize(advantages, jnp.zeros(ADVANTAGES_SHAPE, bool), kind), 0)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_invalid_steps_do_not_matter(kind):
+    valid = jnp.arange(20).reshape(ADVANTAGES_SHAPE) % 3 > 0
+    advantages = jnp.sin(jnp.arange(20.0)).reshape(ADVANTAGES_SHAPE)
+    garbage = jnp.where(valid, advantages, jnp.nan)
+    np.testing.assert_array_equal(
+        normalize(advantages, valid, kind), normalize(garbage, valid, kind)
+    )

@@ -1,0 +1,55 @@
+"""Sharded lanes learn, beyond rounding, what lanes on one device learn."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+SHARDED = """
+import json, sys
+import jax
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+import tests.support.probes
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.execution.program import Program
+
+results = []
+for settings in json.loads(sys.argv[2]):
+    program = Program(Config(**settings), jax.random.key(0))
+    (*_, last), = [list(program.run())]
+    leaves = [x.ravel().tolist() for x in jax.tree.leaves(last.state.params)]
+    steps, metrics = int(last.state.env_steps[1]), [float(x[-1]) for x in last.metrics]
+    results.append([program.mesh.size, leaves, steps, metrics])
+print(json.dumps(results))
+"""
+LEARNERS = [
+    {"bootstrap": True},
+    {"baseline": "loo", "rollout": "stream", "env": "Random-probe", "max_grad_norm": 0.5},
+    {"rollout": "stream", "bootstrap": True, "baseline_steps": 2, "advantage_norm": "unit"},
+]
+
+
+def trained_on(num_devices):
+    settings = [
+        {"num_envs": 12, "num_steps": 30, "num_updates": 4, "hidden_sizes": [8],
+         "policy_lr": 1e-3, "baseline_lr": 1e-3, **learner}
+        for learner in LEARNERS
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", SHARDED, str(num_devices), json.dumps(settings)],
+        capture_output=True, text=True, timeout=400, check=True, env=os.environ,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_lanes_sharded_over_devices_learn_what_one_device_learns():
+    """5 devices cannot have equal numbers of 12 lanes, so 4 of them are used."""
+    one, five = (trained_on(n) for n in (1, 5))
+    assert [result[0][0] for result in (one, five)] == [1, 4]
+    for (_, leaves, steps, metrics), (_, leaves1, steps1, metrics1) in zip(five, one, strict=True):
+        assert steps == steps1
+        np.testing.assert_allclose(metrics, metrics1, rtol=2e-3, atol=1e-4)
+        for a, b in zip(leaves, leaves1, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
