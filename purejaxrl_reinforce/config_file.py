@@ -1,7 +1,6 @@
 """Configurations as TOML or YAML files."""
 
 import dataclasses
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -81,9 +80,3 @@ def _number(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"{name} must be a number, not {text!r}") from None
-
-
-def config_facts(config: Config) -> dict[str, Any]:
-    """Return the fields of `config` as JSON has them."""
-    facts: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
-    return facts

@@ -1,6 +1,5 @@
 """Whether one report of a benchmark is slower than another."""
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -9,6 +8,7 @@ from rich.console import Console
 
 from purejaxrl_reinforce.bench.ratios import Ratio, ratio_of_medians
 from purejaxrl_reinforce.bench.result_file import FORMAT
+from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
 
 # Separate runs differ by more than the repeats within one: another layout of memory, other
@@ -85,7 +85,7 @@ def load_result(path: Path) -> dict[str, Any]:
         ValueError: there is none at `path`, or it is of another format.
     """
     try:
-        report = json.loads(path.read_text())
+        report = parse_json(path.read_text())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except ValueError:  # neither JSON nor text
@@ -103,7 +103,7 @@ def load_result(path: Path) -> dict[str, Any]:
 
 
 def row_samples(report: dict[str, Any]) -> dict[str, list[float]]:
-    """Return the seconds of each row that has any; "inf" is a number again."""
+    """Return the seconds of each row that has any."""
     timed = [row for row in report["rows"] if row.get("samples")]
     return {row["name"]: [float(x) for x in row["samples"]] for row in timed}
 

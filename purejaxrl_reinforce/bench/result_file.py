@@ -1,8 +1,6 @@
 """Results of a benchmark as JSON: figures, and all that is needed to judge and repeat them."""
 
 import dataclasses
-import json
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.output.files import first_free, require_writable
+from purejaxrl_reinforce.output.json_text import dump_json
 
 if TYPE_CHECKING:  # comparing two files needs no jax
     from purejaxrl_reinforce.bench.timing import Timing
@@ -62,9 +61,9 @@ def timed_row(name: str, timing: "Timing", **facts: Any) -> dict[str, Any]:
 
 
 def write_result(path: Path, report: Mapping[str, Any]) -> None:
-    """Write `report` as JSON; numbers that JSON lacks become the strings "inf", "-inf", "nan"."""
+    """Write `report` as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_plain(report), indent=1, allow_nan=False) + "\n")
+    path.write_text(dump_json(report))
 
 
 def new_result_path(out: Path | None, stem: str) -> Path:
@@ -103,13 +102,3 @@ def run_script(main: Callable[[], Any]) -> int:
         print("error:", *str(error).split(), file=sys.stderr)
         return 2
     return 0
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(x) for key, x in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(x) for x in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

@@ -10,6 +10,7 @@ import logging
 import math
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +19,9 @@ from orbax.checkpoint import v1 as ocp
 
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import config_facts
 from purejaxrl_reinforce.execution.machine import describe_versions
 from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
 from purejaxrl_reinforce.runs.orbax_compat import by_itself, with_keys
 
 # What orbax raises it also logs, with a traceback.
@@ -53,7 +54,7 @@ class CheckpointWriter:
 
     def __init__(self, directory: Path, config: Config, seed: int, keep: int) -> None:
         self._directory = directory.absolute()
-        self._facts = {"config": config_facts(config), "seed": seed}
+        self._facts = {"config": asdict(config), "seed": seed}
         self._keep = keep
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._saving: Future[None] | None = None
@@ -221,7 +222,7 @@ def _require_same_run(path: Path, content: dict[str, Any], config: Config, seed:
             f"{path} has checkpoint format {content['format']}, of another release;"
             f" this one reads format {FORMAT}"
         )
-    here = config_facts(config) | {"seed": seed}
+    here = parse_json(dump_json(asdict(config))) | {"seed": seed}
     there = content["config"] | {"seed": content["seed"]}
     for name in sorted({*here, *there} - {"num_updates"}):
         if name not in here or name not in there or here[name] != there[name]:
@@ -262,13 +263,13 @@ def _digest(path: Path) -> str:
 
 def _seal(content: dict[str, Any]) -> str:
     """Return `content` as JSON, beside its SHA-256."""
-    return json.dumps({"content": content, "sha256": _fingerprint(content)}, indent=1)
+    return dump_json({"content": content, "sha256": _fingerprint(content)})
 
 
 def _unseal(path: Path) -> dict[str, Any] | None:
     """Return what `_seal` was given, or None where the file is not what it returned."""
     try:
-        sealed = json.loads(path.read_text())
+        sealed = parse_json(path.read_text())
         content: dict[str, Any] = sealed["content"]
         return content if sealed["sha256"] == _fingerprint(content) else None
     except (OSError, ValueError, KeyError, TypeError):
@@ -276,7 +277,7 @@ def _unseal(path: Path) -> dict[str, Any] | None:
 
 
 def _fingerprint(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(json_value(content), sort_keys=True).encode()).hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

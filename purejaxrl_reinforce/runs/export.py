@@ -1,6 +1,5 @@
 """The verb `export`: a policy as plain arrays and a small JSON, for use without this package."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import new_file, write_output
+from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.runs.load import load_run
 
 FORMAT = 1
@@ -32,7 +32,7 @@ def export(run_dir: Path, out: Path | None) -> int:
     config, params = load_run(run_dir)
     arrays = policy_arrays(params.policy)
     with write_output(description_path) as unfinished:
-        unfinished.write_text(json.dumps(describe_policy(config, arrays), indent=1) + "\n")
+        unfinished.write_text(dump_json(describe_policy(config, arrays)))
     with write_output(path) as unfinished:
         _save(unfinished, arrays)
     print(f"{path} and {description_path.name}: {', '.join(arrays)}")

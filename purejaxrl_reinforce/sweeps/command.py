@@ -1,7 +1,6 @@
 """The verb `sweep`: train, show how far it is, and say what came of it."""
 
 import contextlib
-import json
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.processes import LostProcessError, agreed, is_first, on_first
 from purejaxrl_reinforce.execution.signals import StopRequest, agreed_signal, end_if_asked_to
 from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.output.plots import save_figure
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
@@ -136,7 +136,7 @@ def save_findings(path: Path, results: SweepResults, quiet: bool) -> None:
     save_table(path, results)
     summaries = summarize(results)
     with atomic_write(path / SUMMARY_FILE) as unfinished:
-        unfinished.write_text(json.dumps(summary_dict(results, summaries), indent=1))
+        unfinished.write_text(dump_json(summary_dict(results, summaries)))
     for name, figure in sweep_figures(results, summaries).items():
         with atomic_write(path / f"{name}.png") as unfinished:
             save_figure(figure, unfinished)

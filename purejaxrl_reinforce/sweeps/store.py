@@ -1,9 +1,8 @@
 """The directory of a sweep: what is swept, and its agents, slice by slice as they finish."""
 
 import contextlib
-import json
-import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +12,10 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
-from purejaxrl_reinforce.config_file import CONFIG_FILE, config_facts
+from purejaxrl_reinforce.config_file import CONFIG_FILE
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
 from purejaxrl_reinforce.output.files import UNFINISHED, LockedLog, atomic_write
+from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
 SETTINGS_FILE = "sweep.json"
@@ -85,7 +85,7 @@ class SweepStore:
             origin = {"versions": describe_versions(), "machine": describe_machine()}
             facts = plan_facts(self._plan) | origin
             with atomic_write(self.path / SETTINGS_FILE) as unfinished:
-                unfinished.write_text(json.dumps(facts, indent=1))
+                unfinished.write_text(dump_json(facts))
         (self.path / SLICES).mkdir(exist_ok=True)
 
     def add(self, part: Slice) -> None:
@@ -127,18 +127,18 @@ class SweepStore:
 
 def plan_facts(plan: SweepPlan) -> dict[str, Any]:
     """Return what is swept as JSON has it."""
-    facts = {
+    facts: dict[str, Any] = {
         "format": FORMAT,
-        "config": _fields(plan.config),
-        "axes": {name: [_to_json(v) for v in values] for name, values in plan.axes.items()},
+        "config": asdict(plan.config),
+        "axes": plan.axes,
         "zipped": plan.zipped,
         "num_episodes": plan.num_episodes,
         "num_seeds": plan.num_seeds,
-        "key_data": plan.key_data.tolist(),
-        "settings": [_fields(config) for config in plan.configs],
+        "key_data": plan.key_data,
+        "settings": list(map(asdict, plan.configs)),
     }
-    loaded: dict[str, Any] = json.loads(json.dumps(facts))
-    return loaded
+    plain: dict[str, Any] = json_value(facts)
+    return plain
 
 
 def load_plan(path: Path) -> SweepPlan:
@@ -149,10 +149,10 @@ def load_plan(path: Path) -> SweepPlan:
     """
     facts = _facts_in(path)
     try:
-        configs = tuple(_config(setting) for setting in facts["settings"])
+        configs = tuple(Config(**setting) for setting in facts["settings"])
         return SweepPlan(
-            _config(facts["config"]),
-            {name: tuple(map(_from_json, values)) for name, values in facts["axes"].items()},
+            Config(**facts["config"]),
+            {name: tuple(map(_hashable, values)) for name, values in facts["axes"].items()},
             facts["zipped"],
             np.asarray(facts["key_data"], np.uint32),
             facts["num_episodes"],
@@ -248,10 +248,14 @@ def _show(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _facts_in(path: Path) -> dict[str, Any]:
     file = path / SETTINGS_FILE
     try:
-        facts: dict[str, Any] = json.loads(file.read_text())
+        facts: dict[str, Any] = parse_json(file.read_text())
         found = facts["format"]
     except FileNotFoundError:
         raise ValueError(f"{path} is not the directory of a sweep: it has no {file.name}") from None
@@ -262,25 +266,6 @@ def _facts_in(path: Path) -> dict[str, Any]:
             f"{path} has sweep format {found}, of another release; this one reads format {FORMAT}"
         )
     return facts
-
-
-def _fields(config: Config) -> dict[str, Any]:
-    return {name: _to_json(value) for name, value in config_facts(config).items()}
-
-
-def _config(fields: dict[str, Any]) -> Config:
-    values: dict[str, Any] = {name: _from_json(value) for name, value in fields.items()}
-    return Config(**values)
-
-
-def _to_json(value: Any) -> Any:
-    return "inf" if value == math.inf else value  # JSON has no infinity
-
-
-def _from_json(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(value)
-    return math.inf if value == "inf" else value
 
 
 def is_sweep(path: Path) -> bool:

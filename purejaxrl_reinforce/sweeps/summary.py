@@ -7,7 +7,7 @@ a ranking of its own.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -128,11 +128,11 @@ def summary_view(results: SweepResults, summaries: Sequence[Summary]) -> Group:
 
 
 def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[str, Any]:
-    """Return everything as what JSON has.
+    """Return everything for `dump_json`.
 
-    null stands for what is not finite: the steps until what never happens, the score of who
-    diverged, both bounds of an interval around one seed, an infinite swept value. It also stands
-    for all that needs a threshold where the environment has none.
+    Steps until what never happens, the score of who diverged and both bounds of an interval around
+    one seed are infinite. None stands for all that needs a threshold where the environment has
+    none.
 
     Args:
         results: of the sweep.
@@ -146,10 +146,9 @@ def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[st
     """
     return {
         "settings": [
-            _plain({**_fields(summary), "swept": _swept(results, summary.setting)})
-            for summary in summaries
+            {**vars(summary), "swept": _swept(results, summary.setting)} for summary in summaries
         ],
-        "comparisons": [_plain(found) for found in comparisons(results, summaries)],
+        "comparisons": comparisons(results, summaries),
     }
 
 
@@ -325,14 +324,6 @@ def _swept(results: SweepResults, i: int) -> dict[str, Any]:
     return {name: getattr(results.configs[i], name) for name in results.axes}
 
 
-def _fields(summary: Summary) -> dict[str, Any]:
-    fields = asdict(summary)
-    for name, value in vars(summary).items():
-        if isinstance(value, Interval | Quartiles):
-            fields[name] = value._asdict()
-    return fields
-
-
 def _matrix(settings: Sequence[int], scores: np.ndarray) -> dict[str, Any]:
     """Compare every setting with every other: the attributes of `Interval` as matrices."""
     n = len(settings)
@@ -349,15 +340,3 @@ def _matrix(settings: Sequence[int], scores: np.ndarray) -> dict[str, Any]:
 def _mirrored(better: Interval) -> Interval:
     """Return how probably the other does better."""
     return Interval(1 - better.value, 1 - better.high, 1 - better.low)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(x) for key, x in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(x) for x in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -173,7 +173,8 @@ def test_a_failed_save_is_an_error_and_leaves_nothing(states, tmp_path, monkeypa
 
 
 def test_manifests_say_what_was_saved(written):
-    content = json.loads((written / "000000004.json").read_text())["content"]
+    text = (written / "000000004.json").read_text()
+    content = json.loads(text, parse_constant=pytest.fail)["content"]
     assert (content["update"], content["seed"], content["config"]["num_envs"]) == (4, 1, 8)
     assert content["versions"]["jax"]
     assert content["env_steps"] > 0

@@ -11,6 +11,7 @@ from scipy import stats
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.statistics import probability_of_improvement
+from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import (
     agent_scores,
@@ -153,15 +154,15 @@ def test_environments_are_ranked_by_themselves():
 def test_dictionary_is_json():
     results = sweep([[500, 490, 100], [np.nan, 400, 300]])
     found = summary_dict(results, summarize(results))
-    found = json.loads(json.dumps(found, allow_nan=False))
+    found = json.loads(dump_json(found))
     best, other = found["settings"]
     assert best["setting"] == 0
     assert best["swept"] == {"policy_lr": 0.1}
     assert best["iqm"]["value"] == pytest.approx(stats.trim_mean([500, 490, 100], 0.25))
-    assert best["updates"] == {"lower": None, "median": None, "upper": None}
+    assert best["updates"] == {"lower": "inf", "median": "inf", "upper": "inf"}
     assert best["solved"]["value"] == 2 / 3
     assert other["num_diverged"] == 1
-    assert other["worst"] is None
+    assert other["worst"] == "-inf"
     scores = agent_scores(results)
     better = probability_of_improvement(scores[0], scores[1])
     worse = probability_of_improvement(scores[1], scores[0])
