@@ -2,13 +2,12 @@
 
 import dataclasses
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.output.files import first_free, require_writable
+from purejaxrl_reinforce.output.files import new_dated_path, require_writable
 from purejaxrl_reinforce.output.json_text import dump_json
 
 if TYPE_CHECKING:  # comparing two files needs no jax
@@ -82,8 +81,7 @@ def new_result_path(out: Path | None, stem: str) -> Path:
             raise ValueError(f"{taken} exists; choose another --out")
         path = out
     else:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        path = first_free(out or Path("bench"), f"{stem}-{stamp}", ".json")
+        path = new_dated_path(out or Path("bench"), stem, ".json")
     require_writable(path)
     return path
 

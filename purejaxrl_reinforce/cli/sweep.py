@@ -1,6 +1,5 @@
 """The verbs about sweeps: doing one, and taking one of its agents out."""
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ from purejaxrl_reinforce.cli.options import (
     ProcessOptions,
 )
 from purejaxrl_reinforce.config import Config, checked_seed
-from purejaxrl_reinforce.output.files import first_free
+from purejaxrl_reinforce.output.files import first_free, new_dated_path
 from purejaxrl_reinforce.sweeps.axes import Axes
 
 
@@ -84,7 +83,7 @@ class Sweep:
             raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
         first = checked_seed(self.seed)
         checked_seed(first + self.num_seeds - 1)
-        path = self.sweep_dir or _new_sweep_dir(self.config.env)
+        path = self.sweep_dir or new_dated_path(Path("sweeps"), self.config.env)
         return range(first, first + self.num_seeds), parse_axes(self.axis), path
 
 
@@ -109,8 +108,3 @@ class Extract:
         extract_agent(self.sweep_dir, self.setting, seed, run_dir)
         print(run_dir)
         return 0
-
-
-def _new_sweep_dir(env: str) -> Path:
-    """Return a path below sweeps/ that does not exist yet."""
-    return first_free(Path("sweeps"), f"{env}-{time.strftime('%Y%m%d-%H%M%S')}")

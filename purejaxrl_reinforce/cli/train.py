@@ -1,6 +1,5 @@
 """The verb `train`."""
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from purejaxrl_reinforce.cli.options import (
 )
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config
-from purejaxrl_reinforce.output.files import first_free
+from purejaxrl_reinforce.output.files import new_dated_path
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,8 @@ class Train:
             tuple(name for name in MODULES if getattr(self, name)),
             self.quiet,
         )
-        run_dir = self.resume or self.run_dir or _new_run_dir(self)
+        name = f"{self.config.env}-seed{self.seed}"
+        run_dir = self.resume or self.run_dir or new_dated_path(Path("runs"), name)
         return self.config, checked_seed(self.seed), run_dir, hosting
 
     def _require_same_run(self, run_dir: Path) -> None:
@@ -101,9 +101,3 @@ class Train:
                 f"--resume keeps the configuration of {run_dir}, but {other[0]} differs;"
                 " only num_updates can change"
             )
-
-
-def _new_run_dir(train: Train) -> Path:
-    """Return a path below runs/ that does not exist yet."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    return first_free(Path("runs"), f"{train.config.env}-seed{train.seed}-{stamp}")

@@ -5,6 +5,7 @@ import datetime
 import fcntl
 import itertools
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -57,9 +58,19 @@ def first_free(directory: Path, stem: str, suffix: str = "") -> Path:
     return next(path for path in paths if not os.path.lexists(path))
 
 
+def new_dated_path(directory: Path, stem: str, suffix: str = "") -> Path:
+    """Return a path in `directory` where nothing is, named after `stem` and the local time."""
+    return first_free(directory, f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}", suffix)
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return `path` if anything is there, even a dangling link, else its nearest such parent."""
+    return next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+
+
 def require_writable(path: Path) -> None:
     """Raise ValueError unless `path` lies in a directory, or below one, that can be written to."""
-    existing = next(p for p in path.absolute().parents if p.exists())
+    existing = nearest_existing(path.absolute().parent)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another --out")
 

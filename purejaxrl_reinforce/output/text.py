@@ -1,15 +1,12 @@
 """What pictures, tables and lines call things: settings, values, counts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from purejaxrl_reinforce.config import Config
-
-if TYPE_CHECKING:  # comparing two files needs no jax
-    pass
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

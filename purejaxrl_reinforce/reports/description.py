@@ -13,6 +13,7 @@ from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import batch_bytes, free_bytes
+from purejaxrl_reinforce.output.text import count
 
 
 def describe(config: Config) -> int:
@@ -76,9 +77,8 @@ def _batch(config: Config, env: Environment) -> dict[str, str]:
     steps = config.num_envs * num_steps
     most = "" if config.rollout == "stream" else "at most "
     lanes = "whole episode" if config.rollout == "episodes" else "lane"
-    plural = "s" if config.num_envs > 1 else ""
     return {
-        "batch": f"{config.num_envs:,} {lanes}{plural} of {most}{num_steps:,} steps:"
+        "batch": f"{count(config.num_envs, lanes)} of {most}{num_steps:,} steps:"
         f" {most}{steps:,} steps per update",
         "training": f"{config.num_updates:,} updates: {most}{config.num_updates * steps:,} steps",
     }
@@ -103,7 +103,7 @@ def _operations(config: Config) -> dict[str, str]:
     }
 
 
-def _bytes(count: int) -> str:
-    exponent = min(int(np.log10(max(count, 1)) // 3), 4)
+def _bytes(number: int) -> str:
+    exponent = min(int(np.log10(max(number, 1)) // 3), 4)
     unit = ("bytes", "kB", "MB", "GB", "TB")[exponent]
-    return f"{count / 1000**exponent:,.{0 if exponent == 0 else 1}f} {unit}"
+    return f"{number / 1000**exponent:,.{0 if exponent == 0 else 1}f} {unit}"

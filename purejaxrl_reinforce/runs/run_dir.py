@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
-from purejaxrl_reinforce.output.files import UNFINISHED, LockedLog, atomic_write
+from purejaxrl_reinforce.output.files import UNFINISHED, LockedLog, atomic_write, nearest_existing
 from purejaxrl_reinforce.output.plots import plot_returns
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
@@ -134,7 +134,7 @@ class RunWriter:
 
 def require_new(path: Path) -> None:
     """Raise ValueError unless a run can be written to `path` without touching anything."""
-    existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+    existing = nearest_existing(path)
     if not existing.is_dir():
         raise ValueError(f"{existing} exists and is not a directory; choose another --run-dir")
     if existing == path and any(path.iterdir()):

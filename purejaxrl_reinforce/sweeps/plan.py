@@ -16,6 +16,7 @@ from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import STATIC_FIELDS, Config, checked_seed
 from purejaxrl_reinforce.execution.memory import require_batch_memory, state_bytes
+from purejaxrl_reinforce.output.files import nearest_existing
 from purejaxrl_reinforce.sweeps.axes import Axes, make_settings, num_settings
 
 # A row of the table as CSV, with a little room.
@@ -165,7 +166,7 @@ def require_disk(plan: SweepPlan, path: Path) -> None:
     rows = plan.num_agents * plan.num_updates
     states = sum(len(agents) * state_bytes(plan.config_of(agents[0])) for agents in plan.programs())
     needed = 2 * results + states + rows * _TABLE_BYTES_PER_ROW
-    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    existing = nearest_existing(path.absolute())
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise ValueError(
