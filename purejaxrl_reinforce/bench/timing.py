@@ -15,6 +15,7 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from purejaxrl_reinforce.bench.ratios import Ratio, paired_ratio
+from purejaxrl_reinforce.execution.program import program_bytes
 
 REPEATS = 5
 
@@ -33,7 +34,7 @@ class Compiled(NamedTuple):
     Attributes:
         call: runs it; takes the arguments that are not static.
         seconds: that tracing and compiling took, with cold caches.
-        memory_bytes: what it needs at most: arguments, results and temporaries.
+        memory_bytes: the most that it needs on each device: see `program_bytes`.
     """
 
     call: Callable[..., Any]
@@ -67,15 +68,7 @@ def compile_apart(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Co
         started = time.perf_counter()
         compiled = jitted.lower(*args, **kwargs).compile()
         seconds = time.perf_counter() - started
-    memory = compiled.memory_analysis()
-    return Compiled(
-        compiled,
-        seconds,
-        memory.temp_size_in_bytes
-        + memory.argument_size_in_bytes
-        + memory.output_size_in_bytes
-        - memory.alias_size_in_bytes,
-    )
+    return Compiled(compiled, seconds, program_bytes(compiled))
 
 
 @contextlib.contextmanager

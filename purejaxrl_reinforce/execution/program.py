@@ -139,10 +139,16 @@ class Program:
 
 
 def program_bytes(compiled: Any) -> int:
-    """Return what a compiled program needs at most on each device, inputs and results included."""
+    """Return the most memory that a compiled program needs on each device, in bytes.
+
+    That is arguments, results and temporaries; a result in a donated argument's memory counts once.
+    """
     memory = compiled.memory_analysis()
     return int(
-        memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+        memory.temp_size_in_bytes
+        + memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
     )
 
 
