@@ -2,9 +2,9 @@
 
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,23 +24,59 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_state,
 )
 
+S = TypeVar("S")
+
 SECONDS_PER_CHUNK = 0.5
 
 LONGEST_CHUNK = 1024
 
 
-class Chunk(NamedTuple):
-    """What the host sees after some updates.
+class Chunk(NamedTuple, Generic[S]):
+    """Some updates, as the host sees them.
 
     Attributes:
         state: after them.
-        metrics: theirs, NumPy arrays [n].
+        metrics: theirs, NumPy arrays whose last axis is that of the updates.
         seconds: that they took.
     """
 
-    state: TrainState
+    state: S
     metrics: Metrics
     seconds: float
+
+
+def run_chunks(
+    advance: Callable[[S, int], tuple[S, Metrics]],
+    state: S,
+    num_updates: int,
+    longest: int,
+    seconds: float,
+    done: int = 0,
+    every: int | None = None,
+) -> Iterator[Chunk[S]]:
+    """Train to the last update, in chunks that take about equally long.
+
+    Args:
+        advance: does so many updates of a state; returns it and their metrics as NumPy.
+        state: to start from.
+        num_updates: number of the last update.
+        longest: most updates of a chunk.
+        seconds: that a chunk takes, about.
+        done: updates that `state` has behind it.
+        every: a chunk ends wherever the number of updates is a multiple of this.
+    """
+    length = 1
+    while done < num_updates:
+        length = min(length, longest, num_updates - done)
+        if every is not None:
+            length = min(length, every - done % every)
+        started = time.perf_counter()
+        state, metrics = advance(state, length)
+        (taken,) = agree_max(time.perf_counter() - started)
+        yield Chunk(state, metrics, taken)
+        done += length
+        # At most doubling keeps one slow or fast chunk from setting the pace.
+        length = max(1, min(2 * length, int(length * seconds / taken)))
 
 
 class NonFiniteError(ArithmeticError):
@@ -106,7 +142,9 @@ class Program:
         with together():
             return jax.block_until_ready(self._run(self.config, state, np.int32(length)))
 
-    def run(self, state: TrainState | None = None, every: int | None = None) -> Iterator[Chunk]:
+    def run(
+        self, state: TrainState | None = None, every: int | None = None
+    ) -> Iterator[Chunk[TrainState]]:
         """Train to the last update, about half a second per chunk.
 
         Results do not depend on the length of the chunks: the same compiled update runs, whatever
@@ -120,22 +158,26 @@ class Program:
             NonFiniteError: after the chunk with the last applied update was yielded.
         """
         state = self.state if state is None else state
-        done, length = int(state.update), 1
-        while done < self.config.num_updates:
-            length = min(length, self._longest, self.config.num_updates - done)
-            if every is not None:
-                length = min(length, every - done % every)
-            started = time.perf_counter()
-            state, buffers = self.advance(state, length)
-            (seconds,) = agree_max(time.perf_counter() - started)
-            finite = np.asarray(buffers.finite)[:length]
-            applied = length if finite.all() else int(np.argmin(finite))
-            yield Chunk(state, _rows(buffers, slice(applied)), seconds)
-            done += applied
-            if applied < length:
-                raise NonFiniteError(done + 1, _rows(buffers, applied))
-            # At most doubling keeps one slow or fast chunk from setting the pace.
-            length = max(1, min(2 * length, int(length * SECONDS_PER_CHUNK / seconds)))
+        for chunk in run_chunks(
+            self._advance_rows,
+            state,
+            self.config.num_updates,
+            self._longest,
+            SECONDS_PER_CHUNK,
+            int(state.update),
+            every,
+        ):
+            finite = chunk.metrics.finite
+            if np.all(finite):
+                yield chunk
+                continue
+            applied = int(np.argmin(finite))
+            yield chunk._replace(metrics=_rows(chunk.metrics, slice(applied)))
+            raise NonFiniteError(int(chunk.state.update) + 1, _rows(chunk.metrics, applied))
+
+    def _advance_rows(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
+        state, buffers = self.advance(state, length)
+        return state, _rows(buffers, slice(length))
 
 
 def program_bytes(compiled: Any) -> int:

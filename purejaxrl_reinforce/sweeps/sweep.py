@@ -2,7 +2,6 @@
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,18 +12,19 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import agree_max, agreed, from_first, on_first
+from purejaxrl_reinforce.execution.processes import agreed, from_first, on_first
+from purejaxrl_reinforce.execution.program import run_chunks
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan, require_disk
-from purejaxrl_reinforce.sweeps.population import Agents, Population
+from purejaxrl_reinforce.sweeps.population import Population
 from purejaxrl_reinforce.sweeps.results import SweepResults, gather_results, save_results
 from purejaxrl_reinforce.sweeps.slice_size import SliceSizes, make_population, slice_mesh
 from purejaxrl_reinforce.sweeps.store import Slice, SweepStore
 
 NUM_EPISODES = 100
 
-# Of training per call, so that progress shows and a signal is heard.
-_SECONDS_PER_CALL = 1.0
+# Progress shows, and a signal is heard, so often.
+_SECONDS_PER_CHUNK = 1.0
 
 
 class SweepProgress(NamedTuple):
@@ -207,10 +207,16 @@ class SweepLoop:
         configs = [plan.config_of(agent) for agent in chosen]
         agents = population.start(configs, plan.keys_of(chosen))
         parts: list[Metrics] = []
-        for call in _calls(population, agents, configs[0].num_updates):
-            agents = call.agents
-            parts.append(call.metrics)
-            counter.add(call.metrics, call.seconds)
+        for chunk in run_chunks(
+            population.advance,
+            agents,
+            configs[0].num_updates,
+            population.longest_call,
+            _SECONDS_PER_CHUNK,
+        ):
+            agents = chunk.state
+            parts.append(chunk.metrics)
+            counter.add(chunk.metrics, chunk.seconds)
             yield counter.progress()
         part = Slice(
             np.asarray(chosen),
@@ -223,27 +229,6 @@ class SweepLoop:
         sizes.note(len(chosen), _total(part.metrics.num_steps), part.seconds)
         counter.finish(part.agents, part.evaluation)
         yield counter.progress()
-
-
-class _Call(NamedTuple):
-    """What a call of a population gave: agents, metrics [agent, update], and the time it took."""
-
-    agents: Agents
-    metrics: Metrics
-    seconds: float
-
-
-def _calls(population: Population, agents: Agents, num_updates: int) -> Iterator[_Call]:
-    """Train agents to their last update, about a second per call."""
-    done, length = 0, 1
-    while done < num_updates:
-        length = min(length, population.longest_call, num_updates - done)
-        started = time.perf_counter()
-        agents, metrics = population.advance(agents, length)
-        (seconds,) = agree_max(time.perf_counter() - started)
-        yield _Call(agents, metrics, seconds)
-        done += length
-        length = max(1, min(4 * length, int(length * _SECONDS_PER_CALL / seconds)))
 
 
 def _total(num_steps: Any) -> int:
@@ -262,7 +247,7 @@ class _Counter:
         self.seconds = 0.0
 
     def add(self, metrics: Metrics, seconds: float) -> None:
-        """Count the metrics [agent, update] of a call."""
+        """Count the metrics [agent, update] of a chunk."""
         self._updates += np.size(metrics.num_steps)
         self._left -= np.size(metrics.num_steps)
         self._steps += _total(metrics.num_steps)
