@@ -14,12 +14,17 @@ from purejaxrl_reinforce.execution.processes import is_alone, to_global, to_host
 
 LANES = LaneAxis("lanes")
 
-# How arrays lie on the devices: the same on all of them; [N, ...] and [T, N, ...] by lanes; and a
-# state, of which nothing but its lanes is shared out.
+# How arrays lie on the devices: replicated; [N, ...] and [T, N, ...] sharded by lanes.
 REPLICATED, BY_LANE, BY_TIME_AND_LANE = P(), P(LANES.name), P(None, LANES.name)
 
-_SPECS: Any = (BY_LANE if name == "lanes" else REPLICATED for name in TrainState._fields)
-STATE: Any = TrainState(*_SPECS)
+
+def state_specs(*axes: str) -> Any:
+    """Return how the fields of a state are sharded: over `axes`, and the lanes over LANES too."""
+    specs: Any = {name: P(*axes) for name in TrainState._fields}
+    return TrainState(**specs | {"lanes": P(*axes, LANES.name)})
+
+
+STATE = state_specs()
 
 
 def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:

@@ -25,18 +25,16 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.evaluate import evaluate
 from purejaxrl_reinforce.execution.processes import to_host, together
 from purejaxrl_reinforce.execution.program import program_bytes, run_updates
-from purejaxrl_reinforce.execution.sharding import LANES
+from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs
 
 # Updates whose metrics a call has room for.
 LONGEST_CALL = 256
 
 AGENTS = "agents"
 
-REPLICATED, BY_AGENT = P(), P(AGENTS)
+BY_AGENT = P(AGENTS)
 
-STATE: Any = TrainState(
-    *(P(AGENTS, LANES.name) if name == "lanes" else BY_AGENT for name in TrainState._fields)  # type: ignore[arg-type]
-)
+STATE = state_specs(AGENTS)
 
 
 class Layout(NamedTuple):
