@@ -6,8 +6,9 @@ from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
-from purejaxrl_reinforce.bench.ratios import Ratio, ratio_of_medians
+from purejaxrl_reinforce.bench.ratios import ratio_of_medians
 from purejaxrl_reinforce.bench.result_file import FORMAT
+from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
 
@@ -30,7 +31,7 @@ class Change(NamedTuple):
     name: str
     old: float
     new: float
-    ratio: Ratio | None
+    ratio: Interval | None
     verdict: Verdict
 
 
@@ -130,5 +131,5 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _show(ratio: Ratio | None) -> str:
+def _show(ratio: Interval | None) -> str:
     return "" if ratio is None else f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"

@@ -1,24 +1,17 @@
-"""How sure a ratio of timings is: bootstrap intervals."""
+"""Ratios of timings with bootstrap intervals."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
+
+from purejaxrl_reinforce.output.interval import Interval
 
 _RESAMPLES = 2_000
 
 _COVERAGE = (2.5, 97.5)
 
 
-class Ratio(NamedTuple):
-    """A ratio with the interval that holds it with 95% probability."""
-
-    value: float
-    low: float
-    high: float
-
-
-def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Ratio:
+def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
     """Return the median of a_i / b_i, of samples that were taken in turn.
 
     What disturbs both of a pair alike, such as a clock that changes, cancels.
@@ -33,7 +26,7 @@ def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Ratio:
     return _with_interval(_median(ratios), _median(ratios[drawn]))
 
 
-def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Ratio:
+def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
     """Return median(a) / median(b), of samples from separate runs."""
     random = _random()
 
@@ -59,7 +52,7 @@ def _divided(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(np.where(both, 1.0, a), np.where(both, 1.0, b))
 
 
-def _with_interval(value: np.ndarray, resampled: np.ndarray) -> Ratio:
+def _with_interval(value: np.ndarray, resampled: np.ndarray) -> Interval:
     # Interpolating between a finite and an infinite ratio would give NaN.
     low, high = np.percentile(resampled, _COVERAGE, method="inverted_cdf")
-    return Ratio(float(value), float(low), float(high))
+    return Interval(float(value), float(low), float(high))

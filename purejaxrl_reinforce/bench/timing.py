@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from purejaxrl_reinforce.bench.ratios import Ratio, paired_ratio
+from purejaxrl_reinforce.bench.ratios import paired_ratio
 from purejaxrl_reinforce.execution.program import program_bytes
+from purejaxrl_reinforce.output.interval import Interval
 
 REPEATS = 5
 
@@ -110,7 +111,7 @@ def measure(calls: Mapping[str, Call], repeats: int = REPEATS) -> dict[str, Timi
     return {name: Timing(tuple(taken), numbers[name]) for name, taken in samples.items()}
 
 
-def ratio(a: Timing, b: Timing) -> Ratio:
+def ratio(a: Timing, b: Timing) -> Interval:
     """Return how many times as long `a` took as `b`; both must come from one `measure`."""
     return paired_ratio(a.samples, b.samples)
 

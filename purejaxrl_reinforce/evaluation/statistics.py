@@ -12,18 +12,12 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from scipy.special import betaincinv, stdtrit
 
+from purejaxrl_reinforce.output.interval import Interval
+
 _COVERAGE = 0.95
 
 # Returns are summed in single precision on one side and in double on the other.
 _ROUNDING = 1e-5
-
-
-class Interval(NamedTuple):
-    """An estimate with the 95% interval around it: numbers, or arrays of one shape."""
-
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 def mean_interval(samples: np.ndarray) -> Interval:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.evaluation.statistics import Interval
 from purejaxrl_reinforce.evaluation.video_frames import Panel
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
+from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.output.text import count, short_value
 from purejaxrl_reinforce.reports.description import description

@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
 from purejaxrl_reinforce.evaluation.statistics import (
-    Interval,
     interquartile_mean,
     performance_profile,
 )
+from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import COLORS, Curve, draw_curves
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.sweeps.results import SweepResults

@@ -19,7 +19,6 @@ from rich.text import Text
 
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, first_solved
 from purejaxrl_reinforce.evaluation.statistics import (
-    Interval,
     Quartiles,
     binomial_interval,
     bootstrap_interval,
@@ -27,6 +26,7 @@ from purejaxrl_reinforce.evaluation.statistics import (
     probability_of_improvement,
     quartiles,
 )
+from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 
 # More rows than this are not read on a terminal.
