@@ -1,4 +1,4 @@
-"""Joining the other processes of a run, and leaving when one of them is lost."""
+"""Connection to the other processes of a run, and the end of it when one of them is lost."""
 
 import atexit
 import contextlib
@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-from jax._src.clusters import ClusterEnv
-from jax._src.lib import utils as xla_utils
 
 from purejaxrl_reinforce.execution.processes import LostProcessError, has_lost_peer
 
@@ -31,6 +29,7 @@ LEAVE_SECONDS = 15
 _GRACE_SECONDS = 3
 
 _NO_XLA_LOG = 4  # one above fatal
+_CLUSTER_VARIABLES = ("SLURM_", "OMPI_", "PMI_", "KUBERNETES_", "TPU_", "MEGASCALE_")
 
 _abort_message = ""
 
@@ -58,7 +57,7 @@ def connect(
     if num_processes == 1 or (num_processes is None and not _in_cluster()):
         return
     if coordinator is not None and process_id == 0:
-        _require_free_port(int(coordinator.rpartition(":")[2]))
+        _require_free_port(coordinator)
     # It would take SIGTERM for itself, and knows no other signal.
     jax.config.update("jax_enable_preemption_service", False)
     global _abort_message, _connected
@@ -71,6 +70,8 @@ def connect(
                 coordinator,
                 num_processes,
                 process_id,
+                # On this address alone: the service has no authentication.
+                coordinator_bind_address=coordinator,
                 initialization_timeout=CONNECT_SECONDS,
                 heartbeat_timeout_seconds=SILENCE_SECONDS,
                 shutdown_timeout_seconds=LEAVE_SECONDS,
@@ -106,27 +107,47 @@ def _check(coordinator: str | None, num_processes: int | None, process_id: int |
 
 
 def _in_cluster() -> bool:
-    """Return whether jax knows the environment, and there are other processes in it."""
+    """Return whether jax knows the environment, and there are other processes in it.
+
+    Raises:
+        ValueError: there may be, but this release of jax does not tell.
+    """
     if os.environ.get("SLURM_STEP_NUM_TASKS") == "1":
         return False  # the job has several tasks, but a shell or script started this one alone
+    kinds = _kinds_of_cluster()
     with contextlib.suppress(Exception), warnings.catch_warnings():
         # Any program can find itself in Kubernetes; one that is no indexed job stays alone.
         warnings.simplefilter("ignore")
-        kinds: list[Any] = [
-            kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method
-        ]
         present = next((kind for kind in kinds if kind.is_env_present()), None)
         return present is not None and present.get_process_count() > 1
     return False
 
 
-def _require_free_port(port: int) -> None:
-    """Raise ValueError where jax, which has to listen there, would crash."""
+def _kinds_of_cluster() -> list[Any]:
+    """Return what jax detects clusters with, which has no public name."""
     try:
-        socket.create_server(("", port)).close()
+        from jax._src.clusters import ClusterEnv
+
+        return [kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method]
+    except (ImportError, AttributeError):
+        if not any(name.startswith(_CLUSTER_VARIABLES) for name in os.environ):
+            return []
+        raise ValueError(
+            f"jax {jax.__version__} does not tell which cluster this is; give --coordinator,"
+            " --num-processes and --process-id, or --num-processes 1 for a process by itself"
+        ) from None
+
+
+def _require_free_port(coordinator: str) -> None:
+    """Raise ValueError where jax, which has to listen there, would crash."""
+    host, _, port = coordinator.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family, *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        socket.create_server((host, int(port)), family=family).close()
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise ValueError(f"cannot listen on --coordinator's port {port}: {reason}") from None
+        reason = error.strerror or os.strerror(error.errno or 0)
+        raise ValueError(f"cannot listen on --coordinator {coordinator}: {reason}") from None
 
 
 def _end_in_one_line() -> None:
@@ -134,8 +155,15 @@ def _end_in_one_line() -> None:
 
     What jax does from a thread of its own, when a process is lost, is a page of log on standard
     error and abort(), which nothing in Python can prevent.
+
+    The handler waits for the interpreter's lock. That cannot dead-lock: the thread that aborts is
+    jax's own and holds no lock of Python's, and whatever in jax may make the main thread wait
+    (connecting, collectives, leaving) releases the interpreter's lock first.
     """
-    xla_utils.absl_set_min_log_level(_NO_XLA_LOG)
+    with contextlib.suppress(ImportError, AttributeError):  # else the page of log comes along
+        from jax._src.lib import utils
+
+        utils.absl_set_min_log_level(_NO_XLA_LOG)
     set_handler = ctypes.CDLL(None).signal
     set_handler.argtypes, set_handler.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
     set_handler(signal.SIGABRT, ctypes.cast(_on_abort, ctypes.c_void_p))

@@ -9,7 +9,7 @@ import pytest
 from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 REPORT = """
-from purejaxrl_reinforce.launch import keep_compiled_programs, use_all_cores
+from purejaxrl_reinforce.execution.jax_settings import keep_compiled_programs, use_all_cores
 use_all_cores()
 keep_compiled_programs()
 import jax
@@ -63,7 +63,7 @@ def test_no_place_for_a_cache_is_no_error(tmp_path):
 
 def test_training_fills_the_cache(tmp_path):
     train = f"""
-from purejaxrl_reinforce.cli import main
+from purejaxrl_reinforce.cli.main import main
 main(["train", "--num-updates", "2", "--num-envs", "2", "--num-steps", "5", "--quiet",
       "--run-dir", {str(tmp_path / "run")!r}])
 """

@@ -124,9 +124,9 @@ def test_bad_input_is_refused_by_both_and_said_by_one(lanes, message, tmp_path, 
 
 UNREACHABLE = """
 import sys
-from purejaxrl_reinforce import connecting
-from purejaxrl_reinforce.cli import main
-connecting.CONNECT_SECONDS = 2
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.execution import distributed
+distributed.CONNECT_SECONDS = 2
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -169,11 +169,11 @@ def test_wrong_options(options, message, tmp_path, capsys):
 
 
 def test_a_port_that_is_taken(tmp_path, capsys):
-    with socket.create_server(("", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         arguments = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", "2"]
         arguments += ["--process-id", "0", "--run-dir", str(tmp_path / "run")]
-        message = f"cannot listen on --coordinator's port {port}: Address already in use\n"
+        message = f"cannot listen on --coordinator 127.0.0.1:{port}: Address already in use\n"
         assert error_of(["train", *arguments], capsys) == message
 
 
