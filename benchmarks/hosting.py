@@ -25,11 +25,12 @@ from purejaxrl_reinforce.bench.timing import Call, measure, ratio
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.output.text import print_table
-from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
-from purejaxrl_reinforce.runs.run_dir import RunWriter
+from purejaxrl_reinforce.runs.host_loop import HostLoop, RunOptions
+from purejaxrl_reinforce.runs.reporter import Reporter
+from purejaxrl_reinforce.runs.run_dir import RunDirectory
 
 RESULTS = Path(__file__).parent / "results"
-INTERVALS = {"defaults": Hosting().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
+INTERVALS = {"defaults": RunOptions().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
 
 
 def bare(program: Program) -> None:
@@ -42,12 +43,12 @@ def hosted(program: Program, seconds: float) -> float:
     """Train into a run directory that is thrown away; return the share of time spent beside it."""
     with tempfile.TemporaryDirectory() as directory:
         started = time.perf_counter()
-        writer = RunWriter(Path(directory) / "run", program.config, 0)
-        writer.create()
-        hosting = Hosting(checkpoint_seconds=seconds, quiet=True)
-        HostLoop(writer, program, hosting, (), StopRequest()).train(program.state)
-        writer.close()
-        return 1 - writer.metrics.seconds / (time.perf_counter() - started)
+        run = RunDirectory(Path(directory) / "run", program.config, 0)
+        run.create()
+        options = RunOptions(checkpoint_seconds=seconds)
+        HostLoop(run, program, options, (), Reporter(), StopRequest()).train(program.state)
+        run.close()
+        return 1 - run.metrics.seconds / (time.perf_counter() - started)
 
 
 def draw(path: Path, rows: list[dict[str, Any]]) -> None:

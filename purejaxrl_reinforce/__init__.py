@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
     from purejaxrl_reinforce.config import Config, preset
     from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
-    from purejaxrl_reinforce.runs.host_loop import Hosting
+    from purejaxrl_reinforce.runs.host_loop import RunOptions
+    from purejaxrl_reinforce.runs.reporter import Reporter, TerminalReporter
+    from purejaxrl_reinforce.runs.result import RunResult
     from purejaxrl_reinforce.runs.train import resume_run, train_run
     from purejaxrl_reinforce.sweeps.axes import LogRange
     from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
@@ -25,10 +27,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "Config": "config",
     "Evaluation": "evaluation.evaluate",
-    "Hosting": "runs.host_loop",
     "LogRange": "sweeps.axes",
     "Metrics": "algorithm.state",
+    "Reporter": "runs.reporter",
+    "RunOptions": "runs.host_loop",
+    "RunResult": "runs.result",
     "SweepResults": "sweeps.results",
+    "TerminalReporter": "runs.reporter",
     "TrainState": "algorithm.state",
     "evaluate": "evaluation.evaluate",
     "init": "algorithm.reinforce",
@@ -44,10 +49,13 @@ _HOMES = {
 __all__ = [
     "Config",
     "Evaluation",
-    "Hosting",
     "LogRange",
     "Metrics",
+    "Reporter",
+    "RunOptions",
+    "RunResult",
     "SweepResults",
+    "TerminalReporter",
     "TrainState",
     "evaluate",
     "init",

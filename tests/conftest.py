@@ -35,3 +35,17 @@ def _forget_compiled_programs():
 def cache(tmp_path_factory):
     """A directory for compiled programs, of one file's commands: see `processes.command`."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """A finished run of `TINY` with seed 1 and a checkpoint of each update.
+
+    Tests that change a run copy it first: `shutil.copytree(finished_run, tmp_path / "run")`.
+    """
+    from purejaxrl_reinforce import RunOptions, train_run
+    from tests.support.runs import TINY
+
+    path = tmp_path_factory.mktemp("finished") / "run"
+    train_run(TINY, 1, path, RunOptions(checkpoint_every=1, keep=TINY.num_updates))
+    return path

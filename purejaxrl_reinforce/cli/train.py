@@ -1,5 +1,6 @@
 """The verb `train`."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,8 +36,7 @@ class Train:
         Path | None,
         tyro.conf.arg(
             metavar="RUN",
-            help="Train on in this run directory, from its latest checkpoint and with its"
-            " configuration, of which only --num-updates may change.",
+            help="Resume this run from its latest checkpoint; only --num-updates may change.",
         ),
     ] = None
     checkpoint_every: Annotated[
@@ -64,31 +64,39 @@ class Train:
 
         prepare()
         from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import from_first
+        from purejaxrl_reinforce.execution.processes import from_first, is_first
+        from purejaxrl_reinforce.execution.program import NonFiniteError
+        from purejaxrl_reinforce.runs.reporter import TerminalReporter
         from purejaxrl_reinforce.runs.train import resume_run, train_run
 
         connect(**vars(self.processes))
         # preset and config_file have done their work before parsing: see _starting_point.
-        config, seed, run_dir, hosting = from_first(self._checked)
+        config, seed, run_dir, options = from_first(self._checked)
         run = train_run if self.resume is None else resume_run
-        return run(config, seed, run_dir, hosting)
+        try:
+            result = run(config, seed, run_dir, options, reporter=TerminalReporter(self.quiet))
+        except NonFiniteError as error:
+            if is_first():
+                message = f"error: {error}; kept the parameters from before it"
+                print(message, file=sys.stderr)
+            return 1
+        return 0 if result.signal is None else 128 + result.signal
 
     def _checked(self) -> tuple[Config, int, Path, Any]:
-        from purejaxrl_reinforce.runs.host_loop import Hosting
+        from purejaxrl_reinforce.runs.host_loop import RunOptions
         from purejaxrl_reinforce.runs.loggers import MODULES
 
         if self.resume is not None:
             self._require_same_run(self.resume)
-        hosting = Hosting(
+        options = RunOptions(
             self.checkpoint_every,
             self.checkpoint_seconds,
             self.keep,
             tuple(name for name in MODULES if getattr(self, name)),
-            self.quiet,
         )
         name = f"{self.config.env}-seed{self.seed}"
         run_dir = self.resume or self.run_dir or new_dated_path(Path("runs"), name)
-        return self.config, checked_seed(self.seed), run_dir, hosting
+        return self.config, checked_seed(self.seed), run_dir, options
 
     def _require_same_run(self, run_dir: Path) -> None:
         if self.run_dir is not None:

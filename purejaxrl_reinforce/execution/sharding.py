@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.algorithm.batching import LaneAxis
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.execution.processes import is_alone, to_global, to_host, together
+from purejaxrl_reinforce.execution.processes import is_alone, to_global, to_host
 
 LANES = LaneAxis("lanes")
 
@@ -70,20 +70,3 @@ def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
     if not is_alone():
         return TrainState(*map(to_global, to_host(state), state, shardings))
     return TrainState(*map(jax.device_put, state, shardings))
-
-
-def replicate_state(state: TrainState, mesh: Mesh) -> TrainState:
-    """Return a placed state whole on all devices, so that any process can save it.
-
-    Where there is one process, `state` stays as it is.
-    """
-    if is_alone():
-        return state
-    with together():
-        gather = jax.jit(_same, out_shardings=NamedSharding(mesh, REPLICATED))
-        return jax.block_until_ready(gather(state))
-
-
-def _same(state: TrainState) -> TrainState:
-    """Stand at the top level, where jax finds again what it compiled for it."""
-    return state

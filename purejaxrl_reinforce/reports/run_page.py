@@ -24,7 +24,7 @@ from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.reports.description import description
 from purejaxrl_reinforce.reports.learning_curves import curves_figure
 from purejaxrl_reinforce.reports.parts import this_report, versions, video
-from purejaxrl_reinforce.runs.checkpoint import versions_of
+from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
 from purejaxrl_reinforce.runs.load import History, load_history, load_run
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
 
@@ -54,7 +54,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Timing": facts(_timing(history)),
             "What was trained": facts(description(config)),
             "Configuration": facts({**dataclasses.asdict(config), "seed": history.seed}),
-            "Versions": versions(versions_of(run_dir / CHECKPOINTS)),
+            "Versions": versions(checkpoint_versions(run_dir / CHECKPOINTS)),
             "This report": this_report("The evaluation and the video were made on this machine."),
         },
     )

@@ -1,34 +1,33 @@
 """Checkpoints: the whole training state on disk, written in the background, verified when read.
 
 A checkpoint is a directory that orbax writes, named after its update, and a manifest beside it. The
-manifest is written last, so what has none is unfinished and does not count.
+manifest is written last: without one, a checkpoint is unfinished and does not count.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import math
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import chex
 import jax
-from orbax.checkpoint import v1 as ocp
 
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import describe_versions
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
-from purejaxrl_reinforce.runs.orbax_compat import by_itself, with_keys
-
-# What orbax raises it also logs, with a traceback.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 # Counts up whenever a checkpoint's content or its meaning changes.
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(OSError):
@@ -36,7 +35,7 @@ class CheckpointError(OSError):
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds: the state, and the seconds of training that led to it."""
+    """A training state, as `to_host` returns it, and the seconds of training that led to it."""
 
     state: TrainState
     seconds: float
@@ -62,10 +61,15 @@ class CheckpointWriter:
     def save(self, state: TrainState, seconds: float, mean_return: float) -> Path:
         """Begin to write `state`, unless it is there already; return its directory.
 
-        With several processes, one alone does that, with a state that is whole on all devices.
+        With several processes, only one of them does that.
+
+        Args:
+            state: as `to_host` returns it.
+            seconds: of training that led to it.
+            mean_return: of its update, which decides what checkpoint is the best.
 
         Raises:
-            CheckpointError: the checkpoint before it, or this one, could not be written.
+            CheckpointError: the checkpoint before it could not be written.
         """
         self.wait()
         update = int(state.update)
@@ -80,36 +84,26 @@ class CheckpointWriter:
             "mean_return": None if math.isnan(mean_return) else mean_return,
             "versions": describe_versions(),
         }
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with by_itself():
-                written = ocp.save_async(path, state)
-        except Exception as error:  # orbax and tensorstore raise all sorts of them
-            raise CheckpointError(_first_line(error)) from None
-        self._saving = self._pool.submit(self._commit, written, path, content)
+        self._saving = self._pool.submit(self._commit, state, path, content)
         return path
 
     def wait(self) -> None:
-        """Wait until what was begun is written.
+        """Wait until the checkpoint that was begun is written.
 
         Raises:
-            CheckpointError: it could not be.
+            CheckpointError: it could not be written.
         """
         saving, self._saving = self._saving, None
-        if saving is None:
-            return
-        try:
+        if saving is not None:
             saving.result()
-        except Exception as error:
-            raise CheckpointError(_first_line(error)) from None
 
     def close(self) -> None:
-        """Let what was begun end, whatever comes of it."""
+        """Wait until the checkpoint that was begun is written or has failed."""
         self._pool.shutdown()
 
-    def _commit(self, written: Any, path: Path, content: dict[str, Any]) -> None:
+    def _commit(self, state: TrainState, path: Path, content: dict[str, Any]) -> None:
         try:
-            written.result()
+            _write(path, state)
             files = {
                 str(file.relative_to(path)): _digest(file)
                 for file in sorted(path.rglob("*"))
@@ -117,10 +111,13 @@ class CheckpointWriter:
             }
             with atomic_write(_manifest_of(path)) as unfinished:
                 unfinished.write_text(_seal(content | {"files": files}))
-        except BaseException:
+        except Exception as error:  # orbax and tensorstore raise all sorts of them
             for left in path.parent.glob(f"{path.name}*"):  # on a full disk they are in the way
                 _remove(left)
-            raise
+            update = content["update"]
+            raise CheckpointError(
+                f"no checkpoint after update {update}: {_first_line(error)}"
+            ) from None
         self._prune()
 
     def _prune(self) -> None:
@@ -139,48 +136,45 @@ class CheckpointWriter:
                 _remove(path.with_suffix(""))
 
 
-def load_latest(
-    directory: Path, config: Config, seed: int, target: TrainState
-) -> tuple[Checkpoint | None, list[str]]:
-    """Return the latest checkpoint that is whole, None where none was ever finished.
+def load_latest(directory: Path, config: Config, seed: int) -> tuple[Checkpoint | None, list[str]]:
+    """Return the latest intact checkpoint, None where none was ever finished.
 
     Args:
         directory: that a CheckpointWriter wrote to.
         config: what is to be trained; `num_updates` may differ from that of the checkpoint.
         seed: of the run.
-        target: a state of the same shapes, placed where the result is to be.
 
     Returns:
-        It, and a line for each later one that was passed over, saying which and why.
+        The checkpoint, and a line for each later one that was skipped, saying which and why.
 
     Raises:
         ValueError: a checkpoint is of another configuration, seed or format; or there are
-            checkpoints and none is whole.
+            checkpoints and none is intact.
     """
-    passed: list[str] = []
+    skipped: list[str] = []
     manifests = _manifests(directory)
     for manifest in reversed(manifests):
-        loaded = _load(manifest, config, seed, target)
+        loaded = _load(manifest, config, seed)
         if isinstance(loaded, Checkpoint):
-            return loaded, passed
-        passed.append(loaded)
+            return loaded, skipped
+        skipped.append(loaded)
     if manifests:
-        raise ValueError(f"no checkpoint in {directory} is whole: {'; '.join(passed)}")
-    return None, passed
+        raise ValueError(f"no intact checkpoint in {directory}: {'; '.join(skipped)}")
+    return None, skipped
 
 
-def load_all(directory: Path, config: Config, seed: int, target: TrainState) -> list[TrainState]:
-    """Return the states of all checkpoints that are whole, the first update first.
+def load_all(directory: Path, config: Config, seed: int) -> list[TrainState]:
+    """Return the states of all intact checkpoints, the first update first.
 
     Raises:
         ValueError: one is of another configuration, seed or format.
     """
-    loaded = (_load(manifest, config, seed, target) for manifest in _manifests(directory))
+    loaded = (_load(manifest, config, seed) for manifest in _manifests(directory))
     return [checkpoint.state for checkpoint in loaded if isinstance(checkpoint, Checkpoint)]
 
 
-def versions_of(directory: Path) -> dict[str, str]:
-    """Return the versions of what wrote the latest checkpoint; none where there is none."""
+def checkpoint_versions(directory: Path) -> dict[str, str]:
+    """Return the versions of the packages that wrote the latest checkpoint; {} without one."""
     for manifest in reversed(_manifests(directory)):
         content = _unseal(manifest)
         if content is not None:
@@ -189,31 +183,73 @@ def versions_of(directory: Path) -> dict[str, str]:
     return {}
 
 
-def _load(manifest: Path, config: Config, seed: int, target: TrainState) -> Checkpoint | str:
-    """Return a checkpoint, or what is wrong with it."""
-    path = manifest.with_suffix("")
-    content = _unseal(manifest)
-    if content is None:
-        return f"{path} is damaged: {manifest.name} is not what was written"
-    _require_same_run(path, content, config, seed)
-    if wrong := _first_wrong_file(path, content["files"]):
-        return f"{path} is damaged: {wrong}"
-    try:
-        with by_itself():
-            loaded = ocp.load(path.absolute(), target)
-        state = jax.block_until_ready(with_keys(loaded, target))
-    except Exception as error:  # orbax and tensorstore raise all sorts of them
-        return f"{path} cannot be read: {_first_line(error)}"
-    return Checkpoint(state, content["seconds"])
-
-
-def tidy(directory: Path, update: int) -> None:
-    """Remove what a killed process left in `directory`, and the checkpoints after `update`."""
+def truncate_checkpoints(directory: Path, update: int) -> None:
+    """Remove the checkpoints after `update`, and what a killed process left unfinished."""
     kept = {path for path in _manifests(directory) if int(path.stem) <= update}
     kept |= {path.with_suffix("") for path in kept}
     for path in directory.iterdir() if directory.is_dir() else ():
         if path not in kept:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _load(manifest: Path, config: Config, seed: int) -> Checkpoint | str:
+    """Return a checkpoint, or what is wrong with it."""
+    path = manifest.with_suffix("")
+    content = _unseal(manifest)
+    if content is None:
+        return f"{path} is damaged: checksum mismatch in {manifest.name}"
+    _require_same_run(path, content, config, seed)
+    if damage := _find_damage(path, content["files"]):
+        return f"{path} is damaged: {damage}"
+    try:
+        return Checkpoint(_read(path, config), content["seconds"])
+    except Exception as error:  # orbax and tensorstore raise all sorts of them
+        return f"{path} cannot be read: {_first_line(error)}"
+
+
+def _write(path: Path, state: TrainState) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _orbax() as orbax:
+        orbax.save(path.absolute(), _named_arrays(state))
+
+
+def _read(path: Path, config: Config) -> TrainState:
+    with _orbax() as orbax:
+        arrays = orbax.restore(path.absolute())
+    shapes = jax.eval_shape(
+        lambda state: state._replace(key=jax.random.key_data(state.key)), state_shapes(config)
+    )
+    named_shapes = _named_arrays(shapes)
+    chex.assert_trees_all_equal_shapes_and_dtypes(arrays, named_shapes)
+    return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in named_shapes])
+
+
+def _named_arrays(state: TrainState) -> dict[str, Any]:
+    """Return the arrays of a state, or their shapes, by names such as `lanes/obs`."""
+    paths, _ = jax.tree.flatten_with_path(state)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): x for path, x in paths}
+
+
+@contextlib.contextmanager
+def _orbax() -> Iterator[Any]:
+    """Give a checkpointer for NumPy arrays, which no other process takes part in."""
+    import orbax.checkpoint as ocp
+
+    here = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"process{here}"
+    )
+    # One file per array. OCDBT's few would be merged with a glob of the whole path, which finds
+    # nothing where that has brackets or backslashes in it.
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=alone)
+    # What orbax raises it also logs, with a traceback.
+    logger, is_other = logging.getLogger("absl"), lambda record: "orbax" not in record.pathname
+    logger.addFilter(is_other)
+    try:
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+            yield checkpointer
+    finally:
+        logger.removeFilter(is_other)
 
 
 def _require_same_run(path: Path, content: dict[str, Any], config: Config, seed: int) -> None:
@@ -232,11 +268,11 @@ def _require_same_run(path: Path, content: dict[str, Any], config: Config, seed:
             )
 
 
-def _first_wrong_file(path: Path, files: dict[str, str]) -> str | None:
+def _find_damage(path: Path, files: dict[str, str]) -> str | None:
     for name, digest in files.items():
         try:
             if _digest(path / name) != digest:
-                return f"{name} is not what was written"
+                return f"checksum mismatch in {name}"
         except OSError:
             return f"{name} is missing"
     return None

@@ -3,7 +3,6 @@
 import functools
 import math
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,34 +11,38 @@ from pathlib import Path
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.execution.processes import LostProcessError, agree_max, is_first, on_first
+from purejaxrl_reinforce.execution.processes import (
+    LostProcessError,
+    agree_max,
+    from_first,
+    on_first,
+    to_host,
+)
 from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
-from purejaxrl_reinforce.execution.sharding import replicate_state
 from purejaxrl_reinforce.execution.signals import StopRequest, agreed_signal
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.runs.checkpoint import CheckpointError, CheckpointWriter
 from purejaxrl_reinforce.runs.loggers import MODULES, Logger, make_loggers
-from purejaxrl_reinforce.runs.progress import Show, progress, sps
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunWriter
+from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_second
+from purejaxrl_reinforce.runs.result import RunResult
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
 
 
 @dataclass(frozen=True)
-class Hosting:
-    """What the host does beside training.
+class RunOptions:
+    """Options of a run that do not change its results.
 
     Attributes:
         checkpoint_every: updates between checkpoints; None: by time alone.
         checkpoint_seconds: training time between checkpoints.
-        keep: checkpoints to keep, the latest; that with the best mean return stays as well.
+        keep: number of latest checkpoints to keep; the one with the best mean return stays as well.
         loggers: names of loggers, "tensorboard" or "wandb".
-        quiet: whether to print nothing but errors and warnings.
     """
 
     checkpoint_every: int | None = None
     checkpoint_seconds: float = 60.0
     keep: int = 3
     loggers: tuple[str, ...] = ()
-    quiet: bool = False
 
     def __post_init__(self) -> None:
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
@@ -54,154 +57,130 @@ class Hosting:
             require_extra(name, MODULES[name])
 
 
-def _warn(writer: RunWriter, message: str) -> None:
-    writer.log(f"warning: {message}")
-    print(f"warning: {message}", file=sys.stderr)
-
-
 class HostLoop:
-    """The host loop of one run and what comes after it.
+    """The host loop of one run, up to its last file.
 
-    With several processes all go through the same loop, but only the first writes and prints.
+    With several processes all go through the same loop, but only the first writes and reports.
     """
 
     def __init__(
         self,
-        writer: RunWriter,
+        run: RunDirectory,
         program: Program,
-        hosting: Hosting,
+        options: RunOptions,
         loggers: Sequence[Logger],
+        reporter: Reporter,
         stop: StopRequest,
     ) -> None:
-        config, seed = program.config, writer.seed
-        self._writer, self._program, self._hosting, self._stop = writer, program, hosting, stop
-        directory = writer.path / CHECKPOINTS
-        self._checkpoints = CheckpointWriter(directory, config, seed, hosting.keep)
-        update = len(writer.metrics.returns)
+        self._run, self._program, self._options = run, program, options
+        self._reporter, self._stop = reporter, stop
+        config, update = run.config, run.metrics.num_updates
         self._loggers = [
-            *make_loggers(hosting.loggers, writer.path, config, seed, update),
+            *make_loggers(options.loggers, run.path, config, run.seed, update),
             *loggers,
         ]
+        self._checkpoints = CheckpointWriter(run.path / CHECKPOINTS, config, run.seed, options.keep)
         self._saved_at = time.monotonic()
 
-    def train(self, state: TrainState) -> int:
-        """Train from `state` to the last update, or until something stops it; see `train_run`."""
+    def train(self, state: TrainState) -> RunResult:
+        """Train from `state` to the last update or a signal, and save everything.
+
+        Raises:
+            NonFiniteError: numbers are no longer finite; everything before them is saved.
+            OSError: files could not be written; the latest checkpoint stays.
+        """
         self._stop.deferred = True
         try:
-            state, exit_code = self._loop(state)
-            self._finish(state)
-        except LostProcessError as error:
-            if is_first():
-                self._writer.log(f"error: {error}")
-            raise
-        except BrokenPipeError:  # of standard output, whose reader has gone
+            state, failure = self._loop(state)
+            result = self._finish(state)
+        except (LostProcessError, BrokenPipeError) as error:  # the latter of standard output
+            self._run.log(f"error: {error}")
             raise
         except OSError as error:  # such as a full disk
-            exit_code = self._fail(f"cannot write to {self._writer.path}: {error}")
+            message = f"cannot write to {self._run.path}: {error}"
+            self._run.log(f"error: {message}")
+            raise OSError(message) from error
         finally:
             self._checkpoints.close()
             for logger in self._loggers:
                 logger.close()
-        number = agreed_signal(self._stop)
-        return exit_code or (0 if number is None else 128 + number)
+        if failure is not None:
+            raise failure
+        return result
 
-    def _loop(self, state: TrainState) -> tuple[TrainState, int]:
-        every = self._hosting.checkpoint_every
+    def _loop(self, state: TrainState) -> tuple[TrainState, NonFiniteError | None]:
+        every = self._options.checkpoint_every
         try:
-            with progress(self._program.config.num_updates, state, self._hosting.quiet) as show:
+            with self._reporter.training(self._program.config, state) as show:
                 for chunk in self._program.run(state, every):
                     state = chunk.state
                     on_first(functools.partial(self._take, chunk, show))
                     if self._is_due(state):
-                        saved = replicate_state(state, self._program.mesh)
-                        on_first(functools.partial(self._save_or_warn, saved))
+                        on_first(functools.partial(self._save, to_host(state)))
                     if agreed_signal(self._stop) is not None:
                         break
         except NonFiniteError as error:
-            message = f"{error}; kept the parameters from before it"
-            if is_first():
-                self._fail(message)
-            return state, 1
-        return state, 0
+            self._run.log(f"error: {error}")
+            return state, error
+        return state, None
 
-    def _take(self, chunk: Chunk, show: Show) -> None:
-        self._writer.metrics.add(chunk.metrics, chunk.seconds)
+    def _take(self, chunk: Chunk, show: ShowChunk) -> None:
+        self._run.metrics.add(chunk.metrics, chunk.seconds)
         show(chunk)
         self._log(chunk)
 
     def _log(self, chunk: Chunk) -> None:
         if self._loggers and len(chunk.metrics.num_steps):
-            row = self._writer.metrics.last_row | {"sps": sps(chunk)}
+            row = self._run.metrics.last_row | {"sps": steps_per_second(chunk)}
             update = int(row.pop("update"))
             for logger in self._loggers:
                 logger.log(update, row)
 
     def _is_due(self, state: TrainState) -> bool:
         """Return whether it is time for a checkpoint; all processes agree on it."""
-        every = self._hosting.checkpoint_every
+        every = self._options.checkpoint_every
         now = time.monotonic()
-        (late,) = agree_max(now - self._saved_at >= self._hosting.checkpoint_seconds)
+        (late,) = agree_max(now - self._saved_at >= self._options.checkpoint_seconds)
         due = bool(late) or (every is not None and int(state.update) % every == 0)
         if due:
             self._saved_at = now
         return due
 
-    def _save_or_warn(self, state: TrainState) -> None:
+    def _save(self, state: TrainState) -> None:
+        """Begin to write a checkpoint; warn if the one before it could not be written."""
         try:
-            self._save(state)
+            self._checkpoints.wait()
         except CheckpointError as error:
-            _warn(self._writer, f"no checkpoint after update {int(state.update)}: {error}")
+            self._run.log(f"warning: {error}")
+            self._reporter.warn(str(error))
+        metrics = self._run.metrics
+        mean_return = metrics.last_row.get("mean_return", math.nan)
+        self._checkpoint = self._checkpoints.save(state, metrics.seconds, mean_return)
 
-    def _save(self, state: TrainState) -> Path:
-        metrics = self._writer.metrics
-        mean_return = metrics.returns[-1][0] if metrics.returns else math.nan
-        return self._checkpoints.save(state, metrics.seconds, mean_return)
-
-    def _finish(self, state: TrainState) -> None:
-        saved, number = replicate_state(state, self._program.mesh), agreed_signal(self._stop)
-        on_first(lambda: self._write_end(saved, number))
-
-    def _write_end(self, state: TrainState, number: int | None) -> None:
-        path = self._save(state)
-        self._writer.finish(state.params)
-        self._checkpoints.wait()
-        self._say_end(path, number)
-
-    def _say_end(self, checkpoint: Path, number: int | None) -> None:
-        update = len(self._writer.metrics.returns)
-        if number is not None:
-            name = signal.Signals(number).name
-            self._writer.log(f"stopped by {name} after update {update}; saved {checkpoint.name}")
-            print(
-                f"interrupted by {name} after update {update}; saved {checkpoint};"
-                f" go on with: purejaxrl-reinforce train --resume {self._writer.path}",
-                file=sys.stderr,
-            )
-        else:
-            self._writer.log(f"ended after update {update}; saved {checkpoint.name}")
-        if not self._hosting.quiet:
-            print_summary(self._writer, self._program.compile_seconds)
-
-    def _fail(self, message: str) -> int:
-        self._writer.log(f"error: {message}")
-        print(f"error: {message}", file=sys.stderr)
-        return 1
-
-
-def print_summary(writer: RunWriter, compile_seconds: float) -> None:
-    """Print what a run reached, how fast, and what its directory holds."""
-    returns, seconds = np.asarray(writer.mean_returns), max(writer.metrics.seconds, 1e-9)
-    if np.isfinite(returns).any():
-        print(
-            f"mean return: {returns[-1]:.1f} in the last update,"
-            f" {np.nanmax(returns):.1f} in the best (update {np.nanargmax(returns) + 1})"
+    def _finish(self, state: TrainState) -> RunResult:
+        saved = to_host(state)
+        metrics, checkpoint = from_first(lambda: self._write_end(saved))
+        number = agreed_signal(self._stop)
+        result = RunResult(
+            self._run.path,
+            self._run.config,
+            self._run.seed,
+            metrics,
+            state,
+            None if number is None else signal.Signals(number),
+            checkpoint,
+            self._program.compile_seconds,
         )
-    else:
-        print("mean return: unknown, no episode finished")
-    env_steps = writer.metrics.env_steps
-    print(
-        f"{len(returns):,} updates, {env_steps:,} environment steps in {seconds:.1f} s:"
-        f" {env_steps / seconds:,.0f} SPS; compiled in {compile_seconds:.1f} s"
-    )
-    files = ", ".join(sorted(path.name for path in writer.path.iterdir()))
-    print(f"{writer.path}: {files}")
+        on_first(lambda: self._report_end(result))
+        return result
+
+    def _write_end(self, state: TrainState) -> tuple[dict[str, np.ndarray], Path]:
+        self._save(state)
+        self._run.write_results(state.params)
+        self._checkpoints.wait()
+        return self._run.metrics.columns, self._checkpoint
+
+    def _report_end(self, result: RunResult) -> None:
+        how = "ended" if result.signal is None else f"stopped by {result.signal.name}"
+        self._run.log(f"{how} after update {result.num_updates}; saved {result.checkpoint.name}")
+        self._reporter.ended(result)

@@ -1,6 +1,5 @@
 """Run directories read back: parameters, metrics, and the policies at the checkpoints."""
 
-import csv
 import io
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +9,12 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from purejaxrl_reinforce.algorithm.networks import Params
-from purejaxrl_reinforce.algorithm.reinforce import init, state_shapes
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
 from purejaxrl_reinforce.runs.checkpoint import load_all
+from purejaxrl_reinforce.runs.metrics_csv import read_metrics
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
 
 
@@ -35,28 +35,16 @@ class History(NamedTuple):
 
 
 def load_history(path: Path) -> History:
-    """Read a run directory; a last row that was cut short is left out.
+    """Read configuration and metrics of a run directory.
 
     Raises:
         ValueError: it is no run directory, or its metrics are missing, damaged or empty.
     """
-    return History(path, *load_run_config(path), _load_metrics(path / METRICS_FILE))
-
-
-def _load_metrics(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open(newline="") as file:
-            header, *rows = csv.reader(file)
-        if rows and len(rows[-1]) < len(header):
-            rows.pop()
-        table = np.array(rows, np.float64).reshape(-1, len(header))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except ValueError:  # a field is no number, a row is too short, or there is no header
-        raise ValueError(f"{path} is damaged") from None
-    if not len(table):
-        raise ValueError(f"{path} has no update yet")
-    return dict(zip(header, table.T, strict=True))
+    config, seed = load_run_config(path)
+    metrics = read_metrics(path / METRICS_FILE)
+    if not any(map(len, metrics.values())):
+        raise ValueError(f"{path / METRICS_FILE} has no update yet")
+    return History(path, config, seed, metrics)
 
 
 def load_run(path: Path) -> tuple[Config, Params]:
@@ -86,7 +74,7 @@ def _load_params(path: Path) -> Params:
             tree = unflatten_dict({name: file[name] for name in file.files}, sep="/")
         return Params(tree.pop("policy"), tree.pop("baseline", None))
     except FileNotFoundError:
-        remedy = "; train --resume ends it" if (path.parent / CHECKPOINTS).is_dir() else ""
+        remedy = "; train --resume finishes it" if (path.parent / CHECKPOINTS).is_dir() else ""
         raise ValueError(
             f"{path.parent} holds no trained parameters ({path.name}){remedy}"
         ) from None
@@ -103,14 +91,13 @@ class Snapshot(NamedTuple):
 
 
 def load_snapshots(run_dir: Path) -> list[Snapshot]:
-    """Return the parameters at each whole checkpoint of a run, the first update first.
+    """Return the parameters at each intact checkpoint of a run, the first update first.
 
     Raises:
-        ValueError: it is no run directory or holds no whole checkpoint, or one is of another run.
+        ValueError: it is no run directory, has no intact checkpoint, or one is of another run.
     """
     config, seed = load_run_config(run_dir)
-    target = init(config, jax.random.key(seed))
-    states = load_all(run_dir / CHECKPOINTS, config, seed, target)
+    states = load_all(run_dir / CHECKPOINTS, config, seed)
     if not states:
         raise ValueError(
             f"{run_dir} holds no checkpoints, whose policies --progress would show; train with"

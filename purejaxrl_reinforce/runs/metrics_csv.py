@@ -1,9 +1,10 @@
 """metrics.csv: one row per update, appended while training."""
 
-import csv
 import io
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.output.files import atomic_write
@@ -22,54 +23,45 @@ class MetricsFile:
     `Metrics`.
 
     Attributes:
+        num_updates: rows so far.
         env_steps: valid environment steps so far.
         seconds: training time so far.
-        returns: mean, smallest and largest episode return of each update so far.
-        last_row: the row that was added last, by column.
+        last_row: by column; empty before the first.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.num_updates = 0
         self.env_steps = 0
         self.seconds = 0.0
-        self.returns: list[tuple[float, float, float]] = []
         self.last_row: dict[str, float] = {}
+        self._tables = [np.empty((0, len(COLUMNS)))]
 
     def create(self) -> None:
         """Write the header."""
         with atomic_write(self._path) as unfinished:
             unfinished.write_text(_line(COLUMNS))
 
-    def cut(self, num_updates: int) -> None:
-        """Go on after the first `num_updates` updates of an existing file; drop the others.
+    def truncate(self, num_updates: int) -> None:
+        """Continue an existing file after its first `num_updates` updates; drop the others.
 
         Raises:
             ValueError: they are not all there.
         """
-        lines = self._complete_lines()[: num_updates + 1]
-        rows = list(csv.DictReader(lines))
-        try:
-            assert [int(row["update"]) for row in rows] == list(range(1, num_updates + 1))
-            self.returns = [
-                (float(row["mean_return"]), float(row["min_return"]), float(row["max_return"]))
-                for row in rows
-            ]
-            if rows:
-                self.env_steps = int(rows[-1]["env_steps"])
-                self.seconds = float(rows[-1]["seconds"])
-        except (AssertionError, ValueError, TypeError, KeyError):
-            raise ValueError(
-                f"{self._path} lacks some of the first {num_updates} updates"
-            ) from None
+        lines = _complete_lines(self._path)[: num_updates + 1] or [_line(COLUMNS)]
+        columns = _parse(lines, self._path)
+        if tuple(columns) != COLUMNS:
+            raise ValueError(f"{self._path} is damaged")
+        if not np.array_equal(columns["update"], np.arange(1, num_updates + 1)):
+            raise ValueError(f"{self._path} lacks some of the first {num_updates} updates")
+        table = np.stack(list(columns.values()), axis=1)
+        self._tables, self.num_updates = [table], num_updates
+        if num_updates:
+            self.last_row = dict(zip(COLUMNS, table[-1].tolist(), strict=True))
+            self.env_steps = int(self.last_row["env_steps"])
+            self.seconds = self.last_row["seconds"]
         with atomic_write(self._path) as unfinished:
-            unfinished.write_text("".join(lines) or _line(COLUMNS))
-
-    def _complete_lines(self) -> list[str]:
-        try:
-            text = self._path.read_text()
-        except (OSError, UnicodeDecodeError):
-            raise ValueError(f"{self._path} is missing or damaged") from None
-        return text[: text.rfind("\n") + 1].splitlines(keepends=True)
+            unfinished.write_text("".join(lines))
 
     def add(self, metrics: Metrics, seconds: float) -> None:
         """Append one row per update.
@@ -81,16 +73,52 @@ class MetricsFile:
         rows = []
         for values in zip(*(column.tolist() for column in metrics), strict=True):
             update: Any = Metrics(*values)
+            self.num_updates += 1
             self.env_steps += update.num_steps
             self.seconds += seconds / len(metrics.num_steps)
-            self.returns.append((update.mean_return, update.min_return, update.max_return))
             numbers = (getattr(update, name) for name in _METRIC_COLUMNS)
-            rows.append((len(self.returns), self.env_steps, round(self.seconds, 6), *numbers))
+            rows.append((self.num_updates, self.env_steps, round(self.seconds, 6), *numbers))
         if rows:
             self.last_row = dict(zip(COLUMNS, rows[-1], strict=True))
+            self._tables.append(np.array(rows, np.float64))
         # In one piece, so that whoever reads along, or a kill, finds whole lines.
         with self._path.open("ab", buffering=0) as file:
             _write_all(file, "".join(map(_line, rows)).encode())
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """All rows by column, each float64 [num_updates]."""
+        return dict(zip(COLUMNS, np.concatenate(self._tables).T, strict=True))
+
+
+def read_metrics(path: Path) -> dict[str, np.ndarray]:
+    """Return the columns of a metrics.csv by name, each float64 [num_updates].
+
+    A last line that is cut short is left out.
+
+    Raises:
+        ValueError: the file cannot be read or is damaged.
+    """
+    return _parse(_complete_lines(path), path)
+
+
+def _complete_lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is damaged") from None
+    return text[: text.rfind("\n") + 1].splitlines(keepends=True)
+
+
+def _parse(lines: list[str], path: Path) -> dict[str, np.ndarray]:
+    try:
+        header, *rows = (line.rstrip("\n").split(",") for line in lines)
+        table = np.array(rows, np.float64).reshape(-1, len(header))
+    except ValueError:  # a field is no number, a row has too few or many, or there is no header
+        raise ValueError(f"{path} is damaged") from None
+    return dict(zip(header, table.T, strict=True))
 
 
 def _line(values: Any) -> str:

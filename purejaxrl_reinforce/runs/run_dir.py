@@ -1,4 +1,4 @@
-"""The run directory: what training leaves behind, and reading it back."""
+"""The run directory: configuration, metrics, parameters, plot, log and checkpoints of one run."""
 
 import contextlib
 import os
@@ -13,7 +13,6 @@ from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
 from purejaxrl_reinforce.output.files import UNFINISHED, LockedLog, atomic_write, nearest_existing
-from purejaxrl_reinforce.output.plots import plot_returns
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
 METRICS_FILE = "metrics.csv"
@@ -29,27 +28,24 @@ LOG_FILE = "run.log"
 CHECKPOINTS = "checkpoints"
 
 
-class RunWriter:
-    """Writes one run's directory: the configuration at once, metrics as they come, then the rest.
-
-    While it is open no other process can write to that directory.
+class RunDirectory:
+    """The directory of one run, locked: while it is open no other process can write to it.
 
     Attributes:
-        path: the directory.
+        path: of it.
+        config: what is trained.
         seed: of the run.
         metrics: its table.
     """
 
     def __init__(self, path: Path, config: Config, seed: int) -> None:
-        self.path = path
+        self.path, self.config, self.seed = path, config, seed
         self.metrics = MetricsFile(path / METRICS_FILE)
-        self.seed = seed
-        self._config = config
         self._made: list[Path] = []
         self._log: LockedLog | None = None
 
     def create(self) -> None:
-        """Make the directory.
+        """Make the directory and lock it; write the configuration and an empty table.
 
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
@@ -62,11 +58,11 @@ class RunWriter:
             self.write_config()
             self.metrics.create()
         except OSError as error:
-            self.discard()
+            self.remove()
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
-    def reopen(self) -> None:
-        """Take hold of a directory that a run has left, and remove what is half-written there.
+    def open(self) -> None:
+        """Lock an existing run directory and remove unfinished files.
 
         Raises:
             ValueError: another process writes to it, or it cannot be written.
@@ -81,15 +77,15 @@ class RunWriter:
     def write_config(self) -> None:
         """Write the configuration and the seed."""
         with atomic_write(self.path / CONFIG_FILE) as unfinished:
-            unfinished.write_text(dump_config(self._config, self.seed))
+            unfinished.write_text(dump_config(self.config, self.seed))
 
     def log(self, message: str) -> None:
-        """Append a line to the run's log; on a full disk it is lost."""
-        assert self._log is not None
-        self._log.write(message)
+        """Append a line to the log; it is lost on a full disk, or where the directory is closed."""
+        if self._log is not None:
+            self._log.write(message)
 
-    def discard(self) -> None:
-        """Remove all that is in the directory, and what `create` made of it and its parents."""
+    def remove(self) -> None:
+        """Remove all files in the directory, and the directories that `create` made."""
         self.close()
         with contextlib.suppress(OSError):
             for path in self.path.iterdir():
@@ -98,21 +94,20 @@ class RunWriter:
             with contextlib.suppress(OSError):
                 path.rmdir()
 
-    @property
-    def mean_returns(self) -> list[float]:
-        """Mean episode return of each update so far."""
-        return [mean for mean, _, _ in self.metrics.returns]
-
-    def finish(self, params: Params) -> None:
+    def write_results(self, params: Params) -> None:
         """Write the parameters, `rewards.npy` (mean return per update) and its plot."""
+        from purejaxrl_reinforce.output.plots import plot_returns
+
+        columns = self.metrics.columns
+        returns = [columns[f"{name}_return"] for name in ("mean", "min", "max")]
         save_params(self.path / PARAMS_FILE, params)
         with atomic_write(self.path / REWARDS_FILE) as unfinished:
-            np.save(unfinished, np.asarray(self.mean_returns))
+            np.save(unfinished, returns[0])
         with atomic_write(self.path / PLOT_FILE) as unfinished:
-            plot_returns(unfinished, self._title(), np.asarray(self.metrics.returns))
+            plot_returns(unfinished, self._title(), np.stack(returns, axis=1))
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Release the lock."""
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -124,7 +119,7 @@ class RunWriter:
             raise ValueError(f"another process is training in {self.path}") from None
 
     def _title(self) -> str:
-        config = self._config
+        config = self.config
         unit = (
             "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
         )
@@ -133,7 +128,7 @@ class RunWriter:
 
 
 def require_new(path: Path) -> None:
-    """Raise ValueError unless a run can be written to `path` without touching anything."""
+    """Raise ValueError unless `path` is, or can be made, an empty directory that can be written."""
     existing = nearest_existing(path)
     if not existing.is_dir():
         raise ValueError(f"{existing} exists and is not a directory; choose another --run-dir")

@@ -1,4 +1,4 @@
-"""A run from its directory's first file to its last: everything that training does on the host."""
+"""Training runs: from the first file of a run directory to the last, on one or more processes."""
 
 import contextlib
 import dataclasses
@@ -17,57 +17,59 @@ from purejaxrl_reinforce.execution.processes import (
     is_alone,
     is_first,
     on_first,
-    to_host,
     to_local,
 )
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.execution.signals import StopRequest, end_if_asked_to
-from purejaxrl_reinforce.runs.checkpoint import load_latest, tidy
-from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop, _warn
+from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
+from purejaxrl_reinforce.runs.host_loop import HostLoop, RunOptions
 from purejaxrl_reinforce.runs.loggers import Logger
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunWriter
+from purejaxrl_reinforce.runs.reporter import Reporter
+from purejaxrl_reinforce.runs.result import RunResult
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
 
 
 def train_run(
     config: Config,
     seed: int,
     run_dir: Path,
-    hosting: Hosting = Hosting(),
+    options: RunOptions = RunOptions(),
     loggers: Sequence[Logger] = (),
-) -> int:
+    reporter: Reporter = Reporter(),
+) -> RunResult:
     """Train from scratch into a new run directory.
 
     Args:
         config: what to train.
         seed: of all randomness.
         run_dir: new or empty.
-        hosting: what the host does beside it.
-        loggers: places for metrics beside those of `hosting`; closed at the end.
-
-    Returns:
-        The exit code: 0; 1 where numbers stopped being finite or files could not be written; 128
-        plus the signal's number after SIGINT or SIGTERM, when the state at that point is saved.
+        options: about checkpoints and loggers.
+        loggers: places for metrics beside those of `options`; closed at the end.
+        reporter: what shows progress; by default nothing is printed.
 
     Raises:
         ValueError: the input is bad; nothing was written.
         Interrupted: a signal came before the first update; nothing was written.
+        NonFiniteError: numbers are no longer finite; everything before them is saved.
+        OSError: files could not be written; the latest checkpoint stays.
     """
-    hosting = _here(hosting)
-    writer = agreed(lambda: _writer_for(config, seed, run_dir))
+    options, reporter = _here(options, reporter)
+    run = agreed(lambda: _run_directory(config, seed, run_dir))
     with StopRequest() as stop:
         stop.deferred = not is_alone()
-        on_first(writer.create)
+        on_first(run.create)
         try:
-            program = agreed(lambda: _compile(config, seed, hosting.quiet, "compiling"))
-            loop = agreed(lambda: HostLoop(writer, program, hosting, loggers, stop))
+            on_first(lambda: reporter.compiling(config, seed, None))
+            program = agreed(lambda: _compile(config, seed))
+            loop = agreed(lambda: HostLoop(run, program, options, loggers, reporter, stop))
             end_if_asked_to(stop)
         except BaseException:
             if is_first():
-                writer.discard()
+                run.remove()
             raise
-        with contextlib.closing(writer):
-            on_first(lambda: writer.log(f"started: {config.num_updates} updates, seed {seed}"))
+        with contextlib.closing(run):
+            run.log(f"started: {config.num_updates} updates, seed {seed}")
             return loop.train(program.state)
 
 
@@ -75,88 +77,88 @@ def resume_run(
     config: Config,
     seed: int,
     run_dir: Path,
-    hosting: Hosting = Hosting(),
+    options: RunOptions = RunOptions(),
     loggers: Sequence[Logger] = (),
-) -> int:
-    """Train on from the latest checkpoint of a run directory, or from scratch if it has none.
+    reporter: Reporter = Reporter(),
+) -> RunResult:
+    """Resume a run from its latest checkpoint, or from scratch if it has none.
 
     Args:
-        config: the run's own; `num_updates` may be another than before.
+        config: the run's own; only `num_updates` may differ.
         seed: the run's own.
         run_dir: of the run.
-        hosting: what the host does beside training.
-        loggers: places for metrics beside those of `hosting`; closed at the end.
-
-    Returns:
-        The exit code, as of `train_run`.
+        options: about checkpoints and loggers.
+        loggers: places for metrics beside those of `options`; closed at the end.
+        reporter: what shows progress; by default nothing is printed.
 
     Raises:
-        ValueError: another process trains there; no checkpoint is whole, or one is of another
+        ValueError: another process trains there; no checkpoint is intact, or one is of another
             configuration or format; or the run has more than `config.num_updates` updates.
         Interrupted: a signal came before the first update; everything is as it was.
+        NonFiniteError: as for `train_run`.
+        OSError: as for `train_run`.
     """
-    hosting = _here(hosting)
-    writer = agreed(lambda: _writer_for(config, seed, run_dir))
-    with StopRequest() as stop, contextlib.closing(writer):
+    options, reporter = _here(options, reporter)
+    run = agreed(lambda: _run_directory(config, seed, run_dir))
+    with StopRequest() as stop, contextlib.closing(run):
         stop.deferred = not is_alone()
-        on_first(writer.reopen)
-        doing = f"resuming {run_dir}; compiling"
-        program = agreed(lambda: _compile(config, seed, hosting.quiet, doing))
+        on_first(run.open)
+        # The first process reads, so that the others need not see its files.
+        restored = from_first(lambda: _load_latest(run, reporter))
+        on_first(lambda: reporter.compiling(config, seed, run_dir))
+        program = agreed(lambda: _compile(config, seed))
         end_if_asked_to(stop)
-        state = _restore(writer, program)
-        if not hosting.quiet:
-            print(f"going on after update {int(state.update):,}", flush=True)
-        loop = agreed(lambda: HostLoop(writer, program, hosting, loggers, stop))
+        on_first(lambda: _truncate(run, restored))
+        state = program.state
+        if restored is not None:
+            state = shard_state(to_local(restored, state), program.mesh)
+        on_first(lambda: reporter.resuming(int(state.update)))
+        loop = agreed(lambda: HostLoop(run, program, options, loggers, reporter, stop))
         return loop.train(state)
 
 
-def _here(hosting: Hosting) -> Hosting:
-    """Return `hosting` as it is for this process: all but the first do nothing beside training."""
-    return hosting if is_first() else dataclasses.replace(hosting, loggers=(), quiet=True)
+def _here(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Reporter]:
+    """Return both as they are for this process: the first alone logs and reports."""
+    return (
+        (options, reporter)
+        if is_first()
+        else (dataclasses.replace(options, loggers=()), Reporter())
+    )
 
 
-def _writer_for(config: Config, seed: int, run_dir: Path) -> RunWriter:
+def _run_directory(config: Config, seed: int, path: Path) -> RunDirectory:
     environment.make(config.env)
     require_batch_memory(config)
-    return RunWriter(run_dir, config, seed)
+    return RunDirectory(path, config, seed)
 
 
-def _compile(config: Config, seed: int, quiet: bool, doing: str) -> Program:
-    if not quiet:
-        print(
-            f"{config.env} on {jax.default_backend()}: {config.num_envs:,} lanes,"
-            f" {config.num_updates:,} updates, seed {seed}; {doing}",
-            flush=True,
-        )
+def _compile(config: Config, seed: int) -> Program:
     program = Program(config, jax.random.key(seed))
-    require_memory(program.memory_bytes, f"try less than num_envs={config.num_envs}")
+    require_memory(program.memory_bytes, f"try fewer than {config.num_envs:,} environments")
     return program
 
 
-def _restore(writer: RunWriter, program: Program) -> TrainState:
-    if is_alone():
-        return _restored(writer, program.config, program.state)
-    # The first process reads, so that the others need not see its files.
-    initial = to_local(to_host(program.state), program.state)
-    host = from_first(lambda: to_host(_restored(writer, program.config, initial)))
-    return shard_state(to_local(host, initial), program.mesh)
-
-
-def _restored(writer: RunWriter, config: Config, initial: TrainState) -> TrainState:
-    """Return the state to go on from, placed like `initial`, and cut the run's files to it."""
-    directory = writer.path / CHECKPOINTS
-    checkpoint, passed = load_latest(directory, config, writer.seed, initial)
-    for line in passed:
-        _warn(writer, line)
-    state = initial if checkpoint is None else checkpoint.state
-    update = int(state.update)
-    if update > config.num_updates:
+def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
+    """Return the state of the latest intact checkpoint, None where none was ever finished."""
+    checkpoint, skipped = load_latest(run.path / CHECKPOINTS, run.config, run.seed)
+    for line in skipped:
+        run.log(f"warning: {line}")
+        reporter.warn(line)
+    if checkpoint is None:
+        return None
+    update = int(checkpoint.state.update)
+    if update > run.config.num_updates:
         raise ValueError(
-            f"{writer.path} has {update} updates already, more than"
-            f" num_updates={config.num_updates}"
+            f"{run.path} has {update} updates already, more than"
+            f" num_updates={run.config.num_updates}"
         )
-    writer.metrics.cut(update)
-    tidy(directory, update)
-    writer.write_config()
-    writer.log(f"resumed after update {update} of {config.num_updates}")
-    return state
+    return checkpoint.state
+
+
+def _truncate(run: RunDirectory, state: TrainState | None) -> None:
+    """Drop from a run's files whatever comes after `state`."""
+    update = 0 if state is None else int(state.update)
+    run.metrics.truncate(update)
+    truncate_checkpoints(run.path / CHECKPOINTS, update)
+    run.write_config()
+    run.log(f"resumed after update {update} of {run.config.num_updates}")

@@ -1,17 +1,17 @@
 """One agent of a sweep as a run of its own, which evaluates, resumes and renders like any."""
 
 import contextlib
+import math
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
 from purejaxrl_reinforce.runs.load import History
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunWriter
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import Slice, load_agent_slice, load_plan
@@ -36,36 +36,36 @@ def extract_agent(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> No
     agent = _agent_number(plan, setting, seed)
     row, part = load_agent_slice(sweep_dir, plan, agent)
     config, state = plan.configs[setting], agent_state(part, row)
-    writer = RunWriter(run_dir, config, seed)
-    writer.create()
+    run = RunDirectory(run_dir, config, seed)
+    run.create()
     try:
-        with contextlib.closing(writer):
-            _write(writer, part, row, state, config)
-            writer.log(f"taken out of a sweep: setting {setting}, seed {seed}")
+        with contextlib.closing(run):
+            _write(run, part, row, state)
+            run.log(f"extracted from a sweep: setting {setting}, seed {seed}")
     except BaseException:
-        writer.discard()
+        run.remove()
         raise
 
 
 def agent_state(part: Slice, row: int) -> TrainState:
-    """Return the training state of one agent of a slice."""
-    state: TrainState = jax.tree.map(lambda x: jnp.asarray(x[row]), part.state)
-    return state._replace(key=jax.random.wrap_key_data(state.key))
+    """Return the training state of one agent of a slice: NumPy arrays, the key as key data."""
+    state: TrainState = jax.tree.map(lambda x: x[row], part.state)
+    return state
 
 
-def _write(writer: RunWriter, part: Slice, row: int, state: TrainState, config: Any) -> None:
+def _write(run: RunDirectory, part: Slice, row: int, state: TrainState) -> None:
     applied = int(state.update)  # fewer than all where numbers stopped being finite
     metrics: Any = jax.tree.map(lambda x: x[row, :applied], part.metrics)
     if applied:
-        writer.metrics.add(Metrics(*metrics), part.seconds / len(part.agents))
-    checkpoints = CheckpointWriter(writer.path / CHECKPOINTS, config, writer.seed, keep=1)
+        run.metrics.add(Metrics(*metrics), part.seconds / len(part.agents))
+    checkpoints = CheckpointWriter(run.path / CHECKPOINTS, run.config, run.seed, keep=1)
     try:
-        mean_return = writer.mean_returns[-1] if applied else float("nan")
-        checkpoints.save(state, writer.metrics.seconds, mean_return)
+        mean_return = run.metrics.last_row.get("mean_return", math.nan)
+        checkpoints.save(state, run.metrics.seconds, mean_return)
         checkpoints.wait()
     finally:
         checkpoints.close()
-    writer.finish(state.params)
+    run.write_results(state.params)
 
 
 def _agent_number(plan: SweepPlan, setting: int, seed: int) -> int:

@@ -4,13 +4,11 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.processes import LostProcessError, agreed, is_first, on_first
@@ -18,6 +16,7 @@ from purejaxrl_reinforce.execution.signals import StopRequest, agreed_signal, en
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.output.plots import save_figure
+from purejaxrl_reinforce.output.progress import duration, progress
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
@@ -107,10 +106,13 @@ def _headline(plan: SweepPlan, path: Path) -> str:
 
 def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
     """Train until the end, or until a signal on any process; return its number, or None."""
-    plan = sweep.plan
-    with sweep_progress(plan.num_agents, labels_of(plan.axes, plan.configs), quiet) as show:
+    labels, num_agents = labels_of(sweep.plan.axes, sweep.plan.configs), sweep.plan.num_agents
+    with progress("agents", quiet=quiet) as show:
         for now in sweep.train():
-            show(now)
+            # An agent's evaluation counts as one more update.
+            done = now.updates + now.agents
+            total = now.updates + now.updates_left + num_agents
+            show(done, total, now.seconds, _describe(now, num_agents, labels))
             number = agreed_signal(stop)
             if number is not None and now.updates_left:
                 return number
@@ -146,64 +148,12 @@ def save_findings(path: Path, results: SweepResults, quiet: bool) -> None:
         print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
 
 
-Show = Callable[[SweepProgress], None]
-
-_SECONDS_BETWEEN_LINES = 10.0
-
-
-@contextlib.contextmanager
-def sweep_progress(num_agents: int, labels: Sequence[str], quiet: bool) -> Iterator[Show]:
-    """Give a function that shows how far a sweep of so many agents and settings has come.
-
-    Shown are agents done, environment steps per second over all agents, the time left, and the
-    setting whose greedy episodes return most so far.
-    """
-    console = Console(stderr=True, quiet=quiet)
-    if not console.is_terminal:
-        yield _plain_lines(console, num_agents, labels)
-        return
-    columns = (TextColumn("agents"), BarColumn(bar_width=20), TextColumn("{task.description}"))
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(now: SweepProgress) -> None:
-            bar.update(
-                task,
-                description=escape(_describe(now, num_agents, labels)),
-                completed=now.updates,
-                total=now.updates + now.updates_left,
-            )
-
-        yield show
-
-
-def _plain_lines(console: Console, num_agents: int, labels: Sequence[str]) -> Show:
-    """Print a line whenever another tenth of the agents is done, or ten seconds have passed."""
-    tenths, shown_at = 0, 0.0
-
-    def show(now: SweepProgress) -> None:
-        nonlocal tenths, shown_at
-        done = now.agents * 10 // num_agents
-        if done > tenths or now.seconds > shown_at + _SECONDS_BETWEEN_LINES:
-            tenths, shown_at = done, now.seconds
-            console.print(
-                _describe(now, num_agents, labels), highlight=False, markup=False, soft_wrap=True
-            )
-
-    return show
-
-
 def _describe(now: SweepProgress, num_agents: int, labels: Sequence[str]) -> str:
+    """Return agents done, SPS over all agents, the time left, and the best setting so far."""
     parts = [f"{now.agents:,}/{num_agents:,} agents"]
     if now.updates:
         left = now.seconds / now.updates * now.updates_left
-        parts += [f"{now.steps / now.seconds:,.0f} SPS", f"{_duration(left)} left"]
+        parts += [f"{now.steps / now.seconds:,.0f} SPS", f"{duration(left)} left"]
     if now.best is not None:
         parts.append(f"best so far {now.best_return:.1f} ({labels[now.best]})")
     return "  ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

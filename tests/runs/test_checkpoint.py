@@ -1,6 +1,7 @@
 """Checkpoints: exact, verified, refused where they do not belong."""
 
 import json
+import logging
 import shutil
 from dataclasses import replace
 
@@ -8,23 +9,29 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.execution.processes import to_host, to_local
 from purejaxrl_reinforce.execution.program import Program
-from purejaxrl_reinforce.runs import checkpoint
-from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter, load_latest, tidy
+from purejaxrl_reinforce.runs.checkpoint import (
+    CheckpointError,
+    CheckpointWriter,
+    _seal,
+    load_latest,
+    truncate_checkpoints,
+)
+from tests.support.runs import TINY
 
-CONFIG = Config(num_envs=8, num_steps=20, num_updates=6, hidden_sizes=(8,))
+SEED = 1
 
 
 @pytest.fixture(scope="module")
 def program():
-    return Program(CONFIG, jax.random.key(1))
+    return Program(TINY, jax.random.key(SEED))
 
 
 @pytest.fixture(scope="module")
 def states(program):
     """The states after each of the six updates."""
-    return [chunk.state for chunk in program.run(every=1)]
+    return [to_host(chunk.state) for chunk in program.run(every=1)]
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +41,13 @@ def written(states, tmp_path_factory):
     return directory
 
 
+@pytest.fixture
+def copied(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "copied")
+
+
 def write(directory, states, returns=(0.0,) * 6, keep=3):
-    writer = CheckpointWriter(directory, CONFIG, 1, keep)
+    writer = CheckpointWriter(directory, TINY, SEED, keep)
     for state, mean_return in zip(states, returns, strict=False):
         writer.save(state, 2.5, mean_return)
     writer.wait()
@@ -48,21 +60,28 @@ def updates(directory):
 
 def assert_same_bits(x, y):
     for a, b in zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True):
-        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a, b = jax.random.key_data(a), jax.random.key_data(b)
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_comes_back_is_what_was_written(written, program, states):
-    loaded, passed = load_latest(written, CONFIG, 1, program.state)
-    assert passed == []
+def test_what_comes_back_is_what_was_written(written, states):
+    loaded, skipped = load_latest(written, TINY, SEED)
+    assert skipped == []
     assert loaded.seconds == 2.5
     assert jax.tree.structure(loaded.state) == jax.tree.structure(states[3])
     assert_same_bits(loaded.state, states[3])
-    # And it goes on like the run it came from.
-    *_, last = program.run(loaded.state)
-    assert_same_bits(last.state, states[5])
+
+
+def test_training_resumes_from_it(written, program, states):
+    loaded, _ = load_latest(written, TINY, SEED)
+    *_, last = program.run(to_local(loaded.state, program.state))
+    assert_same_bits(to_host(last.state), states[5])
+
+
+def test_a_path_may_look_like_a_pattern(states, tmp_path):
+    directory = tmp_path / "lr=[0.1]*" / "checkpoints"
+    write(directory, states[:1])
+    assert_same_bits(load_latest(directory, TINY, SEED)[0].state, states[0])
 
 
 DAMAGES = {
@@ -79,59 +98,72 @@ def flipped(content):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_any_damage_to_any_file_is_noticed(damage, written, program, states, tmp_path):
-    """Every file of the latest checkpoint in turn: the one before it is used, or it is whole."""
+def test_any_damage_to_any_file_is_noticed(damage, copied):
+    """Every file of a checkpoint in turn."""
+    truncate_checkpoints(copied, 3)
     damaged = 0
-    files = [path.relative_to(written) for path in written.rglob("00000004*") if path.is_file()]
-    files += [p.relative_to(written) for p in (written / "000000004").rglob("*") if p.is_file()]
-    assert len(files) >= 8
-    for name in files:
-        if damage != "deleted" and not (written / name).stat().st_size:
+    for path in [path for path in copied.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        if not content and damage != "deleted":
             continue  # nothing to lose
-        directory = tmp_path / str(damaged)
-        shutil.copytree(written, directory)
-        DAMAGES[damage](directory / name)
+        DAMAGES[damage](path)
         damaged += 1
-        loaded, passed = load_latest(directory, CONFIG, 1, program.state)
-        assert_same_bits(loaded.state, states[2])
-        if name.name != "000000004.json" or damage != "deleted":
-            assert len(passed) == 1
-            assert "000000004 is damaged: " in passed[0]
-            assert name.name in passed[0]
-    assert damaged >= 7
+        if damage == "deleted" and path.suffix == ".json":
+            assert load_latest(copied, TINY, SEED) == (None, [])
+        else:
+            with pytest.raises(ValueError, match=r"000000003 is damaged: ") as error:
+                load_latest(copied, TINY, SEED)
+            assert path.name in str(error.value)
+        path.write_bytes(content)
+    assert damaged > 50
+    assert load_latest(copied, TINY, SEED)[0] is not None
 
 
-def test_where_none_is_whole_nothing_is_loaded(written, program, tmp_path):
-    directory = tmp_path / "copy"
-    shutil.copytree(written, directory)
-    for path in directory.rglob("manifest.ocdbt"):
+def test_the_one_before_a_damaged_checkpoint_is_used(copied, states):
+    DAMAGES["flipped"](copied / "000000004" / "update" / "0")
+    loaded, (line,) = load_latest(copied, TINY, SEED)
+    assert_same_bits(loaded.state, states[2])
+    assert line.endswith("000000004 is damaged: checksum mismatch in update/0")
+
+
+def test_where_none_is_intact_nothing_is_loaded(copied):
+    for path in copied.glob("*/update/0"):
         path.unlink()
-    with pytest.raises(ValueError, match=r"no checkpoint in .* is whole: .*000000004 is damaged"):
-        load_latest(directory, CONFIG, 1, program.state)
-    assert load_latest(tmp_path / "nowhere", CONFIG, 1, program.state) == (None, [])
+    message = r"no intact checkpoint in .*000000004 is damaged: .* is missing; .*000000003 is"
+    with pytest.raises(ValueError, match=message):
+        load_latest(copied, TINY, SEED)
+
+
+def test_where_there_is_none_nothing_is_loaded(tmp_path):
+    assert load_latest(tmp_path / "nowhere", TINY, SEED) == (None, [])
 
 
 @pytest.mark.parametrize(
-    ("here", "message"),
+    ("changes", "seed", "message"),
     [
-        ({"policy_lr": 0.5}, "its policy_lr is 0.03, here it is 0.5"),
-        ({"hidden_sizes": (9,)}, r"its hidden_sizes is \[8\], here it is \[9\]"),
-        ({"seed": 2}, "its seed is 1, here it is 2"),
+        ({"policy_lr": 0.5}, SEED, "its policy_lr is 0.03, here it is 0.5"),
+        ({"hidden_sizes": (9,)}, SEED, r"its hidden_sizes is \[8\], here it is \[9\]"),
+        ({}, 2, "its seed is 1, here it is 2"),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused(here, message, written, program):
-    here = dict(here)
-    seed = here.pop("seed", 1)
+def test_a_checkpoint_of_another_run_is_refused(changes, seed, message, written):
     with pytest.raises(ValueError, match=f"000000004 is of another run: {message}"):
-        load_latest(written, replace(CONFIG, **here), seed, program.state)
-    more = replace(CONFIG, num_updates=60)
-    assert load_latest(written, more, 1, program.state)[0] is not None
+        load_latest(written, replace(TINY, **changes), seed)
 
 
-def test_another_format_is_refused(written, program, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+def test_a_checkpoint_of_fewer_updates_is_not_refused(written):
+    assert load_latest(written, replace(TINY, num_updates=60), SEED)[0] is not None
+
+
+def test_another_format_is_refused(copied):
+    manifest = copied / "000000004.json"
+    manifest.write_text(_seal(content_of(manifest) | {"format": 1}))
     with pytest.raises(ValueError, match="has checkpoint format 1, of another release"):
-        load_latest(written, CONFIG, 1, program.state)
+        load_latest(copied, TINY, SEED)
+
+
+def content_of(manifest):
+    return json.loads(manifest.read_text(), parse_constant=pytest.fail)["content"]
 
 
 def test_the_latest_and_the_best_are_kept(states, tmp_path):
@@ -142,39 +174,43 @@ def test_the_latest_and_the_best_are_kept(states, tmp_path):
     }
 
 
-def test_what_does_not_count_is_tidied_away(states, tmp_path, program):
+def test_unfinished_and_later_checkpoints_are_removed(states, tmp_path):
     write(tmp_path, states[:4], keep=9)
     (tmp_path / "000000003.json").unlink()  # killed before its end
     (tmp_path / "000000009.orbax-checkpoint-tmp").mkdir()
-    tidy(tmp_path, 2)
+    truncate_checkpoints(tmp_path, 2)
     assert {path.name for path in tmp_path.iterdir()} == {
         name for update in (1, 2) for name in (f"{update:09}", f"{update:09}.json")
     }
 
 
-def test_a_failed_save_is_an_error_and_leaves_nothing(states, tmp_path, monkeypatch):
-    writer = CheckpointWriter(tmp_path / "c", CONFIG, 1, 3)
+def test_a_failed_save_is_an_error_and_leaves_nothing(states, tmp_path):
+    writer = CheckpointWriter(tmp_path, TINY, SEED, 3)
     writer.save(states[0], 1.0, 0.0)
     writer.wait()
-
-    def full(_content):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(checkpoint, "_seal", full)
+    in_the_way = tmp_path / "unfinished-000000002.json"
+    in_the_way.mkdir()
     writer.save(states[1], 1.0, 0.0)
-    with pytest.raises(checkpoint.CheckpointError, match="No space left on device"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint after update 2: .*Is a directory"):
         writer.wait()
-    assert updates(tmp_path / "c") == [1]
-    assert {path.stem for path in (tmp_path / "c").iterdir()} == {"000000001"}
-    monkeypatch.undo()
+    in_the_way.rmdir()
+    assert {path.stem for path in tmp_path.iterdir()} == {"000000001"}
     writer.save(states[1], 1.0, 0.0)
     writer.close()
-    assert updates(tmp_path / "c") == [1, 2]
+    assert updates(tmp_path) == [1, 2]
 
 
 def test_manifests_say_what_was_saved(written):
-    text = (written / "000000004.json").read_text()
-    content = json.loads(text, parse_constant=pytest.fail)["content"]
+    content = content_of(written / "000000004.json")
     assert (content["update"], content["seed"], content["config"]["num_envs"]) == (4, 1, 8)
     assert content["versions"]["jax"]
     assert content["env_steps"] > 0
+
+
+def test_the_users_log_of_absl_stays_as_it_is(states, tmp_path):
+    absl = logging.getLogger("absl")
+    before = absl.level, absl.filters.copy()
+    write(tmp_path, states[:1])
+    load_latest(tmp_path, TINY, SEED)
+    assert (absl.level, absl.filters) == before
+    assert absl.isEnabledFor(logging.ERROR)

@@ -1,4 +1,4 @@
-"""An exported policy acts, in NumPy alone, as the trained one does."""
+"""An exported policy acts, in NumPy alone, as the run's own does."""
 
 import json
 
@@ -7,27 +7,25 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.runs.load import load_run
+from tests.support.runs import TINY, error_of, random_run
 
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
-RUNS = {
-    "CartPole-v1": [],
-    "Pendulum-v1": ["--hidden-sizes", "8", "5", "--activation", "tanh"],
-    "DiscountingChain-bsuite": [],
-    "SimpleBandit-bsuite": ["--hidden-sizes", "3"],
+CONFIGS = {
+    "CartPole-v1": Config(),
+    "Pendulum-v1": Config(env="Pendulum-v1", hidden_sizes=(8, 5), activation="tanh"),
+    "DiscountingChain-bsuite": Config(env="DiscountingChain-bsuite"),
+    "SimpleBandit-bsuite": Config(env="SimpleBandit-bsuite", hidden_sizes=(3,)),
 }
 
 
-@pytest.fixture(scope="module", params=RUNS)
-def run_dir(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "run"
-    size = ["--num-envs", "4", "--num-updates", "2", "--num-steps", "20", "--quiet"]
-    options = [*size, "--env", request.param, *RUNS[request.param]]
-    assert main(["train", *options, "--policy-lr", "0.1", "--run-dir", str(path)]) == 0
-    return path
+@pytest.fixture
+def run_dir(tmp_path):
+    return random_run(tmp_path / "run", TINY)
 
 
 def output(description, arrays, obs):
@@ -42,12 +40,14 @@ def output(description, arrays, obs):
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])
-def test_it_is_the_same_policy(run_dir, suffix, tmp_path):
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_it_is_the_same_policy(config, suffix, tmp_path):
+    run_dir = random_run(tmp_path / "run", config)
     out = tmp_path / "made" / f"policy.{suffix}"
     assert main(["export", str(run_dir), "--out", str(out)]) == 0
     description = json.loads(out.with_suffix(".json").read_text())
     arrays = dict(np.load(out)) if suffix == "npz" else load_file(out)
-    config, params = load_run(run_dir)
+    _, params = load_run(run_dir)
     env = environment.make(config.env)
     obs, _ = env.reset(jax.random.split(jax.random.key(0), 32))
     obs = np.asarray(obs) + (0 if env.num_obs else np.random.default_rng(0).normal(size=obs.shape))
@@ -68,24 +68,28 @@ def test_it_is_the_same_policy(run_dir, suffix, tmp_path):
         assert description["action"] == {"type": "box", "shape": [1], "low": [-2], "high": [2]}
 
 
-def test_nothing_is_overwritten_and_nothing_half_written(run_dir, tmp_path, capsys):
-    out = tmp_path / "policy.npz"
-    assert main(["export", str(run_dir), "--out", str(out)]) == 0
-    before = sorted(tmp_path.iterdir())
-    for path, message in (
-        (out, "policy.npz exists"),
-        (out.with_suffix(".safetensors"), "policy.json exists"),
-        (tmp_path / "policy.onnx", "must end in .npz or .safetensors, not 'policy.onnx'"),
-    ):
-        assert main(["export", str(run_dir), "--out", str(path)]) == 2
-        assert message in capsys.readouterr().err
-    assert main(["export", str(tmp_path)]) == 2
-    assert "is not a run directory" in capsys.readouterr().err
-    assert sorted(tmp_path.iterdir()) == before
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("policy.npz", "policy.npz exists"),
+        ("policy.safetensors", "policy.json exists"),
+        ("policy.onnx", "must end in .npz or .safetensors, not 'policy.onnx'"),
+    ],
+)
+def test_nothing_is_overwritten_and_nothing_half_written(out, message, run_dir, tmp_path, capsys):
+    assert main(["export", str(run_dir), "--out", str(tmp_path / "policy.npz")]) == 0
+    before = sorted(tmp_path.rglob("*"))
+    assert message in error_of(["export", str(run_dir), "--out", str(tmp_path / out)], capsys)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_no_run_is_refused(tmp_path, capsys):
+    assert "is not a run directory" in error_of(["export", str(tmp_path)], capsys)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_missing_extra_is_named(run_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main(["export", str(run_dir), "--out", str(tmp_path / "policy.safetensors")]) == 2
-    assert "pip install 'purejaxrl_reinforce[safetensors]'" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    error = error_of(["export", str(run_dir), "--out", str(tmp_path / "p.safetensors")], capsys)
+    assert "pip install 'purejaxrl_reinforce[safetensors]'" in error
+    assert list(tmp_path.iterdir()) == [run_dir]

@@ -7,9 +7,14 @@ import numpy as np
 import pandas
 
 from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE, save_params
+
+# Trains in a second once it is compiled; what shares it, or differs from it in floats only, need
+# not compile it again. `finished_run` in conftest.py is a run of it.
+TINY = Config(num_envs=8, num_steps=20, num_updates=6, hidden_sizes=(8,), anneal=False)
 
 # What a run directory holds in the end.
 FILES = {
@@ -39,6 +44,16 @@ def untrained_run(path: Path, config: Config) -> Path:
     path.mkdir()
     (path / CONFIG_FILE).write_text(dump_config(config, seed=0))
     save_params(path / PARAMS_FILE, init(config, jax.random.key(0)).params)
+    return path
+
+
+def random_run(path: Path, config: Config) -> Path:
+    """Leave a run directory with the configuration and random parameters, without compiling."""
+    path.mkdir()
+    draw = np.random.default_rng(0).normal
+    params = jax.tree.map(lambda x: draw(size=x.shape).astype(x.dtype), state_shapes(config).params)
+    (path / CONFIG_FILE).write_text(dump_config(config, seed=0))
+    save_params(path / PARAMS_FILE, params)
     return path
 
 

@@ -1,0 +1,123 @@
+"""Reporters: what a run shows while it goes, nothing by default."""
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution.program import Chunk
+from purejaxrl_reinforce.runs.result import RunResult
+
+ShowChunk = Callable[[Chunk], None]
+
+
+class Reporter:
+    """Shows nothing; a subclass shows what it overrides. Only the first process calls it."""
+
+    def compiling(self, config: Config, seed: int, resumed: Path | None) -> None:
+        """The program is about to be compiled, to resume a run directory if one is given."""
+
+    def resuming(self, update: int) -> None:
+        """The state after so many updates was restored."""
+
+    @contextlib.contextmanager
+    def training(self, _config: Config, _state: TrainState) -> Iterator[ShowChunk]:
+        """Training starts from this state; the function is called after each chunk."""
+        yield lambda _chunk: None
+
+    def warn(self, message: str) -> None:
+        """Something failed, but training continues."""
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+    def ended(self, result: RunResult) -> None:
+        """Training has ended, and everything is saved."""
+
+
+class TerminalReporter(Reporter):
+    """Shows progress and a summary on the terminal.
+
+    Args:
+        quiet: show only warnings, and where an interrupted run can be resumed.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+
+    def compiling(self, config: Config, seed: int, resumed: Path | None) -> None:
+        doing = "compiling" if resumed is None else f"resuming {resumed}; compiling"
+        self._print(
+            f"{config.env} on {jax.default_backend()}: {config.num_envs:,} lanes,"
+            f" {config.num_updates:,} updates, seed {seed}; {doing}"
+        )
+
+    def resuming(self, update: int) -> None:
+        self._print(f"resuming after update {update:,}")
+
+    @contextlib.contextmanager
+    def training(self, config: Config, state: TrainState) -> Iterator[ShowChunk]:
+        from purejaxrl_reinforce.output.progress import duration, progress
+
+        first, total, seconds = int(state.update), config.num_updates, 0.0
+        with progress("update", first, self._quiet) as show:
+
+            def show_chunk(chunk: Chunk) -> None:
+                nonlocal seconds
+                if not len(chunk.metrics.num_steps):
+                    return
+                done, seconds = int(chunk.state.update), seconds + chunk.seconds
+                left = seconds / (done - first) * (total - done)
+                text = (
+                    f"update {done}/{total}  {exact_steps(chunk.state.env_steps):,} steps"
+                    f"  return {chunk.metrics.mean_return[-1]:.1f}"
+                    f"  {steps_per_second(chunk):,.0f} SPS  {duration(left)} left"
+                )
+                show(done, total, seconds, text)
+
+            yield show_chunk
+
+    def warn(self, message: str) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    def ended(self, result: RunResult) -> None:
+        if result.signal is not None:
+            print(
+                f"interrupted by {result.signal.name} after update {result.num_updates}; saved"
+                f" {result.checkpoint}; resume with: purejaxrl-reinforce train --resume"
+                f" {result.path}",
+                file=sys.stderr,
+            )
+        for line in _summary(result):
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        if not self._quiet:
+            print(line, flush=True)
+
+
+def steps_per_second(chunk: Chunk) -> float:
+    """Return the chunk's valid environment steps per second."""
+    return float(chunk.metrics.num_steps.sum() / chunk.seconds)
+
+
+def _summary(result: RunResult) -> Iterator[str]:
+    """Return lines that say what a run reached, how fast, and what its directory holds."""
+    returns = result.metrics["mean_return"]
+    if np.isfinite(returns).any():
+        yield (
+            f"mean return: {returns[-1]:.1f} in the last update,"
+            f" {np.nanmax(returns):.1f} in the best (update {np.nanargmax(returns) + 1})"
+        )
+    else:
+        yield "mean return: unknown, no episode finished"
+    steps, seconds = exact_steps(result.state.env_steps), result.seconds
+    yield (
+        f"{len(returns):,} updates, {steps:,} environment steps in {seconds:.1f} s:"
+        f" {steps / max(seconds, 1e-9):,.0f} SPS; compiled in {result.compile_seconds:.1f} s"
+    )
+    yield f"{result.path}: {', '.join(sorted(path.name for path in result.path.iterdir()))}"

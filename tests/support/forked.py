@@ -1,0 +1,84 @@
+"""The command line in real processes that start fast: forks of one that has imported everything.
+
+They can be killed, signaled and limited like any other. Importing gymnax starts JAX and its
+threads, which do not survive a fork, so that is left to the forks.
+"""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+import time
+
+import jax
+
+_LIBRARIES = [
+    "chex", "flax.linen", "jax.experimental.multihost_utils", "matplotlib.pyplot", "optax",
+    "orbax.checkpoint", "pandas", "pytest", "rich.progress", "rich.table", "scipy.stats", "seaborn",
+    "tyro", "yaml", __name__,
+]  # fmt: skip
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(_LIBRARIES)
+
+
+class ForkedCommand:
+    """A running command line, with one device unless there is to be another number of them.
+
+    Args:
+        arguments: of the command line.
+        directory: for what it prints; also where it runs.
+        devices: number of CPU devices.
+    """
+
+    def __init__(self, *arguments, directory, devices=1):
+        self._outputs = [directory / f"{time.monotonic_ns()}.{name}" for name in ("out", "err")]
+        for path in self._outputs:
+            path.touch()
+        self._process = _context.Process(
+            target=_run, args=([str(x) for x in arguments], directory, self._outputs, devices)
+        )
+        self._process.start()
+        self.pid = self._process.pid
+
+    def poll(self):
+        """Return the exit code as subprocess.Popen has it, None while it runs."""
+        return self._process.exitcode
+
+    @property
+    def output(self):
+        """What it has written to standard output so far."""
+        return self._outputs[0].read_text()
+
+    @property
+    def errors(self):
+        """What it has written to standard error so far."""
+        return self._outputs[1].read_text()
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+        self._process.join()
+
+    def wait(self, timeout=120):
+        """Wait for its end; return exit code, output and errors."""
+        self._process.join(timeout)
+        if self.poll() is None:
+            self.kill()
+            raise TimeoutError(f"still running after {timeout} seconds")
+        return self.poll(), self.output, self.errors
+
+
+def _run(arguments, directory, outputs, devices):
+    for number, path in enumerate(outputs, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
+    os.chdir(directory)
+    os.environ["JAX_NUM_CPU_DEVICES"] = str(devices)
+    jax.config.update("jax_num_cpu_devices", devices)
+    from purejaxrl_reinforce.cli.main import main
+
+    code = main(arguments)
+    atexit._run_exitfuncs()
+    sys.exit(code)
