@@ -33,7 +33,8 @@ class Evaluate:
         from purejaxrl_reinforce.evaluation.scores import evaluate_run
 
         seed = checked_seed(self.seed)
-        return evaluate_run(self.run_dir, self.episodes, not self.sample, seed, self.backend)
+        print(evaluate_run(self.run_dir, self.episodes, not self.sample, seed, self.backend))
+        return 0
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ class Video:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.evaluation.video import video
+        from purejaxrl_reinforce.evaluation.video import make_run_video
 
-        return video(
+        text = make_run_video(
             self.run_dir,
             self.out,
             self.episodes,
@@ -91,3 +92,5 @@ class Video:
             self.width,
             checked_seed(self.seed),
         )
+        print(text)
+        return 0

@@ -1,4 +1,4 @@
-"""Playing whole episodes with a trained policy."""
+"""Whole episodes of a trained policy."""
 
 import functools
 from typing import Any, NamedTuple

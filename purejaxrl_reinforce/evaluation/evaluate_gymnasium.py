@@ -1,6 +1,5 @@
-"""Playing whole episodes of Gymnasium's own environment with a policy trained in gymnax."""
+"""Whole episodes of Gymnasium's own environment with a policy trained in gymnax."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +8,10 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.evaluate import Evaluation, make_act
-from purejaxrl_reinforce.evaluation.gymnasium_env import gym_action, make_vector
+from purejaxrl_reinforce.evaluation.evaluate import Evaluation
+from purejaxrl_reinforce.evaluation.gymnasium_env import gym_actions, make_vector
 
 
 def evaluate_in_gymnasium(
@@ -54,21 +53,11 @@ def _play(
     returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int32)
     alive = np.ones(envs.num_envs, bool)
     for key in keys:
-        action = _act(config, params, obs, key, greedy)
-        obs, reward, terminated, truncated, _ = envs.step(
-            gym_action(environment.make(config.env), envs.single_action_space, action)
-        )
+        actions = gym_actions(config, params, obs, key, envs.single_action_space, greedy)
+        obs, reward, terminated, truncated, _ = envs.step(actions)
         returns += np.where(alive, reward, 0)
         lengths += alive
         alive &= ~(terminated | truncated)
         if not alive.any():
             return Evaluation(returns, lengths)
     raise AssertionError("the time limit ends every episode")
-
-
-@functools.partial(jax.jit, static_argnames="greedy")
-def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
-    """Return the actions of N lanes with observations [N, ...]."""
-    networks = make_networks(config)
-    noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
-    return make_act(networks, params.policy, greedy)(obs, noise)

@@ -3,19 +3,23 @@
 It is an extra: call `require_extra` first.
 """
 
+import contextlib
+import functools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
 import jax
 import numpy as np
+from jax import Array
 
 from purejaxrl_reinforce.algorithm.environment import ALIASES, Environment
+from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.evaluation.evaluate import make_act
 
-# pygame looks for a display and a sound card as soon as it starts; pictures need neither.
-os.environ["SDL_VIDEODRIVER"] = os.environ["SDL_AUDIODRIVER"] = "dummy"
-
-DrawnEnv = gymnasium.Env[Any, Any]
+RenderedEnv = gymnasium.Env[Any, Any]
 
 
 def has_counterpart(env: Environment) -> bool:
@@ -50,7 +54,7 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
     return envs
 
 
-def make_drawn(env: Environment) -> DrawnEnv | None:
+def make_rendered(env: Environment) -> RenderedEnv | None:
     """Return Gymnasium's counterpart of `env`, which renders RGB arrays; None without a renderer.
 
     Raises:
@@ -63,25 +67,53 @@ def make_drawn(env: Environment) -> DrawnEnv | None:
         plain = gymnasium.make(name)
         if "rgb_array" not in plain.metadata.get("render_modes", []):
             return None
-        drawn = gymnasium.make(name, max_episode_steps=env.time_limit, render_mode="rgb_array")
-        drawn.reset(seed=0)
-        drawn.render()
+        rendered = gymnasium.make(name, max_episode_steps=env.time_limit, render_mode="rgb_array")
+        rendered.reset(seed=0)
+        with _no_display():
+            rendered.render()  # starts the renderer
     except gymnasium.error.DependencyNotInstalled:
         raise ValueError(
             f"the renderer of {name} lacks a package: pip install 'purejaxrl_reinforce[video]'"
         ) from None
-    _require_same_spaces(env, drawn.observation_space, drawn.action_space)
-    return drawn
+    _require_same_spaces(env, rendered.observation_space, rendered.action_space)
+    return rendered
 
 
-def gym_action(
-    env: Environment, space: gymnasium.Space[Any], action: jax.Array | np.ndarray
+@contextlib.contextmanager
+def _no_display() -> Iterator[None]:
+    """Let pygame start without a display and a sound card, unless the user has chosen drivers."""
+    unset = {"SDL_VIDEODRIVER", "SDL_AUDIODRIVER"} - os.environ.keys()
+    os.environ.update(dict.fromkeys(unset, "dummy"))
+    try:
+        yield
+    finally:
+        for name in unset:
+            del os.environ[name]
+
+
+def gym_actions(
+    config: Config,
+    params: Params,
+    obs: np.ndarray,
+    key: Array,
+    space: gymnasium.Space[Any],
+    greedy: bool,
 ) -> np.ndarray:
-    """Return actions [...] of the policy as Gymnasium takes them: clipped where continuous."""
-    if env.num_actions is not None:
-        return np.asarray(action, np.int64)
-    assert isinstance(space, gymnasium.spaces.Box)
-    return np.clip(np.asarray(action, np.float32), space.low, space.high)
+    """Return the policy's actions, [N, ...], for observations [N, ...], as Gymnasium takes them.
+
+    Those of a continuous `space` are clipped to it.
+    """
+    actions = _act(config, params, obs, key, greedy)
+    if isinstance(space, gymnasium.spaces.Box):
+        return np.clip(np.asarray(actions, np.float32), space.low, space.high)
+    return np.asarray(actions, np.int64)
+
+
+@functools.partial(jax.jit, static_argnames="greedy")
+def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
+    networks = make_networks(config)
+    noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
+    return make_act(networks, params.policy, greedy)(obs, noise)
 
 
 def _registered(env: Environment) -> str:

@@ -108,26 +108,20 @@ class _Episode(NamedTuple):
     reward: np.ndarray
 
 
-def plain_film(config: Config, panels: Sequence[Panel], greedy: bool) -> Film:
+def observation_film(config: Config, panels: Sequence[Panel], greedy: bool) -> Film:
     """Return an episode for each panel, played in gymnax."""
-    episodes = [_play(config, panel, greedy) for panel in panels]
+    played = [_play(config, panel, greedy) for panel in panels]
     num_obs = environment.make(config.env).num_obs
-    drawing = drawing_of(np.concatenate([episode.obs for episode in episodes]), num_obs)
-    return Film(_STEPS_PER_SECOND, _scenes(episodes, drawing))
+    drawing = drawing_of(np.concatenate([episode.obs for episode in played]), num_obs)
+    episodes = [_views(episode, drawing) for episode in played]
+    return Film(episodes, _STEPS_PER_SECOND, "plain drawings of the observation")
 
 
-def _scenes(episodes: Sequence[_Episode], drawing: Drawing) -> Iterator[list[View]]:
-    def view(episode: _Episode, step: int) -> View:
-        step = min(step, len(episode.reward))
-        return View(
-            functools.partial(drawing, episode.obs[step]),
-            step,
-            float(episode.reward[:step].sum()),
-            step == len(episode.reward),
-        )
-
-    for step in range(max(len(episode.reward) for episode in episodes) + 1):
-        yield [view(episode, step) for episode in episodes]
+def _views(episode: _Episode, drawing: Drawing) -> Iterator[View]:
+    length = len(episode.reward)
+    for step, obs in enumerate(episode.obs):
+        total = float(episode.reward[:step].sum())
+        yield View(functools.partial(drawing, obs), step, total, step == length)
 
 
 def _play(config: Config, panel: Panel, greedy: bool) -> _Episode:

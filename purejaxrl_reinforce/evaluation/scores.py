@@ -1,4 +1,4 @@
-"""The verb `evaluate`: the returns of a trained policy, in JAX and in the real environment."""
+"""Returns of a trained policy, in JAX and in the real environment, and whether they agree."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +31,8 @@ class ReturnStatistics(NamedTuple):
         )
 
 
-def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend: str) -> int:
-    """Play whole episodes with the policy of a run and print their returns; return 0.
+def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend: str) -> str:
+    """Play whole episodes with the policy of a run; return what to say of their returns.
 
     Args:
         run_dir: of the run.
@@ -51,16 +51,15 @@ def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, back
     config, params = load_run(run_dir)
     require_memory(evaluation_bytes(config, num_episodes), "play fewer episodes")
     title = f"{config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
-    if backend == "gymnasium":
-        theirs = returns_in_gymnasium(config, params, num_episodes, greedy, seed)
-        ours = returns_in_jax(config, params, num_episodes, greedy, seed)
-        print(f"{title}, in JAX: {return_statistics(ours)}")
-        print(f"{title}, in Gymnasium: {return_statistics(theirs)}")
-        print(agreement(ours, theirs))
-    else:
+    if backend == "jax":
         returns = returns_in_jax(config, params, num_episodes, greedy, seed)
-        print(f"{title}: {return_statistics(returns)}")
-    return 0
+        return f"{title}: {return_statistics(returns)}"
+    theirs = returns_in_gymnasium(config, params, num_episodes, greedy, seed)
+    ours = returns_in_jax(config, params, num_episodes, greedy, seed)
+    return (
+        f"{title}, in JAX: {return_statistics(ours)}\n"
+        f"{title}, in Gymnasium: {return_statistics(theirs)}\n{agreement(ours, theirs)}"
+    )
 
 
 def returns_in_jax(
@@ -94,17 +93,17 @@ def return_statistics(returns: np.ndarray) -> ReturnStatistics:
 def agreement(ours: np.ndarray, theirs: np.ndarray) -> str:
     """Say whether returns [n] in JAX and [m] in Gymnasium agree.
 
-    They do if the 95% Welch interval of the difference of their means holds 0. Of two equal
-    sides, one pair in twenty does not.
+    They do if the 95% Welch interval of the difference of their means includes 0. For two equal
+    sides, one interval in twenty does not.
     """
     difference = difference_interval(ours, theirs)
     if not np.isfinite(difference.low):
-        return "whether they agree cannot be said from one episode"
+        return "one episode cannot show whether they agree"
     agree = difference.low <= 0 <= difference.high
+    value, low, high = (_one_digit(x) for x in difference)
     return (
-        f"they {'agree' if agree else 'do not agree'}: JAX less Gymnasium is"
-        f" {difference.value:.1f} ({show_bounds(difference)}), which"
-        f" {'holds' if agree else 'does not hold'} 0"
+        f"they {'agree' if agree else 'differ'}: JAX minus Gymnasium = {value} ({low} to {high}),"
+        f" an interval that {'includes' if agree else 'excludes'} 0"
     )
 
 
@@ -112,9 +111,11 @@ def show_bounds(interval: Interval) -> str:
     """Return the bounds of an interval in words."""
     if not np.isfinite(interval.low):
         return "no interval from one episode"
-    # Rounding and then adding 0 makes -0.0 a 0.0.
-    low, high = (round(float(bound), 1) + 0.0 for bound in (interval.low, interval.high))
-    return f"95% interval {low:.1f} to {high:.1f}"
+    return f"95% interval {_one_digit(interval.low)} to {_one_digit(interval.high)}"
+
+
+def _one_digit(x: float | np.ndarray) -> str:
+    return f"{round(float(x), 1) + 0.0:.1f}"  # adding 0 makes -0.0 a 0.0
 
 
 def _returns(played: Evaluation) -> np.ndarray:

@@ -5,12 +5,12 @@ precipice", as do those of their library rliable. Scores may be -inf, worse than
 not NaN. All intervals are 95% intervals, and the same scores always get the same one.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
-from scipy.special import betaincinv, stdtrit
 
 from purejaxrl_reinforce.output.interval import Interval
 
@@ -26,10 +26,13 @@ def mean_interval(samples: np.ndarray) -> Interval:
     The interval is mean +- t(S - 1) s / sqrt(S), for samples that are roughly normal or many. It
     has no width where all samples are equal, and no bounds where there is one sample only.
     """
+    from scipy import stats  # takes half a second to import
+
     mean = samples.mean(axis=0)
     if len(samples) < 2:
-        return Interval(mean, np.full_like(mean, -np.inf), np.full_like(mean, np.inf))
-    half = _t(len(samples) - 1) * np.sqrt(_variance_of_mean(samples))
+        return _unbounded(mean)
+    _, t = stats.t.interval(_COVERAGE, len(samples) - 1)
+    half = t * stats.sem(samples, axis=0)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -40,26 +43,18 @@ def difference_interval(a: np.ndarray, b: np.ndarray) -> Interval:
     It is widened by the rounding of single precision, so that two sides without any variance
     still compare as equal where they are. With one sample on a side it has no bounds.
     """
+    from scipy import stats
+
     difference = np.asarray(a.mean() - b.mean())
     if min(len(a), len(b)) < 2:
-        return Interval(difference, np.asarray(-np.inf), np.asarray(np.inf))
-    parts = np.array([_variance_of_mean(a), _variance_of_mean(b)])
-    half = _ROUNDING * max(abs(a.mean()), abs(b.mean()))
-    if parts.any():
-        degrees = parts.sum() ** 2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum()
-        half += _t(degrees) * np.sqrt(parts.sum())
-    return Interval(difference, difference - half, difference + half)
+        return _unbounded(difference)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of no variance
+        low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(_COVERAGE)
+    rounding = _ROUNDING * max(abs(a.mean()), abs(b.mean()))
+    return Interval(difference, low - rounding, high + rounding)
 
 
-def _variance_of_mean(samples: np.ndarray) -> np.ndarray:
-    return samples.var(axis=0, ddof=1) / len(samples)
-
-
-def _t(degrees: float) -> float:
-    return float(stdtrit(degrees, (1 + _COVERAGE) / 2))
-
-
-_TAIL = 0.025
+_TAIL = (1 - _COVERAGE) / 2
 
 _RESAMPLES = 2_000
 
@@ -130,10 +125,11 @@ def binomial_interval(successes: int, trials: int) -> Interval:
     """
     if not 0 <= successes <= trials or not trials:
         raise ValueError(f"{successes} of {trials} is no fraction")
-    failures = trials - successes
-    low = betaincinv(successes, failures + 1, _TAIL) if successes else 0.0
-    high = betaincinv(successes + 1, failures, 1 - _TAIL) if failures else 1.0
-    return Interval(*(np.asarray(x, float) for x in (successes / trials, low, high)))
+    from scipy import stats
+
+    found = stats.binomtest(successes, trials)
+    low, high = found.proportion_ci(_COVERAGE, method="exact")
+    return Interval(*map(np.asarray, (found.statistic, low, high)))
 
 
 def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:

@@ -1,4 +1,4 @@
-"""The verb `video`: episodes of a trained policy, as a GIF or MP4."""
+"""Videos of a trained policy's episodes, as a GIF or MP4."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.render_observations import plain_film
+from purejaxrl_reinforce.evaluation.render_observations import observation_film
 from purejaxrl_reinforce.evaluation.video_frames import Panel, frames
 from purejaxrl_reinforce.execution.memory import require_memory
 from purejaxrl_reinforce.output.extras import require_extra
@@ -26,7 +26,7 @@ _NARROWEST, _WIDEST = 60, 1200
 _FRAMES_PER_SECOND = 25
 
 
-def video(
+def make_run_video(
     run_dir: Path,
     out: Path | None,
     num_episodes: int,
@@ -34,8 +34,8 @@ def video(
     progress: bool,
     width: int,
     seed: int,
-) -> int:
-    """Play episodes with the policy of a run, leave a video of them, and return 0.
+) -> str:
+    """Play episodes with the policy of a run into a video; return what to say of it.
 
     Args:
         run_dir: of the run.
@@ -63,8 +63,7 @@ def video(
     else:
         panels = [Panel(f"episode {i + 1}", params, seed + i) for i in range(num_episodes)]
     columns = len(panels) if progress else math.ceil(math.sqrt(num_episodes))
-    print(make_video(path, config, panels, greedy, columns, width))
-    return 0
+    return make_video(path, config, panels, greedy, columns, width)
 
 
 def progress_panels(snapshots: Sequence[Snapshot], seed: int) -> list[Panel]:
@@ -88,21 +87,20 @@ def make_video(
     Raises:
         ValueError: a package is missing, or the file cannot be written.
     """
-    from purejaxrl_reinforce.evaluation.render_gymnasium import gym_film
+    from purejaxrl_reinforce.evaluation.render_gymnasium import gymnasium_film
 
-    film, drawn_by = gym_film(config, panels, greedy), "Gymnasium's renderer"
-    if film is None:
-        film, drawn_by = plain_film(config, panels, greedy), "plain drawings of the observation"
-    every = max(1, round(film.steps_per_second / _FRAMES_PER_SECOND))
-    if path.suffix.lower() == ".gif":
-        num_frames = environment.make(config.env).time_limit // every
-        require_memory(num_frames * len(panels) * _frame_bytes(width), "take a smaller --width")
-    heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
-    titles = [panel.title for panel in panels]
-    shown = frames(film.scenes, heading, titles, columns, width, every)
-    count = write_movie(path, shown, film.steps_per_second / every)
+    with gymnasium_film(config, panels, greedy) as rendered:
+        film = rendered or observation_film(config, panels, greedy)
+        every = max(1, round(film.steps_per_second / _FRAMES_PER_SECOND))
+        if path.suffix.lower() == ".gif":
+            num_frames = environment.make(config.env).time_limit // every
+            require_memory(num_frames * len(panels) * _frame_bytes(width), "take a smaller --width")
+        heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
+        titles = [panel.title for panel in panels]
+        shown = frames(film.episodes, heading, titles, columns, width, every)
+        count = write_movie(path, shown, film.steps_per_second / every)
     size = path.stat().st_size
-    return f"{path}: {count:,} frames, {size / 1e3:,.0f} kB, {drawn_by}"
+    return f"{path}: {count:,} frames, {size / 1e3:,.0f} kB, {film.drawn_by}"
 
 
 def _frame_bytes(width: int) -> int:

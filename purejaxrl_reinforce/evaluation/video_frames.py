@@ -1,6 +1,7 @@
 """Frames of a video: pictures in a grid, each below its title and its return."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,10 +19,10 @@ class Panel(NamedTuple):
 
 
 class View(NamedTuple):
-    """How an episode stands at one step; once it has ended, it stays as it is.
+    """An episode at one step.
 
     Attributes:
-        picture: draws it, RGB. To be called before the next scene is asked for.
+        picture: draws it, RGB. To be called before the episode's next view is asked for.
         episode_length: steps so far.
         episode_return: sum of rewards so far.
         done: whether it has ended.
@@ -34,15 +35,17 @@ class View(NamedTuple):
 
 
 class Film(NamedTuple):
-    """Episodes from their first state to the last one of the longest.
+    """Episodes, each from its first state to its last.
 
     Attributes:
+        episodes: the views of each panel, step after step.
         steps_per_second: at which the environment is meant to be seen.
-        scenes: the views of all panels, step after step.
+        drawn_by: what draws it, in words.
     """
 
+    episodes: Sequence[Iterator[View]]
     steps_per_second: float
-    scenes: Iterator[list[View]]
+    drawn_by: str
 
 
 _INK, _PAPER = (0, 0, 0), (255, 255, 255)
@@ -53,30 +56,35 @@ _LINE, _GAP = 20, 8
 
 
 def frames(
-    scenes: Iterator[list[View]],
+    episodes: Sequence[Iterator[View]],
     heading: str,
     titles: Sequence[str],
     columns: int,
     width: int,
     every: int,
 ) -> Iterator[Image.Image]:
-    """Draw every few scenes, and the last one.
+    """Draw every few steps, and the last one; an episode that has ended keeps its last view.
 
     Args:
-        scenes: views of the panels, in the order of `titles`.
+        episodes: views of the panels, in the order of `titles`.
         heading: above everything.
         titles: of the panels.
         columns: of the grid.
         width: of a panel's picture, pixels.
-        every: how many scenes make a frame.
+        every: how many steps make a frame.
 
     Returns:
         Pictures of one size, both sides even numbers, as most video players need.
     """
-    for step, scene in enumerate(scenes):
-        if step % every == 0 or all(view.done for view in scene):
-            panels = [_panel(view, title, width) for view, title in zip(scene, titles, strict=True)]
+    views = [next(episode) for episode in episodes]
+    for step in itertools.count():
+        ended = all(view.done for view in views)
+        if step % every == 0 or ended:
+            panels = [_panel(view, title, width) for view, title in zip(views, titles, strict=True)]
             yield _grid(heading, panels, columns)
+        if ended:
+            return
+        views = [next(episode, view) for episode, view in zip(episodes, views, strict=True)]
 
 
 def _panel(view: View, title: str, width: int) -> Image.Image:
@@ -84,13 +92,13 @@ def _panel(view: View, title: str, width: int) -> Image.Image:
     height = round(picture.height * width / picture.width)
     panel = Image.new("RGB", (width, height + 2 * _LINE), _PAPER)
     _write(panel, 0, title)
-    _write(panel, _LINE, _standing(view))
+    _write(panel, _LINE, _caption(view))
     panel.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (0, 2 * _LINE))
     ImageDraw.Draw(panel).rectangle((0, 2 * _LINE, width - 1, panel.height - 1), outline=_INK)
     return panel
 
 
-def _standing(view: View) -> str:
+def _caption(view: View) -> str:
     # Adding 0 makes -0.0 a 0.0.
     total = f"{round(view.episode_return, 2) + 0.0:,.2f}".rstrip("0").rstrip(".")
     return f"return {total}, {'end at' if view.done else 'step'} {view.episode_length:,}"
