@@ -54,7 +54,7 @@ def parse_axis(text: str) -> tuple[str, Sequence[Any]]:
 
 def _parse_log_range(name: str, text: str) -> LogRange:
     if name not in FLOAT_FIELDS:
-        raise ValueError(f"{name} is no number that a log range could vary; list its values")
+        raise ValueError(f"a log range needs a float field; {name} is not one")
     try:
         low, high, num = text.removeprefix(_LOG).split(":")
         return LogRange(float(low), float(high), int(num))

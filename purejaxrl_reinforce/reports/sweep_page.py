@@ -17,18 +17,20 @@ from purejaxrl_reinforce.reports.parts import this_report, versions, video
 from purejaxrl_reinforce.sweeps.agents import agent_state
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
+from purejaxrl_reinforce.sweeps.ranking import (
+    RANKING_HEADINGS,
+    explain_ranking,
+    ranking_cells,
+    show_score,
+)
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import load_agent_slice, load_origin, load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import (
     MOST_PAIRED,
-    RANKING_HEADINGS,
     Summary,
     agent_scores,
     by_env,
     comparisons,
-    explain_ranking,
-    ranking_cells,
-    show_score,
     summarize,
 )
 

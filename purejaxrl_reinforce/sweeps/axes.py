@@ -1,4 +1,4 @@
-"""What a sweep varies: fields of the configuration, their values, and the settings they make."""
+"""Axes of a sweep: fields of the configuration, their values, and the settings they make."""
 
 import dataclasses
 import itertools
@@ -14,7 +14,7 @@ Axes = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class LogRange(Sequence[float]):
-    """`num` numbers from `low` to `high`, both included, each the same multiple of the last.
+    """`num` numbers from `low` to `high`, both included, evenly spaced on a log scale.
 
     Raises:
         ValueError: an end is not above 0, or there are fewer than two numbers.
@@ -83,7 +83,7 @@ def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
 
     Raises:
         ValueError: a value does not fit its field, or two of a combination exclude each other; or
-            a setting is there twice.
+            two settings are equal.
     """
     num_settings(axes, zipped)
     settings: dict[Config, None] = {}
@@ -92,7 +92,7 @@ def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
         setting = dataclasses.replace(config, **dict(zip(axes, plain, strict=True)))
         if setting in settings:
             same = ", ".join(f"{name}={getattr(setting, name)}" for name in axes)
-            raise ValueError(f"the sweep has a setting twice: {same}")
+            raise ValueError(f"duplicate setting: {same}")
         settings[setting] = None
     return list(settings)
 

@@ -1,4 +1,4 @@
-"""The verb `sweep`: train, show how far it is, and say what came of it."""
+"""A sweep with progress on the terminal; its results printed and written, with pictures."""
 
 import contextlib
 import signal
@@ -21,8 +21,9 @@ from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan
+from purejaxrl_reinforce.sweeps.ranking import ranking_view
 from purejaxrl_reinforce.sweeps.results import SweepResults, labels_of, save_table
-from purejaxrl_reinforce.sweeps.summary import summarize, summary_dict, summary_view
+from purejaxrl_reinforce.sweeps.summary import summarize, summary_dict
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop, SweepProgress, open_sweep
 
 
@@ -36,7 +37,7 @@ def run_sweep(
     num_episodes: int,
     quiet: bool,
 ) -> int:
-    """Train what a sweep's directory does not have yet, then write and print what was found.
+    """Train what a sweep's directory does not have yet, then write and print the results.
 
     Args:
         config: what all settings share.
@@ -64,7 +65,7 @@ def run_sweep(
         with open_sweep(plan, path, width) as sweep:
             if not quiet:
                 print(_headline(plan, path), flush=True)
-            with _saying_where(path):
+            with _naming(path):
                 return _run(sweep, stop, path, quiet)
 
 
@@ -72,26 +73,26 @@ def _run(sweep: SweepLoop, stop: StopRequest, path: Path, quiet: bool) -> int:
     started = time.perf_counter()
     number = _train(sweep, stop, quiet)
     if number is not None:
-        _say_interrupted(sweep, path, number)
+        _report_interruption(sweep, path, number)
         return 128 + number
     results = sweep.finish()
     seconds = time.perf_counter() - started
-    on_first(lambda: save_findings(path, results, quiet))
+    on_first(lambda: save_outputs(path, results, quiet))
     sweep.log(f"finished in {seconds:.1f} s")
     return 0
 
 
 @contextlib.contextmanager
-def _saying_where(path: Path) -> Iterator[None]:
-    """Say of files that cannot be written where they are, and what is kept."""
+def _naming(path: Path) -> Iterator[None]:
+    """Name the directory in errors of files that cannot be written, and what is kept."""
     try:
         yield
     except (LostProcessError, BrokenPipeError):
         raise
     except OSError as error:
         raise OSError(
-            f"cannot write to {path}: {error.strerror or error}; finished slices are kept, and the"
-            " same command goes on"
+            f"cannot write to {path}: {error.strerror or error}; finished slices are kept, rerun"
+            " the same sweep command to finish"
         ) from None
 
 
@@ -119,13 +120,13 @@ def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
     return None
 
 
-def _say_interrupted(sweep: SweepLoop, path: Path, number: int) -> None:
-    name = signal.Signals(number).name
-    sweep.log(f"stopped by {name} after {sweep.agents_done} agents")
+def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
+    name, trained = signal.Signals(number).name, sweep.progress.agents
+    sweep.log(f"stopped by {name} after {count(trained, 'agent')}")
     if is_first():
         print(
-            f"interrupted by {name}; {sweep.agents_done:,} of {sweep.plan.num_agents:,} agents are"
-            f" in {path}; the same command goes on",
+            f"interrupted by {name}; {trained:,} of {sweep.plan.num_agents:,} agents are"
+            f" in {path}; rerun the same sweep command to finish",
             file=sys.stderr,
         )
 
@@ -133,7 +134,7 @@ def _say_interrupted(sweep: SweepLoop, path: Path, number: int) -> None:
 SUMMARY_FILE = "summary.json"
 
 
-def save_findings(path: Path, results: SweepResults, quiet: bool) -> None:
+def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
     """Write table, statistics and pictures into the directory of a sweep; print the statistics."""
     save_table(path, results)
     summaries = summarize(results)
@@ -144,7 +145,7 @@ def save_findings(path: Path, results: SweepResults, quiet: bool) -> None:
             save_figure(figure, unfinished)
     if not quiet:
         sys.stdout.flush()
-        Console().print(summary_view(results, summaries))
+        Console().print(ranking_view(results, summaries))
         print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a sweep: how its settings learn, where their seeds end, what two fields do."""
+"""Figures of a sweep: learning curves, final returns, performance profiles, a heat map."""
 
 import textwrap
 from collections.abc import Sequence
@@ -17,14 +17,9 @@ from purejaxrl_reinforce.evaluation.statistics import (
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import COLORS, Curve, draw_curves
 from purejaxrl_reinforce.output.text import show
+from purejaxrl_reinforce.sweeps.ranking import show_score, swept_fields
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import (
-    Summary,
-    agent_scores,
-    by_env,
-    show_score,
-    swept_fields,
-)
+from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
 
 # More bands than this hide each other; more rows than this are not looked at.
 _MOST_BANDS = 8

@@ -1,4 +1,4 @@
-"""What a sweep trains: settings, seeds, and the agents that they make together."""
+"""The plan of a sweep: settings, seeds, and the agents that they make together."""
 
 import numbers
 import shutil
@@ -136,7 +136,7 @@ def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
             checked_seed(int(seed) if whole else seed)
         data = np.asarray(jax.vmap(_data_of_seed)(jnp.asarray(np.asarray(keys, np.uint32))))
     if len(np.unique(data, axis=0)) < len(data):
-        raise ValueError("a seed is there twice")
+        raise ValueError("duplicate seed")
     return data
 
 

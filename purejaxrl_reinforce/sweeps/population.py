@@ -1,8 +1,8 @@
 """Many agents of one program: compiled once, then started, trained and evaluated together.
 
-Agents share the static fields of their configuration. They are spread over the devices, which have
-nothing to say to each other; only where there are fewer agents than devices does each agent's batch
-spread over several, as in a run of its own.
+Agents share the static fields of their configuration. They are sharded over the devices, which do
+not communicate; only where there are fewer agents than devices are each agent's lanes sharded over
+several, as in a run of its own.
 """
 
 import functools
@@ -38,11 +38,11 @@ STATE = state_specs(AGENTS)
 
 
 class Layout(NamedTuple):
-    """How agents lie on devices.
+    """The placement of agents on devices.
 
     Attributes:
         mesh: of devices, agents by lanes.
-        groups: of agents that a device trains one after the other, at most.
+        groups: most groups of agents that a device trains one after the other.
         at_once: agents of a group, which a device trains side by side.
     """
 
@@ -73,7 +73,7 @@ class Layout(NamedTuple):
 def population_mesh(num_agents: int, num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
     """Return a mesh on which `num_agents` agents with `num_envs` lanes each use most devices.
 
-    Its first axis shares out agents, its second the lanes of each, which are as many on every
+    Agents are sharded over its first axis, the lanes of each over its second, equally many on every
     device.
 
     Raises:
@@ -108,7 +108,7 @@ class Agents(NamedTuple):
 
 
 class Population:
-    """Training of many agents with equal static fields, compiled.
+    """Compiled training of many agents with equal static fields.
 
     Attributes:
         layout: how many there is room for, and where.
@@ -161,11 +161,11 @@ class Population:
             own = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec != REPLICATED]
             return _over_groups(functools.partial(f, *shared), num_groups, own, at_once)
 
-        # Nothing is reduced over agents; what is over lanes, `step` sees to.
+        # Nothing is reduced over agents; `step` reduces over lanes itself.
         mapped = jax.shard_map(
             of_all, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
         )
-        # Said here too, as arguments that the program does not use would lie anywhere.
+        # Without these, jax would choose where arguments lie that the program does not use.
         return jax.jit(
             mapped,
             in_shardings=jax.tree.map(

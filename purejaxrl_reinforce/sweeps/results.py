@@ -1,4 +1,4 @@
-"""What a sweep found: arrays over settings, seeds and updates."""
+"""Results of a sweep: arrays over settings, seeds and updates, and a table of them."""
 
 import csv
 import importlib.util
@@ -21,7 +21,7 @@ RESULTS_FILE = "results.npz"
 
 @dataclass(frozen=True)
 class SweepResults:
-    """Every setting's every seed, from its first update to a greedy evaluation at the end.
+    """Metrics of every agent from its first update on, and its greedy evaluation at the end.
 
     Attributes:
         axes: the swept fields and the values that were asked for, in the order given; empty where
@@ -82,7 +82,7 @@ def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
 
 
 def gather_results(path: Path, plan: SweepPlan) -> SweepResults:
-    """Put the slices of a finished plan together, from the directory of its sweep.
+    """Gather the slices of a finished plan from the directory of its sweep.
 
     Raises:
         ValueError: an agent is missing.
@@ -136,10 +136,10 @@ def load_sweep(path: Path) -> SweepResults:
         _require_fit(plan, metrics, evaluation, key_data)
     except FileNotFoundError:
         raise ValueError(
-            f"{path} is not finished: it has no {file.name}; the command that began it goes on"
+            f"{path} is not finished: it has no {file.name}; rerun the same sweep command to finish"
         ) from None
     except Exception:  # NumPy raises all sorts of them on damaged files
-        raise ValueError(f"{file} is damaged; the command that made it makes it again") from None
+        raise ValueError(f"{file} is damaged; rerun the same sweep command to repair it") from None
     return SweepResults(plan.axes, plan.configs, key_data, metrics, evaluation)
 
 
@@ -162,8 +162,8 @@ def save_table(path: Path, results: SweepResults) -> Path:
     """Write the table into a sweep's directory and return its path.
 
     That is Parquet where pyarrow is installed, else CSV. Columns: `setting` counts from 0, then
-    the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field that is
-    called like a metric, `num_steps`, becomes `config_num_steps`.
+    the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field with the
+    name of a metric, `num_steps`, becomes `config_num_steps`.
     """
     if importlib.util.find_spec("pyarrow") is not None:
         file = path / f"{TABLE_STEM}.parquet"

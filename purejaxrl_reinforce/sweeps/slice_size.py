@@ -1,4 +1,4 @@
-"""How many agents a sweep trains together: set from memory and from what it measures."""
+"""Slice sizes: how many agents a sweep trains together, from memory and measured speed."""
 
 import time
 from collections.abc import Sequence

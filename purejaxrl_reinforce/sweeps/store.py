@@ -1,4 +1,4 @@
-"""The directory of a sweep: what is swept, and its agents, slice by slice as they finish."""
+"""The directory of a sweep: its plan, and its agents, slice by slice as they finish."""
 
 import contextlib
 from collections.abc import Iterator
@@ -47,11 +47,11 @@ class Slice(NamedTuple):
 
 
 class SweepStore:
-    """The files of one sweep, held by one process at a time.
+    """The files of one sweep, locked by one process at a time.
 
     Args:
         path: the directory. Made if it is not there.
-        plan: what is swept.
+        plan: of the sweep.
 
     Raises:
         ValueError: the directory holds something else, another sweep, or is in use.
@@ -74,7 +74,7 @@ class SweepStore:
             raise
 
     def _prepare(self) -> None:
-        """Remove what a killed process left half-written; write what is swept."""
+        """Remove what a killed process left half-written; write the plan."""
         for left in (
             *self.path.glob(UNFINISHED + "*"),
             *(self.path / SLICES).glob(UNFINISHED + "*"),
@@ -101,7 +101,7 @@ class SweepStore:
             np.savez(unfinished, **arrays)
 
     def load_done(self) -> Iterator[Slice]:
-        """Give the slices that are whole; remove, with a line in the log, those that are not."""
+        """Give the intact slices; remove damaged ones, with a line in the log."""
         for file, part in load_slices(self.path, self._plan):
             if part is None:
                 self.log.write(f"warning: {file.name} is damaged; its agents are trained again")
@@ -121,12 +121,12 @@ class SweepStore:
                 path.rmdir()
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Release the directory."""
         self.log.close()
 
 
 def plan_facts(plan: SweepPlan) -> dict[str, Any]:
-    """Return what is swept as JSON has it."""
+    """Return a plan as JSON has it."""
     facts: dict[str, Any] = {
         "format": FORMAT,
         "config": asdict(plan.config),
@@ -142,7 +142,7 @@ def plan_facts(plan: SweepPlan) -> dict[str, Any]:
 
 
 def load_plan(path: Path) -> SweepPlan:
-    """Return what is swept in a directory.
+    """Return the plan of the sweep in a directory.
 
     Raises:
         ValueError: it is not the directory of a sweep, or damaged, or of another format.
@@ -163,7 +163,7 @@ def load_plan(path: Path) -> SweepPlan:
 
 
 def load_origin(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the versions of what began the sweep in a directory, and facts of its machine.
+    """Return the package versions that started the sweep in a directory, and facts of its machine.
 
     Raises:
         ValueError: it is not the directory of a sweep, or damaged, or of another format.
@@ -179,12 +179,12 @@ def load_agent_slice(path: Path, plan: SweepPlan, agent: int) -> tuple[int, Slic
     """Return the slice that holds an agent, and where in it.
 
     Raises:
-        ValueError: no slice that is whole has it.
+        ValueError: no intact slice has it.
     """
     for _, part in load_slices(path, plan):
         if part is not None and agent in part.agents:
             return int(np.flatnonzero(part.agents == agent)[0]), part
-    raise ValueError(f"{path} holds no such agent yet, or its slice is damaged")
+    raise ValueError(f"{path} does not have this agent yet, or its slice is damaged")
 
 
 def load_slices(path: Path, plan: SweepPlan) -> Iterator[tuple[Path, Slice | None]]:
@@ -197,7 +197,7 @@ def load_slices(path: Path, plan: SweepPlan) -> Iterator[tuple[Path, Slice | Non
 
 
 def _load_slice(file: Path, plan: SweepPlan) -> Slice:
-    with file.open("rb") as opened, np.load(opened) as arrays:  # zip files carry check sums
+    with file.open("rb") as opened, np.load(opened) as arrays:  # zip files carry checksums
         agents = arrays["agents"]
         shapes = state_shapes(plan.config_of(int(agents[0])))
         leaves, structure = jax.tree.flatten(shapes)
@@ -236,7 +236,7 @@ def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
 
 
 def _is_from_the_start(name: str) -> bool:
-    """Return whether a sweep that was killed before it had written what it is leaves this."""
+    """Return whether a sweep that was killed before it had written its plan leaves this."""
     return name in (LOG_FILE, UNFINISHED + SETTINGS_FILE)
 
 
@@ -269,7 +269,7 @@ def _facts_in(path: Path) -> dict[str, Any]:
 
 
 def is_sweep(path: Path) -> bool:
-    """Return whether a directory is that of a sweep; else it is that of a run.
+    """Return whether a directory is a sweep's, rather than a run's.
 
     Raises:
         ValueError: it is neither.

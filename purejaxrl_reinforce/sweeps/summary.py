@@ -1,21 +1,14 @@
-"""What a sweep found, setting by setting: numbers, a table on the terminal, a dictionary for JSON.
+"""Statistics of a sweep, setting by setting.
 
-Settings of different environments have returns that mean different things: each environment has
-a ranking of its own.
+Returns of different environments do not compare: each environment has a ranking of its own.
 """
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, first_solved
 from purejaxrl_reinforce.evaluation.statistics import (
@@ -29,29 +22,19 @@ from purejaxrl_reinforce.evaluation.statistics import (
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 
-# More rows than this are not read on a terminal.
-_MOST_ROWS = 20
-
-# Up to here the terminal shows how the best setting does against each other one.
-_MOST_COMPARED = 8
-
 # Pairs grow with the square: 32 settings of 1,024 seeds have 496, which take some 15 seconds.
 MOST_PAIRED = 32
-
-RANKING_HEADINGS = (
-    "setting", "IQM", "median\nworst", "solved", "updates\nto solve", "env steps\nto solve",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One setting's seeds together.
+    """Statistics of one setting over its seeds.
 
     Attributes:
         setting: its position among the sweep's settings.
-        label: what was swept, and its values.
-        env: what was trained on; only settings of one environment compare.
-        num_seeds: how many agents there are. Each counts in everything below.
+        label: the swept fields and their values.
+        env: only settings of one environment compare.
+        num_seeds: number of agents. Each counts in everything below.
         num_diverged: agents of which an update, or the evaluation, was not finite.
         iqm: interquartile mean of the scores with its 95% bootstrap interval; see `agent_scores`.
         median: of the scores.
@@ -60,7 +43,7 @@ class Summary:
             where it has none.
         solved: the fraction of such agents with its exact 95% interval.
         updates: until an update's mean training return reaches the threshold, quartiles over the
-            seeds; inf: it never does.
+            seeds; inf: never.
         env_steps: valid environment steps up to the end of that update, likewise.
     """
 
@@ -79,10 +62,10 @@ class Summary:
 
 
 def agent_scores(results: SweepResults) -> np.ndarray:
-    """Return what counts as each agent's score, [setting, seed].
+    """Return each agent's score, [setting, seed].
 
     That is the mean return of its greedy episodes, or -inf, worse than any other, where one of
-    its updates or the evaluation was not finite: who diverges is not left out.
+    its updates or the evaluation was not finite: diverged agents are not left out.
     """
     scores = results.scores
     return np.where(_healthy(results) & np.isfinite(scores), scores, -np.inf)
@@ -111,28 +94,12 @@ def by_env(summaries: Sequence[Summary]) -> dict[str, list[Summary]]:
     return {env: [s for s in summaries if s.env == env] for env in envs}
 
 
-def summary_view(results: SweepResults, summaries: Sequence[Summary]) -> Group:
-    """Return what a terminal of 80 columns or more shows, for rich's `Console.print`.
-
-    Args:
-        results: of the sweep.
-        summaries: of its settings, as `summarize` returns them.
-    """
-    scores = agent_scores(results)
-    parts: list[Table | str] = []
-    for env, ranked in by_env(summaries).items():
-        parts += [_ranking(env, ranked), ""]
-        if 2 <= len(ranked) <= _MOST_COMPARED:
-            parts += [_against_the_best(ranked, scores), ""]
-    return Group(*parts)
-
-
 def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[str, Any]:
     """Return everything for `dump_json`.
 
-    Steps until what never happens, the score of who diverged and both bounds of an interval around
-    one seed are infinite. None stands for all that needs a threshold where the environment has
-    none.
+    Steps to a threshold that is never reached, the score of a diverged agent and both bounds of an
+    interval around one seed are infinite. None stands for all that needs a threshold where the
+    environment has none.
 
     Args:
         results: of the sweep.
@@ -172,55 +139,8 @@ def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dic
     ]
 
 
-def explain_ranking(env: str) -> str:
-    """Say what the columns of a ranking in an environment are."""
-    text = (
-        "IQM: mean of the greedy returns without the lowest and the highest quarter of the seeds."
-        " In brackets: 95% intervals."
-    )
-    if env not in THRESHOLDS:
-        return text
-    return (
-        f"{text} Solved: a greedy return of {THRESHOLDS[env]:g}. To solve: until an update's mean"
-        " training return is that; median, in brackets quartiles."
-    )
-
-
-def ranking_cells(summary: Summary) -> list[str]:
-    """Return what a ranking says of a setting, under each of RANKING_HEADINGS; with line breaks."""
-    label = "\n".join(swept_fields(summary.label))  # a line each: the columns need the width
-    if summary.num_diverged:
-        label += f"\n{summary.num_diverged:,} of {summary.num_seeds:,} diverged"
-    solved = "-"
-    if summary.num_solved is not None and summary.solved is not None:
-        low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])
-        solved = f"{summary.num_solved:,}/{summary.num_seeds:,}\n({low}-{high}%)"
-    return [
-        label,
-        f"{show_score(summary.iqm.value)}\n{_show_bounds(summary.iqm)}",
-        f"{show_score(summary.median)}\n{show_score(summary.worst)}",
-        solved,
-        _show_quartiles(summary.updates),
-        _show_quartiles(summary.env_steps),
-    ]
-
-
-def show_score(score: float | np.ndarray) -> str:
-    """Return a score, a number or an array of no dimensions, as a table shows it."""
-    score = float(score)
-    if not math.isfinite(score):
-        return "diverged"
-    # Adding 0 makes -0.0 a 0.0.
-    return f"{score:,.1f}" if abs(score) >= 10 else f"{score + 0.0:.3g}"
-
-
-def swept_fields(label: str) -> list[str]:
-    """Split a setting's label into its fields."""
-    return re.split(r", (?=\w+=)", label)
-
-
 def _healthy(results: SweepResults) -> np.ndarray:
-    """Return of which agents each of the setting's own updates was finite, [setting, seed]."""
+    """Return whether all of each agent's own updates were finite, [setting, seed]."""
     own = zip(results.metrics["finite"], results.configs, strict=True)
     return np.stack([finite[:, : config.num_updates].all(axis=1) for finite, config in own])
 
@@ -246,78 +166,11 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
 
 
 def _until_solved(results: SweepResults, i: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return updates and environment steps until each seed's returns are enough, [seed]."""
+    """Return updates and environment steps until each seed reaches the threshold, [seed]."""
     returns, steps = (results.metrics[name][i] for name in ("mean_return", "env_steps"))
     first = [first_solved(results.configs[i].env, seed) for seed in returns]
-    updates = [np.inf if n is None else n for n in first]
-    env_steps = [np.inf if n is None else seed[n - 1] for n, seed in zip(first, steps, strict=True)]
-    return np.array(updates, float), np.array(env_steps, float)
-
-
-def _ranking(env: str, ranked: Sequence[Summary]) -> Table:
-    seeds = "1 seed" if ranked[0].num_seeds == 1 else f"{ranked[0].num_seeds:,} seeds"
-    settings = "1 setting" if len(ranked) == 1 else f"{len(ranked):,} settings, the best first"
-    table = _table(f"{env}, {seeds}, {settings}", _caption(env, len(ranked)))
-    for heading in RANKING_HEADINGS[1:]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for summary in ranked[:_MOST_ROWS]:
-        table.add_row(*map(Text, ranking_cells(summary)))
-    return table
-
-
-def _caption(env: str, num_settings: int) -> str:
-    if num_settings <= _MOST_ROWS:
-        return explain_ranking(env)
-    left_out = num_settings - _MOST_ROWS
-    return f"{explain_ranking(env)} {left_out:,} settings that did worse are left out."
-
-
-def _against_the_best(ranked: Sequence[Summary], scores: np.ndarray) -> Table:
-    best, *others = ranked
-    caption = "Of all pairs of a seed of the one and a seed of the other; ties count one half."
-    table = _table(f"How probably {best.label} does better than", caption)
-    table.add_column("probability", justify="right")
-    table.add_column("95% interval", justify="right")
-    for other in others:
-        better = probability_of_improvement(scores[best.setting], scores[other.setting])
-        bounds = "one seed" if np.isinf(better.high) else f"{better.low:.2f} to {better.high:.2f}"
-        table.add_row(*(Text(cell) for cell in (other.label, f"{better.value:.2f}", bounds)))
-    return table
-
-
-def _table(title: str, caption: str) -> Table:
-    table = Table(
-        title=Text(title), title_justify="left", caption=Text(caption), caption_justify="left",
-        box=box.SIMPLE_HEAD, padding=0, collapse_padding=True, leading=1,
-    )  # fmt: skip
-    table.add_column("setting", overflow="fold")
-    return table
-
-
-def _show_bounds(interval: Interval) -> str:
-    if np.isinf(interval.high):  # one seed, or all of them diverged
-        return ""
-    return f"({show_score(interval.low)} to {show_score(interval.high)})"
-
-
-def _show_quartiles(quarters: Quartiles | None) -> str:
-    if quarters is None:
-        return "-"
-    if quarters.lower == np.inf:
-        return "never"
-    lower, median, upper = map(_show_count, quarters)
-    return median if lower == upper else f"{median}\n({lower}-{upper})"
-
-
-def _show_count(count: float) -> str:
-    """Return a number of updates or steps in at most five digits, or that it is never reached."""
-    if count == np.inf:
-        return "never"
-    for unit, size in (("", 1), ("k", 1e3), ("M", 1e6)):
-        scaled = count / size
-        if scaled < (9_999.5 if size == 1 else 999.5):
-            return f"{scaled:,.0f}" if size == 1 else f"{scaled:.3g}{unit}"
-    return f"{count / 1e9:,.3g}G"
+    env_steps = [seed[n - 1] if n else np.inf for n, seed in zip(first, steps, strict=True)]
+    return np.array([n or np.inf for n in first], float), np.array(env_steps, float)
 
 
 def _swept(results: SweepResults, i: int) -> dict[str, Any]:
@@ -332,11 +185,7 @@ def _matrix(settings: Sequence[int], scores: np.ndarray) -> dict[str, Any]:
     for i in range(n):
         for j in range(i + 1, n):
             better = probability_of_improvement(scores[settings[i]], scores[settings[j]])
-            for matrix, upper, lower in zip(matrices, better, _mirrored(better), strict=True):
+            worse = 1 - better.value, 1 - better.high, 1 - better.low
+            for matrix, upper, lower in zip(matrices, better, worse, strict=True):
                 matrix[i, j], matrix[j, i] = upper, lower
     return {"settings": list(settings), **matrices._asdict()}
-
-
-def _mirrored(better: Interval) -> Interval:
-    """Return how probably the other does better."""
-    return Interval(1 - better.value, 1 - better.high, 1 - better.low)

@@ -1,10 +1,10 @@
-"""Sweeps: many seeds of many settings, trained in slices that are on disk as they finish."""
+"""Sweeps: many seeds of many settings, trained in slices that are stored as they finish."""
 
 import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,6 +14,7 @@ from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.processes import agreed, from_first, on_first
 from purejaxrl_reinforce.execution.program import run_chunks
+from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan, require_disk
 from purejaxrl_reinforce.sweeps.population import Population
@@ -23,30 +24,60 @@ from purejaxrl_reinforce.sweeps.store import Slice, SweepStore
 
 NUM_EPISODES = 100
 
-# Progress shows, and a signal is heard, so often.
+# Of training per chunk: progress shows and signals are handled in between.
 _SECONDS_PER_CHUNK = 1.0
 
 
-class SweepProgress(NamedTuple):
-    """How far a sweep has come.
+class SweepProgress:
+    """How far a sweep has come; counts up as it goes.
 
     Attributes:
-        agents: finished, those of earlier processes included.
-        updates: done by the agents of this process, all counted.
-        updates_left: to be done.
+        agents: trained, those of earlier processes included.
+        updates: of the agents of this process, all counted.
+        updates_left: likewise.
         steps: valid environment steps of this process.
         seconds: that they took, compilation apart.
-        best: the setting with the highest mean return of the greedy episodes so far, if any.
-        best_return: that return.
     """
 
-    agents: int
-    updates: int
-    updates_left: int
-    steps: int
-    seconds: float
-    best: int | None
-    best_return: float
+    def __init__(self, plan: SweepPlan) -> None:
+        self.agents, self.updates, self.steps, self.seconds = 0, 0, 0, 0.0
+        self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
+        self._num_seeds = plan.num_seeds
+        self._return_sums = np.zeros(len(plan.configs))
+        self._evaluated = np.zeros(len(plan.configs), int)
+
+    @property
+    def best(self) -> int | None:
+        """The setting with the highest mean return of the greedy episodes so far, if any."""
+        return int(np.nanargmax(self._means)) if self._evaluated.any() else None
+
+    @property
+    def best_return(self) -> float:
+        """The mean return of `best`, NaN without it."""
+        return float("nan") if self.best is None else float(self._means[self.best])
+
+    @property
+    def _means(self) -> np.ndarray:
+        return self._return_sums / np.where(self._evaluated, self._evaluated, np.nan)
+
+    def add(self, metrics: Metrics, seconds: float) -> None:
+        """Count the metrics [agent, update] of a chunk."""
+        self.updates += np.size(metrics.num_steps)
+        self.updates_left -= np.size(metrics.num_steps)
+        self.steps += _total(metrics.num_steps)
+        self.seconds += seconds
+
+    def finish(self, agents: np.ndarray, evaluation: np.ndarray) -> None:
+        """Count the agents of a finished slice."""
+        settings = agents // self._num_seeds
+        np.add.at(self._return_sums, settings, evaluation.mean(axis=1))
+        np.add.at(self._evaluated, settings, 1)
+        self.agents += len(agents)
+
+    def skip(self, agents: np.ndarray, num_steps: Any, evaluation: np.ndarray) -> None:
+        """Count the agents of a slice of an earlier process."""
+        self.updates_left -= np.size(num_steps)
+        self.finish(agents, evaluation)
 
 
 def sweep(
@@ -62,16 +93,16 @@ def sweep(
 ) -> SweepResults:
     """Train every setting with every key; evaluate each agent greedily at the end.
 
-    Agent (i, k) is `train(configs[i], keys[k])`, whatever is trained together, to the tolerance
-    that README.md states. Settings that differ in floats only share one compiled program.
+    Agent (i, k) is `train(configs[i], keys[k])`, whatever else is trained beside it, to the
+    tolerance that README.md states. Settings that differ in floats only share one compiled program.
 
     Args:
         config: what all settings share.
         keys: typed keys [seed], or whole numbers, which stand for `jax.random.key`.
         axes: values by field, lists or a LogRange; None: `config` alone.
         zipped: take first values together, then second ones, ..., not all combinations.
-        path: of a directory that keeps everything, the agents' parameters too, and goes on with
-            the same sweep. None: nothing is kept but what is returned.
+        path: of a directory that keeps everything, the agents' parameters too, and resumes the
+            same sweep. None: nothing is kept but what is returned.
         width: agents per slice. None: chosen from memory and from what is measured.
         num_episodes: of each agent's evaluation.
         devices: to use; None: all.
@@ -97,7 +128,7 @@ def open_sweep(
     width: int | None = None,
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator["SweepLoop"]:
-    """Give a sweep that holds its directory; see `sweep` for arguments and errors."""
+    """Give a sweep that has locked its directory; see `sweep` for arguments and errors."""
     meshes = agreed(lambda: _meshes(plan, width, devices or jax.devices()))
     store: SweepStore | None = None
 
@@ -131,11 +162,12 @@ def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -
 
 
 class SweepLoop:
-    """One sweep under way, on each of the processes that share it.
+    """One sweep, on each of the processes that share it.
 
     Attributes:
-        plan: what is swept.
-        store: its directory, held by the first process; None on others.
+        plan: of the sweep.
+        progress: so far.
+        store: its directory, locked by the first process; None on others.
     """
 
     def __init__(
@@ -143,21 +175,16 @@ class SweepLoop:
     ) -> None:
         self.plan, self.store = plan, store
         self._meshes, self._width = meshes, width
-        self._counter = _Counter(plan)
+        self.progress = SweepProgress(plan)
 
     def train(self) -> Iterator[SweepProgress]:
-        """Train the agents that are not there yet, about a second between two looks at progress."""
+        """Train the agents that are not on disk yet; give the progress about once a second."""
         done = self._load_done()
-        yield self._counter.progress()
+        yield self.progress
         for agents, mesh in zip(self.plan.programs(), self._meshes, strict=True):
             todo = [agent for agent in agents if agent not in done]
             if todo:
                 yield from self._train_program(todo, mesh)
-
-    @property
-    def agents_done(self) -> int:
-        """Agents that are trained and on disk."""
-        return self._counter.progress().agents
 
     def finish(self) -> SweepResults:
         """Gather the results of all agents, which must be trained; write them; return them."""
@@ -180,13 +207,13 @@ class SweepLoop:
             assert self.store is not None
             return [(p.agents, p.metrics.num_steps, p.evaluation) for p in self.store.load_done()]
 
-        # Others need to know who is done, and what it came to; the states stay where they are.
+        # The other processes need the numbers and the returns, not the states.
         parts = from_first(load)
         for part in parts:
-            self._counter.skip(*part)
+            self.progress.skip(*part)
         done = {int(agent) for agents, _, _ in parts for agent in agents}
         if done:
-            self.log(f"{len(done)} agents were done before")
+            self.log(f"{count(len(done), 'agent')} already trained")
         return done
 
     def _train_program(self, todo: list[int], mesh: Mesh) -> Iterator[SweepProgress]:
@@ -203,7 +230,7 @@ class SweepLoop:
     def _train_slice(
         self, population: Population, sizes: SliceSizes, chosen: list[int]
     ) -> Iterator[SweepProgress]:
-        plan, counter, started_at = self.plan, self._counter, self._counter.seconds
+        plan, progress, started_at = self.plan, self.progress, self.progress.seconds
         configs = [plan.config_of(agent) for agent in chosen]
         agents = population.start(configs, plan.keys_of(chosen))
         parts: list[Metrics] = []
@@ -216,62 +243,20 @@ class SweepLoop:
         ):
             agents = chunk.state
             parts.append(chunk.metrics)
-            counter.add(chunk.metrics, chunk.seconds)
-            yield counter.progress()
+            progress.add(chunk.metrics, chunk.seconds)
+            yield progress
         part = Slice(
             np.asarray(chosen),
             jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
             population.evaluate(agents, jax.random.key(0)),
             population.states(agents),
-            counter.seconds - started_at,
+            progress.seconds - started_at,
         )
         on_first(lambda: self.store.add(part) if self.store is not None else None)
         sizes.note(len(chosen), _total(part.metrics.num_steps), part.seconds)
-        counter.finish(part.agents, part.evaluation)
-        yield counter.progress()
+        progress.finish(part.agents, part.evaluation)
+        yield progress
 
 
 def _total(num_steps: Any) -> int:
     return int(np.sum(num_steps, dtype=np.int64))
-
-
-class _Counter:
-    """Counts what `SweepProgress` says."""
-
-    def __init__(self, plan: SweepPlan) -> None:
-        self._plan = plan
-        self._agents, self._updates, self._steps = 0, 0, 0
-        self._left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
-        self._return_sums = np.zeros(len(plan.configs))
-        self._evaluated = np.zeros(len(plan.configs), int)
-        self.seconds = 0.0
-
-    def add(self, metrics: Metrics, seconds: float) -> None:
-        """Count the metrics [agent, update] of a chunk."""
-        self._updates += np.size(metrics.num_steps)
-        self._left -= np.size(metrics.num_steps)
-        self._steps += _total(metrics.num_steps)
-        self.seconds += seconds
-
-    def finish(self, agents: np.ndarray, evaluation: np.ndarray) -> None:
-        """Count the agents of a finished slice."""
-        settings = agents // self._plan.num_seeds
-        np.add.at(self._return_sums, settings, evaluation.mean(axis=1))
-        np.add.at(self._evaluated, settings, 1)
-        self._agents += len(agents)
-
-    def skip(self, agents: np.ndarray, num_steps: Any, evaluation: np.ndarray) -> None:
-        """Count the agents of a slice that was finished before."""
-        self._left -= np.size(num_steps)
-        self.finish(agents, evaluation)
-
-    def progress(self) -> SweepProgress:
-        """Return where the sweep stands."""
-        best, best_return = None, float("nan")
-        if self._evaluated.any():
-            means = self._return_sums / np.where(self._evaluated, self._evaluated, np.nan)
-            best = int(np.nanargmax(means))
-            best_return = float(means[best])
-        return SweepProgress(
-            self._agents, self._updates, self._left, self._steps, self.seconds, best, best_return
-        )

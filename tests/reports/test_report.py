@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 
 from purejaxrl_reinforce import evaluate
 from purejaxrl_reinforce.cli.main import main
@@ -19,7 +20,7 @@ from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.reports import sweep_page
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
-from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, ranking_cells, summarize
+from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, summarize
 from tests.support.browser import open_page, screenshot
 from tests.support.runs import error_of, train_run
 
