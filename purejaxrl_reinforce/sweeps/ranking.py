@@ -1,0 +1,156 @@
+"""The ranking of a sweep's settings, as a terminal and a page show it."""
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.evaluation.statistics import (
+    Interval,
+    Quartiles,
+    probability_of_improvement,
+)
+from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
+
+# More rows than this are not read on a terminal.
+_MOST_ROWS = 20
+
+# Up to here the terminal shows how the best setting does against each other one.
+_MOST_COMPARED = 8
+
+RANKING_HEADINGS = (
+    "setting", "IQM", "median\nworst", "solved", "updates\nto solve", "env steps\nto solve",
+)  # fmt: skip
+
+
+def ranking_view(results: SweepResults, summaries: Sequence[Summary]) -> Group:
+    """Return the ranking for a terminal of 80 columns or more, for rich's `Console.print`.
+
+    Args:
+        results: of the sweep.
+        summaries: of its settings, as `summarize` returns them.
+    """
+    scores = agent_scores(results)
+    parts: list[Table | str] = []
+    for env, ranked in by_env(summaries).items():
+        parts += [_ranking(env, ranked), ""]
+        if 2 <= len(ranked) <= _MOST_COMPARED:
+            parts += [_against_the_best(ranked, scores), ""]
+    return Group(*parts)
+
+
+def explain_ranking(env: str) -> str:
+    """Return an explanation of a ranking's columns in an environment."""
+    text = (
+        "IQM: mean of the greedy returns without the lowest and the highest quarter of the seeds."
+        " In brackets: 95% intervals."
+    )
+    if env not in THRESHOLDS:
+        return text
+    return (
+        f"{text} Solved: a greedy return of {THRESHOLDS[env]:g}. To solve: until an update's mean"
+        " training return is that; median, in brackets quartiles."
+    )
+
+
+def ranking_cells(summary: Summary) -> list[str]:
+    """Return a setting's row of a ranking, a cell for each of RANKING_HEADINGS."""
+    label = "\n".join(swept_fields(summary.label))  # a line each: the columns need the width
+    if summary.num_diverged:
+        label += f"\n{summary.num_diverged:,} of {summary.num_seeds:,} diverged"
+    solved = "-"
+    if summary.num_solved is not None and summary.solved is not None:
+        low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])
+        solved = f"{summary.num_solved:,}/{summary.num_seeds:,}\n({low}-{high}%)"
+    return [
+        label,
+        f"{show_score(summary.iqm.value)}\n{_show_bounds(summary.iqm)}",
+        f"{show_score(summary.median)}\n{show_score(summary.worst)}",
+        solved,
+        _show_quartiles(summary.updates),
+        _show_quartiles(summary.env_steps),
+    ]
+
+
+def show_score(score: float | np.ndarray) -> str:
+    """Return a score, a number or an array of no dimensions, as a table shows it."""
+    score = float(score)
+    if not math.isfinite(score):
+        return "diverged"
+    # Adding 0 makes -0.0 a 0.0.
+    return f"{score:,.1f}" if abs(score) >= 10 else f"{score + 0.0:.3g}"
+
+
+def swept_fields(label: str) -> list[str]:
+    """Split a setting's label into its fields."""
+    return re.split(r", (?=\w+=)", label)
+
+
+def _ranking(env: str, ranked: Sequence[Summary]) -> Table:
+    title = f"{env}, {count(ranked[0].num_seeds, 'seed')}, {count(len(ranked), 'setting')}"
+    caption = explain_ranking(env)
+    if len(ranked) > _MOST_ROWS:
+        caption += f" {len(ranked) - _MOST_ROWS:,} settings that did worse are left out."
+    table = _table(title + (", the best first" if len(ranked) > 1 else ""), caption)
+    for heading in RANKING_HEADINGS[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for summary in ranked[:_MOST_ROWS]:
+        table.add_row(*map(Text, ranking_cells(summary)))
+    return table
+
+
+def _against_the_best(ranked: Sequence[Summary], scores: np.ndarray) -> Table:
+    best, *others = ranked
+    caption = "Over all pairs of a seed of the one and a seed of the other; ties count one half."
+    table = _table(f"Probability that {best.label} scores higher than", caption)
+    table.add_column("probability", justify="right")
+    table.add_column("95% interval", justify="right")
+    for other in others:
+        better = probability_of_improvement(scores[best.setting], scores[other.setting])
+        bounds = "one seed" if np.isinf(better.high) else f"{better.low:.2f} to {better.high:.2f}"
+        table.add_row(*(Text(cell) for cell in (other.label, f"{better.value:.2f}", bounds)))
+    return table
+
+
+def _table(title: str, caption: str) -> Table:
+    table = Table(
+        title=Text(title), title_justify="left", caption=Text(caption), caption_justify="left",
+        box=box.SIMPLE_HEAD, padding=0, collapse_padding=True, leading=1,
+    )  # fmt: skip
+    table.add_column("setting", overflow="fold")
+    return table
+
+
+def _show_bounds(interval: Interval) -> str:
+    if np.isinf(interval.high):  # one seed, or all of them diverged
+        return ""
+    return f"({show_score(interval.low)} to {show_score(interval.high)})"
+
+
+def _show_quartiles(quarters: Quartiles | None) -> str:
+    if quarters is None:
+        return "-"
+    if quarters.lower == np.inf:
+        return "never"
+    lower, median, upper = map(_show_count, quarters)
+    return median if lower == upper else f"{median}\n({lower}-{upper})"
+
+
+def _show_count(number: float) -> str:
+    """Return a number of updates or steps in at most five digits, or that it is never reached."""
+    if number == np.inf:
+        return "never"
+    if number < 9_999.5:
+        return f"{number:,.0f}"
+    unit, size = next(
+        ((u, s) for u, s in (("k", 1e3), ("M", 1e6)) if number < 999.5 * s), ("G", 1e9)
+    )
+    return f"{number / size:,.3g}{unit}"
