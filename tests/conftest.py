@@ -31,6 +31,14 @@ def _forget_compiled_programs():
     gc.collect()
 
 
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory):
+    """The directory of a finished sweep (`sweeps.GRID`), which no test may change."""
+    from tests.support.sweeps import GRID, sweep_into
+
+    return sweep_into(tmp_path_factory.mktemp("sweeps") / "grid", GRID)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     """A directory for compiled programs, of one file's commands: see `processes.command`."""

@@ -11,11 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
-from purejaxrl_reinforce.evaluation.statistics import (
-    Interval,
-    Quartiles,
-    probability_of_improvement,
-)
+from purejaxrl_reinforce.evaluation.statistics import Quartiles, probability_of_improvement
+from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
@@ -150,7 +147,5 @@ def _show_count(number: float) -> str:
         return "never"
     if number < 9_999.5:
         return f"{number:,.0f}"
-    unit, size = next(
-        ((u, s) for u, s in (("k", 1e3), ("M", 1e6)) if number < 999.5 * s), ("G", 1e9)
-    )
+    unit, size = ("k", 1e3) if number < 999.5e3 else ("M", 1e6) if number < 999.5e6 else ("G", 1e9)
     return f"{number / size:,.3g}{unit}"

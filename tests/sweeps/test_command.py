@@ -11,11 +11,7 @@ from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from tests.support.processes import command
 from tests.support.runs import error_of
-
-TINY = [
-    "sweep", "--num-envs", "4", "--num-steps", "20", "--num-updates", "3", "--hidden-sizes", "4",
-    "--num-seeds", "2",
-]  # fmt: skip
+from tests.support.sweeps import TINY, slices_of, sweep_into
 
 
 @pytest.mark.parametrize(
@@ -88,34 +84,31 @@ def test_a_new_directory_for_each_sweep(tmp_path, monkeypatch, capsys):
 
 
 def test_quiet_says_nothing(tmp_path, capsys):
-    assert main([*TINY, "--quiet", "--sweep-dir", str(tmp_path / "s")]) == 0
+    sweep_into(tmp_path / "s", TINY)
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_goes_on(number, tmp_path):
+def test_a_signal_stops_it_and_a_rerun_finishes(number, tmp_path, cache, capsys):
     path = tmp_path / "s"
-    arguments = [
-        "sweep", "--num-envs", "4", "--num-updates", "40", "--hidden-sizes", "8", "--num-seeds",
-        "300", "--width", "2", "--episodes", "5", "--sweep-dir", path,
-    ]  # fmt: skip
-    cache = tmp_path / "cache"
-    process = command(*arguments, cache=cache)
+    arguments = [*TINY, "--num-seeds", "300"]
+    process = command(*arguments, "--sweep-dir", path, cache=cache)
     deadline = time.monotonic() + 120
-    while not list((path / "slices").glob("[0-9]*.npz")) and process.poll() is None:
+    while not slices_of(path) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(number)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 128 + number, error
     assert re.search(
-        rf"interrupted by {number.name}; \d+ of 300 agents are in .*s; the same", error
+        rf"interrupted by {number.name}; \d+ of 300 agents are in .*s; rerun the same sweep command"
+        " to finish",
+        error,
     )
     assert "Traceback" not in error
-    done = len(list((path / "slices").glob("[0-9]*.npz")))
+    done = len(slices_of(path))
     assert 1 <= done < 150
-    process = command(*arguments, "--quiet", cache=cache)
-    assert process.communicate(timeout=300) == ("", "")
-    assert process.returncode == 0
-    assert f"{2 * done} agents were done before" in (path / "sweep.log").read_text()
+    sweep_into(path, arguments)
+    assert capsys.readouterr() == ("", "")
+    assert f"{2 * done} agents already trained" in (path / "sweep.log").read_text()
     assert np.isfinite(load_sweep(path).scores).all()

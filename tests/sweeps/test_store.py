@@ -1,43 +1,28 @@
 """What a sweep leaves on disk: what is done is kept, what is damaged is done again."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pandas
 import pytest
 
-from purejaxrl_reinforce import Config, sweep, train
+from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.sweeps import store as store_module
+from purejaxrl_reinforce.output.files import LockedLog
+from purejaxrl_reinforce.sweeps import results as results_module
+from purejaxrl_reinforce.sweeps.agents import extract_agent
 from purejaxrl_reinforce.sweeps.results import load_sweep, save_table
+from purejaxrl_reinforce.sweeps.store import SETTINGS_FILE, load_plan, load_slices
 from tests.support.runs import FILES, assert_same_run, error_of
-
-# With one lane a run has one device, like an agent of a sweep, on any machine.
-OPTIONS = ["--num-envs", "1", "--num-steps", "30", "--num-updates", "4", "--hidden-sizes", "8"]
-SWEEP = [
-    "sweep", *OPTIONS, "--axis", "policy_lr=0.01,0.1", "--num-seeds", "3", "--seed", "5",
-    "--width", "2", "--episodes", "5",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sweeps") / "sweep"
-    assert main([*SWEEP, "--quiet", "--sweep-dir", str(path)]) == 0
-    return path
+from tests.support.sweeps import GRID, OPTIONS, made_up, slices_of, sweep_into
 
 
 @pytest.fixture
-def sweep_dir(finished, tmp_path):
+def sweep_dir(finished_sweep, tmp_path):
     """A copy of a finished sweep."""
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    (copy / "slices").mkdir()
-    for file in finished.rglob("*"):
-        if file.is_file():
-            (copy / file.relative_to(finished)).write_bytes(file.read_bytes())
-    return copy
+    return shutil.copytree(finished_sweep, tmp_path / "copy")
 
 
 def log_of(path):
@@ -50,85 +35,95 @@ def assert_same_results(path, other):
         jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-def test_what_a_sweep_leaves(finished):
-    names = {path.name for path in finished.iterdir()}
+def test_what_a_sweep_leaves(finished_sweep):
+    names = {path.name for path in finished_sweep.iterdir()}
     assert {"sweep.json", "sweep.log", "slices", "results.npz", "table.parquet"} <= names
-    assert len(list((finished / "slices").iterdir())) == 3
-    with np.load(finished / "results.npz") as arrays:
-        assert arrays["mean_return"].shape == (2, 3, 4)
+    assert len(slices_of(finished_sweep)) == 6
+    with np.load(finished_sweep / "results.npz") as arrays:
+        assert arrays["mean_return"].shape == (4, 3, 4)
 
 
-def test_the_table_is_tidy(finished, monkeypatch):
-    table, results = pandas.read_parquet(finished / "table.parquet"), load_sweep(finished)
-    assert len(table) == 2 * 3 * 4
-    assert list(table.columns[:5]) == ["setting", "policy_lr", "seed", "update", "env_steps"]
+def test_the_table_is_tidy(finished_sweep):
+    table, results = (
+        pandas.read_parquet(finished_sweep / "table.parquet"),
+        load_sweep(finished_sweep),
+    )
+    assert len(table) == 4 * 3 * 4
+    swept = ["policy_lr", "hidden_sizes"]
+    assert list(table.columns[:6]) == ["setting", *swept, "seed", "update", "env_steps"]
     row = table[(table.setting == 1) & (table.seed == 6) & (table["update"] == 3)].iloc[0]
-    assert row.policy_lr == 0.1
+    assert (row.policy_lr, row.hidden_sizes) == (0.01, "8x8")
     for name, values in results.metrics.items():
         assert row[name] == values[1, 1, 2], name
 
 
-def test_swept_fields_that_are_called_like_metrics_or_none(tmp_path):
-    config = Config(num_envs=2, num_updates=1, hidden_sizes=(4,), env="CartPole-v0")
-    axes = {"num_steps": [None, 5], "block_steps": [None, 3], "hidden_sizes": [[4]]}
-    sweep(config, [0], axes, path=tmp_path / "s", num_episodes=1)
-    table = pandas.read_parquet(save_table(tmp_path, load_sweep(tmp_path / "s")))
+def test_swept_fields_with_the_name_of_a_metric_or_without_a_value(tmp_path):
+    axes = {"num_steps": (None, 5), "block_steps": (None, 3)}
+    configs = [
+        Config(num_updates=1, num_steps=steps, block_steps=block)
+        for steps in axes["num_steps"]
+        for block in axes["block_steps"]
+    ]
+    results = made_up(axes, configs, np.zeros((4, 1, 1)), 0, 10)
+    results.metrics["num_steps"] = results.metrics["env_steps"].astype(np.int32)
+    table = pandas.read_parquet(save_table(tmp_path, results))
     assert table.config_num_steps.tolist() == ["None", "None", "5", "5"]
     assert table.block_steps.tolist() == ["None", "3", "None", "3"]
-    assert table.num_steps.max() <= 400
+    assert table.num_steps.tolist() == [10] * 4
 
 
-def test_without_pyarrow_the_table_is_csv(finished, tmp_path, monkeypatch):
-    from purejaxrl_reinforce.sweeps import results as sweep_table
-
-    monkeypatch.setattr(sweep_table.importlib.util, "find_spec", lambda name: None)
-    path = sweep_table.save_table(tmp_path, load_sweep(finished))
+def test_without_pyarrow_the_table_is_csv(finished_sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(results_module.importlib.util, "find_spec", lambda name: None)
+    path = save_table(tmp_path, load_sweep(finished_sweep))
     assert path.name == "table.csv"
     pandas.testing.assert_frame_equal(
-        pandas.read_csv(path), pandas.read_parquet(finished / "table.parquet"), check_dtype=False
+        pandas.read_csv(path),
+        pandas.read_parquet(finished_sweep / "table.parquet"),
+        check_dtype=False,
     )
 
 
-def test_what_is_done_is_not_trained_again(sweep_dir, finished):
+def test_only_missing_agents_are_trained(sweep_dir, finished_sweep):
     (sweep_dir / "results.npz").unlink()
-    lost = sorted((sweep_dir / "slices").iterdir())[1]
-    lost.unlink()
-    kept = {f: f.stat().st_mtime_ns for f in (sweep_dir / "slices").iterdir()}
+    slices_of(sweep_dir)[1].unlink()
+    kept = {f: f.stat().st_mtime_ns for f in slices_of(sweep_dir)}
     # Another width changes nothing but how the rest is cut.
-    assert main([*SWEEP, "--quiet", "--sweep-dir", str(sweep_dir), "--width", "1"]) == 0
-    assert "4 agents were done before" in log_of(sweep_dir)
+    sweep_into(sweep_dir, GRID, "--width", "1")
+    assert "10 agents already trained" in log_of(sweep_dir)
     assert {f: f.stat().st_mtime_ns for f in kept} == kept
-    assert_same_results(sweep_dir, finished)
+    assert_same_results(sweep_dir, finished_sweep)
 
 
-def test_a_damaged_slice_is_trained_again(sweep_dir, finished):
-    file = sorted((sweep_dir / "slices").iterdir())[0]
+def test_a_damaged_slice_is_trained_again(sweep_dir, finished_sweep):
+    file = slices_of(sweep_dir)[0]
     file.write_bytes(file.read_bytes()[:-50])
-    assert main([*SWEEP, "--quiet", "--sweep-dir", str(sweep_dir)]) == 0
+    sweep_into(sweep_dir, GRID)
     assert f"{file.name} is damaged" in log_of(sweep_dir)
-    assert_same_results(sweep_dir, finished)
+    assert_same_results(sweep_dir, finished_sweep)
 
 
-@pytest.mark.parametrize("damage", ["empty", "foreign", "flips"])
-def test_damage_is_seen(sweep_dir, damage):
-    """A flipped bit is seen, or it is in one of the places that mean nothing."""
-    plan = store_module.load_plan(sweep_dir)
-    file = sorted((sweep_dir / "slices").iterdir())[0]
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_another_file_is_no_slice(sweep_dir, content):
+    slices_of(sweep_dir)[0].write_bytes(content)
+    assert [part is None for _, part in load_slices(sweep_dir, load_plan(sweep_dir))] == [
+        True, *[False] * 5,
+    ]  # fmt: skip
+
+
+def test_flipped_bits_are_seen(sweep_dir):
+    """Or they are in one of the places that mean nothing."""
+    plan, file = load_plan(sweep_dir), slices_of(sweep_dir)[0]
     content = file.read_bytes()
-    ((_, whole),) = [
-        loaded for loaded in store_module.load_slices(sweep_dir, plan) if loaded[0] == file
-    ]
-    seen = 0
-    for i in range(0, len(content), 101):
-        flipped = content[:i] + bytes([content[i] ^ 0x10]) + content[i + 1 :]
-        file.write_bytes({"empty": b"", "foreign": b"hello", "flips": flipped}[damage])
-        (_, part), *_ = store_module.load_slices(sweep_dir, plan)
+    _, whole = next(load_slices(sweep_dir, plan))
+    seen, places = 0, range(0, len(content), 101)
+    for i in places:
+        file.write_bytes(content[:i] + bytes([content[i] ^ 0x10]) + content[i + 1 :])
+        _, part = next(load_slices(sweep_dir, plan))
         if part is None:
             seen += 1
         else:
-            assert damage == "flips"
             jax.tree.map(np.testing.assert_array_equal, part, whole)
-    assert seen > 0.5 * len(content) / 101
+    assert seen > 0.5 * len(places)
 
 
 @pytest.mark.parametrize(
@@ -142,98 +137,101 @@ def test_damage_is_seen(sweep_dir, damage):
         (["--episodes", "6"], "its num_episodes is 5, here it is 6"),
     ],
 )
-def test_another_sweep_is_refused(finished, changes, message, capsys):
-    before = {f: f.read_bytes() for f in finished.rglob("*") if f.is_file()}
-    error = error_of([*SWEEP, "--sweep-dir", str(finished), *changes], capsys)
+def test_another_sweep_is_refused(finished_sweep, changes, message, capsys):
+    before = {f: f.read_bytes() for f in finished_sweep.rglob("*") if f.is_file()}
+    error = error_of([*GRID, "--sweep-dir", str(finished_sweep), *changes], capsys)
     assert message in error
-    assert {f: f.read_bytes() for f in finished.rglob("*") if f.is_file()} == before
+    assert {f: f.read_bytes() for f in finished_sweep.rglob("*") if f.is_file()} == before
 
 
-@pytest.mark.parametrize("content", ['{"format": 1}', '{"format": 1, "config": {}, "axes": []}'])
+@pytest.mark.parametrize(
+    "content", ["{", '{"format": 1}', '{"format": 1, "config": {}, "axes": []}']
+)
 def test_incomplete_settings_are_damaged(sweep_dir, content, capsys):
-    (sweep_dir / "sweep.json").write_text(content)
-    assert "sweep.json is damaged" in error_of([*SWEEP, "--sweep-dir", str(sweep_dir)], capsys)
+    (sweep_dir / SETTINGS_FILE).write_text(content)
+    assert "sweep.json is damaged" in error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
 
 
 def test_files_of_others_stay(tmp_path, capsys):
     mine = tmp_path / "unfinished-thesis.txt"
     mine.write_text("mine")
-    error = error_of([*SWEEP, "--sweep-dir", str(tmp_path)], capsys)
+    error = error_of([*GRID, "--sweep-dir", str(tmp_path)], capsys)
     assert "is not the directory of a sweep" in error
+    assert mine.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [mine]
+
+
+def test_a_file_is_no_directory(tmp_path, capsys):
+    mine = tmp_path / "notes.txt"
+    mine.write_text("mine")
+    error = error_of([*GRID, "--sweep-dir", str(mine)], capsys)
+    assert "is not a directory" in error
     assert mine.read_text() == "mine"
 
 
-def test_other_directories_are_refused(tmp_path, capsys):
-    (tmp_path / "notes.txt").write_text("mine")
-    error = error_of([*SWEEP, "--sweep-dir", str(tmp_path)], capsys)
-    assert "is not the directory of a sweep" in error
-    error = error_of([*SWEEP, "--sweep-dir", str(tmp_path / "notes.txt")], capsys)
-    assert "is not a directory" in error
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
 def test_a_sweep_in_use_is_refused(sweep_dir, capsys):
-    lock = store_module.LockedLog(sweep_dir / "sweep.log")
-    error = error_of([*SWEEP, "--sweep-dir", str(sweep_dir)], capsys)
+    lock = LockedLog(sweep_dir / "sweep.log")
+    error = error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
     lock.close()
     assert "another process is sweeping in" in error
 
 
 def test_formats_of_other_releases_are_refused(sweep_dir, capsys):
-    file = sweep_dir / "sweep.json"
+    file = sweep_dir / SETTINGS_FILE
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99}))
-    error = error_of([*SWEEP, "--sweep-dir", str(sweep_dir)], capsys)
+    error = error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
     assert "sweep format 99" in error
-    file.write_text("{")
-    error = error_of([*SWEEP, "--sweep-dir", str(sweep_dir)], capsys)
-    assert "sweep.json is damaged" in error
 
 
-def test_unfinished_results_are_said(sweep_dir):
+def test_damaged_results_are_refused(sweep_dir):
     (sweep_dir / "results.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"results\.npz is damaged"):
+    with pytest.raises(ValueError, match=r"results\.npz is damaged; rerun the same sweep command"):
         load_sweep(sweep_dir)
+
+
+def test_unfinished_sweeps_are_refused(sweep_dir):
     (sweep_dir / "results.npz").unlink()
-    with pytest.raises(ValueError, match="is not finished"):
+    with pytest.raises(ValueError, match="is not finished.* rerun the same sweep command"):
         load_sweep(sweep_dir)
+
+
+def test_directories_of_something_else_are_refused(finished_sweep):
     with pytest.raises(ValueError, match="is not the directory of a sweep"):
-        load_sweep(sweep_dir / "slices")
+        load_sweep(finished_sweep / "slices")
 
 
-def test_an_agent_taken_out_is_the_run_of_its_seed(finished, tmp_path):
+def test_an_extracted_agent_is_the_run_of_its_seed(finished_sweep, tmp_path):
     """It evaluates, and resumes to the same bits as the run that was never part of a sweep."""
-    taken, alone = tmp_path / "taken", tmp_path / "alone"
-    assert main(["extract", str(finished), "--setting", "1", "--seed", "7",
-                 "--run-dir", str(taken)]) == 0  # fmt: skip
-    assert main(["train", *OPTIONS, "--policy-lr", "0.1", "--seed", "7", "--quiet",
-                 "--run-dir", str(alone)]) == 0  # fmt: skip
-    assert {path.name for path in taken.iterdir()} == FILES
-    assert_same_run(taken, alone)
-    for run in (taken, alone):
+    extracted, alone = tmp_path / "extracted", tmp_path / "alone"
+    assert main(["extract", str(finished_sweep), "--setting", "1", "--seed", "7",
+                 "--run-dir", str(extracted)]) == 0  # fmt: skip
+    assert main(["train", *OPTIONS, "--policy-lr", "0.01", "--hidden-sizes", "8", "8", "--seed",
+                 "7", "--quiet", "--run-dir", str(alone)]) == 0  # fmt: skip
+    assert {path.name for path in extracted.iterdir()} == FILES
+    assert_same_run(extracted, alone)
+    for run in (extracted, alone):
         assert main(["train", "--resume", str(run), "--num-updates", "7", "--quiet"]) == 0
-    assert_same_run(taken, alone)
-    assert main(["evaluate", str(taken), "--episodes", "3"]) == 0
+    assert_same_run(extracted, alone)
+    assert main(["evaluate", str(extracted), "--episodes", "5"]) == 0
 
 
-def test_keys_that_are_no_seeds_stay_in_their_sweep(tmp_path, capsys):
-    config = Config(num_envs=2, num_steps=10, num_updates=1, hidden_sizes=(4,))
-    keys = jax.random.split(jax.random.key(1), 2)
-    results = sweep(config, keys, path=tmp_path / "s", num_episodes=1)
-    np.testing.assert_array_equal(
-        results.metrics["mean_return"][0, 1], train(config, keys[1])[1].mean_return
-    )
-    assert "the sweep has no seed 0" in error_of(["extract", str(tmp_path / "s")], capsys)
+def test_keys_that_are_no_seeds_stay_in_their_sweep(sweep_dir, tmp_path):
+    settings = json.loads((sweep_dir / SETTINGS_FILE).read_text())
+    settings["key_data"] = [[1, seed] for seed in range(3)]
+    (sweep_dir / SETTINGS_FILE).write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match="the sweep has no seed 2"):
+        extract_agent(sweep_dir, 0, 2, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--setting", "2"], "setting must lie between 0 and 1, not 2"),
+        (["--setting", "4"], "setting must lie between 0 and 3, not 4"),
         (["--seed", "4"], "the sweep has no seed 4"),
     ],
 )
-def test_agents_that_are_not_there(finished, arguments, message, tmp_path, capsys):
+def test_agents_that_are_not_there(finished_sweep, arguments, message, tmp_path, capsys):
     run = tmp_path / "run"
-    command = ["extract", str(finished), "--seed", "5", "--run-dir", str(run), *arguments]
+    command = ["extract", str(finished_sweep), "--seed", "5", "--run-dir", str(run), *arguments]
     assert message in error_of(command, capsys)
     assert not run.exists()

@@ -12,15 +12,9 @@ from scipy import stats
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.statistics import probability_of_improvement
 from purejaxrl_reinforce.output.json_text import dump_json
-from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import (
-    agent_scores,
-    by_env,
-    show_score,
-    summarize,
-    summary_dict,
-    summary_view,
-)
+from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_score
+from purejaxrl_reinforce.sweeps.summary import agent_scores, by_env, summarize, summary_dict
+from tests.support.sweeps import made_up
 
 
 def sweep(scores, axes=None, configs=None, num_updates=4):
@@ -33,25 +27,14 @@ def sweep(scores, axes=None, configs=None, num_updates=4):
         lrs = [0.1 * (i + 1) for i in range(len(scores))]
         axes = {"policy_lr": tuple(lrs)}
         configs = [Config(policy_lr=lr, num_updates=num_updates) for lr in lrs]
-    shape = (*scores.shape, max(config.num_updates for config in configs))
-    update = np.arange(1, shape[-1] + 1)
-    metrics = {
-        "mean_return": np.broadcast_to(100.0 * update, shape).astype(np.float32),
-        "env_steps": np.broadcast_to(10 * update, shape).astype(np.int64),
-        "finite": np.ones(shape, bool),
-    }
-    for i, config in enumerate(configs):
-        metrics["mean_return"][i, :, config.num_updates :] = np.nan
-        metrics["env_steps"][i, :, config.num_updates :] = 0
-        metrics["finite"][i, :, config.num_updates :] = False
+    update = np.arange(1, max(config.num_updates for config in configs) + 1)
     evaluation = np.stack([scores - 1, scores + 1], axis=-1)
-    keys = np.zeros((shape[1], 2), np.uint32)
-    return SweepResults(axes or {}, tuple(configs), keys, metrics, evaluation)
+    return made_up(axes or {}, configs, evaluation, 100 * update, 10 * update)
 
 
 def shown(results, width=80):
     file = io.StringIO()
-    Console(file=file, width=width).print(summary_view(results, summarize(results)))
+    Console(file=file, width=width).print(ranking_view(results, summarize(results)))
     return file.getvalue()
 
 
@@ -148,7 +131,7 @@ def test_environments_are_ranked_by_themselves():
     assert words(first).startswith("Acrobot-v1, 3 seeds, 2 settings, the best first")
     assert "Solved" not in first
     assert "Solved: a greedy return of 475" in words(second)
-    assert "policy_lr=0.2 does better than" in words(first)
+    assert "Probability that policy_lr=0.2 scores higher than" in words(first)
 
 
 def test_dictionary_is_json():
@@ -174,12 +157,12 @@ def test_dictionary_is_json():
         assert matrix[1][0] == pytest.approx(getattr(worse, name), abs=1e-15)
 
 
-def test_too_many_settings_are_not_all_compared():
-    for number, compared in ((32, 1), (33, 0)):
-        results = sweep(np.arange(2.0 * number).reshape(number, 2))
-        found = summary_dict(results, summarize(results))
-        assert len(found["settings"]) == number
-        assert len(found["comparisons"]) == compared
+@pytest.mark.parametrize(("number", "compared"), [(32, 1), (33, 0)])
+def test_too_many_settings_are_not_all_compared(number, compared):
+    results = sweep(np.arange(2.0 * number).reshape(number, 2))
+    found = summary_dict(results, summarize(results))
+    assert len(found["settings"]) == number
+    assert len(found["comparisons"]) == compared
 
 
 def test_table_at_80_columns():
@@ -215,11 +198,14 @@ def test_table_at_80_columns():
 def test_comparison_with_the_best():
     results = sweep([[1, 2, 3, 4], [11, 12, 2.5, 14], [21, 22, 23, 24]])
     text = words(shown(results))
-    assert "How probably policy_lr=0.3 does better than" in text
+    assert "Probability that policy_lr=0.3 scores higher than" in text
     comparison = text.split("probability 95% interval")[1]
     assert "policy_lr=0.2 1.00 1.00 to 1.00 policy_lr=0.1 1.00 1.00 to 1.00" in comparison
-    assert "How probably" not in shown(sweep(np.ones((9, 2))))
-    assert "How probably" not in shown(sweep(np.ones((1, 2))))
+
+
+@pytest.mark.parametrize("number", [1, 9])
+def test_one_setting_or_many_are_not_compared(number):
+    assert "Probability that" not in shown(sweep(np.ones((number, 2))))
 
 
 def test_one_seed_is_shown_without_intervals():

@@ -1,0 +1,55 @@
+"""Sweeps for tests: a tiny one that is trained, and results that are made up."""
+
+from pathlib import Path
+
+import numpy as np
+
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.sweeps.results import SweepResults
+
+# With one lane a run has one device, like an agent of a sweep, on any machine.
+OPTIONS = ["--num-envs", "1", "--num-steps", "30", "--num-updates", "4"]
+# Equal widths and numbers of episodes: sweeps of one static setting share compiled programs.
+TRAINING = ["sweep", *OPTIONS, "--width", "2", "--episodes", "5"]
+# Two seeds of one setting.
+TINY = [*TRAINING, "--hidden-sizes", "8", "--num-seeds", "2"]
+# Four settings, of which the last two diverge, with the seeds 5, 6 and 7.
+GRID = [
+    *TRAINING, "--axis", "policy_lr=0.01,1e38", "--axis", "hidden_sizes=[8],[8,8]",
+    "--num-seeds", "3", "--seed", "5",
+]  # fmt: skip
+
+
+def sweep_into(path: Path, arguments: list[str], *more: str) -> Path:
+    """Sweep into `path` through the command line; return it."""
+    assert main([*arguments, "--quiet", "--sweep-dir", str(path), *more]) == 0
+    return path
+
+
+def slices_of(path: Path) -> list[Path]:
+    """Return the files of a sweep's finished agents."""
+    return sorted((path / "slices").glob("[0-9]*.npz"))
+
+
+def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepResults:
+    """Return results of agents none of which diverged.
+
+    Args:
+        axes: of the sweep.
+        configs: of its settings.
+        evaluation: returns, [setting, seed, episode].
+        returns: mean returns in training, of a shape that fits [setting, seed, update].
+        steps: environment steps so far, likewise.
+    """
+    num_updates = max(config.num_updates for config in configs)
+    shape = (*np.shape(evaluation)[:2], num_updates)
+    own = np.arange(num_updates) < np.array([[[config.num_updates]] for config in configs])
+    own = np.broadcast_to(own, shape)
+    metrics = {
+        "mean_return": np.where(own, returns, np.nan).astype(np.float32),
+        "env_steps": np.where(own, steps, 0).astype(np.int64),
+        "finite": own.copy(),
+    }
+    keys = np.zeros((shape[1], 2), np.uint32)
+    return SweepResults(axes, tuple(configs), keys, metrics, np.asarray(evaluation, np.float32))
