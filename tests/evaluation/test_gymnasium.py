@@ -1,18 +1,21 @@
 """A trained policy in Gymnasium's environments, beside the same policy in gymnax."""
 
 import importlib.util
+import os
 import re
 
 import gymnasium
 import jax
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from purejaxrl_reinforce import Config, evaluate
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnasium
-from purejaxrl_reinforce.evaluation.gymnasium_env import make_vector
+from purejaxrl_reinforce.evaluation.gymnasium_env import make_rendered, make_vector
+from purejaxrl_reinforce.evaluation.scores import agreement
 from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_interval
 from purejaxrl_reinforce.runs.load import load_run
 from tests.support.runs import error_of, train_run, untrained_run
@@ -28,7 +31,8 @@ def cartpole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def catch(tmp_path_factory):
-    return untrained_run(tmp_path_factory.mktemp("runs") / "catch", Config(env="Catch-bsuite"))
+    config = Config(env="Catch-bsuite", hidden_sizes=(8,))
+    return untrained_run(tmp_path_factory.mktemp("runs") / "catch", config)
 
 
 def test_both_backends_agree(cartpole, capsys):
@@ -36,8 +40,22 @@ def test_both_backends_agree(cartpole, capsys):
     ours, theirs, verdict = capsys.readouterr().out.splitlines()
     assert "100 sampled episodes, in JAX: mean" in ours
     assert "100 sampled episodes, in Gymnasium: mean" in theirs
-    assert all("95% interval" in line for line in (ours, theirs, verdict))
-    assert verdict.startswith("they agree: ")
+    assert all("95% interval" in line for line in (ours, theirs))
+    number = r"-?\d+\.\d"
+    assert re.fullmatch(
+        rf"they agree: JAX minus Gymnasium = {number} \({number} to {number}\), an interval that"
+        " includes 0",
+        verdict,
+    )
+
+
+def test_a_difference_is_said():
+    same = np.linspace(100, 120, 50)
+    text = agreement(same - 3, same)
+    assert re.fullmatch(
+        r"they differ: JAX minus Gymnasium = -3\.0 \(-5\.4 to -0\.6\), an interval that excludes 0",
+        text,
+    )
 
 
 @pytest.mark.parametrize("greedy", [True, False])
@@ -51,7 +69,7 @@ def test_means_are_equal(cartpole, greedy):
 
 @pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "Pendulum-v1"])
 def test_other_environments(env, tmp_path, capsys):
-    run = untrained_run(tmp_path / "run", Config(env=env))
+    run = untrained_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
     arguments = ["--backend", "gymnasium", "--episodes", "12"]
     assert main(["evaluate", str(run), *arguments]) == 0
     assert "they agree" in capsys.readouterr().out
@@ -109,7 +127,25 @@ def test_one_episode_has_no_interval(cartpole, capsys):
     assert main(["evaluate", str(cartpole), *arguments]) == 0
     out = capsys.readouterr().out
     assert out.count("no interval from one episode") == 2
-    assert "cannot be said from one episode" in out
+    assert "one episode cannot show whether they agree" in out
+
+
+@pytest.mark.parametrize("chosen", [None, "x11"])
+def test_the_display_drivers_stay_as_they_were(chosen, monkeypatch):
+    """The renderer starts without a display; the variables of the user's process stay."""
+    drivers = ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER")
+    seen = []
+    render = CartPoleEnv.render
+    monkeypatch.setattr(
+        CartPoleEnv, "render", lambda self: seen.append([*map(os.getenv, drivers)]) or render(self)
+    )
+    for name in drivers:
+        monkeypatch.delenv(name, raising=False)
+        if chosen is not None:
+            monkeypatch.setenv(name, chosen)
+    make_rendered(environment.make("CartPole-v1")).close()
+    assert seen == [[chosen or "dummy"] * 2]
+    assert [*map(os.getenv, drivers)] == [chosen] * 2
 
 
 def test_environments_that_gymnasium_lacks(catch, tmp_path, capsys):

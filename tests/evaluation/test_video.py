@@ -12,13 +12,13 @@ import jax
 import numpy as np
 import pytest
 from gymnasium.envs.registration import registry
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.render_observations import drawing_of
 from purejaxrl_reinforce.evaluation.video import make_video, progress_panels
-from purejaxrl_reinforce.evaluation.video_frames import frames
+from purejaxrl_reinforce.evaluation.video_frames import View, frames
 from purejaxrl_reinforce.runs.load import Snapshot, load_run, load_snapshots
 from tests.support.runs import error_of, train_run, untrained_run
 
@@ -143,6 +143,18 @@ def test_progress_shows_snapshots_side_by_side(tmp_path):
     assert any((end != ends[0]).any() for end in ends)
 
 
+def test_an_episode_that_has_ended_keeps_its_last_view():
+    def episode(length, shade):
+        for step in range(length + 1):
+            picture = Image.new("RGB", (60, 60), (shade + step,) * 3)
+            yield View(lambda p=picture: p, step, step, step == length)
+
+    shown = list(frames([episode(1, 50), episode(4, 150)], "", ["", ""], 2, 60, every=2))
+    # Steps 0, 2 and 4; the middle of each picture.
+    middles = [[frame.getpixel((x, 98))[0] for x in (8 + 30, 76 + 30)] for frame in shown]
+    assert middles == [[50, 150], [51, 152], [51, 154]]
+
+
 def test_progress_of_a_run(tmp_path, capsys):
     """Each panel has the parameters of its checkpoint, in the order of training."""
     size = ("--num-envs", "8", "--num-steps", "30", "--num-updates", "6", "--hidden-sizes", "8")
@@ -157,11 +169,10 @@ def test_progress_of_a_run(tmp_path, capsys):
 
 def test_titles_fit_and_do_not_touch():
     """A long title gets small letters instead of losing its ends."""
-    from purejaxrl_reinforce.evaluation.video_frames import View
-
-    scene = [View(lambda: Image.new("RGB", (600, 400), "white"), 3, -1234567.891, True)] * 2
+    view = View(lambda: Image.new("RGB", (600, 400), "white"), 3, -1234567.891, True)
+    episodes = [iter([view]), iter([view])]
     title = "update 1,000,000, 123,456,789,012 steps"
-    (frame,) = frames(iter([scene]), "CartPole-v1, greedy actions", [title] * 2, 2, 150, 1)
+    (frame,) = frames(episodes, "CartPole-v1, greedy actions", [title] * 2, 2, 150, 1)
     ink = np.asarray(frame.convert("L")) < 128
     captions = ink[28:66]
     assert captions[:, :8].sum() == captions[:, -8:].sum() == 0
@@ -169,50 +180,82 @@ def test_titles_fit_and_do_not_touch():
     assert captions[:, 8:158].any()
 
 
-def test_drawings():
+def test_bars_point_up_and_down():
     bars = drawing_of(np.array([[1.0, -2.0], [0.5, 4.0]]), None)
     picture = np.asarray(bars(np.array([1.0, -2.0])))
     blue = picture[..., 2] > picture[..., 0] + 50.0
     assert blue[:195, :200].any()
     assert not blue[205:, :200].any()
     assert blue[205:, 200:].any()
+
+
+def test_a_discrete_observation_is_one_cell():
     cells = drawing_of(np.arange(5), 5)
     filled = [np.asarray(cells(np.array(i)))[..., 0] < 50 for i in range(5)]
     assert all(f.sum() == filled[0].sum() > 0 for f in filled)
     assert not (filled[0] & filled[1]).any()
-    flat = drawing_of(np.zeros((3, 4, 4)), None)  # nothing to see, but no division by 0
-    ImageDraw.Draw(flat(np.zeros((4, 4))))
 
 
-def test_mistakes(cartpole, tmp_path, monkeypatch, capsys):
+def test_a_map_of_zeros_is_drawn():
+    flat = drawing_of(np.zeros((3, 4, 4)), None)
+    assert flat(np.zeros((4, 4))).size == (400, 400)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """One with files that stay as they are."""
     (tmp_path / "there.gif").write_text("kept")
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "config.toml").write_text("")
     before = sorted(tmp_path.rglob("*"))
-    run = ["video", str(cartpole)]
-    for arguments, message in [
-        (["video", str(tmp_path)], "is not a run directory"),
-        (["video", str(tmp_path / "half")], "holds no trained parameters"),
-        ([*run, "--out", str(tmp_path / "a.avi")], r"--out must end in .gif or .mp4, not 'a.avi'"),
-        ([*run, "--out", str(tmp_path / "there.gif")], "exists; choose another --out"),
-        ([*run, "--out", str(tmp_path / "there.gif" / "a.gif")], "cannot be written to"),
-        ([*run, "--out", str(tmp_path / ("a" * 300 + ".gif"))], "File name too long"),
-        ([*run, "--episodes", "0"], "episodes must lie between 1 and 16, not 0"),
-        ([*run, "--episodes", "17"], "episodes must lie between 1 and 16, not 17"),
-        ([*run, "--width", "20"], "width must lie between 60 and 1200, not 20"),
-        ([*run, "--progress", "--episodes", "2"], "--progress shows one episode per checkpoint"),
-        ([*run, "--progress"], "holds no checkpoints"),
-    ]:
-        assert re.search(message, error_of(arguments, capsys))
-    find = importlib.util.find_spec
-    for missing, out in [("gymnasium", "a.gif"), ("imageio_ffmpeg", "a.mp4")]:
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                importlib.util, "find_spec", lambda n, m=missing: None if n == m else find(n)
-            )
-            error = error_of([*run, "--out", str(tmp_path / out)], capsys)
-        assert error == f"this needs {missing}: pip install 'purejaxrl_reinforce[video]'\n"
+    yield tmp_path
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("", "is not a run directory"), ("half", "holds no trained parameters")]
+)
+def test_a_directory_without_a_policy(directory, name, message, capsys):
+    assert message in error_of(["video", str(directory / name)], capsys)
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("a.avi", "--out must end in .gif or .mp4, not 'a.avi'"),
+        ("there.gif", "exists; choose another --out"),
+        ("there.gif/a.gif", "cannot be written to"),
+        ("a" * 300 + ".gif", "File name too long"),
+    ],
+    ids=["suffix", "taken", "below a file", "too long"],
+)
+def test_a_file_that_cannot_be_made(cartpole, directory, out, message, capsys):
+    assert message in error_of(["video", str(cartpole), "--out", str(directory / out)], capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--episodes", "0"], "episodes must lie between 1 and 16, not 0"),
+        (["--episodes", "17"], "episodes must lie between 1 and 16, not 17"),
+        (["--width", "20"], "width must lie between 60 and 1200, not 20"),
+        (["--progress", "--episodes", "2"], "--progress shows one episode per checkpoint"),
+        (["--progress"], "holds no checkpoints"),
+    ],
+)
+def test_options_that_are_refused(cartpole, directory, arguments, message, capsys):
+    out = ["--out", str(directory / "a.gif")]
+    assert message in error_of(["video", str(cartpole), *arguments, *out], capsys)
+
+
+@pytest.mark.parametrize(("missing", "out"), [("gymnasium", "a.gif"), ("imageio_ffmpeg", "a.mp4")])
+def test_a_missing_package_is_named(cartpole, directory, missing, out, monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == missing else find(name)
+    )
+    error = error_of(["video", str(cartpole), "--out", str(directory / out)], capsys)
+    assert error == f"this needs {missing}: pip install 'purejaxrl_reinforce[video]'\n"
 
 
 def test_what_fails_midway_leaves_nothing(cartpole, tmp_path, monkeypatch):

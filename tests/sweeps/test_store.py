@@ -191,7 +191,7 @@ def test_damaged_results_are_refused(sweep_dir):
 
 def test_unfinished_sweeps_are_refused(sweep_dir):
     (sweep_dir / "results.npz").unlink()
-    with pytest.raises(ValueError, match="is not finished.* rerun the same sweep command"):
+    with pytest.raises(ValueError, match=r"is not finished.* rerun the same sweep command"):
         load_sweep(sweep_dir)
 
 
