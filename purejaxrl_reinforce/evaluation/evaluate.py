@@ -28,7 +28,7 @@ def evaluate(
     """Play `num_episodes` whole episodes, each up to the environment's time limit.
 
     Args:
-        config: what was trained; only the environment and the networks matter.
+        config: of the training; only the environment and the networks matter.
         params: of the trained networks.
         key: a typed key, ().
         num_episodes: how many episodes, all side by side; static.

@@ -24,7 +24,7 @@ def evaluate_in_gymnasium(
     too many among them. The policy is called once per step, for all environments.
 
     Args:
-        config: what was trained; only the environment and the networks matter.
+        config: of the training; only the environment and the networks matter.
         params: of the trained networks.
         key: a typed key, ().
         num_episodes: how many episodes.

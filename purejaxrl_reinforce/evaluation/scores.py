@@ -32,7 +32,7 @@ class ReturnStatistics(NamedTuple):
 
 
 def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend: str) -> str:
-    """Play whole episodes with the policy of a run; return what to say of their returns.
+    """Play whole episodes with the policy of a run; return a text of their returns.
 
     Args:
         run_dir: of the run.

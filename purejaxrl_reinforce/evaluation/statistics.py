@@ -124,7 +124,7 @@ def binomial_interval(successes: int, trials: int) -> Interval:
         ValueError: there are no trials, or not between 0 and `trials` successes.
     """
     if not 0 <= successes <= trials or not trials:
-        raise ValueError(f"{successes} of {trials} is no fraction")
+        raise ValueError(f"{successes} of {trials} is not a fraction")
     from scipy import stats
 
     found = stats.binomtest(successes, trials)
@@ -141,10 +141,10 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:
     Args:
         x: [seeds], scores of one setting.
         y: [seeds], scores of the other with the same seeds. Each bootstrap resample has the same
-            seeds on both sides, so that what a seed does to both of them is no noise.
+            seeds on both sides, so that a seed's effect on both is not noise.
 
     Raises:
-        ValueError: there are not as many on both sides.
+        ValueError: the numbers of scores differ.
     """
     if x.shape != y.shape:
         raise ValueError(f"the settings do not share their seeds: {len(x)} and {len(y)} scores")

@@ -35,7 +35,7 @@ def make_run_video(
     width: int,
     seed: int,
 ) -> str:
-    """Play episodes with the policy of a run into a video; return what to say of it.
+    """Play episodes with the policy of a run into a video; return a line about it.
 
     Args:
         run_dir: of the run.
@@ -79,7 +79,7 @@ def progress_panels(snapshots: Sequence[Snapshot], seed: int) -> list[Panel]:
 def make_video(
     path: Path, config: Config, panels: Sequence[Panel], greedy: bool, columns: int, width: int
 ) -> str:
-    """Play the panels' episodes side by side into a GIF or MP4; return what to say of it.
+    """Play the panels' episodes side by side into a GIF or MP4; return a line about it.
 
     Gymnasium draws them where it has a renderer for the environment; else they are played in
     gymnax, and their observations are drawn.

@@ -151,7 +151,7 @@ def test_binomial_interval_is_exact(trials):
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 2)])
 def test_no_fraction(successes, trials):
-    with pytest.raises(ValueError, match=f"{successes} of {trials} is no fraction"):
+    with pytest.raises(ValueError, match=f"{successes} of {trials} is not a fraction"):
         binomial_interval(successes, trials)
 
 
