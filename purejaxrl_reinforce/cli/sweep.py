@@ -74,9 +74,10 @@ class Sweep:
 
         connect(**vars(self.processes))
         seeds, axes, path = from_first(self._checked)
-        return run_sweep(
+        stopped_by = run_sweep(
             self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet
         )
+        return 0 if stopped_by is None else 128 + stopped_by
 
     def _checked(self) -> tuple[range, Axes, Path]:
         if self.num_seeds < 1:

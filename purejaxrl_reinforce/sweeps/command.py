@@ -36,7 +36,7 @@ def run_sweep(
     width: int | None,
     num_episodes: int,
     quiet: bool,
-) -> int:
+) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
     Args:
@@ -50,8 +50,8 @@ def run_sweep(
         quiet: whether to print nothing but errors and warnings.
 
     Returns:
-        The exit code: 0; 128 plus the signal's number after SIGINT or SIGTERM; finished slices
-        are kept.
+        The number of the signal that stopped it, SIGINT or SIGTERM, or None; finished slices are
+        kept.
 
     Raises:
         ValueError: the input is bad; nothing was written.
@@ -69,17 +69,17 @@ def run_sweep(
                 return _run(sweep, stop, path, quiet)
 
 
-def _run(sweep: SweepLoop, stop: StopRequest, path: Path, quiet: bool) -> int:
+def _run(sweep: SweepLoop, stop: StopRequest, path: Path, quiet: bool) -> int | None:
     started = time.perf_counter()
     number = _train(sweep, stop, quiet)
     if number is not None:
         _report_interruption(sweep, path, number)
-        return 128 + number
+        return number
     results = sweep.finish()
     seconds = time.perf_counter() - started
     on_first(lambda: save_outputs(path, results, quiet))
     sweep.log(f"finished in {seconds:.1f} s")
-    return 0
+    return None
 
 
 @contextlib.contextmanager

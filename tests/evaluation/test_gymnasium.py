@@ -18,7 +18,7 @@ from purejaxrl_reinforce.evaluation.gymnasium_env import make_rendered, make_vec
 from purejaxrl_reinforce.evaluation.scores import agreement
 from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_interval
 from purejaxrl_reinforce.runs.load import load_run
-from tests.support.runs import error_of, train_run, untrained_run
+from tests.support.runs import error_of, random_run, train_run
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def cartpole(tmp_path_factory):
 @pytest.fixture(scope="module")
 def catch(tmp_path_factory):
     config = Config(env="Catch-bsuite", hidden_sizes=(8,))
-    return untrained_run(tmp_path_factory.mktemp("runs") / "catch", config)
+    return random_run(tmp_path_factory.mktemp("runs") / "catch", config)
 
 
 def test_both_backends_agree(cartpole, capsys):
@@ -69,7 +69,7 @@ def test_means_are_equal(cartpole, greedy):
 
 @pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "Pendulum-v1"])
 def test_other_environments(env, tmp_path, capsys):
-    run = untrained_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
+    run = random_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
     arguments = ["--backend", "gymnasium", "--episodes", "12"]
     assert main(["evaluate", str(run), *arguments]) == 0
     assert "they agree" in capsys.readouterr().out

@@ -20,14 +20,14 @@ from purejaxrl_reinforce.evaluation.render_observations import drawing_of
 from purejaxrl_reinforce.evaluation.video import make_video, progress_panels
 from purejaxrl_reinforce.evaluation.video_frames import View, frames
 from purejaxrl_reinforce.runs.load import Snapshot, load_run, load_snapshots
-from tests.support.runs import error_of, train_run, untrained_run
+from tests.support.runs import error_of, random_run, train_run
 
 STATED = re.compile(r"(\S+): ([\d,]+) frames, ([\d,]+) kB, (.*)")
 
 
 @pytest.fixture(scope="module")
 def cartpole(tmp_path_factory):
-    return untrained_run(tmp_path_factory.mktemp("runs") / "cartpole", Config(hidden_sizes=(8,)))
+    return random_run(tmp_path_factory.mktemp("runs") / "cartpole", Config(hidden_sizes=(8,)))
 
 
 def video(capsys, *arguments) -> tuple[Path, int, str]:
@@ -94,7 +94,7 @@ def test_an_mp4_of_a_grid(cartpole, tmp_path, capsys):
 
 @pytest.mark.parametrize("env", ["Acrobot-v1", "Pendulum-v1", "MountainCar-v0"])
 def test_other_renderers(env, tmp_path, capsys):
-    run = untrained_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
+    run = random_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
     _, count, drawn_by = video(capsys, run, "--width", 60, "--seed", 3)
     assert drawn_by == "Gymnasium's renderer"
     assert count > 100
@@ -105,7 +105,7 @@ def test_other_renderers(env, tmp_path, capsys):
     ("env", "steps"), [("Catch-bsuite", 9), ("DeepSea-bsuite", 8), ("UmbrellaChain-bsuite", 10)]
 )
 def test_without_a_renderer_observations_are_drawn(env, steps, tmp_path, capsys):
-    run = untrained_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
+    run = random_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
     _, count, drawn_by = video(capsys, run)
     assert drawn_by == "plain drawings of the observation"
     pictures = gif_frames(run / "video.gif")

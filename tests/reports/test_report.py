@@ -11,13 +11,13 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 
 from purejaxrl_reinforce import evaluate
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.reports import sweep_page
+from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, summarize

@@ -5,6 +5,7 @@ threads, which do not survive a fork, so that is left to the forks.
 """
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,8 @@ import sys
 import time
 
 import jax
+
+from tests.support.processes import free_port
 
 _LIBRARIES = [
     "chex", "flax.linen", "jax.experimental.multihost_utils", "matplotlib.pyplot", "optax",
@@ -69,6 +72,19 @@ class ForkedCommand:
             self.kill()
             raise TimeoutError(f"still running after {timeout} seconds")
         return self.poll(), self.output, self.errors
+
+
+@contextlib.contextmanager
+def forked_pair(*arguments, directory):
+    """Give two processes with one device each that do one thing; leave none of them behind."""
+    together = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", 2, "--process-id"]
+    both = [ForkedCommand(*arguments, *together, number, directory=directory) for number in (0, 1)]
+    try:
+        yield both
+    finally:
+        for process in both:
+            if process.poll() is None:
+                process.kill()
 
 
 def _run(arguments, directory, outputs, devices):

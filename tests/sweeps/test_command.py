@@ -9,7 +9,7 @@ import pytest
 
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from tests.support.processes import command
+from tests.support.forked import ForkedCommand
 from tests.support.runs import error_of
 from tests.support.sweeps import TINY, slices_of, sweep_into
 
@@ -89,17 +89,17 @@ def test_quiet_says_nothing(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_it_and_a_rerun_finishes(number, tmp_path, cache, capsys):
+def test_a_signal_stops_it_and_a_rerun_finishes(number, tmp_path, capsys):
     path = tmp_path / "s"
     arguments = [*TINY, "--num-seeds", "300"]
-    process = command(*arguments, "--sweep-dir", path, cache=cache)
+    process = ForkedCommand(*arguments, "--sweep-dir", path, directory=tmp_path)
     deadline = time.monotonic() + 120
     while not slices_of(path) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(number)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 128 + number, error
+    code, _, error = process.wait()
+    assert code == 128 + number, error
     assert re.search(
         rf"interrupted by {number.name}; \d+ of 300 agents are in .*s; rerun the same sweep command"
         " to finish",

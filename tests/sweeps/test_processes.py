@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from tests.support.processes import LOST, ended, pair
+from tests.support.forked import forked_pair
+from tests.support.processes import LOST
 from tests.support.sweeps import slices_of, sweep_into
 
 SWEEP = [
@@ -36,11 +37,11 @@ def wait_for_slices(process, path, number):
         time.sleep(0.01)
 
 
-def test_two_processes_sweep_as_one_does(tmp_path, undisturbed, cache):
+def test_two_processes_sweep_as_one_does(tmp_path, undisturbed):
     path = tmp_path / "sweep"
-    with pair(*SWEEP, "--sweep-dir", path, cache=cache) as (first, second):
-        code, output, errors = ended(first)
-        assert ended(second) == (0, "", "")
+    with forked_pair(*SWEEP, "--sweep-dir", path, directory=tmp_path) as (first, second):
+        code, output, errors = first.wait()
+        assert second.wait() == (0, "", "")
     assert code == 0, errors
     assert "82/82 agents" in errors
     assert "2 settings, the best first" in output
@@ -49,35 +50,35 @@ def test_two_processes_sweep_as_one_does(tmp_path, undisturbed, cache):
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undisturbed, cache, victim):
+def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undisturbed, victim):
     """The rerun may have two processes or one."""
     path = tmp_path / "sweep"
-    with pair(*SWEEP, "--sweep-dir", path, "--quiet", cache=cache) as both:
+    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
         wait_for_slices(both[0], path, 2)
         both[victim].kill()
         killed = time.monotonic()
-        code, output, errors = ended(both[1 - victim])
+        code, output, errors = both[1 - victim].wait()
         assert time.monotonic() - killed < 60
     assert (code, output, errors.count("\n")) == (1, "", 1)
     assert errors.startswith(LOST)
     done = len(slices_of(path))
     assert 2 <= done < 21
     if victim == 0:
-        with pair(*SWEEP, "--sweep-dir", path, "--quiet", cache=cache) as both:
-            assert [ended(process) for process in both] == [(0, "", "")] * 2
+        with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
+            assert [process.wait() for process in both] == [(0, "", "")] * 2
     else:
         sweep_into(path, SWEEP)
     assert f"{4 * done} agents already trained" in (path / "sweep.log").read_text()
     assert_same_results(path, undisturbed)
 
 
-def test_a_signal_to_one_stops_both(tmp_path, cache):
+def test_a_signal_to_one_stops_both(tmp_path):
     path = tmp_path / "sweep"
-    with pair(*SWEEP, "--sweep-dir", path, "--quiet", cache=cache) as both:
+    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
         wait_for_slices(both[0], path, 1)
         both[1].send_signal(signal.SIGTERM)
-        code, output, errors = ended(both[0])
-        assert ended(both[1]) == (143, "", "")
+        code, output, errors = both[0].wait()
+        assert both[1].wait() == (143, "", "")
     assert (code, output) == (143, "")
     assert errors == (
         f"interrupted by SIGTERM; {4 * len(slices_of(path))} of 82 agents are in {path}; rerun the"
@@ -95,12 +96,12 @@ def test_a_signal_to_one_stops_both(tmp_path, cache):
         (["--axis", "policy_rl=0.1"], "no field 'policy_rl' to sweep"),
     ],
 )
-def test_bad_input_is_said_once(tmp_path, cache, options, message):
+def test_bad_input_is_said_once(tmp_path, options, message):
     path = tmp_path / "sweep"
     arguments = ["sweep", "--num-updates", 2, "--sweep-dir", path, *options]
-    with pair(*arguments, cache=cache) as (first, second):
-        code, output, errors = ended(first)
-        assert ended(second) == (2, "", "")
+    with forked_pair(*arguments, directory=tmp_path) as (first, second):
+        code, output, errors = first.wait()
+        assert second.wait() == (2, "", "")
     assert (code, output, errors.count("\n")) == (2, "", 1)
     assert errors.startswith("error: ")
     assert message in errors
