@@ -81,7 +81,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return a line for each field of machine, versions, flags, configuration or seed that differs."""
+    """Return a line for each field of machine, versions, flags, config or seed that differs."""
     before, after = (_flat({name: result.get(name) for name in _CONTEXT}) for result in (old, new))
     return [
         f"{field} differs: {before.get(field)} and {after.get(field)}"
