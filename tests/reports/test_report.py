@@ -28,6 +28,8 @@ from tests.support.runs import error_of, train_run
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 TINY = ["--num-envs", "8", "--num-updates", "4", "--hidden-sizes", "8"]
+# The same sizes everywhere: a program that one sweep has compiled is there for the next.
+SWEEP = ["--num-steps", "50", "--num-seeds", "3", "--width", "2", "--episodes", "5"]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,7 @@ def sweep_dir(tmp_path_factory):
     """Of settings that differ in two fields, one of which makes agents diverge."""
     path = tmp_path_factory.mktemp("sweeps") / "sweep"
     axes = ["--axis", "policy_lr=0.01,1e38", "--axis", "hidden_sizes=[8],[8,8]"]
-    options = ["--num-steps", "50", "--num-seeds", "3", "--width", "2", "--episodes", "5"]
-    assert main(["sweep", *TINY, *options, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    assert main(["sweep", *TINY, *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
     return path
 
 
@@ -225,8 +226,7 @@ def test_the_video_plays_the_agent_that_it_names(sweep_dir, tmp_path, monkeypatc
 def test_several_environments_have_a_video_each(tmp_path):
     path = tmp_path / "s"
     axes = ["--axis", "env=CartPole-v1,Catch-bsuite"]
-    options = ["--num-steps", "20", "--num-seeds", "1", "--width", "1", "--episodes", "2"]
-    assert main(["sweep", *TINY, *options, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    assert main(["sweep", *TINY, *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
     assert main(["report", str(path)]) == 0
     text = (path / "report.html").read_text()
     assert len(re.findall("data:image/gif;base64,R0lGOD", text)) == 2
