@@ -13,33 +13,33 @@ from scipy import stats
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.config_file import dump_config, load_run_config
+from purejaxrl_reinforce.config_file import dump_config
 from purejaxrl_reinforce.evaluation.statistics import mean_interval
 from purejaxrl_reinforce.output.plots import MOST_CURVES
 from purejaxrl_reinforce.reports.learning_curves import curves_figure, learning_curves
 from purejaxrl_reinforce.runs.load import History, load_history
 from purejaxrl_reinforce.sweeps.agents import load_sweep_histories
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from tests.support.runs import error_of, train_run
+from tests.support.runs import TINY, error_of
 
-TINY = ["--num-envs", "4", "--num-updates", "6", "--num-steps", "20", "--hidden-sizes", "4"]
+SWEEP = ["--num-envs", "4", "--num-updates", "6", "--num-steps", "20", "--hidden-sizes", "4"]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Of two learning rates, two seeds each; only one was trained, the others are copies of it."""
+def runs(finished_run, tmp_path_factory):
+    """Of two learning rates, two seeds each; all have the metrics of one run, but for a shift."""
     root = tmp_path_factory.mktemp("runs")
-    metrics = pandas.read_csv(train_run(root / "trained", *TINY) / "metrics.csv")
+    metrics = pandas.read_csv(finished_run / "metrics.csv")
     metrics["seconds"] = metrics["update"] / 100  # which do not depend on who else uses the machine
     paths = []
     for lr in (1e-2, 1e-3):
         for seed in (0, 1):
-            config = replace(load_run_config(root / "trained")[0], policy_lr=lr)
             paths.append(root / f"{lr}-{seed}")
             paths[-1].mkdir()
+            config = replace(TINY, policy_lr=lr)
             (paths[-1] / "config.toml").write_text(dump_config(config, seed))
-            other = metrics.assign(mean_return=metrics["mean_return"] + 2 * seed)
-            other.to_csv(paths[-1] / "metrics.csv", index=False)
+            shifted = metrics.assign(mean_return=metrics["mean_return"] + 2 * seed)
+            shifted.to_csv(paths[-1] / "metrics.csv", index=False)
     return paths
 
 
@@ -48,7 +48,7 @@ def sweep_dir(tmp_path_factory):
     """Of two learning rates that no run has, two seeds each."""
     path = tmp_path_factory.mktemp("sweeps") / "s"
     arguments = ["--axis", "policy_lr=0.1,0.2", "--num-seeds", "2", "--episodes", "2"]
-    assert main(["sweep", *TINY, *arguments, "--quiet", "--sweep-dir", str(path)]) == 0
+    assert main(["sweep", *SWEEP, *arguments, "--quiet", "--sweep-dir", str(path)]) == 0
     return path
 
 

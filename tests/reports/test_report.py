@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -24,17 +25,19 @@ from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, ranking_cells, summarize
 from tests.support.browser import open_pages, screenshot
-from tests.support.runs import error_of, train_run
+from tests.support.runs import TINY, error_of, random_run
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
-TINY = ["--num-envs", "8", "--num-updates", "4", "--hidden-sizes", "8"]
-# The same sizes everywhere: a program that one sweep has compiled is there for the next.
-SWEEP = ["--num-steps", "50", "--num-seeds", "3", "--width", "2", "--episodes", "5"]
+# Of all sweeps, so that the programs that one has compiled are there for the next.
+SWEEP = [
+    *("--num-envs", "8", "--num-updates", "4", "--hidden-sizes", "8", "--num-steps", "50"),
+    *("--num-seeds", "3", "--width", "2", "--episodes", "5"),
+]
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
-    return train_run(tmp_path_factory.mktemp("runs") / "run", *TINY, "--num-steps", "50")
+def run_dir(finished_run, tmp_path_factory):
+    return shutil.copytree(finished_run, tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def sweep_dir(tmp_path_factory):
     """Of settings that differ in two fields, one of which makes agents diverge."""
     path = tmp_path_factory.mktemp("sweeps") / "sweep"
     axes = ["--axis", "policy_lr=0.01,1e38", "--axis", "hidden_sizes=[8],[8,8]"]
-    assert main(["sweep", *TINY, *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    assert main(["sweep", *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
     return path
 
 
@@ -226,7 +229,7 @@ def test_the_video_plays_the_agent_that_it_names(sweep_dir, tmp_path, monkeypatc
 def test_several_environments_have_a_video_each(tmp_path):
     path = tmp_path / "s"
     axes = ["--axis", "env=CartPole-v1,Catch-bsuite"]
-    assert main(["sweep", *TINY, *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    assert main(["sweep", *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
     assert main(["report", str(path)]) == 0
     text = (path / "report.html").read_text()
     assert len(re.findall("data:image/gif;base64,R0lGOD", text)) == 2
@@ -274,8 +277,9 @@ def test_what_a_benchmarks_report_holds(bench_report):
         assert part in text
 
 
-def test_without_a_counterpart_in_gymnasium(tmp_path, capsys):
-    run = train_run(tmp_path / "run", *TINY, "--env", "Catch-bsuite", "--num-steps", "20")
+def test_without_a_counterpart_in_gymnasium(finished_run, tmp_path):
+    run = random_run(tmp_path / "run", replace(TINY, env="Catch-bsuite"))
+    shutil.copy(finished_run / "metrics.csv", run)
     assert main(["report", str(run), "--out", str(tmp_path / "a.html")]) == 0
     assert "Gymnasium has no environment of this name" in (tmp_path / "a.html").read_text()
 
