@@ -1,4 +1,4 @@
-"""What do metrics, log, checkpoints and the picture at the end cost a run?
+"""Host cost: what metrics, log, checkpoints and the final figure add to a run.
 
     python benchmarks/hosting.py
 
@@ -8,7 +8,6 @@ results/hosting.json and .png.
 """
 
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import tyro
+from harness import RESULTS, run, save
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset
-from purejaxrl_reinforce.bench.result_file import make_result, run_script, timed_row, write_result
-from purejaxrl_reinforce.bench.timing import Call, measure, ratio
+from purejaxrl_reinforce.bench.ratios import paired_ratio
+from purejaxrl_reinforce.bench.result_file import make_result, timed_row
+from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.output.text import print_table
@@ -29,7 +29,6 @@ from purejaxrl_reinforce.runs.host_loop import HostLoop, RunOptions
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 
-RESULTS = Path(__file__).parent / "results"
 INTERVALS = {"defaults": RunOptions().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
 
 
@@ -40,7 +39,7 @@ def bare(program: Program) -> None:
 
 
 def hosted(program: Program, seconds: float) -> float:
-    """Train into a run directory that is thrown away; return the share of time spent beside it."""
+    """Train into a temporary run directory; return the share of time outside compiled code."""
     with tempfile.TemporaryDirectory() as directory:
         started = time.perf_counter()
         run = RunDirectory(Path(directory) / "run", program.config, 0)
@@ -51,8 +50,8 @@ def hosted(program: Program, seconds: float) -> float:
         return 1 - run.metrics.seconds / (time.perf_counter() - started)
 
 
-def draw(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Draw the ratios to the bare run, with their intervals."""
+def draw(rows: list[dict[str, Any]]) -> Figure:
+    """Draw the ratios to the bare run, with their 95% intervals."""
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.add_subplot()
     for i, row in enumerate(rows[1:]):
@@ -69,16 +68,16 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
         ylim=(-0.5, len(rows) - 1.5),
     )
     figure.legend(loc="outside right upper")
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) -> None:
-    """Measure and write a report.
+    """Measure host cost.
 
     Args:
         num_updates: length of each run; 5,000 take half a minute on two CPU cores.
         repeats: runs of each kind.
-        results: where the report goes.
+        results: directory for the result.
     """
     config = replace(preset("cartpole"), num_updates=num_updates)
     program = Program(config, jax.random.key(0))
@@ -92,18 +91,17 @@ def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) ->
     timings = measure(calls, repeats)
     rows = [timed_row("bare", timings["bare"])]
     for name in INTERVALS:
-        times = ratio(timings[name], timings["bare"])
+        times = paired_ratio(timings[name].samples, timings["bare"].samples)
         facts = {
             "times": times.value,
             "interval": [times.low, times.high],
             "host_share": statistics.median(shares[name][-repeats:]),
         }
         rows.append(timed_row(name, timings[name], **facts))
-    write_result(results / "hosting.json", make_result("hosting", config, 0, rows))
-    draw(results / "hosting.png", rows)
+    save(results, "hosting", make_result("hosting", config, 0, rows), draw(rows))
     print_table(
         "Hosting",
-        ("checkpoints", "seconds", "times bare (95%)", "not in compiled code"),
+        ("checkpoints", "seconds", "times bare (95% interval)", "outside compiled code"),
         [("none, bare", f"{rows[0]['median']:.2f}", "", "")]
         + [
             (
@@ -118,4 +116,4 @@ def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) ->
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: tyro.cli(main)))
+    run(main)

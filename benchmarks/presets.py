@@ -1,4 +1,4 @@
-"""Does a preset learn, over many seeds? How many updates and environment steps does it take?
+"""Learning of a preset over many seeds: how many solve the task, and in how many steps.
 
     python benchmarks/presets.py cartpole --seeds 256
 
@@ -6,7 +6,6 @@ writes benchmarks/results/<preset>.json and <preset>.png and prints a table row.
 after the other in one compiled program.
 """
 
-import json
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -16,14 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from harness import RESULTS, run, save
 from jax import Array
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, evaluate, preset, train
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
 from purejaxrl_reinforce.config import PRESETS
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def train_seeds(config: Config, num_seeds: int) -> dict[str, np.ndarray]:
@@ -44,7 +42,7 @@ def train_seeds(config: Config, num_seeds: int) -> dict[str, np.ndarray]:
 
 
 def summarize(outcome: dict[str, np.ndarray], threshold: float) -> dict[str, float]:
-    """Say what the seeds reached; a seed that never reached the threshold counts as infinite."""
+    """Return statistics over the seeds; one that never reached the threshold counts as infinite."""
     curves, greedy = outcome["mean_return"], outcome["greedy_return"]
     env_steps = outcome["num_steps"].astype(np.int64).cumsum(axis=1)
     solved = curves >= threshold
@@ -70,7 +68,7 @@ def summarize(outcome: dict[str, np.ndarray], threshold: float) -> dict[str, flo
     }
 
 
-def plot(path: Path, title: str, curves: np.ndarray, threshold: float) -> None:
+def draw(title: str, curves: np.ndarray, threshold: float) -> Figure:
     """Draw the median over the seeds of each update's mean return, with bands."""
     updates = np.arange(1, curves.shape[1] + 1)
     figure = Figure(figsize=(7, 4.3), layout="constrained")
@@ -83,7 +81,7 @@ def plot(path: Path, title: str, curves: np.ndarray, threshold: float) -> None:
     axes.set(title=title, xlabel="update", ylabel="mean return of the update's episodes")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=4)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def main(
@@ -98,7 +96,7 @@ def main(
         name: which preset.
         seeds: how many seeds.
         num_updates: fewer updates than the preset's, to try the script.
-        results: directory for the results.
+        results: directory for the result.
     """
     config = preset(name)
     if num_updates is not None:
@@ -106,21 +104,19 @@ def main(
     outcome = train_seeds(config, seeds)
     threshold = THRESHOLDS[config.env]
     summary = summarize(outcome, threshold)
-    report = {
+    result = {
         "preset": name,
         "purpose": PRESETS[name].purpose,
         "config": asdict(config),
         "platform": f"{platform.machine()}, jax {jax.__version__} on {jax.default_backend()}",
         **summary,
     }
-    results.mkdir(parents=True, exist_ok=True)
-    (results / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
     title = f"{config.env}, preset {name}: {seeds} seeds"
-    plot(results / f"{name}.png", title, outcome["mean_return"], threshold)
-    for key, value in report.items():
+    save(results, name, result, draw(title, outcome["mean_return"], threshold))
+    for key, value in result.items():
         if key not in ("config", "purpose"):
             print(f"{key:42} {value}")
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

@@ -1,38 +1,34 @@
-"""How far is each phase from what this machine could do?
+"""Roofline: how far each phase is from the peak rates of this machine.
 
     python benchmarks/roofline.py
 
 counts the floating-point operations and bytes that each phase needs at least, measures the
-machine's peaks, and compares the floor that these give with the time that the phase takes. Writes
+machine's peaks, and compares the time of the phase with the least time that these allow. Writes
 results/roofline.json and .png.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
+from harness import RESULTS, preset_variant, run, save
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.bench.peaks import Peaks, measure_peaks
-from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import (
     TRAINING,
     Workload,
-    preset_variant,
     result_rows,
     workload_facts,
 )
 from purejaxrl_reinforce.output.text import print_table
 
-RESULTS = Path(__file__).parent / "results"
-
 
 def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
-    """Add to a timed row the seconds below which the machine cannot go, and what bounds them."""
+    """Add to a timed row its least seconds at the machine's peaks, and what bounds them."""
     compute, memory = row["flops"] / peaks.matmul_flops, row["bytes"] / peaks.memory_bytes
     floor = max(compute, memory)
     return {
@@ -43,16 +39,16 @@ def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
     }
 
 
-def plot(path: Path, title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
-    """Draw the rate of each phase under the roof that the machine's peaks make."""
+def draw(title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> Figure:
+    """Draw the rate of each phase under the roofline of the machine."""
     intensity = np.array([row["flops"] / row["bytes"] for row in rows])
     rates = np.array([row["flops_per_second"] for row in rows]) / 1e9
     ridge = peaks.matmul_flops / peaks.memory_bytes
     x = np.geomspace(min(intensity.min(), ridge) / 3, max(intensity.max(), ridge) * 3, 200)
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     axes = figure.add_subplot()
-    roof = np.minimum(peaks.matmul_flops, x * peaks.memory_bytes) / 1e9
-    axes.loglog(x, roof, color="black", label="measured peaks of this machine")
+    roofline = np.minimum(peaks.matmul_flops, x * peaks.memory_bytes) / 1e9
+    axes.loglog(x, roofline, color="black", label="measured peaks of this machine")
     for i, row in enumerate(rows):
         axes.loglog(
             intensity[i],
@@ -67,7 +63,7 @@ def plot(path: Path, title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -
     )
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def print_rows(title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
@@ -99,7 +95,7 @@ def main(
     repeats: int = 5,
     results: Path = RESULTS,
 ) -> None:
-    """Measure the distance from the roof.
+    """Measure the distance from the roofline.
 
     Args:
         preset_name: which preset.
@@ -107,7 +103,7 @@ def main(
         num_updates: another number of updates; the phases are those of the update halfway.
         seed: of all randomness.
         repeats: how often each thing is timed.
-        results: directory for the results.
+        results: directory for the result.
     """
     config = preset_variant(preset_name, lanes, num_updates)
     workload = Workload(config, seed)
@@ -115,15 +111,14 @@ def main(
     facts = workload_facts(workload)
     peaks = measure_peaks()
     rows = [with_floor(row, peaks) for row in result_rows(workload, timings, peaks)]
-    report = make_result(
+    result = make_result(
         "roofline", config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
     )
-    write_result(results / "roofline.json", report)
-    title = f"{config.env}, {config.num_envs:,} lanes: distance from the roof"
+    title = f"{config.env}, {config.num_envs:,} lanes: distance from the roofline"
     phases = [row for row in rows if row["name"] != TRAINING]
-    plot(results / "roofline.png", title, phases, peaks)
+    save(results, "roofline", result, draw(title, phases, peaks))
     print_rows(title, rows, peaks)
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: tyro.cli(main)))
+    run(main)

@@ -1,12 +1,12 @@
-"""How do time and memory grow with lanes, with seeds and with devices?
+"""Scaling: time and memory against lanes, agents and devices.
 
     python benchmarks/scaling.py
 
 times one update of the same trained policy with every number of lanes, with the gradient
 accumulated over blocks and, for comparison, taken over the whole batch at once; the training of
 several agents as a sweep does it, one after the other on each device, against agents side by side
-(`vmap`) and against a run whose lanes all devices share; and `bench` in a process of its own for
-every number of CPU devices, because jax has to know it before it starts. Writes
+(`vmap`) and against a run whose lanes are sharded over all devices; and `bench` in a process of its
+own for every number of CPU devices, because jax has to know it before it starts. Writes
 results/scaling.json and .png.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
+from harness import RESULTS, Compiled, compile_apart, run, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -33,8 +33,8 @@ from purejaxrl_reinforce import Config, Metrics, TrainState, init, preset, step,
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
-from purejaxrl_reinforce.bench.result_file import make_result, run_script, timed_row, write_result
-from purejaxrl_reinforce.bench.timing import Compiled, compile_apart, measure
+from purejaxrl_reinforce.bench.result_file import make_result, timed_row
+from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import TRAINING
 from purejaxrl_reinforce.execution.memory import free_bytes
 from purejaxrl_reinforce.execution.program import Program
@@ -43,13 +43,12 @@ from purejaxrl_reinforce.execution.sharding import (
     REPLICATED,
     STATE,
     lane_mesh,
-    place,
     shard_lanes,
+    shard_state,
 )
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.population import AGENTS, Layout, Population, population_mesh
 
-RESULTS = Path(__file__).parent / "results"
 BLOCKS, FULL = "in blocks", "full batch"
 RUN = "runs one after the other"
 SWEEP, AT_ONCE = "one after the other on each device", "side by side on each device (vmap)"
@@ -71,7 +70,7 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
             wider = replace(config, num_envs=num_envs, block_rows=block_rows)
             mesh = lane_mesh(num_envs, jax.local_devices())
             learned = {"params": trained.params, "opt_state": trained.opt_state, "update": halfway}
-            state = place(init(wider, key)._replace(**learned), mesh)
+            state = shard_state(init(wider, key)._replace(**learned), mesh)
             sharded = shard_lanes(_update, mesh, (REPLICATED, STATE), (STATE, REPLICATED))
             programs[name] = compile_apart(sharded, wider, state)
             num_bytes = programs[name].memory_bytes * mesh.size
@@ -85,7 +84,7 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
                 ),
                 "compile_seconds": programs[name].seconds,
             }
-            # A batch that does not fit is reported with the memory it would take, untimed.
+            # A batch that does not fit gets a row with the memory it would take, untimed.
             if num_bytes < free_bytes():
                 calls[name] = functools.partial(programs[name].call, wider, state)
                 facts[name]["valid_steps"] = int(calls[name]()[1].num_steps)
@@ -154,21 +153,21 @@ def scale_devices(config: Config, devices: Sequence[int], seed: int, repeats: in
             ]
             environ = {**os.environ, "JAX_NUM_CPU_DEVICES": str(number)}
             subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
-            report = json.loads(out.read_text())
-        training = next(row for row in report["rows"] if row["name"] == TRAINING)
+            result = json.loads(out.read_text())
+        training = next(row for row in result["rows"] if row["name"] == TRAINING)
         rows.append(
             {
                 **training,
                 "name": f"devices={number}",
-                "devices": report["machine"]["devices"],
-                "program_bytes": report["program_bytes"],
-                "compile_seconds": report["compile_seconds"],
+                "devices": result["machine"]["devices"],
+                "program_bytes": result["program_bytes"],
+                "compile_seconds": result["compile_seconds"],
             }
         )
     return rows
 
 
-def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def draw(rows: Sequence[dict[str, Any]]) -> Figure:
     """Draw time and memory against lanes, SPS against agents and against devices."""
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     figure.suptitle("CartPole-v1: how cost grows")
@@ -197,7 +196,7 @@ def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     device_axes.set(title="training", xlabel="CPU devices", ylabel="million SPS")
     for axes in (time_axes, memory_axes):
         axes.legend(loc="upper left")
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def _plot_agents(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
@@ -267,7 +266,7 @@ def main(
         num_updates: of a training.
         seed: of all randomness.
         repeats: how often each thing is timed.
-        results: directory for the results.
+        results: directory for the result.
     """
     config = replace(preset("cartpole"), num_updates=num_updates)
     rows = scale_lanes(config, sorted(lanes), seed, repeats)
@@ -276,11 +275,10 @@ def main(
     if jax.default_backend() == "cpu":
         shared = replace(config, num_envs=device_lanes)
         rows += scale_devices(shared, sorted(devices), seed, repeats)
-    report = make_result("scaling", config, seed, rows, repeats=repeats, device_lanes=device_lanes)
-    write_result(results / "scaling.json", report)
-    plot(results / "scaling.png", rows)
+    result = make_result("scaling", config, seed, rows, repeats=repeats, device_lanes=device_lanes)
+    save(results, "scaling", result, draw(rows))
     print_rows(rows)
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: tyro.cli(main)))
+    run(main)

@@ -1,16 +1,15 @@
-"""How many times faster than the idiomatic JAX program, at the same batch and at its best one?
+"""Speedup over the idiomatic JAX program, at the same batch and at its best one.
 
     python benchmarks/speedup.py
 
 times both with every number of lanes, in turn in one process: updates of ours, of a trained
-policy, with its lanes shared out over one CPU device per core; and a training of the idiomatic
+policy, with its lanes sharded over one CPU device per core; and a training of the idiomatic
 program (peers/idiomatic.py) as jax runs it, with XLA's threads. That one's speed does not depend on
 its policy; it is tried with fewer steps per update as well. SPS counts valid steps: all of the
 idiomatic program's, those of living lanes of ours. Writes results/speedup.json and .png.
 """
 
 import functools
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,29 +17,27 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
+from harness import RESULTS, compile_apart, run, save
 from matplotlib.figure import Figure
-
-sys.path.insert(0, str(Path(__file__).parent / "peers"))
-from idiomatic import Settings, make_train
+from peers.idiomatic import Settings, make_train
 
 from purejaxrl_reinforce import preset, train
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.bench.peaks import measure_peaks
-from purejaxrl_reinforce.bench.result_file import make_result, run_script, timed_row, write_result
-from purejaxrl_reinforce.bench.timing import Call, compile_apart, measure, ratio
+from purejaxrl_reinforce.bench.ratios import paired_ratio
+from purejaxrl_reinforce.bench.result_file import make_result, timed_row
+from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
-from purejaxrl_reinforce.execution.sharding import place
+from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.output.text import print_table
 
-RESULTS = Path(__file__).parent / "results"
 LONGEST_EPISODE = 500
 
 
 def ours(num_envs: int, updates: int, params: Params, key: jax.Array) -> tuple[Call, int]:
     """Return a call that does some updates of a trained policy, and the valid steps they take."""
     program = Program(replace(preset("cartpole"), num_envs=num_envs), key)
-    state = place(program.state._replace(params=params), program.mesh)
+    state = shard_state(program.state._replace(params=params), program.mesh)
     call = functools.partial(program.advance, state, updates)
     return call, int(np.asarray(call()[1].num_steps)[:updates].sum())
 
@@ -84,12 +81,12 @@ def measure_all(
             same = f"idiomatic lanes={row['num_envs']} steps={LONGEST_EPISODE}"
             for against, name in (("same_batch", same), ("its_best", best["name"])):
                 per_step = facts[name]["valid_steps"] / row["valid_steps"]
-                times = ratio(timings[name], timings[row["name"]])
+                times = paired_ratio(timings[name].samples, timings[row["name"]].samples)
                 row[f"times_{against}"] = [x / per_step for x in (times.value, *times[1:])]
     return rows
 
 
-def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def draw(rows: Sequence[dict[str, Any]]) -> Figure:
     """Draw SPS against lanes."""
     figure = Figure(figsize=(7, 4.3), layout="constrained")
     axes = figure.add_subplot()
@@ -109,7 +106,7 @@ def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def print_rows(rows: Sequence[dict[str, Any]]) -> None:
@@ -151,16 +148,14 @@ def main(
         slots: about how many steps a training of the idiomatic program takes.
         seed: of all randomness.
         repeats: how often each thing is timed.
-        results: directory for the results.
+        results: directory for the result.
     """
     rows = measure_all(sorted(lanes), short, slots, seed, repeats)
     facts = {"repeats": repeats, "slots": slots, "peaks": measure_peaks()._asdict()}
-    write_result(
-        results / "speedup.json", make_result("speedup", preset("cartpole"), seed, rows, **facts)
-    )
-    plot(results / "speedup.png", rows)
+    result = make_result("speedup", preset("cartpole"), seed, rows, **facts)
+    save(results, "speedup", result, draw(rows))
     print_rows(rows)
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: tyro.cli(main)))
+    run(main)

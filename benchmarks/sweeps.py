@@ -1,4 +1,4 @@
-"""How long do a thousand seeds take, and PureJaxRL's 2,048 agents?
+"""Sweeps: the time of a thousand seeds, and of PureJaxRL's 2,048 agents.
 
     python benchmarks/sweeps.py
 
@@ -18,24 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
+from harness import RESULTS, run, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import SweepResults, load_sweep, preset
-from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import summarize
 
-RESULTS = Path(__file__).parent / "results"
 SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each"
 # 64 lanes, as in the preset; 125 steps of each and 63 updates are 504,000.
 STREAM = {"rollout": "stream", "num_steps": 125, "num_updates": 63}
 
 
 def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> tuple[dict, SweepResults]:
-    """Run one sweep; return its row and what it found."""
+    """Run one sweep; return its row and its results."""
     options = [f"--{field.replace('_', '-')}={value}" for field, value in settings.items()]
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "sweep"
@@ -70,7 +69,7 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> tuple[dict, S
     }, results
 
 
-def plot(path: Path, runs: dict[str, SweepResults]) -> None:
+def draw(runs: dict[str, SweepResults]) -> Figure:
     """Draw how the agents of each sweep learn, and what they return at the end."""
     figure = Figure(figsize=(10, 3.6 * len(runs)), layout="constrained")
     rows = figure.subplots(len(runs), 2, squeeze=False)
@@ -83,7 +82,7 @@ def plot(path: Path, runs: dict[str, SweepResults]) -> None:
         right.set_title(f"after training: worst {results.scores.min():.1f}")
         right.legend(loc="upper left")
         right.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def _learning(axes: Axes, results: SweepResults) -> None:
@@ -110,16 +109,15 @@ def main(
         seeds: of the default preset.
         agents: with streams.
         num_updates: of both; None: the preset's, and as many as make 500,000 steps.
-        results: directory for the results.
+        results: directory for the result.
     """
     fewer = {} if num_updates is None else {"num_updates": num_updates}
     row, found = run_sweep(SEEDS, seeds, fewer)
     headline_row, headline = run_sweep(HEADLINE, agents, STREAM | fewer)
     rows = [row, headline_row]
     config = preset("cartpole")
-    report = make_result("sweeps", replace(config, **fewer), 0, rows)
-    write_result(results / "sweeps.json", report)
-    plot(results / "sweeps.png", {row["name"]: found, headline_row["name"]: headline})
+    figure = draw({row["name"]: found, headline_row["name"]: headline})
+    save(results, "sweeps", make_result("sweeps", replace(config, **fewer), 0, rows), figure)
     print_table(
         "sweeps",
         ["", "command", "training", "environment steps", "SPS", "solved", "worst"],
@@ -139,4 +137,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: tyro.cli(main)))
+    run(main)

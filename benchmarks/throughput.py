@@ -1,4 +1,4 @@
-"""How many valid environment steps per second, against lanes and against steps per episode?
+"""Throughput: valid environment steps per second against lanes and steps per episode.
 
     python benchmarks/throughput.py
 
@@ -6,29 +6,26 @@ trains the preset `cartpole` with every number of lanes, and with every limit of
 and times the phases of the update halfway, all in turn. Writes results/throughput.json and .png.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import tyro
+from harness import RESULTS, run, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.phases import PHASES
-from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows, workload_facts
 from purejaxrl_reinforce.output.text import print_table
 
-RESULTS = Path(__file__).parent / "results"
-
 
 def measure_all(configs: Sequence[Config], seed: int, repeats: int) -> dict[str, Any]:
-    """Return a report of every configuration, timed in turn."""
+    """Return the result of all configurations, timed in turn."""
     workloads = {_name(config): Workload(config, seed) for config in configs}
     calls = {
         f"{name}: {part}": call
@@ -54,7 +51,7 @@ def measure_all(configs: Sequence[Config], seed: int, repeats: int) -> dict[str,
     )
 
 
-def plot(path: Path, rows: Sequence[dict[str, Any]], lanes: list[int], steps: list[int]) -> None:
+def draw(rows: Sequence[dict[str, Any]], lanes: list[int], steps: list[int]) -> Figure:
     """Draw SPS against lanes, SPS against steps, and the phases against lanes."""
     by_name = {row["name"]: row for row in rows}
     figure = Figure(figsize=(12, 4.2), layout="constrained")
@@ -74,11 +71,11 @@ def plot(path: Path, rows: Sequence[dict[str, Any]], lanes: list[int], steps: li
     right.grid(alpha=0.3, axis="y")
     right.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=6)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def _plot_sps(axes: Axes, by_name: dict[str, Any], names: dict[int, str]) -> None:
-    # Labelled in one of the panels only: the legend is the figure's.
+    # Labeled in one of the panels only: the legend is the figure's.
     first = not axes.get_subplotspec().colspan.start
     parts = ((TRAINING, "training from scratch", "black"), ("update", "the update halfway", "grey"))
     for part, label, color in parts:
@@ -111,16 +108,16 @@ def main(
         num_updates: of a training.
         seed: of all randomness.
         repeats: how often each thing is timed.
-        results: directory for the results.
+        results: directory for the result.
     """
     points = [(n, max(steps)) for n in lanes] + [(max(lanes), t) for t in steps]
     configs = [
         replace(preset("cartpole"), num_envs=n, num_steps=t, num_updates=num_updates)
         for n, t in dict.fromkeys(points)
     ]
-    report = measure_all(configs, seed, repeats)
-    write_result(results / "throughput.json", report)
-    plot(results / "throughput.png", report["rows"], sorted(set(lanes)), sorted(set(steps)))
+    result = measure_all(configs, seed, repeats)
+    figure = draw(result["rows"], sorted(set(lanes)), sorted(set(steps)))
+    save(results, "throughput", result, figure)
     print_table(
         "valid environment steps per second",
         ["", "median", "SPS", "ns per step", "of matmul peak"],
@@ -132,10 +129,10 @@ def main(
                 f"{1e9 / row['sps']:,.1f}",
                 f"{row['fraction_of_matmul_peak']:.1%}",
             ]
-            for row in report["rows"]
+            for row in result["rows"]
         ],
     )
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: tyro.cli(main)))
+    run(main)

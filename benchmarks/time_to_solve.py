@@ -1,14 +1,13 @@
-"""How long until an environment is solved, in seconds and in environment steps?
+"""Time to solve an environment, in seconds and in environment steps.
 
     python benchmarks/time_to_solve.py
 
 trains seed after seed with one compiled program that stops after the first update whose mean return
 reaches the threshold (475 for CartPole-v1). A seed that does not get there within the preset's
-updates took for ever: it stays in every quantile, as infinite. Writes results/time_to_solve.json
+updates counts as infinite in every quantile. Writes results/time_to_solve.json
 and .png.
 """
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
+from harness import RESULTS, compile_apart, preset_variant, run, save
 from jax import Array
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, TrainState, init, step
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
-from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
-from purejaxrl_reinforce.bench.timing import compile_apart, no_compilation
-from purejaxrl_reinforce.bench.workload import preset_variant
+from purejaxrl_reinforce.bench.result_file import make_result
+from purejaxrl_reinforce.bench.timing import no_compilation
 from purejaxrl_reinforce.execution.sharding import (
     LANES,
     REPLICATED,
     STATE,
     lane_mesh,
-    place,
     shard_lanes,
+    shard_state,
 )
 from purejaxrl_reinforce.output.text import print_table
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def train_until(config: Config, state: TrainState, threshold: Array) -> tuple[TrainState, Array]:
@@ -67,10 +63,10 @@ def run_seeds(config: Config, seeds: int) -> dict[str, Any]:
     keys = [jax.random.key(seed) for seed in range(seeds)]
     mesh = lane_mesh(config.num_envs, jax.local_devices())
     sharded = shard_lanes(train_until, mesh, (REPLICATED, STATE, REPLICATED), (STATE, REPLICATED))
-    program = compile_apart(sharded, config, place(init(config, keys[0]), mesh), threshold)
+    program = compile_apart(sharded, config, shard_state(init(config, keys[0]), mesh), threshold)
 
     def solve(key: Array) -> tuple[TrainState, Array]:
-        return program.call(config, place(init(config, key), mesh), threshold)
+        return program.call(config, shard_state(init(config, key), mesh), threshold)
 
     jax.block_until_ready(solve(keys[0]))
     outcomes = []
@@ -97,8 +93,8 @@ def quartiles(values: list[float]) -> list[float]:
     return [float(x) for x in np.percentile(values, [25, 50, 75], method="inverted_cdf")]
 
 
-def report_of(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict[str, Any]:
-    """Return the report of what `run_seeds` gave."""
+def make_solve_result(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of an outcome of `run_seeds`."""
     row = {
         "name": "seconds until solved",
         "quartiles": quartiles(outcome["seconds"]),
@@ -122,7 +118,7 @@ def report_of(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict
     )
 
 
-def plot(path: Path, title: str, outcome: dict[str, Any]) -> None:
+def draw(title: str, outcome: dict[str, Any]) -> Figure:
     """Draw how many of the seeds are solved after so many seconds and environment steps."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     figure.suptitle(title)
@@ -139,7 +135,7 @@ def plot(path: Path, title: str, outcome: dict[str, Any]) -> None:
         axes.set(xlim=(0, None), ylim=(0, 1.05), ylabel="share of the seeds that are solved")
         axes.grid(alpha=0.3)
         axes.set_xlabel("seconds" if unit == 1 else "thousand environment steps")
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def main(
@@ -156,7 +152,7 @@ def main(
         lanes: another number of lanes than the preset's.
         seeds: how many seeds.
         num_updates: another number of updates, after which a seed counts as unsolved.
-        results: directory for the results.
+        results: directory for the result.
     """
     config = preset_variant(preset_name, lanes, num_updates)
     if seeds < 1:
@@ -164,12 +160,11 @@ def main(
     if config.env not in THRESHOLDS:
         raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
     outcome = run_seeds(config, seeds)
-    report = report_of(config, preset_name, outcome)
-    write_result(results / "time_to_solve.json", report)
-    solved = f"{report['seeds_solved']} of {seeds} seeds solved"
+    result = make_solve_result(config, preset_name, outcome)
+    solved = f"{result['seeds_solved']} of {seeds} seeds solved"
     title = f"{config.env}, {config.num_envs:,} lanes: {solved}"
-    plot(results / "time_to_solve.png", title, outcome)
-    row = report["rows"][0]
+    save(results, "time_to_solve", result, draw(title, outcome))
+    row = result["rows"][0]
     print_table(
         f"{title}; compiled in {outcome['compile_seconds']:.1f} s, apart",
         ["until solved", "lower quartile", "median", "upper quartile"],
@@ -182,4 +177,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: tyro.cli(main)))
+    run(main)

@@ -1,7 +1,8 @@
-"""Every benchmark runs at its smallest size; nothing is said about time."""
+"""Benchmark scripts at their smallest sizes; nothing is said about time."""
 
 import importlib
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from purejaxrl_reinforce.bench.compare import load_result
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-
+PNG = b"\x89PNG"
 
 TINY = {
     "throughput": ["--lanes", "2", "--steps", "4", "--num-updates", "2", "--repeats", "1"],
@@ -31,104 +32,125 @@ TINY = {
 QUICK = ("time_to_solve", "hosting")
 
 
-def run(script, *arguments):
-    return subprocess.run(
-        [sys.executable, str(BENCHMARKS / f"{script}.py"), *arguments],
-        capture_output=True, text=True, timeout=250, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def run_script(tmp_path, monkeypatch):
+    """Run a script of benchmarks/ in this process; return the directory of its results."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments, "--results", str(tmp_path)])
+        # As in a process of its own: checks of keys trace, and the idiomatic program mixes ranks.
+        with jax.debug_key_reuse(False), jax.numpy_rank_promotion("allow"):
+            runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+        return tmp_path
+
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cartpole", "classic"])
-def test_presets(name, tmp_path):
-    done = run("presets", name, "--seeds", "2", "--num-updates", "2", "--results", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / f"{name}.json").read_text())
-    assert (report["preset"], report["seeds"]) == (name, 2)
-    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+def test_presets(name, run_script):
+    results = run_script("presets", name, "--seeds", "2", "--num-updates", "2")
+    result = json.loads((results / f"{name}.json").read_text())
+    assert (result["preset"], result["seeds"]) == (name, 2)
+    assert (results / f"{name}.png").read_bytes().startswith(PNG)
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in TINY]
 )
-def test_benchmarks_leave_a_report_and_a_picture(name, tmp_path):
-    done = run(name, *TINY[name], "--results", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    report = load_result(tmp_path / f"{name}.json")
-    assert report["benchmark"] == name
-    assert report["rows"]
-    for row in report["rows"]:
+def test_benchmarks_leave_a_result_and_a_figure(name, run_script):
+    results = run_script(name, *TINY[name])
+    result = load_result(results / f"{name}.json")
+    assert result["benchmark"] == name
+    assert result["rows"]
+    for row in result["rows"]:
         assert row["samples"]
-    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (results / f"{name}.png").read_bytes().startswith(PNG)
     if name == "time_to_solve":  # two updates solve nothing: infinite, not left out
-        assert report["rows"][0]["samples"] == ["inf", "inf"]
-        assert report["rows"][0]["quartiles"] == ["inf"] * 3
+        assert result["rows"][0]["samples"] == [np.inf] * 2
+        assert result["rows"][0]["quartiles"] == [np.inf] * 3
 
 
 def test_bad_input_is_one_line():
-    done = run("time_to_solve", "--seeds", "0")
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "time_to_solve.py"), "--seeds", "0"],
+        capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (2, "error: seeds must be at least 1, not 0\n")
 
 
-def run_peers(tmp_path, *arguments, name="peers.py"):
-    return subprocess.run(
-        [sys.executable, str(BENCHMARKS / name), "--smoke", "--results", str(tmp_path), *arguments],
+def test_compile_apart_runs_and_tells_its_memory():
+    x = jnp.ones((8, 256))
+    compiled = importlib.import_module("harness").compile_apart(lambda x: x + 1, x)
+    np.testing.assert_array_equal(compiled.call(x), x + 1)
+    assert compiled.seconds > 0
+    assert compiled.memory_bytes >= 2 * x.nbytes
+
+
+@pytest.fixture
+def compare_peers(tmp_path, capsys):
+    """Compare peers at the smallest sizes; return the result and what was printed."""
+
+    def run(*arguments, **options):
+        results = tmp_path / "results"
+        module = importlib.import_module("compare")
+        module.main(["--smoke", "--results", str(results), *arguments], **options)
+        return json.loads((results / "peers.json").read_text()), capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def peers_result(tmp_path_factory):
+    """Directory of a comparison of the peers that need no installation, as a user makes it."""
+    results = tmp_path_factory.mktemp("peers")
+    options = ["--smoke", "--results", str(results), "--peers", "ours,idiomatic"]
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "peers" / "compare.py"), *options],
         capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "this package" in done.stdout
+    assert (results / "peers.png").read_bytes().startswith(PNG)
+    return json.loads((results / "peers.json").read_text())
 
 
 @pytest.mark.slow
-def test_peers_that_need_no_installation(tmp_path):
-    done = run_peers(tmp_path, "--peers", "ours,idiomatic")
-    assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / "peers.json").read_text())
-    entries = [(run["peer"], run["variant"]) for run in report["runs"]]
+def test_peers_run_with_their_own_batch_and_with_ours(peers_result):
+    runs = peers_result["runs"]
+    entries = [(run["peer"], run["variant"]) for run in runs]
     assert entries == [("ours", "equal"), ("idiomatic", "own"), ("idiomatic", "equal")]
-    assert all("error" not in run for run in report["runs"])
-    for run in report["runs"]:
+    assert all("error" not in run for run in runs)
+    for run in runs:
         assert 0 < run["env_steps"] <= 96
         assert run["evaluation"]["episodes"] == 2
-    assert report["runs"][2]["batch"]["num_envs"] == report["runs"][0]["batch"]["num_envs"] == 2
-    assert report["summary"][0]["our_speed_over_its"]["of_medians"] == 1
-    assert report["not_measured"] == {}
-    assert set(report["not_comparable"]) == {"ours", "idiomatic"}
-    assert report["idiomatic_sweep"]["best"] in report["idiomatic_sweep"]["tried"]
-    assert (tmp_path / "peers.png").read_bytes().startswith(b"\x89PNG")
-    assert "this package" in done.stdout
+    assert runs[2]["batch"]["num_envs"] == runs[0]["batch"]["num_envs"] == 2
 
 
-# A benchmark script with two more peers planted into its catalogue: one whose program fails, one
-# whose requirements cannot be installed.
-PLANTED = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {benchmarks!r})
-from peers_harness import catalogue
-here = Path(__file__).parent
-catalogue.PEERS.clear()
-catalogue.PEERS["broken"] = catalogue.Peer(
-    "broken", str(here / "broken.py"), "broken", "It fails.", own_environment=False
-)
-catalogue.PEERS["absent"] = catalogue.Peer("absent", "", "absent", "", own_environment=True)
-catalogue.Peer.requirements = property(lambda peer: here / "requirements.txt")
-import peers
-peers.main()
-"""
+@pytest.mark.slow
+def test_peers_are_summarized(peers_result):
+    assert peers_result["summary"][0]["our_speed_over_its"]["of_medians"] == 1
+    assert peers_result["not_measured"] == {}
+    assert set(peers_result["not_comparable"]) == {"ours", "idiomatic"}
+    assert peers_result["idiomatic_sweep"]["best"] in peers_result["idiomatic_sweep"]["tried"]
 
 
-def test_a_peer_that_fails_is_reported(tmp_path):
-    script = tmp_path / "planted.py"
-    script.write_text(PLANTED.format(benchmarks=str(BENCHMARKS)))
-    (tmp_path / "broken.py").write_text("raise SystemExit('no such luck')")
-    (tmp_path / "requirements.txt").write_text("./no-such-package.whl\n")
-    done = run_peers(tmp_path, "--venvs", str(tmp_path / "venvs"), name=script)
-    assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / "peers.json").read_text())
-    assert [run["error"] for run in report["runs"]] == ["exited 1: no such luck"] * 2
-    assert [row["failed"] for row in report["summary"]] == [1, 1]
-    assert report["not_measured"]["absent"].startswith("could not be installed: ")
-    assert "no such luck" in done.stdout
-    assert "absent could not be installed" in done.stdout
+def test_a_peer_that_fails_is_reported(tmp_path, compare_peers):
+    """Two peers of our own: the program of one fails, the other cannot be installed."""
+    (tmp_path / "run_broken.py").write_text("raise SystemExit('no such luck')")
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "absent.txt").write_text("./no-such-package.whl\n")
+    peer = importlib.import_module("catalog").Peer
+    peers = {
+        "broken": peer("broken", "broken", "It fails.", own_environment=False, directory=tmp_path),
+        "absent": peer("absent", "absent", "", directory=tmp_path),
+    }
+    result, printed = compare_peers("--venvs", str(tmp_path / "venvs"), peers=peers)
+    assert [run["error"] for run in result["runs"]] == ["exited 1: no such luck"] * 2
+    assert [row["failed"] for row in result["summary"]] == [1, 1]
+    assert result["not_measured"]["absent"].startswith("could not be installed: ")
+    assert "no such luck" in printed
+    assert "absent could not be installed" in printed
 
 
 @pytest.mark.parametrize(
@@ -140,16 +162,18 @@ def test_a_peer_that_fails_is_reported(tmp_path):
         (["--sedes", "1"], "unrecognized arguments: --sedes"),
     ],
 )
-def test_peers_bad_input(tmp_path, arguments, message):
-    done = run_peers(tmp_path / "results", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_peers_bad_input(arguments, message, tmp_path, compare_peers, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        compare_peers(*arguments)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
     assert not (tmp_path / "results").exists()
 
 
-def test_solved_needs_a_full_window(peer_modules):
-    progress = peer_modules("progress").Progress()
+def test_solved_needs_a_full_window():
+    progress = importlib.import_module("progress").Progress()
     progress.add(500, 1.0, 500.0, 1)
     assert progress.solved_at is None
     progress.add(50_000, 2.0, 99 * 500.0, 99)
@@ -159,17 +183,10 @@ def test_solved_needs_a_full_window(peer_modules):
 
 
 @pytest.fixture
-def peer_modules(monkeypatch):
-    """Import a module of benchmarks/peers, where a script finds it beside itself."""
-    monkeypatch.syspath_prepend(BENCHMARKS / "peers")
-    return importlib.import_module
-
-
-@pytest.fixture
-def idiomatic(peer_modules):
+def idiomatic():
     # The program is the community's idiom, which reuses no key but broadcasts ranks freely.
     with jax.numpy_rank_promotion("allow"):
-        yield peer_modules("idiomatic")
+        yield importlib.import_module("idiomatic")
 
 
 def test_idiomatic_program_learns(idiomatic):
@@ -182,7 +199,7 @@ def test_idiomatic_program_learns(idiomatic):
 
 def test_idiomatic_program_returns_what_the_last_update_learned(idiomatic):
     settings = idiomatic.Settings(num_envs=4, num_steps=16, num_updates=1)
-    before, *_ = idiomatic.make_init(settings)(jax.random.key(0))
+    before, *_ = jax.jit(idiomatic.make_init(settings))(jax.random.key(0))
     after = jax.jit(idiomatic.make_train(settings))(jax.random.key(0)).params
     for old, new, rate in zip(before, after, (3e-2, 0.3), strict=True):
         moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), old, new)

@@ -1,4 +1,4 @@
-"""When did a run solve CartPole-v1? One rule for every peer, and its learning curve.
+"""Learning curve of a run on CartPole-v1 and when it solved the task, by one rule for every peer.
 
 Standard library only: every peer's environment has it.
 """
@@ -32,7 +32,7 @@ class Progress:
         self._count = 0
 
     def add(self, env_steps: int, seconds: float, return_sum: float, episodes: int) -> None:
-        """Take note of episodes that finished by the given step and second."""
+        """Record episodes that finished by the given step and second."""
         if not episodes:
             return
         self._groups.append((return_sum, episodes))
@@ -48,10 +48,10 @@ class Progress:
             self.solved_at = {"env_steps": env_steps, "seconds": seconds}
 
     def add_updates(self, updates: Iterable[tuple[int, float, int]], seconds: float) -> None:
-        """Take note of a compiled run's updates: (environment steps, mean return, episodes) each.
+        """Record a compiled run's updates: (environment steps, mean return, episodes) each.
 
-        The host sees no clock between updates inside a compiled program: `seconds` are shared out
-        in proportion to environment steps.
+        The host sees no clock between updates inside a compiled program: `seconds` are divided in
+        proportion to environment steps.
         """
         updates = list(updates)
         total = max(1, sum(update[0] for update in updates))

@@ -1,6 +1,6 @@
-"""What the orchestrator and a peer say to each other: settings as JSON in, one JSON line out.
+"""Protocol between compare.py and a peer: settings as a JSON argument, one JSON line of output.
 
-    python sb3_a2c.py '{"seed": 3, "max_seconds": 20}'
+    python run_sb3_a2c.py '{"seed": 3, "max_seconds": 20}'
 
 Standard library only: every peer's environment has it.
 """
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 @dataclass(frozen=True)
 class Settings:
-    """What a peer is told."""
+    """Settings of one training run of a peer."""
 
     seed: int = 0
     num_envs: int | None = None
@@ -38,7 +38,7 @@ class Settings:
 
 @dataclass(kw_only=True)
 class Result:
-    """What a peer reports: one training run on CartPole-v1.
+    """Result of one training run of a peer on CartPole-v1.
 
     `seconds` everywhere count training alone: no imports, no compilation, no evaluation.
     """

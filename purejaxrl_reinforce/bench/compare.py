@@ -1,32 +1,29 @@
-"""Whether one report of a benchmark is slower than another."""
+"""Comparison of two benchmark results: which rows are slower or faster."""
 
 import statistics
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rich.console import Console
-
 from purejaxrl_reinforce.bench.ratios import ratio_of_medians
 from purejaxrl_reinforce.bench.result_file import FORMAT
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
-from purejaxrl_reinforce.output.text import print_table
 
 # Separate runs differ by more than the repeats within one: another layout of memory, other
 # neighbors on the machine. Below this, a difference is not called one.
 TOLERANCE = 0.05
 
-# With fewer samples a row's noise is unknown.
+# With fewer samples the noise of a row is unknown.
 FEWEST_SAMPLES = 5
 
-# Where these differ, figures may for reasons other than the code: each such field is named.
+# Where these differ, figures may differ for reasons other than the code.
 _CONTEXT = ("machine", "versions", "flags", "config", "seed")
 
 Verdict = Literal["slower", "faster", "unchanged", "too few samples"]
 
 
 class Change(NamedTuple):
-    """What happened to one row; `ratio` is new over old, None with too few samples."""
+    """Change of one row; `ratio` is new over old, None with too few samples."""
 
     name: str
     old: float
@@ -35,27 +32,41 @@ class Change(NamedTuple):
     verdict: Verdict
 
 
-def compare_files(old: Path, new: Path) -> int:
-    """Print what changed from one report to another; return 1 if anything got slower, else 0.
+class Comparison(NamedTuple):
+    """Comparison of two results: where they were measured differently, and what changed."""
+
+    title: str
+    differences: list[str]
+    changes: list[Change]
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether any row is slower."""
+        return any(change.verdict == "slower" for change in self.changes)
+
+    def table(self) -> tuple[str, list[str], list[list[str]]]:
+        """Return title, columns and rows of the table of changes."""
+        columns = ["row", "old median", "new median", "new / old (95% interval)", ""]
+        rows = [
+            [c.name, f"{c.old:.4g} s", f"{c.new:.4g} s", _show(c.ratio), c.verdict]
+            for c in self.changes
+        ]
+        return self.title, columns, rows
+
+
+def compare_files(old: Path, new: Path) -> Comparison:
+    """Compare two files with results of the same benchmark.
 
     Raises:
-        ValueError: a file is no report, or they have nothing to compare.
+        ValueError: a file is not a benchmark result, or they have nothing to compare.
     """
     before, after = load_result(old), load_result(new)
-    changes = compare(before, after)
-    console = Console(width=200)
-    for line in differences(before, after):
-        console.print(f"warning: {line}", highlight=False, markup=False)
-    rows = [
-        (c.name, f"{c.old:.4g} s", f"{c.new:.4g} s", _show(c.ratio), c.verdict) for c in changes
-    ]
-    columns = ("row", "old median", "new median", "new / old (95%)", "")
-    print_table(f"{before['benchmark']}: {old.name} to {new.name}", columns, rows)
-    return 1 if any(change.verdict == "slower" for change in changes) else 0
+    title = f"{before['benchmark']}: {old.name} to {new.name}"
+    return Comparison(title, differences(before, after), compare(before, after))
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    """Return what happened to each timed row that both reports have.
+    """Return the change of each timed row that both results have.
 
     Raises:
         ValueError: they are of different benchmarks or have no timed row in common.
@@ -70,8 +81,8 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Say in a line each where machine, versions, flags, configuration or seed differ."""
-    before, after = (_flat({name: report.get(name) for name in _CONTEXT}) for report in (old, new))
+    """Return a line for each field of machine, versions, flags, config or seed that differs."""
+    before, after = (_flat({name: result.get(name) for name in _CONTEXT}) for result in (old, new))
     return [
         f"{field} differs: {before.get(field)} and {after.get(field)}"
         for field in sorted(before.keys() | after.keys())
@@ -80,32 +91,32 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def load_result(path: Path) -> dict[str, Any]:
-    """Read a report.
+    """Read a benchmark result.
 
     Raises:
         ValueError: there is none at `path`, or it is of another format.
     """
     try:
-        report = parse_json(path.read_text())
+        result = parse_json(path.read_text())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except ValueError:  # neither JSON nor text
         raise ValueError(f"{path} is not JSON") from None
-    if not isinstance(report, dict) or "format" not in report:
-        raise ValueError(f"{path} is not a benchmark's report")
-    if report["format"] != FORMAT:
-        raise ValueError(f"{path} has format {report['format']!r}; this version reads {FORMAT}")
+    if not isinstance(result, dict) or "format" not in result:
+        raise ValueError(f"{path} is not a benchmark result")
+    if result["format"] != FORMAT:
+        raise ValueError(f"{path} has format {result['format']!r}; this version reads {FORMAT}")
     try:
-        row_samples(report)
-        str(report["benchmark"])
+        row_samples(result)
+        str(result["benchmark"])
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ValueError(f"{path} is a damaged report") from None
-    return report
+        raise ValueError(f"{path} is a damaged benchmark result") from None
+    return result
 
 
-def row_samples(report: dict[str, Any]) -> dict[str, list[float]]:
+def row_samples(result: dict[str, Any]) -> dict[str, list[float]]:
     """Return the seconds of each row that has any."""
-    timed = [row for row in report["rows"] if row.get("samples")]
+    timed = [row for row in result["rows"] if row.get("samples")]
     return {row["name"]: [float(x) for x in row["samples"]] for row in timed}
 
 

@@ -1,4 +1,4 @@
-"""The least work of training: floating-point operations and bytes, counted piece by piece.
+"""Operation counts of training: the least floating-point operations and bytes, by piece.
 
 XLA's own count of a whole program takes the body of a loop once, whatever its length. So the
 networks are counted by formula, and the pieces without a formula (the environment's step, an
@@ -55,7 +55,7 @@ _OPTIMIZER_FLOPS = 16
 # Per parameter: gradient read; parameter and both moments read and written.
 _OPTIMIZER_FLOATS = 7
 
-# XLA counts per array, so what does not depend on the rows is shared out over this many.
+# XLA counts per array, so what does not depend on the rows is divided by this many.
 _ROWS = 1024
 
 
@@ -148,7 +148,7 @@ def _gradient_flops(config: Config, env: Environment) -> float:
 
 
 def _baseline_flops(config: Config, sizes: tuple[int, ...]) -> int:
-    """Return the operations of the baseline's gradient; its outputs are known."""
+    """Return the operations of the baseline's gradient, given its outputs."""
     a, b = sizes[-2:]
     hidden = forward_flops(sizes) - (2 * a * b + b)
     return hidden + _SQUARED_ERROR_FLOPS + backward_flops(sizes, config.activation)

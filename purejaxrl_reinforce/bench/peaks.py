@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: a matrix product and a pass over memory."""
+"""Peak rates of this machine, measured: of a matrix product and of a pass over memory."""
 
 from typing import NamedTuple
 
@@ -20,12 +20,12 @@ _OTHER_MATMUL_SIZES = (4096, 8192)
 
 _OTHER_COPY_BYTES = 2**30
 
-# The best of these counts: what others do on the machine meanwhile only lowers it.
+# The best of these counts: other processes on the machine only lower the rate.
 _REPEATS = 10
 
 
 class Peaks(NamedTuple):
-    """The most that all local devices reached together, in a float32 program of default precision.
+    """Peak rates of all local devices together, in a float32 program of default precision.
 
     Attributes:
         matmul_flops: floating-point operations per second of a large matrix product.
@@ -37,7 +37,7 @@ class Peaks(NamedTuple):
 
 
 def measure_peaks() -> Peaks:
-    """Measure this machine, about two seconds on a CPU."""
+    """Measure the peak rates of this machine; takes about two seconds on a CPU."""
     backend = jax.default_backend()
     sizes = _MATMUL_SIZES.get(backend, _OTHER_MATMUL_SIZES)
     num_bytes = _COPY_BYTES.get(backend, _OTHER_COPY_BYTES)

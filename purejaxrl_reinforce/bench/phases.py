@@ -1,4 +1,4 @@
-"""The phases of one update, each compiled by itself so that it can be timed by itself."""
+"""Phases of one update, each compiled and timed by itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,11 +52,11 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
     trajectory = (rollout()[2], BY_TIME_AND_LANE)
     params = (state.params, REPLICATED)
-    aim = call(targets, BY_TIME_AND_LANE, params, trajectory)
-    backward = call(_gradient, REPLICATED, params, trajectory, (aim(), BY_TIME_AND_LANE))
+    make = call(targets, BY_TIME_AND_LANE, params, trajectory)
+    backward = call(_gradient, REPLICATED, params, trajectory, (make(), BY_TIME_AND_LANE))
     calls = {
         "rollout": rollout,
-        "targets": aim,
+        "targets": make,
         "gradient": backward,
         "optimizer": call(apply_gradients, STATE, (state, STATE), (backward(), REPLICATED)),
         "update": call(lambda c, s: step(c, s, LANES), (STATE, REPLICATED), (state, STATE)),

@@ -1,4 +1,4 @@
-"""Ratios of timings with bootstrap intervals."""
+"""Ratios of timings, with bootstrap 95% intervals."""
 
 from collections.abc import Sequence
 

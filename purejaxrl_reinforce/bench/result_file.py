@@ -1,8 +1,7 @@
-"""Results of a benchmark as JSON: figures, and all that is needed to judge and repeat them."""
+"""Result files of benchmarks: figures as JSON, and all that is needed to judge and repeat them."""
 
 import dataclasses
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,10 @@ FORMAT = 1
 def make_result(
     benchmark: str, config: Config, seed: int, rows: Sequence[Mapping[str, Any]], **facts: Any
 ) -> dict[str, Any]:
-    """Return what is written: `rows`, `facts`, and where and with what they were measured.
+    """Return a result: `rows`, `facts`, and where and with what they were measured.
 
     Args:
-        benchmark: its name; only reports of the same name are compared with each other.
+        benchmark: its name; only results of the same name can be compared.
         config: what was trained, or what the rows start from.
         seed: of all randomness.
         rows: what was measured. `name` is unique; `samples`, where time was taken, are seconds.
@@ -59,14 +58,14 @@ def timed_row(name: str, timing: "Timing", **facts: Any) -> dict[str, Any]:
     }
 
 
-def write_result(path: Path, report: Mapping[str, Any]) -> None:
-    """Write `report` as JSON."""
+def write_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Write `result` as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dump_json(report))
+    path.write_text(dump_json(result))
 
 
 def new_result_path(out: Path | None, stem: str) -> Path:
-    """Return a path for a report that does not exist, nor does its picture.
+    """Return a path for a result where neither it nor its figure exists.
 
     Args:
         out: a file that ends in .json, or a directory; None: bench/.
@@ -84,19 +83,3 @@ def new_result_path(out: Path | None, stem: str) -> Path:
         path = new_dated_path(out or Path("bench"), stem, ".json")
     require_writable(path)
     return path
-
-
-def run_script(main: Callable[[], Any]) -> int:
-    """Run a benchmark's main function on all cores; return the exit code.
-
-    That is 2 after one line for bad input.
-    """
-    from purejaxrl_reinforce.execution.jax_settings import use_all_cores
-
-    use_all_cores()
-    try:
-        main()
-    except ValueError as error:
-        print("error:", *str(error).split(), file=sys.stderr)
-        return 2
-    return 0

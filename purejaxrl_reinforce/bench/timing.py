@@ -1,8 +1,4 @@
-"""How `bench` and every script in benchmarks/ takes time.
-
-Compilation is measured apart from running; functions that are to be compared run in turn; nothing
-may be traced or compiled while the clock runs.
-"""
+"""Timing of compiled functions, in turn, with nothing traced or compiled while the clock runs."""
 
 import contextlib
 import math
@@ -14,10 +10,6 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from purejaxrl_reinforce.bench.ratios import paired_ratio
-from purejaxrl_reinforce.execution.program import program_bytes
-from purejaxrl_reinforce.output.interval import Interval
-
 REPEATS = 5
 
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
@@ -27,20 +19,6 @@ SHORTEST_SAMPLE = 0.01
 _COMPILE_EVENTS = "/jax/core/compile/"
 
 Call = Callable[[], Any]
-
-
-class Compiled(NamedTuple):
-    """A function compiled ahead of time.
-
-    Attributes:
-        call: runs it; takes the arguments that are not static.
-        seconds: that tracing and compiling took, with cold caches.
-        memory_bytes: the most that it needs on each device: see `program_bytes`.
-    """
-
-    call: Callable[..., Any]
-    seconds: float
-    memory_bytes: int
 
 
 class Timing(NamedTuple):
@@ -60,16 +38,6 @@ class Timing(NamedTuple):
 
 class RecompilationError(RuntimeError):
     """Something was traced or compiled while the clock ran."""
-
-
-def compile_apart(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Compiled:
-    """Compile `function`, jitted or not, for these arguments, and measure that."""
-    jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
-    with cold_caches():
-        started = time.perf_counter()
-        compiled = jitted.lower(*args, **kwargs).compile()
-        seconds = time.perf_counter() - started
-    return Compiled(compiled, seconds, program_bytes(compiled))
 
 
 @contextlib.contextmanager
@@ -109,11 +77,6 @@ def measure(calls: Mapping[str, Call], repeats: int = REPEATS) -> dict[str, Timi
                     _seconds(call, 1)
                 samples[name].append(_seconds(call, numbers[name]))
     return {name: Timing(tuple(taken), numbers[name]) for name, taken in samples.items()}
-
-
-def ratio(a: Timing, b: Timing) -> Interval:
-    """Return how many times as long `a` took as `b`; both must come from one `measure`."""
-    return paired_ratio(a.samples, b.samples)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
-"""What `bench` measures: training from scratch as a whole, and the phases of one update apart."""
+"""Workload of a benchmark: training from scratch as a whole, and the phases of one update."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +14,7 @@ from purejaxrl_reinforce.bench.peaks import Peaks
 from purejaxrl_reinforce.bench.phases import phases
 from purejaxrl_reinforce.bench.result_file import timed_row
 from purejaxrl_reinforce.bench.timing import Call, Timing, cold_caches
-from purejaxrl_reinforce.config import Config, preset
+from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.memory import require_batch_memory, require_memory
 from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, Program
@@ -46,7 +45,7 @@ class Workload:
         self.config = config
         with cold_caches():
             program = Program(config, jax.random.key(seed))
-        require_memory(program.memory_bytes, f"try less than num_envs={config.num_envs}")
+        require_memory(program.memory_bytes, f"try fewer than {config.num_envs:,} environments")
         self.compile_seconds, self.memory_bytes = program.compile_seconds, program.memory_bytes
         halfway, early = _train(program, config.num_updates // 2, program.state, 0)
         _, late = _train(program, config.num_updates, halfway, config.num_updates // 2)
@@ -62,7 +61,7 @@ class Workload:
 
 
 class Work(NamedTuple):
-    """What one call of something timed does at least: valid steps, operations, bytes."""
+    """Least work of one timed call: valid steps, operations, bytes."""
 
     steps: int
     flops: float
@@ -70,7 +69,7 @@ class Work(NamedTuple):
 
 
 def work(workload: Workload) -> dict[str, Work]:
-    """Return what one call of each of the workload's `calls` does."""
+    """Return the work of one call of each of the workload's `calls`."""
     costs = phase_costs(workload.config)
     once = costs.pop("optimizer")
     per_step = Cost(*(sum(parts) for parts in zip(*costs.values(), strict=True)))
@@ -94,7 +93,7 @@ def work(workload: Workload) -> dict[str, Work]:
 def result_rows(
     workload: Workload, timings: dict[str, Timing], peaks: Peaks, prefix: str = ""
 ) -> list[dict[str, Any]]:
-    """Return a report's rows: seconds per call, and the rates that follow from them.
+    """Return the rows of a result: seconds per call, and the rates that follow from them.
 
     `sps` and `flops_per_second` are those of the median; `sps_best` is that of the minimum.
     """
@@ -118,7 +117,7 @@ def result_rows(
 
 
 def workload_facts(workload: Workload) -> dict[str, Any]:
-    """Return what is known of a workload beside its times: learning, memory, compilation."""
+    """Return facts of a workload beside its times: learning, memory, compilation."""
     returns = workload.mean_return
     known = returns[np.isfinite(returns)]
     return {
@@ -132,13 +131,6 @@ def workload_facts(workload: Workload) -> dict[str, Any]:
         "best_mean_return": float(known.max()) if len(known) else float("nan"),
         "first_solved_update": first_solved(workload.config.env, returns),
     }
-
-
-def preset_variant(name: str, num_envs: int | None, num_updates: int | None) -> Config:
-    """Return a preset, with another number of lanes or updates where one is given."""
-    given = {"num_envs": num_envs, "num_updates": num_updates}
-    changed: dict[str, Any] = {field: size for field, size in given.items() if size is not None}
-    return dataclasses.replace(preset(name), **changed)
 
 
 def _train(

@@ -20,8 +20,8 @@ from purejaxrl_reinforce.config import Config, checked_seed, preset
 class Bench:
     """Measure how fast a configuration trains, phase by phase, or compare two measurements.
 
-    Training is compiled once and run from scratch several times. A JSON report and its picture
-    are left behind. With --compare the exit code is 1 if anything got slower, else 0.
+    Training is compiled once and run from scratch several times. A JSON result and its figure
+    are written. With --compare the exit code is 1 if anything got slower, else 0.
     """
 
     preset: PresetOption = DEFAULT_PRESET
@@ -38,22 +38,36 @@ class Bench:
         tuple[Path, Path] | None,
         tyro.conf.arg(
             metavar="OLD NEW",
-            help="Measure nothing; say what is slower in the second of two reports. A change counts"
+            help="Measure nothing; say what is slower in the second of two results. A change counts"
             " if the 95% interval of the ratio excludes 1 and the ratio differs from it by 5%.",
         ),
     ] = None
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
+        from purejaxrl_reinforce.output.text import print_table
+
         if self.compare is not None:
             from purejaxrl_reinforce.bench.compare import compare_files
 
             if self != Bench(compare=self.compare, config=preset(DEFAULT_PRESET)):
-                raise ValueError("--compare takes two reports and no other option")
-            return compare_files(*self.compare)
+                raise ValueError("--compare takes two results and no other option")
+            comparison = compare_files(*self.compare)
+            for line in comparison.differences:
+                print(f"warning: {line}")
+            print_table(*comparison.table())
+            return 1 if comparison.is_slower else 0
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.bench.command import bench
+        from purejaxrl_reinforce.bench.benchmark import (
+            result_summary,
+            result_table,
+            run_benchmark,
+        )
 
-        return bench(self.config, checked_seed(self.seed), self.repeats, self.out)
+        path, result = run_benchmark(self.config, checked_seed(self.seed), self.repeats, self.out)
+        print_table(*result_table(result))
+        print(*result_summary(result), sep="\n")
+        print(f"{path}, {path.with_suffix('.png').name}")
+        return 0

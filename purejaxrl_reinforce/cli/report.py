@@ -27,9 +27,13 @@ class Describe:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.reports.description import describe
+        from purejaxrl_reinforce.reports.description import description
 
-        return describe(self.config)
+        lines = description(self.config)
+        width = max(map(len, lines))
+        for name, text in lines.items():
+            print(f"{name:<{width}}  {text}")
+        return 0
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,10 @@ class Plot:
     ] = 1
 
     def run(self) -> int:
-        from purejaxrl_reinforce.reports.learning_curves import plot
+        from purejaxrl_reinforce.reports.plot import plot_curves
 
-        return plot(self.sources, self.out, self.x, self.smooth)
+        print(plot_curves(self.sources, self.out, self.x, self.smooth))
+        return 0
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Report:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.reports.report import report
+        from purejaxrl_reinforce.reports.report import write_report
 
-        return report(self.source, self.out, checked_seed(self.seed))
+        path = write_report(self.source, self.out, checked_seed(self.seed))
+        print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
+        return 0

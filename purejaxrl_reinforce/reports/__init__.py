@@ -1,4 +1,4 @@
-"""What people read before and after training: descriptions, curves, HTML pages.
+"""Descriptions, learning curves and HTML pages of configurations, runs, sweeps and benchmarks.
 
 May import every room up to `sweeps`.
 """

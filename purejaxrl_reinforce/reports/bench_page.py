@@ -1,10 +1,11 @@
-"""What the report of a benchmark says: its picture, its rows, and where they were measured."""
+"""Page of a benchmark result: its figure, its rows, and where they were measured."""
 
 from pathlib import Path
 from typing import Any
 
-from purejaxrl_reinforce.bench.command import BENCHMARK, draw_bench
+from purejaxrl_reinforce.bench.benchmark import BENCHMARK, result_title
 from purejaxrl_reinforce.bench.compare import load_result
+from purejaxrl_reinforce.bench.figure import draw_bench
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, scrolling, table
 from purejaxrl_reinforce.output.plots import png_bytes
 
@@ -12,19 +13,19 @@ _SCALARS = (str, int, float, bool, type(None))
 
 
 def bench_page(path: Path) -> str:
-    """Return the HTML for a benchmark's JSON.
+    """Return the HTML page of a benchmark's JSON file.
 
     Raises:
-        ValueError: it is no report, or is damaged.
+        ValueError: it is not a benchmark result, or is damaged.
     """
-    report = load_result(path)
+    result = load_result(path)
     try:
-        title = f"{report['config']['env']}: benchmark {report['benchmark']}"
-        sections = {"Picture": _picture(path, report), "Measured": _rows(report["rows"])}
+        title = f"{result['config']['env']}: benchmark {result['benchmark']}"
+        sections = {"Figure": _figure(path, result), "Measured": _rows(result["rows"])}
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ValueError(f"{path} is a damaged report") from None
-    single = {name: x for name, x in report.items() if isinstance(x, _SCALARS)}
-    tables = {name: x for name, x in report.items() if isinstance(x, dict)}
+        raise ValueError(f"{path} is a damaged benchmark result") from None
+    single = {name: x for name, x in result.items() if isinstance(x, _SCALARS)}
+    tables = {name: x for name, x in result.items() if isinstance(x, dict)}
     return page(
         title,
         {
@@ -35,19 +36,20 @@ def bench_page(path: Path) -> str:
     )
 
 
-def _picture(path: Path, report: dict[str, Any]) -> str:
-    drawn = path.with_suffix(".png")
-    if report["benchmark"] == BENCHMARK:
-        title = f"{report['config']['env']}, {report['config']['num_envs']:,} lanes"
-        data = png_bytes(draw_bench(title, report["rows"], narrow=True))
-        return picture(data, "png", "Times of an update's phases, and steps per second.")
-    if drawn.is_file():
-        return scrolling(picture(drawn.read_bytes(), "png", f"The figures of {path.name}, drawn."))
-    return paragraph(f"There is no {drawn.name} beside {path.name}.")
+def _figure(path: Path, result: dict[str, Any]) -> str:
+    png = path.with_suffix(".png")
+    if result["benchmark"] == BENCHMARK:
+        data = png_bytes(draw_bench(result_title(result), result["rows"], narrow=True))
+        return picture(data, "png", "Times of the phases of an update, and steps per second.")
+    if png.is_file():
+        return scrolling(
+            picture(png.read_bytes(), "png", f"Figure of the benchmark result {path.name}.")
+        )
+    return paragraph(f"There is no {png.name} beside {path.name}.")
 
 
 def _rows(rows: list[dict[str, Any]]) -> str:
-    """Return a table of all that is one number or text; the samples stay in the JSON."""
+    """Return a table of the single values of each row, without the samples."""
     columns = list(
         dict.fromkeys(name for row in rows for name, x in row.items() if isinstance(x, _SCALARS))
     )

@@ -1,4 +1,4 @@
-"""The verb `describe`: what would be trained, before training it."""
+"""Description of a configuration: environment, networks, batch, memory, operations."""
 
 import math
 
@@ -16,21 +16,8 @@ from purejaxrl_reinforce.execution.memory import batch_bytes, free_bytes
 from purejaxrl_reinforce.output.text import count
 
 
-def describe(config: Config) -> int:
-    """Print what training `config` would be; return 0.
-
-    Raises:
-        ValueError: the environment is unknown or its spaces are not supported.
-    """
-    lines = description(config)
-    width = max(map(len, lines))
-    for name, text in lines.items():
-        print(f"{name:<{width}}  {text}")
-    return 0
-
-
 def description(config: Config) -> dict[str, str]:
-    """Return environment, networks, batch, memory and operations, each in a line.
+    """Return a description in words, one line per topic.
 
     Raises:
         ValueError: the environment is unknown or its spaces are not supported.

@@ -2,44 +2,64 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.config import LARGEST_SIZE, Config
+from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.statistics import mean_interval
-from purejaxrl_reinforce.output.files import new_file, write_output
 from purejaxrl_reinforce.output.plots import (
     MOST_CURVES,
     Curve,
     draw_curves,
     returns_curve,
-    save_figure,
 )
 from purejaxrl_reinforce.output.text import setting_label
-from purejaxrl_reinforce.runs.load import History, load_history
-from purejaxrl_reinforce.sweeps.agents import load_sweep_histories
-from purejaxrl_reinforce.sweeps.store import is_sweep
+from purejaxrl_reinforce.runs.load import History
 
-# Seeds end their updates at different numbers of steps: their curves meet on so many points.
+# Points of the common grid: seeds end their updates at different numbers of steps.
 _GRID = 400
 
-# Stands in the legend for what has no line.
+# Of a curve that is only in the legend.
 _NO_LINE = (np.empty(0), np.empty(0))
+
+# Axis labels of the columns of the metrics that curves are drawn over.
+X_LABELS = {
+    "env_steps": "environment steps",
+    "seconds": "seconds of training, compilation apart",
+    "update": "update",
+}
+
+
+def curves_figure(
+    histories: Sequence[History], x: str, smooth: int, narrow: bool = False
+) -> Figure:
+    """Return the figure of the learning curves of runs: see `learning_curves`.
+
+    Raises:
+        ValueError: they cannot be drawn together.
+    """
+    envs = " and ".join(dict.fromkeys(history.config.env for history in histories))
+    whose = f"seed {histories[0].seed}" if len(histories) == 1 else f"{len(histories):,} runs"
+    ylabel = "episode return"
+    if smooth > 1:
+        ylabel += f"\n(mean of the last {smooth:,} updates)"
+    curves, common = learning_curves(histories, x, smooth)
+    title = f"{envs}: REINFORCE, {whose}"
+    return draw_curves(title, X_LABELS[x], ylabel, curves, narrow, common)
 
 
 def learning_curves(histories: Sequence[History], x: str, smooth: int) -> tuple[list[Curve], str]:
-    """Return a curve for each configuration, and what the legend says of all of them.
+    """Return a curve for each configuration, and the title of their legend.
 
-    What cannot be drawn, since no episode finished or the seeds have no range of `x` in common,
-    becomes a curve without points whose label says so.
+    Where no episode finished or the seeds have no range of `x` in common, the curve has no points
+    and its label says so.
 
     Args:
-        histories: of runs. Those that differ by their seed only make one curve: their mean, with
+        histories: of runs. Those that differ only by seed make one curve: their mean, with
             its 95% t interval as a band, over the range of `x` that all of them have.
-        x: the column of the metrics to draw over.
-        smooth: of how many updates, this one and those before it, each point is the mean.
+        x: the column of the metrics to draw over, one of X_LABELS.
+        smooth: updates of the trailing moving average.
 
     Raises:
         ValueError: two runs are the same; there are more configurations than MOST_CURVES; there
@@ -47,7 +67,7 @@ def learning_curves(histories: Sequence[History], x: str, smooth: int) -> tuple[
     """
     groups = _by_config(histories)
     if len(groups) > MOST_CURVES:
-        raise ValueError(f"{len(groups):,} curves cannot be told apart; draw at most {MOST_CURVES}")
+        raise ValueError(f"{len(groups):,} curves are too many; draw at most {MOST_CURVES}")
     if len(histories) == 1:
         return [_alone(histories[0], x, smooth)], ""
     labels, common = _labels(groups)
@@ -66,15 +86,15 @@ def _by_config(histories: Sequence[History]) -> list[list[History]]:
         if same is not history:
             raise ValueError(
                 f"{same.path} and {history.path} have the same configuration and seed:"
-                " give one of them"
+                " give only one of them"
             )
     return [list(group.values()) for group in groups.values()]
 
 
 def _labels(groups: Sequence[Sequence[History]]) -> tuple[list[str], str]:
-    """Name each group by the fields that differ between them and by the statistic of its curve.
+    """Return a label for each group, and the statistic that all their curves share, or "".
 
-    A statistic that they all have is returned by itself.
+    A label has the fields that differ between the groups, and the statistic where that differs.
     """
     configs = [group[0].config for group in groups]
     fields = [asdict(config) for config in configs]
@@ -116,7 +136,7 @@ def _drawn(group: Sequence[History]) -> list[History]:
 
 
 def _statistic(group: Sequence[History]) -> str:
-    """Say what a curve shows of the seeds of a configuration, and of which of them."""
+    """Return the statistic that a curve shows of a configuration's seeds, and of how many."""
     if len(group) == 1:
         return f"seed {group[0].seed}"
     drawn = _drawn(group)
@@ -142,65 +162,3 @@ def _smoothed(history: History, x: str, column: str, smooth: int) -> tuple[np.nd
     ends = np.arange(1, len(y) + 1)
     starts = np.maximum(ends - smooth, 0)
     return at, (sums[ends] - sums[starts]) / (ends - starts)
-
-
-# Columns of the metrics, and what they are called below a picture.
-X_LABELS = {
-    "env_steps": "environment steps",
-    "seconds": "seconds of training, compilation apart",
-    "update": "update",
-}
-
-
-def plot(sources: Sequence[Path], out: Path | None, x: str, smooth: int) -> int:
-    """Draw learning curves into a file and return 0.
-
-    Args:
-        sources: directories of runs and sweeps.
-        out: new file that ends in .png or .svg. None: curves.png.
-        x: what to draw over, one of X_LABELS.
-        smooth: of how many updates each point is the mean.
-
-    Raises:
-        ValueError: the input is bad; nothing was written.
-    """
-    if not 1 <= smooth <= LARGEST_SIZE:
-        raise ValueError(f"smooth must lie between 1 and {LARGEST_SIZE} updates, not {smooth}")
-    if not sources:
-        raise ValueError("give at least one RUN or SWEEP, the directory of a run or a sweep")
-    path = new_file(out, Path("curves.png"), (".png", ".svg"))
-    histories = [history for source in sources for history in _load(source, x)]
-    figure = curves_figure(histories, x, smooth)
-    with write_output(path) as unfinished:
-        save_figure(figure, unfinished, path.suffix[1:].lower())
-    print(path)
-    return 0
-
-
-def _load(source: Path, x: str) -> list[History]:
-    if not is_sweep(source):
-        return [load_history(source)]
-    if x == "seconds":
-        raise ValueError(
-            f"{source} is a sweep, which trains its agents together: none has seconds of its own;"
-            " take --x env_steps or --x update"
-        )
-    return load_sweep_histories(source)
-
-
-def curves_figure(
-    histories: Sequence[History], x: str, smooth: int, narrow: bool = False
-) -> Figure:
-    """Return the picture of the learning curves of runs: see `plot` and `learning_curves`.
-
-    Raises:
-        ValueError: they cannot be drawn together.
-    """
-    envs = " and ".join(dict.fromkeys(history.config.env for history in histories))
-    whose = f"seed {histories[0].seed}" if len(histories) == 1 else f"{len(histories):,} runs"
-    ylabel = "episode return"
-    if smooth > 1:
-        ylabel += f"\n(mean of the last {smooth:,} updates)"
-    curves, common = learning_curves(histories, x, smooth)
-    title = f"{envs}: REINFORCE, {whose}"
-    return draw_curves(title, X_LABELS[x], ylabel, curves, narrow, common)

@@ -1,4 +1,4 @@
-"""The verb `report`: a run, a sweep or a benchmark as one HTML file that can be mailed."""
+"""Report on a run, a sweep or a benchmark as one self-contained HTML file."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from purejaxrl_reinforce.output.files import new_file, write_output
 from purejaxrl_reinforce.sweeps.store import is_sweep
 
 
-def report(source: Path, out: Path | None, seed: int) -> int:
-    """Write the report and return 0.
+def write_report(source: Path, out: Path | None, seed: int) -> Path:
+    """Write the report and return its path.
 
     Args:
         source: the directory of a run or a sweep, or the JSON of a benchmark.
@@ -43,5 +43,4 @@ def report(source: Path, out: Path | None, seed: int) -> int:
         text = run_page(source, seed)
     with write_output(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-    print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
-    return 0
+    return path

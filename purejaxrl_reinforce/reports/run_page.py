@@ -1,4 +1,4 @@
-"""What a run's report says: curves, evaluation, video, statistics, timing, all that made it."""
+"""Page of a run: summary, learning curves, evaluation, video, timing, configuration, versions."""
 
 import dataclasses
 from pathlib import Path
@@ -16,14 +16,13 @@ from purejaxrl_reinforce.evaluation.scores import (
     return_statistics,
     returns_in_gymnasium,
     returns_in_jax,
-    show_bounds,
 )
 from purejaxrl_reinforce.evaluation.video_frames import Panel
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.reports.description import description
 from purejaxrl_reinforce.reports.learning_curves import curves_figure
-from purejaxrl_reinforce.reports.parts import this_report, versions, video
+from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
 from purejaxrl_reinforce.runs.load import History, load_history, load_run
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
@@ -32,14 +31,14 @@ _EPISODES = 100
 
 
 def run_page(run_dir: Path, seed: int) -> str:
-    """Return the HTML of a run's report.
+    """Return the HTML page of a run.
 
     Args:
-        run_dir: of the run.
+        run_dir: directory of the run.
         seed: of the evaluation and the video.
 
     Raises:
-        ValueError: it is no run directory, or a file in it is missing or damaged.
+        ValueError: it is not a run directory, or a file in it is missing or damaged.
     """
     config, params = load_run(run_dir)
     history = load_history(run_dir)
@@ -93,7 +92,7 @@ def _curves(history: History) -> str:
 def _evaluation(config: Config, params: Params, seed: int) -> str:
     from purejaxrl_reinforce.evaluation.gymnasium_env import has_counterpart
 
-    columns = ("greedy episodes", "mean return", "how sure", "standard deviation", "min", "max")
+    columns = ("greedy episodes", "mean return", "95% interval", "standard deviation", "min", "max")
     ours = returns_in_jax(config, params, _EPISODES, greedy=True, seed=seed)
     if not has_counterpart(environment.make(config.env)):
         missing = paragraph("Gymnasium has no environment of this name to compare with.")
@@ -110,7 +109,8 @@ def _evaluation(config: Config, params: Params, seed: int) -> str:
 def _row(where: str, found: ReturnStatistics) -> list[str]:
     numbers = (f"{number:,.1f}" for number in (found.std, found.min, found.max))
     mean = f"{found.mean.value:,.1f}"
-    return [f"{_EPISODES} {where}", mean, show_bounds(found.mean), *numbers]
+    interval = f"{found.mean.low:,.1f} to {found.mean.high:,.1f}"
+    return [f"{_EPISODES} {where}", mean, interval, *numbers]
 
 
 def _timing(history: History) -> dict[str, Any]:

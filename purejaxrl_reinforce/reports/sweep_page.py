@@ -1,4 +1,4 @@
-"""What a sweep's report says: ranking, curves, final returns, comparisons, video, timing."""
+"""Page of a sweep: ranking, learning curves, final returns, comparisons, video, timing."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.output.text import count, short_value
 from purejaxrl_reinforce.reports.description import description
-from purejaxrl_reinforce.reports.parts import this_report, versions, video
+from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.sweeps.agents import agent_state
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
@@ -43,14 +43,14 @@ _ALTS = {
 
 
 def sweep_page(sweep_dir: Path, seed: int) -> str:
-    """Return the HTML of a sweep's report.
+    """Return the HTML page of a sweep.
 
     Args:
-        sweep_dir: of the sweep.
+        sweep_dir: directory of the sweep.
         seed: of the video.
 
     Raises:
-        ValueError: it is no such directory, or a file in it is missing or damaged.
+        ValueError: it is not a sweep directory, or a file in it is missing or damaged.
     """
     results, plan = load_sweep(sweep_dir), load_plan(sweep_dir)
     timing = facts(_timing(sweep_dir, plan, results))
@@ -75,10 +75,10 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
                 _video(sweep_dir, plan, results, ranked[0], seed) for ranked in rankings.values()
             ),
             "Timing": timing,
-            "Machine that the sweep began on": facts(machine),
-            "What was swept": facts(_swept(plan, results)),
-            "What all settings share": facts(_shared(plan)),
-            "What the best setting trains": "\n".join(
+            "Machine": facts(machine),
+            "Swept fields": facts(_swept(plan, results)),
+            "Fields that all settings share": facts(_shared(plan)),
+            "Best setting": "\n".join(
                 facts(description(plan.configs[ranked[0].setting])) for ranked in rankings.values()
             ),
             "Versions": versions(trained_with),
@@ -140,9 +140,11 @@ def _comparisons(results: SweepResults, summaries: Sequence[Summary]) -> dict[st
     tables = [_comparison(results.labels, found) for found in comparisons(results, summaries)]
     if len(tables) < len(several):
         tables.append(
-            paragraph(f"Of an environment, at most {MOST_PAIRED} settings are compared in pairs.")
+            paragraph(
+                f"Pairs are only compared in environments with at most {MOST_PAIRED} settings."
+            )
         )
-    return {"How probably one setting does better": "\n".join(tables)}
+    return {"Probability of improvement": "\n".join(tables)}
 
 
 def _comparison(labels: Sequence[str], found: dict[str, Any]) -> str:
@@ -155,7 +157,7 @@ def _comparison(labels: Sequence[str], found: dict[str, Any]) -> str:
         for down, i in enumerate(settings)
     ]
     return paragraph(
-        f"{found['env']}: how probably a seed of the row's setting scores higher than one of"
+        f"{found['env']}: probability that a seed of the row's setting scores higher than one of"
         " the column's, over all pairs of their seeds, with 95% intervals; ties count one half."
     ) + table(("setting", *(f"than {i}" for i in settings)), rows)
 
@@ -176,8 +178,8 @@ def _video(
     panel = Panel("episode 1", agent_state(part, row).params, seed)
     return paragraph(
         f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
-        f" seed {results.seeds[middle]}: by its score, {show_score(scores[middle])}, the middle one"
-        f" of the setting's {count(best.num_seeds, 'seed')}."
+        f" seed {results.seeds[middle]}, whose score, {show_score(scores[middle])}, is the lower"
+        f" median of the setting's {count(best.num_seeds, 'seed')}."
     ) + video(plan.configs[best.setting], panel)
 
 
@@ -185,12 +187,12 @@ def _timing(sweep_dir: Path, plan: SweepPlan, results: SweepResults) -> dict[str
     seconds, agents, slices = 0.0, 0, 0
     for file, part in load_slices(sweep_dir, plan):
         if part is None:
-            raise ValueError(f"{file} is damaged; the command that made it makes it again")
+            raise ValueError(f"{file} is damaged; rerun the same sweep command to train it again")
         seconds, agents, slices = seconds + part.seconds, agents + len(part.agents), slices + 1
     if agents != plan.num_agents:
         raise ValueError(
-            f"{sweep_dir} lacks the slices of some agents; the command that made them makes them"
-            " again"
+            f"{sweep_dir} lacks the slices of some agents; rerun the same sweep command to train"
+            " them"
         )
     steps = int(results.metrics["env_steps"].max(axis=2).sum())
     return {

@@ -1,4 +1,4 @@
-"""The verb bench: what it leaves, what comparing two reports says, how it fails."""
+"""The verb bench: what it writes, how two results compare, how it fails."""
 
 import copy
 import json
@@ -19,80 +19,84 @@ TINY = ["--num-envs", "4", "--num-updates", "3", "--num-steps", "20", "--hidden-
 
 
 @pytest.fixture(scope="module")
-def report_path(tmp_path_factory):
+def result_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("bench") / "tiny.json"
-    arguments = [*TINY, "--seed", "5", "--repeats", "2", "--out", str(path)]
-    assert main(["bench", *arguments]) == 0
+    options = ["--baseline-steps", "2", "--seed", "5", "--repeats", "2", "--out", str(path)]
+    assert main(["bench", *TINY, *options]) == 0
     return path
 
 
 @pytest.fixture
-def report(report_path):
-    return load_result(report_path)
+def result(result_path):
+    return load_result(result_path)
 
 
-def noisy(report, factor=1.0, sigma=0.02, seed=0, samples=5):
-    """Return `report` with times of 10 ms, times `factor` and noise."""
+def noisy(result, factor=1.0, sigma=0.02, seed=0, samples=5):
+    """Return `result` with times of 10 ms, times `factor` and noise."""
     random = np.random.default_rng(seed)
-    report = copy.deepcopy(report)
-    for row in report["rows"]:
+    result = copy.deepcopy(result)
+    for row in result["rows"]:
         row["samples"] = (0.01 * factor * random.lognormal(0, sigma, samples)).tolist()
-    return report
+    return result
 
 
-def written(path, report):
-    path.write_text(json.dumps(report))
+def written(path, result):
+    path.write_text(json.dumps(result))
     return str(path)
 
 
-def test_a_report_holds_what_is_needed_to_judge_it(report, report_path):
-    assert (report["benchmark"], report["seed"], report["repeats"]) == ("bench", 5, 2)
-    assert report["config"]["num_envs"] == 4
-    assert {"cpu", "cores", "memory_gib", "backend", "devices"} <= report["machine"].keys()
-    assert {"jax", "jaxlib", "numpy", "gymnax", "python"} <= report["versions"].keys()
-    assert [row["name"] for row in report["rows"]] == ["training", *PHASES, "update"]
-    for row in report["rows"]:
+def test_a_result_holds_what_is_needed_to_judge_it(result, result_path):
+    assert (result["benchmark"], result["seed"], result["repeats"]) == ("bench", 5, 2)
+    assert result["config"]["num_envs"] == 4
+    assert {"cpu", "cores", "memory_gib", "backend", "devices"} <= result["machine"].keys()
+    assert {"jax", "jaxlib", "numpy", "gymnax", "python"} <= result["versions"].keys()
+    assert [row["name"] for row in result["rows"]] == ["training", *PHASES, "update"]
+    for row in result["rows"]:
         assert len(row["samples"]) == 2
         assert row["min"] == min(row["samples"])
         assert row["sps"] == pytest.approx(row["valid_steps"] / row["median"])
         assert 0 < row["fraction_of_matmul_peak"] < 1
-    assert report_path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert result_path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     # Nobody's directories are published with the figures.
-    assert str(report_path.parent) not in report_path.read_text()
+    assert str(result_path.parent) not in result_path.read_text()
 
 
-def test_the_learning_outcome_is_that_of_training(report):
+def test_the_learning_outcome_is_that_of_training(result):
     config = Config(
         num_envs=4, num_updates=3, num_steps=20, hidden_sizes=(8,),
-        bootstrap=True, advantage_norm="none", baseline_lr=0.3,
+        bootstrap=True, advantage_norm="none", baseline_lr=0.3, baseline_steps=2,
     )  # fmt: skip
     _, metrics = train(config, jax.random.key(5))
-    assert report["valid_steps"] == int(metrics.num_steps.sum())
-    assert report["slots"] == 3 * 20 * 4
-    assert report["last_mean_return"] == pytest.approx(float(metrics.mean_return[-1]), rel=1e-5)
-    assert report["best_mean_return"] == pytest.approx(float(metrics.mean_return.max()), rel=1e-5)
-    assert report["first_solved_update"] is None
+    assert result["valid_steps"] == int(metrics.num_steps.sum())
+    assert result["slots"] == 3 * 20 * 4
+    assert result["last_mean_return"] == pytest.approx(float(metrics.mean_return[-1]), rel=1e-5)
+    assert result["best_mean_return"] == pytest.approx(float(metrics.mean_return.max()), rel=1e-5)
+    assert result["first_solved_update"] is None
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         Config(env="Pendulum-v1", rollout="stream", num_envs=2, num_steps=8, baseline="none"),
-        Config(num_envs=2, num_steps=9, baseline_steps=2, block_rows=2),
+        Config(num_envs=3, num_steps=9, block_rows=2),
     ],
-    ids=["continuous stream without baseline", "baseline steps"],
+    ids=["continuous stream without baseline", "blocks"],
 )
-def test_every_kind_of_configuration_has_its_phases(config):
-    calls, valid_steps = phases(config, init(config, jax.random.key(0)))
+def config_phases(request):
+    """A configuration, and its phases with the valid steps of their update."""
+    return request.param, *phases(request.param, init(request.param, jax.random.key(0)))
+
+
+def test_every_kind_of_configuration_has_its_phases(config_phases):
+    config, calls, valid_steps = config_phases
     assert list(calls) == [*PHASES, "update"]
     for call in calls.values():
         jax.block_until_ready(call())
     assert 0 < valid_steps <= config.num_envs * config.num_steps
 
 
-def test_the_phases_add_up_to_the_update():
-    config = Config(num_envs=3, num_steps=9)
-    calls, valid_steps = phases(config, init(config, jax.random.key(0)))
+def test_the_phases_add_up_to_the_update(config_phases):
+    _, calls, valid_steps = config_phases
     updated, metrics = calls["update"]()
     assert int(metrics.num_steps) == valid_steps
     jax.tree.map(
@@ -102,45 +106,51 @@ def test_the_phases_add_up_to_the_update():
     )
 
 
-def test_the_same_report_is_unchanged(report_path, report, tmp_path, capsys):
-    path = written(tmp_path / "a.json", noisy(report))
+def test_a_result_makes_a_page(result_path, tmp_path):
+    out = tmp_path / "page.html"
+    assert main(["report", str(result_path), "--out", str(out)]) == 0
+    assert out.stat().st_size > 10_000
+
+
+def test_the_same_result_is_unchanged(result_path, result, tmp_path, capsys):
+    path = written(tmp_path / "a.json", noisy(result))
     assert main(["bench", "--compare", path, path]) == 0
     out = capsys.readouterr().out
     assert "unchanged" in out
     assert "warning" not in out
-    assert main(["bench", "--compare", str(report_path), str(report_path)]) == 0
+    assert main(["bench", "--compare", str(result_path), str(result_path)]) == 0
     assert "too few samples" in capsys.readouterr().out
 
 
-def test_a_planted_slowdown_is_found(report, tmp_path, capsys):
-    old = written(tmp_path / "old.json", noisy(report, seed=1))
-    new = written(tmp_path / "new.json", noisy(report, factor=1.2, seed=2))
+def test_a_planted_slowdown_is_found(result, tmp_path, capsys):
+    old = written(tmp_path / "old.json", noisy(result, seed=1))
+    new = written(tmp_path / "new.json", noisy(result, factor=1.2, seed=2))
     assert main(["bench", "--compare", old, new]) == 1
-    assert capsys.readouterr().out.count("slower") == len(report["rows"])
+    assert capsys.readouterr().out.count("slower") == len(result["rows"])
     assert main(["bench", "--compare", new, old]) == 0
-    assert capsys.readouterr().out.count("faster") == len(report["rows"])
+    assert capsys.readouterr().out.count("faster") == len(result["rows"])
 
 
-def test_noise_is_no_slowdown(report):
+def test_noise_is_no_slowdown(result):
     verdicts = [
         change.verdict
         for seed in range(40)
-        for change in compare(noisy(report, seed=seed), noisy(report, seed=1000 + seed))
+        for change in compare(noisy(result, seed=seed), noisy(result, seed=1000 + seed))
     ]
     assert verdicts.count("unchanged") >= 0.97 * len(verdicts)
     # Nor is a difference that separate runs have anyway, however sure.
-    precise = noisy(report, sigma=1e-4), noisy(report, factor=1.03, sigma=1e-4)
+    precise = noisy(result, sigma=1e-4), noisy(result, factor=1.03, sigma=1e-4)
     assert {change.verdict for change in compare(*precise)} == {"unchanged"}
 
 
-def test_differences_of_machine_and_config_are_named(report):
-    other = copy.deepcopy(report)
+def test_differences_of_machine_and_config_are_named(result):
+    other = copy.deepcopy(result)
     other["machine"]["cores"] = 128
     other["config"]["num_envs"] = 8
-    assert differences(report, report) == []
-    assert differences(report, other) == [
+    assert differences(result, result) == []
+    assert differences(result, other) == [
         "config.num_envs differs: 4 and 8",
-        f"machine.cores differs: {report['machine']['cores']} and 128",
+        f"machine.cores differs: {result['machine']['cores']} and 128",
     ]
 
 
@@ -149,18 +159,18 @@ def test_differences_of_machine_and_config_are_named(report):
     [
         (None, "No such file"),
         ("{", "is not JSON"),
-        ("[]", "is not a benchmark's report"),
+        ("[]", "is not a benchmark result"),
         ('{"format": 99}', "has format 99; this version reads 1"),
-        ('{"format": 1, "benchmark": "bench"}', "is a damaged report"),
+        ('{"format": 1, "benchmark": "bench"}', "is a damaged benchmark result"),
         ('{"format": 1, "benchmark": "roofline", "rows": []}', "different benchmarks: bench and"),
         ('{"format": 1, "benchmark": "bench", "rows": []}', "nothing to compare"),
     ],
 )
-def test_a_bad_report_is_one_line(text, message, report_path, tmp_path, capsys):
+def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
     path = tmp_path / "other.json"
     if text is not None:
         path.write_text(text)
-    assert main(["bench", "--compare", str(report_path), str(path)]) == 2
+    assert main(["bench", "--compare", str(result_path), str(path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
@@ -178,15 +188,15 @@ def test_a_bad_report_is_one_line(text, message, report_path, tmp_path, capsys):
         (["--compare", "EXISTING", "EXISTING", "--num-envs", "3"], "no other option"),
     ],
 )
-def test_bad_input_is_one_line(arguments, message, report_path, capsys):
-    arguments = [argument.replace("EXISTING", str(report_path)) for argument in arguments]
+def test_bad_input_is_one_line(arguments, message, result_path, capsys):
+    arguments = [argument.replace("EXISTING", str(result_path)) for argument in arguments]
     assert main(["bench", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
 
 
-def test_reports_are_new_files(tmp_path, monkeypatch):
+def test_results_are_new_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     taken = set()
     for out in (None, None, Path("elsewhere"), Path("elsewhere")):

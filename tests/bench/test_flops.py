@@ -64,7 +64,7 @@ def test_the_optimizer_costs_at_least_what_is_said(env, hidden_sizes):
 
 def test_bytes_are_those_of_the_trajectory():
     config = Config(num_envs=4, num_steps=8, bootstrap=True)
-    trajectory = collect(config, init(config, jax.random.key(0)))[2]
+    trajectory = jax.jit(collect)(config, init(config, jax.random.key(0)))[2]
     size = sum(x.nbytes for x in jax.tree.leaves(trajectory))
     assert phase_costs(config)["rollout"].bytes == size / trajectory.valid.size
     # obs, action, valid, advantages, returns, values

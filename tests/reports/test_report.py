@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -12,7 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from purejaxrl_reinforce import evaluate
+from purejaxrl_reinforce import Config, evaluate
+from purejaxrl_reinforce.bench.phases import PHASES
+from purejaxrl_reinforce.bench.result_file import make_result, timed_row, write_result
+from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
@@ -21,16 +25,20 @@ from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, summarize
-from tests.support.browser import open_page, screenshot
-from tests.support.runs import error_of, train_run
+from tests.support.browser import open_pages, screenshot
+from tests.support.runs import TINY, error_of, random_run
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
-TINY = ["--num-envs", "8", "--num-updates", "4", "--hidden-sizes", "8"]
+# Of all sweeps, so that the programs that one has compiled are there for the next.
+SWEEP = [
+    *("--num-envs", "8", "--num-updates", "4", "--hidden-sizes", "8", "--num-steps", "50"),
+    *("--num-seeds", "3", "--width", "2", "--episodes", "5"),
+]
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
-    return train_run(tmp_path_factory.mktemp("runs") / "run", *TINY, "--num-steps", "50")
+def run_dir(finished_run, tmp_path_factory):
+    return shutil.copytree(finished_run, tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +52,7 @@ def sweep_dir(tmp_path_factory):
     """Of settings that differ in two fields, one of which makes agents diverge."""
     path = tmp_path_factory.mktemp("sweeps") / "sweep"
     axes = ["--axis", "policy_lr=0.01,1e38", "--axis", "hidden_sizes=[8],[8,8]"]
-    options = ["--num-steps", "50", "--num-seeds", "3", "--width", "2", "--episodes", "5"]
-    assert main(["sweep", *TINY, *options, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    assert main(["sweep", *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
     return path
 
 
@@ -63,8 +70,15 @@ def damaged_sweep(sweep_dir, tmp_path):
 
 @pytest.fixture(scope="module")
 def bench_report(tmp_path_factory):
+    """Of a result of `bench` whose times nobody measured."""
     path = tmp_path_factory.mktemp("bench") / "bench.json"
-    assert main(["bench", *TINY, "--repeats", "2", "--out", str(path)]) == 0
+    rates = {"valid_steps": 800, "sps": 4e4, "flops_per_second": 1e9}
+    rows = [
+        timed_row(name, Timing((0.02, 0.03), calls_per_sample=1), **rates)
+        for name in ("training", *PHASES, "update")
+    ]
+    facts = {"compile_seconds": 1.5, "peaks": {"matmul_flops": 2e11, "memory_bytes": 5e10}}
+    write_result(path, make_result("bench", Config(num_envs=8), 0, rows, **facts))
     assert main(["report", str(path)]) == 0
     return path.with_suffix(".html")
 
@@ -79,14 +93,21 @@ def other_report(tmp_path_factory):
     return directory / "scaling.html"
 
 
-REPORTS = [("run_report", 3), ("sweep_report", 5), ("bench_report", 1), ("other_report", 1)]
+REPORTS = {"run_report": 3, "sweep_report": 5, "bench_report": 1, "other_report": 1}
+WIDTHS = (390, 1200)
 
 
-@pytest.mark.parametrize(("fixture", "num_images"), REPORTS)
-@pytest.mark.parametrize("width", [390, 1200])
-def test_a_browser_shows_everything(fixture, num_images, width, request, tmp_path):
-    found, messages = open_page(request.getfixturevalue(fixture), tmp_path, width)
-    assert messages == ""
+@pytest.fixture(scope="module")
+def in_a_browser(run_report, sweep_report, bench_report, other_report, tmp_path_factory):
+    """All reports in one browser: what it finds by page and width, and its messages."""
+    pages = [run_report, sweep_report, bench_report, other_report]
+    return open_pages(pages, tmp_path_factory.mktemp("browser"), WIDTHS)
+
+
+@pytest.mark.parametrize(("fixture", "num_images"), REPORTS.items())
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_browser_shows_everything(fixture, num_images, width, in_a_browser, request):
+    found = in_a_browser[0][request.getfixturevalue(fixture), width]
     assert len(found["images"]) == num_images
     for complete, natural, shown, alt in found["images"]:
         assert complete
@@ -98,12 +119,17 @@ def test_a_browser_shows_everything(fixture, num_images, width, request, tmp_pat
     assert all(address.startswith("data:") for address in found["addresses"])
 
 
+def test_a_browser_has_nothing_to_say(in_a_browser):
+    assert in_a_browser[1] == ""
+
+
 def test_what_is_broken_would_be_seen(tmp_path):
     """The check itself: a broken picture, a script's error and a wide line are all found."""
     broken = tmp_path / "broken.html"
     wide = f"<pre>{'x' * 400}</pre><script>console.error('seen'); undefined.x</script>"
     broken.write_text(page("broken", {"a": picture(b"no picture", "png", "nothing") + wide}))
-    found, messages = open_page(broken, tmp_path)
+    looks, messages = open_pages([broken], tmp_path)
+    (found,) = looks.values()
     assert found["images"][0][1] == 0
     assert found["needs"] > found["width"]
     assert "seen" in messages
@@ -147,7 +173,7 @@ def test_what_a_sweeps_report_holds(sweep_dir, sweep_report):
         "3 of 3 diverged",
         "each agent played 5 greedy episodes, 60 in all",
         f"A greedy episode of setting {best.setting} ({best.label}), the best in CartPole-v1, with"
-        f" seed {middle}:",
+        f" seed {middle}, whose score",
         f"|environment steps of all agents||{steps:,}|",
         "|agents||12|",
         "|slices, one after the other||6|",
@@ -204,44 +230,43 @@ def test_the_video_plays_the_agent_that_it_names(sweep_dir, tmp_path, monkeypatc
 def test_several_environments_have_a_video_each(tmp_path):
     path = tmp_path / "s"
     axes = ["--axis", "env=CartPole-v1,Catch-bsuite"]
-    options = ["--num-seeds", "1", "--episodes", "2"]
-    assert main(["sweep", *TINY, *options, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    assert main(["sweep", *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
     assert main(["report", str(path)]) == 0
     text = (path / "report.html").read_text()
     assert len(re.findall("data:image/gif;base64,R0lGOD", text)) == 2
     assert "best setting in Catch-bsuite" in text
-    assert "How probably" not in text  # one setting of each: nothing to compare
+    assert "Probability of improvement" not in text  # one setting of each: nothing to compare
     assert "inf)" not in text
     assert "nan" not in text.replace("data:image", "").split("base64")[0]
 
 
-def test_damaged_sweeps(damaged_sweep, capsys):
-    sweep, slices = damaged_sweep, sorted((damaged_sweep / "slices").iterdir())
+def cut_last_slice(sweep):
+    slices = sorted((sweep / "slices").iterdir())
+    slices[-1].write_bytes(slices[-1].read_bytes()[:-50])
 
-    def error():
-        before = sorted(sweep.rglob("*"))
-        found = error_of(["report", str(sweep)], capsys)
-        assert sorted(sweep.rglob("*")) == before
-        return found
 
-    content = slices[-1].read_bytes()
-    slices[-1].write_bytes(content[:-50])
-    assert f"{slices[-1].name} is damaged" in error()
-    slices[-1].unlink()
-    assert "lacks the slices of some agents" in error()
-    slices[-1].write_bytes(content)
-    shutil.move(sweep / "results.npz", sweep.parent / "kept.npz")
-    (sweep / "results.npz").write_bytes(b"PK")
-    assert "results.npz is damaged" in error()
-    (sweep / "results.npz").unlink()
-    assert "is not finished: it has no results.npz" in error()
+def edit_settings(sweep):
     settings = json.loads((sweep / "sweep.json").read_text())
-    (sweep / "sweep.json").write_text("{")
-    assert "sweep.json is damaged" in error()
-    shutil.copy(sweep.parent / "kept.npz", sweep / "results.npz")
     del settings["machine"]
     (sweep / "sweep.json").write_text(json.dumps(settings))
-    assert "sweep.json is damaged: KeyError('machine')" in error()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut_last_slice, ".npz is damaged; rerun the same sweep command"),
+        (lambda sweep: sorted((sweep / "slices").iterdir())[-1].unlink(), "lacks the slices of"),
+        (lambda sweep: (sweep / "results.npz").write_bytes(b"PK"), "results.npz is damaged"),
+        (lambda sweep: (sweep / "results.npz").unlink(), "is not finished: it has no results.npz"),
+        (lambda sweep: (sweep / "sweep.json").write_text("{"), "sweep.json is damaged"),
+        (edit_settings, "sweep.json is damaged: KeyError('machine')"),
+    ],
+)
+def test_damaged_sweeps(damage, message, damaged_sweep, capsys):
+    damage(damaged_sweep)
+    before = sorted(damaged_sweep.rglob("*"))
+    assert message in error_of(["report", str(damaged_sweep)], capsys)
+    assert sorted(damaged_sweep.rglob("*")) == before
 
 
 def test_what_a_benchmarks_report_holds(bench_report):
@@ -253,8 +278,9 @@ def test_what_a_benchmarks_report_holds(bench_report):
         assert part in text
 
 
-def test_without_a_counterpart_in_gymnasium(tmp_path, capsys):
-    run = train_run(tmp_path / "run", *TINY, "--env", "Catch-bsuite")
+def test_without_a_counterpart_in_gymnasium(finished_run, tmp_path):
+    run = random_run(tmp_path / "run", replace(TINY, env="Catch-bsuite"))
+    shutil.copy(finished_run / "metrics.csv", run)
     assert main(["report", str(run), "--out", str(tmp_path / "a.html")]) == 0
     assert "Gymnasium has no environment of this name" in (tmp_path / "a.html").read_text()
 
@@ -266,7 +292,9 @@ def test_nothing_is_overwritten(run_dir, run_report, capsys):
     assert run_report.read_bytes() == before
 
 
-def test_mistakes(run_dir, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def mistakes_dir(tmp_path, monkeypatch):
+    """The current directory, with files and directories of which nothing can be reported."""
     monkeypatch.chdir(tmp_path)
     for name in ("empty", "half"):
         (tmp_path / name).mkdir()
@@ -277,23 +305,34 @@ def test_mistakes(run_dir, tmp_path, monkeypatch, capsys):
         '{"format": 1, "benchmark": "bench", "rows": [], "config": {}}'
     )
     before = sorted(tmp_path.rglob("*"))
-    for arguments, message in [
+    yield tmp_path
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (["nowhere"], "nowhere does not exist; give the directory of a run or a sweep"),
         (["empty"], "empty is the directory of neither a run nor a sweep"),
         (["half"], "half holds no trained parameters"),
         (["note.txt"], "note.txt is not JSON"),
-        (["list.json"], "list.json is not a benchmark's report"),
-        (["bad.json"], "bad.json is a damaged report"),
-        ([str(run_dir), "--out", "a.pdf"], "--out must end in .html, not 'a.pdf'"),
-    ]:
-        assert message in error_of(["report", *arguments], capsys)
+        (["list.json"], "list.json is not a benchmark result"),
+        (["bad.json"], "bad.json is a damaged benchmark result"),
+        (["RUN", "--out", "a.pdf"], "--out must end in .html, not 'a.pdf'"),
+    ],
+)
+def test_mistakes(arguments, message, mistakes_dir, run_dir, capsys):
+    arguments = [str(run_dir) if argument == "RUN" else argument for argument in arguments]
+    assert message in error_of(["report", *arguments], capsys)
+
+
+def test_a_missing_package_is_named(mistakes_dir, run_dir, monkeypatch, capsys):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "gymnasium" else find(name)
     )
     error = error_of(["report", str(run_dir), "--out", "a.html"], capsys)
     assert "pip install 'purejaxrl_reinforce[video]'" in error
-    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_text_is_escaped():

@@ -17,7 +17,7 @@ class BudgetSpentError(Exception):
 class WatchedEnv(gymnasium.Wrapper):
     """CartPole-v1 that tells its run of each step and finished episode."""
 
-    def __init__(self, run: "GymRun") -> None:
+    def __init__(self, run: "GymnasiumRun") -> None:
         super().__init__(gymnasium.make("CartPole-v1"))
         self._run = run
         self._return = 0.0
@@ -35,7 +35,7 @@ class WatchedEnv(gymnasium.Wrapper):
         return obs, reward, terminated, truncated, info
 
 
-class GymRun:
+class GymnasiumRun:
     """Counts the steps and episodes of all environments, keeps the clock, ends the run.
 
     Attributes:

@@ -2,11 +2,8 @@
 
 import sys
 
-# A script's own directory comes first on the path, where this file would pass for SBX itself.
-sys.path.append(sys.path.pop(0))
-
 from compile_clock import CompileClock
-from gym_run import GymRun, play
+from gymnasium_run import GymnasiumRun, play
 from protocol import Result, Settings, read_settings
 from sbx import PPO
 from stable_baselines3.common.env_util import make_vec_env
@@ -16,11 +13,11 @@ NUM_STEPS = 2048
 
 
 def main(settings: Settings) -> None:
-    """Train, evaluate, report."""
+    """Train, evaluate, print the result."""
     num_envs = settings.num_envs or NUM_ENVS
     num_steps = settings.num_steps or NUM_STEPS
     clock = CompileClock()
-    run = GymRun(settings, clock.seconds)
+    run = GymnasiumRun(settings, clock.seconds)
     envs = make_vec_env(run.make_env, n_envs=num_envs, seed=settings.seed)
     model = PPO("MlpPolicy", envs, n_steps=num_steps, seed=settings.seed)
     run.train(lambda: model.learn(total_timesteps=settings.max_env_steps))

@@ -1,7 +1,7 @@
-"""Us and other trainers on CartPole-v1: steps per second, time to solve, who solves it.
+"""Comparison with other trainers on CartPole-v1: steps per second, time to solve, who solves it.
 
-    python benchmarks/peers.py
-    python benchmarks/peers.py --peers ours,idiomatic,rejax --seeds 5
+    python benchmarks/peers/compare.py
+    python benchmarks/peers/compare.py --peers ours,idiomatic,rejax --seeds 5
 
 Each peer runs with its own batch and again with ours, in a process and, where its pins need one, a
 virtual environment of its own; all of them in turn for seed 0, then for seed 1, and so on. Writes
@@ -9,36 +9,38 @@ peers.json and peers.png into the results directory and prints a table.
 """
 
 import argparse
-import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from peers_harness.catalogue import PEERS, Peer
-from peers_harness.environments import InstallError, interpreter
-from peers_harness.picture import draw
-from peers_harness.runs import Entry, RunError, ask, interleaved
-from peers_harness.summary import OURS, summarize
-from peers_harness.table import make_table
+from catalog import PEERS, Peer
+from environments import InstallError, interpreter
+from figure import draw
+from processes import Entry, RunError, ask, interleaved
 from rich.console import Console
+from summary import OURS, summarize
+from table import make_table
 
+from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
+from purejaxrl_reinforce.output.plots import save_figure
 
 FORMAT = 1
-RESULTS = Path(__file__).parent / "results"
-# What a run may take beyond its training budget: imports, compiling, evaluations.
+RESULTS = Path(__file__).parents[1] / "results"
+# Time of a run beyond its training budget: imports, compiling, evaluations.
 OVERHEAD_SECONDS = 300.0
 # rejax splits a batch into 16 equal minibatches: 2 x 24 is the least of the kind.
 SMOKE = {"seeds": 1, "num_envs": 2, "num_steps": 24, "max_env_steps": 96, "eval_episodes": 2}
 SMOKE_SWEEP = {"lanes": [1, 2], "steps": [8], "slots": 64, "repeats": 1}
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None, peers: Mapping[str, Peer]) -> argparse.Namespace:
     """Return the options; bad ones end the program with one line and exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.error = refuse
     add = parser.add_argument
-    add("--peers", default=",".join(PEERS), help="which, with commas (default: %(default)s)")
+    add("--peers", default=",".join(peers), help="which, with commas (default: %(default)s)")
     add("--seeds", type=int, default=3, help="seeds 0, 1, ... (default: 3)")
     add("--num-envs", type=int, default=64, help="lanes of the equal batch (default: 64)")
     add("--num-steps", type=int, default=500, help="steps of the equal batch (default: 500)")
@@ -60,15 +62,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     for name in ("seeds", "num_envs", "num_steps", "max_env_steps", "max_seconds", "eval_episodes"):
         if not getattr(options, name) > 0:
             refuse(f"--{name.replace('_', '-')} must be above 0, not {getattr(options, name)}")
-    options.peers = [find(name) for name in options.peers.split(",")]
+    names = options.peers.split(",")
+    for name in names:
+        if name not in peers:
+            refuse(f"unknown peer {name!r}; there are {', '.join(peers)}")
+    options.peers = [peers[name] for name in names]
     return options
-
-
-def find(name: str) -> Peer:
-    """Return the peer of that name."""
-    if name not in PEERS:
-        refuse(f"unknown peer {name!r}; there are {', '.join(PEERS)}")
-    return PEERS[name]
 
 
 def refuse(message: str) -> NoReturn:
@@ -115,9 +114,9 @@ def with_best_batch(
     return chosen, sweep
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Measure the peers."""
-    options = parse(argv)
+def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -> None:
+    """Measure the peers that the options name, all of `peers` by default."""
+    options = parse(argv, peers)
     # A file or a pipe has no width of its own; 80 columns would break the table up.
     console = Console(width=None if sys.stdout.isatty() else 150)
     progress = Console(stderr=True)
@@ -128,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     }
     timeout = options.max_seconds + OVERHEAD_SECONDS
     runs = list(interleaved(entries, options.seeds, settings, timeout, progress.print))
-    report = {
+    result = {
         "format": FORMAT,
         "machine": describe_machine(),
         "versions": describe_versions(),
@@ -143,25 +142,26 @@ def main(argv: list[str] | None = None) -> None:
         "summary": summarize(runs),
         "runs": runs,
     }
-    publish(report, options.results, console)
+    publish(result, peers, options.results, console)
 
 
-def publish(report: dict[str, Any], results: Path, console: Console) -> None:
-    """Write the report and its picture; print the table and what it does not say."""
-    results.mkdir(parents=True, exist_ok=True)
-    (results / "peers.json").write_text(json.dumps(report, indent=1) + "\n")
-    if report["runs"]:
-        machine = report["machine"]
+def publish(
+    result: dict[str, Any], peers: Mapping[str, Peer], results: Path, console: Console
+) -> None:
+    """Write the result and its figure; print the table, failures and caveats."""
+    write_result(results / "peers.json", result)
+    if result["runs"]:
+        machine = result["machine"]
         title = f"{machine['cpu']}, {machine['cores']} cores"
-        draw(results / "peers.png", report["summary"], report["runs"], title)
-        console.print(make_table(report["summary"]))
-    for row in report["summary"]:
+        save_figure(draw(result["summary"], result["runs"], title), results / "peers.png")
+        console.print(make_table(result["summary"]))
+    for row in result["summary"]:
         for error in row["errors"]:
             console.print(f"{row['entry']} failed: {error}", highlight=False)
-    for name, why in report["not_measured"].items():
-        console.print(f"{PEERS[name].title} {why}", highlight=False)
-    for name, caveat in report["not_comparable"].items():
-        console.print(f"{PEERS[name].title}: {caveat}", highlight=False)
+    for name, why in result["not_measured"].items():
+        console.print(f"{peers[name].title} {why}", highlight=False)
+    for name, caveat in result["not_comparable"].items():
+        console.print(f"{peers[name].title}: {caveat}", highlight=False)
 
 
 if __name__ == "__main__":

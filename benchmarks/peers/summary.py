@@ -10,8 +10,8 @@ OURS = "ours"
 def summarize(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one row per entry, in the order of its first run.
 
-    A seed that never solved the task, or failed, counts as one that took for ever: a median of
-    None says that at least half of them did.
+    A seed that never solved the task, or failed, counts as infinite: a median of None says that at
+    least half of them are.
     """
     by_entry: dict[str, list[dict[str, Any]]] = {}
     for run in runs:

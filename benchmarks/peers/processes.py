@@ -1,4 +1,4 @@
-"""Run one peer once in its own process, and all of them in turn."""
+"""Processes of the peers: one run each, all peers in turn."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from peers_harness.catalogue import Peer
-from peers_harness.environments import variables
+from catalog import Peer
+from environments import variables
 
 
 class RunError(Exception):
@@ -44,7 +44,7 @@ def ask(entry: Entry, settings: dict[str, Any], timeout: float) -> dict[str, Any
     Raises:
         RunError: it failed, took too long or printed none.
     """
-    command = [str(entry.python), str(entry.peer.path), json.dumps(settings)]
+    command = [str(entry.python), str(entry.peer.program), json.dumps(settings)]
     try:
         done = subprocess.run(
             command,
@@ -76,7 +76,7 @@ def interleaved(
 ) -> Iterator[dict[str, Any]]:
     """Yield a result of every entry for seed 0, then for seed 1, and so on.
 
-    What else the machine does then touches all alike. A run that fails is yielded with an "error".
+    Disturbances of the machine then affect all alike. A run that fails is yielded with an "error".
     """
     for seed in range(seeds):
         for entry in entries:

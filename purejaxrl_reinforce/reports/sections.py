@@ -1,4 +1,4 @@
-"""Parts that the reports of runs and of sweeps share."""
+"""Sections that the pages of runs and of sweeps share."""
 
 import tempfile
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def video(config: Config, panel: Panel) -> str:
 
 
 def versions(trained: Mapping[str, str]) -> str:
-    """Return a table of versions by package: of what trained, and of what reports."""
+    """Return a table of package versions: those of training, and those of the report."""
     rows = [
         [name, trained.get(name, "unknown"), version]
         for name, version in describe_versions().items()
@@ -35,6 +35,6 @@ def versions(trained: Mapping[str, str]) -> str:
     return table(("package", "trained with", "reported with"), rows)
 
 
-def this_report(made_here: str) -> str:
-    """Return a sentence on what was made on this machine, and what that is."""
-    return paragraph(made_here) + facts({**describe_machine(), "made": now()})
+def this_report(sentence: str) -> str:
+    """Return a sentence on what was made on this machine, and a table of this machine."""
+    return paragraph(sentence) + facts({**describe_machine(), "made": now()})

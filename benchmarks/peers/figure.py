@@ -1,6 +1,5 @@
-"""Time to solve and steps per second of every entry, side by side."""
+"""Figure of steps per second and time to solve of every entry, side by side."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
-def draw(path: Path, summary: list[dict[str, Any]], runs: list[dict[str, Any]], cpu: str) -> None:
-    """Write the picture: a bar to the median, a dot per seed, logarithmic scales."""
+def draw(summary: list[dict[str, Any]], runs: list[dict[str, Any]], cpu: str) -> Figure:
+    """Draw a bar to the median, a dot per seed, logarithmic scales."""
     figure = Figure(figsize=(11, 1.9 + 0.42 * len(summary)), layout="constrained")
     speed, solving = figure.subplots(1, 2, sharey=True)
     rows = np.arange(len(summary))
@@ -31,7 +30,7 @@ def draw(path: Path, summary: list[dict[str, Any]], runs: list[dict[str, Any]], 
     figure.suptitle(
         f"CartPole-v1 on {cpu}\nbars: median over seeds; dots: seeds; compilation and imports apart"
     )
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def _of(runs: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:

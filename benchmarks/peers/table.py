@@ -1,4 +1,4 @@
-"""The summary as a table for the terminal."""
+"""Table of the summary for the terminal."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""Run the idiomatic program: train and report, time one batch, or find its best batch.
+"""The idiomatic program: train once, time one batch, or find its best batch.
 
-python idiomatic_run.py '{"seed": 3}'                             train once, report a run
-python idiomatic_run.py '{"mode": "time", "num_envs": 1024}'      steps per second of one batch
-python idiomatic_run.py '{"mode": "sweep", "lanes": [64, 1024]}'  the best of lanes x steps
+python run_idiomatic.py '{"seed": 3}'                             train once, print a result
+python run_idiomatic.py '{"mode": "time", "num_envs": 1024}'      steps per second of one batch
+python run_idiomatic.py '{"mode": "sweep", "lanes": [64, 1024]}'  the best of lanes x steps
 """
 
 import json
@@ -91,7 +91,7 @@ def compiled_run(batch: Settings, key: Array) -> tuple[Outcome, float, float]:
 
 
 def train_once(settings: RunSettings) -> None:
-    """Train, evaluate, report."""
+    """Train, evaluate, print the result."""
     startup_seconds = settings.seconds_since_start()
     batch = Settings(settings.num_envs or 64, settings.num_steps or 500)
     per_update = batch.num_envs * batch.num_steps

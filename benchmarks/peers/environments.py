@@ -1,11 +1,11 @@
-"""One virtual environment per peer, from its pinned requirements."""
+"""Virtual environments of the peers, one each, from pinned requirements."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from peers_harness.catalogue import Peer
+from catalog import Peer
 
 INSTALL_SECONDS = 1800
 

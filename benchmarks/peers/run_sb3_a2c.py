@@ -2,7 +2,7 @@
 
 import sys
 
-from gym_run import GymRun, play
+from gymnasium_run import GymnasiumRun, play
 from protocol import Result, Settings, read_settings
 from stable_baselines3 import A2C
 from stable_baselines3.common.env_util import make_vec_env
@@ -12,10 +12,10 @@ NUM_STEPS = 5
 
 
 def main(settings: Settings) -> None:
-    """Train, evaluate, report."""
+    """Train, evaluate, print the result."""
     num_envs = settings.num_envs or NUM_ENVS
     num_steps = settings.num_steps or NUM_STEPS
-    run = GymRun(settings)
+    run = GymnasiumRun(settings)
     envs = make_vec_env(run.make_env, n_envs=num_envs, seed=settings.seed)
     model = A2C("MlpPolicy", envs, n_steps=num_steps, seed=settings.seed, device="cpu")
     run.train(lambda: model.learn(total_timesteps=settings.max_env_steps))

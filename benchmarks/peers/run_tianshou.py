@@ -2,12 +2,9 @@
 
 import sys
 
-# A script's own directory comes first on the path, where this file would pass for Tianshou itself.
-sys.path.append(sys.path.pop(0))
-
 import numpy as np
 import torch
-from gym_run import GymRun, play
+from gymnasium_run import GymnasiumRun, play
 from protocol import Result, Settings, read_settings
 from tianshou.algorithm import Reinforce
 from tianshou.algorithm.modelfree.reinforce import DiscreteActorPolicy
@@ -57,11 +54,11 @@ def training_params(collector: Collector, num_envs: int) -> OnPolicyTrainerParam
 
 
 def main(settings: Settings) -> None:
-    """Train, evaluate, report. An equal batch is as many whole episodes as ours."""
+    """Train, evaluate, print the result. An equal batch is as many whole episodes as ours."""
     np.random.seed(settings.seed)
     torch.manual_seed(settings.seed)
     num_envs = settings.num_envs or NUM_ENVS
-    run = GymRun(settings)
+    run = GymnasiumRun(settings)
     envs = DummyVectorEnv([run.make_env for _ in range(num_envs)])
     envs.seed(settings.seed)
     algorithm = make_algorithm(envs)

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import torch
-from gym_run import GymRun, WatchedEnv, play
+from gymnasium_run import GymnasiumRun, WatchedEnv, play
 from protocol import Result, Settings, read_settings
 
 NUM_STEPS = 2_000
@@ -80,10 +80,10 @@ class Trainer:
 
 
 def main(settings: Settings) -> None:
-    """Train, evaluate, report. The batch of an equal run is all its environments' steps."""
+    """Train, evaluate, print the result. An equal batch has all its environments' steps."""
     torch.manual_seed(settings.seed)
     num_steps = (settings.num_envs or 1) * (settings.num_steps or NUM_STEPS)
-    run = GymRun(settings)
+    run = GymnasiumRun(settings)
     trainer = Trainer(run.make_env(), num_steps)
     run.train(lambda: trainer.learn(settings.seed))
     with torch.no_grad():

@@ -1,10 +1,6 @@
 """rejax's PPO on gymnax's CartPole-v1, with rejax's defaults, as one compiled program."""
 
 import sys
-
-# A script's own directory comes first on the path, where this file would pass for rejax itself.
-sys.path.append(sys.path.pop(0))
-
 import time
 
 import jax
@@ -46,7 +42,7 @@ def timed(ppo: PPO, key: jax.Array) -> tuple[object, float, float]:
 
 
 def main(settings: Settings) -> None:
-    """Train twice from the same key, with the clock and with evaluations; report."""
+    """Train twice from the same key, timed and with evaluations; print the result."""
     startup_seconds = settings.seconds_since_start()
     ppo = make(settings)
     key = jax.random.key(settings.seed)

@@ -41,7 +41,7 @@ def train(program: Program, settings: Settings, progress: Progress) -> dict:
 
 
 def main(settings: Settings) -> None:
-    """Train, evaluate, report.
+    """Train, evaluate, print the result.
 
     As many updates as fit into the budget of environment steps if every episode lasts to the
     limit; the learning rate falls to zero over them. By default these are the preset's own 100.

@@ -1,0 +1,71 @@
+"""What every benchmark script shares: its command line, its result and its figure."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import tyro
+from matplotlib.figure import Figure
+
+from purejaxrl_reinforce import Config, preset
+from purejaxrl_reinforce.bench.result_file import write_result
+from purejaxrl_reinforce.bench.timing import cold_caches
+from purejaxrl_reinforce.execution.jax_settings import use_all_cores
+from purejaxrl_reinforce.execution.program import program_bytes
+from purejaxrl_reinforce.output.plots import save_figure
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call a script's `main` with the options of the command line, on all cores.
+
+    Bad input (a ValueError) ends the process with one line and exit code 2.
+    """
+    use_all_cores()
+    try:
+        tyro.cli(main)
+    except ValueError as error:
+        print("error:", *str(error).split(), file=sys.stderr)
+        sys.exit(2)
+
+
+def save(results: Path, name: str, result: Mapping[str, Any], figure: Figure) -> None:
+    """Write `name`.json and `name`.png into the directory `results`."""
+    write_result(results / f"{name}.json", result)
+    save_figure(figure, results / f"{name}.png")
+
+
+def preset_variant(name: str, num_envs: int | None, num_updates: int | None) -> Config:
+    """Return a preset, with another number of lanes or updates where one is given."""
+    given = {"num_envs": num_envs, "num_updates": num_updates}
+    changed: dict[str, Any] = {field: size for field, size in given.items() if size is not None}
+    return dataclasses.replace(preset(name), **changed)
+
+
+class Compiled(NamedTuple):
+    """A function compiled ahead of time.
+
+    Attributes:
+        call: runs it; takes the arguments that are not static.
+        seconds: of tracing and compiling, with cold caches.
+        memory_bytes: of arguments, results and temporaries, on one device.
+    """
+
+    call: Callable[..., Any]
+    seconds: float
+    memory_bytes: int
+
+
+def compile_apart(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Compiled:
+    """Compile `function`, jitted or not, for these arguments, and measure that."""
+    jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
+    with cold_caches():
+        started = time.perf_counter()
+        compiled = jitted.lower(*args, **kwargs).compile()
+        seconds = time.perf_counter() - started
+    return Compiled(compiled, seconds, program_bytes(compiled))

@@ -1,0 +1,89 @@
+"""Benchmark of one configuration: training and its phases, measured, written and drawn."""
+
+from pathlib import Path
+from typing import Any
+
+from purejaxrl_reinforce.bench.figure import draw_bench
+from purejaxrl_reinforce.bench.peaks import measure_peaks
+from purejaxrl_reinforce.bench.result_file import make_result, new_result_path, write_result
+from purejaxrl_reinforce.bench.timing import measure
+from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows, workload_facts
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.output.plots import save_figure
+
+BENCHMARK = "bench"
+
+
+def run_benchmark(
+    config: Config, seed: int, repeats: int, out: Path | None
+) -> tuple[Path, dict[str, Any]]:
+    """Measure training and its phases; write the result as JSON and a figure beside it.
+
+    Args:
+        config: what is trained.
+        seed: of all randomness.
+        repeats: samples of each timing.
+        out: see `new_result_path`.
+
+    Returns:
+        The path of the JSON file, and what it holds.
+
+    Raises:
+        ValueError: the input is bad; nothing was written.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, not {repeats}")
+    path = new_result_path(out, config.env)
+    workload = Workload(config, seed)
+    timings = measure(workload.calls, repeats)
+    facts = workload_facts(workload)  # before the peaks, whose arrays take memory too
+    peaks = measure_peaks()
+    rows = result_rows(workload, timings, peaks)
+    result = make_result(
+        BENCHMARK, config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
+    )
+    write_result(path, result)
+    save_figure(draw_bench(result_title(result), rows), path.with_suffix(".png"))
+    return path, result
+
+
+def result_title(result: dict[str, Any]) -> str:
+    """Return the configuration of a result in short."""
+    config = result["config"]
+    return f"{config['env']}, {config['num_envs']:,} lanes"
+
+
+def result_table(result: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    """Return title, columns and rows of the table of a result."""
+    columns = ["", "median", "min", "ns per step", "SPS", "GFLOP/s", "of matmul peak"]
+    rows = [
+        [
+            row["name"],
+            f"{1e3 * row['median']:,.3f} ms",
+            f"{1e3 * row['min']:,.3f} ms",
+            f"{1e9 / row['sps']:,.1f}",
+            f"{row['sps']:,.0f}",
+            f"{row['flops_per_second'] / 1e9:,.2f}",
+            f"{row['fraction_of_matmul_peak']:.1%}",
+        ]
+        for row in result["rows"]
+    ]
+    return f"{result_title(result)}, seed {result['seed']}", columns, rows
+
+
+def result_summary(result: dict[str, Any]) -> list[str]:
+    """Return the figures of the whole training in a few lines."""
+    training = next(row for row in result["rows"] if row["name"] == TRAINING)
+    peaks, solved = result["peaks"], result["first_solved_update"]
+    return [
+        f"{result['valid_steps']:,} valid steps in {result['slots']:,} slots;"
+        f" compiled in {result['compile_seconds']:.1f} s",
+        f"SPS {training['sps']:,.0f} (median), {training['sps_best']:,.0f} (best);"
+        f" peaks: {peaks['matmul_flops'] / 1e9:,.0f} GFLOP/s,"
+        f" {peaks['memory_bytes'] / 1e9:,.0f} GB/s",
+        f"memory: {result['program_bytes'] / 1e6:,.1f} MB of the program,"
+        f" {result['peak_process_bytes'] / 1e6:,.0f} MB of the process",
+        f"mean return: {result['last_mean_return']:.1f} in the last update,"
+        f" {result['best_mean_return']:.1f} in the best"
+        + (f"; solved in update {solved}" if solved else ""),
+    ]
