@@ -74,7 +74,7 @@ def test_a_huge_range_is_counted_but_not_made():
         (["policy_rl=0.1"], "no field 'policy_rl' to sweep; did you mean 'policy_lr'"),
         (["policy_lr"], "FIELD=VALUE"),
         (["policy_lr=0.1", "policy-lr=0.2"], "policy_lr is swept twice"),
-        (["num_envs=log:1:8:4"], "num_envs is no number that a log range could vary"),
+        (["num_envs=log:1:8:4"], "a log range needs a float field; num_envs is not one"),
         (["policy_lr=log:0:1:4"], "ends above 0"),
         (["policy_lr=log:1:2"], "log:LOW:HIGH:NUMBER"),
         (["policy_lr=log:1:2:1"], "between 2 and 2147483647 values, not 1"),
