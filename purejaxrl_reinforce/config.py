@@ -64,7 +64,7 @@ class Config:
     activation: Activation = "relu"
     """Activation of the hidden layers."""
     baseline: BaselineKind = "value"
-    """value: a network; none: 0; mean: over the lanes, per time step; loo: mean over the other lanes."""
+    """value: a network; none: 0; mean: that of the lanes, per step; loo: over the others."""
     advantage_norm: AdvantageNorm = "standardize"
     """standardize: to variance 1; unit: centered, over the root of the raw sum of squares."""
     bootstrap: bool = False
