@@ -145,9 +145,10 @@ def _one_line(box: str) -> str:
     colors on a terminal, and in ASCII without sides where the encoding asks for it. Of any other
     text all words are kept.
     """
-    text = re.sub(r"\x1b\[[\d;]*m|[│╭╮╰╯]", "", box).strip()
-    parts = re.split(r"^[ ─-]+$", text.partition("\n")[2], flags=re.MULTILINE)
-    message, *others = [part for part in parts if part.strip()] or [text]
+    text = re.sub(r"\x1b\[[\d;]*m", "", box)
+    text = re.sub(r"\A(╭.*\n|.*\n *-+ *\n)", "", text)  # the title
+    parts = re.split(r"^[ ─-]+$", re.sub(r"[│╭╮╰╯]", "", text), flags=re.MULTILINE)
+    message, *others = [part for part in parts if part.strip()] or [""]
     message = " ".join(message.split())
     similar = [
         option

@@ -56,9 +56,9 @@ def test_a_config_file_repeats_the_run_exactly(run_dir, tmp_path):
 
 
 def test_options_change_the_config_file(run_dir, tmp_path):
-    options = ["--config", str(run_dir / "config.toml"), "--num-updates", "2", "--seed", "1"]
+    options = ["--config", str(run_dir / "config.toml"), "--policy-lr", "0.5", "--seed", "1"]
     config, seed = load_config(train_run(tmp_path / "other", *options) / "config.toml")
-    assert (config.num_updates, config.num_envs, seed) == (2, 8, 1)
+    assert (config.policy_lr, config.num_envs, seed) == (0.5, 8, 1)
 
 
 def test_results_are_those_of_the_library(run_dir):
