@@ -1,7 +1,7 @@
 """The configuration of a training run, its validation and the presets.
 
-This module imports neither jax nor numpy, so that `--help` and a mistyped option answer at once;
-`purejaxrl_reinforce.reinforce` registers `Config` as a pytree.
+Imports neither jax nor numpy, so that `--help` and a mistyped option answer at once;
+`purejaxrl_reinforce.algorithm` registers `Config` as a pytree.
 """
 
 import difflib
@@ -36,7 +36,7 @@ def nearest(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
 
 @dataclass(frozen=True)
 class Config:
-    """What to train and how.
+    """The configuration of a training run.
 
     Integers, strings, tuples and booleans shape the program and are static. Floats are the leaves
     of a pytree: they can be traced, so a new value never recompiles and `jax.vmap` can map over
@@ -58,29 +58,29 @@ class Config:
     num_updates: int = 100
     """Policy updates."""
     reset_each_update: bool = False
-    """stream: start each update from fresh resets, not where the last one stopped."""
+    """stream: start each update from fresh resets, not where the last one ended."""
     hidden_sizes: tuple[int, ...] = (64,)
     """Widths of the hidden layers, of the policy and the baseline network alike."""
     activation: Activation = "relu"
     """Activation of the hidden layers."""
     baseline: BaselineKind = "value"
-    """value: a network; none: 0; mean: over the lanes, per time step; loo: over the other lanes."""
+    """value: a network; none: 0; mean: that of the lanes, per step; loo: over the others."""
     advantage_norm: AdvantageNorm = "standardize"
     """standardize: to variance 1; unit: centered, over the root of the raw sum of squares."""
     bootstrap: bool = False
-    """Where an episode is cut, not terminated, add the value of what would have followed."""
+    """Where an episode is truncated, not terminated, add the value of the next state."""
     baseline_steps: int = 1
     """Gradient steps of the baseline network per policy step."""
     anneal: bool = True
-    """Let both learning rates fall linearly to zero over num_updates."""
+    """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
-    """Add Adam's epsilon before the bias correction, as Keras does, not after it."""
+    """Add Adam's epsilon before the bias correction, as Keras does, instead of after it."""
     block_steps: int | None = None
-    """Time steps between looks at whether any lane lives. None, here and below: as measured."""
+    """Time steps between checks for the end of all episodes. None, here and below: measured."""
     lane_width: int | None = None
-    """Most lanes that are played at once. This, too, changes speed and memory, not results."""
+    """Largest number of lanes played at once. Changes speed and memory, not results."""
     block_rows: int | None = None
-    """Most rows (steps of one lane) that the gradient takes at once."""
+    """Largest number of rows (steps of one lane) that the gradient takes at once."""
     gamma: float = 0.99
     """Discount per step, in [0, 1]."""
     policy_lr: float = 3e-2
@@ -90,9 +90,9 @@ class Config:
     adam_epsilon: float = 1e-8
     """Adam's epsilon."""
     entropy_coef: float = 0.0
-    """Weight of the mean policy entropy, which is added to the objective."""
+    """Weight of the mean policy entropy in the objective."""
     max_grad_norm: float = math.inf
-    """Global norm to which each network's gradient is scaled down; inf: never."""
+    """Global norm to which each network's gradient is clipped; inf: no clipping."""
 
     def __post_init__(self) -> None:
         for name, kind in FIELD_KINDS.items():
@@ -192,8 +192,8 @@ PRESETS: dict[str, Preset] = {
     # A batch of equal returns has advantages that are the baseline's errors and nothing else.
     # Standardizing would blow these up and drive a solved policy off; left as they are, and small
     # because the baseline bootstraps across the time limit and learns fast, they hardly move it.
-    # With gamma 0.99 a policy that drifts off slowly is not worth avoiding: played greedily, seven
-    # of 1,024 fell before the limit in so many of 100 episodes that they averaged below 495.
+    # With gamma 0.99 a slow drift costs too little: played greedily, seven of 1,024 seeds fell
+    # early in so many of 100 episodes that they averaged below 495.
     "cartpole": Preset(
         Config(bootstrap=True, advantage_norm="none", gamma=0.995, policy_lr=2e-2, baseline_lr=0.3),
         "solve CartPole-v1 with every seed and stay there (the default)",
@@ -211,7 +211,7 @@ PRESETS: dict[str, Preset] = {
             keras_adam=True,
             adam_epsilon=1e-7,
         ),
-        "what the TensorFlow notebook does: one lane, 2,000 steps per update",
+        "reproduce the TensorFlow notebook: one lane, 2,000 steps per update",
     ),
     "throughput": Preset(
         Config(num_envs=65_536, num_updates=100),

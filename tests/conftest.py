@@ -1,4 +1,4 @@
-"""Strict settings for every test."""
+"""Strict settings for every test, and one cache of compiled programs for all processes."""
 
 import gc
 import os
@@ -8,14 +8,22 @@ import pytest
 
 # Tests and the commands they start neither read nor fill the cache of whoever runs them. They share
 # one of their own, which the process that starts the others makes before jax reads its settings.
+# It holds small programs too: each file's tests start without any in memory, see below.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _cache = tempfile.TemporaryDirectory()
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 import jax
 
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Files with long tests, which start first, so that no process ends up alone with one.
+LONG = ("test_readme.py", "test_processes.py", "test_faults.py", "test_sweep.py", "test_resume.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(autouse=True, scope="module")

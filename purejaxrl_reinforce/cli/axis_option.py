@@ -1,4 +1,4 @@
-"""The option --axis: fields to sweep, and their values, from text."""
+"""The option --axis: a field to sweep and its values, from text."""
 
 import tomllib
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ _LOG = "log:"
 
 
 def parse_axes(texts: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """Return values by field from options such as `parse_axis` takes.
+    """Return values by field from several options as `parse_axis` takes them.
 
     Raises:
-        ValueError: one is wrong, or a field is there twice.
+        ValueError: an option is wrong, or two name the same field.
     """
     axes: dict[str, Sequence[Any]] = {}
     for text in texts:
@@ -28,8 +28,8 @@ def parse_axes(texts: Sequence[str]) -> dict[str, Sequence[Any]]:
 def parse_axis(text: str) -> tuple[str, Sequence[Any]]:
     """Return field and values of an option such as `policy_lr=0.01,0.03` or `gamma=log:0.9:1:3`.
 
-    Values are separated by commas; those of hidden_sizes are in brackets: `[64],[64,64]`. Where a
-    field may be None, `none` says so.
+    Values are separated by commas; those of hidden_sizes are lists: `[64],[64,64]`. `none` is None,
+    for fields that may be None.
 
     Raises:
         ValueError: there is no such field, or the values are not of its kind.
@@ -82,5 +82,5 @@ def _parse_value(name: str, text: str) -> Any:
         try:
             return number(text.replace("_", ""))
         except ValueError:
-            return text  # which the field's own check refuses, with what would be right
+            return text  # the field's own check refuses it and says what would be right
     return text

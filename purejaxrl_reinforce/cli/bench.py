@@ -20,15 +20,15 @@ from purejaxrl_reinforce.config import Config, checked_seed, preset
 class Bench:
     """Measure how fast a configuration trains, phase by phase, or compare two measurements.
 
-    Training is compiled once and run from scratch several times. A JSON result and its figure
-    are written. With --compare the exit code is 1 if anything got slower, else 0.
+    Training is compiled once and run from scratch several times. The results are a JSON file and
+    a figure. With --compare the exit code is 1 if anything got slower, else 0.
     """
 
     preset: PresetOption = DEFAULT_PRESET
     config_file: ConfigFileOption = None
     seed: SeedOption = 0
     repeats: Annotated[
-        int, tyro.conf.arg(help="How often each thing is timed; noise shows from 5 on.")
+        int, tyro.conf.arg(help="Samples of each timing; 5 or more are needed to compare.")
     ] = 5
     out: Annotated[
         Path | None,
@@ -38,8 +38,8 @@ class Bench:
         tuple[Path, Path] | None,
         tyro.conf.arg(
             metavar="OLD NEW",
-            help="Measure nothing; say what is slower in the second of two results. A change counts"
-            " if the 95% interval of the ratio excludes 1 and the ratio differs from it by 5%.",
+            help="Measure nothing; compare two JSON files. A row is slower or faster if the 95%"
+            " interval of the ratio excludes 1 and the ratio differs from 1 by at least 5%.",
         ),
     ] = None
     config: ConfigOptions = field(default_factory=Config)
@@ -51,7 +51,7 @@ class Bench:
             from purejaxrl_reinforce.bench.compare import compare_files
 
             if self != Bench(compare=self.compare, config=preset(DEFAULT_PRESET)):
-                raise ValueError("--compare takes two results and no other option")
+                raise ValueError("--compare takes two JSON files and no other option")
             comparison = compare_files(*self.compare)
             for line in comparison.differences:
                 print(f"warning: {line}")

@@ -10,18 +10,18 @@ import inspect
 import io
 import operator
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from purejaxrl_reinforce.cli.bench import Bench
-from purejaxrl_reinforce.cli.options import (
-    DEFAULT_PRESET,
-)
+from purejaxrl_reinforce.cli.options import DEFAULT_PRESET
 from purejaxrl_reinforce.cli.policy import Evaluate, Export, Video
 from purejaxrl_reinforce.cli.report import Describe, Plot, Report
 from purejaxrl_reinforce.cli.sweep import Extract, Sweep
@@ -52,6 +52,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
 
 
+_PROGRAM = "purejaxrl-reinforce"
+
 _VERBS: dict[str, Any] = {
     "train": Train,
     "sweep": Sweep,
@@ -68,51 +70,43 @@ _VERBS: dict[str, Any] = {
 
 def _parse(args: list[str]) -> Any:
     """Return the verb, with its options; it has a method `run` that returns the exit code."""
-    if args and not args[0].startswith("-") and args[0] not in _VERBS:
+    if args and args[0] in _VERBS:
+        # By itself, so that a mistyped option is not answered with one of another verb.
+        verb = _VERBS[args[0]]
+        return _parse_one(verb, f"{_PROGRAM} {args[0]}", args[1:], _default(verb, args[1:]))
+    if args and not args[0].startswith("-"):
         there_are = f"there are {', '.join(_VERBS)}{nearest(args[0], _VERBS)}"
         raise ValueError(f"unknown verb {args[0]!r}; {there_are}")
-    union = _subcommands(*_starting_point(args))
+    verbs = (
+        Annotated[verb, tyro.conf.subcommand(name, description=inspect.getdoc(verb))]
+        for name, verb in _VERBS.items()
+    )
+    return _parse_one(functools.reduce(operator.or_, verbs), _PROGRAM, args)
+
+
+def _parse_one(kind: Any, prog: str, args: list[str], default: Any = tyro.MISSING_NONPROP) -> Any:
+    """Return what tyro makes of `args`; a mistake is a ValueError with one line."""
+    purpose = inspect.getdoc(kind) if isinstance(kind, type) else _PURPOSE
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
-            return tyro.cli(
-                union,
-                prog="purejaxrl-reinforce",
-                description="REINFORCE with a learned baseline, thousands of episodes at once.",
-                args=args,
-            )
+            return tyro.cli(kind, prog=prog, description=purpose, args=args, default=default)
     except SystemExit as stop:
         if stop.code:
             raise ValueError(_one_line(stderr.getvalue())) from None
         raise
 
 
-def _subcommands(base: Config, seed: int) -> Any:
-    """Return the union of all verbs, as tyro takes it, with the defaults of their options."""
-    defaults = {
-        "train": Train(config=base, seed=seed),
-        "sweep": Sweep(config=base, seed=seed),
-        "bench": Bench(config=base, seed=seed),
-        "describe": Describe(config=base),
-    }
-    return functools.reduce(
-        operator.or_,
-        (
-            Annotated[
-                verb,
-                tyro.conf.subcommand(
-                    name,
-                    default=defaults.get(name, tyro.MISSING_NONPROP),
-                    description=inspect.getdoc(verb),
-                ),
-            ]
-            for name, verb in _VERBS.items()
-        ),
-    )
+_PURPOSE = "REINFORCE with a learned baseline, thousands of episodes at once."
 
 
-# Verbs with an option for every field of the configuration.
-_CONFIGURED = (["train"], ["sweep"], ["bench"], ["describe"])
+def _default(verb: Any, args: list[str]) -> Any:
+    """Return the verb with the configuration and seed that its options change, if it has them."""
+    names = {field.name for field in fields(verb)}
+    if "config" not in names:
+        return tyro.MISSING_NONPROP
+    start = dict(zip(("config", "seed"), _starting_point(args), strict=True))
+    return verb(**{name: value for name, value in start.items() if name in names})
 
 
 def _starting_point(args: list[str]) -> tuple[Config, int]:
@@ -127,7 +121,7 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
     parser.add_argument("--resume", type=lambda text: None if text == "None" else Path(text))
     parser.add_argument("--config", type=lambda text: None if text == "None" else Path(text))
     try:
-        known, _ = parser.parse_known_args(args[1:] if args[:1] in _CONFIGURED else [])
+        known, _ = parser.parse_known_args(args)
     except argparse.ArgumentError:
         return preset(DEFAULT_PRESET), 0
     if known.resume is not None:
@@ -145,14 +139,23 @@ def _starting_point(args: list[str]) -> tuple[Config, int]:
 
 
 def _one_line(box: str) -> str:
-    """Return the message of tyro's framed error text on one line, with the options it suggests."""
-    # A title, the message and suggestions, between rules; where the terminal's encoding asks for
-    # it, the frame is left out and the rules are drawn in ASCII.
-    rows = [row.strip("│╭╮╰╯ ") for row in box.splitlines()]
-    is_rule = [not row.strip("─-") for row in rows]
-    start = next(i for i in range(1, len(rows)) if not is_rule[i])
-    message = rows[start : is_rule.index(True, start)]
-    suggested = [row for row in rows[start + len(message) :] if row.startswith("--")]
-    if any(row.startswith("Perhaps you meant") for row in rows) and suggested:
-        message.append("; did you mean " + " or ".join(suggested) + "?")
-    return " ".join(message).replace(" ;", ";")
+    """Return the message of tyro's error on one line, with the options that it suggests.
+
+    tyro draws a title, the message and further sections, with rules between them, in a frame: in
+    colors on a terminal, and in ASCII without sides where the encoding asks for it. Of any other
+    text all words are kept.
+    """
+    text = re.sub(r"\x1b\[[\d;]*m", "", box)
+    text = re.sub(r"\A(╭.*\n|.*\n *-+ *\n)", "", text)  # the title
+    parts = re.split(r"^[ ─-]+$", re.sub(r"[│╭╮╰╯]", "", text), flags=re.MULTILINE)
+    message, *others = [part for part in parts if part.strip()] or [""]
+    message = " ".join(message.split())
+    similar = [
+        option
+        for part in others
+        if part.lstrip().startswith(("Perhaps you meant", "Arguments similar to"))
+        # Less indented than the help text, in which options may be named as well.
+        for option in re.findall(r"^ {5,6}(--[\w-]+)", part, flags=re.MULTILINE)
+    ]
+    hint = f"; did you mean {' or '.join(dict.fromkeys(similar))}?" if similar else ""
+    return message + hint

@@ -13,12 +13,12 @@ _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.it
 DEFAULT_PRESET = next(iter(PRESETS))
 
 PresetOption = Annotated[
-    str, tyro.conf.arg(help=f"Where the other options start from. {_PURPOSES}.")
+    str, tyro.conf.arg(help=f"Named configuration that the other options change. {_PURPOSES}.")
 ]
 
 ConfigFileOption = Annotated[
     Path | None,
-    tyro.conf.arg(name="config", help="TOML or YAML file where the other options start from."),
+    tyro.conf.arg(name="config", help="TOML or YAML file that the other options change."),
 ]
 
 SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]
@@ -27,7 +27,7 @@ ConfigOptions = Annotated[Config, tyro.conf.arg(name="")]
 
 RunArgument = Annotated[
     tyro.conf.Positional[Path],
-    tyro.conf.arg(name="run", metavar="RUN"),
+    tyro.conf.arg(name="run", metavar="RUN", help="Run directory."),
 ]
 
 SampleOption = Annotated[
@@ -37,18 +37,18 @@ SampleOption = Annotated[
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """Which processes do one thing together; without any, those that a cluster started."""
+    """Multi-process settings; by default detected from the cluster."""
 
     coordinator: Annotated[
         str | None,
         tyro.conf.arg(
             metavar="HOST:PORT",
-            help="Where process 0 listens: one run in several processes, on one host or many, all"
-            " started with the same options. SLURM, Open MPI, Kubernetes and TPU pods need neither"
-            " this nor the next two.",
+            help="Address of process 0, for one run or sweep in several processes on one or many"
+            " hosts, all started with the same options. SLURM, Open MPI, Kubernetes and TPU pods"
+            " are detected and need none of these three options.",
         ),
     ] = None
-    num_processes: Annotated[int | None, tyro.conf.arg(help="How many processes there are.")] = None
+    num_processes: Annotated[int | None, tyro.conf.arg(help="Number of processes.")] = None
     process_id: Annotated[
         int | None,
         tyro.conf.arg(help="Number of this process, from 0. Process 0 writes and prints."),

@@ -12,7 +12,7 @@ from purejaxrl_reinforce.config import checked_seed
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Play whole episodes with the policy of a run directory and print its returns."""
+    """Play whole episodes with the policy of a run directory and print return statistics."""
 
     run_dir: RunArgument
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
@@ -21,8 +21,8 @@ class Evaluate:
     backend: Annotated[
         Literal["jax", "gymnasium"],
         tyro.conf.arg(
-            help="gymnasium: play in the real environment as well, as many episodes, and say"
-            " whether both agree."
+            help="gymnasium: play as many episodes in Gymnasium's environment too, and compare"
+            " the mean returns."
         ),
     ] = "jax"
 
@@ -39,13 +39,13 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Export:
-    """Write the policy of a run directory as plain arrays, and a JSON that says how to use them."""
+    """Write the policy of a run directory as plain arrays, with a JSON that names its layers."""
 
     run_dir: RunArgument
     out: Annotated[
         Path | None,
         tyro.conf.arg(
-            help="New file that ends in .npz or .safetensors; the JSON goes beside it."
+            help="New file that ends in .npz or .safetensors; the JSON lies beside it."
             " None: policy.npz in RUN."
         ),
     ] = None
@@ -58,10 +58,10 @@ class Export:
 
 @dataclass(frozen=True)
 class Video:
-    """Show episodes of the policy of a run directory, as a GIF or MP4.
+    """Render episodes of the policy of a run directory as a GIF or MP4.
 
-    They are played in Gymnasium's environment and drawn by its renderer, where it has one; else
-    in gymnax, and the observations are drawn.
+    Episodes are played in Gymnasium and drawn by its renderer. For an environment without a
+    renderer they are played in gymnax, and the observations are drawn.
     """
 
     run_dir: RunArgument
@@ -72,7 +72,7 @@ class Video:
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
     sample: SampleOption = False
     progress: Annotated[
-        bool, tyro.conf.arg(help="Show the policy at several of its checkpoints, side by side.")
+        bool, tyro.conf.arg(help="Show the policy at several checkpoints, side by side.")
     ] = False
     width: Annotated[int, tyro.conf.arg(help="Width of each episode's picture, pixels.")] = 300
     seed: SeedOption = 0

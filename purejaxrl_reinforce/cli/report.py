@@ -1,4 +1,4 @@
-"""The verbs that show what would be trained and what came of it: `describe`, `plot`, `report`."""
+"""The verbs that describe and report: `describe`, `plot`, `report`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from purejaxrl_reinforce.config import Config, checked_seed
 
 @dataclass(frozen=True)
 class Describe:
-    """Say what would be trained: spaces, networks, batch, memory, operations per step."""
+    """Describe a configuration: spaces, networks, batch, memory, operations per step."""
 
     preset: PresetOption = DEFAULT_PRESET
     config_file: ConfigFileOption = None
@@ -38,11 +38,11 @@ class Describe:
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw learning curves of one or several directories of runs and sweeps.
+    """Draw learning curves of run and sweep directories.
 
-    Runs that differ by their seed only make one curve: their mean, with its 95% t interval as a
-    band. Each agent of a sweep counts as a run, so that each setting makes a curve. At most 28
-    curves can be told apart; the pictures in the directory of a larger sweep have the best of it.
+    Runs that differ only by seed are one curve: their mean, with its 95% t interval as a band.
+    Agents of a sweep count as runs, so each setting is a curve. At most 28 curves are drawn; the
+    figures in the directory of a larger sweep show its best settings.
     """
 
     sources: Annotated[
@@ -56,12 +56,12 @@ class Plot:
     x: Annotated[
         Literal["env_steps", "seconds", "update"],
         tyro.conf.arg(
-            help="What to draw over; seconds are those of training, which no agent of a sweep has"
-            " of its own."
+            help="Horizontal axis; seconds are those of training, which the agents of a sweep do"
+            " not have."
         ),
     ] = "env_steps"
     smooth: Annotated[
-        int, tyro.conf.arg(help="Draw the mean of so many updates; the picture says so.")
+        int, tyro.conf.arg(help="Moving average over this many updates; noted in the figure.")
     ] = 1
 
     def run(self) -> int:
@@ -73,9 +73,9 @@ class Plot:
 
 @dataclass(frozen=True)
 class Report:
-    """Write the directory of a run or a sweep, or a benchmark's JSON, as one HTML file.
+    """Write a run, a sweep or the JSON of a benchmark as one self-contained HTML file.
 
-    All pictures are inside, and nothing is fetched.
+    Figures and video are embedded.
     """
 
     source: Annotated[
@@ -88,7 +88,7 @@ class Report:
             help="New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."
         ),
     ] = None
-    seed: Annotated[int, tyro.conf.arg(help="Seed of a run's evaluation, and of the video.")] = 0
+    seed: Annotated[int, tyro.conf.arg(help="Seed of the evaluation and the video of a run.")] = 0
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare

@@ -1,4 +1,4 @@
-"""The verbs about sweeps: doing one, and taking one of its agents out."""
+"""The verbs of sweeps: `sweep`, `extract`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,10 @@ from purejaxrl_reinforce.sweeps.axes import Axes
 
 @dataclass(frozen=True)
 class Sweep:
-    """Train many seeds of one or many settings and say what came of it.
+    """Train many seeds of one or many settings and report the results.
 
-    Agents are trained in slices, which are on disk as they finish: the same command with the same
-    directory goes on where it was stopped. Results, statistics, a table and pictures are left in
-    it.
+    Agents are trained in slices, each saved when it finishes: after an interruption, rerun the
+    same command with the same directory. It will hold results, statistics, a table and figures.
     """
 
     preset: PresetOption = DEFAULT_PRESET
@@ -35,21 +34,23 @@ class Sweep:
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(
             metavar="FIELD=VALUES",
-            help="A field to sweep, with its values: policy_lr=0.01,0.03 or"
-            " policy_lr=log:0.001:0.1:5 or hidden_sizes=[64],[64,64]. Give it again for further"
-            " fields: all combinations are trained.",
+            help="Field to sweep, with its values: policy_lr=0.01,0.03 or policy_lr=log:0.001:0.1:5"
+            " or hidden_sizes=[64],[64,64]. Repeat it for more fields: all combinations are"
+            " trained.",
         ),
     ] = ()
     zip: Annotated[
         bool,
-        tyro.conf.arg(help="Take the fields' first values together, then their second, ..."),
+        tyro.conf.arg(help="Combine the fields' first values, then their second, ..."),
     ] = False
-    num_seeds: Annotated[int, tyro.conf.arg(help="Seeds of each setting, the same for all.")] = 16
-    seed: Annotated[int, tyro.conf.arg(help="The first of them.")] = 0
+    num_seeds: Annotated[int, tyro.conf.arg(help="Number of seeds; the same for each setting.")] = (
+        16
+    )
+    seed: Annotated[int, tyro.conf.arg(help="First seed.")] = 0
     sweep_dir: Annotated[
         Path | None,
         tyro.conf.arg(
-            help="Directory: new, empty, or of the same sweep, which then goes on. None: a new one"
+            help="New or empty directory, or that of the same sweep, to finish it. None: a new one"
             " below sweeps/."
         ),
     ] = None
@@ -58,7 +59,7 @@ class Sweep:
         tyro.conf.arg(help="Agents per slice. None: chosen from memory and measured speed."),
     ] = None
     episodes: Annotated[
-        int, tyro.conf.arg(help="Greedy episodes that each agent is evaluated with at the end.")
+        int, tyro.conf.arg(help="Greedy episodes to evaluate each agent with after training.")
     ] = 100
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
@@ -90,14 +91,17 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Extract:
-    """Make a run directory of one agent of a sweep, to evaluate, resume or render it."""
+    """Make a run directory of one agent of a sweep, to evaluate, resume or render."""
 
-    sweep_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(name="sweep", metavar="SWEEP")]
-    setting: Annotated[int, tyro.conf.arg(help="Number of the setting, as the table has it.")] = 0
+    sweep_dir: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(name="sweep", metavar="SWEEP", help="Sweep directory."),
+    ]
+    setting: Annotated[int, tyro.conf.arg(help="Number of the setting, as in the table.")] = 0
     seed: Annotated[int, tyro.conf.arg(help="The agent's seed.")] = 0
     run_dir: Annotated[
         Path | None,
-        tyro.conf.arg(help="New or empty directory. None: a new one in SWEEP."),
+        tyro.conf.arg(help="New or empty directory for the run. None: a new one in SWEEP."),
     ] = None
 
     def run(self) -> int:

@@ -23,14 +23,14 @@ from purejaxrl_reinforce.output.files import new_dated_path
 
 @dataclass(frozen=True)
 class Train:
-    """Train a policy and leave a run directory: configuration, metrics, plot, parameters."""
+    """Train a policy; write a run directory: configuration, metrics, figure, parameters."""
 
     preset: PresetOption = DEFAULT_PRESET
     config_file: ConfigFileOption = None
     seed: SeedOption = 0
     run_dir: Annotated[
         Path | None,
-        tyro.conf.arg(help="New or empty directory for the results. None: one below runs/."),
+        tyro.conf.arg(help="New or empty directory for the results. None: a new one below runs/."),
     ] = None
     resume: Annotated[
         Path | None,
@@ -40,17 +40,19 @@ class Train:
         ),
     ] = None
     checkpoint_every: Annotated[
-        int | None, tyro.conf.arg(help="Updates between checkpoints. None: by time alone.")
+        int | None, tyro.conf.arg(help="Updates between checkpoints. None: only by time.")
     ] = None
     checkpoint_seconds: Annotated[
-        float, tyro.conf.arg(help="Seconds between checkpoints; there is one at the end as well.")
+        float, tyro.conf.arg(help="Seconds between checkpoints; the last state is always saved.")
     ] = 60.0
     keep: Annotated[
         int,
-        tyro.conf.arg(help="Checkpoints to keep: the latest, and that with the best mean return."),
+        tyro.conf.arg(
+            help="Checkpoints to keep: the latest; the one with the best mean return is kept too."
+        ),
     ] = 3
     tensorboard: Annotated[
-        bool, tyro.conf.arg(help="Log to TensorBoard, below the run directory.")
+        bool, tyro.conf.arg(help="Log to TensorBoard, in the run directory.")
     ] = False
     wandb: Annotated[
         bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")

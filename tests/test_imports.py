@@ -1,0 +1,66 @@
+"""Fresh interpreters: what the library needs, and what the command line does without."""
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.support.processes import ROOT
+
+TRAIN_AND_EVALUATE = """
+import builtins
+import sys
+
+USABLE = {"jax", "gymnax", "flax", "optax", "chex", "numpy", "purejaxrl_reinforce"}
+original = builtins.__import__
+
+def guarded(name, globals=None, locals=None, fromlist=(), level=0):
+    importer = (globals or {}).get("__name__", "")
+    known = USABLE | set(sys.stdlib_module_names)
+    if importer.startswith("purejaxrl_reinforce") and name.partition(".")[0] not in known:
+        raise ImportError(f"{importer} imports {name}")
+    return original(name, globals, locals, fromlist, level)
+
+builtins.__import__ = guarded
+import jax
+from purejaxrl_reinforce import Config, evaluate, train
+
+config = Config(num_envs=2, num_updates=1, num_steps=5, hidden_sizes=(2,))
+state, _ = train(config, jax.random.key(0))
+evaluate(config, state.params, jax.random.key(1), num_episodes=2)
+"""
+
+HELP_AND_A_MISTAKE = """
+from purejaxrl_reinforce.cli.main import main
+
+for arguments, code in ((["--help"], 0), (["train", "--help"], 0), (["train", "--x"], 2)):
+    try:
+        assert main(arguments) == code
+    except SystemExit as stop:
+        assert stop.code == code
+"""
+
+
+def imported(script: str) -> set[str]:
+    """Run a script in a fresh interpreter; return the packages that it has imported."""
+    names = (
+        "\nimport json, sys\nprint(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script + names],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_train_and_evaluate_need_six_packages():
+    # gymnax itself imports matplotlib and scipy, flax rich and yaml: those are theirs to drop.
+    unused = {"orbax", "platformdirs", "psutil", "tomli_w", "tyro"}
+    assert not imported(TRAIN_AND_EVALUATE) & unused
+
+
+def test_help_and_mistakes_answer_without_heavy_imports():
+    heavy = {"flax", "gymnax", "jax", "matplotlib", "numpy", "optax", "orbax", "PIL", "rich"}
+    assert not imported(HELP_AND_A_MISTAKE) & (heavy | {"pandas", "psutil", "scipy"})
