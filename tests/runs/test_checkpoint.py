@@ -85,7 +85,7 @@ def test_a_path_may_look_like_a_pattern(states, tmp_path):
 
 
 DAMAGES = {
-    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-2]),
     "emptied": lambda path: path.write_bytes(b""),
     "flipped": lambda path: path.write_bytes(flipped(path.read_bytes())),
     "deleted": lambda path: path.unlink(),
