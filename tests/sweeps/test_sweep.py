@@ -11,8 +11,8 @@ import pytest
 
 from purejaxrl_reinforce import Config, evaluate, sweep, train
 from purejaxrl_reinforce.algorithm import reinforce
-from purejaxrl_reinforce.sweeps import slice_size
-from purejaxrl_reinforce.sweeps.population import LONGEST_CALL
+from purejaxrl_reinforce.sweeps import population, slice_size
+from purejaxrl_reinforce.sweeps.population import Layout, Population, population_mesh
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from tests.support.processes import ROOT
 
@@ -117,18 +117,16 @@ def test_agents_that_diverge_stay_as_they_are_alone(swept):
     assert (np.diff(steps[diverging])[~finite[diverging][..., 1:]] == 0).all()
 
 
-def test_fewer_updates_are_padded():
-    """The longer agents take several calls of the compiled program."""
-    config = dataclasses.replace(CONFIG, num_envs=1, num_steps=5)
-    long = LONGEST_CALL + 4
-    results = sweep(config, [5], {"num_updates": [2, long]}, num_episodes=2)
-    assert results.metrics["mean_return"].shape == (2, 1, long)
-    assert not np.isfinite(results.metrics["policy_loss"][0, 0, 2:]).any()
-    assert not results.metrics["num_steps"][0, 0, 2:].any()
-    assert not results.metrics["finite"][0, 0, 2:].any()
+def test_fewer_updates_are_padded(monkeypatch):
+    monkeypatch.setattr(population, "LONGEST_CALL", 3)  # the longer ones take several calls
+    results = sweep(CONFIG, range(4), {"num_updates": [2, 5]}, width=4, num_episodes=7)
+    assert results.metrics["mean_return"].shape == (2, 4, 5)
+    assert np.isnan(results.metrics["mean_return"][0, :, 2:]).all()
+    assert not results.metrics["num_steps"][0, :, 2:].any()
+    assert not results.metrics["finite"][0, :, 2:].any()
     assert results.metrics["finite"][1].all()
-    _, alone = train(results.configs[1], jax.random.key(5))
-    np.testing.assert_array_equal(results.metrics["policy_loss"][1, 0], alone.policy_loss)
+    _, alone = train(CONFIG, jax.random.key(3))
+    np.testing.assert_array_equal(results.metrics["policy_loss"][1, 3], alone.policy_loss)
 
 
 @pytest.mark.parametrize(
@@ -158,46 +156,52 @@ def test_environments_become_tasks():
     np.testing.assert_array_equal(layout["gamma=0.99"], results.scores[[1, 3]].T)
 
 
-@pytest.mark.parametrize("width", [None, 3])
-def test_side_by_side_as_on_an_accelerator(swept, width, monkeypatch):
+def assert_close(found, expected):
+    """Up to rounding; before anything is learned, not even that far."""
+    np.testing.assert_array_equal(found["num_steps"][..., 0], expected["num_steps"][..., 0])
+    for name in ("mean_return", "policy_loss", "baseline_loss"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-5)
+
+
+def test_side_by_side_as_on_an_accelerator(swept, monkeypatch):
     """The path of accelerators, vmapped, on the CPU: the same agents up to rounding."""
     monkeypatch.setattr(slice_size, "ONE_BY_ONE", ())
-    monkeypatch.setattr(slice_size, "LEAST_GROWTH", 0.0)  # whatever is measured, 4 after 1
     config = dataclasses.replace(CONFIG, max_grad_norm=0.1)
-    together = sweep(config, range(2), {"policy_lr": [1e-2, 1e-1]}, width=width, num_episodes=7)
+    axes = {"policy_lr": [1e-2, 1e-1]}
+    together = sweep(config, range(2), axes, width=3, num_episodes=7)
     _, results, _ = swept
-    one_by_one = {name: values[[0, 4], :2] for name, values in results.metrics.items()}
-    np.testing.assert_array_equal(
-        together.metrics["num_steps"][..., 0], one_by_one["num_steps"][..., 0]
-    )
-    for name in ("mean_return", "policy_loss", "baseline_loss"):
-        np.testing.assert_allclose(together.metrics[name], one_by_one[name], rtol=1e-3, atol=1e-5)
+    assert_close(together.metrics, {k: x[[0, 4], :2] for k, x in results.metrics.items()})
+
+
+def test_throughput_is_measured():
+    mesh = population_mesh(4, CONFIG.num_envs, jax.devices()[:1])
+    compiled = Population(CONFIG, Layout(mesh, groups=4, at_once=1), num_episodes=7)
+    assert 0 < slice_size._measure(CONFIG, compiled) < 1e9
 
 
 GUARANTEE = """
 import sys, jax, numpy as np
 jax.config.update("jax_num_cpu_devices", 4)
-from purejaxrl_reinforce import Config
-from purejaxrl_reinforce import sweep
+from pathlib import Path
+from purejaxrl_reinforce import Config, load_sweep, sweep
 
-config = Config(num_envs=4, num_steps=40, num_updates=5, hidden_sizes=(8,), bootstrap=True)
-def run(devices, width, seeds=5):
-    results = sweep(config, range(seeds), {"policy_lr": [1e-2, 1e-1]}, width=width,
-                    devices=jax.devices()[:devices], num_episodes=4)
+one = load_sweep(Path(sys.argv[1]))  # trained on one device
+first = {k: x[[0, 4]] for k, x in (one.metrics | {"evaluation": one.evaluation}).items()}
+
+def run(devices, width, seeds=3):
+    results = sweep(one.configs[0], range(seeds), {"policy_lr": [1e-2, 1e-1]}, width=width,
+                    devices=jax.devices()[:devices], num_episodes=7)
     return results.metrics | {"evaluation": results.evaluation}
-first = run(1, 8)
-for devices, width in ((2, 3), (4, 8), (4, 1)):
-    exact = width >= devices  # else lanes are shared out
-    for name, values in run(devices, width).items():
-        if exact:
-            np.testing.assert_array_equal(values, first[name], f"{name} {devices} {width}")
-        else:
-            np.testing.assert_allclose(values, first[name], rtol=1e-3, atol=1e-5)
-fewer = run(4, None, seeds=1)
-for name, values in fewer.items():
-    np.testing.assert_allclose(values, first[name][:, :1], rtol=1e-3, atol=1e-5)
+
+for name, values in run(2, 3).items():
+    np.testing.assert_array_equal(values, first[name], name)
+for width, seeds in ((1, 3), (None, 1)):  # more devices than agents: lanes are sharded
+    for name, values in run(4, width, seeds).items():
+        np.testing.assert_allclose(values, first[name][:, :seeds], rtol=1e-3, atol=1e-5)
 """
 
 
-def test_neither_devices_nor_slices_change_results():
-    subprocess.run([sys.executable, "-c", GUARANTEE], check=True, timeout=400, cwd=ROOT)
+def test_neither_devices_nor_slices_change_results(swept):
+    path, *_ = swept
+    command = [sys.executable, "-c", GUARANTEE, str(path)]
+    subprocess.run(command, check=True, timeout=400, cwd=ROOT)
