@@ -47,11 +47,9 @@ def sweep_dir(tmp_path_factory):
     config = tmp_path_factory.mktemp("sweeps") / "config.toml"
     config.write_text(dump_config(TINY, seed=0))
     path = config.with_name("s")
-    arguments = ["--axis", "policy_lr=0.1,0.2", "--num-seeds", "2", "--episodes", "2"]
-    assert (
-        main(["sweep", "--config", str(config), *arguments, "--quiet", "--sweep-dir", str(path)])
-        == 0
-    )
+    options = ["--axis", "policy_lr=0.1,0.2", "--num-seeds", "2", "--episodes", "2", "--quiet"]
+    arguments = ["sweep", "--config", str(config), *options, "--sweep-dir", str(path)]
+    assert main(arguments) == 0
     return path
 
 
