@@ -1,4 +1,4 @@
-"""What every benchmark script shares: its command line, its result and its figure."""
+"""Frame of the benchmark scripts: command line, timed compilation, result and figure."""
 
 import dataclasses
 import sys

@@ -34,7 +34,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """Return the name in tables and pictures."""
+        """Return the name in tables and figures."""
         return f"{self.peer.title}, {self.variant} batch"
 
 

@@ -1,4 +1,4 @@
-"""How fast training is: timing, ratios, peaks, counted work, result files.
+"""Measurement of training speed: timing, ratios, peaks, operation counts, result files.
 
 May import `config`, `algorithm`, `output`, `execution` and `runs`.
 """

@@ -22,8 +22,6 @@ from purejaxrl_reinforce.sweeps.agents import load_sweep_histories
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from tests.support.runs import TINY, error_of
 
-SWEEP = ["--num-envs", "4", "--num-updates", "6", "--num-steps", "20", "--hidden-sizes", "4"]
-
 
 @pytest.fixture(scope="module")
 def runs(finished_run, tmp_path_factory):
@@ -38,7 +36,7 @@ def runs(finished_run, tmp_path_factory):
             paths[-1].mkdir()
             config = replace(TINY, policy_lr=lr)
             (paths[-1] / "config.toml").write_text(dump_config(config, seed))
-            shifted = metrics.assign(mean_return=metrics["mean_return"] + 2 * seed)
+            shifted = metrics.assign(mean_return=metrics["mean_return"] + 2 * seed + 500 * lr)
             shifted.to_csv(paths[-1] / "metrics.csv", index=False)
     return paths
 
@@ -46,9 +44,12 @@ def runs(finished_run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def sweep_dir(tmp_path_factory):
     """Of two learning rates that no run has, two seeds each."""
-    path = tmp_path_factory.mktemp("sweeps") / "s"
-    arguments = ["--axis", "policy_lr=0.1,0.2", "--num-seeds", "2", "--episodes", "2"]
-    assert main(["sweep", *SWEEP, *arguments, "--quiet", "--sweep-dir", str(path)]) == 0
+    config = tmp_path_factory.mktemp("sweeps") / "config.toml"
+    config.write_text(dump_config(TINY, seed=0))
+    path = config.with_name("s")
+    options = ["--axis", "policy_lr=0.1,0.2", "--num-seeds", "2", "--episodes", "2", "--quiet"]
+    arguments = ["sweep", "--config", str(config), *options, "--sweep-dir", str(path)]
+    assert main(arguments) == 0
     return path
 
 
