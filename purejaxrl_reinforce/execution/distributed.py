@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.execution.processes import LostProcessError, has_lost_peer
+from purejaxrl_reinforce.execution.processes import PeerLostError, has_lost_peer
 
 # How long to wait for the others to start; after how much silence one of them counts as lost; and
 # how long to wait for them at the end, where all have agreed that it is the end.
@@ -79,7 +79,7 @@ def connect(
     except Exception as error:  # each kind of cluster has its own
         reason = str(error).splitlines()[0]
         raise ValueError(f"cannot connect to the other processes: {reason}") from None
-    _abort_message, _connected = str(LostProcessError()), True
+    _abort_message, _connected = str(PeerLostError()), True
     _keep_stdout_for_python()
     atexit.register(_skip_shutdown_barrier)  # runs before that of jax
 

@@ -24,7 +24,7 @@ _PACKET = 4096
 _LENGTH_BYTES = 8
 
 
-class LostProcessError(ConnectionError):
+class PeerLostError(ConnectionError):
     """Another process has ended or cannot be reached; nothing can be agreed on any more."""
 
     def __init__(self, reason: str = "") -> None:
@@ -35,7 +35,7 @@ class LostProcessError(ConnectionError):
         )
 
 
-class EndedElsewhereError(SystemExit):
+class PeerFailedError(SystemExit):
     """Another process failed, and says why; this one ends silently with the same exit code."""
 
 
@@ -43,26 +43,26 @@ _lost_peer = False
 
 
 def has_lost_peer() -> bool:
-    """Return whether a LostProcessError was raised."""
+    """Return whether a PeerLostError was raised."""
     return _lost_peer
 
 
-def is_alone() -> bool:
+def is_single_process() -> bool:
     """Return whether there is one process only."""
     return jax.process_count() == 1
 
 
-def is_first() -> bool:
+def is_primary() -> bool:
     """Return whether this process is the one that writes and prints."""
     return jax.process_index() == 0
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def collective() -> Iterator[None]:
     """Do something that needs all processes.
 
     Raises:
-        LostProcessError: it failed, as it does when one of them ends.
+        PeerLostError: it failed, as it does when one of them ends.
     """
     global _lost_peer
     try:
@@ -70,19 +70,19 @@ def together() -> Iterator[None]:
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         # Where a collective fails, jax raises either of them; running out of memory has to stay
         # what it is.
-        if is_alone() or "RESOURCE_EXHAUSTED" in str(error):
+        if is_single_process() or "RESOURCE_EXHAUSTED" in str(error):
             raise
         _lost_peer = True
-        raise LostProcessError(str(error).splitlines()[0]) from None
+        raise PeerLostError(str(error).splitlines()[0]) from None
 
 
-def agreed(make: Callable[[], T]) -> T:
+def run_on_all(make: Callable[[], T]) -> T:
     """Return what `make` returns here, once it has returned on every process.
 
     Raises:
-        EndedElsewhereError: it raised on another process; with several, on all but the first.
+        PeerFailedError: it raised on another process; with several, on all but the first.
     """
-    if is_alone():
+    if is_single_process():
         return make()
     failure: BaseException | None = None
     try:
@@ -95,36 +95,36 @@ def agreed(make: Callable[[], T]) -> T:
     speaker = int(np.argmax(codes > 0))
     if failure is not None and speaker == jax.process_index():
         raise failure
-    raise EndedElsewhereError(int(codes[speaker]))
+    raise PeerFailedError(int(codes[speaker]))
 
 
-def on_first(do: Callable[[], None]) -> None:
+def run_on_primary(do: Callable[[], None]) -> None:
     """Do something on process 0 while the others wait.
 
     Raises:
-        EndedElsewhereError: it raised there, and this is another process.
+        PeerFailedError: it raised there, and this is another process.
     """
-    agreed(do if is_first() else _nothing)
+    run_on_all(do if is_primary() else _nothing)
 
 
-def from_first(make: Callable[[], T]) -> T:
+def broadcast_from_primary(make: Callable[[], T]) -> T:
     """Return on every process what `make` returns on process 0, which can be anything picklable.
 
     Arrays must be NumPy arrays: see `to_host`.
 
     Raises:
-        EndedElsewhereError: it raised there, and this is another process.
+        PeerFailedError: it raised there, and this is another process.
     """
-    if is_alone():
+    if is_single_process():
         return make()
-    message = agreed((lambda: pickle.dumps(make())) if is_first() else bytes)
+    message = run_on_all((lambda: pickle.dumps(make())) if is_primary() else bytes)
     result: T = pickle.loads(_broadcast(message))
     return result
 
 
-def agree_max(*values: float) -> tuple[float, ...]:
+def max_over_processes(*values: float) -> tuple[float, ...]:
     """Return for each of `values` (float32, equally many everywhere) the largest on any process."""
-    if is_alone():
+    if is_single_process():
         return values
     return tuple(_gather_numbers(np.asarray(values, np.float32)).max(axis=0).tolist())
 
@@ -139,7 +139,7 @@ def to_host(tree: Any) -> Any:
             return np.asarray(x)
         return np.asarray(multihost_utils.process_allgather(x, tiled=True))
 
-    with together():
+    with collective():
         return jax.tree.map(whole, tree)
 
 
@@ -169,7 +169,7 @@ def _placed(tree: Any, like: Any, place: Callable[[np.ndarray], jax.Array]) -> A
             return place(x)
         return jax.random.wrap_key_data(place(x), impl=jax.random.key_impl(a))
 
-    with together():
+    with collective():
         return jax.tree.map(one, tree, like)
 
 
@@ -190,7 +190,7 @@ def _nothing() -> None:
 
 def _gather_numbers(x: np.ndarray | np.generic) -> np.ndarray:
     """Return `x` of all processes, stacked."""
-    with together():
+    with collective():
         return np.asarray(multihost_utils.process_allgather(x))
 
 
@@ -207,5 +207,5 @@ def _first_bytes(message: bytes, size: int) -> bytes:
     """Return the first `size` bytes of what process 0 has, with zeros where it has fewer."""
     buffer = np.frombuffer(message[:size].ljust(size, b"\0"), np.uint8)
     # A sum with the zeros of the others: exact for bytes, which is why everything travels as them.
-    with together():
+    with collective():
         return np.asarray(multihost_utils.broadcast_one_to_all(buffer)).tobytes()

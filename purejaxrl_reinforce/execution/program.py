@@ -14,7 +14,7 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.reinforce import init, step
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import agree_max, together
+from purejaxrl_reinforce.execution.processes import collective, max_over_processes
 from purejaxrl_reinforce.execution.sharding import (
     LANES,
     REPLICATED,
@@ -72,7 +72,7 @@ def run_chunks(
             length = min(length, every - done % every)
         started = time.perf_counter()
         state, metrics = advance(state, length)
-        (taken,) = agree_max(time.perf_counter() - started)
+        (taken,) = max_over_processes(time.perf_counter() - started)
         yield Chunk(state, metrics, taken)
         done += length
         # At most doubling keeps one slow or fast chunk from setting the pace.
@@ -139,7 +139,7 @@ class Program:
 
         Metrics are buffers on the device, of which the first `length` rows are filled.
         """
-        with together():
+        with collective():
             return jax.block_until_ready(self._run(self.config, state, np.int32(length)))
 
     def run(

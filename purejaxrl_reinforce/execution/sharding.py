@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.algorithm.batching import LaneAxis
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.execution.processes import is_alone, to_global, to_host
+from purejaxrl_reinforce.execution.processes import is_single_process, to_global, to_host
 
 LANES = LaneAxis("lanes")
 
@@ -67,6 +67,6 @@ def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
     With several processes each of them has to have the same `state` on its own devices.
     """
     shardings = [NamedSharding(mesh, spec) for spec in STATE]
-    if not is_alone():
+    if not is_single_process():
         return TrainState(*map(to_global, to_host(state), state, shardings))
     return TrainState(*map(jax.device_put, state, shardings))

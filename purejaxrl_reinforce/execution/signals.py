@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-from purejaxrl_reinforce.execution.processes import agree_max, on_first
+from purejaxrl_reinforce.execution.processes import max_over_processes, run_on_primary
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -65,27 +65,27 @@ class StopRequest:
                 raise Interrupted(number)
 
 
-def agreed_signal(stop: StopRequest) -> int | None:
+def stop_signal(stop: StopRequest) -> int | None:
     """Return the signal that asks to stop, None without one; all processes agree on it."""
-    (number,) = agree_max(stop.signal or 0)
+    (number,) = max_over_processes(stop.signal or 0)
     return int(number) or None
 
 
-def end_if_asked_to(stop: StopRequest) -> None:
+def raise_if_stopped(stop: StopRequest) -> None:
     """Heed a deferred signal, all processes together.
 
     Raises:
         Interrupted: one came.
-        EndedElsewhereError: one came, and this is not the first process.
+        PeerFailedError: one came, and this is not the first process.
     """
-    number = agreed_signal(stop)
+    number = stop_signal(stop)
 
     def interrupt() -> None:
         assert number is not None
         raise Interrupted(number)
 
     if number is not None:
-        on_first(interrupt)
+        run_on_primary(interrupt)
 
 
 def _watch(read_end: int) -> None:
