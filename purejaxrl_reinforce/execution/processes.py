@@ -1,8 +1,8 @@
-"""Several processes, on one host or many, that do one thing together.
+"""Coordination of several processes, on one host or many, that train one run or sweep.
 
-Process 0 is the first: it alone writes and prints. Whatever depends on a clock, a signal or a file
-is agreed on, so that all processes go the same way. In a process that is alone every function here
-does its work directly, without a collective.
+Process 0 is the primary: it alone writes and prints. Whatever depends on a clock, a signal or a
+file is decided for all processes at once, so that all take the same branch. With a single process
+every function here does its work directly, without a collective.
 """
 
 import contextlib
@@ -18,25 +18,25 @@ from jax.sharding import Sharding
 
 T = TypeVar("T")
 
-# An answer of process 0 up to this many bytes takes one collective.
+# A message of the primary process up to this many bytes takes one collective.
 _PACKET = 4096
 
 _LENGTH_BYTES = 8
 
 
 class PeerLostError(ConnectionError):
-    """Another process has ended or cannot be reached; nothing can be agreed on any more."""
+    """Another process has ended or cannot be reached: no collective is possible any more."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(
-            "another process has ended or cannot be reached; start all of them again: train"
-            " --resume RUN goes on from its latest checkpoint, sweep with the same directory from"
-            " its last slice" + (reason and f" ({reason})")
+            "another process has ended or cannot be reached; restart all processes: train --resume"
+            " RUN resumes from the latest checkpoint, the same sweep command from the last slice"
+            + (reason and f" ({reason})")
         )
 
 
 class PeerFailedError(SystemExit):
-    """Another process failed, and says why; this one ends silently with the same exit code."""
+    """Another process failed and prints why; this one exits silently with the same code."""
 
 
 _lost_peer = False
@@ -48,7 +48,7 @@ def has_lost_peer() -> bool:
 
 
 def is_single_process() -> bool:
-    """Return whether there is one process only."""
+    """Return whether this is the only process."""
     return jax.process_count() == 1
 
 
@@ -59,17 +59,16 @@ def is_primary() -> bool:
 
 @contextlib.contextmanager
 def collective() -> Iterator[None]:
-    """Do something that needs all processes.
+    """Run a collective operation, which all processes must run.
 
     Raises:
-        PeerLostError: it failed, as it does when one of them ends.
+        PeerLostError: it failed, as it does when a process ends.
     """
     global _lost_peer
     try:
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:
-        # Where a collective fails, jax raises either of them; running out of memory has to stay
-        # what it is.
+        # A failed collective raises either of them; running out of memory must stay what it is.
         if is_single_process() or "RESOURCE_EXHAUSTED" in str(error):
             raise
         _lost_peer = True
@@ -77,10 +76,10 @@ def collective() -> Iterator[None]:
 
 
 def run_on_all(make: Callable[[], T]) -> T:
-    """Return what `make` returns here, once it has returned on every process.
+    """Return the result of `make` on this process, once it has succeeded on every process.
 
     Raises:
-        PeerFailedError: it raised on another process; with several, on all but the first.
+        PeerFailedError: it raised on another process; of several, the lowest raises its own error.
     """
     if is_single_process():
         return make()
@@ -92,14 +91,14 @@ def run_on_all(make: Callable[[], T]) -> T:
     codes = _gather_numbers(np.int32(exit_code(failure)))
     if not codes.any():
         return result
-    speaker = int(np.argmax(codes > 0))
-    if failure is not None and speaker == jax.process_index():
+    first_failed = int(np.argmax(codes > 0))
+    if failure is not None and first_failed == jax.process_index():
         raise failure
-    raise PeerFailedError(int(codes[speaker]))
+    raise PeerFailedError(int(codes[first_failed]))
 
 
 def run_on_primary(do: Callable[[], None]) -> None:
-    """Do something on process 0 while the others wait.
+    """Call `do` on the primary process while the others wait.
 
     Raises:
         PeerFailedError: it raised there, and this is another process.
@@ -108,7 +107,7 @@ def run_on_primary(do: Callable[[], None]) -> None:
 
 
 def broadcast_from_primary(make: Callable[[], T]) -> T:
-    """Return on every process what `make` returns on process 0, which can be anything picklable.
+    """Return on every process the result of `make` on the primary, which must be picklable.
 
     Arrays must be NumPy arrays: see `to_host`.
 
@@ -123,14 +122,14 @@ def broadcast_from_primary(make: Callable[[], T]) -> T:
 
 
 def max_over_processes(*values: float) -> tuple[float, ...]:
-    """Return for each of `values` (float32, equally many everywhere) the largest on any process."""
+    """Return for each of `values` (float32, equally many everywhere) its maximum over processes."""
     if is_single_process():
         return values
     return tuple(_gather_numbers(np.asarray(values, np.float32)).max(axis=0).tolist())
 
 
 def to_host(tree: Any) -> Any:
-    """Return global arrays whole, as NumPy arrays, on every process; keys as their key data."""
+    """Gather global arrays on every process as NumPy arrays; keys as their key data."""
 
     def whole(x: Any) -> np.ndarray:
         if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
@@ -144,12 +143,12 @@ def to_host(tree: Any) -> Any:
 
 
 def to_global(tree: Any, like: Any, sharding: Sharding) -> Any:
-    """Return global arrays of host values that are the same on every process.
+    """Make global arrays from host values that are equal on every process.
 
     Args:
         tree: as `to_host` returns it.
         like: arrays, or their shapes, whose dtypes say which of `tree` are key data.
-        sharding: where they are to be.
+        sharding: of the results.
     """
 
     def place(x: np.ndarray) -> jax.Array:
@@ -195,7 +194,7 @@ def _gather_numbers(x: np.ndarray | np.generic) -> np.ndarray:
 
 
 def _broadcast(message: bytes) -> bytes:
-    """Return the message of process 0; those of the others are ignored."""
+    """Return the message of the primary process; those of the others are ignored."""
     packet = _first_bytes(len(message).to_bytes(_LENGTH_BYTES) + message, _PACKET)
     total = _LENGTH_BYTES + int.from_bytes(packet[:_LENGTH_BYTES])
     if total > _PACKET:
@@ -204,8 +203,8 @@ def _broadcast(message: bytes) -> bytes:
 
 
 def _first_bytes(message: bytes, size: int) -> bytes:
-    """Return the first `size` bytes of what process 0 has, with zeros where it has fewer."""
+    """Return the first `size` bytes of the primary process's message, padded with zeros."""
     buffer = np.frombuffer(message[:size].ljust(size, b"\0"), np.uint8)
-    # A sum with the zeros of the others: exact for bytes, which is why everything travels as them.
+    # The broadcast is a sum with zeros of the other processes, exact for bytes.
     with collective():
         return np.asarray(multihost_utils.broadcast_one_to_all(buffer)).tobytes()

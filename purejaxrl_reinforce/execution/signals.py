@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to stop, which training grants between two chunks."""
+"""SIGINT and SIGTERM as a request to stop, which training follows between two chunks."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came while there was nothing to save; `signal` is its number."""
+    """A signal arrived before there was anything to save; `signal` is its number."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
 class StopRequest:
     """While entered, the first SIGINT or SIGTERM is noted; a further SIGINT ends the process.
 
-    It raises Interrupted at once unless `deferred` is set: then whoever set it looks at `signal`.
+    It raises Interrupted at once unless `deferred` is set: then whoever set it checks `signal`.
     A further SIGINT takes effect at once, even while compiled code runs: a thread of its own
     watches, since Python's handlers wait for the main thread. Outside the main thread, where no
     handler can be set, signals are left alone.
@@ -66,17 +66,17 @@ class StopRequest:
 
 
 def stop_signal(stop: StopRequest) -> int | None:
-    """Return the signal that asks to stop, None without one; all processes agree on it."""
+    """Return the signal received on any process, None without one; the same on all processes."""
     (number,) = max_over_processes(stop.signal or 0)
     return int(number) or None
 
 
 def raise_if_stopped(stop: StopRequest) -> None:
-    """Heed a deferred signal, all processes together.
+    """Act on a deferred signal on all processes at once.
 
     Raises:
-        Interrupted: one came.
-        PeerFailedError: one came, and this is not the first process.
+        Interrupted: a signal was received.
+        PeerFailedError: likewise, and this is not the primary process.
     """
     number = stop_signal(stop)
 
