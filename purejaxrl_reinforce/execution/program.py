@@ -146,7 +146,7 @@ class Program:
         self,
         state: TrainState | None = None,
         every: int | None = None,
-        seconds: float | None = None,
+        seconds: float = SECONDS_PER_CHUNK,
     ) -> Iterator[Chunk[TrainState]]:
         """Train to the last update, in chunks.
 
@@ -156,7 +156,7 @@ class Program:
         Args:
             state: to start from, sharded like `self.state`; None: that state.
             every: a chunk ends wherever the number of updates is a multiple of this.
-            seconds: that a chunk takes, about; None: SECONDS_PER_CHUNK.
+            seconds: that a chunk takes, about.
 
         Raises:
             NonFiniteError: after the chunk that ends with the last applied update.
@@ -167,7 +167,7 @@ class Program:
             state,
             self.config.num_updates,
             self._longest,
-            SECONDS_PER_CHUNK if seconds is None else seconds,
+            seconds,
             int(state.update),
             every,
         ):

@@ -46,15 +46,14 @@ def test_chunks_resume_after_the_updates_done(program):
 
 
 def test_non_finite_updates_are_not_applied():
-    program = Program(replace(CONFIG, policy_lr=1e38), jax.random.key(0))
-    chunks = []
+    chunks = Program(replace(CONFIG, policy_lr=1e38), jax.random.key(0)).run(seconds=1e9)
+    first, second = next(chunks), next(chunks)
+    assert [len(chunk.metrics.num_steps) for chunk in (first, second)] == [1, 0]
+    assert int(second.state.update) == 1
     with pytest.raises(NonFiniteError, match="update 2 is not finite") as error:
-        for chunk in program.run(seconds=1e9):
-            chunks.append(chunk)
+        next(chunks)
     assert error.value.update == 2
     assert not error.value.metrics.finite
-    assert sum(len(chunk.metrics.num_steps) for chunk in chunks) == 1
-    assert int(chunks[-1].state.update) == 1
 
 
 def test_steps_are_counted_beyond_32_bits():
