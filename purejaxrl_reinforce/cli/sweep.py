@@ -70,11 +70,11 @@ class Sweep:
 
         prepare()
         from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import from_first
+        from purejaxrl_reinforce.execution.processes import broadcast_from_primary
         from purejaxrl_reinforce.sweeps.command import run_sweep
 
         connect(**vars(self.processes))
-        seeds, axes, path = from_first(self._checked)
+        seeds, axes, path = broadcast_from_primary(self._checked)
         stopped_by = run_sweep(
             self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet
         )

@@ -66,19 +66,19 @@ class Train:
 
         prepare()
         from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import from_first, is_first
+        from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary
         from purejaxrl_reinforce.execution.program import NonFiniteError
         from purejaxrl_reinforce.runs.reporter import TerminalReporter
         from purejaxrl_reinforce.runs.train import resume_run, train_run
 
         connect(**vars(self.processes))
         # preset and config_file have done their work before parsing: see _starting_point.
-        config, seed, run_dir, options = from_first(self._checked)
+        config, seed, run_dir, options = broadcast_from_primary(self._checked)
         run = train_run if self.resume is None else resume_run
         try:
             result = run(config, seed, run_dir, options, reporter=TerminalReporter(self.quiet))
         except NonFiniteError as error:
-            if is_first():
+            if is_primary():
                 message = f"error: {error}; kept the parameters from before it"
                 print(message, file=sys.stderr)
             return 1

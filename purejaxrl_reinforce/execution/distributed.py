@@ -15,10 +15,10 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.execution.processes import LostProcessError, has_lost_peer
+from purejaxrl_reinforce.execution.processes import PeerLostError, has_lost_peer
 
 # How long to wait for the others to start; after how much silence one of them counts as lost; and
-# how long to wait for them at the end, where all have agreed that it is the end.
+# how long to wait for them at the end.
 CONNECT_SECONDS = 120
 
 SILENCE_SECONDS = 30
@@ -29,6 +29,8 @@ LEAVE_SECONDS = 15
 _GRACE_SECONDS = 3
 
 _NO_XLA_LOG = 4  # one above fatal
+
+# Prefixes of variables by which jax detects a cluster.
 _CLUSTER_VARIABLES = ("SLURM_", "OMPI_", "PMI_", "KUBERNETES_", "TPU_", "MEGASCALE_")
 
 _abort_message = ""
@@ -41,7 +43,7 @@ def connect(
 ) -> None:
     """Join the processes that are named, or else those that a cluster started with this one.
 
-    Without either this process stays alone, as jax starts it. It has to come before jax is used.
+    Without either there is a single process. Call this before jax is used.
 
     Args:
         coordinator: HOST:PORT where process 0 listens.
@@ -79,7 +81,7 @@ def connect(
     except Exception as error:  # each kind of cluster has its own
         reason = str(error).splitlines()[0]
         raise ValueError(f"cannot connect to the other processes: {reason}") from None
-    _abort_message, _connected = str(LostProcessError()), True
+    _abort_message, _connected = str(PeerLostError()), True
     _keep_stdout_for_python()
     atexit.register(_skip_shutdown_barrier)  # runs before that of jax
 
@@ -158,7 +160,8 @@ def _end_in_one_line() -> None:
 
     The handler waits for the interpreter's lock. That cannot dead-lock: the thread that aborts is
     jax's own and holds no lock of Python's, and whatever in jax may make the main thread wait
-    (connecting, collectives, leaving) releases the interpreter's lock first.
+    (connecting, collectives, leaving) releases the interpreter's lock first. Once the interpreter
+    shuts down, the aborting thread stops at the lock and the main thread goes on to its exit.
     """
     with contextlib.suppress(ImportError, AttributeError):  # else the page of log comes along
         from jax._src.lib import utils
@@ -180,7 +183,7 @@ def _on_abort(_number: int) -> None:
 
 
 def _skip_shutdown_barrier() -> None:
-    """Jax would wait for all processes to say goodbye, and then abort."""
+    """Exit at once if a process is lost: jax would wait for it, and then abort."""
     if has_lost_peer():
         sys.stdout.flush()
         sys.stderr.flush()

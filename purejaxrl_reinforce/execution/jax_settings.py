@@ -18,7 +18,7 @@ def prepare() -> None:
 def use_all_cores() -> None:
     """Make a CPU one device per usable core, unless the user has set a number of devices.
 
-    The small operations of an update gain nothing from XLA's threads; lanes shared out over
+    The small operations of an update gain nothing from XLA's threads; lanes sharded over
     devices gain all of a core. Where jax has started already, its devices stay as they are.
     """
     if "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get(
@@ -43,7 +43,7 @@ def keep_compiled_programs() -> None:
         if not os.access(directory, os.W_OK):
             return
         jax.config.update("jax_compilation_cache_dir", str(directory))
-    # The default keeps only what took a second to compile.
+    # The default keeps only programs that took a second to compile.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 

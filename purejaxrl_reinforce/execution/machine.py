@@ -1,4 +1,4 @@
-"""What a figure was measured on. Nothing here names a host, a user or a directory."""
+"""Facts about the machine and software of a measurement, without host, user or directory names."""
 
 import datetime
 import importlib.metadata
@@ -18,7 +18,7 @@ from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
 
-# What changes the program or where it runs.
+# Settings that change the program or where it runs.
 _JAX_SETTINGS = (
     "jax_num_cpu_devices",
     "jax_default_matmul_precision",

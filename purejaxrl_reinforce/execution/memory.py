@@ -1,4 +1,4 @@
-"""Whether a batch fits into memory, asked before anything of it is allocated."""
+"""Memory estimates, checked before anything is allocated."""
 
 import dataclasses
 from typing import Any

@@ -1,8 +1,8 @@
-"""Several processes, on one host or many, that do one thing together.
+"""Coordination of several processes, on one host or many, that train one run or sweep.
 
-Process 0 is the first: it alone writes and prints. Whatever depends on a clock, a signal or a file
-is agreed on, so that all processes go the same way. In a process that is alone every function here
-does its work directly, without a collective.
+Process 0 is the primary: it alone writes and prints. Whatever depends on a clock, a signal or a
+file is decided for all processes at once, so that all take the same branch. With a single process
+every function here does its work directly, without a collective.
 """
 
 import contextlib
@@ -18,71 +18,70 @@ from jax.sharding import Sharding
 
 T = TypeVar("T")
 
-# An answer of process 0 up to this many bytes takes one collective.
+# A message of the primary process up to this many bytes takes one collective.
 _PACKET = 4096
 
 _LENGTH_BYTES = 8
 
 
-class LostProcessError(ConnectionError):
-    """Another process has ended or cannot be reached; nothing can be agreed on any more."""
+class PeerLostError(ConnectionError):
+    """Another process has ended or cannot be reached: no collective is possible any more."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(
-            "another process has ended or cannot be reached; start all of them again: train"
-            " --resume RUN goes on from its latest checkpoint, sweep with the same directory from"
-            " its last slice" + (reason and f" ({reason})")
+            "another process has ended or cannot be reached; restart all processes: train --resume"
+            " RUN resumes from the latest checkpoint, the same sweep command from the last slice"
+            + (reason and f" ({reason})")
         )
 
 
-class EndedElsewhereError(SystemExit):
-    """Another process failed, and says why; this one ends silently with the same exit code."""
+class PeerFailedError(SystemExit):
+    """Another process failed and prints why; this one exits silently with the same code."""
 
 
 _lost_peer = False
 
 
 def has_lost_peer() -> bool:
-    """Return whether a LostProcessError was raised."""
+    """Return whether a PeerLostError was raised."""
     return _lost_peer
 
 
-def is_alone() -> bool:
-    """Return whether there is one process only."""
+def is_single_process() -> bool:
+    """Return whether this is the only process."""
     return jax.process_count() == 1
 
 
-def is_first() -> bool:
+def is_primary() -> bool:
     """Return whether this process is the one that writes and prints."""
     return jax.process_index() == 0
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
-    """Do something that needs all processes.
+def collective() -> Iterator[None]:
+    """Run a collective operation, which all processes must run.
 
     Raises:
-        LostProcessError: it failed, as it does when one of them ends.
+        PeerLostError: it failed, as it does when a process ends.
     """
     global _lost_peer
     try:
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:
-        # Where a collective fails, jax raises either of them; running out of memory has to stay
-        # what it is.
-        if is_alone() or "RESOURCE_EXHAUSTED" in str(error):
+        # A failed collective raises either of them; running out of memory must stay what it is.
+        if is_single_process() or "RESOURCE_EXHAUSTED" in str(error):
             raise
         _lost_peer = True
-        raise LostProcessError(str(error).splitlines()[0]) from None
+        raise PeerLostError(str(error).splitlines()[0]) from None
 
 
-def agreed(make: Callable[[], T]) -> T:
-    """Return what `make` returns here, once it has returned on every process.
+def run_on_all(make: Callable[[], T]) -> T:
+    """Return the result of `make` on this process, once it has succeeded on every process.
 
     Raises:
-        EndedElsewhereError: it raised on another process; with several, on all but the first.
+        PeerFailedError: it raised on another process; of several, the lowest raises its own error.
     """
-    if is_alone():
+    if is_single_process():
         return make()
     failure: BaseException | None = None
     try:
@@ -92,45 +91,45 @@ def agreed(make: Callable[[], T]) -> T:
     codes = _gather_numbers(np.int32(exit_code(failure)))
     if not codes.any():
         return result
-    speaker = int(np.argmax(codes > 0))
-    if failure is not None and speaker == jax.process_index():
+    first_failed = int(np.argmax(codes > 0))
+    if failure is not None and first_failed == jax.process_index():
         raise failure
-    raise EndedElsewhereError(int(codes[speaker]))
+    raise PeerFailedError(int(codes[first_failed]))
 
 
-def on_first(do: Callable[[], None]) -> None:
-    """Do something on process 0 while the others wait.
+def run_on_primary(do: Callable[[], None]) -> None:
+    """Call `do` on the primary process while the others wait.
 
     Raises:
-        EndedElsewhereError: it raised there, and this is another process.
+        PeerFailedError: it raised there, and this is another process.
     """
-    agreed(do if is_first() else _nothing)
+    run_on_all(do if is_primary() else _nothing)
 
 
-def from_first(make: Callable[[], T]) -> T:
-    """Return on every process what `make` returns on process 0, which can be anything picklable.
+def broadcast_from_primary(make: Callable[[], T]) -> T:
+    """Return on every process the result of `make` on the primary, which must be picklable.
 
     Arrays must be NumPy arrays: see `to_host`.
 
     Raises:
-        EndedElsewhereError: it raised there, and this is another process.
+        PeerFailedError: it raised there, and this is another process.
     """
-    if is_alone():
+    if is_single_process():
         return make()
-    message = agreed((lambda: pickle.dumps(make())) if is_first() else bytes)
+    message = run_on_all((lambda: pickle.dumps(make())) if is_primary() else bytes)
     result: T = pickle.loads(_broadcast(message))
     return result
 
 
-def agree_max(*values: float) -> tuple[float, ...]:
-    """Return for each of `values` (float32, equally many everywhere) the largest on any process."""
-    if is_alone():
+def max_over_processes(*values: float) -> tuple[float, ...]:
+    """Return for each of `values` (float32, equally many everywhere) its maximum over processes."""
+    if is_single_process():
         return values
     return tuple(_gather_numbers(np.asarray(values, np.float32)).max(axis=0).tolist())
 
 
 def to_host(tree: Any) -> Any:
-    """Return global arrays whole, as NumPy arrays, on every process; keys as their key data."""
+    """Gather global arrays on every process as NumPy arrays; keys as their key data."""
 
     def whole(x: Any) -> np.ndarray:
         if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
@@ -139,17 +138,17 @@ def to_host(tree: Any) -> Any:
             return np.asarray(x)
         return np.asarray(multihost_utils.process_allgather(x, tiled=True))
 
-    with together():
+    with collective():
         return jax.tree.map(whole, tree)
 
 
 def to_global(tree: Any, like: Any, sharding: Sharding) -> Any:
-    """Return global arrays of host values that are the same on every process.
+    """Make global arrays from host values that are equal on every process.
 
     Args:
         tree: as `to_host` returns it.
         like: arrays, or their shapes, whose dtypes say which of `tree` are key data.
-        sharding: where they are to be.
+        sharding: of the results.
     """
 
     def place(x: np.ndarray) -> jax.Array:
@@ -169,7 +168,7 @@ def _placed(tree: Any, like: Any, place: Callable[[np.ndarray], jax.Array]) -> A
             return place(x)
         return jax.random.wrap_key_data(place(x), impl=jax.random.key_impl(a))
 
-    with together():
+    with collective():
         return jax.tree.map(one, tree, like)
 
 
@@ -190,12 +189,12 @@ def _nothing() -> None:
 
 def _gather_numbers(x: np.ndarray | np.generic) -> np.ndarray:
     """Return `x` of all processes, stacked."""
-    with together():
+    with collective():
         return np.asarray(multihost_utils.process_allgather(x))
 
 
 def _broadcast(message: bytes) -> bytes:
-    """Return the message of process 0; those of the others are ignored."""
+    """Return the message of the primary process; those of the others are ignored."""
     packet = _first_bytes(len(message).to_bytes(_LENGTH_BYTES) + message, _PACKET)
     total = _LENGTH_BYTES + int.from_bytes(packet[:_LENGTH_BYTES])
     if total > _PACKET:
@@ -204,8 +203,8 @@ def _broadcast(message: bytes) -> bytes:
 
 
 def _first_bytes(message: bytes, size: int) -> bytes:
-    """Return the first `size` bytes of what process 0 has, with zeros where it has fewer."""
+    """Return the first `size` bytes of the primary process's message, padded with zeros."""
     buffer = np.frombuffer(message[:size].ljust(size, b"\0"), np.uint8)
-    # A sum with the zeros of the others: exact for bytes, which is why everything travels as them.
-    with together():
+    # The broadcast is a sum with zeros of the other processes, exact for bytes.
+    with collective():
         return np.asarray(multihost_utils.broadcast_one_to_all(buffer)).tobytes()

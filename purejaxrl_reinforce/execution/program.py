@@ -1,4 +1,4 @@
-"""The host loop: compiled chunks of updates, and what the host does between them."""
+"""Compiled training: a program for chunks of updates, and the loop that runs them."""
 
 import functools
 import time
@@ -14,7 +14,7 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.reinforce import init, step
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import agree_max, together
+from purejaxrl_reinforce.execution.processes import collective, max_over_processes
 from purejaxrl_reinforce.execution.sharding import (
     LANES,
     REPLICATED,
@@ -72,7 +72,7 @@ def run_chunks(
             length = min(length, every - done % every)
         started = time.perf_counter()
         state, metrics = advance(state, length)
-        (taken,) = agree_max(time.perf_counter() - started)
+        (taken,) = max_over_processes(time.perf_counter() - started)
         yield Chunk(state, metrics, taken)
         done += length
         # At most doubling keeps one slow or fast chunk from setting the pace.
@@ -103,10 +103,10 @@ class Program:
     """Training compiled for one configuration, ready to run.
 
     Attributes:
-        config: what it trains.
-        mesh: the devices that its lanes are shared out over.
+        config: of the training.
+        mesh: the devices that its lanes are sharded over.
         state: before the first update.
-        compile_seconds: what tracing and compiling took.
+        compile_seconds: of tracing and compiling.
         memory_bytes: what the compiled program needs at most on all devices of this process,
             inputs and results included.
     """
@@ -124,7 +124,7 @@ class Program:
             in_specs=(REPLICATED, STATE, REPLICATED),
             out_specs=(STATE, REPLICATED),
         )
-        # Two programs, most of whose compiling occupies one core each.
+        # Two programs; compiling mostly occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:
             traced = init.trace(config, key)
             initial = pool.submit(lambda: traced.lower().compile()(config, key))
@@ -139,23 +139,27 @@ class Program:
 
         Metrics are buffers on the device, of which the first `length` rows are filled.
         """
-        with together():
+        with collective():
             return jax.block_until_ready(self._run(self.config, state, np.int32(length)))
 
     def run(
-        self, state: TrainState | None = None, every: int | None = None
+        self,
+        state: TrainState | None = None,
+        every: int | None = None,
+        seconds: float = SECONDS_PER_CHUNK,
     ) -> Iterator[Chunk[TrainState]]:
-        """Train to the last update, about half a second per chunk.
+        """Train to the last update, in chunks.
 
         Results do not depend on the length of the chunks: the same compiled update runs, whatever
         their number.
 
         Args:
-            state: to start from, placed like `self.state`, which None stands for.
+            state: to start from, sharded like `self.state`; None: that state.
             every: a chunk ends wherever the number of updates is a multiple of this.
+            seconds: that a chunk takes, about.
 
         Raises:
-            NonFiniteError: after the chunk with the last applied update was yielded.
+            NonFiniteError: after the chunk that ends with the last applied update.
         """
         state = self.state if state is None else state
         for chunk in run_chunks(
@@ -163,7 +167,7 @@ class Program:
             state,
             self.config.num_updates,
             self._longest,
-            SECONDS_PER_CHUNK,
+            seconds,
             int(state.update),
             every,
         ):
@@ -197,7 +201,7 @@ def program_bytes(compiled: Any) -> int:
 def run_updates(
     config: Config, state: TrainState, length: Array, longest: int
 ) -> tuple[TrainState, Metrics]:
-    """Do `length` updates on this device's lanes, LANES being what all are shared out over.
+    """Do `length` updates on this device's lanes; LANES is the device axis.
 
     Metrics are buffers [longest] of which the first `length` rows are filled.
     """

@@ -1,4 +1,4 @@
-"""Sharing the lanes of one training run out over devices."""
+"""Sharding of the lanes of one training run over devices."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.algorithm.batching import LaneAxis
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.execution.processes import is_alone, to_global, to_host
+from purejaxrl_reinforce.execution.processes import is_single_process, to_global, to_host
 
 LANES = LaneAxis("lanes")
 
@@ -42,7 +42,7 @@ def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
     if num_envs % count:
         fewer, more = num_envs // count * count, (num_envs // count + 1) * count
         raise ValueError(
-            f"num_envs={num_envs} lanes cannot be shared out equally over {count} processes;"
+            f"num_envs={num_envs} is not divisible by {count} processes;"
             f" try num_envs={' or '.join(str(n) for n in (fewer, more) if n)}"
         )
     sizes = range(1, min(map(len, by_process.values())) + 1)
@@ -54,19 +54,19 @@ def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
 def shard_lanes(f: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any) -> Any:
     """Return `f` such that each device of `mesh` runs it on its lanes.
 
-    Within `f`, what concerns all lanes goes through the axis LANES: `step(config, state, LANES)`.
+    Within `f`, reductions over all lanes use the axis LANES: `step(config, state, LANES)`.
     """
-    # Results of `f` that are the same everywhere are so because of its sums over LANES, which the
-    # checker of varying axes cannot follow through the loops.
+    # Replicated results of `f` come from its sums over LANES, which the check of varying axes
+    # cannot follow through the loops.
     return jax.shard_map(f, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
 def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
-    """Return `state` with its lanes shared out over `mesh` and the rest on all its devices.
+    """Return `state` with its lanes sharded over `mesh` and the rest replicated.
 
-    With several processes each of them has to have the same `state` on its own devices.
+    With several processes each must have an equal `state` on its own devices.
     """
     shardings = [NamedSharding(mesh, spec) for spec in STATE]
-    if not is_alone():
+    if not is_single_process():
         return TrainState(*map(to_global, to_host(state), state, shardings))
     return TrainState(*map(jax.device_put, state, shardings))

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to stop, which training grants between two chunks."""
+"""SIGINT and SIGTERM as a request to stop, which training follows between two chunks."""
 
 import os
 import signal
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-from purejaxrl_reinforce.execution.processes import agree_max, on_first
+from purejaxrl_reinforce.execution.processes import max_over_processes, run_on_primary
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came while there was nothing to save; `signal` is its number."""
+    """A signal arrived before there was anything to save; `signal` is its number."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
 class StopRequest:
     """While entered, the first SIGINT or SIGTERM is noted; a further SIGINT ends the process.
 
-    It raises Interrupted at once unless `deferred` is set: then whoever set it looks at `signal`.
+    It raises Interrupted at once unless `deferred` is set: then whoever set it checks `signal`.
     A further SIGINT takes effect at once, even while compiled code runs: a thread of its own
     watches, since Python's handlers wait for the main thread. Outside the main thread, where no
     handler can be set, signals are left alone.
@@ -65,27 +65,27 @@ class StopRequest:
                 raise Interrupted(number)
 
 
-def agreed_signal(stop: StopRequest) -> int | None:
-    """Return the signal that asks to stop, None without one; all processes agree on it."""
-    (number,) = agree_max(stop.signal or 0)
+def stop_signal(stop: StopRequest) -> int | None:
+    """Return the signal received on any process, None without one; the same on all processes."""
+    (number,) = max_over_processes(stop.signal or 0)
     return int(number) or None
 
 
-def end_if_asked_to(stop: StopRequest) -> None:
-    """Heed a deferred signal, all processes together.
+def raise_if_stopped(stop: StopRequest) -> None:
+    """Act on a deferred signal on all processes at once.
 
     Raises:
-        Interrupted: one came.
-        EndedElsewhereError: one came, and this is not the first process.
+        Interrupted: a signal was received.
+        PeerFailedError: likewise, and this is not the primary process.
     """
-    number = agreed_signal(stop)
+    number = stop_signal(stop)
 
     def interrupt() -> None:
         assert number is not None
         raise Interrupted(number)
 
     if number is not None:
-        on_first(interrupt)
+        run_on_primary(interrupt)
 
 
 def _watch(read_end: int) -> None:

@@ -1,4 +1,4 @@
-"""Packages that only some verbs need, and that an installation may lack."""
+"""Optional packages, which only some verbs need."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""New files: where they may go, and that they are there whole or not at all."""
+"""New paths, atomic file replacement, locked logs."""
 
 import contextlib
 import datetime
@@ -14,7 +14,7 @@ UNFINISHED = "unfinished-"
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a name to write to; what stands there takes the place of `path` when the block ends.
+    """Yield a temporary path; the file written there replaces `path` when the block ends.
 
     Whatever interrupts, `path` is the old file or the new one. A process that is killed leaves a
     file beside it whose name begins with UNFINISHED.
@@ -31,10 +31,9 @@ def new_file(out: Path | None, default: Path, suffixes: Sequence[str]) -> Path:
     """Return a path for a file that does not exist yet.
 
     Args:
-        out: what was asked for. None: `default`, or with a number behind its name where that is
-            taken.
+        out: the requested path. None: `default`, numbered where that is taken.
         default: a path with one of the suffixes.
-        suffixes: what the file's name may end with.
+        suffixes: that the file's name may have.
 
     Raises:
         ValueError: `out` exists, has another suffix, or lies where nothing can be written.
@@ -52,7 +51,7 @@ def new_file(out: Path | None, default: Path, suffixes: Sequence[str]) -> Path:
 
 
 def first_free(directory: Path, stem: str, suffix: str = "") -> Path:
-    """Return a path in `directory` where nothing is: `stem`, else with a number behind it."""
+    """Return a path in `directory` where nothing is: `stem`, else `stem-2`, `stem-3`, ..."""
     others = (f"{stem}-{i}" for i in itertools.count(2))
     paths = (directory / f"{name}{suffix}" for name in itertools.chain([stem], others))
     return next(path for path in paths if not os.path.lexists(path))
@@ -77,7 +76,7 @@ def require_writable(path: Path) -> None:
 
 @contextlib.contextmanager
 def write_output(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which becomes `path` at the end, or vanishes if that fails.
+    """Yield a temporary path that becomes `path` at the end and is removed on failure.
 
     Raises:
         ValueError: it cannot be written.
@@ -91,7 +90,7 @@ def write_output(path: Path) -> Iterator[Path]:
 
 
 class LockedLog:
-    """Appends lines with the time to a file; while it is open, no other process can open it so.
+    """A file of lines with their time, locked: no other process can open it as a LockedLog.
 
     Args:
         path: of the file; made if it is not there.
@@ -118,6 +117,6 @@ class LockedLog:
             self._file.flush()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         with contextlib.suppress(OSError):
             self._file.close()

@@ -1,4 +1,4 @@
-"""A page that is one file: text, tables and pictures inside, nothing fetched, no script."""
+"""Self-contained HTML pages: text, tables and images in one file, no script."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ def picture(data: bytes, kind: str, alt: str) -> str:
 
 
 def scrolling(content: str) -> str:
-    """Return what is wider than a phone in a box of its own that scrolls."""
+    """Return content that may be wider than a phone in a box that scrolls."""
     # With a tabindex the keyboard can scroll it too.
     return f'<div class="scrolls" tabindex="0">\n{content}\n</div>'
 

@@ -1,4 +1,4 @@
-"""Pictures of a run and of its speed."""
+"""Plots of curves with bands."""
 
 import io
 import textwrap

@@ -1,5 +1,6 @@
-"""What pictures, tables and lines call things: settings, values, counts."""
+"""Text for people: values, labels, counts, tables."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,15 +17,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(column, justify="right" if i else "left", no_wrap=not i)
     for row in rows:
         table.add_row(*row)
-    console = Console()
     # A pipe or a file has no width to fit into.
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def show(value: Any) -> str:
-    """Return a value as people read it: words for what is no number, and six digits or all."""
+    """Return a value as people read it: numbers with six digits or all, other values as words."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Frames into a file: GIF with Pillow, MP4 with imageio-ffmpeg."""
+"""Video files from frames: GIF with Pillow, MP4 with imageio-ffmpeg."""
 
 import itertools
 import warnings

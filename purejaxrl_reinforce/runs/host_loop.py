@@ -12,14 +12,14 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.execution.processes import (
-    LostProcessError,
-    agree_max,
-    from_first,
-    on_first,
+    PeerLostError,
+    broadcast_from_primary,
+    max_over_processes,
+    run_on_primary,
     to_host,
 )
 from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
-from purejaxrl_reinforce.execution.signals import StopRequest, agreed_signal
+from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.runs.checkpoint import CheckpointError, CheckpointWriter
 from purejaxrl_reinforce.runs.loggers import MODULES, Logger, make_loggers
@@ -93,7 +93,7 @@ class HostLoop:
         try:
             state, failure = self._loop(state)
             result = self._finish(state)
-        except (LostProcessError, BrokenPipeError) as error:  # the latter of standard output
+        except (PeerLostError, BrokenPipeError) as error:  # the latter of standard output
             self._run.log(f"error: {error}")
             raise
         except OSError as error:  # such as a full disk
@@ -114,10 +114,10 @@ class HostLoop:
             with self._reporter.training(self._program.config, state) as show:
                 for chunk in self._program.run(state, every):
                     state = chunk.state
-                    on_first(functools.partial(self._take, chunk, show))
+                    run_on_primary(functools.partial(self._take, chunk, show))
                     if self._is_due(state):
-                        on_first(functools.partial(self._save, to_host(state)))
-                    if agreed_signal(self._stop) is not None:
+                        run_on_primary(functools.partial(self._save, to_host(state)))
+                    if stop_signal(self._stop) is not None:
                         break
         except NonFiniteError as error:
             self._run.log(f"error: {error}")
@@ -140,7 +140,7 @@ class HostLoop:
         """Return whether it is time for a checkpoint; all processes agree on it."""
         every = self._options.checkpoint_every
         now = time.monotonic()
-        (late,) = agree_max(now - self._saved_at >= self._options.checkpoint_seconds)
+        (late,) = max_over_processes(now - self._saved_at >= self._options.checkpoint_seconds)
         due = bool(late) or (every is not None and int(state.update) % every == 0)
         if due:
             self._saved_at = now
@@ -159,8 +159,8 @@ class HostLoop:
 
     def _finish(self, state: TrainState) -> RunResult:
         saved = to_host(state)
-        metrics, checkpoint = from_first(lambda: self._write_end(saved))
-        number = agreed_signal(self._stop)
+        metrics, checkpoint = broadcast_from_primary(lambda: self._write_end(saved))
+        number = stop_signal(self._stop)
         result = RunResult(
             self._run.path,
             self._run.config,
@@ -171,7 +171,7 @@ class HostLoop:
             checkpoint,
             self._program.compile_seconds,
         )
-        on_first(lambda: self._report_end(result))
+        run_on_primary(lambda: self._report_end(result))
         return result
 
     def _write_end(self, state: TrainState) -> tuple[dict[str, np.ndarray], Path]:

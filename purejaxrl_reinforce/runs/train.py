@@ -12,16 +12,16 @@ from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import require_batch_memory, require_memory
 from purejaxrl_reinforce.execution.processes import (
-    agreed,
-    from_first,
-    is_alone,
-    is_first,
-    on_first,
+    broadcast_from_primary,
+    is_primary,
+    is_single_process,
+    run_on_all,
+    run_on_primary,
     to_local,
 )
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
-from purejaxrl_reinforce.execution.signals import StopRequest, end_if_asked_to
+from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
 from purejaxrl_reinforce.runs.host_loop import HostLoop, RunOptions
 from purejaxrl_reinforce.runs.loggers import Logger
@@ -55,17 +55,17 @@ def train_run(
         OSError: files could not be written; the latest checkpoint stays.
     """
     options, reporter = _here(options, reporter)
-    run = agreed(lambda: _run_directory(config, seed, run_dir))
+    run = run_on_all(lambda: _run_directory(config, seed, run_dir))
     with StopRequest() as stop:
-        stop.deferred = not is_alone()
-        on_first(run.create)
+        stop.deferred = not is_single_process()
+        run_on_primary(run.create)
         try:
-            on_first(lambda: reporter.compiling(config, seed, None))
-            program = agreed(lambda: _compile(config, seed))
-            loop = agreed(lambda: HostLoop(run, program, options, loggers, reporter, stop))
-            end_if_asked_to(stop)
+            run_on_primary(lambda: reporter.compiling(config, seed, None))
+            program = run_on_all(lambda: _compile(config, seed))
+            loop = run_on_all(lambda: HostLoop(run, program, options, loggers, reporter, stop))
+            raise_if_stopped(stop)
         except BaseException:
-            if is_first():
+            if is_primary():
                 run.remove()
             raise
         with contextlib.closing(run):
@@ -99,21 +99,21 @@ def resume_run(
         OSError: as for `train_run`.
     """
     options, reporter = _here(options, reporter)
-    run = agreed(lambda: _run_directory(config, seed, run_dir))
+    run = run_on_all(lambda: _run_directory(config, seed, run_dir))
     with StopRequest() as stop, contextlib.closing(run):
-        stop.deferred = not is_alone()
-        on_first(run.open)
+        stop.deferred = not is_single_process()
+        run_on_primary(run.open)
         # The first process reads, so that the others need not see its files.
-        restored = from_first(lambda: _load_latest(run, reporter))
-        on_first(lambda: reporter.compiling(config, seed, run_dir))
-        program = agreed(lambda: _compile(config, seed))
-        end_if_asked_to(stop)
-        on_first(lambda: _truncate(run, restored))
+        restored = broadcast_from_primary(lambda: _load_latest(run, reporter))
+        run_on_primary(lambda: reporter.compiling(config, seed, run_dir))
+        program = run_on_all(lambda: _compile(config, seed))
+        raise_if_stopped(stop)
+        run_on_primary(lambda: _truncate(run, restored))
         state = program.state
         if restored is not None:
             state = shard_state(to_local(restored, state), program.mesh)
-        on_first(lambda: reporter.resuming(int(state.update)))
-        loop = agreed(lambda: HostLoop(run, program, options, loggers, reporter, stop))
+        run_on_primary(lambda: reporter.resuming(int(state.update)))
+        loop = run_on_all(lambda: HostLoop(run, program, options, loggers, reporter, stop))
         return loop.train(state)
 
 
@@ -121,7 +121,7 @@ def _here(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Reporter
     """Return both as they are for this process: the first alone logs and reports."""
     return (
         (options, reporter)
-        if is_first()
+        if is_primary()
         else (dataclasses.replace(options, loggers=()), Reporter())
     )
 

@@ -11,8 +11,13 @@ import jax
 from rich.console import Console
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import LostProcessError, agreed, is_first, on_first
-from purejaxrl_reinforce.execution.signals import StopRequest, agreed_signal, end_if_asked_to
+from purejaxrl_reinforce.execution.processes import (
+    PeerLostError,
+    is_primary,
+    run_on_all,
+    run_on_primary,
+)
+from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped, stop_signal
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.output.plots import save_figure
@@ -59,9 +64,9 @@ def run_sweep(
     """
     with StopRequest() as stop:
         stop.deferred = True
-        plan = agreed(lambda: make_plan(config, seeds, axes, zipped, num_episodes))
-        end_if_asked_to(stop)
-        quiet = quiet or not is_first()
+        plan = run_on_all(lambda: make_plan(config, seeds, axes, zipped, num_episodes))
+        raise_if_stopped(stop)
+        quiet = quiet or not is_primary()
         with open_sweep(plan, path, width) as sweep:
             if not quiet:
                 print(_headline(plan, path), flush=True)
@@ -77,7 +82,7 @@ def _run(sweep: SweepLoop, stop: StopRequest, path: Path, quiet: bool) -> int | 
         return number
     results = sweep.finish()
     seconds = time.perf_counter() - started
-    on_first(lambda: save_outputs(path, results, quiet))
+    run_on_primary(lambda: save_outputs(path, results, quiet))
     sweep.log(f"finished in {seconds:.1f} s")
     return None
 
@@ -87,7 +92,7 @@ def _naming(path: Path) -> Iterator[None]:
     """Name the directory in errors of files that cannot be written, and what is kept."""
     try:
         yield
-    except (LostProcessError, BrokenPipeError):
+    except (PeerLostError, BrokenPipeError):
         raise
     except OSError as error:
         raise OSError(
@@ -114,7 +119,7 @@ def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
             done = now.updates + now.agents
             total = now.updates + now.updates_left + num_agents
             show(done, total, now.seconds, _describe(now, num_agents, labels))
-            number = agreed_signal(stop)
+            number = stop_signal(stop)
             if number is not None and now.updates_left:
                 return number
     return None
@@ -123,7 +128,7 @@ def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
 def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
     name, trained = signal.Signals(number).name, sweep.progress.agents
     sweep.log(f"stopped by {name} after {count(trained, 'agent')}")
-    if is_first():
+    if is_primary():
         print(
             f"interrupted by {name}; {trained:,} of {sweep.plan.num_agents:,} agents are"
             f" in {path}; rerun the same sweep command to finish",

@@ -23,7 +23,7 @@ from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.evaluate import evaluate
-from purejaxrl_reinforce.execution.processes import to_host, together
+from purejaxrl_reinforce.execution.processes import collective, to_host
 from purejaxrl_reinforce.execution.program import program_bytes, run_updates
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs
 
@@ -195,7 +195,7 @@ class Population:
         settings, keys = self._inputs(configs, key_data)
         num_groups = jnp.int32(self.layout.groups_for(len(configs)))
         states = self._start(num_groups, settings, keys)
-        with together():
+        with collective():
             return Agents(len(configs), num_groups, settings, jax.block_until_ready(states))
 
     def advance(self, agents: Agents, length: int) -> tuple[Agents, Metrics]:

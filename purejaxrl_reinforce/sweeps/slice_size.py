@@ -16,7 +16,7 @@ from purejaxrl_reinforce.execution.memory import (
     require_memory,
     state_bytes,
 )
-from purejaxrl_reinforce.execution.processes import agree_max, agreed
+from purejaxrl_reinforce.execution.processes import max_over_processes, run_on_all
 from purejaxrl_reinforce.sweeps.population import (
     AGENTS,
     LONGEST_CALL,
@@ -121,7 +121,7 @@ def make_population(
     else:
         population = _widest_useful(config, mesh, per_device, num_episodes)
     remedy = "try a smaller width or num_envs" if width else "try a smaller num_envs"
-    agreed(lambda: require_memory(population.memory_bytes, remedy))
+    run_on_all(lambda: require_memory(population.memory_bytes, remedy))
     return population
 
 
@@ -131,7 +131,7 @@ def _groups_in_memory(config: Config, num_devices: int) -> int:
     )
     # In and out of the program, and on the host.
     fitting = _SHARE_OF_MEMORY * free_bytes() / (3 * per_agent * num_devices)
-    return -int(agree_max(-max(1, min(_MOST_GROUPS, int(fitting))))[0])  # the least of all
+    return -int(max_over_processes(-max(1, min(_MOST_GROUPS, int(fitting))))[0])  # the least of all
 
 
 def _widest_useful(config: Config, mesh: Mesh, most: int, episodes: int) -> Population:
@@ -147,7 +147,7 @@ def _widest_useful(config: Config, mesh: Mesh, most: int, episodes: int) -> Popu
         needed = batch_bytes(config)
         growth = (wider - at_once) * (needed[0] + config.num_envs * needed[1])
         short = max(growth, 3 * population.memory_bytes) > free_bytes()
-        if wider == at_once or agree_max(short)[0]:
+        if wider == at_once or max_over_processes(short)[0]:
             return best
         at_once = wider
 
@@ -160,5 +160,5 @@ def _measure(config: Config, population: Population) -> float:
     agents, _ = population.advance(agents, 1)
     started = time.perf_counter()
     _, metrics = population.advance(agents, min(2, config.num_updates))
-    (seconds,) = agree_max(time.perf_counter() - started)
+    (seconds,) = max_over_processes(time.perf_counter() - started)
     return int(metrics.num_steps.sum(dtype=np.int64)) / seconds

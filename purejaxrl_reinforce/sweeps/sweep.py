@@ -12,7 +12,11 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import agreed, from_first, on_first
+from purejaxrl_reinforce.execution.processes import (
+    broadcast_from_primary,
+    run_on_all,
+    run_on_primary,
+)
 from purejaxrl_reinforce.execution.program import run_chunks
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
@@ -112,7 +116,7 @@ def sweep(
             disk, or `path` holds something else; nothing was written.
         OSError: files could not be written; slices that are finished stay.
     """
-    plan = agreed(lambda: make_plan(config, keys, axes or {}, zipped, num_episodes))
+    plan = run_on_all(lambda: make_plan(config, keys, axes or {}, zipped, num_episodes))
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "sweep" if path is None else path
         with open_sweep(plan, directory, width, devices) as run:
@@ -129,7 +133,7 @@ def open_sweep(
     devices: Sequence[jax.Device] | None = None,
 ) -> Iterator["SweepLoop"]:
     """Give a sweep that has locked its directory; see `sweep` for arguments and errors."""
-    meshes = agreed(lambda: _meshes(plan, width, devices or jax.devices()))
+    meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
     store: SweepStore | None = None
 
     def open_store() -> None:
@@ -140,7 +144,7 @@ def open_sweep(
         except OSError as error:
             raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
-    on_first(open_store)
+    run_on_primary(open_store)
     try:
         yield SweepLoop(plan, meshes, width, store)
     except ValueError:  # what was asked for cannot be done, as it turned out on the way
@@ -195,7 +199,7 @@ class SweepLoop:
             save_results(self.store.path, results)
             return results
 
-        return from_first(gather)
+        return broadcast_from_primary(gather)
 
     def log(self, message: str) -> None:
         """Append a line to the sweep's log."""
@@ -208,7 +212,7 @@ class SweepLoop:
             return [(p.agents, p.metrics.num_steps, p.evaluation) for p in self.store.load_done()]
 
         # The other processes need the numbers and the returns, not the states.
-        parts = from_first(load)
+        parts = broadcast_from_primary(load)
         for part in parts:
             self.progress.skip(*part)
         done = {int(agent) for agents, _, _ in parts for agent in agents}
@@ -252,7 +256,7 @@ class SweepLoop:
             population.states(agents),
             progress.seconds - started_at,
         )
-        on_first(lambda: self.store.add(part) if self.store is not None else None)
+        run_on_primary(lambda: self.store.add(part) if self.store is not None else None)
         sizes.note(len(chosen), _total(part.metrics.num_steps), part.seconds)
         progress.finish(part.agents, part.evaluation)
         yield progress

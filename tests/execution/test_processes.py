@@ -103,7 +103,7 @@ def test_one_is_killed(whom, tmp_path, undisturbed, cache):
 @pytest.mark.parametrize(
     ("lanes", "message"),
     [(8, "exists and is not empty; choose another --run-dir"),
-     (7, "num_envs=7 lanes cannot be shared out equally over 2 processes; try num_envs=6 or 8")],
+     (7, "num_envs=7 is not divisible by 2 processes; try num_envs=6 or 8")],
 )  # fmt: skip
 def test_bad_input_is_refused_by_both_and_said_by_one(lanes, message, tmp_path, cache):
     path = tmp_path / "made" / "run"

@@ -11,34 +11,47 @@ import pytest
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.algorithm.state import add_steps, total_steps
 from purejaxrl_reinforce.execution import memory
-from purejaxrl_reinforce.execution import program as runner
 from purejaxrl_reinforce.execution.program import NonFiniteError, Program
 
 CONFIG = Config(num_envs=8, num_steps=40, num_updates=23, hidden_sizes=(8,))
 
 
-def test_the_length_of_chunks_changes_no_bit(monkeypatch):
-    program = Program(CONFIG, jax.random.key(0))
+@pytest.fixture(scope="module")
+def program():
+    return Program(CONFIG, jax.random.key(0))
+
+
+def test_the_length_of_chunks_changes_no_bit(program):
     outcomes = []
-    for seconds_per_chunk in (0.0, 1e9):
-        monkeypatch.setattr(runner, "SECONDS_PER_CHUNK", seconds_per_chunk)
-        chunks = list(program.run())
-        lengths = [len(chunk.metrics.num_steps) for chunk in chunks]
-        assert sum(lengths) == 23
+    for seconds, lengths in ((0.0, [1] * 23), (1e9, [1, 2, 4, 8, 8])):
+        chunks = list(program.run(seconds=seconds))
+        assert [len(chunk.metrics.num_steps) for chunk in chunks] == lengths
         metrics = jax.tree.map(lambda *x: np.concatenate(x), *(c.metrics for c in chunks))
-        outcomes.append((chunks[-1].state.params, metrics, lengths))
-    assert outcomes[0][2] == [1] * 23
-    assert outcomes[1][2] == [1, 2, 4, 8, 8]
-    jax.tree.map(np.testing.assert_array_equal, outcomes[0][:2], outcomes[1][:2])
+        outcomes.append((chunks[-1].state.params, metrics))
+    jax.tree.map(np.testing.assert_array_equal, *outcomes)
 
 
-def test_non_finite_updates_are_not_applied(monkeypatch):
-    monkeypatch.setattr(runner, "SECONDS_PER_CHUNK", 1e9)
-    program = Program(replace(CONFIG, policy_lr=1e38), jax.random.key(0))
-    chunks = []
+def test_chunks_end_at_multiples(program):
+    chunks = list(program.run(every=5, seconds=1e9))
+    ends = [int(chunk.state.update) for chunk in chunks]
+    assert {5, 10, 15, 20, 23} <= set(ends)
+    assert ends == np.cumsum([len(chunk.metrics.num_steps) for chunk in chunks]).tolist()
+
+
+def test_chunks_resume_after_the_updates_done(program):
+    halfway = next(chunk.state for chunk in program.run(every=10, seconds=1e9)
+                   if int(chunk.state.update) == 10)  # fmt: skip
+    lengths = [len(chunk.metrics.num_steps) for chunk in program.run(halfway, seconds=1e9)]
+    assert lengths == [1, 2, 4, 6]
+
+
+def test_non_finite_updates_are_not_applied():
+    chunks = Program(replace(CONFIG, policy_lr=1e38), jax.random.key(0)).run(seconds=1e9)
+    first, second = next(chunks), next(chunks)
+    assert [len(chunk.metrics.num_steps) for chunk in (first, second)] == [1, 0]
+    assert int(second.state.update) == 1
     with pytest.raises(NonFiniteError, match="update 2 is not finite") as error:
-        chunks.extend(program.run())
-    del chunks
+        next(chunks)
     assert error.value.update == 2
     assert not error.value.metrics.finite
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 LOST = (
-    "error: another process has ended or cannot be reached; start all of them again: train"
-    " --resume RUN goes on from its latest checkpoint, sweep with the same directory from its last"
-    " slice"
+    "error: another process has ended or cannot be reached; restart all processes: train --resume"
+    " RUN resumes from the latest checkpoint, the same sweep command from the last slice"
 )
 
 
