@@ -25,11 +25,11 @@ from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.output.text import print_table
-from purejaxrl_reinforce.runs.host_loop import HostLoop, RunOptions
+from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 
-INTERVALS = {"defaults": RunOptions().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
+INTERVALS = {"defaults": Hosting().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
 
 
 def bare(program: Program) -> None:
@@ -44,7 +44,7 @@ def hosted(program: Program, seconds: float) -> float:
         started = time.perf_counter()
         run = RunDirectory(Path(directory) / "run", program.config, 0)
         run.create()
-        options = RunOptions(checkpoint_seconds=seconds)
+        options = Hosting(checkpoint_seconds=seconds)
         HostLoop(run, program, options, (), Reporter(), StopRequest()).train(program.state)
         run.close()
         return 1 - run.metrics.seconds / (time.perf_counter() - started)

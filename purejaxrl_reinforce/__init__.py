@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
     from purejaxrl_reinforce.config import Config, preset
     from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
-    from purejaxrl_reinforce.runs.host_loop import RunOptions
+    from purejaxrl_reinforce.runs.host_loop import Hosting
     from purejaxrl_reinforce.runs.reporter import Reporter, TerminalReporter
     from purejaxrl_reinforce.runs.result import RunResult
     from purejaxrl_reinforce.runs.train import resume_run, train_run
@@ -30,7 +30,7 @@ _HOMES = {
     "LogRange": "sweeps.axes",
     "Metrics": "algorithm.state",
     "Reporter": "runs.reporter",
-    "RunOptions": "runs.host_loop",
+    "Hosting": "runs.host_loop",
     "RunResult": "runs.result",
     "SweepResults": "sweeps.results",
     "TerminalReporter": "runs.reporter",
@@ -49,10 +49,10 @@ _HOMES = {
 __all__ = [
     "Config",
     "Evaluation",
+    "Hosting",
     "LogRange",
     "Metrics",
     "Reporter",
-    "RunOptions",
     "RunResult",
     "SweepResults",
     "TerminalReporter",

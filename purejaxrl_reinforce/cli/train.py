@@ -85,12 +85,12 @@ class Train:
         return 0 if result.signal is None else 128 + result.signal
 
     def _checked(self) -> tuple[Config, int, Path, Any]:
-        from purejaxrl_reinforce.runs.host_loop import RunOptions
+        from purejaxrl_reinforce.runs.host_loop import Hosting
         from purejaxrl_reinforce.runs.loggers import MODULES
 
         if self.resume is not None:
             self._require_same_run(self.resume)
-        options = RunOptions(
+        options = Hosting(
             self.checkpoint_every,
             self.checkpoint_seconds,
             self.keep,

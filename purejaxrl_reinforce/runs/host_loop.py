@@ -29,7 +29,7 @@ from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class Hosting:
     """Options of a run that do not change its results.
 
     Attributes:
@@ -67,19 +67,19 @@ class HostLoop:
         self,
         run: RunDirectory,
         program: Program,
-        options: RunOptions,
+        hosting: Hosting,
         loggers: Sequence[Logger],
         reporter: Reporter,
         stop: StopRequest,
     ) -> None:
-        self._run, self._program, self._options = run, program, options
+        self._run, self._program, self._hosting = run, program, hosting
         self._reporter, self._stop = reporter, stop
         config, update = run.config, run.metrics.num_updates
         self._loggers = [
-            *make_loggers(options.loggers, run.path, config, run.seed, update),
+            *make_loggers(hosting.loggers, run.path, config, run.seed, update),
             *loggers,
         ]
-        self._checkpoints = CheckpointWriter(run.path / CHECKPOINTS, config, run.seed, options.keep)
+        self._checkpoints = CheckpointWriter(run.path / CHECKPOINTS, config, run.seed, hosting.keep)
         self._saved_at = time.monotonic()
 
     def train(self, state: TrainState) -> RunResult:
@@ -109,7 +109,7 @@ class HostLoop:
         return result
 
     def _loop(self, state: TrainState) -> tuple[TrainState, NonFiniteError | None]:
-        every = self._options.checkpoint_every
+        every = self._hosting.checkpoint_every
         try:
             with self._reporter.training(self._program.config, state) as show:
                 for chunk in self._program.run(state, every):
@@ -138,9 +138,9 @@ class HostLoop:
 
     def _is_due(self, state: TrainState) -> bool:
         """Return whether it is time for a checkpoint; all processes agree on it."""
-        every = self._options.checkpoint_every
+        every = self._hosting.checkpoint_every
         now = time.monotonic()
-        (late,) = max_over_processes(now - self._saved_at >= self._options.checkpoint_seconds)
+        (late,) = max_over_processes(now - self._saved_at >= self._hosting.checkpoint_seconds)
         due = bool(late) or (every is not None and int(state.update) % every == 0)
         if due:
             self._saved_at = now

@@ -23,7 +23,7 @@ from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
-from purejaxrl_reinforce.runs.host_loop import HostLoop, RunOptions
+from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.loggers import Logger
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.result import RunResult
@@ -34,7 +34,7 @@ def train_run(
     config: Config,
     seed: int,
     run_dir: Path,
-    options: RunOptions = RunOptions(),
+    hosting: Hosting = Hosting(),
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
 ) -> RunResult:
@@ -44,8 +44,8 @@ def train_run(
         config: what to train.
         seed: of all randomness.
         run_dir: new or empty.
-        options: about checkpoints and loggers.
-        loggers: places for metrics beside those of `options`; closed at the end.
+        hosting: about checkpoints and loggers.
+        loggers: places for metrics beside those of `hosting`; closed at the end.
         reporter: what shows progress; by default nothing is printed.
 
     Raises:
@@ -54,7 +54,7 @@ def train_run(
         NonFiniteError: numbers are no longer finite; everything before them is saved.
         OSError: files could not be written; the latest checkpoint stays.
     """
-    options, reporter = _here(options, reporter)
+    hosting, reporter = _here(hosting, reporter)
     run = run_on_all(lambda: _run_directory(config, seed, run_dir))
     with StopRequest() as stop:
         stop.deferred = not is_single_process()
@@ -62,7 +62,7 @@ def train_run(
         try:
             run_on_primary(lambda: reporter.compiling(config, seed, None))
             program = run_on_all(lambda: _compile(config, seed))
-            loop = run_on_all(lambda: HostLoop(run, program, options, loggers, reporter, stop))
+            loop = run_on_all(lambda: HostLoop(run, program, hosting, loggers, reporter, stop))
             raise_if_stopped(stop)
         except BaseException:
             if is_primary():
@@ -77,7 +77,7 @@ def resume_run(
     config: Config,
     seed: int,
     run_dir: Path,
-    options: RunOptions = RunOptions(),
+    hosting: Hosting = Hosting(),
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
 ) -> RunResult:
@@ -87,8 +87,8 @@ def resume_run(
         config: the run's own; only `num_updates` may differ.
         seed: the run's own.
         run_dir: of the run.
-        options: about checkpoints and loggers.
-        loggers: places for metrics beside those of `options`; closed at the end.
+        hosting: about checkpoints and loggers.
+        loggers: places for metrics beside those of `hosting`; closed at the end.
         reporter: what shows progress; by default nothing is printed.
 
     Raises:
@@ -98,7 +98,7 @@ def resume_run(
         NonFiniteError: as for `train_run`.
         OSError: as for `train_run`.
     """
-    options, reporter = _here(options, reporter)
+    hosting, reporter = _here(hosting, reporter)
     run = run_on_all(lambda: _run_directory(config, seed, run_dir))
     with StopRequest() as stop, contextlib.closing(run):
         stop.deferred = not is_single_process()
@@ -113,16 +113,16 @@ def resume_run(
         if restored is not None:
             state = shard_state(to_local(restored, state), program.mesh)
         run_on_primary(lambda: reporter.resuming(int(state.update)))
-        loop = run_on_all(lambda: HostLoop(run, program, options, loggers, reporter, stop))
+        loop = run_on_all(lambda: HostLoop(run, program, hosting, loggers, reporter, stop))
         return loop.train(state)
 
 
-def _here(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Reporter]:
+def _here(hosting: Hosting, reporter: Reporter) -> tuple[Hosting, Reporter]:
     """Return both as they are for this process: the first alone logs and reports."""
     return (
-        (options, reporter)
+        (hosting, reporter)
         if is_primary()
-        else (dataclasses.replace(options, loggers=()), Reporter())
+        else (dataclasses.replace(hosting, loggers=()), Reporter())
     )
 
 

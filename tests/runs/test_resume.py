@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, RunOptions, resume_run, train_run
+from purejaxrl_reinforce import Config, Hosting, resume_run, train_run
 from purejaxrl_reinforce.cli.main import main
 from tests.support.forked import ForkedCommand
 from tests.support.runs import TINY, assert_same_run, error_of, trained
@@ -65,13 +65,13 @@ def test_interrupted_at_any_points_with_any_chunks(config, tmp_path, request):
         straight = train_run(config, SEED, tmp_path / "straight").path
     logger = FailAfter(5)
     with pytest.raises(PowerCutError):
-        train_run(config, SEED, run, RunOptions(checkpoint_every=1), [logger])
+        train_run(config, SEED, run, Hosting(checkpoint_every=1), [logger])
     assert logger.closed
     assert logger.seen == [1, 2, 3, 4, 5]
     with pytest.raises(PowerCutError):
-        resume_run(config, SEED, run, RunOptions(checkpoint_every=7), [FailAfter(15)])
+        resume_run(config, SEED, run, Hosting(checkpoint_every=7), [FailAfter(15)])
     logger = FailAfter(99)
-    resume_run(config, SEED, run, RunOptions(checkpoint_every=4), [logger])
+    resume_run(config, SEED, run, Hosting(checkpoint_every=4), [logger])
     assert logger.seen[0] == 15  # after update 14, a chunk of one
     assert_same_run(run, straight)
 
@@ -139,7 +139,7 @@ def test_a_missing_extra_is_said_before_training(name, tmp_path, monkeypatch, ca
 
 def test_tensorboard_and_wandb_get_the_metrics(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    options = RunOptions(checkpoint_every=1, loggers=("tensorboard", "wandb"))
+    options = Hosting(checkpoint_every=1, loggers=("tensorboard", "wandb"))
     train_run(TINY, SEED, tmp_path / "run", options)
     (events,) = (tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*")
     assert events.read_bytes().count(b"mean_return") == 6

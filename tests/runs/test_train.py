@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import RunOptions, TerminalReporter, train_run
+from purejaxrl_reinforce import Hosting, TerminalReporter, train_run
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.execution.program import NonFiniteError
 from purejaxrl_reinforce.runs.load import load_history, load_run
@@ -57,7 +57,7 @@ def test_a_reporter_shows_progress(tmp_path, capsys):
 def test_numbers_that_are_not_finite_raise_after_all_is_saved(tmp_path):
     run = tmp_path / "run"
     with pytest.raises(NonFiniteError, match="update 4 is not finite"):
-        train_run(BROKEN, SEED, run, RunOptions(checkpoint_every=2))
+        train_run(BROKEN, SEED, run, Hosting(checkpoint_every=2))
     assert {path.name for path in run.iterdir()} == FILES
     assert "error: update 4 is not finite" in (run / "run.log").read_text()
     assert {path.stem for path in (run / "checkpoints").iterdir()} == {"000000002", "000000003"}
