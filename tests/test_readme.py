@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import jax
 import pytest
 
 from purejaxrl_reinforce.cli.main import main
@@ -47,7 +48,8 @@ def test_block(language, text, directory, monkeypatch, capsys):
     """In this process: .ci/run proves that the installed command starts."""
     monkeypatch.chdir(directory)
     if language == "python":
-        exec(compile(text, "README.md", "exec"), {"__name__": "__main__"})
+        with jax.debug_key_reuse(False):  # which takes vmap over vmap for a second use
+            exec(compile(text, "README.md", "exec"), {"__name__": "__main__"})
     else:
         for line in text.splitlines():
             program, *arguments = shlex.split(line)
