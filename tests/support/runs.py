@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pandas
 
-from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
@@ -37,14 +37,6 @@ def error_of(arguments: list[str], capsys) -> str:
     assert error.count("\n") == 1, error
     assert error.startswith("error: "), error
     return error.removeprefix("error: ")
-
-
-def untrained_run(path: Path, config: Config) -> Path:
-    """Leave a run directory with the configuration and fresh parameters, and no more."""
-    path.mkdir()
-    (path / CONFIG_FILE).write_text(dump_config(config, seed=0))
-    save_params(path / PARAMS_FILE, init(config, jax.random.key(0)).params)
-    return path
 
 
 def random_run(path: Path, config: Config) -> Path:
