@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.output.plots import _NARROW, COLORS
+from purejaxrl_reinforce.output.plots import COLORS, NARROW
 
 
 def draw_bench(title: str, rows: Sequence[Mapping[str, Any]], narrow: bool = False) -> Figure:
@@ -17,7 +17,7 @@ def draw_bench(title: str, rows: Sequence[Mapping[str, Any]], narrow: bool = Fal
         narrow: make a figure that is legible at the width of a phone.
     """
     training, *phases = rows
-    figure = Figure(figsize=(_NARROW, 6) if narrow else (9, 3.8), layout="constrained")
+    figure = Figure(figsize=(NARROW, 6) if narrow else (9, 3.8), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, width_ratios=(3, 2))
     names = [row["name"] for row in phases]

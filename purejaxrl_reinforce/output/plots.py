@@ -4,22 +4,20 @@ import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 # Okabe and Ito's colors, which color-blind people can tell apart, without the yellow, which is
 # hard to see on white; then again with other strokes.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-
 _STROKES = ("-", "--", ":", "-.")
-
-# Inches of a picture that a phone shows at about half its size.
-_NARROW = 5
-
 MOST_CURVES = len(COLORS) * len(_STROKES)
+# Inches of a picture that a phone shows at about half its size.
+NARROW = 5
 
 
 class Curve(NamedTuple):
@@ -51,7 +49,7 @@ def draw_curves(
         narrow: make a picture whose letters can be read at the width of a phone.
         legend_title: what the legend says of all curves.
     """
-    width = _NARROW if narrow else 7
+    width = NARROW if narrow else 7
     letters = 45 if narrow else 70  # that a line of the legend has room for
     labels = [_wrapped(curve.label, letters) for curve in curves]
     legend_title = _wrapped(legend_title, letters)
@@ -60,14 +58,7 @@ def draw_curves(
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     for i, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        color, stroke = COLORS[i % len(COLORS)], _STROKES[i // len(COLORS)]
-        marker = "." if len(curve.x) == 1 else None
-        axes.plot(curve.x, curve.mean, stroke, color=color, marker=marker, label=label)
-        if curve.low is not None and curve.high is not None:
-            axes.fill_between(
-                curve.x, curve.low, curve.high,
-                color=color, alpha=0.2, linewidth=0, label=curve.band_label,
-            )  # fmt: skip
+        _draw(axes, curve, label, COLORS[i % len(COLORS)], _STROKES[i // len(COLORS)])
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_title("\n".join(textwrap.wrap(title, 10 * width)))
     if any((curve.x >= 10_000).any() for curve in curves):
@@ -76,6 +67,14 @@ def draw_curves(
     columns = 2 if len(curves) == 1 and not narrow else 1
     figure.legend(loc="outside lower center", ncols=columns, title=legend_title)
     return figure
+
+
+def _draw(axes: Axes, curve: Curve, label: str, color: str, stroke: str) -> None:
+    marker = "." if len(curve.x) == 1 else None
+    axes.plot(curve.x, curve.mean, stroke, color=color, marker=marker, label=label)
+    if curve.low is not None and curve.high is not None:
+        band: Any = {"color": color, "alpha": 0.2, "linewidth": 0, "label": curve.band_label}
+        axes.fill_between(curve.x, curve.low, curve.high, **band)
 
 
 def _wrapped(text: str, letters: int) -> str:

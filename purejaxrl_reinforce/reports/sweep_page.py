@@ -57,11 +57,8 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     trained_with, machine = load_origin(sweep_dir)
     summaries = summarize(results)
     rankings = by_env(summaries)
-    pictures = {
-        name: picture(png_bytes(figure), "png", _ALTS[name])
-        for name, figure in sweep_figures(results, summaries, narrow=True).items()
-    }
-    curves = pictures.pop("learning_curves", paragraph("No episode finished in training."))
+    best = [ranked[0] for ranked in rankings.values()]
+    curves, others = _pictures(results, summaries)
     title = f"{' and '.join(rankings)}: a sweep with REINFORCE, {count(plan.num_agents, 'agent')}"
     return page(
         title,
@@ -69,22 +66,28 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Summary": facts(_overview(plan, results, rankings)),
             "Settings": "\n".join(map(_ranking, rankings.values())),
             "Learning curves": curves,
-            "Final evaluation": _evaluation(plan) + "\n".join(pictures.values()),
+            "Final evaluation": _evaluation(plan) + others,
             **_comparisons(results, summaries),
-            "Video": "\n".join(
-                _video(sweep_dir, plan, results, ranked[0], seed) for ranked in rankings.values()
-            ),
+            "Video": "\n".join(_video(sweep_dir, plan, results, s, seed) for s in best),
             "Timing": timing,
             "Machine": facts(machine),
             "Swept fields": facts(_swept(plan, results)),
             "Fields that all settings share": facts(_shared(plan)),
-            "Best setting": "\n".join(
-                facts(description(plan.configs[ranked[0].setting])) for ranked in rankings.values()
-            ),
+            "Best setting": "\n".join(facts(description(plan.configs[s.setting])) for s in best),
             "Versions": versions(trained_with),
             "This report": this_report("The video was made on this machine."),
         },
     )
+
+
+def _pictures(results: SweepResults, summaries: Sequence[Summary]) -> tuple[str, str]:
+    """Return the learning curves, and the other pictures."""
+    pictures = {
+        name: picture(png_bytes(figure), "png", _ALTS[name])
+        for name, figure in sweep_figures(results, summaries, narrow=True).items()
+    }
+    curves = pictures.pop("learning_curves", paragraph("No episode finished in training."))
+    return curves, "\n".join(pictures.values())
 
 
 def _overview(
