@@ -23,7 +23,7 @@ CONNECT_SECONDS = 120
 
 SILENCE_SECONDS = 30
 
-LEAVE_SECONDS = 15
+LEAVE_SECONDS = 60
 
 # The main thread mostly notices as well that a process is lost, and then it ends in good order.
 _GRACE_SECONDS = 3

@@ -11,10 +11,10 @@ import jax
 import pytest
 
 from purejaxrl_reinforce.execution.distributed import connect
+from tests.support.forked import ForkedCommand, forked_pair
 from tests.support.processes import (
     LOST,
     ROOT,
-    command,
     ended,
     free_port,
     killed_at_the_end,
@@ -24,78 +24,90 @@ from tests.support.processes import (
 )
 from tests.support.runs import FILES, assert_same_run, error_of
 
-RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]
+RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 200, "--seed", 3]
 SAVE_OFTEN = ["--checkpoint-every", 20]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, cache):
+def undisturbed(tmp_path_factory):
     """One process with as many devices as two processes have together."""
-    path = tmp_path_factory.mktemp("undisturbed") / "run"
-    one = command("train", *RUN, "--run-dir", path, "--quiet", cache=cache, devices=2)
-    assert ended(one) == (0, "", "")
-    return path
+    directory = tmp_path_factory.mktemp("undisturbed")
+    arguments = ["train", *RUN, "--run-dir", directory / "run", "--quiet"]
+    assert ForkedCommand(*arguments, directory=directory, devices=2).wait() == (0, "", "")
+    return directory / "run"
 
 
-def test_two_processes_train_as_one_does(tmp_path, undisturbed, cache):
+@pytest.fixture
+def outputs(tmp_path_factory):
+    """A directory for what processes print, outside of the test's own."""
+    return tmp_path_factory.mktemp("outputs")
+
+
+def test_two_processes_train_as_one_does(tmp_path, undisturbed, outputs):
     path = tmp_path / "run"
-    with pair("train", *RUN, "--run-dir", path, cache=cache) as (first, second):
-        code, output, errors = ended(first)
-        assert ended(second) == (0, "", "")
+    with forked_pair("train", *RUN, "--run-dir", path, directory=outputs) as (first, second):
+        code, output, errors = first.wait()
+        assert second.wait() == (0, "", "")
     assert code == 0, errors
-    assert output.startswith("CartPole-v1 on cpu: 8 lanes, 300 updates, seed 3; compiling\n")
-    assert "update 300/300" in errors
+    assert output.startswith("CartPole-v1 on cpu: 8 lanes, 200 updates, seed 3; compiling\n")
+    assert "update 200/200" in errors
     assert {entry.name for entry in path.iterdir()} == FILES
     assert_same_run(path, undisturbed)
 
 
-def test_sigterm_to_one_stops_both_at_one_update(tmp_path, undisturbed, cache):
+def test_sigterm_to_one_stops_both_at_one_update(tmp_path, undisturbed, outputs):
     path = tmp_path / "run"
-    with pair("train", *RUN, "--run-dir", path, "--quiet", cache=cache) as both:
+    with forked_pair("train", *RUN, "--run-dir", path, "--quiet", directory=outputs) as both:
         wait_for_rows(both[0], path, 3)
         both[1].send_signal(signal.SIGTERM)
-        code, output, errors = ended(both[0])
-        assert ended(both[1]) == (143, "", "")
+        code, output, errors = both[0].wait()
+        assert both[1].wait() == (143, "", "")
     update = num_rows(path)
     assert (code, output) == (143, "")
     assert errors.startswith(f"interrupted by SIGTERM after update {update}; saved {path}")
     assert errors.count("\n") == 1
-    assert update < 300
+    assert update < 200
     assert (path / "checkpoints" / f"{update:09}.json").exists()
-    one = command("train", "--resume", path, "--quiet", cache=cache, devices=2)
-    assert ended(one) == (0, "", "")
+    resumed = ForkedCommand("train", "--resume", path, "--quiet", directory=outputs, devices=2)
+    assert resumed.wait() == (0, "", "")
     assert_same_run(path, undisturbed)
 
 
-def test_an_interruption_before_the_first_update_leaves_nothing(tmp_path, cache):
-    with pair("train", *RUN, "--run-dir", tmp_path / "made" / "run", cache=cache) as both:
-        assert "compiling" in both[0].stdout.readline()
+def test_an_interruption_before_the_first_update_leaves_nothing(tmp_path, outputs):
+    path = tmp_path / "made" / "run"
+    with forked_pair("train", *RUN, "--run-dir", path, directory=outputs) as both:
+        deadline = time.monotonic() + 60
+        while "compiling" not in both[0].output:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         both[1].send_signal(signal.SIGINT)
-        assert ended(both[0]) == (130, "", "interrupted; nothing was written\n")
-        assert ended(both[1]) == (130, "", "")
+        code, _, errors = both[0].wait()
+        assert (code, errors) == (130, "interrupted; nothing was written\n")
+        assert both[1].wait() == (130, "", "")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("whom", [0, 1])
-def test_one_is_killed(whom, tmp_path, undisturbed, cache):
+def test_one_is_killed(whom, tmp_path, undisturbed, cache, outputs):
     """The other says so and ends soon; a rerun, of one process or of SLURM's two, is the same."""
     path = tmp_path / "run"
-    with pair("train", *RUN, *SAVE_OFTEN, "--run-dir", path, "--quiet", cache=cache) as both:
+    arguments = ["train", *RUN, *SAVE_OFTEN, "--run-dir", path, "--quiet"]
+    with forked_pair(*arguments, directory=outputs) as both:
         wait_for_rows(both[0], path, 30)
         both[whom].kill()
         killed = time.monotonic()
-        code, output, errors = ended(both[1 - whom], seconds=60)
+        code, output, errors = both[1 - whom].wait()
         assert time.monotonic() - killed < 30
     assert (code, output) == (1, "")
     assert errors.startswith(LOST)
     assert errors.count("\n") == 1
-    assert num_rows(path) < 300
+    assert num_rows(path) < 200
     if whom == 0:
         with pair("train", "--resume", path, "--quiet", cache=cache, cluster=True) as both:
             assert [ended(process) for process in both] == [(0, "", "")] * 2
     else:
-        one = command("train", "--resume", path, "--quiet", cache=cache, devices=2)
-        assert ended(one) == (0, "", "")
+        again = ForkedCommand("train", "--resume", path, "--quiet", directory=outputs, devices=2)
+        assert again.wait() == (0, "", "")
     assert "resumed after update" in (path / "run.log").read_text()
     assert_same_run(path, undisturbed)
 
@@ -105,16 +117,16 @@ def test_one_is_killed(whom, tmp_path, undisturbed, cache):
     [(8, "exists and is not empty; choose another --run-dir"),
      (7, "num_envs=7 is not divisible by 2 processes; try num_envs=6 or 8")],
 )  # fmt: skip
-def test_bad_input_is_refused_by_both_and_said_by_one(lanes, message, tmp_path, cache):
+def test_bad_input_is_refused_by_both_and_said_by_one(lanes, message, tmp_path, outputs):
     path = tmp_path / "made" / "run"
     if lanes == 8:
         path.mkdir(parents=True)
         (path / "mine").touch()
     before = sorted(tmp_path.rglob("*"))
-    arguments = [*RUN, "--num-envs", lanes, "--run-dir", path, "--quiet"]
-    with pair("train", *arguments, cache=cache) as (first, second):
-        code, output, errors = ended(first)
-        assert ended(second) == (2, "", "")
+    arguments = ["train", *RUN, "--num-envs", lanes, "--run-dir", path, "--quiet"]
+    with forked_pair(*arguments, directory=outputs) as (first, second):
+        code, output, errors = first.wait()
+        assert second.wait() == (2, "", "")
     assert (code, output) == (2, "")
     assert errors.startswith("error: ")
     assert message in errors
