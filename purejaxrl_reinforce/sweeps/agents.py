@@ -49,7 +49,8 @@ def extract_agent(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> No
 
 def agent_state(part: Slice, row: int) -> TrainState:
     """Return the training state of one agent of a slice: NumPy arrays, the key as key data."""
-    state: TrainState = jax.tree.map(lambda x: x[row], part.state)
+    # An array without dimensions, not NumPy's scalar: orbax would restore that as a Python number.
+    state: TrainState = jax.tree.map(lambda x: np.asarray(x[row]), part.state)
     return state
 
 
