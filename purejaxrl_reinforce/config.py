@@ -19,6 +19,10 @@ BaselineKind = Literal["value", "none", "mean", "loo"]
 
 AdvantageNorm = Literal["standardize", "unit", "none"]
 
+Precision = Literal["float32", "tensorfloat32", "bfloat16"]
+
+Platform = Literal["auto", "cpu", "gpu", "tpu"]
+
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
     """Return "; did you mean 'a' or 'b'?" for the choices that resemble `word`, or "".
@@ -75,6 +79,10 @@ class Config:
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
     """Add Adam's epsilon before the bias correction, as Keras does, instead of after it."""
+    precision: Precision = "float32"
+    """Matrix products on accelerators: as on a CPU, or the fastest with 10 or 7 bits of mantissa."""
+    platform: Platform = "auto"
+    """Kind of device that the program is shaped for; auto: the one it runs on."""
     block_steps: int | None = None
     """Time steps between checks for the end of all episodes. None, here and below: measured."""
     lane_width: int | None = None

@@ -1,4 +1,4 @@
-"""The lane axis, block sizes for each kind of device, and loops over blocks of rows."""
+"""The lane axis, tunings for each kind of device, and loops over blocks of rows."""
 
 import math
 from collections.abc import Callable
@@ -45,34 +45,73 @@ class LaneAxis(NamedTuple):
 ONE_DEVICE = LaneAxis()
 
 
-class BlockSizes(NamedTuple):
-    """Sizes into which the batch of one device is cut.
+class Tuning(NamedTuple):
+    """The shape of the program for a kind of device; results differ by the order of sums only.
 
     Attributes:
         block_steps: time steps of a rollout between two checks for living lanes.
         lane_width: most lanes that a rollout plays at once; further ones are played afterwards.
         block_rows: most rows (steps of one lane) per block of the backward pass.
+        unroll_steps: time steps in one round of a rollout's loop.
+        unroll_returns: time steps in one round of the return recursion's loop.
+        packed: keep lanes in columns and record a step as one row of words.
+        sums: write a small network's products as sums, which fuse with what is around them.
+        skip_resets: in a stream, compute resets only at steps that finish an episode.
     """
 
     block_steps: int
     lane_width: int
     block_rows: int
+    unroll_steps: int
+    unroll_returns: int
+    packed: bool
+    sums: bool
+    skip_resets: bool
 
 
-# On a CPU a step's arrays should stay in a core's cache: see benchmarks/README.md for what was
-# measured. The others have not been measured: an accelerator wants few and large operations.
-DEFAULT_BLOCK_SIZES = {
-    "cpu": BlockSizes(block_steps=10, lane_width=1024, block_rows=1024),
-    "gpu": BlockSizes(block_steps=32, lane_width=2**20, block_rows=2**18),
-    "tpu": BlockSizes(block_steps=32, lane_width=2**20, block_rows=2**18),
+# On a CPU a step's arrays should stay in a core's cache. On a GPU every operation is a launch, and
+# what does not fuse goes through memory. See benchmarks/README.md for what was measured on a CPU
+# and counted in programs compiled for a GPU; nothing was measured on an accelerator.
+TUNINGS = {
+    "cpu": Tuning(
+        block_steps=10,
+        lane_width=1024,
+        block_rows=1024,
+        unroll_steps=1,
+        unroll_returns=1,
+        packed=False,
+        sums=False,
+        skip_resets=True,
+    ),
+    "gpu": Tuning(
+        block_steps=32,
+        lane_width=2**20,
+        block_rows=2**18,
+        unroll_steps=1,
+        unroll_returns=1,
+        packed=False,
+        sums=False,
+        skip_resets=True,
+    ),
+    "tpu": Tuning(
+        block_steps=32,
+        lane_width=2**20,
+        block_rows=2**18,
+        unroll_steps=1,
+        unroll_returns=1,
+        packed=False,
+        sums=False,
+        skip_resets=True,
+    ),
 }
 
 
-def block_sizes(config: Config) -> BlockSizes:
-    """Return the sizes that `config` sets, and the default device's for those that it leaves."""
-    default = DEFAULT_BLOCK_SIZES.get(jax.default_backend(), DEFAULT_BLOCK_SIZES["gpu"])
-    set_sizes = (config.block_steps, config.lane_width, config.block_rows)
-    return BlockSizes(*(size or usual for size, usual in zip(set_sizes, default, strict=True)))
+def tuning(config: Config) -> Tuning:
+    """Return the tuning of the configuration's platform, with the sizes that `config` sets."""
+    platform = jax.default_backend() if config.platform == "auto" else config.platform
+    default = TUNINGS.get(platform, TUNINGS["gpu"])
+    sizes = {name: getattr(config, name) for name in ("block_steps", "lane_width", "block_rows")}
+    return default._replace(**{name: size for name, size in sizes.items() if size is not None})
 
 
 def num_groups(num_lanes: int, lane_width: int) -> int:

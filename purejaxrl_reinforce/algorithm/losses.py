@@ -9,7 +9,7 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.batching import (
     ONE_DEVICE,
     LaneAxis,
-    block_sizes,
+    tuning,
     fold_blocks,
     live_blocks,
     map_blocks,
@@ -74,7 +74,7 @@ def make_targets(
 def values_of(config: Config, params: Params, obs: Array, valid: Array) -> Array:
     """Return V(s), [T, N], of observations [T, N, ...]; blocks without a valid step get 0."""
     networks = make_networks(config)
-    blocks = split_rows((obs, valid), block_sizes(config).block_rows)
+    blocks = split_rows((obs, valid), tuning(config).block_rows)
 
     def values_of_block(block: tuple[Array, Array]) -> Array:
         return networks.values(params.baseline, zero_invalid(*block))
@@ -120,7 +120,7 @@ def gradients(
 
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
     rows = trajectory._replace(next_obs=None)
-    blocks = split_rows((rows, targets), block_sizes(config).block_rows)
+    blocks = split_rows((rows, targets), tuning(config).block_rows)
     return axis.sum(fold_blocks(add_block, zeros, blocks, live_blocks(blocks[0].valid)))
 
 

@@ -14,7 +14,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis, block_sizes
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis, tuning
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
@@ -130,7 +130,7 @@ def collect(
         act=lambda obs, noise: networks.distribution(state.params.policy, obs).sample(noise),
         noise=networks.policy.noise,
         num_steps=steps_per_update(config, env),
-        block_sizes=block_sizes(config),
+        tuning=tuning(config),
         auto_reset=config.rollout == "stream",
         record_next_obs=config.bootstrap,
     )

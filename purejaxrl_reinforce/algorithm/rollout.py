@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.batching import BlockSizes, any_lane, equal_parts, num_groups
+from purejaxrl_reinforce.algorithm.batching import Tuning, any_lane, equal_parts, num_groups
 from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.config import Config
 
@@ -80,7 +80,7 @@ class Rollout(NamedTuple):
         act: gives the actions.
         noise: draws the noise for one action.
         num_steps: T, the most time steps that a lane takes.
-        block_sizes: how the lanes and time steps are cut up.
+        tuning: block sizes and unrolling.
         auto_reset: whether a lane that is done starts again (`stream`).
         record_next_obs: whether the trajectory gets `next_obs`.
     """
@@ -89,7 +89,7 @@ class Rollout(NamedTuple):
     act: Act
     noise: Noise
     num_steps: int
-    block_sizes: BlockSizes
+    tuning: Tuning
     auto_reset: bool = False
     record_next_obs: bool = False
 
@@ -172,7 +172,7 @@ def _play_groups(
 ) -> tuple[Lanes, FinishedEpisodes, Any]:
     """Play group after group of lanes; `keep_rows(buffers, rows, t, lane)` keeps each block."""
     num_lanes = keys.shape[0]
-    groups = num_groups(num_lanes, rollout.block_sizes.lane_width)
+    groups = num_groups(num_lanes, rollout.tuning.lane_width)
     width = num_lanes // groups
 
     def play_group(buffers: Any, group: tuple[Array, Lanes, Array]) -> tuple[Any, Any]:
@@ -192,7 +192,7 @@ def _play_groups(
 
 
 def _block_length(rollout: Rollout) -> int:
-    return equal_parts(rollout.num_steps, rollout.block_sizes.block_steps)
+    return equal_parts(rollout.num_steps, rollout.tuning.block_steps)
 
 
 def _num_blocks(rollout: Rollout) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, block_sizes
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, tuning
 from purejaxrl_reinforce.algorithm.networks import Networks, Params, make_networks
 from purejaxrl_reinforce.algorithm.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
 from purejaxrl_reinforce.config import Config
@@ -54,7 +54,7 @@ def whole_episodes(config: Config, params: Params, greedy: bool) -> Rollout:
         act=make_act(networks, params.policy, greedy),
         noise=networks.policy.noise,
         num_steps=env.time_limit,
-        block_sizes=block_sizes(config),
+        tuning=tuning(config),
     )
 
 
