@@ -80,7 +80,7 @@ class Config:
     keras_adam: bool = False
     """Add Adam's epsilon before the bias correction, as Keras does, instead of after it."""
     precision: Precision = "float32"
-    """Matrix products on accelerators: as on a CPU, or the fastest with 10 or 7 bits of mantissa."""
+    """Precision of matrix products on accelerators, of which the lower ones are faster."""
     platform: Platform = "auto"
     """Kind of device that the program is shaped for; auto: the one it runs on."""
     block_steps: int | None = None

@@ -52,7 +52,7 @@ class Tuning(NamedTuple):
         block_steps: time steps of a rollout between two checks for living lanes.
         lane_width: most lanes that a rollout plays at once; further ones are played afterwards.
         block_rows: most rows (steps of one lane) per block of the backward pass.
-        unroll_steps: time steps in one round of a rollout's loop.
+        unroll_block: write out the time steps of a block instead of looping over them.
         unroll_returns: time steps in one round of the return recursion's loop.
         packed: keep lanes in columns and record a step as one row of words.
         sums: write a small network's products as sums, which fuse with what is around them.
@@ -62,7 +62,7 @@ class Tuning(NamedTuple):
     block_steps: int
     lane_width: int
     block_rows: int
-    unroll_steps: int
+    unroll_block: bool
     unroll_returns: int
     packed: bool
     sums: bool
@@ -77,27 +77,27 @@ TUNINGS = {
         block_steps=10,
         lane_width=1024,
         block_rows=1024,
-        unroll_steps=1,
+        unroll_block=False,
         unroll_returns=1,
         packed=False,
         sums=False,
         skip_resets=True,
     ),
     "gpu": Tuning(
-        block_steps=32,
+        block_steps=20,
         lane_width=2**20,
-        block_rows=2**18,
-        unroll_steps=1,
-        unroll_returns=1,
-        packed=False,
-        sums=False,
-        skip_resets=True,
+        block_rows=2**22,
+        unroll_block=True,
+        unroll_returns=32,
+        packed=True,
+        sums=True,
+        skip_resets=False,
     ),
     "tpu": Tuning(
         block_steps=32,
         lane_width=2**20,
         block_rows=2**18,
-        unroll_steps=1,
+        unroll_block=False,
         unroll_returns=1,
         packed=False,
         sums=False,

@@ -1,5 +1,7 @@
 """Action distributions. Samples are functions of noise, so that noise can be drawn in bulk."""
 
+import functools
+import itertools
 from typing import NamedTuple, Protocol
 
 import jax
@@ -47,24 +49,42 @@ class Categorical(NamedTuple):
         """
         # The last cumulative probability is 1 but for rounding; leaving it out keeps the action
         # below A whatever the rounding.
-        cumulative = jnp.cumsum(jax.nn.softmax(self.logits), axis=-1)[..., :-1]
-        return jnp.sum(noise[..., None] >= cumulative, axis=-1, dtype=jnp.int32)
+        cumulative = itertools.accumulate(self._probs()[:-1])
+        return sum((noise >= c).astype(jnp.int32) for c in cumulative)
 
     def log_prob(self, action: Array) -> Array:
         """Return log pi(action), [...], for integer actions [...]."""
-        # A one-hot product instead of a gather: its derivative is a product too, not a scatter.
-        chosen = jax.nn.one_hot(action, self.logits.shape[-1], dtype=self.logits.dtype)
-        return jnp.sum(jnp.where(chosen > 0, jax.nn.log_softmax(self.logits), 0.0), axis=-1)
+        # Sums of choices instead of a gather: its derivative is a sum, too, not a scatter.
+        return sum(
+            jnp.where(action == i, log_prob, 0.0) for i, log_prob in enumerate(self._log_probs())
+        )
 
     def entropy(self) -> Array:
         """Return -sum_a p_a log p_a in nats, [...]; an action of probability 0 adds 0."""
-        log_probs = jax.nn.log_softmax(self.logits)
+        log_probs = jnp.stack(self._log_probs(), axis=-1)
         probs = jnp.exp(log_probs)
         return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0.0), axis=-1)
 
     def mode(self) -> Array:
         """Return the most probable action, [...] (int32)."""
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
+
+    # Actions one by one, because arrays [...] fuse where [..., A] and reductions over A do not.
+
+    def _shifted(self) -> list[Array]:
+        """Return the logits, [...] for each action, less the largest."""
+        logits = [self.logits[..., i] for i in range(self.logits.shape[-1])]
+        largest = jax.lax.stop_gradient(functools.reduce(jnp.maximum, logits))
+        return [x - largest for x in logits]
+
+    def _probs(self) -> list[Array]:
+        unnormalized = [jnp.exp(x) for x in self._shifted()]
+        return [x / sum(unnormalized) for x in unnormalized]
+
+    def _log_probs(self) -> list[Array]:
+        shifted = self._shifted()
+        log_total = jnp.log(sum(jnp.exp(x) for x in shifted))
+        return [x - log_total for x in shifted]
 
 
 class DiagonalGaussian(NamedTuple):

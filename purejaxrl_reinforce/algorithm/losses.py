@@ -1,5 +1,7 @@
 """Learning targets, and the gradients of the two losses, accumulated over blocks of rows."""
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,13 +11,14 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.batching import (
     ONE_DEVICE,
     LaneAxis,
-    tuning,
     fold_blocks,
     live_blocks,
     map_blocks,
     split_rows,
+    tuning,
 )
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.packing import by_column, from_columns, to_columns
 from purejaxrl_reinforce.algorithm.returns import (
     discounted_returns,
     leave_one_out_baseline,
@@ -56,6 +59,7 @@ def make_targets(
         discounts=config.gamma * (1.0 - trajectory.terminated),
         traces=jnp.float32(next_valid & ~trajectory.truncated),
         next_values=jnp.broadcast_to(_next_values(config, params, trajectory), valid.shape),
+        unroll=tuning(config).unroll_returns,
     )
     returns = zero_invalid(returns, valid)
     match config.baseline:
@@ -74,12 +78,13 @@ def make_targets(
 def values_of(config: Config, params: Params, obs: Array, valid: Array) -> Array:
     """Return V(s), [T, N], of observations [T, N, ...]; blocks without a valid step get 0."""
     networks = make_networks(config)
-    blocks = split_rows((obs, valid), tuning(config).block_rows)
+    blocks, whole = _row_blocks(config, (obs, valid))
 
-    def values_of_block(block: tuple[Array, Array]) -> Array:
-        return networks.values(params.baseline, zero_invalid(*block))
+    def values_of_block(block: Any) -> Array:
+        obs, valid = whole(block)
+        return networks.values(params.baseline, _zero_invalid(config, obs, valid))
 
-    values = map_blocks(values_of_block, blocks, live_blocks(blocks[1]))
+    values = map_blocks(values_of_block, blocks, _num_live_blocks(config, valid))
     return values.reshape(-1)[: valid.size].reshape(valid.shape)
 
 
@@ -106,27 +111,45 @@ def gradients(
     """
     count = jnp.maximum(axis.sum(jnp.sum(trajectory.valid)), 1)
 
-    def block_loss(params: Params, block: tuple[Trajectory, Targets]) -> tuple[Array, PolicyTerms]:
-        rows, targets = block
+    def block_loss(params: Params, block: Any) -> tuple[Array, PolicyTerms]:
+        rows, targets = whole(block)
         # Whatever stands in an invalid row, even a NaN, must reach neither the loss nor, through a
         # product with 0, its derivative.
-        obs, action = (zero_invalid(x, rows.valid) for x in (rows.obs, rows.action))
+        obs, action = (_zero_invalid(config, x, rows.valid) for x in (rows.obs, rows.action))
         rows = rows._replace(obs=obs, action=action)
         policy = _policy_terms(config, params.policy, rows, targets, count)
         return policy.loss + _baseline_slope(config, params.baseline, rows, targets) / count, policy
 
-    def add_block(total: Any, block: tuple[Trajectory, Targets]) -> Any:
+    def add_block(total: Any, block: Any) -> Any:
         return jax.tree.map(jnp.add, total, jax.grad(block_loss, has_aux=True)(params, block))
 
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
-    rows = trajectory._replace(next_obs=None)
-    blocks = split_rows((rows, targets), tuning(config).block_rows)
-    return axis.sum(fold_blocks(add_block, zeros, blocks, live_blocks(blocks[0].valid)))
+    blocks, whole = _row_blocks(config, (trajectory._replace(next_obs=None), targets))
+    num_blocks = _num_live_blocks(config, trajectory.valid)
+    return axis.sum(fold_blocks(add_block, zeros, blocks, num_blocks))
 
 
 def zero_invalid(x: Array, valid: Array) -> Array:
     """Return `x` [..., *shape] with zeros where `valid` [...] is false."""
     return jnp.where(valid.reshape(valid.shape + (1,) * (x.ndim - valid.ndim)), x, 0)
+
+
+def _row_blocks(config: Config, tree: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a tree [T, N, ...] in blocks of rows, and what makes a block a tree [rows, ...]."""
+    sizes = tuning(config)
+    if not sizes.packed:
+        return split_rows(tree, sizes.block_rows), lambda block: block
+    blocks = split_rows(to_columns(tree, axis=1), sizes.block_rows)
+    return blocks, lambda block: from_columns(block, tree, axis=1)
+
+
+def _num_live_blocks(config: Config, valid: Array) -> Array:
+    return live_blocks(split_rows(valid, tuning(config).block_rows))
+
+
+def _zero_invalid(config: Config, x: Array, valid: Array) -> Array:
+    zero = functools.partial(jax.tree.map, lambda x: zero_invalid(x, valid))
+    return by_column(zero, x) if tuning(config).packed else zero(x)
 
 
 def _next_values(config: Config, params: Params, trajectory: Trajectory) -> Array:

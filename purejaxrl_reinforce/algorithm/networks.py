@@ -1,5 +1,6 @@
 """The policy and the baseline network: two separate multilayer perceptrons."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.batching import tuning
 from purejaxrl_reinforce.algorithm.distributions import (
     Categorical,
     DiagonalGaussian,
@@ -34,8 +36,8 @@ class ReluMLPParams(NamedTuple):
     out_bias: Array
 
 
-@jax.custom_vjp
-def relu_mlp(layers: ReluMLPParams, x: Array) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def relu_mlp(precision: str, sums: bool, layers: ReluMLPParams, x: Array) -> Array:
     """Return relu(x W + b) V + c, [R, O], for x [R, K].
 
     With m the hidden units that are on (0 or 1, [R, H]), d the cotangent of the result [R, O] and
@@ -45,8 +47,15 @@ def relu_mlp(layers: ReluMLPParams, x: Array) -> Array:
         dW'[k, h] = sum_o M[o, k, h] V[h, o]        dV[h, o] = sum_k M[o, k, h] W'[k, h]
 
     so that activations are read once on the way back. That pays where O (K + 1) is small.
+
+    Args:
+        precision: of the products.
+        sums: write products with the rows as sums of float32 products, which fuse with what makes
+            their factors, so that nothing of [R, H] reaches memory.
+        layers: parameters.
+        x: [R, K].
     """
-    return _forward(layers, x)[0]
+    return _forward(precision, sums, layers, x)[0]
 
 
 def _hidden(layers: ReluMLPParams, x: Array) -> Array:
@@ -57,24 +66,57 @@ def _hidden(layers: ReluMLPParams, x: Array) -> Array:
     return jax.nn.relu(z)
 
 
-def _forward(layers: ReluMLPParams, x: Array) -> tuple[Array, tuple[ReluMLPParams, Array, Array]]:
+def _forward(
+    precision: str, sums: bool, layers: ReluMLPParams, x: Array
+) -> tuple[Array, tuple[ReluMLPParams, Array, Array]]:
     hidden = _hidden(layers, x)
-    return hidden @ layers.out_kernel + layers.out_bias[None], (layers, x, hidden)
+    if sums:
+        kernels = (layers.out_kernel[:, o] for o in range(layers.out_kernel.shape[1]))
+        columns = [jnp.sum(hidden * kernel[None], axis=1) for kernel in kernels]
+        out = jnp.stack(columns, axis=1)
+    else:
+        out = jnp.matmul(hidden, layers.out_kernel, precision=precision)
+    return out + layers.out_bias[None], (layers, x, hidden)
 
 
 def _backward(
-    residuals: tuple[ReluMLPParams, Array, Array], d: Array
+    precision: str, sums: bool, residuals: tuple[ReluMLPParams, Array, Array], d: Array
 ) -> tuple[ReluMLPParams, Array]:
     layers, x, hidden = residuals
+    product = functools.partial(jnp.matmul, precision=precision)
+    sum_of_products = functools.partial(jnp.einsum, precision=precision)
     is_on = jnp.where(hidden > 0, 1.0, 0.0)
-    x1 = jnp.concatenate([x.T, jnp.ones((1, x.shape[0]))])
-    d_x1 = d.T[:, None] * x1[None]
-    M = (d_x1.reshape(-1, x.shape[0]) @ is_on).reshape(*d_x1.shape[:2], -1)
+    if sums:
+        # The compiler stores which units are on, since all columns need it: a bit is enough.
+        is_on = _from_bits(_to_bits(hidden > 0), hidden.shape[1])
+        columns = [*(x[:, k] for k in range(x.shape[1])), jnp.ones(x.shape[0])]
+        d_x1 = jnp.stack([d[:, o] * c for o in range(d.shape[1]) for c in columns])
+        M = jnp.sum(d_x1[:, :, None] * is_on[None], axis=1).reshape(d.shape[1], len(columns), -1)
+    else:
+        x1 = jnp.concatenate([x.T, jnp.ones((1, x.shape[0]))])
+        d_x1 = d.T[:, None] * x1[None]
+        M = product(d_x1.reshape(-1, x.shape[0]), is_on).reshape(*d_x1.shape[:2], -1)
     kernel1 = jnp.concatenate([layers.hidden_kernel, layers.hidden_bias[None]])
-    d_kernel1 = jnp.einsum("okh,ho->kh", M, layers.out_kernel)
-    d_out_kernel = jnp.einsum("okh,kh->ho", M, kernel1)
+    d_kernel1 = sum_of_products("okh,ho->kh", M, layers.out_kernel)
+    d_out_kernel = sum_of_products("okh,kh->ho", M, kernel1)
     d_layers = ReluMLPParams(d_kernel1[:-1], d_kernel1[-1], d_out_kernel, jnp.sum(d, axis=0))
-    return d_layers, (is_on * (d @ layers.out_kernel.T)) @ layers.hidden_kernel.T
+    return d_layers, product(is_on * product(d, layers.out_kernel.T), layers.hidden_kernel.T)
+
+
+def _to_bits(mask: Array) -> Array:
+    """Return mask [R, H] as words [R, H / 32], uint32."""
+    shifts = jnp.arange(32, dtype=jnp.uint32)
+    words = []
+    for first in range(0, mask.shape[1], 32):
+        part = mask[:, first : first + 32].astype(jnp.uint32)
+        words.append(jnp.sum(part << shifts[None, : part.shape[1]], axis=1, dtype=jnp.uint32))
+    return jnp.stack(words, axis=1)
+
+
+def _from_bits(words: Array, width: int) -> Array:
+    """Return the bits of words [R, width / 32] as 0 or 1, [R, width], float32."""
+    bits = words[:, :, None] >> jnp.arange(32, dtype=jnp.uint32)[None, None] & 1
+    return bits.reshape(words.shape[0], -1)[:, :width].astype(jnp.float32)
 
 
 relu_mlp.defvjp(_forward, _backward)
@@ -110,12 +152,15 @@ class MLP(nn.Module):
 
     Maps observations [N, ...] to [N, num_outputs]. Real-valued observations are flattened; with
     `num_obs`, observations are integers below it and become one-hot vectors. With `relative`, the
-    outputs are those but the last, less the last: [N, num_outputs - 1].
+    outputs are those but the last, less the last: [N, num_outputs - 1]. `precision` is that of the
+    products; with `sums`, a small network writes them as sums.
     """
 
     hidden_sizes: tuple[int, ...]
     activation: str
     num_outputs: int
+    precision: str = "float32"
+    sums: bool = False
     num_obs: int | None = None
     relative: bool = False
 
@@ -138,10 +183,12 @@ class MLP(nn.Module):
         if self.relative:
             out_kernel, out_bias = relative_to_last(out_kernel), relative_to_last(out_bias)
         if takes_one_product((x.shape[1], *self.hidden_sizes, out_bias.shape[0]), self.activation):
-            return relu_mlp(ReluMLPParams(*hidden[0], out_kernel, out_bias), x)
+            layers = ReluMLPParams(*hidden[0], out_kernel, out_bias)
+            return relu_mlp(self.precision, self.sums, layers, x)
+        product = functools.partial(jnp.matmul, precision=self.precision)
         for kernel, bias in hidden:
-            x = ACTIVATIONS[self.activation](x @ kernel + bias[None])
-        return x @ out_kernel + out_bias[None]
+            x = ACTIVATIONS[self.activation](product(x, kernel) + bias[None])
+        return product(x, out_kernel) + out_bias[None]
 
 
 def takes_one_product(sizes: tuple[int, ...], activation: str) -> bool:
@@ -219,7 +266,15 @@ def make_networks(config: Config) -> Networks:
     env = environment.make(config.env)
 
     def mlp(num_outputs: int, relative: bool = False) -> MLP:
-        return MLP(config.hidden_sizes, config.activation, num_outputs, env.num_obs, relative)
+        return MLP(
+            config.hidden_sizes,
+            config.activation,
+            num_outputs,
+            config.precision,
+            tuning(config).sums,
+            env.num_obs,
+            relative,
+        )
 
     if env.num_actions is None:
         return Networks(GaussianPolicy(mlp(env.action_shape[0])), BaselineNetwork(mlp(1)))

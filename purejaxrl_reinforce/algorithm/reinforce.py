@@ -167,4 +167,5 @@ def _all_finite(tree: Any) -> Array:
 def _choose(condition: Array, new: TrainState, old: TrainState) -> TrainState:
     # The key stays out of the choice: choosing would use it a second time.
     key, new, old = old.key, *(state._replace(key=jnp.empty(0)) for state in (new, old))
-    return jax.lax.cond(condition, lambda: new, lambda: old)._replace(key=key)
+    chosen = jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
+    return chosen._replace(key=key)

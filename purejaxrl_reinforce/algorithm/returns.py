@@ -14,7 +14,7 @@ from purejaxrl_reinforce.config import AdvantageNorm
 
 
 def discounted_returns(
-    rewards: Array, discounts: Array, traces: Array, next_values: Array
+    rewards: Array, discounts: Array, traces: Array, next_values: Array, unroll: int = 1
 ) -> Array:
     """Return G_t = r_t + discount_t * [(1 - trace_t) V(s_{t+1}) + trace_t * G_{t+1}].
 
@@ -27,6 +27,7 @@ def discounted_returns(
         traces: [T, ...], 1 where step t + 1 belongs to the same episode, 0 where the episode was
             cut after step t.
         next_values: [T, ...], V(s_{t+1}) of the observation before any reset; 0 to not bootstrap.
+        unroll: time steps in one round of the loop.
 
     Returns:
         [T, ...], float32.
@@ -40,7 +41,7 @@ def discounted_returns(
         return current, current
 
     steps = (rewards, discounts, traces, next_values)
-    _, returns = jax.lax.scan(previous, next_values[-1], steps, reverse=True)
+    _, returns = jax.lax.scan(previous, next_values[-1], steps, reverse=True, unroll=unroll)
     return returns
 
 

@@ -6,6 +6,7 @@ Lanes are played in groups, one group after the other; each stops early, between
 time steps, once none of its lanes is alive.
 """
 
+import functools
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from jax import Array
 
 from purejaxrl_reinforce.algorithm.batching import Tuning, any_lane, equal_parts, num_groups
 from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.algorithm.packing import by_column, from_columns, pack, to_columns, unpack
 from purejaxrl_reinforce.config import Config
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
@@ -135,23 +137,28 @@ def record(
     The trajectory has T rows, rounded up to whole blocks; rows that were not played are invalid.
     """
 
-    def shapes_of_one_row() -> Trajectory:
+    def shapes_of_one_row() -> tuple[Trajectory, Any]:
         noise = jax.vmap(rollout.noise)(keys)
         step = _play_step(rollout, lanes, _none_finished(lanes), keys, noise, 0)
-        return step[2]
+        return step[2], _as_recorded(rollout, step[2])
 
     num_rows = _num_blocks(rollout) * _block_length(rollout)
-    buffers = jax.tree.map(
-        lambda x: jnp.zeros((num_rows, *x.shape), x.dtype), jax.eval_shape(shapes_of_one_row)
-    )
+    row, recorded = jax.eval_shape(shapes_of_one_row)
+    buffers = jax.tree.map(lambda x: jnp.zeros((num_rows, *x.shape), x.dtype), recorded)
 
-    def keep_rows(buffers: Trajectory, rows: Trajectory, start: Array, lane: Array) -> Trajectory:
+    def keep_rows(buffers: Any, rows: Any, start: Array, lane: Array) -> Any:
         def write(buffer: Array, new: Array) -> Array:
             return jax.lax.dynamic_update_slice(buffer, new, (start, lane) + (0,) * (new.ndim - 2))
 
-        return jax.tree.map(write, buffers, rows)
+        if not rollout.tuning.packed:
+            return jax.tree.map(write, buffers, rows)
+        (words, others), (new_words, new_others) = buffers, rows
+        words = jax.lax.dynamic_update_slice(words, new_words, (start, 0, lane))
+        return words, list(map(write, others, new_others))
 
     lanes, finished, trajectory = _play_groups(rollout, lanes, keys, buffers, keep_rows)
+    if rollout.tuning.packed:
+        trajectory = unpack(*trajectory, like=row)
     if rollout.record_next_obs and not rollout.auto_reset:
         trajectory = trajectory._replace(next_obs=lanes.obs[None])
     return lanes, finished, trajectory
@@ -206,26 +213,36 @@ def _play(
     buffers: Any,
     keep_rows: Callable[[Any, Trajectory, Array], Any],
 ) -> tuple[Lanes, FinishedEpisodes, Any]:
+    shapes = jax.eval_shape(lambda: (lanes, _none_finished(lanes)))
+
+    def parts(tree: Any) -> Any:
+        return to_columns(tree) if rollout.tuning.packed else tree
+
+    def whole(tree: Any) -> Any:
+        return from_columns(tree, shapes) if rollout.tuning.packed else tree
+
     def some_lane_alive(carry: tuple[Any, ...]) -> Array:
         block, lanes, _, _ = carry
         return (block < _num_blocks(rollout)) & any_lane(lanes.alive)
 
     def play_block(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         block, lanes, finished, buffers = carry
-        times = block * _block_length(rollout) + jnp.arange(_block_length(rollout))
+        first = block * _block_length(rollout)
+        times = first + jnp.arange(_block_length(rollout))
         # Drawn for a whole block at once, but by lane and time step, so that neither the block
         # length nor what the other lanes do changes what is drawn.
         noise = jax.vmap(lambda t: jax.vmap(rollout.noise)(keys_for(keys, Use.NOISE, t)))(times)
 
-        def play_step(
-            carry: tuple[Lanes, FinishedEpisodes], xs: tuple[Array, Array]
-        ) -> tuple[tuple[Lanes, FinishedEpisodes], Trajectory]:
-            t, noise = xs
-            lanes, finished, row = _play_step(rollout, *carry, keys, noise, t)
-            return (lanes, finished), row
+        def play_step(carry: tuple[Array, Any], noise: Array) -> tuple[tuple[Array, Any], Any]:
+            t, playing = carry
+            lanes, finished, row = _play_step(rollout, *whole(playing), keys, noise, t)
+            return (t + 1, parts((lanes, finished))), _as_recorded(rollout, row)
 
-        (lanes, finished), rows = jax.lax.scan(play_step, (lanes, finished), (times, noise))
-        return block + 1, lanes, finished, keep_rows(buffers, rows, times[0])
+        carry = (first, parts((lanes, finished)))
+        (_, playing), rows = jax.lax.scan(
+            play_step, carry, noise, unroll=rollout.tuning.unroll_block
+        )
+        return block + 1, *whole(playing), keep_rows(buffers, rows, first)
 
     carry = (jnp.int32(0), lanes, _none_finished(lanes), buffers)
     _, lanes, finished, buffers = jax.lax.while_loop(some_lane_alive, play_block, carry)
@@ -247,13 +264,18 @@ def _play_step(
     if not rollout.auto_reset:
         return lanes._replace(alive=lanes.alive & ~done), finished, row
     finished = _count_finished(finished, lanes, done)
-    # With few lanes most steps finish no episode, and then no reset is computed.
-    lanes = jax.lax.cond(
-        any_lane(done),
-        lambda: select(done, fresh_lanes(rollout.env, keys_for(keys, Use.RESET, t)), lanes),
-        lambda: lanes,
-    )
-    return lanes, finished, row
+
+    def reset_done() -> Lanes:
+        fresh = fresh_lanes(rollout.env, keys_for(keys, Use.RESET, t))
+        return _select(rollout, done, fresh, lanes)
+
+    if rollout.tuning.skip_resets:  # with few lanes most steps finish no episode
+        return jax.lax.cond(any_lane(done), reset_done, lambda: lanes), finished, row
+    return reset_done(), finished, row
+
+
+def _as_recorded(rollout: Rollout, row: Trajectory) -> Any:
+    return pack(row) if rollout.tuning.packed else row
 
 
 def _advance(
@@ -274,7 +296,9 @@ def _advance(
         valid=valid,
         next_obs=result.obs if rollout.record_next_obs and rollout.auto_reset else None,
     )
-    obs, env_state = select(valid, (result.obs, result.env_state), (lanes.obs, lanes.env_state))
+    obs, env_state = _select(
+        rollout, valid, (result.obs, result.env_state), (lanes.obs, lanes.env_state)
+    )
     lanes = Lanes(
         obs=obs,
         env_state=env_state,
@@ -292,6 +316,13 @@ def select(mask: Array, if_true: Any, if_false: Any) -> Any:
         return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 1)), x, y)
 
     return jax.tree.map(choose, if_true, if_false)
+
+
+def _select(rollout: Rollout, mask: Array, if_true: Any, if_false: Any) -> Any:
+    choose = functools.partial(select, mask)
+    return (
+        by_column(choose, if_true, if_false) if rollout.tuning.packed else choose(if_true, if_false)
+    )
 
 
 def _none_finished(lanes: Lanes) -> FinishedEpisodes:

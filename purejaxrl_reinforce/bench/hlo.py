@@ -10,7 +10,9 @@ import re
 from typing import Any, NamedTuple
 
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%([\w.\-]+) = (.*)$")
-_CALLED = re.compile(r"(condition|body|calls|to_apply|true_computation|false_computation)=%([\w.\-]+)")
+_CALLED = re.compile(
+    r"(condition|body|calls|to_apply|true_computation|false_computation)=%([\w.\-]+)"
+)
 _SHAPE = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\]")
 
 # Of an operand that only these use, they read no more than they return.
@@ -172,7 +174,9 @@ def _read_frames(text: str) -> dict[int, tuple[str, ...]]:
     def numbers(line: str) -> dict[str, int]:
         return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", line)}
 
-    names = {int(n): name.strip('"') for n, name in (x.split(" ", 1) for x in section("FunctionNames"))}
+    names = {
+        int(n): name.strip('"') for n, name in (x.split(" ", 1) for x in section("FunctionNames"))
+    }
     function = [names[numbers(line)["function_name_id"]] for line in section("FileLocations")]
     frames: dict[int, tuple[str, ...]] = {}
     for number, line in enumerate(section("StackFrames"), start=1):
