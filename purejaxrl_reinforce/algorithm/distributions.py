@@ -50,14 +50,14 @@ class Categorical(NamedTuple):
         # The last cumulative probability is 1 but for rounding; leaving it out keeps the action
         # below A whatever the rounding.
         cumulative = itertools.accumulate(self._probs()[:-1])
-        return sum((noise >= c).astype(jnp.int32) for c in cumulative)
+        first = jnp.zeros(noise.shape, jnp.int32)
+        return sum(((noise >= c).astype(jnp.int32) for c in cumulative), start=first)
 
     def log_prob(self, action: Array) -> Array:
         """Return log pi(action), [...], for integer actions [...]."""
         # Sums of choices instead of a gather: its derivative is a sum, too, not a scatter.
-        return sum(
-            jnp.where(action == i, log_prob, 0.0) for i, log_prob in enumerate(self._log_probs())
-        )
+        chosen = [jnp.where(action == i, x, 0.0) for i, x in enumerate(self._log_probs())]
+        return functools.reduce(jnp.add, chosen)
 
     def entropy(self) -> Array:
         """Return -sum_a p_a log p_a in nats, [...]; an action of probability 0 adds 0."""

@@ -156,9 +156,8 @@ def record(
         words = jax.lax.dynamic_update_slice(words, new_words, (start, 0, lane))
         return words, list(map(write, others, new_others))
 
-    lanes, finished, trajectory = _play_groups(rollout, lanes, keys, buffers, keep_rows)
-    if rollout.tuning.packed:
-        trajectory = unpack(*trajectory, like=row)
+    lanes, finished, rows = _play_groups(rollout, lanes, keys, buffers, keep_rows)
+    trajectory = unpack(*rows, row) if rollout.tuning.packed else rows
     if rollout.record_next_obs and not rollout.auto_reset:
         trajectory = trajectory._replace(next_obs=lanes.obs[None])
     return lanes, finished, trajectory
@@ -233,16 +232,16 @@ def _play(
         # length nor what the other lanes do changes what is drawn.
         noise = jax.vmap(lambda t: jax.vmap(rollout.noise)(keys_for(keys, Use.NOISE, t)))(times)
 
-        def play_step(carry: tuple[Array, Any], noise: Array) -> tuple[tuple[Array, Any], Any]:
+        def advance(carry: tuple[Array, Any], noise: Array) -> tuple[tuple[Array, Any], Any]:
             t, playing = carry
-            lanes, finished, row = _play_step(rollout, *whole(playing), keys, noise, t)
+            lanes, finished = whole(playing)
+            lanes, finished, row = _play_step(rollout, lanes, finished, keys, noise, t)
             return (t + 1, parts((lanes, finished))), _as_recorded(rollout, row)
 
         carry = (first, parts((lanes, finished)))
-        (_, playing), rows = jax.lax.scan(
-            play_step, carry, noise, unroll=rollout.tuning.unroll_block
-        )
-        return block + 1, *whole(playing), keep_rows(buffers, rows, first)
+        (_, playing), rows = jax.lax.scan(advance, carry, noise, unroll=rollout.tuning.unroll_block)
+        lanes, finished = whole(playing)
+        return block + 1, lanes, finished, keep_rows(buffers, rows, first)
 
     carry = (jnp.int32(0), lanes, _none_finished(lanes), buffers)
     _, lanes, finished, buffers = jax.lax.while_loop(some_lane_alive, play_block, carry)

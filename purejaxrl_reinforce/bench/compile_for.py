@@ -291,7 +291,7 @@ def _registers(name: str, device: Target, dump: Path) -> dict[str, int]:
 
     ptxas = Path(nvidia.cuda_nvcc.__path__[0]) / "bin" / "ptxas"
     ptx = next(p for p in dump.glob("*.ptx") if f".entry {name}(" in p.read_text())
-    command = [ptxas, "-v", f"-arch={device.architecture}", "-o", os.devnull, ptx]
+    command = [str(ptxas), "-v", f"-arch={device.architecture}", "-o", os.devnull, str(ptx)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     registers = re.findall(r"Used (\d+) registers", said)
     spills = re.findall(r"(\d+) bytes spill stores", said)

@@ -92,7 +92,9 @@ class Program(NamedTuple):
 
 def read_program(text: str) -> Program:
     """Return the program that XLA wrote as `text`."""
-    computations, entry, current = {}, "", {}
+    computations: dict[str, Computation] = {}
+    current: dict[str, Instruction] = {}
+    entry = ""
     for line in text.splitlines():
         if line.startswith(("%", "ENTRY %")) and line.endswith("{"):
             name = re.match(r"(?:ENTRY )?%([\w.\-]+)", line).group(1)  # type: ignore[union-attr]

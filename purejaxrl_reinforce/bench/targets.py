@@ -1,6 +1,6 @@
 """Devices that a program can be compiled for where there is none of them."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from purejaxrl_reinforce.output.extras import require_extra
 
@@ -38,7 +38,7 @@ class Target(NamedTuple):
     """
 
     label: str
-    platform: str
+    platform: Literal["cpu", "gpu", "tpu"]
     memory_bytes: int | None = None
     architecture: str = ""
     description: str = ""
