@@ -70,14 +70,14 @@ def pack(tree: Any) -> tuple[Array, list[Array]]:
     return jnp.stack([*words, flags]), others
 
 
-def unpack(words: Array, others: list[Array], like: Any) -> Any:
+def unpack(rows: tuple[Array, list[Array]], like: Any) -> Any:
     """Return the tree of packed rows: leaves [T, N, ...].
 
     Args:
-        words: [T, W, N].
-        others: [T, N, ...] each.
+        rows: words [T, W, N], and the others [T, N, ...].
         like: a row's shapes, [N, ...] each.
     """
+    words, others = rows
     leaves, kept = [], iter(others)
     word, num_flags = 0, 0
     for x in jax.tree.leaves(like):

@@ -157,7 +157,7 @@ def record(
         return words, list(map(write, others, new_others))
 
     lanes, finished, rows = _play_groups(rollout, lanes, keys, buffers, keep_rows)
-    trajectory = unpack(*rows, row) if rollout.tuning.packed else rows
+    trajectory: Trajectory = unpack(rows, row) if rollout.tuning.packed else rows
     if rollout.record_next_obs and not rollout.auto_reset:
         trajectory = trajectory._replace(next_obs=lanes.obs[None])
     return lanes, finished, trajectory

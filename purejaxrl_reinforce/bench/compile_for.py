@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from purejaxrl_reinforce.bench.targets import TARGETS, Target
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution.jax_settings import CUDA_GRAPHS
 
 # An instruction belongs to the phase whose function was being traced when it was made.
 _PHASES = {
@@ -86,11 +87,9 @@ def compile_for(
     Raises:
         ValueError: the compiler for that device is not installed, or refuses.
     """
-    from purejaxrl_reinforce.execution.jax_settings import gpu_graph_flags
-
     device = TARGETS[target]
     device.require()
-    flags = gpu_graph_flags() if device.platform == "gpu" and graphs else ""
+    flags = CUDA_GRAPHS if device.platform == "gpu" and graphs else ""
     config = dataclasses.replace(config, platform=device.platform)
     request = {
         "config": dataclasses.asdict(config),

@@ -47,7 +47,7 @@ class Target(NamedTuple):
     def require(self) -> None:
         """Raise ValueError, with the line that installs it, if the compiler is missing."""
         if self.platform == "gpu":
-            require_extra("compile", "jax_plugins.xla_cuda12", "nvidia.cuda_nvcc")
+            require_extra("compile", "jax_cuda12_plugin", "nvidia")
         if self.platform == "tpu":
             require_extra("compile", "libtpu")
 

@@ -21,15 +21,24 @@ class Describe:
 
     preset: PresetOption = DEFAULT_PRESET
     config_file: ConfigFileOption = None
+    target: Annotated[
+        Literal["h100", "a100", "v5e", "cpu"] | None,
+        tyro.conf.arg(
+            name="for",
+            help="Compile an update for this device, which need not be there, and describe that:"
+            " launches, bytes, memory. It takes a minute.",
+        ),
+    ] = None
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.reports.description import description
+        from purejaxrl_reinforce.reports.description import compiled_description, description
 
-        lines = description(self.config)
+        compiled = {} if self.target is None else compiled_description(self.config, self.target)
+        lines = description(self.config) | compiled
         width = max(map(len, lines))
         for name, text in lines.items():
             print(f"{name:<{width}}  {text}")

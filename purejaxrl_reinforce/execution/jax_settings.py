@@ -2,16 +2,30 @@
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import jax
 import platformdirs
 import psutil
 
+# XLA's flags with which a GPU runs a whole training as one CUDA graph: loops go into graphs. The
+# pass that is left out puts copies between kernels whose places the host works out, which breaks
+# graphs apart.
+CUDA_GRAPHS = (
+    "--xla_gpu_enable_command_buffer=+WHILE --xla_disable_hlo_passes=fusion-dynamic-memcpy-rewriter"
+)
+
+# Of CUDA 12.3, the first that can have loops in graphs.
+_FIRST_DRIVER = 545
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+
 
 def prepare() -> None:
     """Make all of a command's settings."""
     use_all_cores()
+    use_cuda_graphs()
     keep_compiled_programs()
 
 
@@ -47,16 +61,24 @@ def keep_compiled_programs() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-def gpu_graph_flags() -> str:
-    """Return the flags of XLA with which an NVIDIA GPU runs a whole training as one CUDA graph.
+def use_cuda_graphs(driver: Path = NVIDIA_DRIVER) -> None:
+    """Let an NVIDIA GPU run loops as CUDA graphs if its driver can and the user set no such flag.
 
-    Loops are in graphs from CUDA 12.3 on. The pass that is left out would put copies between
-    kernels whose places the host works out, which breaks graphs apart.
+    Args:
+        driver: the file in which the driver states its version.
     """
-    return (
-        "--xla_gpu_enable_command_buffer=+WHILE"
-        " --xla_disable_hlo_passes=fusion-dynamic-memcpy-rewriter"
-    )
+    try:
+        version = re.search(r"Module +(\d+)", driver.read_text())
+    except OSError:  # no NVIDIA GPU
+        return
+    given = os.environ.get("XLA_FLAGS", "")
+    is_new = version is not None and int(version.group(1)) >= _FIRST_DRIVER
+    if is_new and not _names(given) & _names(CUDA_GRAPHS):
+        os.environ["XLA_FLAGS"] = f"{given} {CUDA_GRAPHS}".strip()
+
+
+def _names(flags: str) -> set[str]:
+    return {flag.partition("=")[0] for flag in flags.split()}
 
 
 def usable_cores() -> int:

@@ -10,7 +10,9 @@ from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
+from purejaxrl_reinforce.bench.compile_for import compile_for
 from purejaxrl_reinforce.bench.flops import phase_costs
+from purejaxrl_reinforce.bench.targets import TARGETS
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import batch_bytes, free_bytes
 from purejaxrl_reinforce.output.text import count
@@ -31,6 +33,38 @@ def description(config: Config) -> dict[str, str]:
         **_batch(config, env),
         "memory": _memory(config),
         **_operations(config),
+    }
+
+
+def compiled_description(config: Config, target: str) -> dict[str, str]:
+    """Return what an update compiled for a device is, each fact in a line.
+
+    Raises:
+        ValueError: the compiler for that device is not installed, or refuses.
+    """
+    update = compile_for(config, target)
+    device = TARGETS[target]
+    lines = {"compiled for": f"{device.label}, with episodes of full length; nothing is measured"}
+    if device.platform == "gpu":
+        phases = ", ".join(f"{name} {x['launches']:,}" for name, x in update.phases.items())
+        lines["launches"] = (
+            f"{update.total('launches'):,} per update ({phases}) in"
+            f" {count(update.total('graphs'), 'CUDA graph')};"
+            f" {count(update.total('synchronizations'), 'host synchronization')}"
+        )
+        lines |= {
+            f"kernel {name}": f"{facts['registers']} registers, {_bytes(facts['spilled_bytes'])}"
+            " spilled"
+            for name, facts in update.kernels.items()
+        }
+    memory = ", ".join(f"{_bytes(size)} {name}" for name, size in update.memory.items())
+    if update.largest_num_envs is not None:
+        memory += f"; about {update.largest_num_envs:,} lanes fit"
+    products = ", ".join(f"{number} in {name}" for name, number in update.products.items())
+    return lines | {
+        "bytes moved": f"{_bytes(update.total('bytes'))} per update, caches not considered",
+        "device memory": memory,
+        "matrix products": products or "none: written as sums in float32",
     }
 
 
