@@ -241,7 +241,7 @@ def _counts(
     def trips(loop: Instruction) -> int:
         return _most_rounds(config, num_devices, program.functions(loop))
 
-    phases = count(plan, program, phase_of, trips)
+    phases = count(plan, program, phase_of, trips, on_device=device.platform != "gpu")
     order = [*_PHASES.values(), "rest"]
     counts = {name: phases[name]._asdict() for name in order if name in phases}
     return counts, list(program.instructions.values())

@@ -23,7 +23,10 @@ _KINDS = {
     # Copies a slice to or from where the host says; the copy itself is inside.
     "DynamicSliceFusion": "sequence",
     "Sequential": "sequence",
+    "call": "sequence",
 }
+
+_ROLES = {"to_apply": "body"}
 
 # Instructions that run nothing themselves.
 _NOTHING = (
@@ -85,8 +88,9 @@ def plan_of(program: Program, computation: str) -> list[Step]:
     for instruction in program.computations[computation].instructions.values():
         kind = _KINDS.get(instruction.operation, "kernel")
         inside = {}
-        if kind in ("while", "conditional"):
-            inside = {role: plan_of(program, name) for role, name in instruction.called.items()}
+        if kind in ("while", "conditional", "sequence"):
+            called = instruction.called.items()
+            inside = {_ROLES.get(role, role): plan_of(program, name) for role, name in called}
         if instruction.operation not in _NOTHING:
             steps.append(Step(kind, instruction.name, inside))
     return steps
@@ -97,6 +101,7 @@ def count(
     program: Program,
     phase_of: Callable[[Instruction], str | None],
     trips: Callable[[Instruction], int],
+    on_device: bool = False,
 ) -> dict[str, Counts]:
     """Return the counts of each phase.
 
@@ -105,6 +110,7 @@ def count(
         program: the optimized program that the plan's names refer to.
         phase_of: the phase of an instruction; None: that of the loop around it.
         trips: how often a loop runs whose length the compiler does not know.
+        on_device: whether the device runs all of the plan by itself.
     """
     totals: dict[str, Counts] = defaultdict(Counts)
 
@@ -140,7 +146,7 @@ def count(
                     moved = program.bytes_moved(instruction) if instruction else 0
                     add(phase, times, launches=1, copies=int(step.kind == "copy"), bytes=moved)
 
-    visit(plan, "rest", 1, False)
+    visit(plan, "rest", 1, on_device)
     return dict(totals)
 
 

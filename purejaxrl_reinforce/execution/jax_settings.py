@@ -68,7 +68,7 @@ def use_cuda_graphs(driver: Path = NVIDIA_DRIVER) -> None:
         driver: the file in which the driver states its version.
     """
     try:
-        version = re.search(r"Module +(\d+)", driver.read_text())
+        version = re.search(r"Module .*?(\d+)\.", driver.read_text())
     except OSError:  # no NVIDIA GPU
         return
     given = os.environ.get("XLA_FLAGS", "")

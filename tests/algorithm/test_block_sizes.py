@@ -1,4 +1,4 @@
-"""Block sizes change neither what is played nor, beyond rounding, what is learned."""
+"""Block sizes and platforms change neither what is played nor, beyond rounding, what is learned."""
 
 import itertools
 from dataclasses import replace
@@ -15,11 +15,13 @@ CONFIG = Config(num_envs=24, num_steps=50, num_updates=4, hidden_sizes=(16,), po
 SETTINGS = [
     {"block_steps": 1, "block_rows": 1},
     {"lane_width": 8, "block_steps": 7, "block_rows": 100},
+    {"platform": "gpu", "lane_width": 8, "block_steps": 7, "block_rows": 100},
 ]
 KINDS = [
     {"rollout": "stream", "bootstrap": True},
     {"rollout": "stream", "env": "Random-probe"},
     {"env": "Pendulum-v1", "baseline": "loo"},
+    {"env": "FrozenLake-misc"},
 ]
 PLAYED = [*itertools.product(KINDS[:1], SETTINGS), *zip(KINDS[1:], SETTINGS, strict=True)]
 
@@ -47,3 +49,12 @@ def test_sizes_change_nothing_that_is_learned(settings, usual):
     changed, _ = train(replace(CONFIG, **settings), jax.random.key(0))
     for a, b in zip(*map(jax.tree.leaves, (changed.params, usual.params)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Breakout-MinAtar"])
+def test_a_program_for_gpus_plays_the_same_bits(env):
+    config = Config(env=env, num_envs=8, num_steps=200, hidden_sizes=(16,), block_steps=4)
+    state = init(config, jax.random.key(0))
+    ours, packed = (jax.jit(collect)(replace(config, platform=p), state) for p in ("cpu", "gpu"))
+    for a, b in zip(jax.tree.leaves(packed), jax.tree.leaves(ours), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,5 +1,7 @@
 """The one-product gradient of a ReLU layer is the plain one, values and derivatives alike."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,10 +28,15 @@ def random_layers(num_inputs, width, num_outputs):
     return ReluMLPParams(*(jnp.float32(random.normal(size=shape)) for shape in shapes))
 
 
+# Products as such, and written as sums.
+WAYS = [functools.partial(relu_mlp, "float32", sums) for sums in (False, True)]
+
+
+@pytest.mark.parametrize("relu_mlp", WAYS, ids=["products", "sums"])
 @pytest.mark.parametrize(
     ("num_inputs", "width", "num_outputs"), [(4, 64, 1), (4, 64, 2), (1, 1, 1), (6, 33, 3)]
 )
-def test_against_the_plain_program(num_inputs, width, num_outputs):
+def test_against_the_plain_program(num_inputs, width, num_outputs, relu_mlp):
     layers, random = random_layers(num_inputs, width, num_outputs), np.random.default_rng(1)
     x, weights = (jnp.float32(random.normal(size=(500, n))) for n in (num_inputs, num_outputs))
     np.testing.assert_allclose(relu_mlp(layers, x), plain(layers, x), rtol=1e-5, atol=1e-5)
@@ -43,7 +50,8 @@ def test_against_the_plain_program(num_inputs, width, num_outputs):
         assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b)
 
 
-def test_units_at_zero_are_off_as_in_the_plain_program():
+@pytest.mark.parametrize("relu_mlp", WAYS, ids=["products", "sums"])
+def test_units_at_zero_are_off_as_in_the_plain_program(relu_mlp):
     layers = random_layers(2, 8, 1)._replace(hidden_bias=jnp.zeros(8))
     x = jnp.zeros((3, 2))
     ours, theirs = (jax.grad(lambda w, f=f: f(w, x).sum())(layers) for f in (relu_mlp, plain))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from purejaxrl_reinforce.execution.jax_settings import usable_cores
+from purejaxrl_reinforce.execution.jax_settings import CUDA_GRAPHS, usable_cores, use_cuda_graphs
 
 REPORT = """
 from purejaxrl_reinforce.execution.jax_settings import keep_compiled_programs, use_all_cores
@@ -69,3 +69,25 @@ main(["train", "--num-updates", "2", "--num-envs", "2", "--num-steps", "5", "--q
 """
     launched(train, tmp_path / "cache")
     assert list((tmp_path / "cache" / "purejaxrl_reinforce" / "compiled").glob("*run_updates*"))
+
+
+@pytest.mark.parametrize(
+    ("driver", "given", "expected"),
+    [
+        ("Kernel Module  545.23.06  Sun Oct 15", "", CUDA_GRAPHS),
+        ("Open Kernel Module for x86_64  570.1  Release", "", CUDA_GRAPHS),
+        ("Kernel Module  550.54", "--xla_dump_to=x", f"--xla_dump_to=x {CUDA_GRAPHS}"),
+        ("Kernel Module  550.54", "--xla_gpu_enable_command_buffer=", None),
+        ("Kernel Module  550.54", "--xla_disable_hlo_passes=dce", None),
+        ("Kernel Module  535.104.05", "", None),
+        (None, "", None),
+    ],
+)
+def test_loops_are_cuda_graphs_where_the_driver_can(driver, given, expected, tmp_path, monkeypatch):
+    """None: XLA_FLAGS stay as they are."""
+    path = tmp_path / "version"
+    if driver is not None:
+        path.write_text(f"NVRM version: NVIDIA UNIX {driver}\n")
+    monkeypatch.setenv("XLA_FLAGS", given)
+    use_cuda_graphs(path)
+    assert os.environ["XLA_FLAGS"] == (given if expected is None else expected)
