@@ -143,11 +143,12 @@ def _compile(request: dict[str, Any], dump: Path) -> CompiledUpdate:
     seconds = time.perf_counter() - started
     phases, instructions = _counts(config, device, num_devices, compiled, dump)
     analysis = compiled.memory_analysis()
-    memory = {
-        "arguments": analysis.argument_size_in_bytes,
-        "temporaries": analysis.temp_size_in_bytes,
-        "results": analysis.output_size_in_bytes,
-    }
+    arguments, results = analysis.argument_size_in_bytes, analysis.output_size_in_bytes
+    # A TPU's temporaries show in its peak alone.
+    temporaries = max(
+        analysis.temp_size_in_bytes, analysis.peak_memory_in_bytes - arguments - results
+    )
+    memory = {"arguments": arguments, "temporaries": temporaries, "results": results}
     largest = None
     if device.memory_bytes is not None:
         largest = int(config.num_envs * _USABLE * device.memory_bytes / sum(memory.values()))
@@ -160,7 +161,7 @@ def _compile(request: dict[str, Any], dump: Path) -> CompiledUpdate:
         memory=memory,
         largest_num_envs=largest,
         products=_products(instructions, device),
-        collectives=sum(x.operation.startswith("all-reduce") for x in instructions),
+        collectives=sum(x.operation in ("all-reduce", "all-reduce-start") for x in instructions),
         kernels=_kernels(instructions, device, dump),
         seconds=seconds,
     )

@@ -1,0 +1,100 @@
+"""What does the compiler say about an update on devices that are not here?
+
+    pip install -e '.[compile]'
+    python benchmarks/compile_for.py
+
+compiles an update for an H100, an A100 and a TPU v5e, and counts launches, graphs, host
+synchronizations and bytes of each phase, if every episode lasts as long as it may. Nothing is run:
+no figure here is a time. Writes results/compile_for.json.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tyro
+
+from purejaxrl_reinforce import preset
+from purejaxrl_reinforce.bench.compile_for import CompiledUpdate, compile_for
+from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.output.text import print_table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Case(NamedTuple):
+    """A preset with a number of lanes, for some devices and agents."""
+
+    preset: str
+    num_envs: int
+    target: str
+    num_devices: int = 1
+    num_agents: int = 1
+
+    @property
+    def name(self) -> str:
+        """What the results call it."""
+        agents = f" agents={self.num_agents}" if self.num_agents > 1 else ""
+        return f"{self.preset} lanes={self.num_envs}{agents} {self.target} x {self.num_devices}"
+
+
+CASES = (
+    Case("cartpole", 64, "h100"),
+    Case("cartpole", 4_096, "h100"),
+    Case("throughput", 65_536, "h100"),
+    Case("classic", 1, "h100"),
+    Case("cartpole", 64, "h100", num_agents=64),
+    Case("cartpole", 64, "h100", num_agents=2_048),
+    Case("throughput", 65_536, "h100", num_devices=4),
+    Case("throughput", 65_536, "a100"),
+    Case("cartpole", 4_096, "v5e"),
+    Case("throughput", 65_536, "v5e", num_devices=4),
+)
+
+
+def row(case: Case, update: CompiledUpdate) -> dict[str, Any]:
+    """Return what the results hold of a compiled update."""
+    whole = ("launches", "copies", "graphs", "synchronizations", "bytes")
+    totals = {what: update.total(what) for what in whole}
+    return {"name": case.name, **case._asdict(), **update._asdict(), **totals}
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """Print counts per update."""
+    columns = ["", "launches", "graphs", "host waits", "GB moved", "MB needed", "all-reduces"]
+    table = [
+        [
+            row["name"],
+            f"{row['launches']:,}",
+            f"{row['graphs']:,}",
+            f"{row['synchronizations']:,}",
+            f"{row['bytes'] / 1e9:,.2f}",
+            f"{sum(row['memory'].values()) / 1e6:,.1f}",
+            f"{row['collectives']}",
+        ]
+        for row in rows
+    ]
+    print_table("an update, compiled and not measured", columns, table)
+
+
+def main(cases: tuple[int, ...] = tuple(range(len(CASES))), results: Path = RESULTS) -> None:
+    """Compile and count.
+
+    Args:
+        cases: numbers of those to compile, from 0.
+        results: directory for the results.
+    """
+    rows = []
+    for case in (CASES[i] for i in cases):
+        config = replace(preset(case.preset), num_envs=case.num_envs)
+        update = compile_for(config, case.target, case.num_devices, case.num_agents)
+        rows.append(row(case, update))
+    write_result(
+        results / "compile_for.json", make_result("compile_for", preset("cartpole"), 0, rows)
+    )
+    print_rows(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(lambda: tyro.cli(main)))
