@@ -8,19 +8,16 @@ synchronizations and bytes of each phase, if every episode lasts as long as it m
 no figure here is a time. Writes results/compile_for.json.
 """
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tyro
+from harness import RESULTS, run
 
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.compile_for import CompiledUpdate, compile_for
-from purejaxrl_reinforce.bench.result_file import make_result, run_script, write_result
+from purejaxrl_reinforce.bench.result_file import make_result, write_result
 from purejaxrl_reinforce.output.text import print_table
-
-RESULTS = Path(__file__).parent / "results"
 
 
 class Case(NamedTuple):
@@ -97,4 +94,4 @@ def main(cases: tuple[int, ...] = tuple(range(len(CASES))), results: Path = RESU
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: tyro.cli(main)))
+    run(main)
