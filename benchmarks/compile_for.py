@@ -87,9 +87,9 @@ def main(cases: tuple[int, ...] = tuple(range(len(CASES))), results: Path = RESU
         config = replace(preset(case.preset), num_envs=case.num_envs)
         update = compile_for(config, case.target, case.num_devices, case.num_agents)
         rows.append(row(case, update))
-    write_result(
-        results / "compile_for.json", make_result("compile_for", preset("cartpole"), 0, rows)
-    )
+        # After each of them, for compiling them all takes long.
+        result = make_result("compile_for", preset("cartpole"), 0, rows)
+        write_result(results / "compile_for.json", result)
     print_rows(rows)
 
 
