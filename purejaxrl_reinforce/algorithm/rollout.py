@@ -14,8 +14,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.batching import BlockSizes, any_lane, equal_parts, num_groups
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.batching import (
+    BlockSizes,
+    any_lane,
+    block_sizes,
+    equal_parts,
+    num_groups,
+)
 from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.config import Config
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
@@ -115,6 +123,20 @@ def steps_per_update(config: Config, env: Environment) -> int:
     return config.num_steps if config.rollout == "stream" else min(config.num_steps, env.time_limit)
 
 
+def make_rollout(config: Config, policy_params: Any) -> Rollout:
+    """Return the rollout of an update, with the policy that has these parameters."""
+    env, networks = environment.make(config.env), make_networks(config)
+    return Rollout(
+        env=env,
+        act=lambda obs, noise: networks.distribution(policy_params, obs).sample(noise),
+        noise=networks.policy.noise,
+        num_steps=steps_per_update(config, env),
+        block_sizes=block_sizes(config),
+        auto_reset=config.rollout == "stream",
+        record_next_obs=config.bootstrap,
+    )
+
+
 def fresh_lanes(env: Environment, keys: Array) -> Lanes:
     """Return N lanes at the start of an episode each, one for each of the `keys` [N]."""
     obs, env_state = env.reset(keys)
@@ -137,7 +159,7 @@ def record(
 
     def shapes_of_one_row() -> Trajectory:
         noise = jax.vmap(rollout.noise)(keys)
-        step = _play_step(rollout, lanes, _none_finished(lanes), keys, noise, 0)
+        step = play_step(rollout, lanes, none_finished(lanes), keys, noise, 0)
         return step[2]
 
     num_rows = _num_blocks(rollout) * _block_length(rollout)
@@ -217,24 +239,24 @@ def _play(
         # length nor what the other lanes do changes what is drawn.
         noise = jax.vmap(lambda t: jax.vmap(rollout.noise)(keys_for(keys, Use.NOISE, t)))(times)
 
-        def play_step(
+        def one_step(
             carry: tuple[Lanes, FinishedEpisodes], xs: tuple[Array, Array]
         ) -> tuple[tuple[Lanes, FinishedEpisodes], Trajectory]:
             t, noise = xs
-            lanes, finished, row = _play_step(rollout, *carry, keys, noise, t)
+            lanes, finished, row = play_step(rollout, *carry, keys, noise, t)
             return (lanes, finished), row
 
-        (lanes, finished), rows = jax.lax.scan(play_step, (lanes, finished), (times, noise))
+        (lanes, finished), rows = jax.lax.scan(one_step, (lanes, finished), (times, noise))
         return block + 1, lanes, finished, keep_rows(buffers, rows, times[0])
 
-    carry = (jnp.int32(0), lanes, _none_finished(lanes), buffers)
+    carry = (jnp.int32(0), lanes, none_finished(lanes), buffers)
     _, lanes, finished, buffers = jax.lax.while_loop(some_lane_alive, play_block, carry)
     if not rollout.auto_reset:  # a lane's one episode is counted once, at its end
-        finished = _count_finished(finished, lanes, ~lanes.alive)
+        finished = count_finished(finished, lanes, ~lanes.alive)
     return lanes, finished, buffers
 
 
-def _play_step(
+def play_step(
     rollout: Rollout,
     lanes: Lanes,
     finished: FinishedEpisodes,
@@ -242,11 +264,12 @@ def _play_step(
     noise: Array,
     t: Array | int,
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
+    """Take step t in every lane, with randomness from `keys` [N] and `noise` for the actions."""
     lanes, row = _advance(rollout, lanes, keys_for(keys, Use.STEP, t), noise, t)
     done = row.terminated | row.truncated
     if not rollout.auto_reset:
         return lanes._replace(alive=lanes.alive & ~done), finished, row
-    finished = _count_finished(finished, lanes, done)
+    finished = count_finished(finished, lanes, done)
     # With few lanes most steps finish no episode, and then no reset is computed.
     lanes = jax.lax.cond(
         any_lane(done),
@@ -294,7 +317,8 @@ def select(mask: Array, if_true: Any, if_false: Any) -> Any:
     return jax.tree.map(choose, if_true, if_false)
 
 
-def _none_finished(lanes: Lanes) -> FinishedEpisodes:
+def none_finished(lanes: Lanes) -> FinishedEpisodes:
+    """Return the counts of lanes that have not finished any episode."""
     zeros = jnp.zeros_like(lanes.episode_length)
     inf = jnp.full_like(lanes.episode_return, jnp.inf)
     return FinishedEpisodes(
@@ -308,7 +332,8 @@ def _none_finished(lanes: Lanes) -> FinishedEpisodes:
     )
 
 
-def _count_finished(finished: FinishedEpisodes, lanes: Lanes, done: Array) -> FinishedEpisodes:
+def count_finished(finished: FinishedEpisodes, lanes: Lanes, done: Array) -> FinishedEpisodes:
+    """Add the episodes of the lanes that are done."""
     returns, lengths = lanes.episode_return, lanes.episode_length
     return FinishedEpisodes(
         number=finished.number + done,
