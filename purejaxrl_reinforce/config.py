@@ -17,6 +17,8 @@ Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
 
 BaselineKind = Literal["value", "none", "mean", "loo"]
 
+Engine = Literal["auto", "xla", "kernel"]
+
 AdvantageNorm = Literal["standardize", "unit", "none"]
 
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
@@ -89,6 +91,8 @@ class Config:
     """Largest number of lanes played at once. Changes speed and memory, not results."""
     block_rows: int | None = None
     """Largest number of rows (steps of one lane) that the gradient takes at once."""
+    engine: Engine = "auto"
+    """kernel: play a rollout in one launch (NVIDIA GPUs); auto: where that was measured faster."""
     gamma: float = 0.99
     """Discount per step, in [0, 1]."""
     policy_lr: float = 3e-2

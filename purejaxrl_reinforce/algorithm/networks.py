@@ -166,10 +166,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, obs: Array) -> Array:
-        if self.num_obs is not None:
-            x = jax.nn.one_hot(obs, self.num_obs)
-        else:
-            x = obs.reshape(obs.shape[0], -1).astype(jnp.float32)
+        x = self.inputs(obs)
         widths = (x.shape[1], *self.hidden_sizes)
         *hidden, (out_kernel, out_bias) = (
             DenseParams(width, name=name)(num_inputs)
@@ -190,6 +187,12 @@ class MLP(nn.Module):
             x = ACTIVATIONS[self.activation](product(x, kernel) + bias[None])
         return product(x, out_kernel) + out_bias[None]
 
+    def inputs(self, obs: Array) -> Array:
+        """Return what the first layer gets, [N, K], for observations [N, ...]."""
+        if self.num_obs is not None:
+            return jax.nn.one_hot(obs, self.num_obs)
+        return obs.reshape(obs.shape[0], -1).astype(jnp.float32)
+
 
 def takes_one_product(sizes: tuple[int, ...], activation: str) -> bool:
     """Return whether a network with these layer sizes, inputs to outputs, is a `relu_mlp`."""
@@ -202,6 +205,13 @@ def relative_to_last(x: Array) -> Array:
     return x[..., :-1] - x[..., -1:]
 
 
+def categorical(relative_logits: Array) -> Categorical:
+    """Return the distribution over A actions, from all logits but the last, less that, [N, A-1]."""
+    # Equal changes of all logits change nothing, so the last one may be taken as 0.
+    last = jnp.zeros_like(relative_logits[:, :1])
+    return Categorical(jnp.concatenate([relative_logits, last], axis=1))
+
+
 class SoftmaxPolicy(nn.Module):
     """pi(a|s) over discrete actions: observations [N, ...] to a Categorical over `A` actions."""
 
@@ -209,9 +219,7 @@ class SoftmaxPolicy(nn.Module):
 
     @nn.compact
     def __call__(self, obs: Array) -> Distribution:
-        # Equal changes of all logits change nothing, so the last one may be taken as 0.
-        others = self.mlp(obs)
-        return Categorical(jnp.concatenate([others, jnp.zeros_like(others[:, :1])], axis=1))
+        return categorical(self.mlp(obs))
 
     def noise(self, key: Array) -> Array:
         """Draw what one action is sampled from: uniform on [0, 1), ()."""
@@ -246,6 +254,20 @@ class BaselineNetwork(nn.Module):
         return self.mlp(obs)[:, 0]
 
 
+class PolicyParts(NamedTuple):
+    """A policy with one hidden layer of ReLUs in its parts, for who puts them together anew.
+
+    Attributes:
+        layers: of its network.
+        inputs: gives the network's inputs [N, K] from observations [N, ...].
+        distribution: gives pi(.|s) from the network's outputs [N, O]; may close over parameters.
+    """
+
+    layers: ReluMLPParams
+    inputs: Callable[[Array], Array]
+    distribution: Callable[[Array], Distribution]
+
+
 class Networks(NamedTuple):
     """The modules of one configuration."""
 
@@ -255,6 +277,17 @@ class Networks(NamedTuple):
     def distribution(self, policy_params: Any, obs: Array) -> Distribution:
         """Return pi(.|s) for observations [N, ...]."""
         return cast(Distribution, self.policy.apply(policy_params, obs))
+
+    def policy_parts(self, policy_params: Any) -> PolicyParts:
+        """Return the parts of a policy with one hidden layer of ReLUs."""
+        params, mlp = policy_params["params"], self.policy.mlp
+        hidden, out = params["mlp"]["hidden_0"], params["mlp"]["out"]
+        layers = ReluMLPParams(hidden["kernel"], hidden["bias"], out["kernel"], out["bias"])
+        if not mlp.relative:
+            gaussian = functools.partial(DiagonalGaussian, log_std=params["log_std"])
+            return PolicyParts(layers, mlp.inputs, gaussian)
+        relative = ReluMLPParams(*layers[:2], *map(relative_to_last, layers[2:]))
+        return PolicyParts(relative, mlp.inputs, categorical)
 
     def values(self, baseline_params: Any, obs: Array) -> Array:
         """Return V(s), [N], for observations [N, ...]."""

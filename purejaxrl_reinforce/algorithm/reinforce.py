@@ -14,21 +14,22 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis, tuning
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
+from purejaxrl_reinforce.algorithm.engine import chosen_engine
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
 from purejaxrl_reinforce.algorithm.rollout import (
     FinishedEpisodes,
     Lanes,
-    Rollout,
     Trajectory,
     Use,
     fresh_lanes,
     keys_for,
+    make_rollout,
     record,
-    steps_per_update,
 )
+from purejaxrl_reinforce.algorithm.rollout_kernel import record_in_one_launch
 from purejaxrl_reinforce.algorithm.state import (
     Metrics,
     TrainState,
@@ -49,8 +50,10 @@ def init(config: Config, key: Array) -> TrainState:
         key: a typed key, () (`jax.random.key`).
 
     Raises:
-        ValueError: the environment is unknown or its spaces are not supported.
+        ValueError: the environment is unknown or its spaces are not supported, or this machine
+            has not the device that the engine needs.
     """
+    chosen_engine(config)
     networks, env = make_networks(config), environment.make(config.env)
     key_policy, key_baseline, key_lanes, key_train = jax.random.split(key, 4)
     lanes = fresh_lanes(env, ONE_DEVICE.keys(key_lanes, config.num_envs))
@@ -121,19 +124,13 @@ def collect(
     config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
     """Play the batch of one update: up to T steps in each of the state's N lanes."""
-    env, networks, lanes = environment.make(config.env), make_networks(config), state.lanes
+    lanes, rollout = state.lanes, make_rollout(config, state.params.policy)
     keys = axis.keys(jax.random.fold_in(state.key, state.update), lanes.alive.shape[0])
     if config.rollout == "episodes" or config.reset_each_update:
-        lanes = fresh_lanes(env, keys_for(keys, Use.START))
-    rollout = Rollout(
-        env=env,
-        act=lambda obs, noise: networks.distribution(state.params.policy, obs).sample(noise),
-        noise=networks.policy.noise,
-        num_steps=steps_per_update(config, env),
-        tuning=tuning(config),
-        auto_reset=config.rollout == "stream",
-        record_next_obs=config.bootstrap,
-    )
+        lanes = fresh_lanes(rollout.env, keys_for(keys, Use.START))
+    if chosen_engine(config) == "kernel":
+        policy = make_networks(config).policy_parts(state.params.policy)
+        return record_in_one_launch(rollout, lanes, keys, policy)
     return record(rollout, lanes, keys)
 
 

@@ -15,8 +15,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.batching import Tuning, any_lane, equal_parts, num_groups
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.batching import (
+    Tuning,
+    any_lane,
+    equal_parts,
+    num_groups,
+    tuning,
+)
 from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.algorithm.packing import by_column, from_columns, pack, to_columns, unpack
 from purejaxrl_reinforce.config import Config
 
@@ -117,6 +125,20 @@ def steps_per_update(config: Config, env: Environment) -> int:
     return config.num_steps if config.rollout == "stream" else min(config.num_steps, env.time_limit)
 
 
+def make_rollout(config: Config, policy_params: Any) -> Rollout:
+    """Return the rollout of an update, with the policy that has these parameters."""
+    env, networks = environment.make(config.env), make_networks(config)
+    return Rollout(
+        env=env,
+        act=lambda obs, noise: networks.distribution(policy_params, obs).sample(noise),
+        noise=networks.policy.noise,
+        num_steps=steps_per_update(config, env),
+        tuning=tuning(config),
+        auto_reset=config.rollout == "stream",
+        record_next_obs=config.bootstrap,
+    )
+
+
 def fresh_lanes(env: Environment, keys: Array) -> Lanes:
     """Return N lanes at the start of an episode each, one for each of the `keys` [N]."""
     obs, env_state = env.reset(keys)
@@ -139,7 +161,7 @@ def record(
 
     def shapes_of_one_row() -> tuple[Trajectory, Any]:
         noise = jax.vmap(rollout.noise)(keys)
-        step = _play_step(rollout, lanes, _none_finished(lanes), keys, noise, 0)
+        step = play_step(rollout, lanes, none_finished(lanes), keys, noise, 0)
         return step[2], _as_recorded(rollout, step[2])
 
     num_rows = _num_blocks(rollout) * _block_length(rollout)
@@ -212,7 +234,7 @@ def _play(
     buffers: Any,
     keep_rows: Callable[[Any, Trajectory, Array], Any],
 ) -> tuple[Lanes, FinishedEpisodes, Any]:
-    shapes = jax.eval_shape(lambda: (lanes, _none_finished(lanes)))
+    shapes = jax.eval_shape(lambda: (lanes, none_finished(lanes)))
 
     def parts(tree: Any) -> Any:
         return to_columns(tree) if rollout.tuning.packed else tree
@@ -235,7 +257,7 @@ def _play(
         def advance(carry: tuple[Array, Any], noise: Array) -> tuple[tuple[Array, Any], Any]:
             t, playing = carry
             lanes, finished = whole(playing)
-            lanes, finished, row = _play_step(rollout, lanes, finished, keys, noise, t)
+            lanes, finished, row = play_step(rollout, lanes, finished, keys, noise, t)
             return (t + 1, parts((lanes, finished))), _as_recorded(rollout, row)
 
         carry = (first, parts((lanes, finished)))
@@ -243,14 +265,14 @@ def _play(
         lanes, finished = whole(playing)
         return block + 1, lanes, finished, keep_rows(buffers, rows, first)
 
-    carry = (jnp.int32(0), lanes, _none_finished(lanes), buffers)
+    carry = (jnp.int32(0), lanes, none_finished(lanes), buffers)
     _, lanes, finished, buffers = jax.lax.while_loop(some_lane_alive, play_block, carry)
     if not rollout.auto_reset:  # a lane's one episode is counted once, at its end
-        finished = _count_finished(finished, lanes, ~lanes.alive)
+        finished = count_finished(finished, lanes, ~lanes.alive)
     return lanes, finished, buffers
 
 
-def _play_step(
+def play_step(
     rollout: Rollout,
     lanes: Lanes,
     finished: FinishedEpisodes,
@@ -258,11 +280,12 @@ def _play_step(
     noise: Array,
     t: Array | int,
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
+    """Take step t in every lane, with randomness from `keys` [N] and `noise` for the actions."""
     lanes, row = _advance(rollout, lanes, keys_for(keys, Use.STEP, t), noise, t)
     done = row.terminated | row.truncated
     if not rollout.auto_reset:
         return lanes._replace(alive=lanes.alive & ~done), finished, row
-    finished = _count_finished(finished, lanes, done)
+    finished = count_finished(finished, lanes, done)
 
     def reset_done() -> Lanes:
         fresh = fresh_lanes(rollout.env, keys_for(keys, Use.RESET, t))
@@ -324,7 +347,7 @@ def _select(rollout: Rollout, mask: Array, if_true: Any, if_false: Any) -> Any:
     )
 
 
-def _none_finished(lanes: Lanes) -> FinishedEpisodes:
+def none_finished(lanes: Lanes) -> FinishedEpisodes:
     zeros = jnp.zeros_like(lanes.episode_length)
     inf = jnp.full_like(lanes.episode_return, jnp.inf)
     return FinishedEpisodes(
@@ -338,7 +361,8 @@ def _none_finished(lanes: Lanes) -> FinishedEpisodes:
     )
 
 
-def _count_finished(finished: FinishedEpisodes, lanes: Lanes, done: Array) -> FinishedEpisodes:
+def count_finished(finished: FinishedEpisodes, lanes: Lanes, done: Array) -> FinishedEpisodes:
+    """Add the episodes of the lanes that are done."""
     returns, lengths = lanes.episode_return, lanes.episode_length
     return FinishedEpisodes(
         number=finished.number + done,

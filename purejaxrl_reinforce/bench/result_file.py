@@ -29,6 +29,7 @@ def make_result(
         rows: what was measured. `name` is unique; `samples`, where time was taken, are seconds.
         facts: anything else.
     """
+    from purejaxrl_reinforce.algorithm.engine import chosen_engine
     from purejaxrl_reinforce.execution import machine
 
     return {
@@ -40,6 +41,7 @@ def make_result(
         "versions": machine.describe_versions(),
         "flags": machine.describe_flags(),
         "config": dataclasses.asdict(config),
+        "engine": chosen_engine(config),
         "seed": seed,
         **facts,
         "rows": list(rows),

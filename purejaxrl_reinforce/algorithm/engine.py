@@ -1,0 +1,85 @@
+"""The choice of what plays a rollout: XLA's program, or a kernel in one launch."""
+
+import functools
+import warnings
+from typing import Literal
+
+import jax
+
+from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
+from purejaxrl_reinforce.algorithm.lane_vectors import UnsupportedError
+from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, make_rollout
+from purejaxrl_reinforce.algorithm.rollout_kernel import record_in_one_launch
+from purejaxrl_reinforce.config import STATIC_FIELDS, Config
+
+# Devices (`jax.Device.device_kind`) on which the kernel has been measured faster than XLA's
+# program: none yet, so `engine="auto"` means "xla" everywhere.
+MEASURED_FASTER: frozenset[str] = frozenset()
+
+# XLA compiles Triton kernels for GPUs of this compute capability (Ampere) or later.
+OLDEST_GPU = 8.0
+
+
+def chosen_engine(config: Config) -> Literal["xla", "kernel"]:
+    """Return what plays the rollouts of `config` on this machine.
+
+    Where the kernel was asked for and cannot be had, a warning says why, and XLA plays.
+
+    Raises:
+        ValueError: `engine="kernel"`, and there is no NVIDIA GPU.
+    """
+    device = jax.devices()[0]
+    if config.engine == "xla":
+        return "xla"
+    if config.engine == "auto" and device.device_kind not in MEASURED_FASTER:
+        return "xla"
+    is_nvidia = device.platform == "gpu" and "cuda" in device.client.platform_version.lower()
+    # With `platform`, the program is compiled here for a device that is elsewhere.
+    if not is_nvidia and config.platform != "gpu":
+        raise ValueError(
+            f"engine='kernel' needs an NVIDIA GPU, and this is a {device.platform.upper()}; "
+            "use engine='xla' or 'auto'"
+        )
+    # The floats may be traced, and nothing here depends on them.
+    config = Config(**{name: getattr(config, name) for name in STATIC_FIELDS})
+    capability = float(device.compute_capability) if is_nvidia else OLDEST_GPU
+    return "xla" if refusal(config, capability) else "kernel"
+
+
+@functools.cache
+def refusal(config: Config, compute_capability: float) -> str | None:
+    """Return, and warn of, the reason why the kernel cannot play `config`; None if it can."""
+    reason = why_not_lowered(config)
+    if compute_capability < OLDEST_GPU:
+        reason = f"it needs compute capability {OLDEST_GPU}, and this GPU has {compute_capability}"
+    if reason is not None:
+        warnings.warn(f"engine='kernel' is not available, so XLA plays: {reason}", stacklevel=3)
+    return reason
+
+
+def why_not_lowered(config: Config) -> str | None:
+    """Return why there is no kernel for `config`, found out by lowering it; None if there is one.
+
+    That works on a machine without a GPU.
+    """
+    if len(config.hidden_sizes) != 1 or config.activation != "relu":
+        return "its policy has not one hidden layer of ReLUs"
+    env, networks = environment.make(config.env), make_networks(config)
+
+    def play(key: jax.Array) -> None:
+        keys = ONE_DEVICE.keys(key, config.num_envs)
+        lanes = fresh_lanes(env, keys_for(keys, Use.START))
+        params = networks.policy.init(jax.random.fold_in(key, config.num_envs), lanes.obs)
+        rollout = make_rollout(config, params)
+        record_in_one_launch(rollout, lanes, keys, networks.policy_parts(params))
+
+    try:
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        jax.jit(play).trace(key).lower(lowering_platforms=("cuda",))
+    except UnsupportedError as error:
+        return f"{config.env} needs {error}"
+    except Exception as error:  # whatever Pallas makes of a step that nobody has tried
+        return f"{config.env} does not lower: {' '.join(str(error).split())[:200]}"
+    return None

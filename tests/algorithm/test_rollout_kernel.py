@@ -1,0 +1,186 @@
+"""The rollout kernel, in interpret mode, plays bit by bit what XLA's program plays."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tests.support.probes  # noqa: F401  registers the probes
+from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
+from purejaxrl_reinforce.algorithm.engine import chosen_engine, refusal, why_not_lowered
+from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.rollout import Use, keys_for, make_rollout
+from purejaxrl_reinforce.algorithm.rollout_kernel import Tiling, record_in_one_launch
+
+EPISODES = Config(num_envs=11, hidden_sizes=(16,), engine="xla")
+STREAM = replace(EPISODES, rollout="stream", num_steps=40, bootstrap=True, num_envs=5)
+
+
+@jax.jit
+def collect_with_kernel(config, state):
+    rollout = make_rollout(config, state.params.policy)
+    keys = ONE_DEVICE.keys(jax.random.fold_in(state.key, state.update), config.num_envs)
+    lanes = state.lanes
+    if config.rollout == "episodes":
+        obs, env_state = rollout.env.reset(keys_for(keys, Use.START))
+        lanes = lanes._replace(obs=obs, env_state=env_state)
+    policy = make_networks(config).policy_parts(state.params.policy)
+    tiling = Tiling(lanes=4, warps=1)
+    return record_in_one_launch(rollout, lanes, keys, policy, tiling, interpret=True)
+
+
+def assert_same_bits(ours, theirs):
+    """Compare lanes, finished episodes and the valid rows; invalid ones hold no information."""
+    valid = np.asarray(ours[2].valid)
+    np.testing.assert_array_equal(valid, theirs[2].valid[: len(valid)])
+    assert not theirs[2].valid[len(valid) :].any()
+    for a, b in zip(jax.tree.leaves(ours[:2]), jax.tree.leaves(theirs[:2]), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+    for a, b in zip(jax.tree.leaves(ours[2]), jax.tree.leaves(theirs[2]), strict=True):
+        assert a.dtype == b.dtype
+        rows = slice(None) if len(a) == 1 else valid
+        np.testing.assert_array_equal(a[rows], b[: len(a)][rows])
+
+
+def check(config, seed=0):
+    state = init(config, jax.random.key(seed))
+    ours, theirs = collect_with_kernel(config, state), jax.jit(collect)(config, state)
+    assert_same_bits(ours, theirs)
+    return ours
+
+
+def without_observations(state):
+    """Return the state with a policy whose mean action is the same everywhere.
+
+    Then no rounding of its products, whose order is the compiler's choice, reaches the actions.
+    """
+    params = jax.tree.map(jnp.copy, state.params)
+    params.policy["params"]["mlp"]["out"]["kernel"] *= 0
+    return state._replace(params=params)
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    """Thousands of steps, in which a rounding of the logits would have changed some action."""
+    config = replace(EPISODES, num_envs=201, bootstrap=True)
+    return check(config)[2]
+
+
+def test_episodes(episodes):
+    lengths = episodes.valid.sum(axis=0)
+    assert lengths.sum() > 4000
+    assert lengths.min() < 12 < 60 < lengths.max()
+
+
+def test_rows_after_the_end_are_zero(episodes):
+    """What is never written may hold anything, a NaN that spoils gradients included."""
+    lengths, obs = np.asarray(episodes.valid.sum(axis=0)), np.asarray(episodes.obs)
+    for first in range(0, 201, 4):
+        lanes = slice(first, first + 4)  # of one program
+        assert obs[: lengths[lanes].max(), lanes].any(axis=-1).all()
+        assert not obs[lengths[lanes].max() :, lanes].any()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        STREAM,
+        replace(STREAM, env="Random-probe"),
+        replace(EPISODES, env="Random-probe", num_steps=3),
+        replace(EPISODES, env="TimeLimit-probe", num_envs=1, hidden_sizes=(3,)),
+    ],
+    ids=["stream", "random steps", "time limit", "one lane"],
+)
+def test_other_rollouts(config):
+    check(config)
+
+
+@pytest.fixture(scope="module")
+def pendulum():
+    return replace(STREAM, env="Pendulum-v1", num_steps=30)
+
+
+def test_continuous_actions(pendulum):
+    state = without_observations(init(pendulum, jax.random.key(0)))
+    ours, theirs = collect_with_kernel(pendulum, state), jax.jit(collect)(pendulum, state)
+    assert len(np.unique(ours[2].action)) > 100
+    assert_same_bits(ours, theirs)
+
+
+def test_means_of_continuous_actions(pendulum):
+    """A sum has other bits in another order: the same actions but for these."""
+    state = init(pendulum, jax.random.key(0))
+    _, _, ours = collect_with_kernel(pendulum, state)
+    _, _, theirs = jax.jit(collect)(pendulum, state)
+    assert float(jnp.std(theirs.obs)) > 0.1
+    np.testing.assert_allclose(ours.action, theirs.action[:30], atol=1e-4)
+    np.testing.assert_allclose(ours.action[0], theirs.action[0], atol=1e-6)
+
+
+def test_agents_are_an_axis_of_the_same_kernel():
+    config = replace(STREAM, env="MatchReward-probe", num_steps=9)
+    states = jax.vmap(init, (None, 0))(config, jax.random.split(jax.random.key(0), 3))
+    ours = jax.vmap(collect_with_kernel, (None, 0))(config, states)
+    theirs = jax.jit(jax.vmap(collect, (None, 0)))(config, states)
+    for agent in range(3):
+        assert_same_bits(*jax.tree.map(lambda x: x[agent], (ours, theirs)))  # noqa: B023
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "Catch-bsuite"])
+@pytest.mark.parametrize("config", [EPISODES, STREAM], ids=["episodes", "stream"])
+def test_other_environments(env, config):
+    check(replace(config, env=env))
+
+
+@pytest.mark.parametrize(
+    ("env", "config"),
+    [
+        ("CartPole-v1", EPISODES),
+        ("Pendulum-v1", STREAM),
+        pytest.param("MountainCar-v0", STREAM, marks=pytest.mark.slow),
+        pytest.param("Acrobot-v1", STREAM, marks=pytest.mark.slow),
+        pytest.param("Catch-bsuite", EPISODES, marks=pytest.mark.slow),
+    ],
+)
+def test_kernels_lower_for_a_gpu(env, config):
+    assert why_not_lowered(replace(config, env=env)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"hidden_sizes": (8, 8)}, "its policy has not one hidden layer of ReLUs"),
+        ({"activation": "tanh"}, "its policy has not one hidden layer of ReLUs"),
+        ({"env": "SimpleBandit-bsuite"}, "SimpleBandit-bsuite needs the operation 'sort'"),
+        ({"env": "DeepSea-bsuite"}, "DeepSea-bsuite needs 135 numbers per lane, and 64 fit"),
+    ],
+)
+def test_reasons_why_there_is_no_kernel(changes, reason):
+    assert reason in why_not_lowered(replace(STREAM, **changes))
+
+
+def test_without_a_kernel_xla_plays_and_one_warning_says_why():
+    config = replace(EPISODES, hidden_sizes=(8, 9))
+    with pytest.warns(UserWarning, match="'kernel' is not available, so XLA plays: its policy"):
+        assert refusal(config, 9.0)
+    assert refusal(config, 9.0)  # the warning is not repeated: it would be an error here
+
+
+def test_an_old_gpu_is_refused():
+    with pytest.warns(UserWarning, match=r"needs compute capability 8.0, and this GPU has 7.5"):
+        assert refusal(replace(EPISODES, num_envs=2), 7.5)
+
+
+def test_the_kernel_needs_an_nvidia_gpu():
+    with pytest.raises(ValueError, match="engine='kernel' needs an NVIDIA GPU, and this is a CPU"):
+        init(replace(EPISODES, engine="kernel"), jax.random.key(0))
+
+
+@pytest.mark.parametrize("engine", ["auto", "xla"])
+def test_otherwise_xla_plays(engine):
+    assert chosen_engine(replace(EPISODES, engine=engine)) == "xla"
