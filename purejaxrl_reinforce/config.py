@@ -136,6 +136,8 @@ SMALLEST_FLOAT = 1.1754944e-38
 
 _OPTIONAL = int | None
 
+OPTIONAL_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind == _OPTIONAL)
+
 _POSITIVE_FLOATS = ("policy_lr", "baseline_lr", "adam_epsilon", "max_grad_norm")
 
 

@@ -1,6 +1,7 @@
 """Configurations as TOML or YAML files."""
 
 import dataclasses
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,26 @@ from typing import Any
 import tomli_w
 import yaml
 
-from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS, Config, checked_seed, nearest
+from purejaxrl_reinforce.config import (
+    FIELD_KINDS,
+    FLOAT_FIELDS,
+    OPTIONAL_FIELDS,
+    Config,
+    checked_seed,
+    nearest,
+)
 
 CONFIG_FILE = "config.toml"
 
+# Ends the configuration of a run; for others it is a comment like any.
+_CHECKSUM = "# sha256 of the lines above: "
+
 
 def dump_config(config: Config, seed: int) -> str:
-    """Return a TOML text that `load_config` reads; fields that are None are left out."""
+    """Return a TOML text with its checksum, for a run; fields that are None are left out."""
     values = {k: v for k, v in dataclasses.asdict(config).items() if v is not None}
-    return tomli_w.dumps({"seed": seed, **values})
+    text = tomli_w.dumps({"seed": seed, **values})
+    return f"{text}{_CHECKSUM}{_digest(text)}\n"
 
 
 def load_config(path: Path) -> tuple[Config, int | None]:
@@ -47,13 +59,31 @@ def load_run_config(run_dir: Path) -> tuple[Config, int]:
     """Return configuration and seed of a run directory.
 
     Raises:
-        ValueError: it is no run directory, or its configuration is damaged.
+        ValueError: it is no run directory, or its configuration is not what was written.
     """
     path = run_dir / CONFIG_FILE
-    if not path.is_file():
+    try:
+        content = path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    if content is None:
         raise ValueError(f"{run_dir} is not a run directory: it has no {CONFIG_FILE}")
+    text, mark, checksum = content.decode(errors="replace").rpartition(_CHECKSUM)
+    if not mark or checksum != f"{_digest(text)}\n":
+        raise ValueError(
+            f"{path} is damaged: checksum mismatch; a run's configuration cannot be"
+            " edited, but copied and given as --config"
+        )
     config, seed = load_config(path)
-    return config, seed or 0
+    values = tomllib.loads(text)
+    for name in ("seed", *FIELD_KINDS):
+        if name not in values and name not in OPTIONAL_FIELDS:
+            raise ValueError(f"{path} is incomplete: it has no {name}")
+    return config, checked_seed(seed)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _parse(path: Path) -> dict[str, Any]:

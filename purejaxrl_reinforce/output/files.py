@@ -7,13 +7,22 @@ import fcntl
 import itertools
 import os
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # The name of a temporary file: nobody else has one like it.
 _UNFINISHED = re.compile(r"unfinished-[0-9a-f]{32}(\..*)?")
+
+
+# Bytes that Linux allows in a name, and in a path with room for the names below a run directory.
+_LONGEST_NAME, _LONGEST_PATH = 255, 3_500
+
+# Letters of a path in a message.
+_SHOWN = 100
 
 
 @contextlib.contextmanager
@@ -23,7 +32,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Whatever interrupts, `path` is the old file or the new one, on disk as well. A process that is
     killed leaves a file beside it for which `is_unfinished` holds.
     """
-    unfinished = path.with_name(f"unfinished-{uuid.uuid4().hex}{path.suffix}")
+    unfinished = unfinished_path(path)
     unfinished.touch(exist_ok=False)  # follows no link and opens no file that was there
     try:
         yield unfinished
@@ -34,16 +43,27 @@ def atomic_write(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def unfinished_path(path: Path) -> Path:
+    """Return a path beside `path` that nobody else has, for which `is_unfinished` holds."""
+    return path.with_name(f"unfinished-{uuid.uuid4().hex}{path.suffix}")
+
+
 def is_unfinished(path: Path) -> bool:
-    """Return whether `path` has the name of a temporary file of `atomic_write`."""
+    """Return whether `path` has a name that `unfinished_path` gives."""
     return _UNFINISHED.fullmatch(path.name) is not None
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove the temporary files of killed processes, where no other process may be writing."""
+    """Remove what killed processes left unfinished, where no other process may be writing."""
     for path in directory.iterdir() if directory.is_dir() else ():
         if is_unfinished(path):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def sync_tree(directory: Path) -> None:
+    """Wait until a directory and everything below it are on disk."""
+    with ThreadPoolExecutor(32) as pool:  # which file systems do at once, for all of them
+        list(pool.map(sync, (*directory.rglob("*"), directory)))
 
 
 def sync(path: Path) -> None:
@@ -98,8 +118,23 @@ def nearest_existing(path: Path) -> Path:
     return next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
 
 
+def require_usable(path: Path) -> None:
+    """Raise ValueError unless a path is UTF-8 and not too long for the files below it."""
+    text = str(path.absolute())
+    name = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"the path {name!a} is not UTF-8") from None
+    if length > _LONGEST_PATH:
+        raise ValueError(f"the path {name} is longer than {_LONGEST_PATH:,} bytes")
+    if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
+        raise ValueError(f"the path {name} has a name of more than {_LONGEST_NAME} bytes")
+
+
 def require_writable(path: Path) -> None:
     """Raise ValueError unless `path` lies in a directory, or below one, that can be written to."""
+    require_usable(path)
     existing = nearest_existing(path.absolute().parent)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another --out")
@@ -132,6 +167,7 @@ class LockedLog:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         # The file carries the lock: the system drops it however the process ends.
         self._file = path.open("a")
         try:
@@ -146,6 +182,13 @@ class LockedLog:
         with contextlib.suppress(OSError):
             self._file.write(f"{time} {message}\n")
             self._file.flush()
+
+    def is_in_place(self) -> bool:
+        """Return whether the file still has its path, and so its directory."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Release the file."""

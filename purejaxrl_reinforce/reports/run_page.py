@@ -62,7 +62,8 @@ def run_page(run_dir: Path, seed: int) -> str:
 def _statistics(history: History) -> dict[str, Any]:
     metrics = history.metrics
     returns = metrics["mean_return"]
-    best = int(np.nanargmax(returns))
+    finite = np.isfinite(returns)  # it is not in updates without a finished episode
+    best = int(np.nanargmax(returns)) if finite.any() else None
     solved = first_solved(history.config.env, returns)
     return {
         "environment": history.config.env,
@@ -70,7 +71,9 @@ def _statistics(history: History) -> dict[str, Any]:
         "environment steps": int(metrics["env_steps"][-1]),
         "episodes": int(metrics["num_episodes"].sum()),
         "mean return of the last update": round(float(returns[-1]), 2),
-        "mean return of the best update": f"{returns[best]:,.2f} (update {best + 1:,})",
+        "mean return of the best update": "none: no episode has finished"
+        if best is None
+        else f"{returns[best]:,.2f} (update {best + 1:,})",
         **({"solved": f"in update {solved:,}"} if solved else {}),
         "mean length of the last episodes": round(float(metrics["mean_length"][-1]), 2),
         "last policy entropy": f"{metrics['entropy'][-1]:.3g} nats",

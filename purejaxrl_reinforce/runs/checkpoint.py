@@ -1,12 +1,14 @@
 """Checkpoints: the whole training state on disk, written in the background, verified when read.
 
-A checkpoint is a directory that orbax writes, named after its update, and a manifest beside it. The
-manifest is written last: without one, a checkpoint is unfinished and does not count.
+A checkpoint is a directory named after its update. It holds the arrays, which orbax writes, and a
+manifest with their checksums. Both are written under another name and read back first: one rename
+makes them a checkpoint.
 """
 
 import contextlib
 import logging
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,18 +16,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import chex
 import jax
 
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.machine import describe_versions
 from purejaxrl_reinforce.output.checksums import file_digest, read_sealed, write_sealed
+from purejaxrl_reinforce.output.files import sync, sync_tree, unfinished_path
 from purejaxrl_reinforce.output.json_text import dump_json, parse_json
 
 # Counts up whenever a checkpoint's content or its meaning changes.
-FORMAT = 2
+FORMAT = 3
+
+_MANIFEST, _STATE = "manifest.json", "state"
 
 
 class CheckpointError(OSError):
@@ -43,7 +47,7 @@ class CheckpointWriter:
     """Writes the checkpoints of one run, one at a time, in the background.
 
     Args:
-        directory: where; made when the first is written.
+        directory: where; made when the first is written, but not its parent.
         config: what is trained.
         seed: of the run.
         keep: how many of the latest to keep; the one with the best mean return stays as well.
@@ -51,6 +55,7 @@ class CheckpointWriter:
 
     def __init__(self, directory: Path, config: Config, seed: int, keep: int) -> None:
         self._directory = directory.absolute()
+        self._config = config
         self._facts = {"config": asdict(config), "seed": seed}
         self._keep = keep
         self._pool = ThreadPoolExecutor(max_workers=1)
@@ -72,7 +77,7 @@ class CheckpointWriter:
         self.wait()
         update = int(state.update)
         path = self._directory / f"{update:09}"
-        if _manifest_of(path).exists():
+        if _content_of(path) is not None:
             return path
         content = self._facts | {
             "format": FORMAT,
@@ -100,46 +105,58 @@ class CheckpointWriter:
         self._pool.shutdown()
 
     def _commit(self, state: TrainState, path: Path, content: dict[str, Any]) -> None:
+        unfinished = unfinished_path(path)
         try:
-            _write(path, state)
-            files = {
-                str(file.relative_to(path)): file_digest(file)
-                for file in sorted(path.rglob("*"))
-                if file.is_file()
-            }
-            write_sealed(_manifest_of(path), content | {"files": files})
+            path.parent.mkdir(exist_ok=True)
+            unfinished.mkdir()
+            self._write(unfinished, state, content)
+            unfinished.rename(path)
+            sync(path.parent)
         except Exception as error:  # orbax and tensorstore raise all sorts of them
-            for left in path.parent.glob(f"{path.name}*"):  # on a full disk they are in the way
-                _remove(left)
+            shutil.rmtree(unfinished, ignore_errors=True)
             update = content["update"]
             raise CheckpointError(
                 f"no checkpoint after update {update}: {_first_line(error)}"
             ) from None
         self._prune()
 
+    def _write(self, path: Path, state: TrainState, content: dict[str, Any]) -> None:
+        """Write a state and its manifest; return once they were read back and are on disk."""
+        _write_state(path, state)
+        _require_same_bits(_read_state(path, self._config), state)
+        files = {
+            str(file.relative_to(path)): file_digest(file)
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        }
+        write_sealed(path / _MANIFEST, content | {"files": files})
+        sync_tree(path)
+
     def _prune(self) -> None:
-        manifests = [(path, _content_of(path)) for path in _manifests(self._directory)]
-        finished = [(path, content) for path, content in manifests if content is not None]
+        contents = {path: _content_of(path) for path in _checkpoints(self._directory)}
+        finished = {path: content for path, content in contents.items() if content is not None}
         returns = {
             path: content["mean_return"]
-            for path, content in finished
+            for path, content in finished.items()
             if content["mean_return"] is not None
         }
-        kept = {path for path, _ in finished[-self._keep :]}
+        kept = set(list(finished)[-self._keep :])
         # Of equals the latest.
         kept |= {max(reversed(returns), key=returns.__getitem__)} if returns else set()
-        for path, _ in finished:
-            if path not in kept:
-                _remove(path.with_suffix(""))
+        for path in finished.keys() - kept:
+            _remove(path)
 
 
-def load_latest(directory: Path, config: Config, seed: int) -> tuple[Checkpoint | None, list[str]]:
+def load_latest(
+    directory: Path, config: Config, seed: int, num_updates: int = LARGEST_SIZE
+) -> tuple[Checkpoint | None, list[str]]:
     """Return the latest intact checkpoint, None where none was ever finished.
 
     Args:
         directory: that a CheckpointWriter wrote to.
         config: what is to be trained; `num_updates` may differ from that of the checkpoint.
         seed: of the run.
+        num_updates: that the run's metrics have: later checkpoints do not count.
 
     Returns:
         The checkpoint, and a line for each later one that was skipped, saying which and why.
@@ -149,13 +166,15 @@ def load_latest(directory: Path, config: Config, seed: int) -> tuple[Checkpoint 
             checkpoints and none is intact.
     """
     skipped: list[str] = []
-    manifests = _manifests(directory)
-    for manifest in reversed(manifests):
-        loaded = _load(manifest, config, seed)
+    for path in reversed(_checkpoints(directory)):
+        if int(path.name) > num_updates:
+            skipped.append(f"{path} needs more than the {num_updates} updates that metrics.csv has")
+            continue
+        loaded = _load(path, config, seed)
         if isinstance(loaded, Checkpoint):
             return loaded, skipped
         skipped.append(loaded)
-    if manifests:
+    if skipped:
         raise ValueError(f"no intact checkpoint in {directory}: {'; '.join(skipped)}")
     return None, skipped
 
@@ -166,14 +185,19 @@ def load_all(directory: Path, config: Config, seed: int) -> list[TrainState]:
     Raises:
         ValueError: one is of another configuration, seed or format.
     """
-    loaded = (_load(manifest, config, seed) for manifest in _manifests(directory))
+    loaded = (_load(path, config, seed) for path in _checkpoints(directory))
     return [checkpoint.state for checkpoint in loaded if isinstance(checkpoint, Checkpoint)]
+
+
+def latest_update(directory: Path) -> int:
+    """Return the update of the latest checkpoint, intact or not; 0 without one."""
+    return max((int(path.name) for path in _checkpoints(directory)), default=0)
 
 
 def checkpoint_versions(directory: Path) -> dict[str, str]:
     """Return the versions of the packages that wrote the latest checkpoint; {} without one."""
-    for manifest in reversed(_manifests(directory)):
-        content = _content_of(manifest)
+    for path in reversed(_checkpoints(directory)):
+        content = _content_of(path)
         if content is not None:
             versions: dict[str, str] = content["versions"]
             return versions
@@ -181,44 +205,51 @@ def checkpoint_versions(directory: Path) -> dict[str, str]:
 
 
 def truncate_checkpoints(directory: Path, update: int) -> None:
-    """Remove the checkpoints after `update`, and what a killed process left unfinished."""
-    kept = {path for path in _manifests(directory) if int(path.stem) <= update}
-    kept |= {path.with_suffix("") for path in kept}
-    for path in directory.iterdir() if directory.is_dir() else ():
-        if path not in kept:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    """Remove the checkpoints after `update`; files of others stay."""
+    for path in _checkpoints(directory):
+        if int(path.name) > update:
+            _remove(path)
 
 
-def _load(manifest: Path, config: Config, seed: int) -> Checkpoint | str:
+def _load(path: Path, config: Config, seed: int) -> Checkpoint | str:
     """Return a checkpoint, or what is wrong with it."""
-    path = manifest.with_suffix("")
-    content = _content_of(manifest)
+    content = _content_of(path)
     if content is None:
-        return f"{path} is damaged: checksum mismatch in {manifest.name}"
+        return f"{path} is damaged: checksum mismatch in {_MANIFEST}"
     _require_same_run(path, content, config, seed)
     if damage := _find_damage(path, content["files"]):
         return f"{path} is damaged: {damage}"
     try:
-        return Checkpoint(_read(path, config), content["seconds"])
+        return Checkpoint(_read_state(path, config), content["seconds"])
     except Exception as error:  # orbax and tensorstore raise all sorts of them
         return f"{path} cannot be read: {_first_line(error)}"
 
 
-def _write(path: Path, state: TrainState) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write_state(path: Path, state: TrainState) -> None:
     with _orbax() as orbax:
-        orbax.save(path.absolute(), _named_arrays(state))
+        orbax.save(path.absolute() / _STATE, _named_arrays(state))
 
 
-def _read(path: Path, config: Config) -> TrainState:
+def _read_state(path: Path, config: Config) -> TrainState:
     with _orbax() as orbax:
-        arrays = orbax.restore(path.absolute())
+        arrays = orbax.restore(path.absolute() / _STATE)
     shapes = jax.eval_shape(
         lambda state: state._replace(key=jax.random.key_data(state.key)), state_shapes(config)
     )
-    named_shapes = _named_arrays(shapes)
-    chex.assert_trees_all_equal_shapes_and_dtypes(arrays, named_shapes)
-    return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in named_shapes])
+    expected = _named_arrays(shapes)
+    for name in sorted({*expected, *arrays}):
+        if name not in expected or name not in arrays:
+            raise ValueError(f"{name} is missing or too much")
+        if (arrays[name].shape, arrays[name].dtype) != (expected[name].shape, expected[name].dtype):
+            raise ValueError(f"{name} has another shape or dtype")
+    return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in expected])
+
+
+def _require_same_bits(found: TrainState, written: TrainState) -> None:
+    arrays = _named_arrays(written)
+    for name, array in _named_arrays(found).items():
+        if array.tobytes() != arrays[name].tobytes():
+            raise ValueError(f"{name} is not what was written")
 
 
 def _named_arrays(state: TrainState) -> dict[str, Any]:
@@ -275,28 +306,26 @@ def _find_damage(path: Path, files: dict[str, str]) -> str | None:
     return None
 
 
-def _manifests(directory: Path) -> list[Path]:
-    """Return the manifests in `directory`, oldest update first."""
-    return sorted(path for path in directory.glob("*.json") if path.stem.isdigit())
+def _checkpoints(directory: Path) -> list[Path]:
+    """Return the checkpoints in `directory`, intact or not, oldest update first."""
+    found = (path for path in directory.glob("*") if re.fullmatch("[0-9]{9,}", path.name))
+    return sorted(filter(Path.is_dir, found), key=lambda path: int(path.name))
 
 
-def _content_of(manifest: Path) -> dict[str, Any] | None:
-    """Return what a manifest says, None where it is damaged."""
+def _content_of(path: Path) -> dict[str, Any] | None:
+    """Return what the manifest of a checkpoint says, None where it is missing or damaged."""
     try:
-        content: dict[str, Any] = read_sealed(manifest)
+        content: dict[str, Any] = read_sealed(path / _MANIFEST)
         return content
     except (OSError, ValueError):
         return None
 
 
-def _manifest_of(path: Path) -> Path:
-    return path.with_suffix(".json")
-
-
 def _remove(path: Path) -> None:
-    """Remove a checkpoint, its manifest first, so that it never counts while incomplete."""
-    _manifest_of(path).unlink(missing_ok=True)
-    shutil.rmtree(path, ignore_errors=True)
+    """Remove a checkpoint; it never counts while incomplete."""
+    unfinished = unfinished_path(path)
+    path.rename(unfinished)
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _first_line(error: BaseException) -> str:

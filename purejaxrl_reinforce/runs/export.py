@@ -1,5 +1,6 @@
 """The verb `export`: a policy as plain arrays and a small JSON, for use without this package."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from purejaxrl_reinforce.runs.load import load_run
 
 FORMAT = 1
 
+_SUFFIXES = (".npz", ".safetensors")
+
 
 def export(run_dir: Path, out: Path | None) -> int:
     """Write the policy of a run as `.npz` or `.safetensors`, a JSON beside it; return 0.
@@ -23,20 +26,28 @@ def export(run_dir: Path, out: Path | None) -> int:
     Raises:
         ValueError: the run has no parameters, or the files cannot be written.
     """
-    path = new_file(out, run_dir / "policy.npz", (".npz", ".safetensors"))
+    path = new_file(out, run_dir / "policy.npz", _SUFFIXES)
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
-    if description_path.exists():
-        raise ValueError(f"{description_path} exists; choose another --out")
     config, params = load_run(run_dir)
     arrays = policy_arrays(params.policy)
+    text = dump_json(describe_policy(config, arrays))
+    if os.path.lexists(description_path) and not _is_left_over(description_path, text):
+        raise ValueError(f"{description_path} exists; choose another --out")
     with write_output(description_path) as unfinished:
-        unfinished.write_text(dump_json(describe_policy(config, arrays)))
+        unfinished.write_text(text)
     with write_output(path) as unfinished:
         _save(unfinished, arrays)
     print(f"{path} and {description_path.name}: {', '.join(arrays)}")
     return 0
+
+
+def _is_left_over(path: Path, text: str) -> bool:
+    """Return whether `path` is what an export leaves that is killed between its two files."""
+    if any(path.with_suffix(suffix).exists() for suffix in _SUFFIXES):
+        return False
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def policy_arrays(policy_params: Any) -> dict[str, np.ndarray]:

@@ -125,6 +125,7 @@ class HostLoop:
         return state, None
 
     def _take(self, chunk: Chunk, show: ShowChunk) -> None:
+        self._run.require_in_place()
         self._run.metrics.add(chunk.metrics, chunk.seconds)
         show(chunk)
         self._log(chunk)
@@ -154,6 +155,7 @@ class HostLoop:
             self._run.log(f"warning: {error}")
             self._reporter.warn(str(error))
         metrics = self._run.metrics
+        metrics.sync()  # a checkpoint needs the rows up to it
         mean_return = metrics.last_row.get("mean_return", math.nan)
         self._checkpoint = self._checkpoints.save(state, metrics.seconds, mean_return)
 
@@ -175,6 +177,7 @@ class HostLoop:
         return result
 
     def _write_end(self, state: TrainState) -> tuple[dict[str, np.ndarray], Path]:
+        self._run.require_in_place()
         self._save(state)
         self._run.write_results(state.params)
         self._checkpoints.wait()

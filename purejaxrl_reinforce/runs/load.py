@@ -13,7 +13,7 @@ from purejaxrl_reinforce.algorithm.state import exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
 from purejaxrl_reinforce.output.checksums import load_arrays
-from purejaxrl_reinforce.runs.checkpoint import load_all
+from purejaxrl_reinforce.runs.checkpoint import latest_update, load_all
 from purejaxrl_reinforce.runs.metrics_csv import read_metrics
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
 
@@ -41,8 +41,11 @@ def load_history(path: Path) -> History:
         ValueError: it is no run directory, or its metrics are missing, damaged or empty.
     """
     config, seed = load_run_config(path)
+    saved = latest_update(path / CHECKPOINTS)  # first: a run may be going on
     metrics = read_metrics(path / METRICS_FILE)
-    if not any(map(len, metrics.values())):
+    if len(metrics["update"]) < saved:
+        raise ValueError(f"{path / METRICS_FILE} is damaged: it ends before update {saved}")
+    if not len(metrics["update"]):
         raise ValueError(f"{path / METRICS_FILE} has no update yet")
     return History(path, config, seed, metrics)
 

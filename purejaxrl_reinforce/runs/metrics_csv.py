@@ -1,18 +1,22 @@
-"""metrics.csv: one row per update, appended while training."""
+"""metrics.csv: one row per update, appended while training, with a checksum in its last column."""
 
-import io
+import os
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.files import atomic_write, sync
 
 # `finite` is left out: an update where it is false ends the run and has no row.
 _METRIC_COLUMNS = tuple(name for name in Metrics._fields if name not in ("env_steps", "finite"))
 
 COLUMNS = ("update", "env_steps", "seconds", *_METRIC_COLUMNS)
+
+_HEADER = ",".join((*COLUMNS, "crc32")).encode()
 
 
 class MetricsFile:
@@ -20,7 +24,7 @@ class MetricsFile:
 
     Columns: `update` counts from 1; `env_steps` is the exact number of valid environment steps so
     far; `seconds` is training time so far, compilation apart; the others are the fields of
-    `Metrics`.
+    `Metrics`. The last, `crc32`, is the CRC-32 of all rows up to here, without this column.
 
     Attributes:
         num_updates: rows so far.
@@ -36,11 +40,11 @@ class MetricsFile:
         self.seconds = 0.0
         self.last_row: dict[str, float] = {}
         self._tables = [np.empty((0, len(COLUMNS)))]
+        self._crc = 0
 
     def create(self) -> None:
         """Write the header."""
-        with atomic_write(self._path) as unfinished:
-            unfinished.write_text(_line(COLUMNS))
+        self._write([_HEADER])
 
     def truncate(self, num_updates: int) -> None:
         """Continue an existing file after its first `num_updates` updates; drop the others.
@@ -48,20 +52,17 @@ class MetricsFile:
         Raises:
             ValueError: they are not all there.
         """
-        lines = _complete_lines(self._path)[: num_updates + 1] or [_line(COLUMNS)]
-        columns = _parse(lines, self._path)
-        if tuple(columns) != COLUMNS:
-            raise ValueError(f"{self._path} is damaged")
-        if not np.array_equal(columns["update"], np.arange(1, num_updates + 1)):
+        lines = _intact_lines(self._path)[0][: num_updates + 1] if num_updates else [_HEADER]
+        if len(lines) <= num_updates:
             raise ValueError(f"{self._path} lacks some of the first {num_updates} updates")
-        table = np.stack(list(columns.values()), axis=1)
+        table = _table(lines)
         self._tables, self.num_updates = [table], num_updates
         if num_updates:
             self.last_row = dict(zip(COLUMNS, table[-1].tolist(), strict=True))
             self.env_steps = int(self.last_row["env_steps"])
             self.seconds = self.last_row["seconds"]
-        with atomic_write(self._path) as unfinished:
-            unfinished.write_text("".join(lines))
+            self._crc = int(lines[-1].rpartition(b",")[2])
+        self._write(lines)
 
     def add(self, metrics: Metrics, seconds: float) -> None:
         """Append one row per update.
@@ -81,14 +82,36 @@ class MetricsFile:
         if rows:
             self.last_row = dict(zip(COLUMNS, rows[-1], strict=True))
             self._tables.append(np.array(rows, np.float64))
-        # In one piece, so that whoever reads along, or a kill, finds whole lines.
-        with self._path.open("ab", buffering=0) as file:
-            _write_all(file, "".join(map(_line, rows)).encode())
+        self._append(rows)
+
+    def sync(self) -> None:
+        """Wait until the rows so far are on disk."""
+        sync(self._path)
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """All rows by column, each float64 [num_updates]."""
         return dict(zip(COLUMNS, np.concatenate(self._tables).T, strict=True))
+
+    def _append(self, rows: Sequence[Sequence[float]]) -> None:
+        lines = []
+        for row in rows:
+            text = ",".join(map(str, row)).encode()
+            self._crc = zlib.crc32(text, self._crc)
+            lines.append(b"%b,%d\n" % (text, self._crc))
+        content = b"".join(lines)
+        # In one piece, so that whoever reads along, or a kill, finds whole lines. A file that was
+        # removed is not made again.
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        try:
+            while content:
+                content = content[os.write(handle, content) :]
+        finally:
+            os.close(handle)
+
+    def _write(self, lines: list[bytes]) -> None:
+        with atomic_write(self._path) as unfinished:
+            unfinished.write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 def read_metrics(path: Path) -> dict[str, np.ndarray]:
@@ -99,32 +122,38 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: the file cannot be read or is damaged.
     """
-    return _parse(_complete_lines(path), path)
-
-
-def _complete_lines(path: Path) -> list[str]:
     try:
-        text = path.read_text()
+        lines, whole = _intact_lines(path)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is damaged") from None
-    return text[: text.rfind("\n") + 1].splitlines(keepends=True)
+    if not whole:
+        raise ValueError(f"{path} is damaged: checksum mismatch after update {len(lines) - 1}")
+    return dict(zip(COLUMNS, _table(lines).T, strict=True))
 
 
-def _parse(lines: list[str], path: Path) -> dict[str, np.ndarray]:
+def count_updates(path: Path) -> int:
+    """Return how many updates a metrics.csv has before its end or the first damaged row."""
     try:
-        header, *rows = (line.rstrip("\n").split(",") for line in lines)
-        table = np.array(rows, np.float64).reshape(-1, len(header))
-    except ValueError:  # a field is no number, a row has too few or many, or there is no header
-        raise ValueError(f"{path} is damaged") from None
-    return dict(zip(header, table.T, strict=True))
+        return max(len(_intact_lines(path)[0]) - 1, 0)
+    except FileNotFoundError:
+        return 0
 
 
-def _line(values: Any) -> str:
-    return ",".join(map(str, values)) + "\n"
+def _intact_lines(path: Path) -> tuple[list[bytes], bool]:
+    """Return the header and the rows before the first damaged line, and whether there is none."""
+    header, *rows = path.read_bytes().split(b"\n")
+    if header != _HEADER or not rows:
+        return [], False
+    crc, intact = 0, [header]
+    for row in rows[:-1]:  # what follows the last end of a line is cut short
+        text, _, checksum = row.rpartition(b",")
+        crc = zlib.crc32(text, crc)
+        if checksum != b"%d" % crc:
+            return intact, False
+        intact.append(row)
+    return intact, True
 
 
-def _write_all(file: io.FileIO, content: bytes) -> None:
-    while content:
-        content = content[file.write(content) :]
+def _table(lines: list[bytes]) -> np.ndarray:
+    rows = [line.decode().split(",")[:-1] for line in lines[1:]]
+    return np.array(rows, np.float64).reshape(-1, len(COLUMNS))

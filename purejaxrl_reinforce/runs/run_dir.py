@@ -15,9 +15,12 @@ from purejaxrl_reinforce.output.checksums import save_arrays
 from purejaxrl_reinforce.output.files import (
     LockedLog,
     atomic_write,
+    is_unfinished,
     nearest_existing,
     remove_unfinished,
+    require_usable,
 )
+from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
 METRICS_FILE = "metrics.csv"
@@ -33,6 +36,13 @@ LOG_FILE = "run.log"
 CHECKPOINTS = "checkpoints"
 
 
+# All that a run makes in its directory, with its loggers.
+_NAMES = (
+    CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, LOG_FILE, CHECKPOINTS,
+    *MODULES,
+)  # fmt: skip
+
+
 class RunDirectory:
     """The directory of one run, locked: while it is open no other process can write to it.
 
@@ -41,9 +51,15 @@ class RunDirectory:
         config: what is trained.
         seed: of the run.
         metrics: its table.
+
+    Raises:
+        ValueError: checkpoints cannot be written to such a path.
     """
 
     def __init__(self, path: Path, config: Config, seed: int) -> None:
+        require_usable(path)
+        if "\\" in str(path.absolute()):
+            raise ValueError(f"{path} has a backslash in its path, which checkpoints cannot have")
         self.path, self.config, self.seed = path, config, seed
         self.metrics = MetricsFile(path / METRICS_FILE)
         self._made: list[Path] = []
@@ -60,6 +76,7 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock()
+            remove_unfinished(self.path)
             self.write_config()
             self.metrics.create()
         except OSError as error:
@@ -75,6 +92,7 @@ class RunDirectory:
         try:
             self._lock()
             remove_unfinished(self.path)
+            remove_unfinished(self.path / CHECKPOINTS)
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
@@ -88,12 +106,18 @@ class RunDirectory:
         if self._log is not None:
             self._log.write(message)
 
+    def require_in_place(self) -> None:
+        """Raise FileNotFoundError where the directory was removed or renamed."""
+        if self._log is None or not self._log.is_in_place():
+            raise FileNotFoundError("it was removed or renamed")
+
     def remove(self) -> None:
-        """Remove all files in the directory, and the directories that `create` made."""
+        """Remove what was made since `create`; files of others stay."""
         self.close()
         with contextlib.suppress(OSError):
-            for path in self.path.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove_unfinished(self.path)
+            for path in map(self.path.joinpath, _NAMES):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         for path in self._made:
             with contextlib.suppress(OSError):
                 path.rmdir()
@@ -136,10 +160,15 @@ def require_new(path: Path) -> None:
     existing = nearest_existing(path)
     if not existing.is_dir():
         raise ValueError(f"{existing} exists and is not a directory; choose another --run-dir")
-    if existing == path and any(path.iterdir()):
+    if existing == path and not all(map(_is_from_the_start, path.iterdir())):
         raise ValueError(f"{path} exists and is not empty; choose another --run-dir")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another --run-dir")
+
+
+def _is_from_the_start(path: Path) -> bool:
+    """Return whether a run that was killed before it had written its configuration leaves this."""
+    return is_unfinished(path) or (path.name == LOG_FILE and not path.stat().st_size)
 
 
 def save_params(path: Path, params: Params) -> None:

@@ -25,9 +25,10 @@ from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
 from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.loggers import Logger
+from purejaxrl_reinforce.runs.metrics_csv import count_updates
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.result import RunResult
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE, RunDirectory
 
 
 def train_run(
@@ -81,7 +82,7 @@ def resume_run(
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
 ) -> RunResult:
-    """Resume a run from its latest checkpoint, or from scratch if it has none.
+    """Resume a run from its latest intact checkpoint, or from scratch before its first.
 
     Args:
         config: the run's own; only `num_updates` may differ.
@@ -93,7 +94,8 @@ def resume_run(
 
     Raises:
         ValueError: another process trains there; no checkpoint is intact, or one is of another
-            configuration or format; or the run has more than `config.num_updates` updates.
+            configuration or format; it has results but no checkpoint; or the run has more than
+            `config.num_updates` updates.
         Interrupted: a signal came before the first update; everything is as it was.
         NonFiniteError: as for `train_run`.
         OSError: as for `train_run`.
@@ -139,11 +141,15 @@ def _compile(config: Config, seed: int) -> Program:
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
-    """Return the state of the latest intact checkpoint, None where none was ever finished."""
-    checkpoint, skipped = load_latest(run.path / CHECKPOINTS, run.config, run.seed)
+    """Return the state of the latest checkpoint that can be resumed, None before the first."""
+    checkpoint, skipped = load_latest(
+        run.path / CHECKPOINTS, run.config, run.seed, count_updates(run.path / METRICS_FILE)
+    )
     for line in skipped:
         run.log(f"warning: {line}")
         reporter.warn(line)
+    if checkpoint is None and (run.path / PARAMS_FILE).exists():
+        raise ValueError(f"{run.path} has results, but no checkpoint to resume from")
     if checkpoint is None:
         return None
     update = int(checkpoint.state.update)

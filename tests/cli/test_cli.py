@@ -12,6 +12,7 @@ from purejaxrl_reinforce import train
 from purejaxrl_reinforce.cli.main import _one_line, main
 from purejaxrl_reinforce.config import preset
 from purejaxrl_reinforce.config_file import load_config
+from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.runs.load import load_run
 from tests.support.runs import FILES, assert_same_run, error_of, train_run
 
@@ -159,14 +160,14 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, run_d
     for name in ("full", "half", "damaged"):
         (in_tmp / name).mkdir()
     (in_tmp / "full" / "kept.txt").write_text("kept")
-    (in_tmp / "half" / "config.toml").write_text("")
-    (in_tmp / "damaged" / "config.toml").write_text("")
+    for name in ("half", "damaged"):
+        (in_tmp / name / "config.toml").write_bytes((run_dir / "config.toml").read_bytes())
     (in_tmp / "damaged" / "params.npz").write_bytes(b"PK\x03\x04 not a zip")
-    with np.load(run_dir / "params.npz") as file:
-        spoiled = {name: np.full_like(file[name], np.nan) for name in file.files}
+    arrays = load_arrays(run_dir / "params.npz")
     (in_tmp / "nan").mkdir()
     (in_tmp / "nan" / "config.toml").write_bytes((run_dir / "config.toml").read_bytes())
-    np.savez(in_tmp / "nan" / "params.npz", **spoiled)
+    spoiled = {name: np.full_like(x, np.nan) for name, x in arrays.items()}
+    save_arrays(in_tmp / "nan" / "params.npz", spoiled)
     before = sorted(in_tmp.rglob("*"))
     error = error_of(arguments, capsys)
     assert re.search(message, error), error

@@ -67,7 +67,7 @@ def test_sigterm_to_one_stops_both_at_one_update(tmp_path, undisturbed, outputs)
     assert errors.startswith(f"interrupted by SIGTERM after update {update}; saved {path}")
     assert errors.count("\n") == 1
     assert update < 200
-    assert (path / "checkpoints" / f"{update:09}.json").exists()
+    assert (path / "checkpoints" / f"{update:09}").is_dir()
     resumed = ForkedCommand("train", "--resume", path, "--quiet", directory=outputs, devices=2)
     assert resumed.wait() == (0, "", "")
     assert_same_run(path, undisturbed)

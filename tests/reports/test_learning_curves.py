@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas
 import pytest
 from PIL import Image
 from scipy import stats
@@ -18,17 +17,17 @@ from purejaxrl_reinforce.evaluation.statistics import mean_interval
 from purejaxrl_reinforce.output.plots import MOST_CURVES
 from purejaxrl_reinforce.reports.learning_curves import curves_figure, learning_curves
 from purejaxrl_reinforce.runs.load import History, load_history
+from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 from purejaxrl_reinforce.sweeps.agents import load_sweep_histories
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from tests.support.runs import TINY, error_of
+from tests.support.runs import TINY, error_of, write_metrics
 
 
 @pytest.fixture(scope="module")
 def runs(finished_run, tmp_path_factory):
     """Of two learning rates, two seeds each; all have the metrics of one run, but for a shift."""
     root = tmp_path_factory.mktemp("runs")
-    metrics = pandas.read_csv(finished_run / "metrics.csv")
-    metrics["seconds"] = metrics["update"] / 100  # which do not depend on who else uses the machine
+    metrics = load_history(finished_run).metrics
     paths = []
     for lr in (1e-2, 1e-3):
         for seed in (0, 1):
@@ -36,8 +35,9 @@ def runs(finished_run, tmp_path_factory):
             paths[-1].mkdir()
             config = replace(TINY, policy_lr=lr)
             (paths[-1] / "config.toml").write_text(dump_config(config, seed))
-            shifted = metrics.assign(mean_return=metrics["mean_return"] + 2 * seed + 500 * lr)
-            shifted.to_csv(paths[-1] / "metrics.csv", index=False)
+            shifted = metrics | {"mean_return": metrics["mean_return"] + 2 * seed + 500 * lr}
+            # Times that do not depend on who else uses the machine.
+            write_metrics(paths[-1] / "metrics.csv", shifted, 0.06)
     return paths
 
 
@@ -261,12 +261,11 @@ def test_a_cut_off_last_row_is_left_out(runs, tmp_path):
 def mistakes_dir(sweep_dir, tmp_path, monkeypatch):
     """The current directory, with runs and sweeps that cannot be drawn."""
     monkeypatch.chdir(tmp_path)
-    for name, text in [("empty", "update,env_steps\n"), ("bad", "update,env_steps\n1,x\n")]:
+    for name in ("none", "empty", "bad"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.toml").write_text("")
-        (tmp_path / name / "metrics.csv").write_text(text)
-    (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "config.toml").write_text("")
+        (tmp_path / name / "config.toml").write_text(dump_config(TINY, seed=0))
+    MetricsFile(tmp_path / "empty" / "metrics.csv").create()
+    (tmp_path / "bad" / "metrics.csv").write_text("update,env_steps\n1,x\n")
     (tmp_path / "there.png").write_text("kept")
     for name in ("unfinished", "damaged", "other"):
         (tmp_path / name).mkdir()

@@ -18,6 +18,7 @@ from purejaxrl_reinforce.bench.phases import PHASES
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row, write_result
 from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.config_file import dump_config
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.reports import sweep_page
@@ -298,7 +299,7 @@ def mistakes_dir(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("empty", "half"):
         (tmp_path / name).mkdir()
-    (tmp_path / "half" / "config.toml").write_text("")
+    (tmp_path / "half" / "config.toml").write_text(dump_config(TINY, seed=0))
     (tmp_path / "note.txt").write_text("a note")
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "bad.json").write_text(

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from purejaxrl_reinforce.output.files import is_unfinished
 from purejaxrl_reinforce.runs.load import load_run
 from tests.support.forked import ForkedCommand
 from tests.support.processes import num_rows, wait_for_rows
@@ -48,8 +49,7 @@ def test_kills_at_random_moments_change_no_bit(luck, tmp_path, undisturbed, trai
         time.sleep(draw.uniform(0, 0.2))
         assert process.poll() is None, process.errors
         process.kill()
-        names = [entry.name for entry in path.glob("checkpoints/*")]
-        during_saves += any(not n.endswith(".json") and f"{n[:9]}.json" not in names for n in names)
+        during_saves += any(map(is_unfinished, path.glob("checkpoints/*")))
     assert train("--resume", path, "--quiet").wait() == (0, "", "")
     assert_same_run(path, undisturbed)
     record_property("kills", KILLS_PER_RUN)

@@ -8,8 +8,10 @@ import pandas
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
+from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
+from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE, save_params
 
 # Trains in a second once it is compiled; what shares it, or differs from it in floats only, need
@@ -49,9 +51,17 @@ def random_run(path: Path, config: Config) -> Path:
     return path
 
 
+def write_metrics(path: Path, columns: dict[str, np.ndarray], seconds: float) -> None:
+    """Leave a metrics.csv with these columns, whose updates took `seconds` together."""
+    file = MetricsFile(path)
+    file.create()
+    fields = {name: columns[name] for name in Metrics._fields if name in columns}
+    file.add(Metrics(finite=columns["update"] > 0, **fields), seconds)
+
+
 def trained(path: Path):
     """Return the metrics of a run, but for the clock, and its parameters by name."""
-    table = pandas.read_csv(path / "metrics.csv").drop(columns="seconds")
+    table = pandas.read_csv(path / "metrics.csv").drop(columns=["seconds", "crc32"])
     with np.load(path / "params.npz") as file:
         return table, {name: file[name] for name in file.files}
 
