@@ -8,6 +8,7 @@ makes them a checkpoint.
 import contextlib
 import logging
 import math
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -109,11 +110,15 @@ class CheckpointWriter:
         try:
             path.parent.mkdir(exist_ok=True)
             unfinished.mkdir()
-            self._write(unfinished, state, content)
+            with _in_place(path.parent):
+                self._write(unfinished, state, content)
             unfinished.rename(path)
             sync(path.parent)
         except Exception as error:  # orbax and tensorstore raise all sorts of them
             shutil.rmtree(unfinished, ignore_errors=True)
+            for made in (self._directory, self._directory.parent):
+                with contextlib.suppress(OSError):  # not empty, unless it was removed meanwhile
+                    made.rmdir()
             update = content["update"]
             raise CheckpointError(
                 f"no checkpoint after update {update}: {_first_line(error)}"
@@ -256,6 +261,21 @@ def _named_arrays(state: TrainState) -> dict[str, Any]:
     """Return the arrays of a state, or their shapes, by names such as `lanes/obs`."""
     paths, _ = jax.tree.flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): x for path, x in paths}
+
+
+@contextlib.contextmanager
+def _in_place(directory: Path) -> Iterator[None]:
+    """Raise FileNotFoundError if the directory is removed or renamed within the block.
+
+    What writes below it makes its parents again.
+    """
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        yield
+        if not os.path.samestat(os.fstat(handle), directory.stat()):
+            raise FileNotFoundError(f"{directory} was removed or renamed")
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -108,13 +108,6 @@ def test_what_is_no_run_is_refused(name, tmp_path, capsys):
     assert "is not a run directory: it has no config.toml" in error
 
 
-def test_lost_metrics_are_refused(run, capsys):
-    metrics = run / "metrics.csv"
-    metrics.write_text(metrics.read_text()[:300])
-    error = error_of(["train", "--resume", str(run), "--quiet"], capsys)
-    assert "metrics.csv lacks some of the first 6 updates" in error
-
-
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [

@@ -11,6 +11,7 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
+from purejaxrl_reinforce.output.checksums import load_arrays
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE, save_params
 
@@ -62,8 +63,7 @@ def write_metrics(path: Path, columns: dict[str, np.ndarray], seconds: float) ->
 def trained(path: Path):
     """Return the metrics of a run, but for the clock, and its parameters by name."""
     table = pandas.read_csv(path / "metrics.csv").drop(columns=["seconds", "crc32"])
-    with np.load(path / "params.npz") as file:
-        return table, {name: file[name] for name in file.files}
+    return table, load_arrays(path / "params.npz")
 
 
 def assert_same_run(path: Path, other: Path) -> None:

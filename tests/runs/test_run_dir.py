@@ -1,0 +1,164 @@
+"""Run directories: what is ours is written, removed and found missing; nothing else is touched."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import purejaxrl_reinforce
+from purejaxrl_reinforce import Hosting, Reporter, train_run
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.output.files import unfinished_path
+from purejaxrl_reinforce.runs.run_dir import RunDirectory
+from tests.support.runs import FILES, TINY, assert_same_run, error_of
+
+SEED = 1
+
+
+class At:
+    """A logger that does something at an update."""
+
+    def __init__(self, update, do):
+        self.update, self.do = update, do
+
+    def log(self, update, _metrics):
+        if update == self.update:
+            self.do()
+
+    def close(self):
+        pass
+
+
+def names(path):
+    return {entry.name for entry in path.iterdir()}
+
+
+def train_until(path, do, update=3):
+    """Train until something happens at an update; return the one line that tells of it."""
+    with pytest.raises(OSError, match=f"^cannot write to {path}: ") as error:
+        train_run(TINY, SEED, path, Hosting(checkpoint_every=1, keep=6), [At(update, do)])
+    return str(error.value)
+
+
+@pytest.mark.parametrize("update", [1, 6])
+def test_a_removed_directory_is_found_missing_and_stays_away(update, tmp_path):
+    path = tmp_path / "run"
+    message = train_until(path, lambda: shutil.rmtree(path), update)
+    assert "removed or renamed" in message or "No such file" in message
+    assert not path.exists()
+
+
+def test_a_renamed_directory_resumes(tmp_path, finished_run):
+    path, renamed = tmp_path / "run", tmp_path / "renamed"
+    message = train_until(path, lambda: path.rename(renamed))
+    assert "removed or renamed" in message or "No such file" in message
+    assert not path.exists()
+    assert main(["train", "--resume", str(renamed), "--quiet"]) == 0
+    assert_same_run(renamed, finished_run)
+
+
+def test_a_failed_last_checkpoint_keeps_the_results(tmp_path, finished_run):
+    path = tmp_path / "run"
+    in_the_way = path / "checkpoints" / "000000006"
+    assert "no checkpoint after update 6" in train_until(path, in_the_way.touch)
+    assert names(path) == FILES
+    assert_same_run(path, finished_run)
+    assert len(np.load(path / "rewards.npy")) == 6
+
+
+class InterruptedWhileCompiling(Reporter):
+    def __init__(self, path):
+        self.path = path
+
+    def compiling(self, _config, _seed, _resumed):
+        self.path.write_text("theirs")
+        raise KeyboardInterrupt
+
+
+def test_a_file_put_there_while_it_compiles_survives_an_interruption(tmp_path):
+    path = tmp_path / "new" / "run"
+    mine = path / "notes.txt"
+    with pytest.raises(KeyboardInterrupt):
+        train_run(TINY, SEED, path, reporter=InterruptedWhileCompiling(mine))
+    assert names(path) == {"notes.txt"}
+    assert mine.read_text() == "theirs"
+
+
+def test_a_directory_of_which_only_the_first_files_were_written_is_new(tmp_path):
+    (tmp_path / "run.log").touch()
+    unfinished_path(tmp_path / "config.toml").write_text("seed = ")
+    run = RunDirectory(tmp_path, TINY, SEED)
+    run.create()
+    run.close()
+    assert names(tmp_path) == {"run.log", "config.toml", "metrics.csv"}
+
+
+@pytest.mark.parametrize("name", ["run.log", "unfinished-config.toml", "notes.txt"])
+def test_files_of_others_make_a_directory_not_new(name, tmp_path, capsys):
+    (tmp_path / name).write_text("theirs")
+    error = error_of(["train", "--run-dir", str(tmp_path)], capsys)
+    assert "exists and is not empty" in error
+    assert names(tmp_path) == {name}
+
+
+def test_a_run_without_metrics_yet_is_resumed(tmp_path, finished_run):
+    path = tmp_path / "run"
+    path.mkdir()
+    shutil.copy(finished_run / "config.toml", path)
+    (path / "run.log").touch()
+    assert main(["train", "--resume", str(path), "--quiet"]) == 0
+    assert_same_run(path, finished_run)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("caf\udce9", "is not UTF-8"),
+        ("a\\\\b", "has a backslash in its path"),
+        ("a" * 256, "has a name of more than 255 bytes"),
+        ("é" * 128, "has a name of more than 255 bytes"),
+        ("/".join(["a" * 200] * 20), "is longer than 3,500 bytes"),
+    ],
+    ids=["not UTF-8", "backslash", "name", "name in UTF-8", "path"],
+)
+@pytest.mark.parametrize("nested", ["", "/run"])
+def test_paths_that_cannot_hold_a_run_are_refused_first(name, nested, message, tmp_path, capsys):
+    error = error_of(["train", "--run-dir", f"{tmp_path}/{name}{nested}"], capsys)
+    assert message in error
+    assert len(error) < 300
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("out", ["a" * 252 + ".npz", "caf\udce9.npz"])
+def test_outputs_with_such_names_are_refused(out, finished_run, tmp_path, capsys):
+    error = error_of(["export", str(finished_run), "--out", str(tmp_path / out)], capsys)
+    assert "255 bytes" in error or "is not UTF-8" in error
+    assert names(tmp_path) == set()
+
+
+def test_an_export_that_was_killed_between_its_files_can_be_repeated(finished_run, tmp_path):
+    out = tmp_path / "policy.npz"
+    assert main(["export", str(finished_run), "--out", str(out)]) == 0
+    whole = out.read_bytes()
+    out.unlink()
+    assert main(["export", str(finished_run), "--out", str(out)]) == 0
+    assert out.read_bytes() == whole
+
+
+def test_an_export_replaces_no_other_description(finished_run, tmp_path, capsys):
+    (tmp_path / "policy.json").write_text("theirs")
+    error = error_of(["export", str(finished_run), "--out", str(tmp_path / "policy.npz")], capsys)
+    assert "policy.json exists" in error
+    assert (tmp_path / "policy.json").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("room", ["output", "runs"])
+def test_nothing_that_is_read_is_checked_by_assert(room):
+    """Which PYTHONOPTIMIZE=1 leaves out."""
+    for path in (Path(purejaxrl_reinforce.__file__).parent / room).glob("*.py"):
+        found = [
+            x.lineno for x in ast.walk(ast.parse(path.read_text())) if isinstance(x, ast.Assert)
+        ]
+        assert found == [], path
