@@ -31,28 +31,35 @@ class At:
         pass
 
 
+class Silent(Reporter):
+    """A reporter whose warnings are not errors, as those of Python are in tests."""
+
+    def warn(self, message):
+        pass
+
+
 def names(path):
     return {entry.name for entry in path.iterdir()}
 
 
-def train_until(path, do, update=3):
+def train_until(path, do, update=3, every=None):
     """Train until something happens at an update; return the one line that tells of it."""
+    hosting = Hosting(checkpoint_every=every, keep=6)
     with pytest.raises(OSError, match=f"^cannot write to {path}: ") as error:
-        train_run(TINY, SEED, path, Hosting(checkpoint_every=1, keep=6), [At(update, do)])
+        train_run(TINY, SEED, path, hosting, [At(update, do)], Silent())
     return str(error.value)
 
 
-@pytest.mark.parametrize("update", [1, 6])
-def test_a_removed_directory_is_found_missing_and_stays_away(update, tmp_path):
+def test_a_removed_directory_is_found_missing_and_stays_away(tmp_path):
     path = tmp_path / "run"
-    message = train_until(path, lambda: shutil.rmtree(path), update)
-    assert "removed or renamed" in message or "No such file" in message
+    message = train_until(path, lambda: shutil.rmtree(path), update=6)
+    assert message.endswith(": it was removed or renamed")
     assert not path.exists()
 
 
 def test_a_renamed_directory_resumes(tmp_path, finished_run):
     path, renamed = tmp_path / "run", tmp_path / "renamed"
-    message = train_until(path, lambda: path.rename(renamed))
+    message = train_until(path, lambda: path.rename(renamed), every=1)
     assert "removed or renamed" in message or "No such file" in message
     assert not path.exists()
     assert main(["train", "--resume", str(renamed), "--quiet"]) == 0
@@ -62,7 +69,7 @@ def test_a_renamed_directory_resumes(tmp_path, finished_run):
 def test_a_failed_last_checkpoint_keeps_the_results(tmp_path, finished_run):
     path = tmp_path / "run"
     in_the_way = path / "checkpoints" / "000000006"
-    assert "no checkpoint after update 6" in train_until(path, in_the_way.touch)
+    assert "no checkpoint after update 6" in train_until(path, in_the_way.touch, every=1)
     assert names(path) == FILES
     assert_same_run(path, finished_run)
     assert len(np.load(path / "rewards.npy")) == 6
@@ -158,7 +165,4 @@ def test_an_export_replaces_no_other_description(finished_run, tmp_path, capsys)
 def test_nothing_that_is_read_is_checked_by_assert(room):
     """Which PYTHONOPTIMIZE=1 leaves out."""
     for path in (Path(purejaxrl_reinforce.__file__).parent / room).glob("*.py"):
-        found = [
-            x.lineno for x in ast.walk(ast.parse(path.read_text())) if isinstance(x, ast.Assert)
-        ]
-        assert found == [], path
+        assert not any(isinstance(x, ast.Assert) for x in ast.walk(ast.parse(path.read_text())))
