@@ -38,16 +38,18 @@ def run_page(run_dir: Path, seed: int) -> str:
         seed: of the evaluation and the video.
 
     Raises:
-        ValueError: it is not a run directory, or a file in it is missing or damaged.
+        ValueError: it is not a run directory, a file in it is missing or damaged, or no episode
+            has finished.
     """
     config, params = load_run(run_dir)
     history = load_history(run_dir)
+    curves = _curves(history)  # first: it refuses a run without a finished episode
     title = f"{config.env}, seed {history.seed}: a training run with REINFORCE"
     return page(
         title,
         {
             "Summary": facts(_statistics(history)),
-            "Learning curves": _curves(history),
+            "Learning curves": curves,
             "Final evaluation": _evaluation(config, params, seed),
             "Video": video(config, Panel("episode 1", params, seed)),
             "Timing": facts(_timing(history)),
@@ -62,8 +64,7 @@ def run_page(run_dir: Path, seed: int) -> str:
 def _statistics(history: History) -> dict[str, Any]:
     metrics = history.metrics
     returns = metrics["mean_return"]
-    finite = np.isfinite(returns)  # it is not in updates without a finished episode
-    best = int(np.nanargmax(returns)) if finite.any() else None
+    best = int(np.nanargmax(returns))
     solved = first_solved(history.config.env, returns)
     return {
         "environment": history.config.env,
@@ -71,9 +72,7 @@ def _statistics(history: History) -> dict[str, Any]:
         "environment steps": int(metrics["env_steps"][-1]),
         "episodes": int(metrics["num_episodes"].sum()),
         "mean return of the last update": round(float(returns[-1]), 2),
-        "mean return of the best update": "none: no episode has finished"
-        if best is None
-        else f"{returns[best]:,.2f} (update {best + 1:,})",
+        "mean return of the best update": f"{returns[best]:,.2f} (update {best + 1:,})",
         **({"solved": f"in update {solved:,}"} if solved else {}),
         "mean length of the last episodes": round(float(metrics["mean_length"][-1]), 2),
         "last policy entropy": f"{metrics['entropy'][-1]:.3g} nats",

@@ -113,7 +113,8 @@ class CheckpointWriter:
             with _in_place(path.parent):
                 self._write(unfinished, state, content)
             unfinished.rename(path)
-            sync(path.parent)
+            sync(self._directory)
+            sync(self._directory.parent)  # where this may be the first
         except Exception as error:  # orbax and tensorstore raise all sorts of them
             shutil.rmtree(unfinished, ignore_errors=True)
             for made in (self._directory, self._directory.parent):

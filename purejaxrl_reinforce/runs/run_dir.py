@@ -19,6 +19,7 @@ from purejaxrl_reinforce.output.files import (
     nearest_existing,
     remove_unfinished,
     require_usable,
+    sync,
 )
 from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
@@ -79,6 +80,8 @@ class RunDirectory:
             remove_unfinished(self.path)
             self.write_config()
             self.metrics.create()
+            for made in self._made:
+                sync(made.parent)
         except OSError as error:
             self.remove()
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None

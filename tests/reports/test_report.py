@@ -22,12 +22,13 @@ from purejaxrl_reinforce.config_file import dump_config
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.reports import sweep_page
+from purejaxrl_reinforce.runs.load import load_history
 from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, summarize
 from tests.support.browser import open_pages, screenshot
-from tests.support.runs import TINY, error_of, random_run
+from tests.support.runs import TINY, error_of, random_run, write_metrics
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 # Of all sweeps, so that the programs that one has compiled are there for the next.
@@ -347,3 +348,13 @@ def test_values_in_words():
     values = [None, True, 12345, 0.000123456789, 1234567.0, (64, 64), "text", float("inf")]
     shown = ["none", "yes", "12,345", "0.000123457", "1,234,567", "64, 64", "text", "inf"]
     assert [show(value) for value in values] == shown
+
+
+def test_a_run_without_a_finished_episode_is_refused(finished_run, tmp_path, capsys):
+    run = random_run(tmp_path / "run", TINY)
+    columns = load_history(finished_run).metrics
+    nothing = np.full_like(columns["mean_return"], np.nan)
+    missing = dict.fromkeys(("mean_return", "min_return", "max_return", "mean_length"), nothing)
+    write_metrics(run / "metrics.csv", columns | missing, 1.0)
+    error = error_of(["report", str(run), "--out", str(tmp_path / "a.html")], capsys)
+    assert error.endswith("no episode finished, so there is no return to draw\n")
