@@ -2,29 +2,60 @@
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import itertools
 import os
+import re
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-UNFINISHED = "unfinished-"
+# The name of a temporary file: nobody else has one like it.
+_UNFINISHED = re.compile(r"unfinished-[0-9a-f]{32}(\..*)?")
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path; the file written there replaces `path` when the block ends.
 
-    Whatever interrupts, `path` is the old file or the new one. A process that is killed leaves a
-    file beside it whose name begins with UNFINISHED.
+    Whatever interrupts, `path` is the old file or the new one, on disk as well. A process that is
+    killed leaves a file beside it for which `is_unfinished` holds.
     """
-    unfinished = path.with_name(UNFINISHED + path.name)
+    unfinished = path.with_name(f"unfinished-{uuid.uuid4().hex}{path.suffix}")
+    unfinished.touch(exist_ok=False)  # follows no link and opens no file that was there
     try:
         yield unfinished
+        sync(unfinished)
         unfinished.replace(path)
+        sync(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Return whether `path` has the name of a temporary file of `atomic_write`."""
+    return _UNFINISHED.fullmatch(path.name) is not None
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove the temporary files of killed processes, where no other process may be writing."""
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if is_unfinished(path):
+            path.unlink()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or the names in a directory are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of file systems that cannot do that for directories
+            raise
+    finally:
+        os.close(handle)
 
 
 def new_file(out: Path | None, default: Path, suffixes: Sequence[str]) -> Path:

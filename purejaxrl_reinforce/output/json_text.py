@@ -19,9 +19,12 @@ def parse_json(text: str) -> Any:
     """Return the value of JSON text; the three strings are numbers again.
 
     Raises:
-        ValueError: the text is not JSON.
+        ValueError: the text is not JSON, or nested too deeply.
     """
-    return _parsed(json.loads(text))
+    try:
+        return _parsed(json.loads(text))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def json_value(value: Any) -> Any:

@@ -5,8 +5,6 @@ manifest is written last: without one, a checkpoint is unfinished and does not c
 """
 
 import contextlib
-import hashlib
-import json
 import logging
 import math
 import shutil
@@ -23,8 +21,8 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import describe_versions
-from purejaxrl_reinforce.output.files import atomic_write
-from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
+from purejaxrl_reinforce.output.checksums import file_digest, read_sealed, write_sealed
+from purejaxrl_reinforce.output.json_text import dump_json, parse_json
 
 # Counts up whenever a checkpoint's content or its meaning changes.
 FORMAT = 2
@@ -105,12 +103,11 @@ class CheckpointWriter:
         try:
             _write(path, state)
             files = {
-                str(file.relative_to(path)): _digest(file)
+                str(file.relative_to(path)): file_digest(file)
                 for file in sorted(path.rglob("*"))
                 if file.is_file()
             }
-            with atomic_write(_manifest_of(path)) as unfinished:
-                unfinished.write_text(_seal(content | {"files": files}))
+            write_sealed(_manifest_of(path), content | {"files": files})
         except Exception as error:  # orbax and tensorstore raise all sorts of them
             for left in path.parent.glob(f"{path.name}*"):  # on a full disk they are in the way
                 _remove(left)
@@ -121,7 +118,7 @@ class CheckpointWriter:
         self._prune()
 
     def _prune(self) -> None:
-        manifests = [(path, _unseal(path)) for path in _manifests(self._directory)]
+        manifests = [(path, _content_of(path)) for path in _manifests(self._directory)]
         finished = [(path, content) for path, content in manifests if content is not None]
         returns = {
             path: content["mean_return"]
@@ -176,7 +173,7 @@ def load_all(directory: Path, config: Config, seed: int) -> list[TrainState]:
 def checkpoint_versions(directory: Path) -> dict[str, str]:
     """Return the versions of the packages that wrote the latest checkpoint; {} without one."""
     for manifest in reversed(_manifests(directory)):
-        content = _unseal(manifest)
+        content = _content_of(manifest)
         if content is not None:
             versions: dict[str, str] = content["versions"]
             return versions
@@ -195,7 +192,7 @@ def truncate_checkpoints(directory: Path, update: int) -> None:
 def _load(manifest: Path, config: Config, seed: int) -> Checkpoint | str:
     """Return a checkpoint, or what is wrong with it."""
     path = manifest.with_suffix("")
-    content = _unseal(manifest)
+    content = _content_of(manifest)
     if content is None:
         return f"{path} is damaged: checksum mismatch in {manifest.name}"
     _require_same_run(path, content, config, seed)
@@ -271,7 +268,7 @@ def _require_same_run(path: Path, content: dict[str, Any], config: Config, seed:
 def _find_damage(path: Path, files: dict[str, str]) -> str | None:
     for name, digest in files.items():
         try:
-            if _digest(path / name) != digest:
+            if file_digest(path / name) != digest:
                 return f"checksum mismatch in {name}"
         except OSError:
             return f"{name} is missing"
@@ -283,6 +280,15 @@ def _manifests(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("*.json") if path.stem.isdigit())
 
 
+def _content_of(manifest: Path) -> dict[str, Any] | None:
+    """Return what a manifest says, None where it is damaged."""
+    try:
+        content: dict[str, Any] = read_sealed(manifest)
+        return content
+    except (OSError, ValueError):
+        return None
+
+
 def _manifest_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
@@ -291,29 +297,6 @@ def _remove(path: Path) -> None:
     """Remove a checkpoint, its manifest first, so that it never counts while incomplete."""
     _manifest_of(path).unlink(missing_ok=True)
     shutil.rmtree(path, ignore_errors=True)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _seal(content: dict[str, Any]) -> str:
-    """Return `content` as JSON, beside its SHA-256."""
-    return dump_json({"content": content, "sha256": _fingerprint(content)})
-
-
-def _unseal(path: Path) -> dict[str, Any] | None:
-    """Return what `_seal` was given, or None where the file is not what it returned."""
-    try:
-        sealed = parse_json(path.read_text())
-        content: dict[str, Any] = sealed["content"]
-        return content if sealed["sha256"] == _fingerprint(content) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _fingerprint(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(json_value(content), sort_keys=True).encode()).hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """Run directories read back: parameters, metrics, and the policies at the checkpoints."""
 
-import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
+from purejaxrl_reinforce.output.checksums import load_arrays
 from purejaxrl_reinforce.runs.checkpoint import load_all
 from purejaxrl_reinforce.runs.metrics_csv import read_metrics
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
@@ -70,16 +70,17 @@ def _shape_and_dtype(x: Any) -> str:
 
 def _load_params(path: Path) -> Params:
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as file:
-            tree = unflatten_dict({name: file[name] for name in file.files}, sep="/")
+        tree = unflatten_dict(load_arrays(path), sep="/")
         return Params(tree.pop("policy"), tree.pop("baseline", None))
     except FileNotFoundError:
         remedy = "; train --resume finishes it" if (path.parent / CHECKPOINTS).is_dir() else ""
         raise ValueError(
             f"{path.parent} holds no trained parameters ({path.name}){remedy}"
         ) from None
-    except Exception as error:  # NumPy raises all sorts of them on damaged files
-        raise ValueError(f"{path} is damaged: {error!r}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except KeyError:
+        raise ValueError(f"{path} does not fit the networks of {CONFIG_FILE}") from None
 
 
 class Snapshot(NamedTuple):

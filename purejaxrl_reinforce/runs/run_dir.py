@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flax.traverse_util import flatten_dict
@@ -12,7 +11,13 @@ from flax.traverse_util import flatten_dict
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
-from purejaxrl_reinforce.output.files import UNFINISHED, LockedLog, atomic_write, nearest_existing
+from purejaxrl_reinforce.output.checksums import save_arrays
+from purejaxrl_reinforce.output.files import (
+    LockedLog,
+    atomic_write,
+    nearest_existing,
+    remove_unfinished,
+)
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
 METRICS_FILE = "metrics.csv"
@@ -69,8 +74,7 @@ class RunDirectory:
         """
         try:
             self._lock()
-            for left in self.path.glob(UNFINISHED + "*"):
-                left.unlink()
+            remove_unfinished(self.path)
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
@@ -142,6 +146,4 @@ def save_params(path: Path, params: Params) -> None:
     """Write parameters as `.npz`, named like `policy/params/mlp/hidden_0/kernel`."""
     tree = {name: network for name, network in params._asdict().items() if network is not None}
     flat = flatten_dict(tree, sep="/")
-    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in flat.items()}
-    with atomic_write(path) as unfinished:
-        np.savez(unfinished, **arrays)
+    save_arrays(path, {name: np.asarray(value) for name, value in flat.items()})

@@ -14,7 +14,12 @@ from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
-from purejaxrl_reinforce.output.files import UNFINISHED, LockedLog, atomic_write
+from purejaxrl_reinforce.output.files import (
+    LockedLog,
+    atomic_write,
+    is_unfinished,
+    remove_unfinished,
+)
 from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
@@ -75,12 +80,8 @@ class SweepStore:
 
     def _prepare(self) -> None:
         """Remove what a killed process left half-written; write the plan."""
-        for left in (
-            *self.path.glob(UNFINISHED + "*"),
-            *(self.path / SLICES).glob(UNFINISHED + "*"),
-        ):
-            if left.is_file():
-                left.unlink()
+        remove_unfinished(self.path)
+        remove_unfinished(self.path / SLICES)
         if not (self.path / SETTINGS_FILE).exists():
             origin = {"versions": describe_versions(), "machine": describe_machine()}
             facts = plan_facts(self._plan) | origin
@@ -215,7 +216,7 @@ def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
-    if not path.exists() or all(_is_from_the_start(file.name) for file in path.iterdir()):
+    if not path.exists() or all(_is_from_the_start(file) for file in path.iterdir()):
         return
     there, here = plan_facts(load_plan(path)), plan_facts(plan)
     for name in FIELD_KINDS:
@@ -235,9 +236,9 @@ def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
             raise ValueError(f"{path} is of another sweep: {found}")
 
 
-def _is_from_the_start(name: str) -> bool:
+def _is_from_the_start(file: Path) -> bool:
     """Return whether a sweep that was killed before it had written its plan leaves this."""
-    return name in (LOG_FILE, UNFINISHED + SETTINGS_FILE)
+    return file.name == LOG_FILE or is_unfinished(file)
 
 
 def _difference(name: str, old: Any, new: Any) -> str:

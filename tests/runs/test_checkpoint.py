@@ -11,10 +11,10 @@ import pytest
 
 from purejaxrl_reinforce.execution.processes import to_host, to_local
 from purejaxrl_reinforce.execution.program import Program
+from purejaxrl_reinforce.output.checksums import write_sealed
 from purejaxrl_reinforce.runs.checkpoint import (
     CheckpointError,
     CheckpointWriter,
-    _seal,
     load_latest,
     truncate_checkpoints,
 )
@@ -157,7 +157,7 @@ def test_a_checkpoint_of_fewer_updates_is_not_refused(written):
 
 def test_another_format_is_refused(copied):
     manifest = copied / "000000004.json"
-    manifest.write_text(_seal(content_of(manifest) | {"format": 1}))
+    write_sealed(manifest, content_of(manifest) | {"format": 1})
     with pytest.raises(ValueError, match="has checkpoint format 1, of another release"):
         load_latest(copied, TINY, SEED)
 

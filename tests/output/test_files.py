@@ -1,0 +1,61 @@
+"""Atomic replacement: the old file or the new one, and nothing of others touched."""
+
+import pytest
+
+from purejaxrl_reinforce.output.files import atomic_write, is_unfinished, remove_unfinished
+
+
+def names(directory):
+    return {path.name for path in directory.iterdir()}
+
+
+def test_a_file_is_replaced_at_the_end(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_text("old")
+    with atomic_write(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+        assert is_unfinished(unfinished)
+        assert unfinished.suffix == ".png"
+    assert path.read_text() == "new"
+    assert names(tmp_path) == {"x.png"}
+
+
+def test_a_failure_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_text("old")
+
+    def interrupted():
+        with atomic_write(path) as unfinished:
+            unfinished.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == {"x.png"}
+
+
+def test_files_of_others_stay(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("theirs")
+    link = tmp_path / "unfinished-x.png"
+    link.symlink_to(target)
+    for name in ("unfinished-notes.txt", "unfinished-", "unfinished-0123abcd.png"):
+        (tmp_path / name).write_text("theirs")
+    before = names(tmp_path)
+    with atomic_write(tmp_path / "x.png") as unfinished:
+        unfinished.write_text("mine")
+    remove_unfinished(tmp_path)
+    assert names(tmp_path) == before | {"x.png"}
+    assert target.read_text() == "theirs"
+    assert link.is_symlink()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    with atomic_write(tmp_path / "x.png") as unfinished:
+        unfinished.write_text("left")
+        name = unfinished.name
+    (tmp_path / name).write_text("left")
+    remove_unfinished(tmp_path)
+    assert names(tmp_path) == {"x.png"}
