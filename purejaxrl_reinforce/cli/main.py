@@ -73,7 +73,10 @@ def _parse(args: list[str]) -> Any:
     if args and args[0] in _VERBS:
         # By itself, so that a mistyped option is not answered with one of another verb.
         verb = _VERBS[args[0]]
-        return _parse_one(verb, f"{_PROGRAM} {args[0]}", args[1:], _default(verb, args[1:]))
+        parsed = _parse_one(verb, f"{_PROGRAM} {args[0]}", args[1:], _default(verb, args[1:]))
+        if isinstance(parsed, Sweep):
+            parsed.refuse_swept_options(args[1:])
+        return parsed
     if args and not args[0].startswith("-"):
         there_are = f"there are {', '.join(_VERBS)}{nearest(args[0], _VERBS)}"
         raise ValueError(f"unknown verb {args[0]!r}; {there_are}")

@@ -1,5 +1,7 @@
 """The verbs of sweeps: `sweep`, `extract`."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -79,6 +81,15 @@ class Sweep:
             self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet
         )
         return 0 if stopped_by is None else 128 + stopped_by
+
+    def refuse_swept_options(self, args: Sequence[str]) -> None:
+        """Raise ValueError if `args`, which this was parsed from, set a field that is swept."""
+        given = {
+            re.sub(r"^--(no-)?|=.*", "", arg, flags=re.DOTALL) for arg in args if arg[:2] == "--"
+        }
+        for name in parse_axes(self.axis):
+            if name in {option.replace("-", "_") for option in given}:
+                raise ValueError(f"--{name.replace('_', '-')} is also swept: drop it or its --axis")
 
     def _checked(self) -> tuple[range, Axes, Path]:
         if self.num_seeds < 1:
