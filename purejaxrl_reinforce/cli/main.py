@@ -73,10 +73,7 @@ def _parse(args: list[str]) -> Any:
     if args and args[0] in _VERBS:
         # By itself, so that a mistyped option is not answered with one of another verb.
         verb = _VERBS[args[0]]
-        parsed = _parse_one(verb, f"{_PROGRAM} {args[0]}", args[1:], _default(verb, args[1:]))
-        if isinstance(parsed, Sweep):
-            parsed.refuse_swept_options(args[1:])
-        return parsed
+        return _parse_one(verb, f"{_PROGRAM} {args[0]}", args[1:], _default(verb, args[1:]))
     if args and not args[0].startswith("-"):
         there_are = f"there are {', '.join(_VERBS)}{nearest(args[0], _VERBS)}"
         raise ValueError(f"unknown verb {args[0]!r}; {there_are}")
@@ -108,7 +105,7 @@ def _default(verb: Any, args: list[str]) -> Any:
     names = {field.name for field in fields(verb)}
     if "config" not in names:
         return tyro.MISSING_NONPROP
-    start = dict(zip(("config", "seed"), _starting_point(args), strict=True))
+    start = dict(zip(("config", "seed"), _starting_point(args), strict=True), args=tuple(args))
     return verb(**{name: value for name, value in start.items() if name in names})
 
 

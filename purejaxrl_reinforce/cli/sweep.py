@@ -1,7 +1,6 @@
 """The verbs of sweeps: `sweep`, `extract`."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -66,6 +65,7 @@ class Sweep:
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
+    args: tyro.conf.Suppress[tuple[str, ...]] = ()  # that all of this was parsed from
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare
@@ -82,22 +82,19 @@ class Sweep:
         )
         return 0 if stopped_by is None else 128 + stopped_by
 
-    def refuse_swept_options(self, args: Sequence[str]) -> None:
-        """Raise ValueError if `args`, which this was parsed from, set a field that is swept."""
-        given = {
-            re.sub(r"^--(no-)?|=.*", "", arg, flags=re.DOTALL) for arg in args if arg[:2] == "--"
-        }
-        for name in parse_axes(self.axis):
-            if name in {option.replace("-", "_") for option in given}:
-                raise ValueError(f"--{name.replace('_', '-')} is also swept: drop it or its --axis")
-
     def _checked(self) -> tuple[range, Axes, Path]:
         if self.num_seeds < 1:
             raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
         first = checked_seed(self.seed)
         checked_seed(first + self.num_seeds - 1)
         path = self.sweep_dir or new_dated_path(Path("sweeps"), self.config.env)
-        return range(first, first + self.num_seeds), parse_axes(self.axis), path
+        axes = parse_axes(self.axis)
+        options = (arg for arg in self.args if arg.startswith("--"))
+        given = {re.sub("^--(no-)?|=.*", "", arg, flags=re.DOTALL) for arg in options}
+        for name in (option.replace("-", "_") for option in given):
+            if name in axes:
+                raise ValueError(f"--{name.replace('_', '-')} is also swept: drop it or its --axis")
+        return range(first, first + self.num_seeds), axes, path
 
 
 @dataclass(frozen=True)
