@@ -18,6 +18,7 @@ from purejaxrl_reinforce.bench.phases import PHASES
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row, write_result
 from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.output.checksums import read_sealed, write_sealed
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.reports import sweep_page
@@ -246,9 +247,9 @@ def cut_last_slice(sweep):
 
 
 def edit_settings(sweep):
-    settings = json.loads((sweep / "sweep.json").read_text())
+    settings = read_sealed(sweep / "sweep.json")
     del settings["machine"]
-    (sweep / "sweep.json").write_text(json.dumps(settings))
+    write_sealed(sweep / "sweep.json", settings)
 
 
 @pytest.mark.parametrize(
