@@ -71,6 +71,19 @@ def test_benchmarks_leave_a_result_and_a_figure(name, run_script):
         assert result["rows"][0]["quartiles"] == [np.inf] * 3
 
 
+def test_coverage_is_simulated(run_script, capsys):
+    results = run_script("coverage", "--repeats", "20", "--seeds", "3", "5")
+    rows = json.loads((results / "coverage.json").read_text())["rows"]
+    ours = [row for row in rows if row["method"] == "ours"]
+    assert len(ours) * 2 == len(rows) == 108
+    assert all(row["coverage"] >= 0.7 for row in ours)
+    few = [
+        row["unbounded"] for row in ours if row["seeds"] == 3 and "profile" not in row["statistic"]
+    ]
+    assert set(few) == {1}
+    assert "coverage in percent" in capsys.readouterr().out
+
+
 def test_bad_input_is_one_line():
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / "time_to_solve.py"), "--seeds", "0"],

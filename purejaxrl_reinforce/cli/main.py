@@ -105,7 +105,7 @@ def _default(verb: Any, args: list[str]) -> Any:
     names = {field.name for field in fields(verb)}
     if "config" not in names:
         return tyro.MISSING_NONPROP
-    start = dict(zip(("config", "seed"), _starting_point(args), strict=True))
+    start = dict(zip(("config", "seed"), _starting_point(args), strict=True), args=tuple(args))
     return verb(**{name: value for name, value in start.items() if name in names})
 
 

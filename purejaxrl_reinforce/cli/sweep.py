@@ -1,5 +1,6 @@
 """The verbs of sweeps: `sweep`, `extract`."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -64,6 +65,7 @@ class Sweep:
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
+    args: tyro.conf.Suppress[tuple[str, ...]] = ()  # that all of this was parsed from
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare
@@ -86,7 +88,13 @@ class Sweep:
         first = checked_seed(self.seed)
         checked_seed(first + self.num_seeds - 1)
         path = self.sweep_dir or new_dated_path(Path("sweeps"), self.config.env)
-        return range(first, first + self.num_seeds), parse_axes(self.axis), path
+        axes = parse_axes(self.axis)
+        options = (arg for arg in self.args if arg.startswith("--"))
+        given = {re.sub("^--(no-)?|=.*", "", arg, flags=re.DOTALL) for arg in options}
+        for name in (option.replace("-", "_") for option in given):
+            if name in axes:
+                raise ValueError(f"--{name.replace('_', '-')} is also swept: drop it or its --axis")
+        return range(first, first + self.num_seeds), axes, path
 
 
 @dataclass(frozen=True)

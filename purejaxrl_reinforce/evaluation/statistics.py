@@ -1,12 +1,14 @@
 """Statistics of scores over seeds that few lucky or diverged seeds cannot sway.
 
-They follow Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical
-precipice", as do those of their library rliable. Scores may be -inf, worse than any number, but
-not NaN. All intervals are 95% intervals, and the same scores always get the same one.
+They are those of Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical
+precipice", and of their library rliable, but for the intervals: the percentile bootstrap covers too
+little with few seeds (benchmarks/coverage.py). Scores may be -inf, worse than any number, but not
+NaN. All intervals are 95% intervals, and the same scores always get the same one. Where the seeds
+are too few for any interval, its bounds are infinite.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -54,9 +56,12 @@ def difference_interval(a: np.ndarray, b: np.ndarray) -> Interval:
     return Interval(difference, low - rounding, high + rounding)
 
 
+# Fewer seeds have no interval: even their whole range covers less than 90%.
+MIN_SEEDS = 5
+
 _TAIL = (1 - _COVERAGE) / 2
 
-_RESAMPLES = 2_000
+_DRAWS = 2_000
 
 # Numbers that are drawn at a time: they stay in the processor's cache, and many seeds take longer,
 # not more memory.
@@ -88,98 +93,97 @@ def interquartile_mean(scores: np.ndarray, axis: int | tuple[int, ...] | None = 
     return np.partition(flat, (cut, n - cut - 1), axis=-1)[..., cut : n - cut].mean(axis=-1)
 
 
-def bootstrap_interval(
-    scores: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
-) -> Interval:
-    """Return a statistic with its percentile interval under the stratified bootstrap.
+def interquartile_mean_interval(scores: np.ndarray) -> Interval:
+    """Return the interquartile mean of scores [seeds] with its interval.
 
-    Each task's runs are drawn anew from that task's runs only (Agarwal et al. 2021, section 4.1).
-    The interval has no width where all scores are equal, and no bounds where there is one run.
+    The fractions of the population below the ordered scores are distributed as ordered uniform
+    numbers, whatever the population (generalized fiducial inference: Cui and Hannig 2019). Each
+    draw of them leaves a lowest and a highest interquartile mean, with every quantile at the score
+    below or above it; the interval lies between the 2.5% quantile of the lowest and the 97.5%
+    quantile of the highest. Beyond either end the population is taken to go on for the mean
+    distance between neighbors.
 
-    Args:
-        scores: [runs, tasks].
-        statistic: of sets of scores, [sets, runs, tasks] to [sets, ...].
+    The interval has no bounds with fewer than MIN_SEEDS seeds, nor with equal scores of so few
+    seeds that more than a quarter of the population may well score differently.
     """
-    value = statistic(scores[None])[0]
-    if len(scores) < 2:
+    value, ordered, n = interquartile_mean(scores), np.sort(scores), len(scores)
+    all_equal_by_chance = ordered[0] == ordered[-1] and 0.75**n > 1 - _COVERAGE
+    if n < MIN_SEEDS or all_equal_by_chance:
         return _unbounded(value)
-    random = _random()
-    resampled = [
-        statistic(
-            np.take_along_axis(
-                scores[None], random.integers(len(scores), size=(sets, *scores.shape)), axis=1
-            )
-        )
-        for sets in _chunks(scores.size)
-    ]
-    return _bounded(value, np.concatenate(resampled))
+    finite = ordered[np.isfinite(ordered)]
+    gap = np.ptp(finite) / (n - 1) if len(finite) else 0.0
+    below, above = np.append(ordered[0] - gap, ordered), np.append(ordered, ordered[-1] + gap)
+    drawn = [(_weighted(w, below), _weighted(w, above)) for w in _draw_weights(n)]
+    lowest, highest = np.sort(np.concatenate(drawn, axis=1), axis=1)
+    cut = int(_TAIL * _DRAWS)  # no interpolation, which would give NaN with -inf
+    return Interval(value, np.minimum(lowest[cut], value), np.maximum(highest[-cut - 1], value))
 
 
-def binomial_interval(successes: int, trials: int) -> Interval:
-    """Return the fraction of successes with its exact interval.
+def binomial_interval(successes: np.ndarray | int, trials: int) -> Interval:
+    """Return fractions of successes with their exact intervals.
 
-    That of Clopper and Pearson (1934), which holds the true probability at least 95% of the time.
+    Those of Clopper and Pearson (1934), which hold the true probability at least 95% of the time.
 
     Raises:
         ValueError: there are no trials, or not between 0 and `trials` successes.
     """
-    if not 0 <= successes <= trials or not trials:
-        raise ValueError(f"{successes} of {trials} is not a fraction")
     from scipy import stats
 
-    found = stats.binomtest(successes, trials)
-    low, high = found.proportion_ci(_COVERAGE, method="exact")
-    return Interval(*map(np.asarray, (found.statistic, low, high)))
+    won = np.asarray(successes)
+    if not trials or (won < 0).any() or (won > trials).any():
+        raise ValueError(f"{successes} of {trials} is not a fraction")
+    lost = trials - won
+    # The distributions degenerate to a point, for which scipy gives NaN.
+    low = np.where(won, stats.beta.ppf(_TAIL, won, lost + 1), 0.0)
+    high = np.where(lost, stats.beta.ppf(1 - _TAIL, won + 1, lost), 1.0)
+    return Interval(won / trials, low, high)
 
 
 def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:
     """Return how probably a run of one setting scores higher than a run of another.
 
-    That is the share of all pairs i, j with x_i > y_j; ties count one half (the statistic U of
-    Mann and Whitney over the number of pairs). The interval has no bounds where there is one seed.
+    That is the share of the pairs i != j with x_i > y_j; ties count one half. Pairs of the same
+    seed are left out: settings share their seeds, whose scores are therefore not independent.
+
+    The interval is Wilson's (1927), with Student's t for the normal quantile and an effective
+    number of trials from the jackknife variance of this U statistic. That number is at least half
+    of the seeds', which is the largest variance possible, and at most twice theirs: with few
+    seeds, or few pairs that differ, the jackknife finds too little variance. It has no bounds with
+    fewer than MIN_SEEDS seeds; with one seed there is no pair, and the value is NaN.
 
     Args:
         x: [seeds], scores of one setting.
-        y: [seeds], scores of the other with the same seeds. Each bootstrap resample has the same
-            seeds on both sides, so that a seed's effect on both is not noise.
+        y: [seeds], scores of the other with the same seeds.
 
     Raises:
         ValueError: the numbers of scores differ.
     """
     if x.shape != y.shape:
         raise ValueError(f"the settings do not share their seeds: {len(x)} and {len(y)} scores")
-    n, order = len(x), np.argsort(y)
-    below, not_above = (np.searchsorted(y[order], x, side) for side in ("left", "right"))
-
-    def probability(counts: np.ndarray) -> np.ndarray:
-        # Drawing seed i c_i times makes c_i c_j pairs of x_i and y_j.
-        drawn = _running_totals(counts[order])
-        wins_twice = np.einsum("nk,nk->k", counts, drawn[below] + drawn[not_above])
-        return wins_twice / (2 * n**2)
-
-    value = probability(np.ones((n, 1), int))[0]
+    n = len(x)
     if n < 2:
+        return _unbounded(np.asarray(np.nan))
+    wins = _wins(x, y)
+    value = np.asarray(wins.sum() / (2 * n * (n - 1)))
+    if n < MIN_SEEDS:
         return _unbounded(value)
-    return _bounded(value, np.concatenate([probability(c) for c in _draw_counts(n)]))
+    variance = wins.var() / ((n - 1) * (n - 2) ** 2)  # of wins exact, and 0 where they are equal
+    trials = np.clip(value * (1 - value) / variance, n / 2, 2 * n) if variance else float(n)
+    return _wilson(value, trials, n - 1)
 
 
 def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> Interval:
     """Return which fraction of the runs scores more than each threshold.
 
-    More, not as much (Agarwal et al. 2021, equation 2; rliable). The interval is that of each
-    threshold by itself, a bootstrap over the runs; it has no bounds where there is one run.
+    More, not as much (Agarwal et al. 2021, equation 2; rliable). The interval is the exact one of
+    each threshold by itself.
 
     Args:
         scores: [runs].
         thresholds: [n].
     """
-    ordered, runs = np.sort(scores), len(scores)
-    not_above = np.searchsorted(ordered, thresholds, "right")
-    value = 1 - not_above / runs
-    if runs < 2:
-        return _unbounded(value)
-    resampled = [1 - _running_totals(c)[not_above] / runs for c in _draw_counts(runs)]
-    return _bounded(value, np.concatenate(resampled, axis=1).T)
+    not_above = np.searchsorted(np.sort(scores), thresholds, "right")
+    return binomial_interval(len(scores) - not_above, len(scores))
 
 
 def quartiles(x: np.ndarray) -> Quartiles:
@@ -192,39 +196,46 @@ def quartiles(x: np.ndarray) -> Quartiles:
     return Quartiles(*(float(ordered[-(-n * quarter // 4) - 1]) for quarter in (1, 2, 3)))
 
 
-def _random() -> np.random.Generator:
-    # A fixed seed: the same scores always get the same interval.
-    return np.random.default_rng(0)
+def _draw_weights(n: int) -> Iterator[np.ndarray]:
+    """Give, chunk by chunk, which shares of the interquartile range lie between n scores.
+
+    [draws, n + 1]: below the lowest, between neighbors, above the highest.
+    """
+    random = np.random.default_rng(0)  # a fixed seed: the same scores always get the same interval
+    most = max(1, _MOST_DRAWN // (n + 1))
+    for start in range(0, _DRAWS, most):
+        # Sums of exponential numbers over their total are ordered uniform numbers.
+        sums = random.standard_exponential((min(most, _DRAWS - start), n + 1)).cumsum(axis=1)
+        inner = np.clip(sums / sums[:, -1:], 0.25, 0.75)
+        yield 2 * np.diff(inner, prepend=0.25, axis=1)
 
 
-def _chunks(size: int) -> Iterator[int]:
-    """Split the resamples, of `size` numbers each, into chunks that fit into memory."""
-    most = max(1, _MOST_DRAWN // size)
-    for start in range(0, _RESAMPLES, most):
-        yield min(most, _RESAMPLES - start)
+def _weighted(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the weighted sums of numbers that may be -inf, where a weight of 0 leaves them out."""
+    lost = np.isneginf(x)
+    return np.where(weights[:, lost].any(axis=1), -np.inf, weights @ np.where(lost, 0.0, x))
 
 
-def _draw_counts(runs: int) -> Iterator[np.ndarray]:
-    """Give, chunk by chunk, how often each resample holds each run, [runs, resamples]."""
-    random = _random()
-    for sets in _chunks(runs):
-        drawn = random.integers(runs, size=(sets, runs))
-        cells = drawn * sets + np.arange(sets)[:, None]
-        yield np.bincount(cells.ravel(), minlength=runs * sets).reshape(runs, sets)
+def _wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return of each seed in how many pairs with another seed x scores higher, [seeds].
+
+    Both pairs (i, j) and (j, i) count for i and for j; ties count one half.
+    """
+    by_x = sum(np.searchsorted(np.sort(y), x, side) for side in ("left", "right")) / 2
+    by_y = sum(len(x) - np.searchsorted(np.sort(x), y, side) for side in ("left", "right")) / 2
+    own = np.where(x == y, 0.5, x > y)  # -inf equals -inf
+    return by_x + by_y - 2 * own
 
 
-def _running_totals(counts: np.ndarray) -> np.ndarray:
-    """Return the sums of the first 0, 1, ... n rows of [n, k], [n + 1, k]."""
-    return np.concatenate([np.zeros_like(counts[:1]), np.cumsum(counts, axis=0)])
+def _wilson(value: np.ndarray, trials: float, freedom: int) -> Interval:
+    """Return Wilson's interval with Student's t of so many degrees of freedom."""
+    from scipy import stats
+
+    square = stats.t.ppf(1 - _TAIL, freedom) ** 2 / trials
+    center = (value + square / 2) / (1 + square)
+    half = np.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
+    return Interval(value, np.maximum(center - half, 0.0), np.minimum(center + half, 1.0))
 
 
 def _unbounded(value: np.ndarray) -> Interval:
     return Interval(value, np.full_like(value, -np.inf), np.full_like(value, np.inf))
-
-
-def _bounded(value: np.ndarray, resampled: np.ndarray) -> Interval:
-    """Return the interval between percentiles of [resamples, ...]."""
-    # Two of the resamples, as far from either end: interpolating with -inf would give NaN.
-    cut = int(_TAIL * len(resampled))
-    ordered = np.partition(resampled, (cut, len(resampled) - cut - 1), axis=0)
-    return Interval(value, ordered[cut], ordered[-cut - 1])

@@ -19,8 +19,10 @@ from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.ranking import (
     RANKING_HEADINGS,
+    TOO_FEW,
     explain_ranking,
     ranking_cells,
+    show_probability,
     show_score,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
@@ -114,6 +116,8 @@ def _overview(
 
 def _with_bounds(show_one: Any, interval: Interval) -> str:
     value, low, high = (show_one(float(x)) for x in interval)
+    if interval.high == np.inf:
+        return f"{value} ({TOO_FEW} for an interval)"
     return value if np.isinf(interval.high) else f"{value} (95% interval {low} to {high})"
 
 
@@ -161,15 +165,15 @@ def _comparison(labels: Sequence[str], found: dict[str, Any]) -> str:
     ]
     return paragraph(
         f"{found['env']}: probability that a seed of the row's setting scores higher than one of"
-        " the column's, over all pairs of their seeds, with 95% intervals; ties count one half."
+        " the column's, over all pairs of different seeds, with 95% intervals; ties count one half."
     ) + table(("setting", *(f"than {i}" for i in settings)), rows)
 
 
 def _pair(found: dict[str, Any], down: int, across: int) -> str:
     if down == across:
         return ""
-    value, low, high = (found[name][down, across] for name in Interval._fields)
-    return f"{value:.2f}" + ("" if np.isinf(high) else f"\n{low:.2f} to {high:.2f}")
+    cell = Interval(*(found[name][down, across] for name in Interval._fields))
+    return "\n".join(show_probability(cell))
 
 
 def _video(

@@ -67,7 +67,7 @@ def run_sweep(
         plan = run_on_all(lambda: make_plan(config, seeds, axes, zipped, num_episodes))
         raise_if_stopped(stop)
         quiet = quiet or not is_primary()
-        with open_sweep(plan, path, width) as sweep:
+        with open_sweep(plan, path, width, warn=_warn) as sweep:
             if not quiet:
                 print(_headline(plan, path), flush=True)
             with _naming(path):
@@ -99,6 +99,10 @@ def _naming(path: Path) -> Iterator[None]:
             f"cannot write to {path}: {error.strerror or error}; finished slices are kept, rerun"
             " the same sweep command to finish"
         ) from None
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _headline(plan: SweepPlan, path: Path) -> str:

@@ -10,14 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
-from purejaxrl_reinforce.evaluation.statistics import (
-    interquartile_mean,
-    performance_profile,
-)
+from purejaxrl_reinforce.evaluation.statistics import interquartile_mean, performance_profile
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import COLORS, Curve, draw_curves
-from purejaxrl_reinforce.output.text import show
-from purejaxrl_reinforce.sweeps.ranking import show_score, swept_fields
+from purejaxrl_reinforce.output.text import count, show
+from purejaxrl_reinforce.sweeps.ranking import TOO_FEW, show_score, swept_fields
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
 
@@ -136,14 +133,12 @@ def _performance_profiles(
     curves = []
     for summary in shown:
         profile = performance_profile(scores[summary.setting], thresholds)
-        band = (profile.low, profile.high) if summary.num_seeds > 1 else (None, None)
-        curves.append(Curve(summary.label, thresholds, profile.value, *band))
+        curves.append(Curve(summary.label, thresholds, *profile))
     title = _title("performance profiles", summaries, len(shown))
     ylabel = "fraction of seeds above that"
     seeds = summaries[0].num_seeds
-    what = f"{seeds:,} seeds, band: 95% bootstrap interval\nof each point"
-    xlabel, legend_title = "mean return of greedy episodes", "one seed" if seeds == 1 else what
-    return draw_curves(title, xlabel, ylabel, curves, narrow, legend_title)
+    what = f"{count(seeds, 'seed')}, band: 95% interval\nof each point"
+    return draw_curves(title, "mean return of greedy episodes", ylabel, curves, narrow, what)
 
 
 def _final_returns(
@@ -175,7 +170,7 @@ def _final_returns(
     axes.grid(alpha=0.3, axis="x")
     title = _title("final returns", summaries, len(shown))
     figure.suptitle("\n".join(textwrap.wrap(title, 10 * width)))
-    _explain_rows(figure, summaries[0].num_seeds, sorted(thresholds))
+    _explain_rows(figure, shown, sorted(thresholds))
     return figure
 
 
@@ -196,11 +191,12 @@ def _draw_mean(axes: Axes, row: int, iqm: Interval) -> None:
         axes.plot(iqm.value, row, **_MEAN)
 
 
-def _explain_rows(figure: Figure, num_seeds: int, thresholds: Sequence[float]) -> None:
+def _explain_rows(figure: Figure, shown: Sequence[Summary], thresholds: Sequence[float]) -> None:
     """Put a legend below."""
-    mean = "interquartile mean, 95% bootstrap interval"
+    bounded = any(np.isfinite(summary.iqm.high) for summary in shown)
+    mean = f"interquartile mean{', 95% interval' if bounded else f' ({TOO_FEW} for an interval)'}"
     handles = [Line2D([], [], **_SEED, label="a seed"), Line2D([], [], **_MEAN, label=mean)]
-    if num_seeds == 1:
+    if shown[0].num_seeds == 1:
         handles.pop()
     if thresholds:
         label = "solved from " + " and ".join(f"{threshold:g}" for threshold in thresholds)

@@ -19,6 +19,9 @@ from purejaxrl_reinforce.execution.memory import require_batch_memory, state_byt
 from purejaxrl_reinforce.output.files import nearest_existing
 from purejaxrl_reinforce.sweeps.axes import Axes, make_settings, num_settings
 
+# More are not planned, let alone listed in sweep.json, within seconds.
+MOST_SETTINGS, MOST_AGENTS = 100_000, 1_000_000
+
 # A row of the table as CSV, with a little room.
 _TABLE_BYTES_PER_ROW = 250
 
@@ -109,7 +112,14 @@ def make_plan(
         raise ValueError(f"the evaluation needs at least 1 episode, not {episodes}")
     lengths = axes.get("num_updates", [config.num_updates])
     updates = max((n for n in lengths if isinstance(n, int)), default=1)
-    agents = num_settings(axes, zipped) * len(keys)
+    settings = num_settings(axes, zipped)
+    agents = settings * len(keys)
+    for number, what, most in (
+        (settings, "settings", MOST_SETTINGS),
+        (agents, "agents", MOST_AGENTS),
+    ):
+        if number > most:
+            raise ValueError(f"a sweep has at most {most:,} {what}, not {number:,}")
     require_memory_for_results(agents, updates, episodes)
     configs = tuple(make_settings(config, axes, zipped))
     values = {

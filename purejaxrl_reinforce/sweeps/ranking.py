@@ -17,6 +17,9 @@ from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
 
+# Stands for an interval without bounds.
+TOO_FEW = "too few seeds"
+
 # More rows than this are not read on a terminal.
 _MOST_ROWS = 20
 
@@ -86,6 +89,14 @@ def show_score(score: float | np.ndarray) -> str:
     return f"{score:,.1f}" if abs(score) >= 10 else f"{score + 0.0:.3g}"
 
 
+def show_probability(interval: Interval) -> tuple[str, str]:
+    """Return a probability of improvement and its interval as a table shows them."""
+    value = "-" if np.isnan(interval.value) else f"{interval.value:.2f}"
+    if np.isinf(interval.high):
+        return value, TOO_FEW
+    return value, f"{interval.low:.2f} to {interval.high:.2f}"
+
+
 def swept_fields(label: str) -> list[str]:
     """Split a setting's label into its fields."""
     return re.split(r", (?=\w+=)", label)
@@ -106,14 +117,13 @@ def _ranking(env: str, ranked: Sequence[Summary]) -> Table:
 
 def _against_the_best(ranked: Sequence[Summary], scores: np.ndarray) -> Table:
     best, *others = ranked
-    caption = "Over all pairs of a seed of the one and a seed of the other; ties count one half."
+    caption = "Over all pairs of different seeds of the two; ties count one half."
     table = _table(f"Probability that {best.label} scores higher than", caption)
     table.add_column("probability", justify="right")
     table.add_column("95% interval", justify="right")
     for other in others:
         better = probability_of_improvement(scores[best.setting], scores[other.setting])
-        bounds = "one seed" if np.isinf(better.high) else f"{better.low:.2f} to {better.high:.2f}"
-        table.add_row(*(Text(cell) for cell in (other.label, f"{better.value:.2f}", bounds)))
+        table.add_row(*map(Text, (other.label, *show_probability(better))))
     return table
 
 
@@ -127,7 +137,9 @@ def _table(title: str, caption: str) -> Table:
 
 
 def _show_bounds(interval: Interval) -> str:
-    if np.isinf(interval.high):  # one seed, or all of them diverged
+    if interval.high == np.inf:
+        return f"({TOO_FEW})"
+    if interval.high == -np.inf:  # all diverged
         return ""
     return f"({show_score(interval.low)} to {show_score(interval.high)})"
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.text import setting_label, short_value
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
@@ -118,8 +119,7 @@ def _nothing(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
 def save_results(path: Path, results: SweepResults) -> None:
     """Write the arrays of a sweep into its directory."""
     arrays = results.metrics | {"evaluation": results.evaluation, "key_data": results.key_data}
-    with atomic_write(path / RESULTS_FILE) as unfinished:
-        np.savez(unfinished, **arrays)  # type: ignore[arg-type]
+    save_arrays(path / RESULTS_FILE, arrays)
 
 
 def load_sweep(path: Path) -> SweepResults:
@@ -130,15 +130,17 @@ def load_sweep(path: Path) -> SweepResults:
     """
     plan, file = load_plan(path), path / RESULTS_FILE
     try:
-        with file.open("rb") as opened, np.load(opened) as arrays:
-            metrics = {name: arrays[name] for name in Metrics._fields}
-            evaluation, key_data = arrays["evaluation"], arrays["key_data"]
+        arrays = load_arrays(file)
+        metrics = {name: arrays[name] for name in Metrics._fields}
+        evaluation, key_data = arrays["evaluation"], arrays["key_data"]
         _require_fit(plan, metrics, evaluation, key_data)
     except FileNotFoundError:
         raise ValueError(
             f"{path} is not finished: it has no {file.name}; rerun the same sweep command to finish"
         ) from None
-    except Exception:  # NumPy raises all sorts of them on damaged files
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
+    except (KeyError, ValueError):
         raise ValueError(f"{file} is damaged; rerun the same sweep command to repair it") from None
     return SweepResults(plan.axes, plan.configs, key_data, metrics, evaluation)
 

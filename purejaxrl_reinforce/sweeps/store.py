@@ -1,7 +1,8 @@
 """The directory of a sweep: its plan, and its agents, slice by slice as they finish."""
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +15,20 @@ from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
+from purejaxrl_reinforce.output.checksums import (
+    load_arrays,
+    read_sealed,
+    save_arrays,
+    write_sealed,
+)
 from purejaxrl_reinforce.output.files import (
     LockedLog,
-    atomic_write,
+    first_free,
     is_unfinished,
     remove_unfinished,
 )
-from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
+from purejaxrl_reinforce.output.json_text import json_value
+from purejaxrl_reinforce.sweeps.axes import make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
 SETTINGS_FILE = "sweep.json"
@@ -30,7 +38,10 @@ LOG_FILE = "sweep.log"
 SLICES = "slices"
 
 # Counts up whenever the content of these files changes.
-FORMAT = 1
+FORMAT = 2
+
+# A slice has the number of its first agent.
+_SLICE_NAME = re.compile(r"\d{9,}\.npz")
 
 
 class Slice(NamedTuple):
@@ -66,7 +77,14 @@ class SweepStore:
     def __init__(self, path: Path, plan: SweepPlan) -> None:
         self.path, self._plan = path, plan
         _require_same_sweep(path, plan)
-        self._made = [p for p in (path, *path.absolute().parents) if not p.exists()]
+        ours = (
+            path / SETTINGS_FILE,
+            path / LOG_FILE,
+            path / SLICES,
+            path,
+            *path.absolute().parents,
+        )
+        self._made = [p for p in ours if not p.exists()]
         path.mkdir(parents=True, exist_ok=True)
         try:
             self.log = LockedLog(path / LOG_FILE)
@@ -84,9 +102,7 @@ class SweepStore:
         remove_unfinished(self.path / SLICES)
         if not (self.path / SETTINGS_FILE).exists():
             origin = {"versions": describe_versions(), "machine": describe_machine()}
-            facts = plan_facts(self._plan) | origin
-            with atomic_write(self.path / SETTINGS_FILE) as unfinished:
-                unfinished.write_text(dump_json(facts))
+            write_sealed(self.path / SETTINGS_FILE, plan_facts(self._plan) | origin)
         (self.path / SLICES).mkdir(exist_ok=True)
 
     def add(self, part: Slice) -> None:
@@ -98,15 +114,17 @@ class SweepStore:
             **{f"metrics/{name}": x for name, x in part.metrics._asdict().items()},
             **{f"state/{i}": x for i, x in enumerate(jax.tree.leaves(part.state))},
         }
-        with atomic_write(self.path / SLICES / f"{part.agents[0]:09}.npz") as unfinished:
-            np.savez(unfinished, **arrays)
+        save_arrays(self.path / SLICES / _slice_name(part.agents), arrays)
 
-    def load_done(self) -> Iterator[Slice]:
-        """Give the intact slices; remove damaged ones, with a line in the log."""
+    def load_done(self, warn: Callable[[str], None]) -> Iterator[Slice]:
+        """Give the intact slices; rename damaged ones, each with a line for `warn` and the log."""
         for file, part in load_slices(self.path, self._plan):
             if part is None:
-                self.log.write(f"warning: {file.name} is damaged; its agents are trained again")
-                file.unlink()
+                aside = first_free(file.parent, f"damaged-{file.stem}", file.suffix)
+                file.rename(aside)
+                message = f"{file} is damaged; its agents are trained again, it is now {aside.name}"
+                self.log.write(f"warning: {message}")
+                warn(message)
             else:
                 yield part
 
@@ -115,11 +133,9 @@ class SweepStore:
         self.close()
         if any((self.path / SLICES).glob("*")):
             return
-        for name in (SETTINGS_FILE, LOG_FILE):
-            (self.path / name).unlink(missing_ok=True)
-        for path in (self.path / SLICES, *self._made):
+        for path in self._made:
             with contextlib.suppress(OSError):  # not there, or with something of someone else's
-                path.rmdir()
+                path.rmdir() if path.is_dir() else path.unlink()
 
     def close(self) -> None:
         """Release the directory."""
@@ -150,17 +166,31 @@ def load_plan(path: Path) -> SweepPlan:
     """
     facts = _facts_in(path)
     try:
-        configs = tuple(Config(**setting) for setting in facts["settings"])
-        return SweepPlan(
+        plan = SweepPlan(
             Config(**facts["config"]),
             {name: tuple(map(_hashable, values)) for name, values in facts["axes"].items()},
             facts["zipped"],
             np.asarray(facts["key_data"], np.uint32),
             facts["num_episodes"],
-            configs,
+            tuple(Config(**setting) for setting in facts["settings"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        _require_consistent(plan, facts["num_seeds"])
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path / SETTINGS_FILE} is damaged: {error!r}") from None
+    return plan
+
+
+def _require_consistent(plan: SweepPlan, num_seeds: Any) -> None:
+    """Raise ValueError unless `make_plan` could have made this."""
+    number = num_settings(plan.axes, plan.zipped)  # before so many are made
+    if number != len(plan.configs) or list(plan.configs) != make_settings(
+        plan.config, plan.axes, plan.zipped
+    ):
+        raise ValueError("settings that are not those of the axes")
+    if plan.key_data.shape != (num_seeds, 2) or not num_seeds:
+        raise ValueError("key_data that are not the keys of num_seeds seeds")
+    if type(plan.num_episodes) is not int or plan.num_episodes < 1:
+        raise ValueError("num_episodes is no number of episodes")
 
 
 def load_origin(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
@@ -189,27 +219,51 @@ def load_agent_slice(path: Path, plan: SweepPlan, agent: int) -> tuple[int, Slic
 
 
 def load_slices(path: Path, plan: SweepPlan) -> Iterator[tuple[Path, Slice | None]]:
-    """Give each slice in the directory of a sweep; None for one that is damaged."""
-    for file in filter(Path.is_file, sorted((path / SLICES).glob("[0-9]*.npz"))):
+    """Give each slice in the directory of a sweep; None for one that is damaged.
+
+    Raises:
+        ValueError: a slice cannot be opened.
+    """
+    for file in sorted((path / SLICES).glob("*.npz")):
+        if not _SLICE_NAME.fullmatch(file.name) or not file.is_file():
+            continue  # not ours
         try:
             yield file, _load_slice(file, plan)
-        except Exception:  # NumPy raises all sorts of them on damaged files
+        except OSError as error:
+            raise ValueError(f"cannot read {file}: {error.strerror}") from None
+        except (IndexError, KeyError, TypeError, ValueError):
             yield file, None
 
 
 def _load_slice(file: Path, plan: SweepPlan) -> Slice:
-    with file.open("rb") as opened, np.load(opened) as arrays:  # zip files carry checksums
-        agents = arrays["agents"]
-        shapes = state_shapes(plan.config_of(int(agents[0])))
-        leaves, structure = jax.tree.flatten(shapes)
-        states = [arrays[f"state/{i}"] for i in range(len(leaves))]
-        return Slice(
-            agents,
-            Metrics(*(arrays[f"metrics/{name}"] for name in Metrics._fields)),
-            arrays["evaluation"],
-            jax.tree.unflatten(structure, states),
-            float(arrays["seconds"]),
-        )
+    arrays = load_arrays(file)
+    agents = arrays["agents"]
+    config = plan.config_of(int(agents[0]))
+    leaves, structure = jax.tree.flatten(state_shapes(config))
+    states = [arrays[f"state/{i}"] for i in range(len(leaves))]
+    metrics: Any = [arrays[f"metrics/{name}"] for name in Metrics._fields]
+    part = Slice(
+        agents,
+        Metrics(*metrics),
+        arrays["evaluation"],
+        jax.tree.unflatten(structure, states),
+        float(arrays["seconds"]),
+    )
+    expected: list[tuple[np.ndarray, tuple[int, ...]]] = [
+        *((x, (config.num_updates,)) for x in metrics),
+        (part.evaluation, (plan.num_episodes,)),
+        *((x, leaf.shape) for x, leaf in zip(states, leaves, strict=True)),
+    ]
+    if file.name != _slice_name(agents) or not 0 <= agents.min() <= agents.max() < plan.num_agents:
+        raise ValueError("agents of another slice")
+    # Key data have a dimension more than the key.
+    if any(x.shape[: 1 + len(shape)] != (len(agents), *shape) for x, shape in expected):
+        raise ValueError("arrays of another sweep")
+    return part
+
+
+def _slice_name(agents: np.ndarray) -> str:
+    return f"{agents[0]:09}.npz"
 
 
 def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
@@ -256,11 +310,13 @@ def _hashable(value: Any) -> Any:
 def _facts_in(path: Path) -> dict[str, Any]:
     file = path / SETTINGS_FILE
     try:
-        facts: dict[str, Any] = parse_json(file.read_text())
+        facts: dict[str, Any] = read_sealed(file)
         found = facts["format"]
     except FileNotFoundError:
         raise ValueError(f"{path} is not the directory of a sweep: it has no {file.name}") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
+    except (KeyError, TypeError):
         raise ValueError(f"{file} is damaged") from None
     if found != FORMAT:
         raise ValueError(

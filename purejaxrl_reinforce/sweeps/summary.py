@@ -5,7 +5,6 @@ Returns of different environments do not compare: each environment has a ranking
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,14 @@ from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, first_solved
 from purejaxrl_reinforce.evaluation.statistics import (
     Quartiles,
     binomial_interval,
-    bootstrap_interval,
-    interquartile_mean,
+    interquartile_mean_interval,
     probability_of_improvement,
     quartiles,
 )
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 
-# Pairs grow with the square: 32 settings of 1,024 seeds have 496, which take some 15 seconds.
+# Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32
 
 
@@ -36,7 +34,7 @@ class Summary:
         env: only settings of one environment compare.
         num_seeds: number of agents. Each counts in everything below.
         num_diverged: agents of which an update, or the evaluation, was not finite.
-        iqm: interquartile mean of the scores with its 95% bootstrap interval; see `agent_scores`.
+        iqm: interquartile mean of the scores with its 95% interval; see `agent_scores`.
         median: of the scores.
         worst: the lowest score.
         num_solved: agents whose score reaches the environment's threshold; None, here and below,
@@ -98,8 +96,8 @@ def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[st
     """Return everything for `dump_json`.
 
     Steps to a threshold that is never reached, the score of a diverged agent and both bounds of an
-    interval around one seed are infinite. None stands for all that needs a threshold where the
-    environment has none.
+    interval for which the seeds are too few are infinite. None stands for all that needs a
+    threshold where the environment has none.
 
     Args:
         results: of the sweep.
@@ -155,7 +153,7 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
         env=env,
         num_seeds=len(scores),
         num_diverged=int(np.isinf(scores).sum()),
-        iqm=bootstrap_interval(scores[:, None], partial(interquartile_mean, axis=(1, 2))),
+        iqm=interquartile_mean_interval(scores),
         median=float(np.median(scores)),
         worst=float(scores.min()),
         num_solved=num_solved,

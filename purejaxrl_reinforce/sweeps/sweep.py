@@ -2,7 +2,8 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,12 @@ def open_sweep(
     path: Path,
     width: int | None = None,
     devices: Sequence[jax.Device] | None = None,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> Iterator["SweepLoop"]:
-    """Give a sweep that has locked its directory; see `sweep` for arguments and errors."""
+    """Give a sweep that has locked its directory; see `sweep` for arguments and errors.
+
+    `warn` takes a line for each slice that is damaged and trained again.
+    """
     meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
     store: SweepStore | None = None
 
@@ -146,7 +151,7 @@ def open_sweep(
 
     run_on_primary(open_store)
     try:
-        yield SweepLoop(plan, meshes, width, store)
+        yield SweepLoop(plan, meshes, width, store, warn)
     except ValueError:  # what was asked for cannot be done, as it turned out on the way
         if store is not None:
             store.discard_if_empty()
@@ -175,9 +180,14 @@ class SweepLoop:
     """
 
     def __init__(
-        self, plan: SweepPlan, meshes: list[Mesh], width: int | None, store: SweepStore | None
+        self,
+        plan: SweepPlan,
+        meshes: list[Mesh],
+        width: int | None,
+        store: SweepStore | None,
+        warn: Callable[[str], None],
     ) -> None:
-        self.plan, self.store = plan, store
+        self.plan, self.store, self._warn = plan, store, warn
         self._meshes, self._width = meshes, width
         self.progress = SweepProgress(plan)
 
@@ -209,7 +219,8 @@ class SweepLoop:
     def _load_done(self) -> set[int]:
         def load() -> list[tuple[Any, Any, Any]]:
             assert self.store is not None
-            return [(p.agents, p.metrics.num_steps, p.evaluation) for p in self.store.load_done()]
+            done = self.store.load_done(self._warn)
+            return [(part.agents, part.metrics.num_steps, part.evaluation) for part in done]
 
         # The other processes need the numbers and the returns, not the states.
         parts = broadcast_from_primary(load)

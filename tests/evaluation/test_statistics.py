@@ -1,8 +1,5 @@
 """Statistics over seeds: against scipy, and where the answer is known exactly."""
 
-import itertools
-from functools import partial
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,14 +7,14 @@ from scipy import stats
 from purejaxrl_reinforce.evaluation import statistics
 from purejaxrl_reinforce.evaluation.statistics import (
     binomial_interval,
-    bootstrap_interval,
     interquartile_mean,
+    interquartile_mean_interval,
     performance_profile,
     probability_of_improvement,
     quartiles,
 )
 
-OVER_ALL = partial(interquartile_mean, axis=(-2, -1))
+UNBOUNDED = (-np.inf, np.inf)
 
 
 def scores(*shape, seed=0):
@@ -44,100 +41,101 @@ def test_a_quarter_of_the_seeds_may_have_diverged():
     assert interquartile_mean(np.array([-np.inf, -np.inf, 2.0, 300.0])) == -np.inf
 
 
-@pytest.mark.parametrize("tasks", [1, 3])
-def test_bootstrap_is_that_of_scipy(tasks):
-    """Which resamples each task by itself, too, where the tasks are separate samples."""
-    x = scores(25, tasks)
-    ours = bootstrap_interval(x, OVER_ALL)
-
-    def statistic(*columns):
-        return stats.trim_mean(np.stack(columns), 0.25, axis=None)
-
-    theirs = stats.bootstrap(
-        tuple(x.T), statistic, method="percentile", vectorized=False, n_resamples=4_000, rng=1
-    ).confidence_interval
-    assert ours.value == pytest.approx(stats.trim_mean(x, 0.25, None), rel=1e-14)
-    width = theirs.high - theirs.low
-    np.testing.assert_allclose(bounds(ours), theirs, atol=0.06 * width)
+@pytest.mark.parametrize(("n", "zeros"), [(16, 8), (16, 5), (30, 15), (30, 20), (200, 70)])
+def test_interval_of_two_scores_is_that_of_order_statistics(n, zeros):
+    """The fraction of the population below the k-th of n scores has a beta distribution."""
+    interval = interquartile_mean_interval(np.repeat([0.0, 1.0], [zeros, n - zeros]))
+    most_zeros = stats.beta.ppf(0.975, zeros + 1, n - zeros)
+    fewest_zeros = stats.beta.ppf(0.025, zeros, n - zeros + 1)
+    expected = [1 - np.clip(2 * (x - 0.25), 0, 1) for x in (most_zeros, fewest_zeros)]
+    np.testing.assert_allclose(bounds(interval), expected, atol=0.03)
 
 
-def test_strata_stay_apart():
-    """Tasks without any variance have none in the resamples either."""
-    x = np.broadcast_to([1.0, 10.0, 100.0], (7, 3))
-    mean = bootstrap_interval(x, partial(np.mean, axis=(-2, -1)))
-    assert mean == (37, 37, 37)
+@pytest.mark.parametrize("n", [5, 12, 40])
+def test_interval_of_the_interquartile_mean_moves_with_the_scores(n):
+    x = scores(n)
+    interval = interquartile_mean_interval(x)
+    assert interval.value == interquartile_mean(x)
+    assert interval.low < interval.value < interval.high
+    for moved in (interquartile_mean_interval(y) for y in (3 * x - 7, 3 * x[::-1] - 7)):
+        np.testing.assert_allclose(moved, 3 * np.array(interval) - 7, rtol=1e-12)
 
 
-def test_each_task_draws_its_own_runs():
-    """Else the mean over a task and its opposite would be 0 in every resample."""
-    x = np.random.default_rng(0).normal(size=400)
-    mean = bootstrap_interval(np.stack([x, -x], axis=1), partial(np.mean, axis=(-2, -1)))
-    half = 1.96 * x.std() / np.sqrt(800)
-    np.testing.assert_allclose(bounds(mean), [-half, half], rtol=0.1)
+def test_interval_of_many_seeds_is_that_of_the_trimmed_mean():
+    x = scores(2000)
+    deviation = np.clip(x, *np.percentile(x, [25, 75])).std() / (0.5 * np.sqrt(len(x)))
+    found = (bounds(interquartile_mean_interval(x)) - interquartile_mean(x)) / deviation
+    np.testing.assert_allclose(found, [-1.96, 1.96], atol=0.15)
 
 
-def test_bootstrap_of_few_runs_is_known():
-    """Of three runs 27 equally probable resamples can be drawn."""
-    x = np.array([0.0, 1.0, 5.0])
-    means = sorted(np.mean(drawn) for drawn in itertools.product(x, repeat=3))
-    interval = bootstrap_interval(x[:, None], partial(np.mean, axis=(-2, -1)))
-    # 1 of 27 is all the lowest, which is more than 2.5%.
-    np.testing.assert_allclose(interval, [2, means[0], means[-1]])
+def test_diverged_seeds_leave_the_interval_without_a_lower_end():
+    """Where they may be a quarter of the population, and no others."""
+    x = np.arange(40.0)
+    x[:2] = -np.inf
+    few = interquartile_mean_interval(x)
+    assert np.isfinite(bounds(few)).all()
+    x[:8] = -np.inf
+    many = interquartile_mean_interval(x)
+    assert (many.value, many.low, many.high) == (19.5, -np.inf, pytest.approx(few.high))
+    x[:] = -np.inf
+    assert interquartile_mean_interval(x) == (-np.inf,) * 3
 
 
-def test_bootstrap_covers():
-    """Of 200 experiments of 30 seeds about 95% hold the truth; a percentile interval a few less."""
-    truth = interquartile_mean(scores(1_000_000, seed=99))
-    held = sum(
-        low <= truth <= high
-        for _, low, high in (
-            bootstrap_interval(scores(30, 1, seed=seed), OVER_ALL) for seed in range(200)
-        )
-    )
-    assert 0.88 <= held / 200 <= 0.98
+@pytest.mark.parametrize("n", range(1, 5))
+def test_too_few_seeds_have_no_interval(n):
+    x, y = scores(2, n)
+    assert interquartile_mean_interval(x)[1:] == UNBOUNDED
+    assert probability_of_improvement(x, y)[1:] == UNBOUNDED
+
+
+@pytest.mark.parametrize(("n", "expected"), [(10, UNBOUNDED), (11, (0.5, 0.5))])
+def test_equal_scores_of_few_seeds_say_little(n, expected):
+    """Where a quarter of the population scores less, 10 of 10 still score the same in 5.6%."""
+    interval = interquartile_mean_interval(np.full(n, 0.5))
+    assert interval.value == 0.5
+    np.testing.assert_allclose(bounds(interval), expected, rtol=1e-12)
+
+
+def coverage(interval_of, truth, draw, n, repeats=250):
+    rng = np.random.default_rng(n)
+    found = (interval_of(*draw(rng, n)) for _ in range(repeats))
+    return np.mean([low - 1e-9 <= truth <= high + 1e-9 for _, low, high in found])
+
+
+# Of 95% intervals, 250 hold the truth less often than this once in 20 times.
+LEAST = 0.928
+
+
+@pytest.mark.parametrize("n", [5, 10, 30])
+@pytest.mark.parametrize("name", ["exponential", "ceiling"])
+def test_interval_of_the_interquartile_mean_covers(name, n):
+    draw = {
+        "exponential": lambda rng, n: (rng.exponential(size=n),),
+        "ceiling": lambda rng, n: (np.minimum(rng.normal(0.5, 1, n), 0),),
+    }[name]
+    truth = interquartile_mean(draw(np.random.default_rng(0), 1_000_000)[0])
+    assert coverage(interquartile_mean_interval, truth, draw, n) >= LEAST
+
+
+@pytest.mark.parametrize("n", [5, 10, 30])
+@pytest.mark.parametrize("correlation", [-0.5, 0, 0.9])
+@pytest.mark.parametrize("shift", [0, 2])
+def test_probability_of_improvement_covers(shift, correlation, n):
+    """The correlation of the scores of a seed changes nothing about other seeds."""
+
+    def draw(rng, n):
+        x, y = rng.standard_normal((2, n))
+        return x + shift, correlation * x + np.sqrt(1 - correlation**2) * y
+
+    truth = stats.norm.cdf(shift / np.sqrt(2))
+    assert coverage(probability_of_improvement, truth, draw, n) >= LEAST
 
 
 @pytest.mark.parametrize("most", [1, 100, 2**30])
 def test_memory_does_not_change_results(most, monkeypatch):
-    x, y = scores(20, 2).T
-
-    def all_of_them():
-        yield bootstrap_interval(np.stack([x, y], axis=1), OVER_ALL)
-        yield probability_of_improvement(x, y)
-        yield performance_profile(x, np.array([100.0, 200.0]))
-
-    expected = list(all_of_them())
+    expected = interquartile_mean_interval(scores(20))
     monkeypatch.setattr(statistics, "_MOST_DRAWN", most)
-    for ours, other in zip(all_of_them(), expected, strict=True):
-        np.testing.assert_array_equal(ours, other)
-
-
-def test_many_seeds_fit_into_memory(monkeypatch):
-    drawn = []
-    resample = np.take_along_axis
-    monkeypatch.setattr(
-        np, "take_along_axis", lambda *args, **kw: drawn.append(resample(*args, **kw)) or drawn[-1]
-    )
-    bootstrap_interval(scores(1024, 1), OVER_ALL)
-    assert max(x.nbytes for x in drawn) <= 2**20
-    assert sum(len(x) for x in drawn) == 2_000
-
-
-def test_one_seed_has_no_interval():
-    one = np.array([3.0])
-    assert bootstrap_interval(one[:, None], OVER_ALL) == (3, -np.inf, np.inf)
-    assert probability_of_improvement(one, one - 1) == (1, -np.inf, np.inf)
-    profile = performance_profile(one, np.array([2.0, 3.0]))
-    np.testing.assert_array_equal(profile, [[1, 0], [-np.inf] * 2, [np.inf] * 2])
-
-
-def test_equal_seeds_have_an_interval_without_width():
-    equal = np.full(7, 0.1)
-    assert bootstrap_interval(equal[:, None], OVER_ALL) == (0.1, 0.1, 0.1)
-    assert probability_of_improvement(equal, equal) == (0.5, 0.5, 0.5)
-    assert probability_of_improvement(equal + 1, equal) == (1, 1, 1)
-    profile = performance_profile(equal, np.array([0.0, 0.1]))
-    np.testing.assert_array_equal(profile, [[1, 0]] * 3)
+    np.testing.assert_allclose(interquartile_mean_interval(scores(20)), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("trials", [1, 2, 16, 1024])
@@ -156,40 +154,51 @@ def test_no_fraction(successes, trials):
 
 
 @pytest.mark.parametrize("n", [2, 5, 40])
-def test_probability_of_improvement_is_u_over_all_pairs(n):
-    for seed in range(5):
-        x, y = scores(2, n, seed=seed) // 50  # with ties
-        u = stats.mannwhitneyu(x, y).statistic
-        ours, mirrored = probability_of_improvement(x, y), probability_of_improvement(y, x)
-        np.testing.assert_allclose(ours.value, u / n**2, rtol=1e-14)
-        np.testing.assert_allclose(bounds(ours), 1 - bounds(mirrored)[::-1], atol=1e-14)
-        assert 0 <= ours.low <= ours.high <= 1
+@pytest.mark.parametrize("seed", range(3))
+def test_probability_of_improvement_is_over_all_pairs_of_different_seeds(n, seed):
+    x, y = scores(2, n, seed=seed) // 50  # with ties
+    pairs = [0.5 + np.sign(x[i] - y[j]) / 2 for i in range(n) for j in range(n) if i != j]
+    assert probability_of_improvement(x, y).value == pytest.approx(np.mean(pairs), rel=1e-14)
+
+
+@pytest.mark.parametrize("n", [5, 40])
+def test_the_mirrored_comparison_has_the_mirrored_interval(n):
+    x, y = scores(2, n) // 50
+    ours, mirrored = probability_of_improvement(x, y), probability_of_improvement(y, x)
+    np.testing.assert_allclose(bounds(ours), 1 - bounds(mirrored)[::-1], atol=1e-14)
+    assert 0 <= ours.low < ours.value < ours.high <= 1
+
+
+@pytest.mark.parametrize("n", [5, 17])
+def test_interval_of_a_setting_that_always_wins(n):
+    """It is Wilson's of n successes, with Student's t."""
+    interval = probability_of_improvement(scores(n) + 10_000, scores(n))
+    t = stats.t.ppf(0.975, n - 1)
+    np.testing.assert_allclose(interval, [1, n / (n + t**2), 1], rtol=1e-12)
+
+
+def test_its_variance_is_the_jackknifes():
+    """Which leaves out each seed in turn, on both sides."""
+    x, y = scores(2, 30)
+    value = probability_of_improvement(x, y).value
+    without = [
+        probability_of_improvement(np.delete(x, i), np.delete(y, i)).value for i in range(30)
+    ]
+    variance = 29 / 30 * np.sum((without - np.mean(without)) ** 2)
+    trials = value * (1 - value) / variance
+    assert 15 < trials < 60
+    t2 = stats.t.ppf(0.975, 29) ** 2
+    for p in bounds(probability_of_improvement(x, y)):  # Wilson: (p - value)^2 = t^2 p (1 - p) / n
+        assert (p - value) ** 2 == pytest.approx(t2 * p * (1 - p) / trials)
+
+
+def test_one_seed_has_no_pair():
+    assert np.isnan(probability_of_improvement(np.ones(1), np.zeros(1)).value)
 
 
 def test_diverged_on_both_sides_is_a_tie():
-    x, y = np.array([-np.inf, 2.0]), np.array([-np.inf, 1.0])
-    assert probability_of_improvement(x, y).value == (0.5 + 0 + 1 + 1) / 4
-
-
-def test_both_settings_have_the_same_seeds_in_a_resample():
-    """Its interval is that of resampled pairs, narrower than that of separate samples."""
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=30)
-    y = x + 0.1 * rng.normal(size=30) - 0.2
-
-    def probability(i, j):
-        return stats.mannwhitneyu(x[i], y[j]).statistic / 30**2
-
-    paired, apart = (
-        stats.bootstrap(
-            (np.arange(30),) * 2, probability, paired=paired, vectorized=False,
-            n_resamples=3_000, method="percentile", rng=2,
-        ).confidence_interval
-        for paired in (True, False)
-    )  # fmt: skip
-    ours = probability_of_improvement(x, y)
-    np.testing.assert_allclose(bounds(ours), paired, atol=0.01)
-    assert ours.high - ours.low < 0.6 * (apart.high - apart.low)
+    x, y = np.array([-np.inf, -np.inf]), np.array([-np.inf, 1.0])
+    assert probability_of_improvement(x, y).value == (0 + 0.5) / 2
 
 
 def test_other_seeds_are_a_mistake():
@@ -203,14 +212,13 @@ def test_performance_profile_counts_higher_scores():
     np.testing.assert_array_equal(performance_profile(x, thresholds).value, [0.75, 0.5, 0.5, 0])
 
 
-def test_the_band_of_a_profile_is_binomial():
-    """How many runs of a resample are above a threshold has a binomial distribution."""
-    x = scores(40)
-    thresholds = np.percentile(x, [10, 30, 50, 90])
-    profile = performance_profile(x, thresholds)
-    exact = stats.binom.ppf(np.array([[0.025], [0.975]]), 40, profile.value) / 40
-    np.testing.assert_allclose(bounds(profile), exact, atol=1 / 40 + 1e-9)
-    assert (np.diff(bounds(profile)) <= 0).all()
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_the_band_of_a_profile_is_exact(n):
+    x = scores(n)
+    profile = performance_profile(x, np.array([-1.0, x.min(), np.median(x), 1e9]))
+    for fraction, low, high in zip(*profile, strict=True):
+        exact = stats.binomtest(round(fraction * n), n).proportion_ci(0.95, "exact")
+        np.testing.assert_allclose([low, high], exact, rtol=1e-10, atol=1e-15)
 
 
 @pytest.mark.parametrize("n", range(1, 10))

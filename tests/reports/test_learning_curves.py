@@ -14,6 +14,7 @@ from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import dump_config
 from purejaxrl_reinforce.evaluation.statistics import mean_interval
+from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.output.plots import MOST_CURVES
 from purejaxrl_reinforce.reports.learning_curves import curves_figure, learning_curves
 from purejaxrl_reinforce.runs.load import History, load_history
@@ -210,10 +211,9 @@ def test_sweeps_and_runs_in_one_figure(runs, sweep_dir, tmp_path):
 
 def test_an_agent_ends_with_its_last_finite_update(sweep_dir, tmp_path):
     shutil.copy(sweep_dir / "sweep.json", tmp_path)
-    with np.load(sweep_dir / "results.npz") as file:
-        arrays = dict(file)
+    arrays = load_arrays(sweep_dir / "results.npz")
     arrays["finite"][1, 0, 4:] = False
-    np.savez(tmp_path / "results.npz", **arrays)
+    save_arrays(tmp_path / "results.npz", arrays)
     histories = load_sweep_histories(tmp_path)
     assert [len(h.metrics["mean_return"]) for h in histories] == [6, 6, 4, 6]
     assert [(h.config.policy_lr, h.seed) for h in histories] == [
@@ -271,9 +271,9 @@ def mistakes_dir(sweep_dir, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "sweep.json").write_bytes((sweep_dir / "sweep.json").read_bytes())
     (tmp_path / "damaged" / "results.npz").write_bytes(b"PK")
-    with np.load(sweep_dir / "results.npz") as arrays:
-        fewer = {name: x if name == "key_data" else x[:1] for name, x in arrays.items()}
-    np.savez(tmp_path / "other" / "results.npz", **fewer)
+    arrays = load_arrays(sweep_dir / "results.npz")
+    fewer = {name: x if name == "key_data" else x[:1] for name, x in arrays.items()}
+    save_arrays(tmp_path / "other" / "results.npz", fewer)
     before = sorted(tmp_path.rglob("*"))
     yield tmp_path
     assert sorted(tmp_path.rglob("*")) == before

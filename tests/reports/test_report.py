@@ -19,6 +19,7 @@ from purejaxrl_reinforce.bench.result_file import make_result, timed_row, write_
 from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import dump_config
+from purejaxrl_reinforce.output.checksums import read_sealed, write_sealed
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.reports import sweep_page
@@ -33,7 +34,7 @@ from tests.support.runs import TINY, error_of, random_run, write_metrics
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 # Of all sweeps, so that the programs that one has compiled are there for the next.
 SWEEP = [
-    *("--num-envs", "8", "--num-updates", "4", "--hidden-sizes", "8", "--num-steps", "50"),
+    *("--num-envs", "8", "--num-updates", "4", "--num-steps", "50"),
     *("--num-seeds", "3", "--width", "2", "--episodes", "5"),
 ]
 
@@ -231,7 +232,7 @@ def test_the_video_plays_the_agent_that_it_names(sweep_dir, tmp_path, monkeypatc
 
 def test_several_environments_have_a_video_each(tmp_path):
     path = tmp_path / "s"
-    axes = ["--axis", "env=CartPole-v1,Catch-bsuite"]
+    axes = ["--axis", "env=CartPole-v1,Catch-bsuite", "--hidden-sizes", "8"]
     assert main(["sweep", *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
     assert main(["report", str(path)]) == 0
     text = (path / "report.html").read_text()
@@ -248,9 +249,9 @@ def cut_last_slice(sweep):
 
 
 def edit_settings(sweep):
-    settings = json.loads((sweep / "sweep.json").read_text())
+    settings = read_sealed(sweep / "sweep.json")
     del settings["machine"]
-    (sweep / "sweep.json").write_text(json.dumps(settings))
+    write_sealed(sweep / "sweep.json", settings)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.axis_option import parse_axes, parse_axis
 from purejaxrl_reinforce.sweeps.axes import LogRange, make_settings, num_settings
+from purejaxrl_reinforce.sweeps.plan import make_plan
+from tests.support.runs import error_of
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,38 @@ def test_without_axes_there_is_one_setting(zipped):
 def test_a_huge_range_is_counted_but_not_made():
     axes = {"policy_lr": LogRange(1e-9, 1.0, 10**9), "gamma": LogRange(0.1, 1.0, 10**9)}
     assert num_settings(axes, zipped=False) == 10**18
+
+
+@pytest.mark.parametrize(
+    ("axes", "seeds", "message"),
+    [
+        (["policy_lr=log:1e-4:1:10000000"], 1, "at most 100,000 settings, not 10,000,000"),
+        (["policy_lr=log:1e-4:1:10000", "gamma=log:0.1:0.9:1000"], 1, "not 10,000,000"),
+        (["policy_lr=log:1e-4:1:1000"], 1001, "at most 1,000,000 agents, not 1,001,000"),
+        ([], 10**7, "at most 1,000,000 agents, not 10,000,000"),
+    ],
+)
+def test_huge_sweeps_are_refused_at_once(axes, seeds, message):
+    with pytest.raises(ValueError, match=message):
+        make_plan(Config(num_updates=1), range(seeds), parse_axes(axes), False, 1)
+
+
+@pytest.mark.parametrize(
+    ("axis", "option"),
+    [
+        ("policy_lr=0.1,0.2", ["--policy-lr", "0.02"]),
+        ("policy-lr=0.1,0.2", ["--policy_lr=0.02"]),
+        ("anneal=true,false", ["--no-anneal"]),
+        ("hidden_sizes=[8],[9]", ["--hidden-sizes", "8", "8"]),
+    ],
+)
+def test_an_option_of_a_swept_field_is_refused(axis, option, tmp_path, capsys):
+    """Even where it is the default."""
+    path = tmp_path / "sweep"
+    error = error_of(["sweep", "--axis", axis, *option, "--sweep-dir", str(path)], capsys)
+    name = axis.partition("=")[0].replace("_", "-")
+    assert f"--{name} is also swept: drop it or its --axis" in error
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,15 @@ def test_environments_share_the_room():
     assert labels[0] == "env=CartPole-v1, gamma=0.6"
 
 
+@pytest.mark.parametrize(("seeds", "text"), [(4, "too few seeds for an"), (5, "95% interval")])
+def test_the_mean_has_an_interval_from_5_seeds_on(seeds, text):
+    figure = figures_of(sweep({}, seeds))["final_returns"]
+    labels = [label.get_text() for label in figure.legends[0].get_texts()]
+    assert any(text in label for label in labels)
+    lines = [line for line in figure.axes[0].lines if line.get_color() == COLORS[1]]
+    assert len(lines) == (1 if seeds == 4 else 2)
+
+
 def test_profiles():
     figure = figures_of(diverged(many(2), (0, slice(2))))["performance_profiles"]
     axes = figure.axes[0]

@@ -1,6 +1,6 @@
 """What a sweep leaves on disk: what is done is kept, what is damaged is done again."""
 
-import json
+import dataclasses
 import shutil
 
 import jax
@@ -10,11 +10,22 @@ import pytest
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.output.checksums import read_sealed, write_sealed
 from purejaxrl_reinforce.output.files import LockedLog
+from purejaxrl_reinforce.output.json_text import json_value
 from purejaxrl_reinforce.sweeps import results as results_module
 from purejaxrl_reinforce.sweeps.agents import extract_agent
+from purejaxrl_reinforce.sweeps.plan import make_plan
 from purejaxrl_reinforce.sweeps.results import load_sweep, save_table
-from purejaxrl_reinforce.sweeps.store import SETTINGS_FILE, load_plan, load_slices
+from purejaxrl_reinforce.sweeps.store import (
+    SETTINGS_FILE,
+    SweepStore,
+    load_agent_slice,
+    load_origin,
+    load_plan,
+    load_slices,
+    plan_facts,
+)
 from tests.support.runs import FILES, assert_same_run, error_of
 from tests.support.sweeps import GRID, OPTIONS, made_up, slices_of, sweep_into
 
@@ -94,11 +105,16 @@ def test_only_missing_agents_are_trained(sweep_dir, finished_sweep):
     assert_same_results(sweep_dir, finished_sweep)
 
 
-def test_a_damaged_slice_is_trained_again(sweep_dir, finished_sweep):
+def test_a_damaged_slice_is_trained_again(sweep_dir, finished_sweep, capsys):
     file = slices_of(sweep_dir)[0]
     file.write_bytes(file.read_bytes()[:-50])
+    damaged = file.read_bytes()
+    capsys.readouterr()
     sweep_into(sweep_dir, GRID)
-    assert f"{file.name} is damaged" in log_of(sweep_dir)
+    warning = f"warning: {file} is damaged; its agents are trained again"
+    assert capsys.readouterr().err.startswith(warning)
+    assert warning in log_of(sweep_dir)
+    assert (file.parent / f"damaged-{file.name}").read_bytes() == damaged
     assert_same_results(sweep_dir, finished_sweep)
 
 
@@ -110,20 +126,110 @@ def test_another_file_is_no_slice(sweep_dir, content):
     ]  # fmt: skip
 
 
-def test_flipped_bits_are_seen(sweep_dir):
-    """Or they are in one of the places that mean nothing."""
-    plan, file = load_plan(sweep_dir), slices_of(sweep_dir)[0]
-    content = file.read_bytes()
-    _, whole = next(load_slices(sweep_dir, plan))
-    seen, places = 0, range(0, len(content), 101)
-    for i in places:
-        file.write_bytes(content[:i] + bytes([content[i] ^ 0x10]) + content[i + 1 :])
-        _, part = next(load_slices(sweep_dir, plan))
-        if part is None:
-            seen += 1
+def test_a_slice_of_another_sweep_is_none(sweep_dir, finished_sweep):
+    """Nor is one under another's name."""
+    first, second, *_ = slices_of(sweep_dir)
+    first.write_bytes(second.read_bytes())
+    plan = load_plan(sweep_dir)
+    assert [part is None for _, part in load_slices(sweep_dir, plan)] == [True, *[False] * 5]
+    shorter = dataclasses.replace(plan, num_episodes=4)
+    assert all(part is None for _, part in load_slices(finished_sweep, shorter))
+
+
+def damages(whole):
+    """Flip a bit of every 64th byte; cut at every 256th."""
+    for i in range(0, len(whole), 64):
+        yield whole[:i] + bytes([whole[i] ^ 1 << i // 64 % 8]) + whole[i + 1 :]
+    for i in range(0, len(whole), 256):
+        yield whole[:i]
+
+
+def read_or_error(read):
+    try:
+        return read()
+    except ValueError as error:
+        return error
+
+
+def assert_right_or_refused(read, file):
+    """`read` gives what it gives of the whole file, or one line that names a file."""
+    whole, expected = file.read_bytes(), read()
+    right = refused = 0
+    for damaged in damages(whole):
+        file.write_bytes(damaged)
+        found = read_or_error(read)
+        if isinstance(found, ValueError):
+            refused += 1
+            assert "damaged" in str(found)
+            assert "\n" not in str(found)
         else:
-            jax.tree.map(np.testing.assert_array_equal, part, whole)
-    assert seen > 0.5 * len(places)
+            right += 1
+            jax.tree.map(np.testing.assert_array_equal, found, expected)
+    assert refused > 2 * right  # dates and gaps in a zip file change no result
+
+
+def test_damaged_settings_are_refused_or_right(sweep_dir):
+    def read():
+        origin = load_origin(sweep_dir)
+        return json_value((plan_facts(load_plan(sweep_dir)), origin))
+
+    assert_right_or_refused(read, sweep_dir / SETTINGS_FILE)
+
+
+def test_damaged_results_are_refused_or_right(sweep_dir):
+    def read():
+        results = load_sweep(sweep_dir)
+        return results.metrics, results.evaluation, results.key_data
+
+    assert_right_or_refused(read, sweep_dir / "results.npz")
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_damaged_slices_are_refused_or_right(sweep_dir, number):
+    """For `extract`, and for a sweep that goes on."""
+    plan, file = load_plan(sweep_dir), slices_of(sweep_dir)[number]
+    for other in set(slices_of(sweep_dir)) - {file}:
+        other.unlink()
+
+    def read():
+        ((_, part),) = load_slices(sweep_dir, plan)
+        row, same_part = load_agent_slice(sweep_dir, plan, int(file.stem))
+        assert row == 0
+        jax.tree.map(np.testing.assert_array_equal, part, same_part)
+        return part
+
+    assert_right_or_refused(read, file)
+
+
+def reseal(path, **changes):
+    """Change facts of a sweep and seal them again: a mistake of ours, or an attack."""
+    facts = read_sealed(path / SETTINGS_FILE)
+    write_sealed(path / SETTINGS_FILE, facts | changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key_data": [[2**32, 0], [0, 1], [0, 2]]},
+        {"key_data": [[-1, 0], [0, 1], [0, 2]]},
+        {"key_data": [0, 1, 2]},
+        {"key_data": []},
+        {"key_data": "many"},
+        {"num_seeds": 4},
+        {"num_seeds": 10**30},
+        {"num_episodes": -1},
+        {"num_episodes": 2.5},
+        {"settings": []},
+        {"axes": {"policy_lr": [0.01, 0.02]}},
+        {"axes": {name: list(range(1, 5001)) for name in ("policy_lr", "baseline_lr")}},
+        {"config": None},
+    ],
+    ids=lambda changes: " ".join(f"{key}={str(value)[:20]}" for key, value in changes.items()),
+)
+def test_inconsistent_settings_are_damaged(sweep_dir, changes, capsys):
+    reseal(sweep_dir, **changes)
+    for command in ("extract", "report"):
+        assert "sweep.json is damaged" in error_of([command, str(sweep_dir)], capsys)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +251,12 @@ def test_another_sweep_is_refused(finished_sweep, changes, message, capsys):
 
 
 @pytest.mark.parametrize(
-    "content", ["{", '{"format": 1}', '{"format": 1, "config": {}, "axes": []}']
+    "content",
+    ["", "{", "null", '{"format": 2}', "[" * 100_000 + "]" * 100_000, "\xff"],
+    ids=["empty", "cut", "null", "unsealed", "deep", "latin"],
 )
-def test_incomplete_settings_are_damaged(sweep_dir, content, capsys):
-    (sweep_dir / SETTINGS_FILE).write_text(content)
+def test_other_settings_are_damaged(sweep_dir, content, capsys):
+    (sweep_dir / SETTINGS_FILE).write_bytes(content.encode("latin-1"))
     assert "sweep.json is damaged" in error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
 
 
@@ -159,6 +267,39 @@ def test_files_of_others_stay(tmp_path, capsys):
     assert "is not the directory of a sweep" in error
     assert mine.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [mine]
+
+
+def test_a_sweep_that_cannot_go_on_keeps_its_settings(sweep_dir, capsys):
+    """Nothing goes but what this process has made."""
+    shutil.rmtree(sweep_dir / "slices")
+    (sweep_dir / "slices").write_text("mine")
+    before = {f: f.read_bytes() for f in sweep_dir.iterdir() if f.name != "sweep.log"}
+    assert "cannot write to" in error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
+    assert {f: f.read_bytes() for f in sweep_dir.iterdir() if f.name != "sweep.log"} == before
+    assert "sweep.log" in {f.name for f in sweep_dir.iterdir()}
+
+
+def test_what_a_sweep_that_cannot_begin_has_made_is_removed(tmp_path):
+    """And a file that somebody has put there meanwhile stays."""
+    plan = make_plan(Config(), range(2), {}, False, 5)
+    for number in range(2):
+        store = SweepStore(tmp_path / f"{number}" / "sweep", plan)
+        mine = store.path / "notes.txt"
+        if number:
+            mine.write_text("mine")
+        store.discard_if_empty()
+    assert list(tmp_path.iterdir()) == [tmp_path / "1"]
+    assert list(mine.parent.iterdir()) == [mine]
+
+
+def test_slices_with_names_of_others_are_not_touched(sweep_dir):
+    """Whatever is in them: they are none of ours."""
+    mine = [sweep_dir / "slices" / name for name in ("2024.npz", "notes.npz", "unfinished-x.npz")]
+    for file in mine:
+        file.write_text("mine")
+    SweepStore(sweep_dir, load_plan(sweep_dir)).close()
+    assert len(list(load_slices(sweep_dir, load_plan(sweep_dir)))) == 6
+    assert {file.read_text() for file in mine} == {"mine"}
 
 
 def test_a_file_is_no_directory(tmp_path, capsys):
@@ -177,8 +318,7 @@ def test_a_sweep_in_use_is_refused(sweep_dir, capsys):
 
 
 def test_formats_of_other_releases_are_refused(sweep_dir, capsys):
-    file = sweep_dir / SETTINGS_FILE
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99}))
+    reseal(sweep_dir, format=99)
     error = error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
     assert "sweep format 99" in error
 
@@ -216,9 +356,7 @@ def test_an_extracted_agent_is_the_run_of_its_seed(finished_sweep, tmp_path):
 
 
 def test_keys_that_are_no_seeds_stay_in_their_sweep(sweep_dir, tmp_path):
-    settings = json.loads((sweep_dir / SETTINGS_FILE).read_text())
-    settings["key_data"] = [[1, seed] for seed in range(3)]
-    (sweep_dir / SETTINGS_FILE).write_text(json.dumps(settings))
+    reseal(sweep_dir, key_data=[[1, seed] for seed in range(3)])
     with pytest.raises(ValueError, match="the sweep has no seed 2"):
         extract_agent(sweep_dir, 0, 2, tmp_path / "run")
 

@@ -1,0 +1,161 @@
+"""How often the 95% intervals of `evaluation/statistics.py` hold the truth, with few seeds.
+
+Scores are drawn from known distributions, again and again. Beside each interval stands the
+percentile bootstrap's, which rliable uses.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import RESULTS, run
+from scipy import stats
+
+from purejaxrl_reinforce.evaluation.statistics import (
+    interquartile_mean,
+    interquartile_mean_interval,
+    performance_profile,
+    probability_of_improvement,
+)
+from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.interval import Interval
+from purejaxrl_reinforce.output.json_text import dump_json
+from purejaxrl_reinforce.output.text import print_table
+
+# Scores from standard normal numbers.
+DISTRIBUTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "normal": lambda z: z,
+    "exponential": lambda z: -stats.norm.logsf(z),
+    "20% of the seeds fail": lambda z: np.where(z < stats.norm.ppf(0.2), 50, 450) + 20 * z,
+    "50% of the seeds fail": lambda z: np.where(z < 0, 50, 450) + 20 * z,
+    "50% at the ceiling": lambda z: np.minimum(500 + 100 * z, 500),
+    "70% at the ceiling": lambda z: np.minimum(500 + 100 * (z + stats.norm.ppf(0.7)), 500),
+}
+
+# The probability of improvement sees ranks only: without ties, distributions are the same to it.
+PAIRED = ("normal", "50% at the ceiling", "70% at the ceiling")
+
+# By how much the first of two settings is better, and how their seeds correlate.
+PAIRS = [(shift, correlation) for shift in (0.0, 1.0, 2.5) for correlation in (0.0, 0.8)]
+
+# Which fraction of the population scores more than a profile's threshold.
+FRACTIONS = (0.95, 0.5, 0.05)
+
+_MANY = 300_000
+
+_RESAMPLES = 500
+
+
+class Count:
+    """How often an interval held the truth, and how often it had no bounds."""
+
+    def __init__(self) -> None:
+        self.held: list[bool] = []
+        self.unbounded: list[bool] = []
+
+    def add(self, interval: Interval, truth: float) -> None:
+        # Sums of equal scores differ from the truth by rounding.
+        room = 1e-9 * (1 + abs(truth))
+        self.held.append(bool(interval.low - room <= truth <= interval.high + room))
+        self.unbounded.append(bool(interval.high == np.inf))
+
+    def row(self, **facts: Any) -> dict[str, Any]:
+        return facts | {"coverage": np.mean(self.held), "unbounded": np.mean(self.unbounded)}
+
+
+def percentiles(value: float, resampled: np.ndarray) -> Interval:
+    """Return the interval of the percentile bootstrap."""
+    return Interval(value, *np.quantile(resampled, [0.025, 0.975]))
+
+
+def cover_interquartile_mean(name: str, n: int, repeats: int) -> list[dict[str, Any]]:
+    rng, scores = np.random.default_rng(n), DISTRIBUTIONS[name]
+    truth = float(interquartile_mean(scores(rng.standard_normal(_MANY))))
+    ours, bootstrap = Count(), Count()
+    for _ in range(repeats):
+        x = scores(rng.standard_normal(n))
+        ours.add(interquartile_mean_interval(x), truth)
+        drawn = x[rng.integers(n, size=(_RESAMPLES, n))]
+        bootstrap.add(percentiles(0, interquartile_mean(drawn, axis=1)), truth)
+    return rows("interquartile mean", name, n, ours, bootstrap)
+
+
+def cover_improvement(
+    name: str, n: int, repeats: int, shift: float, correlation: float
+) -> list[dict[str, Any]]:
+    rng, scores = np.random.default_rng(n), DISTRIBUTIONS[name]
+    x, y = scores(rng.standard_normal(_MANY) + shift), scores(rng.standard_normal(_MANY))
+    truth = float(np.where(x == y, 0.5, x > y).mean())
+    ours, bootstrap = Count(), Count()
+    for _ in range(repeats):
+        shared, *own = rng.standard_normal((3, n))
+        a, b = (correlation**0.5 * shared + (1 - correlation) ** 0.5 * z for z in own)
+        x, y = scores(a + shift), scores(b)
+        ours.add(probability_of_improvement(x, y), truth)
+        drawn = rng.integers(n, size=(_RESAMPLES, n))
+        wins = np.where(x[:, None] == y, 0.5, x[:, None] > y)
+        resampled = wins[drawn[:, :, None], drawn[:, None, :]].mean(axis=(1, 2))
+        bootstrap.add(percentiles(0, resampled), truth)
+    what = f"improvement, +{shift:g}, correlation {correlation:g}"
+    return rows(what, name, n, ours, bootstrap)
+
+
+def cover_profile(n: int, repeats: int, fraction: float) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(n)
+    threshold = np.array([stats.norm.isf(fraction)])
+    ours, bootstrap = Count(), Count()
+    for _ in range(repeats):
+        x = rng.standard_normal(n)
+        ours.add(Interval(*(found[0] for found in performance_profile(x, threshold))), fraction)
+        drawn = x[rng.integers(n, size=(_RESAMPLES, n))]
+        bootstrap.add(percentiles(0, (drawn > threshold).mean(axis=1)), fraction)
+    return rows(f"performance profile at {fraction:.0%}", "any", n, ours, bootstrap)
+
+
+def rows(statistic: str, scores: str, n: int, ours: Count, bootstrap: Count) -> list[Any]:
+    facts = {"statistic": statistic, "scores": scores, "seeds": n}
+    return [ours.row(**facts, method="ours"), bootstrap.row(**facts, method="bootstrap")]
+
+
+def show(table: Sequence[dict[str, Any]], seeds: Sequence[int]) -> None:
+    """Print a row for each statistic and distribution, and a column for each number of seeds."""
+    cells: dict[tuple[str, str], dict[tuple[int, str], str]] = {}
+    for row in table:
+        refused = f" ({row['unbounded']:.0%})" if row["unbounded"] else ""
+        of = cells.setdefault((row["statistic"], row["scores"]), {})
+        of[row["seeds"], row["method"]] = f"{row['coverage']:.1%}"[:-1] + refused
+    lines = [
+        (*what, *(f"{of[n, 'ours']} | {of[n, 'bootstrap']}" for n in seeds))
+        for what, of in cells.items()
+    ]
+    title = "coverage in percent (share without bounds): ours | percentile bootstrap"
+    print_table(title, ("statistic", "scores", *(f"{n} seeds" for n in seeds)), lines)
+
+
+def main(
+    repeats: int = 1_000, seeds: tuple[int, ...] = (3, 5, 10, 20, 30), results: Path = RESULTS
+) -> None:
+    """Simulate the coverage of the intervals of a sweep.
+
+    Args:
+        repeats: experiments per cell.
+        seeds: numbers of seeds.
+        results: directory for the result.
+    """
+    table: list[dict[str, Any]] = []
+    for n in seeds:
+        for name in DISTRIBUTIONS:
+            table += cover_interquartile_mean(name, n, repeats)
+        for name in PAIRED:
+            for pair in PAIRS:
+                table += cover_improvement(name, n, repeats, *pair)
+        for fraction in FRACTIONS:
+            table += cover_profile(n, repeats, fraction)
+    with atomic_write(results / "coverage.json") as unfinished:
+        unfinished.write_text(dump_json({"repeats": repeats, "rows": table}))
+    show(table, seeds)
+
+
+if __name__ == "__main__":
+    run(main)
