@@ -105,7 +105,8 @@ def _default(verb: Any, args: list[str]) -> Any:
     names = {field.name for field in fields(verb)}
     if "config" not in names:
         return tyro.MISSING_NONPROP
-    start = dict(zip(("config", "seed"), _starting_point(args), strict=True))
+    config, seed = _starting_point(args)
+    start = {"config": config, "seed": seed, "arguments": tuple(args)}
     return verb(**{name: value for name, value in start.items() if name in names})
 
 

@@ -14,6 +14,7 @@ from purejaxrl_reinforce.cli.options import (
     PresetOption,
     ProcessesOption,
     ProcessOptions,
+    facts_of,
 )
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
@@ -70,11 +71,12 @@ class Sweep:
 
         prepare()
         from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import broadcast_from_primary
+        from purejaxrl_reinforce.execution.processes import require_equal, run_on_all
         from purejaxrl_reinforce.sweeps.command import run_sweep
 
         connect(**vars(self.processes))
-        seeds, axes, path = broadcast_from_primary(self._checked)
+        require_equal(facts_of(self))
+        seeds, axes, path = run_on_all(self._checked)
         stopped_by = run_sweep(
             self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet
         )

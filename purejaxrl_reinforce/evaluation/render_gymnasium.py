@@ -47,8 +47,8 @@ def _play(config: Config, env: RenderedEnv, panel: Panel, greedy: bool) -> Itera
     obs, _ = env.reset(seed=panel.seed)
     length, total = 0, 0.0
     yield View(picture, length, total, done=False)
-    key = evaluation_key(jax.random.key(panel.seed))
-    for key in jax.random.split(key, environment.make(config.env).time_limit):
+    episode_key = evaluation_key(jax.random.key(panel.seed))
+    for key in jax.random.split(episode_key, environment.make(config.env).time_limit):
         (action,) = gym_actions(config, panel.params, obs[None], key, env.action_space, greedy)
         obs, reward, terminated, truncated, _ = env.step(action)
         length, total, done = length + 1, total + float(reward), terminated or truncated
