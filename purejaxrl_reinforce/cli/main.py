@@ -9,7 +9,6 @@ import functools
 import inspect
 import io
 import operator
-import os
 import re
 import signal
 import sys
@@ -28,14 +27,32 @@ from purejaxrl_reinforce.cli.sweep import Extract, Sweep
 from purejaxrl_reinforce.cli.train import Train
 from purejaxrl_reinforce.config import Config, nearest, preset
 from purejaxrl_reinforce.config_file import load_config, load_run_config
+from purejaxrl_reinforce.output.streams import lossy_streams
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code.
 
-    That is 0; 1 for failed training, or for something slower in `bench --compare`; 2 for bad input.
+    That is 0; 1 for failed training, for something slower in `bench --compare`, or for output that
+    could not be printed, which costs no results; 2 for bad input.
     """
-    args = list(sys.argv[1:] if args is None else args)
+    with lossy_streams() as (out, err):
+        try:
+            code = _run(list(sys.argv[1:] if args is None else args))
+        except SystemExit as stop:  # of --help, or because another process failed
+            if stop.code:
+                raise
+            code = 0
+            out.flush()
+            if not out.failed:
+                raise
+        out.flush()
+        if out.failed:
+            print("error: not all of the output could be printed", file=sys.stderr)
+    return code or int(out.failed or err.failed)
+
+
+def _run(args: list[str]) -> int:
     try:
         return _parse(args).run()
     except ValueError as error:
@@ -44,9 +61,6 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         print("interrupted; nothing was written", file=sys.stderr)
         return 128 + getattr(interruption, "signal", signal.SIGINT)
-    except BrokenPipeError:  # the reader, such as head, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
