@@ -19,7 +19,7 @@ PresetOption = Annotated[
 
 ConfigFileOption = Annotated[
     Path | None,
-    tyro.conf.arg(name="config", help="TOML or YAML file that the other options change."),
+    tyro.conf.arg(name="config", help="TOML file that the other options change."),
 ]
 
 SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]

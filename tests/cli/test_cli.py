@@ -132,7 +132,7 @@ BAD = [
         ["train", "--config", "bad.toml"],
         "bad.toml: unknown field 'nun_envs'; did you mean 'num_env",
     ),
-    (["train", "--config", "wrong.yaml"], "wrong.yaml: num_envs must be a whole number"),
+    (["train", "--config", "wrong.yaml"], "wrong.yaml: is not TOML"),
     (["train", "--config", "bad.toml", "--preset", "classic"], "--preset or --config, not both"),
     (["train", "--run-dir", "full"], "full exists and is not empty"),
     (["train", "--run-dir", "bad.toml"], "bad.toml exists and is not a directory"),

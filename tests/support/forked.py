@@ -19,7 +19,7 @@ from tests.support.processes import free_port
 _LIBRARIES = [
     "chex", "flax.linen", "jax.experimental.multihost_utils", "matplotlib.pyplot", "optax",
     "orbax.checkpoint", "pandas", "pytest", "rich.progress", "rich.table", "scipy.stats", "seaborn",
-    "tyro", "yaml", __name__,
+    "tyro", __name__,
 ]  # fmt: skip
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(_LIBRARIES)
