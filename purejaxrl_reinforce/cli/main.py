@@ -5,6 +5,7 @@ What is heavy to import (jax, gymnax, matplotlib) is imported by the verbs that 
 
 import argparse
 import contextlib
+import errno
 import functools
 import inspect
 import io
@@ -54,16 +55,37 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(args: list[str]) -> int:
     try:
+        _require_text(args)
         return _parse(args).run()
     except ValueError as error:
-        print("error:", *str(error).split(), file=sys.stderr)
-        return 2
+        return _fail(str(error), 2)
     except KeyboardInterrupt as interruption:
         print("interrupted; nothing was written", file=sys.stderr)
         return 128 + getattr(interruption, "signal", signal.SIGINT)
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        message = re.sub(r"^\[Errno \d+\] ", "", str(error))
+        return _fail(message, 2 if error.errno == errno.ENAMETOOLONG else 1)
+
+
+def _fail(message: str, code: int) -> int:
+    """Print an error in one line that can be read, whatever long name is in it; return `code`."""
+    print("error:", re.sub(r"[^\s:']{250,}", _cut, " ".join(message.split())), file=sys.stderr)
+    return code
+
+
+def _cut(word: re.Match[str]) -> str:
+    return f"{word[0][:200]}... ({len(word[0]):,} characters)"
+
+
+def _require_text(args: list[str]) -> None:
+    """Raise ValueError where an argument is empty, which as a path would be `.`, or not UTF-8."""
+    for previous, arg in zip(["the first argument", *args], args, strict=False):
+        if not arg or (arg.startswith("--") and arg.endswith("=")):
+            raise ValueError(f"{arg or previous} has an empty value")
+        try:
+            arg.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"the argument {arg!a} is not UTF-8") from None
 
 
 _PROGRAM = "purejaxrl-reinforce"
