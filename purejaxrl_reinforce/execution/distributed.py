@@ -199,12 +199,14 @@ def _interruptible() -> Iterator[None]:
     """
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
-    previous = signal.set_wakeup_fd(write_end)
+    previous_fd = signal.set_wakeup_fd(write_end)
+    previous = signal.signal(signal.SIGINT, lambda *_: None)  # the thread alone acts
     threading.Thread(target=_end_on_interrupt, args=(read_end,), daemon=True).start()
     try:
         yield
     finally:
-        signal.set_wakeup_fd(previous)
+        signal.signal(signal.SIGINT, previous)
+        signal.set_wakeup_fd(previous_fd)
         os.close(write_end)
 
 
