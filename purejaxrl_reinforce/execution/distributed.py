@@ -149,7 +149,7 @@ def _require_free_port(coordinator: str) -> None:
         family, *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         socket.create_server((host, int(port)), family=family).close()
     except OSError as error:
-        reason = error.strerror or os.strerror(error.errno or 0)
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise ValueError(f"cannot listen on --coordinator {coordinator}: {reason}") from None
 
 

@@ -58,7 +58,7 @@ def lossy_streams() -> Iterator[tuple[LossyStream, LossyStream]]:
     """Give standard output and error, which meanwhile are lossy."""
     before = sys.stdout, sys.stderr
     out, err = LossyStream(sys.stdout), LossyStream(sys.stderr)
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err
     try:
         yield out, err
     finally:
