@@ -1,7 +1,73 @@
-"""python -m purejaxrl_reinforce."""
+"""The process of the command line: `python -m purejaxrl_reinforce` and purejaxrl-reinforce.
 
+From here on Ctrl-C is one line and exit code 130, whatever is being imported.
+"""
+
+import os
+import signal
 import sys
+from types import FrameType
 
-from purejaxrl_reinforce.cli.main import main
+# Their imports come before anything is written.
+_STARTING = (
+    "__main__",
+    f"{__package__}.__main__",
+    f"{__package__}.cli",
+    f"{__package__}.algorithm",
+)
 
-sys.exit(main())
+_interrupted = False
+
+
+def main() -> int:
+    """Run the command line as a process of its own; return its exit code."""
+    signal.signal(signal.SIGINT, _interrupt)
+    _open_missing_streams()
+    try:
+        from purejaxrl_reinforce.cli.main import main as run
+
+        return run()
+    except BaseException:
+        if _interrupted:  # inside of an import, which made another exception of it
+            _end_at_once()
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything is written
+
+
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    global _interrupted
+    _interrupted = True
+    if _is_starting(frame):
+        _end_at_once()
+    raise KeyboardInterrupt
+
+
+def _is_starting(frame: FrameType | None) -> bool:
+    """Return whether an import of the command line is under way, which must not be unwound.
+
+    Modules turn exceptions into others, or print them.
+    """
+    importing = False
+    while frame is not None:
+        if importing and frame.f_globals.get("__name__", "").startswith(_STARTING):
+            return True
+        importing = frame.f_code.co_filename.startswith("<frozen importlib")
+        frame = frame.f_back
+    return False
+
+
+def _end_at_once() -> None:
+    os.write(2, b"interrupted; nothing was written\n")
+    os._exit(128 + signal.SIGINT)
+
+
+def _open_missing_streams() -> None:
+    """Keep the numbers of standard streams that are closed from files that are opened later."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

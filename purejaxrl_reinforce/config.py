@@ -130,6 +130,9 @@ STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in FLOAT_FIELDS)
 # What fits into the program's int32 and float32 (normal numbers).
 LARGEST_SIZE = 2**31 - 1
 
+# Deeper networks take minutes to compile, and plain ones do not learn.
+MOST_LAYERS = 32
+
 LARGEST_FLOAT = 3.4028234e38
 
 SMALLEST_FLOAT = 1.1754944e-38
@@ -154,6 +157,10 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     if name == "hidden_sizes":
         if not isinstance(value, (list, tuple)):
             raise ValueError(f"hidden_sizes must be a list of widths such as [64], not {value!r}")
+        if len(value) > MOST_LAYERS:
+            raise ValueError(
+                f"hidden_sizes must have at most {MOST_LAYERS} widths, not {len(value)}"
+            )
         return tuple(_checked_size("each of hidden_sizes", width) for width in value)
     choices = get_args(kind)
     if choices and kind != _OPTIONAL and value not in choices:

@@ -1,4 +1,4 @@
-"""Configurations as TOML or YAML files."""
+"""Configurations as TOML files."""
 
 import dataclasses
 import hashlib
@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-import yaml
 
 from purejaxrl_reinforce.config import (
     FIELD_KINDS,
-    FLOAT_FIELDS,
     OPTIONAL_FIELDS,
     Config,
     checked_seed,
@@ -23,6 +21,9 @@ CONFIG_FILE = "config.toml"
 # Ends the configuration of a run; for others it is a comment like any.
 _CHECKSUM = "# sha256 of the lines above: "
 
+# Ten times what a configuration needs; the time that parsing takes grows with the square.
+_LARGEST_BYTES = 10_000
+
 
 def dump_config(config: Config, seed: int) -> str:
     """Return a TOML text with its checksum, for a run; fields that are None are left out."""
@@ -32,7 +33,7 @@ def dump_config(config: Config, seed: int) -> str:
 
 
 def load_config(path: Path) -> tuple[Config, int | None]:
-    """Return the configuration of a TOML or YAML file, and its `seed` if it has one.
+    """Return the configuration of a TOML file, and its `seed` if it has one.
 
     Fields that the file leaves out have their defaults.
 
@@ -49,7 +50,7 @@ def load_config(path: Path) -> tuple[Config, int | None]:
         return Config(**values), None if seed is None else checked_seed(seed)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ValueError(f"{path}: nested too deeply; fields stand at the top level") from None
@@ -87,26 +88,15 @@ def _digest(text: str) -> str:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() in (".yaml", ".yml", ".json"):
+        raise ValueError("is not TOML, the one format of configurations")
     if path.exists() and not path.is_file():
         raise ValueError("is not a file")
-    text = path.read_text()
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        try:
-            return tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"is not TOML (YAML needs the suffix .yaml): {error}") from None
-    values = yaml.safe_load(text)
-    if not isinstance(values, dict):
-        raise ValueError("must be a mapping of field names to values")
-    for name in values.keys() & set(FLOAT_FIELDS):
-        # YAML 1.1 reads 1e-3, without a point, as a string.
-        if isinstance(values[name], str):
-            values[name] = _number(name, values[name])
-    return values
-
-
-def _number(name: str, text: str) -> float:
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        raise ValueError(f"is larger than {_LARGEST_BYTES:,} bytes")
     try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{name} must be a number, not {text!r}") from None
+        return tomllib.loads(content.decode())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"is not TOML: {error}") from None

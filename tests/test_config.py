@@ -2,10 +2,9 @@
 
 import os
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
-import yaml
 
 from purejaxrl_reinforce.config import PRESETS, Config, preset
 from purejaxrl_reinforce.config_file import dump_config, load_config
@@ -22,6 +21,7 @@ BAD = [
     ({"hidden_sizes": (64, 0)}, "each of hidden_sizes must be at least 1, not 0"),
     ({"num_updates": 10**10}, "num_updates must be at most 2147483647, not 10000000000"),
     ({"hidden_sizes": [[64]]}, "each of hidden_sizes must be a whole number, not [64]"),
+    ({"hidden_sizes": (4,) * 1_000}, "hidden_sizes must have at most 32 widths, not 1000"),
     ({"hidden_sizes": 64}, "hidden_sizes must be a list of widths such as [64], not 64"),
     ({"hidden_sizes": ["a"]}, "each of hidden_sizes must be a whole number, not 'a'"),
     ({"rollout": "episode"}, "rollout must be one of episodes, stream, not 'episode'; did you"),
@@ -70,25 +70,11 @@ def test_unknown_preset():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("suffix", [".toml", ".yaml"])
-def test_files_round_trip(name, suffix, tmp_path):
+def test_files_round_trip(name, tmp_path):
     config = replace(preset(name), policy_lr=1e-3, block_rows=7)
-    text = dump_config(config, seed=3)
-    if suffix == ".yaml":
-        values = asdict(config) | {
-            "hidden_sizes": list(config.hidden_sizes)
-        }  # which has None as null, unlike TOML
-        text = yaml.safe_dump({"seed": 3, **values})
-    path = tmp_path / f"config{suffix}"
-    path.write_text(text)
+    path = tmp_path / "config.toml"
+    path.write_text(dump_config(config, seed=3))
     assert load_config(path) == (config, 3)
-
-
-def test_yaml_numbers_without_a_point_are_numbers(tmp_path):
-    path = tmp_path / "config.yml"
-    path.write_text("policy_lr: 1e-3\nmax_grad_norm: inf\n")
-    config, seed = load_config(path)
-    assert (config.policy_lr, config.max_grad_norm, seed) == (1e-3, float("inf"), None)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +88,11 @@ def test_yaml_numbers_without_a_point_are_numbers(tmp_path):
         ("[train]\nnum_envs = 2", "unknown field 'train'"),
         ("gamma = 1979-05-27", "gamma must be a number"),
         ("gamma = " + "[" * 3000, "nested too deeply"),
-        ("num_envs = ", "is not TOML .* Invalid value"),
+        ("num_envs = ", "is not TOML: Invalid value"),
         ("num_envs = 1\nnum_envs = 2", "Cannot overwrite a value"),
         (b"\xff\xfe", "codec can't decode"),
+        ("hidden_sizes = [" + "1," * 10**6 + "]", "is larger than 10,000 bytes"),
+        ("a" + ".a" * 4_000 + " = 1", "unknown field 'a'|nested too deeply"),
     ],
 )
 def test_bad_toml(text, message, tmp_path):
@@ -116,22 +104,12 @@ def test_bad_toml(text, message, tmp_path):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("- 1", "must be a mapping"),
-        ("policy_lr: fast", "policy_lr must be a number, not 'fast'"),
-        ("anneal: maybe", "anneal must be true or false, not 'maybe'"),
-        ("a: [", "expected the node content"),
-        ("1: 2", "unknown field 1"),
-    ],
-)
-def test_bad_yaml(text, message, tmp_path):
-    path = tmp_path / "bad.yaml"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message) as error:
+@pytest.mark.parametrize("name", ["config.yaml", "config.YML", "config.json"])
+def test_other_formats_are_refused(name, tmp_path):
+    path = tmp_path / name
+    path.write_text("num_envs: 1:30")
+    with pytest.raises(ValueError, match=r"is not TOML, the one format of configurations$"):
         load_config(path)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])

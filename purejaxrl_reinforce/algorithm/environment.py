@@ -116,6 +116,13 @@ def make(name: str) -> Environment:
         ValueError: no environment has that name (the nearest ones are given), or its observation
             or action space is not supported.
     """
+    # Constants of gymnax's modules and of the environment must not become tracers when the first
+    # call comes from inside a transformation: Python caches the ones, this function the others.
+    with jax.ensure_compile_time_eval():
+        return _made(name)
+
+
+def _made(name: str) -> Environment:
     import gymnax
 
     registered, overrides = ALIASES.get(name, (name, {}))
@@ -124,13 +131,10 @@ def make(name: str) -> Environment:
             f"unknown environment {name!r}"
             f"{nearest(name, [*gymnax.registered_envs, *ALIASES], cutoff=0)}"
         )
-    # Constants of the environment must not become tracers when the first call comes from
-    # inside a transformation, since this function caches them.
-    with jax.ensure_compile_time_eval():
-        env, params = _make(registered)
-        params = dataclasses.replace(params, **overrides)
-        num_obs = _num_obs(name, env.observation_space(params))
-        num_actions, action_shape = _action(name, env.action_space(params))
+    env, params = _make(registered)
+    params = dataclasses.replace(params, **overrides)
+    num_obs = _num_obs(name, env.observation_space(params))
+    num_actions, action_shape = _action(name, env.action_space(params))
     return Environment(
         name=name,
         time_limit=int(params.max_steps_in_episode),

@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
+from purejaxrl_reinforce.algorithm.keys import checked_key
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
@@ -50,12 +51,13 @@ def init(config: Config, key: Array) -> TrainState:
         key: a typed key, () (`jax.random.key`).
 
     Raises:
-        ValueError: the environment is unknown or its spaces are not supported, or this machine
-            has not the device that the engine needs.
+        ValueError: the environment is unknown or its spaces are not supported; this machine has
+            not the device that the engine needs; the key is not one typed key of jax's default
+            kind; or jax_enable_x64 is set.
     """
     chosen_engine(config)
     networks, env = make_networks(config), environment.make(config.env)
-    key_policy, key_baseline, key_lanes, key_train = jax.random.split(key, 4)
+    key_policy, key_baseline, key_lanes, key_train = jax.random.split(checked_key(key), 4)
     lanes = fresh_lanes(env, ONE_DEVICE.keys(key_lanes, config.num_envs))
     has_network = config.baseline == "value"
     params = Params(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.output.files import new_dated_path, require_writable
+from purejaxrl_reinforce.output.files import atomic_write, new_dated_path, require_writable
 from purejaxrl_reinforce.output.json_text import dump_json
 
 if TYPE_CHECKING:  # comparing two files needs no jax
@@ -63,7 +63,8 @@ def timed_row(name: str, timing: "Timing", **facts: Any) -> dict[str, Any]:
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
     """Write `result` as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dump_json(result))
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(dump_json(result))
 
 
 def new_result_path(out: Path | None, stem: str) -> Path:

@@ -5,11 +5,11 @@ What is heavy to import (jax, gymnax, matplotlib) is imported by the verbs that 
 
 import argparse
 import contextlib
+import errno
 import functools
 import inspect
 import io
 import operator
-import os
 import re
 import signal
 import sys
@@ -28,28 +28,64 @@ from purejaxrl_reinforce.cli.sweep import Extract, Sweep
 from purejaxrl_reinforce.cli.train import Train
 from purejaxrl_reinforce.config import Config, nearest, preset
 from purejaxrl_reinforce.config_file import load_config, load_run_config
+from purejaxrl_reinforce.output.streams import lossy_streams
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code.
 
-    That is 0; 1 for failed training, or for something slower in `bench --compare`; 2 for bad input.
+    That is 0; 1 for failed training, for something slower in `bench --compare`, or for output that
+    could not be printed, which costs no results; 2 for bad input.
     """
-    args = list(sys.argv[1:] if args is None else args)
+    with lossy_streams() as (out, err):
+        try:
+            code = _run(list(sys.argv[1:] if args is None else args))
+        except SystemExit as stop:  # of --help, or because another process failed
+            if stop.code:
+                raise
+            code = 0
+            out.flush()
+            if not out.failed:
+                raise
+        out.flush()
+        if out.failed:
+            print("error: not all of the output could be printed", file=sys.stderr)
+    return code or int(out.failed or err.failed)
+
+
+def _run(args: list[str]) -> int:
     try:
+        _require_text(args)
         return _parse(args).run()
     except ValueError as error:
-        print("error:", *str(error).split(), file=sys.stderr)
-        return 2
+        return _fail(str(error), 2)
     except KeyboardInterrupt as interruption:
         print("interrupted; nothing was written", file=sys.stderr)
         return 128 + getattr(interruption, "signal", signal.SIGINT)
-    except BrokenPipeError:  # the reader, such as head, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        message = re.sub(r"^\[Errno \d+\] ", "", str(error))
+        return _fail(message, 2 if error.errno == errno.ENAMETOOLONG else 1)
+
+
+def _fail(message: str, code: int) -> int:
+    """Print an error in one line that can be read, whatever long name is in it; return `code`."""
+    print("error:", re.sub(r"[^\s:']{250,}", _cut, " ".join(message.split())), file=sys.stderr)
+    return code
+
+
+def _cut(word: re.Match[str]) -> str:
+    return f"{word[0][:200]}... ({len(word[0]):,} characters)"
+
+
+def _require_text(args: list[str]) -> None:
+    """Raise ValueError where an argument is empty, which as a path would be `.`, or not UTF-8."""
+    for previous, arg in zip(["the first argument", *args], args, strict=False):
+        if not arg or (arg.startswith("--") and arg.endswith("=")):
+            raise ValueError(f"{arg or previous} has an empty value")
+        try:
+            arg.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"the argument {arg!a} is not UTF-8") from None
 
 
 _PROGRAM = "purejaxrl-reinforce"
@@ -105,7 +141,8 @@ def _default(verb: Any, args: list[str]) -> Any:
     names = {field.name for field in fields(verb)}
     if "config" not in names:
         return tyro.MISSING_NONPROP
-    start = dict(zip(("config", "seed"), _starting_point(args), strict=True), args=tuple(args))
+    config, seed = _starting_point(args)
+    start = {"config": config, "seed": seed, "arguments": tuple(args)}
     return verb(**{name: value for name, value in start.items() if name in names})
 
 

@@ -1,8 +1,9 @@
 """Options that several verbs of the command line share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -18,7 +19,7 @@ PresetOption = Annotated[
 
 ConfigFileOption = Annotated[
     Path | None,
-    tyro.conf.arg(name="config", help="TOML or YAML file that the other options change."),
+    tyro.conf.arg(name="config", help="TOML file that the other options change."),
 ]
 
 SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]
@@ -56,3 +57,43 @@ class ProcessOptions:
 
 
 ProcessesOption = Annotated[ProcessOptions, tyro.conf.arg(name="")]
+
+# As they were typed, of a verb that needs to know; no option of its own.
+Arguments = Annotated[tuple[str, ...], tyro.conf.Suppress]
+
+# What may differ between processes: where they write and print, and what is compared otherwise.
+_OF_ONE_PROCESS = {
+    "arguments", "config", "config_file", "preset", "processes", "quiet", "resume", "run_dir",
+    "sweep_dir",
+}  # fmt: skip
+
+_OPTIONS_OF_ONE_PROCESS = {"--coordinator", "--process-id", "--quiet", "--resume"}
+
+
+def facts_of(verb: Any) -> dict[str, Any]:
+    """Return by name all that shapes the results of a verb, and must be equal on all processes."""
+    from purejaxrl_reinforce.execution.machine import describe_versions
+
+    options = {name: value for name, value in vars(verb).items() if name not in _OF_ONE_PROCESS}
+    resumed = getattr(verb, "resume", None) is not None
+    return {
+        "the verb": type(verb).__name__.lower() + (" --resume" if resumed else ""),
+        "num_processes": verb.processes.num_processes,
+        # Only the first process knows the configuration of a run that is resumed.
+        **(given_options(verb.arguments) if resumed else options | vars(verb.config)),
+        **{f"the version of {name}": version for name, version in describe_versions().items()},
+    }
+
+
+def given_options(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """Return the words after each option."""
+    given: dict[str, list[str]] = {}
+    words: list[str] = []
+    for word in arguments:
+        if word.startswith("--"):
+            name, _, value = word.partition("=")
+            words = given.setdefault(name.replace("_", "-"), [])
+            words += [value] if value else []
+        else:
+            words.append(word)
+    return {name: words for name, words in given.items() if name not in _OPTIONS_OF_ONE_PROCESS}

@@ -10,11 +10,14 @@ import tyro
 from purejaxrl_reinforce.cli.axis_option import parse_axes
 from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
+    Arguments,
     ConfigFileOption,
     ConfigOptions,
     PresetOption,
     ProcessesOption,
     ProcessOptions,
+    facts_of,
+    given_options,
 )
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
@@ -65,18 +68,19 @@ class Sweep:
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
-    args: tyro.conf.Suppress[tuple[str, ...]] = ()  # that all of this was parsed from
+    arguments: Arguments = ()
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
         from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import broadcast_from_primary
+        from purejaxrl_reinforce.execution.processes import require_equal, run_on_all
         from purejaxrl_reinforce.sweeps.command import run_sweep
 
         connect(**vars(self.processes))
-        seeds, axes, path = broadcast_from_primary(self._checked)
+        require_equal(facts_of(self))
+        seeds, axes, path = run_on_all(self._checked)
         stopped_by = run_sweep(
             self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet
         )
@@ -89,11 +93,10 @@ class Sweep:
         checked_seed(first + self.num_seeds - 1)
         path = self.sweep_dir or new_dated_path(Path("sweeps"), self.config.env)
         axes = parse_axes(self.axis)
-        options = (arg for arg in self.args if arg.startswith("--"))
-        given = {re.sub("^--(no-)?|=.*", "", arg, flags=re.DOTALL) for arg in options}
-        for name in (option.replace("-", "_") for option in given):
-            if name in axes:
-                raise ValueError(f"--{name.replace('_', '-')} is also swept: drop it or its --axis")
+        given = {re.sub("^--(no-)?", "", name) for name in given_options(self.arguments)}
+        for option in (name.replace("_", "-") for name in axes):
+            if option in given:
+                raise ValueError(f"--{option} is also swept: drop it or its --axis")
         return range(first, first + self.num_seeds), axes, path
 
 

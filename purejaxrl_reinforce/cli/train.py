@@ -9,12 +9,14 @@ import tyro
 
 from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
+    Arguments,
     ConfigFileOption,
     ConfigOptions,
     PresetOption,
     ProcessesOption,
     ProcessOptions,
     SeedOption,
+    facts_of,
 )
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config
@@ -60,23 +62,32 @@ class Train:
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
+    arguments: Arguments = ()
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
         from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary
+        from purejaxrl_reinforce.execution.processes import (
+            broadcast_from_primary,
+            is_primary,
+            require_equal,
+            run_on_all,
+        )
         from purejaxrl_reinforce.execution.program import NonFiniteError
         from purejaxrl_reinforce.runs.reporter import TerminalReporter
         from purejaxrl_reinforce.runs.train import resume_run, train_run
 
         connect(**vars(self.processes))
         # preset and config_file have done their work before parsing: see _starting_point.
-        config, seed, run_dir, options = broadcast_from_primary(self._checked)
+        require_equal(facts_of(self))
+        hosting = run_on_all(self._hosting)
+        config, seed, run_dir = broadcast_from_primary(self._checked)
         run = train_run if self.resume is None else resume_run
         try:
-            result = run(config, seed, run_dir, options, reporter=TerminalReporter(self.quiet))
+            reporter = TerminalReporter(self.quiet)
+            result = run(Config(**config), seed, Path(run_dir), hosting, reporter=reporter)
         except NonFiniteError as error:
             if is_primary():
                 message = f"error: {error}; kept the parameters from before it"
@@ -84,21 +95,20 @@ class Train:
             return 1
         return 0 if result.signal is None else 128 + result.signal
 
-    def _checked(self) -> tuple[Config, int, Path, Any]:
+    def _hosting(self) -> Any:
+        from purejaxrl_reinforce.execution.processes import is_primary
         from purejaxrl_reinforce.runs.host_loop import Hosting
         from purejaxrl_reinforce.runs.loggers import MODULES
 
+        loggers = tuple(name for name in MODULES if getattr(self, name)) if is_primary() else ()
+        return Hosting(self.checkpoint_every, self.checkpoint_seconds, self.keep, loggers)
+
+    def _checked(self) -> tuple[dict[str, Any], int, str]:
         if self.resume is not None:
             self._require_same_run(self.resume)
-        options = Hosting(
-            self.checkpoint_every,
-            self.checkpoint_seconds,
-            self.keep,
-            tuple(name for name in MODULES if getattr(self, name)),
-        )
         name = f"{self.config.env}-seed{self.seed}"
         run_dir = self.resume or self.run_dir or new_dated_path(Path("runs"), name)
-        return self.config, checked_seed(self.seed), run_dir, options
+        return vars(self.config), checked_seed(self.seed), str(run_dir)
 
     def _require_same_run(self, run_dir: Path) -> None:
         if self.run_dir is not None:

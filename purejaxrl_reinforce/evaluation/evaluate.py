@@ -9,6 +9,7 @@ from jax import Array
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, tuning
+from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks import Networks, Params, make_networks
 from purejaxrl_reinforce.algorithm.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
 from purejaxrl_reinforce.config import Config
@@ -30,17 +31,17 @@ def evaluate(
     Args:
         config: of the training; only the environment and the networks matter.
         params: of the trained networks.
-        key: a typed key, ().
+        key: a typed key, (); training from the same key uses none of the same randomness.
         num_episodes: how many episodes, all side by side; static.
         greedy: whether to take each state's most probable action, or to sample; static.
 
     Raises:
-        ValueError: `num_episodes` is not positive.
+        ValueError: `num_episodes` is not positive, or the key is none that `train` takes.
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes must be at least 1, not {num_episodes}")
     rollout = whole_episodes(config, params, greedy)
-    keys = ONE_DEVICE.keys(key, num_episodes)
+    keys = ONE_DEVICE.keys(evaluation_key(key), num_episodes)
     lanes, _ = play(rollout, fresh_lanes(rollout.env, keys_for(keys, Use.START)), keys)
     return Evaluation(lanes.episode_return, lanes.episode_length)
 

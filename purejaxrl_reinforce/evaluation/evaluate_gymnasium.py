@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.evaluate import Evaluation
@@ -38,7 +39,7 @@ def evaluate_in_gymnasium(
     """
     env = environment.make(config.env)
     envs = make_vector(env, num_episodes)
-    start, *keys = jax.random.split(key, env.time_limit + 1)
+    start, *keys = jax.random.split(evaluation_key(key), env.time_limit + 1)
     try:
         return _play(config, params, envs, int(jax.random.bits(start) >> 1), keys, greedy)
     finally:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.gymnasium_env import RenderedEnv, gym_actions, make_rendered
 from purejaxrl_reinforce.evaluation.video_frames import Film, Panel, View
@@ -46,9 +47,8 @@ def _play(config: Config, env: RenderedEnv, panel: Panel, greedy: bool) -> Itera
     obs, _ = env.reset(seed=panel.seed)
     length, total = 0, 0.0
     yield View(picture, length, total, done=False)
-    for key in jax.random.split(
-        jax.random.key(panel.seed), environment.make(config.env).time_limit
-    ):
+    episode_key = evaluation_key(jax.random.key(panel.seed))
+    for key in jax.random.split(episode_key, environment.make(config.env).time_limit):
         (action,) = gym_actions(config, panel.params, obs[None], key, env.action_space, greedy)
         obs, reward, terminated, truncated, _ = env.step(action)
         length, total, done = length + 1, total + float(reward), terminated or truncated

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from PIL import Image, ImageDraw
 
 from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
+from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, record
 from purejaxrl_reinforce.config import Config
@@ -138,7 +139,7 @@ def _record(
 ) -> tuple[Array, Array, Array, Array]:
     """Return observations [T, ...], the last one [1, ...], rewards and validity [T]."""
     rollout = whole_episodes(config, params, greedy)
-    keys = jnp.stack([key])
+    keys = ONE_DEVICE.keys(evaluation_key(key), 1)
     start = fresh_lanes(rollout.env, keys_for(keys, Use.START))
     lanes, _, trajectory = record(rollout, start, keys)
     return trajectory.obs[:, 0], lanes.obs, trajectory.reward[:, 0], trajectory.valid[:, 0]

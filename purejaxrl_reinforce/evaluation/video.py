@@ -61,7 +61,9 @@ def make_run_video(
     if progress:
         panels = progress_panels(load_snapshots(run_dir), seed)
     else:
-        panels = [Panel(f"episode {i + 1}", params, seed + i) for i in range(num_episodes)]
+        panels = [
+            Panel(f"episode {i + 1}", params, (seed + i) % 2**32) for i in range(num_episodes)
+        ]
     columns = len(panels) if progress else math.ceil(math.sqrt(num_episodes))
     return make_video(path, config, panels, greedy, columns, width)
 

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 
 from purejaxrl_reinforce.execution.processes import PeerLostError, has_lost_peer
+from purejaxrl_reinforce.output.streams import LossyStream
 
 # How long to wait for the others to start; after how much silence one of them counts as lost; and
 # how long to wait for them at the end.
@@ -148,7 +149,7 @@ def _require_free_port(coordinator: str) -> None:
         family, *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         socket.create_server((host, int(port)), family=family).close()
     except OSError as error:
-        reason = error.strerror or os.strerror(error.errno or 0)
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise ValueError(f"cannot listen on --coordinator {coordinator}: {reason}") from None
 
 
@@ -192,16 +193,37 @@ def _skip_shutdown_barrier() -> None:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the process, which in compiled code would have to wait for its end."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Let Ctrl-C end the process, which in compiled code would have to wait for its end.
+
+    A thread of its own hears of it at once.
+    """
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    previous_fd = signal.set_wakeup_fd(write_end)
+    previous = signal.signal(signal.SIGINT, lambda *_: None)  # the thread alone acts
+    threading.Thread(target=_end_on_interrupt, args=(read_end,), daemon=True).start()
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+        signal.set_wakeup_fd(previous_fd)
+        os.close(write_end)
+
+
+def _end_on_interrupt(read_end: int) -> None:
+    while received := os.read(read_end, 1):
+        if received[0] == signal.SIGINT:
+            os.write(2, b"interrupted; nothing was written\n")
+            os._exit(128 + signal.SIGINT)
+    os.close(read_end)
 
 
 def _keep_stdout_for_python() -> None:
     """Gloo, which moves arrays between CPUs, greets on standard output."""
     sys.stdout.flush()
-    sys.stdout = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, buffering=1)
+    stream = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, buffering=1)
+    if isinstance(sys.stdout, LossyStream):
+        sys.stdout.stream = stream
+    else:
+        sys.stdout = stream
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -6,15 +6,17 @@ every function here does its work directly, without a collective.
 """
 
 import contextlib
-import pickle
+import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Sharding
+
+from purejaxrl_reinforce.execution.messages import pack, unpack
 
 T = TypeVar("T")
 
@@ -107,18 +109,44 @@ def run_on_primary(do: Callable[[], None]) -> None:
 
 
 def broadcast_from_primary(make: Callable[[], T]) -> T:
-    """Return on every process the result of `make` on the primary, which must be picklable.
+    """Return on every process the result of `make` on the primary.
 
-    Arrays must be NumPy arrays: see `to_host`.
+    That is JSON values and NumPy arrays (see `to_host`), in lists, tuples and dictionaries; on the
+    other processes tuples are lists.
 
     Raises:
         PeerFailedError: it raised there, and this is another process.
     """
     if is_single_process():
         return make()
-    message = run_on_all((lambda: pickle.dumps(make())) if is_primary() else bytes)
-    result: T = pickle.loads(_broadcast(message))
+    message = run_on_all((lambda: pack(make())) if is_primary() else bytes)
+    result: T = unpack(_broadcast(message))
     return result
+
+
+def require_equal(facts: Mapping[str, Any]) -> None:
+    """Compare the facts (JSON values by name) of all processes.
+
+    Raises:
+        ValueError: they differ, and this is the primary process; the message names one.
+        PeerFailedError: they differ, and this is another process.
+    """
+    if is_single_process():
+        return
+    texts = {name: json.dumps(value) for name, value in facts.items()}
+    first, *others = map(json.loads, _gather_bytes(json.dumps(texts).encode()))
+
+    def compare() -> None:
+        for number, theirs in enumerate(others, start=1):
+            for name in [*first, *theirs]:
+                if first.get(name) != theirs.get(name):
+                    raise ValueError(
+                        f"{name} is {first.get(name, 'not given')} in process 0 and"
+                        f" {theirs.get(name, 'not given')} in process {number}; give all processes"
+                        " the same command and the same packages"
+                    )
+
+    run_on_primary(compare)
 
 
 def max_over_processes(*values: float) -> tuple[float, ...]:
@@ -191,6 +219,14 @@ def _gather_numbers(x: np.ndarray | np.generic) -> np.ndarray:
     """Return `x` of all processes, stacked."""
     with collective():
         return np.asarray(multihost_utils.process_allgather(x))
+
+
+def _gather_bytes(message: bytes) -> list[bytes]:
+    """Return the messages of all processes."""
+    sizes = _gather_numbers(np.int32(len(message)))
+    padded = np.frombuffer(message.ljust(int(sizes.max()), b"\0"), np.uint8)
+    rows = _gather_numbers(padded)
+    return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
 
 
 def _broadcast(message: bytes) -> bytes:

@@ -48,7 +48,10 @@ class StopRequest:
         threading.Thread(target=_watch, args=(self._read_end,), daemon=True).start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self.signal is not None and not self.deferred and isinstance(error, Exception):
+            # Some import on the way made another exception of it.
+            raise Interrupted(self.signal) from None
         # A process that was told to stop is on its way out. Another Ctrl-C must then not meet
         # Python's own handler, which would print a traceback out of some exit function.
         if not self._previous or self.signal is not None:

@@ -1,5 +1,6 @@
 """Video files from frames: GIF with Pillow, MP4 with imageio-ffmpeg."""
 
+import contextlib
 import itertools
 import warnings
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def _write_mp4(path: Path, frames: Iterator[Image.Image], frames_per_second: flo
     first = next(frames)
     # With a macro block of 1 the size stays as it is.
     writer: Any = imageio_ffmpeg.write_frames(
-        str(path), first.size, fps=frames_per_second, macro_block_size=1
+        str(path), first.size, fps=frames_per_second, macro_block_size=1, ffmpeg_log_level="quiet"
     )
     with warnings.catch_warnings():
         # jax warns of forks, but this one becomes ffmpeg at once.
@@ -80,4 +81,8 @@ def _write_mp4(path: Path, frames: Iterator[Image.Image], frames_per_second: flo
             count += 1
     finally:
         writer.close()
-    return count
+    # ffmpeg does not tell how it ended, such as on a full disk.
+    with contextlib.suppress(RuntimeError):  # there is no video at all
+        if imageio_ffmpeg.count_frames_and_secs(str(path))[0] == count:
+            return count
+    raise OSError("ffmpeg did not write all frames")

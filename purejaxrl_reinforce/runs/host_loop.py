@@ -170,18 +170,18 @@ class HostLoop:
             metrics,
             state,
             None if number is None else signal.Signals(number),
-            checkpoint,
+            Path(checkpoint),
             self._program.compile_seconds,
         )
         run_on_primary(lambda: self._report_end(result))
         return result
 
-    def _write_end(self, state: TrainState) -> tuple[dict[str, np.ndarray], Path]:
+    def _write_end(self, state: TrainState) -> tuple[dict[str, np.ndarray], str]:
         self._run.require_in_place()
         self._save(state)
         self._run.write_results(state.params)
         self._checkpoints.wait()
-        return self._run.metrics.columns, self._checkpoint
+        return self._run.metrics.columns, str(self._checkpoint)
 
     def _report_end(self, result: RunResult) -> None:
         how = "ended" if result.signal is None else f"stopped by {result.signal.name}"

@@ -2,12 +2,13 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 
 from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import require_batch_memory, require_memory
@@ -106,7 +107,7 @@ def resume_run(
         stop.deferred = not is_single_process()
         run_on_primary(run.open)
         # The first process reads, so that the others need not see its files.
-        restored = broadcast_from_primary(lambda: _load_latest(run, reporter))
+        restored = _broadcast_state(config, lambda: _load_latest(run, reporter))
         run_on_primary(lambda: reporter.compiling(config, seed, run_dir))
         program = run_on_all(lambda: _compile(config, seed))
         raise_if_stopped(stop)
@@ -159,6 +160,11 @@ def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
             f" num_updates={run.config.num_updates}"
         )
     return checkpoint.state
+
+
+def _broadcast_state(config: Config, load: Callable[[], TrainState | None]) -> TrainState | None:
+    leaves = broadcast_from_primary(lambda: jax.tree.leaves(load()))  # of None there are none
+    return jax.tree.unflatten(jax.tree.structure(state_shapes(config)), leaves) if leaves else None
 
 
 def _truncate(run: RunDirectory, state: TrainState | None) -> None:

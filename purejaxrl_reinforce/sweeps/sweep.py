@@ -203,13 +203,14 @@ class SweepLoop:
     def finish(self) -> SweepResults:
         """Gather the results of all agents, which must be trained; write them; return them."""
 
-        def gather() -> SweepResults:
+        def gather() -> tuple[dict[str, np.ndarray], np.ndarray]:
             assert self.store is not None
             results = gather_results(self.store.path, self.plan)
             save_results(self.store.path, results)
-            return results
+            return results.metrics, results.evaluation
 
-        return broadcast_from_primary(gather)
+        plan = self.plan
+        return SweepResults(plan.axes, plan.configs, plan.key_data, *broadcast_from_primary(gather))
 
     def log(self, message: str) -> None:
         """Append a line to the sweep's log."""

@@ -93,6 +93,11 @@ def test_an_mp4_of_a_grid(cartpole, tmp_path, capsys):
     assert [file.name for file in out.parent.iterdir()] == ["grid.mp4"]
 
 
+def test_seeds_start_again_after_the_last(cartpole, tmp_path, capsys):
+    options = ["--out", tmp_path / "a.gif", "--episodes", 2, "--width", 60]
+    assert video(capsys, cartpole, *options, "--seed", 2**32 - 1)[1] > 3
+
+
 @pytest.mark.parametrize("env", ["Acrobot-v1", "Pendulum-v1", "MountainCar-v0"])
 def test_other_renderers(env, tmp_path, capsys):
     run = random_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))

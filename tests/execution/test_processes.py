@@ -160,6 +160,23 @@ def test_the_others_never_come(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+INTERRUPTED = """
+import os, signal, time
+from purejaxrl_reinforce.execution.distributed import _interruptible
+with _interruptible():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+"""
+
+
+def test_ctrl_c_while_connecting_is_one_line():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        capture_output=True, text=True, timeout=50, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "interrupted; nothing was written\n")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

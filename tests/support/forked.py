@@ -19,7 +19,7 @@ from tests.support.processes import free_port
 _LIBRARIES = [
     "chex", "flax.linen", "jax.experimental.multihost_utils", "matplotlib.pyplot", "optax",
     "orbax.checkpoint", "pandas", "pytest", "rich.progress", "rich.table", "scipy.stats", "seaborn",
-    "tyro", "yaml", __name__,
+    "tyro", __name__,
 ]  # fmt: skip
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(_LIBRARIES)
@@ -75,10 +75,16 @@ class ForkedCommand:
 
 
 @contextlib.contextmanager
-def forked_pair(*arguments, directory):
-    """Give two processes with one device each that do one thing; leave none of them behind."""
+def forked_pair(*arguments, directory, second=()):
+    """Give two processes with one device each that do one thing; leave none of them behind.
+
+    `second` are further options of the second process.
+    """
     together = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", 2, "--process-id"]
-    both = [ForkedCommand(*arguments, *together, number, directory=directory) for number in (0, 1)]
+    both = [
+        ForkedCommand(*arguments, *together, number, *(number * second), directory=directory)
+        for number in (0, 1)
+    ]
     try:
         yield both
     finally:
@@ -95,6 +101,7 @@ def _run(arguments, directory, outputs, devices):
     jax.config.update("jax_num_cpu_devices", devices)
     from purejaxrl_reinforce.cli.main import main
 
-    code = main(arguments)
-    atexit._run_exitfuncs()
-    sys.exit(code)
+    try:
+        sys.exit(main(arguments))
+    finally:
+        atexit._run_exitfuncs()

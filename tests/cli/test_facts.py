@@ -1,0 +1,73 @@
+"""What several processes compare before they train: everything that shapes results."""
+
+import pytest
+
+from purejaxrl_reinforce.cli.main import _parse
+from purejaxrl_reinforce.cli.options import facts_of
+from tests.support.forked import forked_pair
+
+TINY = ["--num-envs", "2", "--num-updates", "1", "--num-steps", "5", "--hidden-sizes", "2"]
+
+DIFFERENT = [
+    ("train", ["--seed", "1"], "seed"),
+    ("train", ["--policy-lr", "0.5"], "policy_lr"),
+    ("train", ["--num-envs", "2"], "num_envs"),
+    ("train", ["--num-processes", "3"], "num_processes"),
+    ("train", ["--checkpoint-every", "3"], "checkpoint_every"),
+    ("train", ["--preset", "classic"], "env"),
+    ("sweep", ["--baseline-lr", "0.5"], "baseline_lr"),
+    ("sweep", ["--activation", "tanh"], "activation"),
+    ("sweep", ["--axis", "gamma=0.9,1"], "axis"),
+    ("sweep", ["--zip"], "zip"),
+    ("sweep", ["--num-seeds", "3"], "num_seeds"),
+    ("sweep", ["--seed", "1"], "seed"),
+]
+
+
+@pytest.mark.parametrize(("verb", "options", "name"), DIFFERENT)
+def test_another_option_is_another_fact(verb, options, name):
+    ours, theirs = facts_of(_parse([verb])), facts_of(_parse([verb, *options]))
+    assert name in [name for name, fact in ours.items() if theirs[name] != fact]
+
+
+def test_where_a_process_writes_and_prints_is_its_own():
+    others = ["--quiet", "--run-dir", "x", "--process-id", "1", "--coordinator", "a:1"]
+    assert facts_of(_parse(["train"])) == facts_of(_parse(["train", *others]))
+
+
+def test_versions_and_the_verb_are_facts():
+    facts = facts_of(_parse(["train"]))
+    assert {"the version of python", "the version of jax"} <= set(facts)
+    assert facts["the verb"] != facts_of(_parse(["sweep"]))["the verb"]
+
+
+def resumed(finished_run, *options):
+    """Facts of a process that need not see the run's files."""
+    return facts_of(_parse(["train", "--resume", str(finished_run), *options]))
+
+
+def test_options_of_a_resumed_run_are_compared_as_they_were_given(finished_run, tmp_path):
+    first = resumed(finished_run, "--num-updates", "9", "--process-id", "0")
+    second = resumed(tmp_path / "unseen", "--process-id=1", "--quiet", "--num_updates=9")
+    assert first == second
+    assert first != resumed(finished_run, "--num-updates", "10")
+    assert first != resumed(finished_run)
+    assert resumed(finished_run) != facts_of(_parse(["train"]))
+
+
+@pytest.mark.parametrize(
+    ("verb", "other", "message"),
+    [
+        ("train", ["--seed", 7], "seed is 0 in process 0 and 7 in process 1; give all"),
+        ("sweep", ["--baseline-lr", 0.5], "baseline_lr is 0.3 in process 0 and 0.5 in process 1"),
+        ("train", ["--num-processes", 3], "num_processes is 2 in process 0 and 3 in process 1"),
+    ],
+)
+def test_different_commands_end_all_processes(verb, other, message, tmp_path):
+    with forked_pair(verb, *TINY, directory=tmp_path, second=other) as (first, second):
+        code, output, error = first.wait()
+        assert second.wait() == (2, "", "")
+    assert (code, output) == (2, "")
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+    assert not {path.suffix for path in tmp_path.iterdir()} - {".out", ".err"}
