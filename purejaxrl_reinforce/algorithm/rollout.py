@@ -234,13 +234,7 @@ def _play(
     buffers: Any,
     keep_rows: Callable[[Any, Trajectory, Array], Any],
 ) -> tuple[Lanes, FinishedEpisodes, Any]:
-    shapes = jax.eval_shape(lambda: (lanes, none_finished(lanes)))
-
-    def parts(tree: Any) -> Any:
-        return to_columns(tree) if rollout.tuning.packed else tree
-
-    def whole(tree: Any) -> Any:
-        return from_columns(tree, shapes) if rollout.tuning.packed else tree
+    parts, whole = _carried(rollout, lanes)
 
     def some_lane_alive(carry: tuple[Any, ...]) -> Array:
         block, lanes, _, _ = carry
@@ -270,6 +264,14 @@ def _play(
     if not rollout.auto_reset:  # a lane's one episode is counted once, at its end
         finished = count_finished(finished, lanes, ~lanes.alive)
     return lanes, finished, buffers
+
+
+def _carried(rollout: Rollout, lanes: Lanes) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Return what makes of (lanes, finished) the carry of the loop over steps, and the inverse."""
+    if not rollout.tuning.packed:
+        return lambda tree: tree, lambda tree: tree
+    shapes = jax.eval_shape(lambda: (lanes, none_finished(lanes)))
+    return to_columns, lambda columns: from_columns(columns, shapes)
 
 
 def play_step(

@@ -89,20 +89,23 @@ def compile_for(
     """
     device = TARGETS[target]
     device.require()
-    flags = CUDA_GRAPHS if device.platform == "gpu" and graphs else ""
     config = dataclasses.replace(config, platform=device.platform)
     request = {
         "config": dataclasses.asdict(config),
         "target": target,
         "num_devices": num_devices,
         "num_agents": num_agents,
-        "flags": flags,
+        "flags": CUDA_GRAPHS if device.platform == "gpu" and graphs else "",
     }
+    return CompiledUpdate(**_in_own_process(device, request))
+
+
+def _in_own_process(device: Target, request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as dump:
         done = subprocess.run(
             [sys.executable, "-m", __name__, dump],
             input=json.dumps(request),
-            env=_environment(device, f"{flags} --xla_dump_to={dump}"),
+            env=_environment(device, f"{request['flags']} --xla_dump_to={dump}"),
             capture_output=True,
             text=True,
             check=False,
@@ -110,7 +113,8 @@ def compile_for(
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise ValueError(f"compiling for {device.label} failed: {lines[-1]}")
-    return CompiledUpdate(**json.loads(done.stdout.splitlines()[-1]))
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 def _environment(device: Target, xla_flags: str) -> dict[str, str]:

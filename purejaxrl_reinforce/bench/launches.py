@@ -112,42 +112,61 @@ def count(
         trips: how often a loop runs whose length the compiler does not know.
         on_device: whether the device runs all of the plan by itself.
     """
-    totals: dict[str, Counts] = defaultdict(Counts)
+    tally = _Tally(program, phase_of, trips)
+    tally.visit(plan, "rest", 1, on_device)
+    return dict(tally.totals)
 
-    def add(phase: str, times: int, **counts: int) -> None:
-        old = totals[phase]._asdict()
-        totals[phase] = Counts(**old | {k: old[k] + times * n for k, n in counts.items()})
 
-    def visit(steps: list[Step], outer: str, times: int, in_graph: bool) -> None:
+class _Tally:
+    """Counts of each phase, added up while the steps of a plan are visited."""
+
+    def __init__(
+        self,
+        program: Program,
+        phase_of: Callable[[Instruction], str | None],
+        trips: Callable[[Instruction], int],
+    ) -> None:
+        self.totals: dict[str, Counts] = defaultdict(Counts)
+        self._program, self._phase_of, self._trips = program, phase_of, trips
+
+    def visit(self, steps: list[Step], outer: str, times: int, in_graph: bool) -> None:
+        """Add steps that run `times` times within the phase `outer`."""
         for step in steps:
-            instruction = program.instructions.get(step.name)
-            phase = (instruction and phase_of(instruction)) or outer
+            instruction = self._program.instructions.get(step.name)
+            phase = (instruction and self._phase_of(instruction)) or outer
             match step.kind:
                 case "while":
                     assert instruction is not None
-                    known = instruction.trip_count
-                    rounds = trips(instruction) if known is None else known
-                    waits = rounds + 1 if known is None and not in_graph else 0
-                    add(phase, times, synchronizations=waits)
-                    # The host knows how often a loop of known length runs.
-                    looks = rounds + 1 if known is None or in_graph else 0
-                    visit(step.parts.get("condition", []), phase, times * looks, in_graph)
-                    visit(step.parts.get("body", []), phase, times * rounds, in_graph)
+                    self._visit_loop(step, instruction, phase, times, in_graph)
                 case "conditional":
-                    add(phase, times, synchronizations=0 if in_graph else 1)
+                    self._add(phase, times, synchronizations=0 if in_graph else 1)
                     longest = max(step.parts.values(), key=len, default=[])
-                    visit(longest, phase, times, in_graph)
+                    self.visit(longest, phase, times, in_graph)
                 case "graph":
-                    add(phase, times, graphs=0 if in_graph else 1)
-                    visit(step.parts.get("body", []), phase, times, True)
+                    self._add(phase, times, graphs=0 if in_graph else 1)
+                    self.visit(step.parts.get("body", []), phase, times, True)
                 case "sequence":
-                    visit(step.parts.get("body", []), phase, times, in_graph)
+                    self.visit(step.parts.get("body", []), phase, times, in_graph)
                 case _:
-                    moved = program.bytes_moved(instruction) if instruction else 0
-                    add(phase, times, launches=1, copies=int(step.kind == "copy"), bytes=moved)
+                    moved = self._program.bytes_moved(instruction) if instruction else 0
+                    copies = int(step.kind == "copy")
+                    self._add(phase, times, launches=1, copies=copies, bytes=moved)
 
-    visit(plan, "rest", 1, on_device)
-    return dict(totals)
+    def _visit_loop(
+        self, step: Step, instruction: Instruction, phase: str, times: int, in_graph: bool
+    ) -> None:
+        known = instruction.trip_count
+        rounds = self._trips(instruction) if known is None else known
+        waits = rounds + 1 if known is None and not in_graph else 0
+        self._add(phase, times, synchronizations=waits)
+        # The host knows how often a loop of known length runs.
+        looks = rounds + 1 if known is None or in_graph else 0
+        self.visit(step.parts.get("condition", []), phase, times * looks, in_graph)
+        self.visit(step.parts.get("body", []), phase, times * rounds, in_graph)
+
+    def _add(self, phase: str, times: int, **counts: int) -> None:
+        old = self.totals[phase]._asdict()
+        self.totals[phase] = Counts(**old | {k: old[k] + times * n for k, n in counts.items()})
 
 
 def _names(metadata: str) -> dict[int, str]:

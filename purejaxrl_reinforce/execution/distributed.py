@@ -21,9 +21,7 @@ from purejaxrl_reinforce.output.streams import LossyStream
 # How long to wait for the others to start; after how much silence one of them counts as lost; and
 # how long to wait for them at the end.
 CONNECT_SECONDS = 120
-
 SILENCE_SECONDS = 30
-
 LEAVE_SECONDS = 60
 
 # The main thread mostly notices as well that a process is lost, and then it ends in good order.
@@ -35,7 +33,6 @@ _NO_XLA_LOG = 4  # one above fatal
 _CLUSTER_VARIABLES = ("SLURM_", "OMPI_", "PMI_", "KUBERNETES_", "TPU_", "MEGASCALE_")
 
 _abort_message = ""
-
 _connected = False
 
 
@@ -67,6 +64,13 @@ def connect(
     where = "" if coordinator is None else f" through {coordinator}"
     _abort_message = f"not all processes could be connected{where} in {CONNECT_SECONDS} seconds"
     _end_in_one_line()
+    _initialize(coordinator, num_processes, process_id)
+    _abort_message, _connected = str(PeerLostError()), True
+    _keep_stdout_for_python()
+    atexit.register(_skip_shutdown_barrier)  # runs before that of jax
+
+
+def _initialize(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
     try:
         with _interruptible():
             jax.distributed.initialize(
@@ -82,9 +86,6 @@ def connect(
     except Exception as error:  # each kind of cluster has its own
         reason = str(error).splitlines()[0]
         raise ValueError(f"cannot connect to the other processes: {reason}") from None
-    _abort_message, _connected = str(PeerLostError()), True
-    _keep_stdout_for_python()
-    atexit.register(_skip_shutdown_barrier)  # runs before that of jax
 
 
 def _check(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:

@@ -62,8 +62,7 @@ def train_run(
         stop.deferred = not is_single_process()
         run_on_primary(run.create)
         try:
-            run_on_primary(lambda: reporter.compiling(config, seed, None))
-            program = run_on_all(lambda: _compile(config, seed))
+            program = _compile(run, reporter, None)
             loop = run_on_all(lambda: HostLoop(run, program, hosting, loggers, reporter, stop))
             raise_if_stopped(stop)
         except BaseException:
@@ -98,8 +97,7 @@ def resume_run(
             configuration or format; it has results but no checkpoint; or the run has more than
             `config.num_updates` updates.
         Interrupted: a signal came before the first update; everything is as it was.
-        NonFiniteError: as for `train_run`.
-        OSError: as for `train_run`.
+        NonFiniteError, OSError: as for `train_run`.
     """
     hosting, reporter = _here(hosting, reporter)
     run = run_on_all(lambda: _run_directory(config, seed, run_dir))
@@ -108,8 +106,7 @@ def resume_run(
         run_on_primary(run.open)
         # The first process reads, so that the others need not see its files.
         restored = _broadcast_state(config, lambda: _load_latest(run, reporter))
-        run_on_primary(lambda: reporter.compiling(config, seed, run_dir))
-        program = run_on_all(lambda: _compile(config, seed))
+        program = _compile(run, reporter, run_dir)
         raise_if_stopped(stop)
         run_on_primary(lambda: _truncate(run, restored))
         state = program.state
@@ -135,10 +132,15 @@ def _run_directory(config: Config, seed: int, path: Path) -> RunDirectory:
     return RunDirectory(path, config, seed)
 
 
-def _compile(config: Config, seed: int) -> Program:
-    program = Program(config, jax.random.key(seed))
-    require_memory(program.memory_bytes, f"try fewer than {config.num_envs:,} environments")
-    return program
+def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Program:
+    def compile_here() -> Program:
+        program = Program(run.config, jax.random.key(run.seed))
+        remedy = f"try fewer than {run.config.num_envs:,} environments"
+        require_memory(program.memory_bytes, remedy)
+        return program
+
+    run_on_primary(lambda: reporter.compiling(run.config, run.seed, resumed))
+    return run_on_all(compile_here)
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:

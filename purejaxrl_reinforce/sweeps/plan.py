@@ -102,25 +102,10 @@ def make_plan(
     Raises:
         ValueError: an axis or a value is wrong, or the batch or the results do not fit into memory.
     """
-    if isinstance(keys, jax.Array) and (
-        not jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1
-    ):
-        raise ValueError("keys must be typed keys of shape [seed], as of jax.random.split")
-    if not len(keys):
-        raise ValueError("a sweep needs at least 1 seed")
-    if episodes < 1:
-        raise ValueError(f"the evaluation needs at least 1 episode, not {episodes}")
+    _check_sizes(keys, num_settings(axes, zipped), episodes)
     lengths = axes.get("num_updates", [config.num_updates])
     updates = max((n for n in lengths if isinstance(n, int)), default=1)
-    settings = num_settings(axes, zipped)
-    agents = settings * len(keys)
-    for number, what, most in (
-        (settings, "settings", MOST_SETTINGS),
-        (agents, "agents", MOST_AGENTS),
-    ):
-        if number > most:
-            raise ValueError(f"a sweep has at most {most:,} {what}, not {number:,}")
-    require_memory_for_results(agents, updates, episodes)
+    require_memory_for_results(num_settings(axes, zipped) * len(keys), updates, episodes)
     configs = tuple(make_settings(config, axes, zipped))
     values = {
         name: tuple(dict.fromkeys(getattr(c, name) for c in configs))
@@ -133,6 +118,23 @@ def make_plan(
         environment.make(plan.config_of(program[0]).env)
         require_batch_memory(plan.config_of(program[0]))
     return plan
+
+
+def _check_sizes(keys: jax.Array | Sequence[int] | range, settings: int, num_episodes: int) -> None:
+    if isinstance(keys, jax.Array) and (
+        not jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1
+    ):
+        raise ValueError("keys must be typed keys of shape [seed], as of jax.random.split")
+    if not len(keys):
+        raise ValueError("a sweep needs at least 1 seed")
+    if num_episodes < 1:
+        raise ValueError(f"the evaluation needs at least 1 episode, not {num_episodes}")
+    for number, what, most in (
+        (settings, "settings", MOST_SETTINGS),
+        (settings * len(keys), "agents", MOST_AGENTS),
+    ):
+        if number > most:
+            raise ValueError(f"a sweep has at most {most:,} {what}, not {number:,}")
 
 
 def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
