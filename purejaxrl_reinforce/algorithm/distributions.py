@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+# More actions than these would make the program too long.
+_MOST_WRITTEN_OUT = 32
+
 
 class Distribution(Protocol):
     """The interface of an action distribution with batch shape [...]."""
@@ -49,6 +52,9 @@ class Categorical(NamedTuple):
         """
         # The last cumulative probability is 1 but for rounding; leaving it out keeps the action
         # below A whatever the rounding.
+        if not self._is_small:
+            totals = jnp.cumsum(jax.nn.softmax(self.logits), axis=-1)[..., :-1]
+            return jnp.sum(noise[..., None] >= totals, axis=-1, dtype=jnp.int32)
         cumulative = itertools.accumulate(self._probs()[:-1])
         first = jnp.zeros(noise.shape, jnp.int32)
         return sum(((noise >= c).astype(jnp.int32) for c in cumulative), start=first)
@@ -56,12 +62,18 @@ class Categorical(NamedTuple):
     def log_prob(self, action: Array) -> Array:
         """Return log pi(action), [...], for integer actions [...]."""
         # Sums of choices instead of a gather: its derivative is a sum, too, not a scatter.
+        if not self._is_small:
+            one_hot = jax.nn.one_hot(action, self.logits.shape[-1])
+            return jnp.sum(jnp.where(one_hot > 0, jax.nn.log_softmax(self.logits), 0.0), axis=-1)
         chosen = [jnp.where(action == i, x, 0.0) for i, x in enumerate(self._log_probs())]
         return functools.reduce(jnp.add, chosen)
 
     def entropy(self) -> Array:
         """Return -sum_a p_a log p_a in nats, [...]; an action of probability 0 adds 0."""
-        log_probs = jnp.stack(self._log_probs(), axis=-1)
+        if self._is_small:
+            log_probs = jnp.stack(self._log_probs(), axis=-1)
+        else:
+            log_probs = jax.nn.log_softmax(self.logits)
         probs = jnp.exp(log_probs)
         return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0.0), axis=-1)
 
@@ -70,6 +82,11 @@ class Categorical(NamedTuple):
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
     # Actions one by one, because arrays [...] fuse where [..., A] and reductions over A do not.
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether the actions are so few that a program may be written out for each of them."""
+        return self.logits.shape[-1] <= _MOST_WRITTEN_OUT
 
     def _shifted(self) -> list[Array]:
         """Return the logits, [...] for each action, less the largest."""

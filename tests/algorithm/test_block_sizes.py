@@ -51,7 +51,12 @@ def test_sizes_change_nothing_that_is_learned(settings, usual):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("env", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Breakout-MinAtar"])
+OTHERS = ["Acrobot-v1", "MountainCar-v0", "Breakout-MinAtar"]
+
+
+@pytest.mark.parametrize(
+    "env", ["CartPole-v1", *(pytest.param(env, marks=pytest.mark.slow) for env in OTHERS)]
+)
 def test_a_program_for_gpus_plays_the_same_bits(env):
     config = Config(env=env, num_envs=8, num_steps=200, hidden_sizes=(16,), block_steps=4)
     state = init(config, jax.random.key(0))
