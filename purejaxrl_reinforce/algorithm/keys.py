@@ -1,5 +1,7 @@
 """Keys that callers hand in: their kind, and what they are used for."""
 
+import functools
+
 import jax
 from jax import Array
 
@@ -26,6 +28,18 @@ def checked_key(key: Array) -> Array:
     if kind != _KIND:
         raise ValueError(f"key must be of the kind {_KIND}, jax's default, not {kind}")
     return key
+
+
+@functools.cache  # each call would trace anew
+def key_shape() -> jax.ShapeDtypeStruct:
+    """Return the shape and dtype of a typed key, ()."""
+    return jax.eval_shape(lambda: jax.random.key(0))
+
+
+@functools.cache
+def key_data_shape() -> jax.ShapeDtypeStruct:
+    """Return the shape and dtype of a typed key's data."""
+    return jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
 
 
 def evaluation_key(key: Array) -> Array:

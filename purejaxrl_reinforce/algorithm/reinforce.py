@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
-from purejaxrl_reinforce.algorithm.keys import checked_key
+from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
@@ -156,7 +156,7 @@ def fit_baseline(
 
 def state_shapes(config: Config) -> TrainState:
     """Return the shapes and dtypes of `init(config, key)`, without computing or allocating it."""
-    return jax.eval_shape(init, config, jax.eval_shape(lambda: jax.random.key(0)))
+    return jax.eval_shape(init, config, key_shape())
 
 
 def _all_finite(tree: Any) -> Array:

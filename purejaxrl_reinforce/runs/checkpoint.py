@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from purejaxrl_reinforce.algorithm.keys import key_data_shape
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
@@ -239,9 +240,8 @@ def _write_state(path: Path, state: TrainState) -> None:
 def _read_state(path: Path, config: Config) -> TrainState:
     with _orbax() as orbax:
         arrays = orbax.restore(path.absolute() / _STATE)
-    shapes = jax.eval_shape(
-        lambda state: state._replace(key=jax.random.key_data(state.key)), state_shapes(config)
-    )
+    key_data: Any = key_data_shape()
+    shapes = state_shapes(config)._replace(key=key_data)
     expected = _named_arrays(shapes)
     for name in sorted({*expected, *arrays}):
         if name not in expected or name not in arrays:

@@ -1,6 +1,5 @@
 """Block sizes and platforms change neither what is played nor, beyond rounding, what is learned."""
 
-import itertools
 from dataclasses import replace
 
 import jax
@@ -23,7 +22,10 @@ KINDS = [
     {"env": "Pendulum-v1", "baseline": "loo"},
     {"env": "FrozenLake-misc"},
 ]
-PLAYED = [*itertools.product(KINDS[:1], SETTINGS), *zip(KINDS[1:], SETTINGS, strict=True)]
+PLAYED = [
+    *zip(KINDS[1:], SETTINGS, strict=True),
+    *(pytest.param(KINDS[0], settings, marks=pytest.mark.slow) for settings in SETTINGS),
+]
 
 
 @pytest.mark.parametrize(("kind", "settings"), PLAYED, ids=str)
@@ -44,7 +46,11 @@ def usual():
     return train(CONFIG, jax.random.key(0))[0]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [SETTINGS[1], *(pytest.param(s, marks=pytest.mark.slow) for s in SETTINGS[::2])],
+    ids=str,
+)
 def test_sizes_change_nothing_that_is_learned(settings, usual):
     changed, _ = train(replace(CONFIG, **settings), jax.random.key(0))
     for a, b in zip(*map(jax.tree.leaves, (changed.params, usual.params)), strict=True):

@@ -93,7 +93,7 @@ LOCAL_ENVIRONMENTS = [name for name in gymnax.registered_envs if not re.search("
 
 
 @pytest.mark.parametrize("name", LOCAL_ENVIRONMENTS)
-@pytest.mark.parametrize("rollout", ["episodes", "stream"])
+@pytest.mark.parametrize("rollout", ["episodes", pytest.param("stream", marks=pytest.mark.slow)])
 def test_every_gymnax_environment_can_be_trained_on(name, rollout):
     config = Config(env=name, rollout=rollout, num_envs=3, num_steps=12, hidden_sizes=(8,))
     with jax.numpy_rank_promotion("allow"):  # gymnax's Swimmer relies on it

@@ -9,6 +9,7 @@ import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, train
 from purejaxrl_reinforce.algorithm.networks import make_networks
 
+ROLLOUTS = ["episodes", pytest.param("stream", marks=pytest.mark.slow)]
 OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])
 
 
@@ -34,7 +35,7 @@ def probability_of_one(networks, params, obs):
         ("DelayedReward-probe", jnp.array([[1.0, 0.0], [1.0, 1.0]]), [0.9, 1]),
     ],
 )
-@pytest.mark.parametrize("rollout", ["episodes", "stream"])
+@pytest.mark.parametrize("rollout", ROLLOUTS)
 def test_values(env, obs, values, rollout):
     networks, params, metrics = trained(env, rollout=rollout, num_steps=4)
     np.testing.assert_allclose(networks.values(params.baseline, obs), values, atol=0.05)
@@ -63,7 +64,7 @@ def test_policy_of_the_continuous_probe():
     assert metrics.mean_return[-1] > 0.2 * metrics.mean_return[0]
 
 
-@pytest.mark.parametrize("rollout", ["episodes", "stream"])
+@pytest.mark.parametrize("rollout", ROLLOUTS)
 @pytest.mark.parametrize(
     ("env", "bootstrap", "value"),
     [("Cut-probe", True, 2), ("CutAndEnd-probe", True, 1), ("Cut-probe", False, 1)],

@@ -29,7 +29,7 @@ def lane_lengths():
     return st.lists(st.integers(0, T), min_size=N, max_size=N)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(
     rewards=per_step(st.floats(-10, 10, width=32)),
     terminated=per_step(st.booleans()),

@@ -69,7 +69,13 @@ def test_train_maps_over_keys():
         assert_trees_close(jax.tree.map(lambda x, i=i: x[i], (states, metrics)), alone)
 
 
-@pytest.mark.parametrize("name", FLOAT_FIELDS)
+ALWAYS = ("gamma", "policy_lr", "max_grad_norm")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(x, marks=() if x in ALWAYS else pytest.mark.slow) for x in FLOAT_FIELDS],
+)
 def test_step_maps_over_every_float(name):
     """Mapped or one by one: the same parameters, and the float makes a difference."""
     state = step(TINY, init(TINY, jax.random.key(0)))[0]

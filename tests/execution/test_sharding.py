@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 SHARDED = """
 import json, sys
@@ -44,6 +45,7 @@ def trained_on(num_devices):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_lanes_sharded_over_devices_learn_what_one_device_learns():
     """5 devices cannot have equal numbers of 12 lanes, so 4 of them are used."""
     one, five = (trained_on(n) for n in (1, 5))

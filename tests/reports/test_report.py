@@ -203,8 +203,7 @@ def test_settings_are_compared_in_pairs(sweep_dir, sweep_report):
     (found,) = comparisons(results, summarize(results))
     rows = re.findall(r"<tr><td>(\d): policy_lr.*?</tr>", sweep_report.read_text(), re.DOTALL)
     assert [int(row) for row in rows] == found["settings"]
-    value, low, high = (found[name][0, 3] for name in ("value", "low", "high"))
-    assert f"<td>{value:.2f}\n{low:.2f} to {high:.2f}</td></tr>" in sweep_report.read_text()
+    assert f"<td>{found['value'][0, 3]:.2f}\ntoo few seeds</td></tr>" in sweep_report.read_text()
 
 
 def test_timing_adds_up_the_slices(sweep_dir, sweep_report):
@@ -230,6 +229,7 @@ def test_the_video_plays_the_agent_that_it_names(sweep_dir, tmp_path, monkeypatc
     assert np.median(scores) not in (scores.min(), scores.max())  # else any would do
 
 
+@pytest.mark.slow
 def test_several_environments_have_a_video_each(tmp_path):
     path = tmp_path / "s"
     axes = ["--axis", "env=CartPole-v1,Catch-bsuite", "--hidden-sizes", "8"]

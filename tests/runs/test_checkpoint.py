@@ -196,12 +196,14 @@ def test_a_failed_save_is_an_error_and_leaves_nothing(states, tmp_path):
 
 def test_what_cannot_be_read_back_is_no_checkpoint(states, tmp_path):
     """A state of another shape than the run's stands for all that reading may find."""
-    writer = CheckpointWriter(tmp_path, replace(TINY, num_envs=9), SEED, 3)
+    config_file = tmp_path / "config.toml"
+    config_file.touch()
+    writer = CheckpointWriter(tmp_path / "checkpoints", replace(TINY, num_envs=9), SEED, 3)
     writer.save(states[0], 1.0, 0.0)
     with pytest.raises(CheckpointError, match=r"after update 1: .* another shape or dtype"):
         writer.wait()
     writer.close()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [config_file]
 
 
 def test_manifests_say_what_was_saved(written):

@@ -95,7 +95,7 @@ def test_the_settings_are_strict_json(swept):
     def refuse(constant):
         raise AssertionError(constant)
 
-    facts = json.loads((swept[0] / "sweep.json").read_text(), parse_constant=refuse)
+    facts = json.loads((swept[0] / "sweep.json").read_text(), parse_constant=refuse)["content"]
     assert facts["settings"][5]["num_envs"] == 4
     assert facts["settings"][4]["max_grad_norm"] == 0.1
     assert facts["settings"][5]["max_grad_norm"] == "inf"
@@ -201,6 +201,7 @@ for width, seeds in ((1, 3), (None, 1)):  # more devices than agents: lanes are 
 """
 
 
+@pytest.mark.slow
 def test_neither_devices_nor_slices_change_results(swept):
     path, *_ = swept
     command = [sys.executable, "-c", GUARANTEE, str(path)]
