@@ -12,9 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 RolloutMode = Literal["episodes", "stream"]
-
 Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
-
 BaselineKind = Literal["value", "none", "mean", "loo"]
 
 Engine = Literal["auto", "xla", "kernel"]
@@ -122,11 +120,8 @@ class Config:
 
 
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}
-
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)
-
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in FLOAT_FIELDS)
-
 # What fits into the program's int32 and float32 (normal numbers).
 LARGEST_SIZE = 2**31 - 1
 
@@ -134,9 +129,7 @@ LARGEST_SIZE = 2**31 - 1
 MOST_LAYERS = 32
 
 LARGEST_FLOAT = 3.4028234e38
-
 SMALLEST_FLOAT = 1.1754944e-38
-
 _OPTIONAL = int | None
 
 OPTIONAL_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind == _OPTIONAL)

@@ -30,7 +30,6 @@ from purejaxrl_reinforce.config import Config
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
 Act = Callable[[Array, Array], Array]
-
 # Draws the noise of one action from a key.
 Noise = Callable[[Array], Array]
 

@@ -12,10 +12,8 @@ from purejaxrl_reinforce.output.json_text import parse_json
 # Separate runs differ by more than the repeats within one: another layout of memory, other
 # neighbors on the machine. Below this, a difference is not called one.
 TOLERANCE = 0.05
-
 # With fewer samples the noise of a row is unknown.
 FEWEST_SAMPLES = 5
-
 # Where these differ, figures may differ for reasons other than the code.
 _CONTEXT = ("machine", "versions", "flags", "config", "seed")
 

@@ -35,26 +35,19 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import few_lanes
 
 _FLOAT_BYTES = 4
-
 # reward + discount * ((1 - trace) * value + trace * return)
 _RETURN_FLOPS = 6
-
 # Subtracting the baseline; then shifting, centering, squaring, two sums, dividing.
 _ADVANTAGE_FLOPS = {"none": 1, "unit": 7, "standardize": 7}
-
 # Baselines without a network: a sum over the lanes, and taking the own return out of it.
 _BASELINE_FLOPS = {"none": 0, "mean": 1, "loo": 3}
-
 # (V - G)^2 and its derivative 2 (V - G) / count.
 _SQUARED_ERROR_FLOPS = 5
-
 # Per parameter, Adam: moments 3 + 4, their bias 2, root, epsilon, division, rate, addition;
 # and the norm that clipping looks at, 2.
 _OPTIMIZER_FLOPS = 16
-
 # Per parameter: gradient read; parameter and both moments read and written.
 _OPTIMIZER_FLOATS = 7
-
 # XLA counts per array, so what does not depend on the rows is divided by this many.
 _ROWS = 1024
 

@@ -13,13 +13,9 @@ from purejaxrl_reinforce.bench.timing import Call, measure
 # Side of the square matrices, and bytes of the array that is passed over: enough to fill the
 # device and to leave its caches, few enough to be done in about a second.
 _MATMUL_SIZES = {"cpu": (1024, 2048)}
-
 _COPY_BYTES = {"cpu": 2**28}
-
 _OTHER_MATMUL_SIZES = (4096, 8192)
-
 _OTHER_COPY_BYTES = 2**30
-
 # The best of these counts: other processes on the machine only lower the rate.
 _REPEATS = 10
 

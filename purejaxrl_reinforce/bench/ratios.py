@@ -7,7 +7,6 @@ import numpy as np
 from purejaxrl_reinforce.output.interval import Interval
 
 _RESAMPLES = 2_000
-
 _COVERAGE = (2.5, 97.5)
 
 

@@ -11,10 +11,8 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 REPEATS = 5
-
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
 SHORTEST_SAMPLE = 0.01
-
 # jax reports tracing, lowering and the backend's compilation below this name.
 _COMPILE_EVENTS = "/jax/core/compile/"
 

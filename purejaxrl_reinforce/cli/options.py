@@ -10,27 +10,21 @@ import tyro
 from purejaxrl_reinforce.config import PRESETS, Config
 
 _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
-
 DEFAULT_PRESET = next(iter(PRESETS))
 
 PresetOption = Annotated[
     str, tyro.conf.arg(help=f"Named configuration that the other options change. {_PURPOSES}.")
 ]
-
 ConfigFileOption = Annotated[
     Path | None,
     tyro.conf.arg(name="config", help="TOML file that the other options change."),
 ]
-
 SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]
-
 ConfigOptions = Annotated[Config, tyro.conf.arg(name="")]
-
 RunArgument = Annotated[
     tyro.conf.Positional[Path],
     tyro.conf.arg(name="run", metavar="RUN", help="Run directory."),
 ]
-
 SampleOption = Annotated[
     bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
 ]

@@ -21,7 +21,6 @@ from purejaxrl_reinforce.evaluation.video_frames import Film, Panel, View
 Drawing = Callable[[np.ndarray], Image.Image]
 
 _SIDE = 400
-
 _INK, _PAPER, _AXIS, _EMPTY = (0, 114, 178), (255, 255, 255), (90, 90, 90), (225, 225, 225)
 
 

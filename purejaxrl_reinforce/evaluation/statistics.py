@@ -17,7 +17,6 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from purejaxrl_reinforce.output.interval import Interval
 
 _COVERAGE = 0.95
-
 # Returns are summed in single precision on one side and in double on the other.
 _ROUNDING = 1e-5
 

@@ -17,11 +17,8 @@ from purejaxrl_reinforce.output.video_file import SUFFIXES, write_movie
 from purejaxrl_reinforce.runs.load import Snapshot, load_run, load_snapshots
 
 MOST_EPISODES = 16
-
 _MOST_SNAPSHOTS = 4
-
 _NARROWEST, _WIDEST = 60, 1200
-
 # More are hardly seen and make the file larger.
 _FRAMES_PER_SECOND = 25
 

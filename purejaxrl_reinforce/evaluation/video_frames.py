@@ -49,9 +49,7 @@ class Film(NamedTuple):
 
 
 _INK, _PAPER = (0, 0, 0), (255, 255, 255)
-
 _LARGEST, _SMALLEST = 16, 7
-
 _LINE, _GAP = 20, 8
 
 

@@ -23,7 +23,6 @@ from purejaxrl_reinforce.output.streams import LossyStream
 CONNECT_SECONDS = 120
 SILENCE_SECONDS = 30
 LEAVE_SECONDS = 60
-
 # The main thread mostly notices as well that a process is lost, and then it ends in good order.
 _GRACE_SECONDS = 3
 

@@ -17,7 +17,6 @@ import psutil
 from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
-
 # Settings that change the program or where it runs.
 _JAX_SETTINGS = (
     "jax_num_cpu_devices",

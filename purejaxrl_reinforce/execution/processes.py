@@ -22,7 +22,6 @@ T = TypeVar("T")
 
 # A message of the primary process up to this many bytes takes one collective.
 _PACKET = 4096
-
 _LENGTH_BYTES = 8
 
 

@@ -27,7 +27,6 @@ from purejaxrl_reinforce.execution.sharding import (
 S = TypeVar("S")
 
 SECONDS_PER_CHUNK = 0.5
-
 LONGEST_CHUNK = 1024
 
 

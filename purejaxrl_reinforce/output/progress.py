@@ -9,7 +9,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 # Of amounts done, their total, the seconds that they took, and a text that says it.
 Show = Callable[[int, int, float, str], None]
-
 _SECONDS_BETWEEN_LINES = 10.0
 
 

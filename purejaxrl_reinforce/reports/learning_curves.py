@@ -19,7 +19,6 @@ from purejaxrl_reinforce.runs.load import History
 
 # Points of the common grid: seeds end their updates at different numbers of steps.
 _GRID = 400
-
 # Of a curve that is only in the legend.
 _NO_LINE = (np.empty(0), np.empty(0))
 

@@ -13,7 +13,6 @@ from purejaxrl_reinforce.output.files import atomic_write, sync
 
 # `finite` is left out: an update where it is false ends the run and has no row.
 _METRIC_COLUMNS = tuple(name for name in Metrics._fields if name not in ("env_steps", "finite"))
-
 COLUMNS = ("update", "env_steps", "seconds", *_METRIC_COLUMNS)
 
 _HEADER = ",".join((*COLUMNS, "crc32")).encode()

@@ -25,15 +25,10 @@ from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
 METRICS_FILE = "metrics.csv"
-
 PARAMS_FILE = "params.npz"
-
 REWARDS_FILE = "rewards.npy"
-
 PLOT_FILE = "rewards.png"
-
 LOG_FILE = "run.log"
-
 CHECKPOINTS = "checkpoints"
 
 

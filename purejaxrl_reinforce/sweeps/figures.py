@@ -20,23 +20,16 @@ from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
 
 # More bands than this hide each other; more rows than this are not looked at.
 _MOST_BANDS = 8
-
 _MOST_ROWS = 20
-
 # Seeds end their updates at different numbers of steps: their curves meet on so many points.
 _GRID = 400
-
 # Inches of the pictures, as in `plots`.
 _WIDTH, _NARROW = 7, 5
-
 _GOLDEN = (5**0.5 - 1) / 2
-
 _SEED: dict[str, Any] = {
     "color": COLORS[0], "linestyle": "none", "marker": "o", "markersize": 4, "markeredgewidth": 0,
 }  # fmt: skip
-
 _MEAN: dict[str, Any] = {"color": COLORS[1], "linewidth": 2, "marker": "D", "markersize": 5}
-
 _SOLVED: dict[str, Any] = {"color": COLORS[2], "linestyle": "--"}
 
 

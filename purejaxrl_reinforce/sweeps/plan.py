@@ -24,7 +24,6 @@ MOST_SETTINGS, MOST_AGENTS = 100_000, 1_000_000
 
 # A row of the table as CSV, with a little room.
 _TABLE_BYTES_PER_ROW = 250
-
 _METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
 
 

@@ -29,7 +29,6 @@ from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_spec
 
 # Updates whose metrics a call has room for.
 LONGEST_CALL = 256
-
 AGENTS = "agents"
 
 BY_AGENT = P(AGENTS)

@@ -22,7 +22,6 @@ TOO_FEW = "too few seeds"
 
 # More rows than this are not read on a terminal.
 _MOST_ROWS = 20
-
 # Up to here the terminal shows how the best setting does against each other one.
 _MOST_COMPARED = 8
 

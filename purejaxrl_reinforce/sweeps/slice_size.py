@@ -27,17 +27,13 @@ from purejaxrl_reinforce.sweeps.population import (
 
 # A slice that takes this long costs nothing to write, and little if it is lost.
 SECONDS_PER_SLICE = 10.0
-
 # More agents at once are worth it while throughput grows by so much.
 LEAST_GROWTH = 1.1
-
 # On a CPU an agent's arrays should stay in a core's cache, so cores take one agent after the other,
 # which also keeps the arithmetic that of a run of its own: see benchmarks/README.md.
 ONE_BY_ONE = ("cpu",)
-
 # Of free memory, for the states and metrics of a slice.
 _SHARE_OF_MEMORY = 0.1
-
 _MOST_GROUPS = 512
 
 

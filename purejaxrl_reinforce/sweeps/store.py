@@ -32,11 +32,8 @@ from purejaxrl_reinforce.sweeps.axes import make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
 SETTINGS_FILE = "sweep.json"
-
 LOG_FILE = "sweep.log"
-
 SLICES = "slices"
-
 # Counts up whenever the content of these files changes.
 FORMAT = 2
 
