@@ -19,7 +19,13 @@ jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Files with long tests, which start first, so that no process ends up alone with one.
-LONG = ("test_readme.py", "test_processes.py", "test_faults.py", "test_sweep.py", "test_resume.py")
+LONG = (
+    "test_documents.py",
+    "test_processes.py",
+    "test_faults.py",
+    "test_sweep.py",
+    "test_resume.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

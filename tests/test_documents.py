@@ -1,0 +1,81 @@
+"""Every code block of README.md and of docs/pages runs; every link leads somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import jax
+import pytest
+
+from purejaxrl_reinforce.cli.main import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "pages").glob("*.md"))]
+# Set-up and what needs several hosts or a compiler are sessions at a prompt: read, not run.
+READ_ONLY = "console"
+RESULTS = {
+    "greedy return": "greedy return: 500.0",
+    "return in Gymnasium": "return in Gymnasium: 500.0",
+    "rates, keys, updates": "(3, 4, 20)",
+}
+
+
+def blocks(page):
+    return re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+# The two lines that set everything up: .ci/run runs them word for word in fresh checkouts.
+SETUP = [text for language, text in blocks(PAGES[0]) if language == "bash" and "-m venv" in text]
+RUN = {
+    page: [text for text in blocks(page) if text[0] != READ_ONLY and text[1] not in SETUP]
+    for page in PAGES
+}
+
+
+def test_every_block_is_of_a_kind_that_is_run():
+    assert {language for page in PAGES for language, _ in RUN[page]} == {"bash", "python"}
+
+
+def test_the_set_up_is_two_lines_that_ci_runs():
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert len(SETUP) == 2
+    for text in SETUP:
+        assert text.count("\n") == 1
+        assert text.startswith("python3 -m venv .venv && .venv/bin/pip install -q ")
+    assert "readme_line 'purejaxrl-reinforce train'" in ci
+    assert "readme_line pytest" in ci
+
+
+# Short examples may leave files for the interpreter to close.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("page", [p for p in PAGES if RUN[p]], ids=lambda page: page.stem)
+def test_blocks(page, tmp_path, monkeypatch, capsys):
+    """In this process, since .ci/run proves that the installed command starts."""
+    monkeypatch.chdir(tmp_path)
+    for language, text in RUN[page]:
+        if language == "python":
+            with jax.debug_key_reuse(False):  # which takes vmap over vmap for a second use
+                exec(compile(text, str(page), "exec"), {"__name__": "__main__"})
+        else:
+            for line in text.splitlines():
+                program, *arguments = shlex.split(line)
+                assert program == "purejaxrl-reinforce"
+                assert main(arguments) == 0, line
+        printed = capsys.readouterr().out
+        for words, result in RESULTS.items():
+            assert words not in text or result in printed
+
+
+def test_every_result_is_checked():
+    text = "".join(text for page in PAGES for _, text in RUN[page])
+    assert all(words in text for words in RESULTS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_within_the_repository_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_front_page_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
