@@ -140,7 +140,7 @@ def test_tensorboard_and_wandb_get_the_metrics(tmp_path, monkeypatch):
 
 
 def test_on_another_number_of_devices_the_difference_is_rounding(run, straight, tmp_path):
-    """docs/pages/reproducibility.md: metrics to 1e-3, as long as no action tips over; here none does."""
+    """Metrics agree to 1e-3 as long as no action tips over; here none does."""
     arguments = ["train", "--resume", run, "--num-updates", 24, "--quiet"]
     assert ForkedCommand(*arguments, directory=tmp_path, devices=2).wait() == (0, "", "")
     (table, params), (other, other_params) = trained(run), trained(straight)
