@@ -1,5 +1,6 @@
 """Every code block of README.md and of docs/pages runs; every link leads somewhere."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -75,6 +76,22 @@ def test_every_result_is_checked():
 def test_links_within_the_repository_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_and_shows_what_it_prints():
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    path = ROOT / "docs" / "pages" / "examples" / "seeds-and-baselines.ipynb"
+    kept = printed(json.loads(path.read_text())["cells"])
+    assert "greedy return: 500.0\n" in kept
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    assert printed(notebook.cells) == kept
+
+
+def printed(cells):
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return ["".join(o["text"]) for o in outputs if o.get("name") == "stdout"]
 
 
 def test_the_front_page_is_short():
