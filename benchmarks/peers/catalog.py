@@ -15,6 +15,9 @@ class Peer:
         own_environment: whether it runs in a virtual environment with its own requirements; if
             not, in the interpreter of compare.py.
         directory: of its program and its requirements.
+        repository: git repository of a peer that is no package; its process finds a checkout in
+            the environment variable PEER_SOURCES.
+        commit: of that repository.
     """
 
     name: str
@@ -22,6 +25,8 @@ class Peer:
     caveat: str
     own_environment: bool = True
     directory: Path = Path(__file__).parent
+    repository: str | None = None
+    commit: str = ""
 
     @property
     def program(self) -> Path:
@@ -71,6 +76,14 @@ PEERS = {
             "rejax PPO",
             "PPO takes eight epochs over each batch. Its curve is of evaluation episodes, made in "
             "a second, untimed run; its final evaluation samples actions.",
+        ),
+        Peer(
+            "purejaxrl",
+            "PureJaxRL PPO",
+            "PPO takes four epochs over each batch, with two hidden tanh layers of 64. Its script "
+            "runs as it is, beside gymnax 0.0.9, without brax and navix, which it does not use.",
+            repository="https://github.com/luchris429/purejaxrl",
+            commit="31756b197773a52db763fdbe6d635e4b46522a73",
         ),
         Peer(
             "tianshou",

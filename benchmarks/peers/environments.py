@@ -1,4 +1,4 @@
-"""Virtual environments of the peers, one each, from pinned requirements."""
+"""Virtual environments of the peers, one each, from pinned requirements; checkouts of others."""
 
 import os
 import subprocess
@@ -23,6 +23,8 @@ def interpreter(peer: Peer, directory: Path) -> Path:
     if not peer.own_environment:
         return Path(sys.executable)
     home = directory / peer.name
+    if peer.repository is not None:
+        _check_out(peer.repository, peer.commit, sources(peer, directory))
     python = home / "bin" / "python"
     done = home / "installed.txt"
     pins = peer.requirements.read_text()
@@ -34,12 +36,25 @@ def interpreter(peer: Peer, directory: Path) -> Path:
     return python
 
 
-def variables(peer: Peer) -> dict[str, str]:
+def sources(peer: Peer, directory: Path) -> Path:
+    """Return where the checkout of a peer's repository is."""
+    return directory / f"{peer.name}-sources"
+
+
+def variables(peer: Peer, python: Path) -> dict[str, str]:
     """Return the environment variables of a peer's process."""
     kept = dict(os.environ)
+    if peer.repository is not None:
+        kept["PEER_SOURCES"] = str(sources(peer, python.parents[2]))
     if peer.own_environment:
         kept.pop("PYTHONPATH", None)  # its packages are its own
     return kept
+
+
+def _check_out(repository: str, commit: str, path: Path) -> None:
+    if not path.is_dir():
+        _run(["git", "clone", "-q", repository, str(path)])
+    _run(["git", "-C", str(path), "checkout", "-q", commit])
 
 
 def _run(command: list[str]) -> None:

@@ -51,7 +51,7 @@ def ask(entry: Entry, settings: dict[str, Any], timeout: float) -> dict[str, Any
             capture_output=True,
             text=True,
             timeout=timeout,
-            env=variables(entry.peer),
+            env=variables(entry.peer, entry.python),
             check=False,
         )
     except subprocess.TimeoutExpired:
