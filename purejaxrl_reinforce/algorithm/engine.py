@@ -8,10 +8,10 @@ import jax
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
-from purejaxrl_reinforce.algorithm.lane_vectors import UnsupportedError
+from purejaxrl_reinforce.algorithm.kernels.lane_vectors import UnsupportedError
+from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, make_rollout
-from purejaxrl_reinforce.algorithm.rollout_kernel import record_in_one_launch
 from purejaxrl_reinforce.config import STATIC_FIELDS, Config
 
 # Devices (`jax.Device.device_kind`) on which the kernel has been measured faster than XLA's

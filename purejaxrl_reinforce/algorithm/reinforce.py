@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
+from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
@@ -30,7 +31,6 @@ from purejaxrl_reinforce.algorithm.rollout import (
     make_rollout,
     record,
 )
-from purejaxrl_reinforce.algorithm.rollout_kernel import record_in_one_launch
 from purejaxrl_reinforce.algorithm.state import (
     Metrics,
     TrainState,

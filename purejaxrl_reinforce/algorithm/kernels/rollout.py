@@ -17,7 +17,7 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as pltriton
 
-from purejaxrl_reinforce.algorithm.lane_vectors import (
+from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
     Elements,
     Key,
     LaneFunction,

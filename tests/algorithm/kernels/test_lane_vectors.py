@@ -7,7 +7,7 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce.algorithm.environment import make
-from purejaxrl_reinforce.algorithm.lane_vectors import (
+from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
     UnsupportedError,
     broadcast,
     known,

@@ -11,10 +11,10 @@ import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.engine import chosen_engine, refusal, why_not_lowered
+from purejaxrl_reinforce.algorithm.kernels.rollout import Tiling, record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import Use, keys_for, make_rollout
-from purejaxrl_reinforce.algorithm.rollout_kernel import Tiling, record_in_one_launch
 
 EPISODES = Config(num_envs=11, hidden_sizes=(16,), engine="xla")
 STREAM = replace(EPISODES, rollout="stream", num_steps=40, bootstrap=True, num_envs=5)
