@@ -93,6 +93,8 @@ class Config:
     """kernel: play a rollout in one launch (NVIDIA GPUs); auto: where that was measured faster."""
     gamma: float = 0.99
     """Discount per step, in [0, 1]."""
+    trace_lambda: float = 1.0
+    """Weight of the return against the next state's value, in [0, 1]; 1: no bootstrapping."""
     policy_lr: float = 3e-2
     """Learning rate of the policy network's Adam."""
     baseline_lr: float = 3e-2
@@ -115,6 +117,9 @@ class Config:
             raise ValueError("bootstrap=True needs baseline='value'; set bootstrap=False")
         if self.baseline_steps > 1 and self.baseline != "value":
             raise ValueError("baseline_steps above 1 needs baseline='value'")
+        bootstraps = isinstance(self.trace_lambda, float) and self.trace_lambda < 1
+        if bootstraps and self.baseline != "value":
+            raise ValueError("trace_lambda below 1 needs baseline='value'")
         if self.baseline == "loo" and self.num_envs == 1:
             raise ValueError("baseline='loo' needs num_envs of at least 2")
 
@@ -134,6 +139,7 @@ _OPTIONAL = int | None
 
 OPTIONAL_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind == _OPTIONAL)
 
+_FRACTIONS = ("gamma", "trace_lambda")
 _POSITIVE_FLOATS = ("policy_lr", "baseline_lr", "adam_epsilon", "max_grad_norm")
 
 
@@ -185,8 +191,8 @@ def _checked_float(name: str, value: Any) -> Any:
         return number
     if not abs(number) <= LARGEST_FLOAT:
         raise ValueError(f"{name} must be a finite number below 3.4e38, not {number}")
-    if name == "gamma" and not 0 <= number <= 1:
-        raise ValueError(f"gamma must lie between 0 and 1, not {number}")
+    if name in _FRACTIONS and not 0 <= number <= 1:
+        raise ValueError(f"{name} must lie between 0 and 1, not {number}")
     if name in _POSITIVE_FLOATS and number < SMALLEST_FLOAT:
         raise ValueError(f"{name} must be above 0 (at least 1.2e-38), not {number}")
     if name == "entropy_coef" and number < 0:

@@ -31,6 +31,8 @@ BAD = [
     ({"bootstrap": 1}, "bootstrap must be true or false, not 1"),
     ({"env": 1}, "env must be a string, not 1"),
     ({"gamma": 1.1}, "gamma must lie between 0 and 1, not 1.1"),
+    ({"trace_lambda": -0.1}, "trace_lambda must lie between 0 and 1, not -0.1"),
+    ({"trace_lambda": 0.9, "baseline": "loo"}, "trace_lambda below 1 needs baseline='value'"),
     ({"gamma": "0.9"}, "gamma must be a number, not '0.9'"),
     ({"policy_lr": float("nan")}, "policy_lr must be a finite number below 3.4e38, not nan"),
     ({"policy_lr": float("inf")}, "policy_lr must be a finite number below 3.4e38, not inf"),

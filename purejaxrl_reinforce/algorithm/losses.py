@@ -50,21 +50,26 @@ def make_targets(
     """Return returns, baseline values and normalized advantages of a trajectory, [T, N].
 
     A step is followed by another of its episode where the next row is valid and the step ended
-    nothing; everywhere else the return is cut. Without `bootstrap`, nothing follows a cut.
+    nothing; everywhere else the return is cut. Without `bootstrap`, nothing follows a cut. Within
+    an episode V(s_{t+1}) is the next row's value, so that a `trace_lambda` below 1 costs nothing.
     """
     valid = trajectory.valid
-    next_valid = jnp.concatenate([valid[1:], jnp.zeros_like(valid[:1])])
+    goes_on = _next_row(valid) & ~trajectory.truncated
+    next_values = jnp.broadcast_to(_values_at_cuts(config, params, trajectory), valid.shape)
+    traces = jnp.float32(goes_on)
+    if config.baseline == "value":
+        values = values_of(config, params, trajectory.obs, valid)
+        next_values = jnp.where(goes_on, _next_row(values), next_values)
+        traces *= config.trace_lambda
     returns = discounted_returns(
         rewards=zero_invalid(trajectory.reward, valid),
         discounts=config.gamma * (1.0 - trajectory.terminated),
-        traces=jnp.float32(next_valid & ~trajectory.truncated),
-        next_values=jnp.broadcast_to(_next_values(config, params, trajectory), valid.shape),
+        traces=traces,
+        next_values=next_values,
         unroll=tuning(config).unroll_returns,
     )
     returns = zero_invalid(returns, valid)
     match config.baseline:
-        case "value":
-            values = values_of(config, params, trajectory.obs, valid)
         case "none":
             values = jnp.zeros_like(returns)
         case "mean":
@@ -73,6 +78,11 @@ def make_targets(
             values = leave_one_out_baseline(returns, valid, axis)
     advantages = normalize(returns - values, valid, config.advantage_norm, axis)
     return Targets(returns, values, advantages)
+
+
+def _next_row(x: Array) -> Array:
+    """Return x [T, N] one time step later; zeros after the last."""
+    return jnp.concatenate([x[1:], jnp.zeros_like(x[:1])])
 
 
 def values_of(config: Config, params: Params, obs: Array, valid: Array) -> Array:
@@ -152,8 +162,8 @@ def _zero_invalid(config: Config, x: Array, valid: Array) -> Array:
     return by_column(zero, x) if tuning(config).packed else zero(x)
 
 
-def _next_values(config: Config, params: Params, trajectory: Trajectory) -> Array:
-    """Return V(s_{t+1}), [T, N] or [1, N], where returns bootstrap from it; else zeros."""
+def _values_at_cuts(config: Config, params: Params, trajectory: Trajectory) -> Array:
+    """Return V(s_{t+1}), [T, N] or [1, N], where cut returns bootstrap from it; else zeros."""
     if not config.bootstrap:
         return jnp.zeros_like(trajectory.reward)
     assert trajectory.next_obs is not None

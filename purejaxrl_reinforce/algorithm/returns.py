@@ -18,14 +18,15 @@ def discounted_returns(
 ) -> Array:
     """Return G_t = r_t + discount_t * [(1 - trace_t) V(s_{t+1}) + trace_t * G_{t+1}].
 
-    This is the lambda-return of Sutton and Barto (2018), equation 12.18, with a lambda of 1 where
-    an episode goes on and 0 where it is cut. The last step is always a cut.
+    This is the lambda-return of Sutton and Barto (2018), equation 12.18, with a trace of lambda
+    where an episode goes on and 0 where it is cut. With a lambda of 1 it is the Monte-Carlo return,
+    with 0 the one-step target. The last step is always a cut.
 
     Args:
         rewards: [T, ...], r_t.
         discounts: [T, ...], gamma, or 0 where the episode terminated.
-        traces: [T, ...], 1 where step t + 1 belongs to the same episode, 0 where the episode was
-            cut after step t.
+        traces: [T, ...], lambda where step t + 1 belongs to the same episode, 0 where the episode
+            was cut after step t.
         next_values: [T, ...], V(s_{t+1}) of the observation before any reset; 0 to not bootstrap.
         unroll: time steps in one round of the loop.
 

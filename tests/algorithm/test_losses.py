@@ -89,6 +89,32 @@ def test_against_numerical_differentiation(env, bootstrap):
     assert_trees_close(trained_with(config, state, trajectory), expected, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("bootstrap", [False, True])
+@pytest.mark.parametrize("trace_lambda", [0.0, 0.6, 1.0])
+def test_lambda_returns_match_the_reference(trace_lambda, bootstrap):
+    config = replace(SMALL, bootstrap=bootstrap, trace_lambda=trace_lambda)
+    state = init(config, jax.random.key(0))
+    trajectory = random_trajectory(config)
+    played = as_float64(trajectory)
+    valid = np.asarray(trajectory.valid)
+    layers = as_float64(state.params.baseline)["params"]["mlp"]
+    values, next_values = (
+        reference.mlp(layers, obs)[..., 0] for obs in (played.obs, played.next_obs)
+    )
+    ends = (np.asarray(trajectory.terminated), np.asarray(trajectory.truncated))
+    expected = reference.returns(
+        played.reward, *ends, valid, config.gamma, next_values if bootstrap else None,
+        values, trace_lambda,
+    )  # fmt: skip
+    returns = np.asarray(make_targets(config, state.params, trajectory).returns)
+    np.testing.assert_allclose(returns, expected, rtol=1e-5, atol=1e-5)
+    if trace_lambda == 0:  # one step of reward, then the value
+        goes_on = np.vstack([valid[1:], np.zeros((1, valid.shape[1]), bool)]) & ~ends[1]
+        one_step = played.reward + config.gamma * np.roll(values, -1, axis=0)
+        chosen = valid & goes_on & ~ends[0]
+        np.testing.assert_allclose(returns[chosen], one_step[chosen], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("block_rows", [1, 3, 48, 5000])
 def test_blocks_add_up_to_the_full_batch(block_rows):
     config = replace(SMALL, num_envs=16)

@@ -42,6 +42,16 @@ def test_values(env, obs, values, rollout):
     assert metrics.explained_variance[-1] >= 0 or env == "ConstantReward-probe"
 
 
+@pytest.mark.parametrize("rollout", ROLLOUTS)
+def test_values_of_one_step_targets(rollout):
+    """With a trace of 0 the value of the first state comes from the second's alone."""
+    networks, params, _ = trained(
+        "DelayedReward-probe", rollout=rollout, num_steps=4, trace_lambda=0.0
+    )
+    obs = jnp.array([[1.0, 0.0], [1.0, 1.0]])
+    np.testing.assert_allclose(networks.values(params.baseline, obs), [0.9, 1], atol=0.05)
+
+
 @pytest.mark.parametrize("baseline", ["value", "none", "mean", "loo"])
 def test_policy_of_the_action_probe(baseline):
     networks, params, metrics = trained("ActionReward-probe", baseline=baseline)

@@ -17,6 +17,7 @@ TINY = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,), max_gr
 # Another valid value for every float.
 OTHER = {
     "gamma": 0.5,
+    "trace_lambda": 0.7,
     "policy_lr": 1e-3,
     "baseline_lr": 1e-4,
     "adam_epsilon": 1e-3,

@@ -16,8 +16,11 @@ def log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def returns(rewards, terminated, truncated, valid, gamma, next_values):
-    """Walk each lane backwards; next_values is [T, N] or None for no bootstrap."""
+def returns(rewards, terminated, truncated, valid, gamma, next_values, values=None, weight=1.0):
+    """Walk each lane backwards; next_values is [T, N] or None for no bootstrap.
+
+    `values` [T, N] and `weight` are those of the lambda-return within an episode.
+    """
     T, N = rewards.shape
     out = np.zeros((T, N))
     for n in range(N):
@@ -27,6 +30,8 @@ def returns(rewards, terminated, truncated, valid, gamma, next_values):
             goes_on = t + 1 < T and valid[t + 1, n] and not terminated[t, n] and not truncated[t, n]
             if terminated[t, n]:
                 future = 0.0
+            elif goes_on and weight < 1:
+                future = (1 - weight) * values[t + 1, n] + weight * out[t + 1, n]
             elif goes_on:
                 future = out[t + 1, n]
             else:
