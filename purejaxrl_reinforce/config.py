@@ -7,12 +7,15 @@ Imports neither jax nor numpy, so that `--help` and a mistyped option answer at 
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 RolloutMode = Literal["episodes", "stream"]
 Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
+ActionKind = Literal["clip", "squash"]
+LogStd = Literal["free", "fixed", "state"]
 BaselineKind = Literal["value", "none", "mean", "loo"]
 
 Engine = Literal["auto", "xla", "kernel"]
@@ -67,6 +70,17 @@ class Config:
     """Widths of the hidden layers, of the policy and the baseline network alike."""
     activation: Activation = "relu"
     """Activation of the hidden layers."""
+    network: str = "auto"
+    """mlp; cnn: 16 filters of 3 x 3 before the hidden layers; auto: cnn for observations of three
+    dimensions, else mlp; or a flax module of one's own as package.module:Class."""
+    layer_norm: bool = False
+    """Normalize each hidden layer before its activation."""
+    orthogonal: bool = False
+    """Orthogonal initialization: gain sqrt(2), at the outputs 0.01 (policy) and 1 (baseline)."""
+    action: ActionKind = "clip"
+    """Continuous actions outside their bounds are clipped; squash: tanh into the bounds instead."""
+    log_std: LogStd = "free"
+    """Standard deviation of continuous actions: one learned vector, fixed, or by state."""
     baseline: BaselineKind = "value"
     """value: a network; none: 0; mean: that of the lanes, per step; loo: over the others."""
     advantage_norm: AdvantageNorm = "standardize"
@@ -99,6 +113,8 @@ class Config:
     """Learning rate of the policy network's Adam."""
     baseline_lr: float = 3e-2
     """Learning rate of the baseline network's Adam."""
+    initial_std: float = 1.0
+    """Standard deviation of continuous actions at the start."""
     adam_epsilon: float = 1e-8
     """Adam's epsilon."""
     entropy_coef: float = 0.0
@@ -120,6 +136,8 @@ class Config:
         bootstraps = isinstance(self.trace_lambda, float) and self.trace_lambda < 1
         if bootstraps and self.baseline != "value":
             raise ValueError("trace_lambda below 1 needs baseline='value'")
+        if self.network not in NETWORKS and (self.layer_norm or self.orthogonal):
+            raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
         if self.baseline == "loo" and self.num_envs == 1:
             raise ValueError("baseline='loo' needs num_envs of at least 2")
 
@@ -137,10 +155,14 @@ LARGEST_FLOAT = 3.4028234e38
 SMALLEST_FLOAT = 1.1754944e-38
 _OPTIONAL = int | None
 
+# Built-in networks, and how those of one's own are named.
+NETWORKS = ("auto", "mlp", "cnn")
+_CLASS_NAME = re.compile(r"\w+(\.\w+)*:\w+")
+
 OPTIONAL_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind == _OPTIONAL)
 
 _FRACTIONS = ("gamma", "trace_lambda")
-_POSITIVE_FLOATS = ("policy_lr", "baseline_lr", "adam_epsilon", "max_grad_norm")
+_POSITIVE_FLOATS = ("policy_lr", "baseline_lr", "initial_std", "adam_epsilon", "max_grad_norm")
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
@@ -153,6 +175,11 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         raise ValueError(f"{name} must be true or false, not {value!r}")
     if kind is str and not isinstance(value, str):
         raise ValueError(f"{name} must be a string, not {value!r}")
+    if name == "network" and value not in NETWORKS and not _CLASS_NAME.fullmatch(value):
+        raise ValueError(
+            f"network must be one of {', '.join(NETWORKS)} or a class as package.module:Class,"
+            f" not {value!r}{nearest(value, NETWORKS)}"
+        )
     if name == "hidden_sizes":
         if not isinstance(value, (list, tuple)):
             raise ValueError(f"hidden_sizes must be a list of widths such as [64], not {value!r}")

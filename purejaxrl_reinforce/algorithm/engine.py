@@ -11,6 +11,7 @@ from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import UnsupportedError
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.policies import has_parts
 from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, make_rollout
 from purejaxrl_reinforce.config import STATIC_FIELDS, Config
 
@@ -64,9 +65,11 @@ def why_not_lowered(config: Config) -> str | None:
 
     That works on a machine without a GPU.
     """
-    if len(config.hidden_sizes) != 1 or config.activation != "relu":
-        return "its policy has not one hidden layer of ReLUs"
     env, networks = environment.make(config.env), make_networks(config)
+    if not has_parts(networks.policy):
+        return "its policy has not one hidden layer of ReLUs"
+    if config.action == "squash" or config.log_std == "state":
+        return "it takes neither squashed actions nor a log_std that depends on the state"
 
     def play(key: jax.Array) -> None:
         keys = ONE_DEVICE.keys(key, config.num_envs)

@@ -90,6 +90,7 @@ class Rollout(NamedTuple):
         noise: draws the noise for one action.
         num_steps: T, the most time steps that a lane takes.
         tuning: block sizes and unrolling.
+        to_env: gives the actions that the environment takes for those of `act`.
         auto_reset: whether a lane that is done starts again (`stream`).
         record_next_obs: whether the trajectory gets `next_obs`.
     """
@@ -99,6 +100,7 @@ class Rollout(NamedTuple):
     noise: Noise
     num_steps: int
     tuning: Tuning
+    to_env: Callable[[Array], Array] = lambda action: action
     auto_reset: bool = False
     record_next_obs: bool = False
 
@@ -133,6 +135,7 @@ def make_rollout(config: Config, policy_params: Any) -> Rollout:
         noise=networks.policy.noise,
         num_steps=steps_per_update(config, env),
         tuning=tuning(config),
+        to_env=networks.policy.to_env,
         auto_reset=config.rollout == "stream",
         record_next_obs=config.bootstrap,
     )
@@ -307,7 +310,7 @@ def _advance(
     """Take step `t` in every living lane; the others are masked out."""
     valid = lanes.alive & (t < rollout.num_steps)
     action = rollout.act(lanes.obs, noise)
-    result = rollout.env.step(keys, lanes.env_state, action)
+    result = rollout.env.step(keys, lanes.env_state, rollout.to_env(action))
     # T is a time limit to whole episodes; a stream goes on with them in its next update.
     out_of_time = (t == rollout.num_steps - 1) & (not rollout.auto_reset)
     row = Trajectory(

@@ -1,26 +1,14 @@
 """Operation counts of training: the least floating-point operations and bytes, by piece.
 
 XLA's own count of a whole program takes the body of a loop once, whatever its length. So the
-networks are counted by formula, and the pieces without a formula (the environment's step, an
+perceptrons are counted by formula, and the pieces without a formula (the environment's step, an
 action's sampling, the loss at the network's output) by XLA's count of a single step of them, taken
 before optimization so that what the compiler computes twice does not count twice.
-
-A dense layer from `a` to `b` units takes, per row,
-
-    forward:   2ab (product) + b (bias), and b for its activation if it is hidden
-    backward:  2ab (kernel's gradient) + b (bias's gradient), and, above a hidden layer,
-               2ab (gradient of its input) + 2a (activation's derivative, times)
-
-and the backward pass of a `relu_mlp` with K inputs, H hidden units and O outputs
-
-    2 O (K + 1) H (product) + O (K + 1) (its factor) + H (which units are on) + O (bias)
 
 Additions, multiplications, comparisons and functions like exp count as one each. Random bits,
 masking and metrics do not count: the figures are a floor.
 """
 
-from collections.abc import Callable
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -28,9 +16,10 @@ import jax.numpy as jnp
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.environment import Environment
-from purejaxrl_reinforce.algorithm.networks import make_networks, takes_one_product
+from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
+from purejaxrl_reinforce.bench.network_flops import ROWS, counted, network_flops
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import few_lanes
 
@@ -48,8 +37,6 @@ _SQUARED_ERROR_FLOPS = 5
 _OPTIMIZER_FLOPS = 16
 # Per parameter: gradient read; parameter and both moments read and written.
 _OPTIMIZER_FLOATS = 7
-# XLA counts per array, so what does not depend on the rows is divided by this many.
-_ROWS = 1024
 
 
 class Cost(NamedTuple):
@@ -71,87 +58,57 @@ def phase_costs(config: Config) -> dict[str, Cost]:
     env = environment.make(config.env)
     return {
         "rollout": Cost(_rollout_flops(config, env), _row_bytes(config, Trajectory._fields)),
-        "targets": Cost(_targets_flops(config, env), _targets_bytes(config)),
-        "gradient": Cost(_gradient_flops(config, env), _gradient_bytes(config)),
-        "further": _further_cost(config, env),
+        "targets": Cost(_targets_flops(config), _targets_bytes(config)),
+        "gradient": Cost(_gradient_flops(config), _gradient_bytes(config)),
+        "further": _further_cost(config),
         "optimizer": _optimizer_cost(config),
     }
 
 
-def forward_flops(sizes: tuple[int, ...]) -> int:
-    """Return the operations per row of a network with these layer sizes, inputs to outputs."""
-    return sum(2 * a * b + b for a, b in pairwise(sizes)) + sum(sizes[1:-1])
-
-
-def backward_flops(sizes: tuple[int, ...], activation: str) -> int:
-    """Return the operations per row of a network's gradient, given that of its outputs."""
-    if takes_one_product(sizes, activation):
-        num_inputs, width, num_outputs = sizes
-        products = num_outputs * (num_inputs + 1)
-        return 2 * products * width + products + width + num_outputs
-    kernels = sum(2 * a * b + b for a, b in pairwise(sizes))
-    return kernels + sum(2 * a * b + 2 * a for a, b in pairwise(sizes[1:]))
-
-
-def _layer_sizes(config: Config, env: Environment) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the layer sizes of the policy and the baseline network."""
-    shape = few_lanes(config)[1].lanes.obs.shape[1:]
-    inputs = env.num_obs
-    if inputs is None:
-        inputs = 1
-        for size in shape:
-            inputs *= size
-    # The last of the logits is 0.
-    outputs = env.action_shape[0] if env.num_actions is None else env.num_actions - 1
-    return (inputs, *config.hidden_sizes, outputs), (inputs, *config.hidden_sizes, 1)
-
-
 def _rollout_flops(config: Config, env: Environment) -> float:
-    policy, _ = _layer_sizes(config, env)
     distribution, action, noise = _policy_shapes(config)
-    sampling = _counted(lambda d, noise: d.sample(noise), distribution, noise)
+    sampling = counted(lambda d, noise: d.sample(noise), distribution, noise)
     keys = _key_shapes()
-    stepping = _counted(env.step, keys, jax.eval_shape(env.reset, keys)[1], action)
-    return forward_flops(policy) + sampling + stepping
+    stepping = counted(env.step, keys, jax.eval_shape(env.reset, keys)[1], action)
+    return network_flops(config).policy.forward + sampling + stepping
 
 
-def _targets_flops(config: Config, env: Environment) -> float:
-    _, baseline = _layer_sizes(config, env)
+def _targets_flops(config: Config) -> float:
     if config.baseline == "value":
         # In whole episodes there is one value to bootstrap from per lane: next to nothing.
         twice = config.bootstrap and config.rollout == "stream"
-        values: float = forward_flops(baseline) * (2 if twice else 1)
+        values = network_flops(config).baseline.forward * (2 if twice else 1)
     else:
         values = _BASELINE_FLOPS[config.baseline]
     return values + _RETURN_FLOPS + _ADVANTAGE_FLOPS[config.advantage_norm]
 
 
-def _gradient_flops(config: Config, env: Environment) -> float:
-    policy, baseline = _layer_sizes(config, env)
+def _gradient_flops(config: Config) -> float:
+    networks = network_flops(config)
     distribution, action, _ = _policy_shapes(config)
 
     def loss(distribution: Any, action: Any, advantages: Any) -> Any:
         gain = jnp.sum(distribution.log_prob(action) * advantages)
         return -gain - jnp.sum(distribution.entropy())
 
-    advantages = jax.ShapeDtypeStruct((_ROWS,), jnp.float32)
-    losses = _counted(jax.value_and_grad(loss), distribution, action, advantages)
-    flops = forward_flops(policy) + losses + backward_flops(policy, config.activation)
-    return flops + (_baseline_flops(config, baseline) if config.baseline == "value" else 0)
+    advantages = jax.ShapeDtypeStruct((ROWS,), jnp.float32)
+    losses = counted(jax.value_and_grad(loss), distribution, action, advantages)
+    flops = networks.policy.forward + losses + networks.policy.backward
+    return flops + (_baseline_flops(config) if config.baseline == "value" else 0)
 
 
-def _baseline_flops(config: Config, sizes: tuple[int, ...]) -> int:
+def _baseline_flops(config: Config) -> float:
     """Return the operations of the baseline's gradient, given its outputs."""
-    a, b = sizes[-2:]
-    hidden = forward_flops(sizes) - (2 * a * b + b)
-    return hidden + _SQUARED_ERROR_FLOPS + backward_flops(sizes, config.activation)
+    baseline = network_flops(config).baseline
+    return baseline.forward - baseline.output + _SQUARED_ERROR_FLOPS + baseline.backward
 
 
-def _further_cost(config: Config, env: Environment) -> Cost:
-    _, baseline = _layer_sizes(config, env)
+def _further_cost(config: Config) -> Cost:
     times = config.baseline_steps - 1
+    if times == 0:
+        return Cost(0, 0)
     num_bytes = _row_bytes(config, ["obs", "valid"]) + _FLOAT_BYTES  # returns
-    flops = forward_flops(baseline) + _baseline_flops(config, baseline)
+    flops = network_flops(config).baseline.forward + _baseline_flops(config)
     return Cost(times * flops, times * num_bytes)
 
 
@@ -182,10 +139,10 @@ def _row_bytes(config: Config, names: Any) -> float:
 
 
 def _policy_shapes(config: Config) -> tuple[Any, Any, Any]:
-    """Return shapes of the action distribution, actions and noise of _ROWS lanes."""
+    """Return shapes of the action distribution, actions and noise of ROWS lanes."""
     networks = make_networks(config)
     _, state = few_lanes(config)
-    obs = jax.ShapeDtypeStruct((_ROWS, *state.lanes.obs.shape[1:]), state.lanes.obs.dtype)
+    obs = jax.ShapeDtypeStruct((ROWS, *state.lanes.obs.shape[1:]), state.lanes.obs.dtype)
     distribution = jax.eval_shape(networks.distribution, state.params.policy, obs)
     noise = jax.eval_shape(jax.vmap(networks.policy.noise), _key_shapes())
     action = jax.eval_shape(lambda d, noise: d.sample(noise), distribution, noise)
@@ -193,10 +150,4 @@ def _policy_shapes(config: Config) -> tuple[Any, Any, Any]:
 
 
 def _key_shapes() -> Any:
-    return jax.eval_shape(lambda: jax.random.split(jax.random.key(0), _ROWS))
-
-
-def _counted(function: Callable[..., Any], *args: Any) -> float:
-    """Return XLA's count of operations per row of a function of _ROWS rows without loops."""
-    analysis: Any = jax.jit(function).lower(*args).cost_analysis()
-    return (analysis.get("flops", 0.0) + analysis.get("transcendentals", 0.0)) / _ROWS
+    return jax.eval_shape(lambda: jax.random.split(jax.random.key(0), ROWS))

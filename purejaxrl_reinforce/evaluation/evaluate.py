@@ -56,6 +56,7 @@ def whole_episodes(config: Config, params: Params, greedy: bool) -> Rollout:
         noise=networks.policy.noise,
         num_steps=env.time_limit,
         tuning=tuning(config),
+        to_env=networks.policy.to_env,
     )
 
 

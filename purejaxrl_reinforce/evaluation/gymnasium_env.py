@@ -113,7 +113,7 @@ def gym_actions(
 def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
     networks = make_networks(config)
     noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
-    return make_act(networks, params.policy, greedy)(obs, noise)
+    return networks.policy.to_env(make_act(networks, params.policy, greedy)(obs, noise))
 
 
 def _registered(env: Environment) -> str:

@@ -8,6 +8,7 @@ from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.environment import Environment
+from purejaxrl_reinforce.algorithm.mlp import FILTER_SIZE, NUM_FILTERS
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.compile_for import compile_for
@@ -74,23 +75,27 @@ def _networks(config: Config) -> dict[str, str]:
     return {
         f"{name} network": "none"
         if network is None
-        else f"{_layers(network['params'], config.activation)}:"
-        f" {sum(math.prod(x.shape) for x in jax.tree.leaves(network)):,} parameters"
+        else f"{_layers(network['params'], config)}:"
+        f" {sum(math.prod(x.shape) for x in jax.tree.leaves(network['params'])):,} parameters"
         for name, network in networks.items()
     }
 
 
-def _layers(network: dict[str, object], activation: str) -> str:
+def _layers(network: dict[str, object], config: Config) -> str:
     """Return the sizes of a network's layers, inputs to outputs."""
     flat = flatten_dict(network)
+    others = "".join(f", and {path[-1]}" for path in flat if len(path) == 1)
     kernels = {path[-2]: x.shape for path, x in flat.items() if path[-1] == "kernel"}
-    out = kernels.pop("out")
+    if "own" in network:
+        return config.network + others
+    out, conv = kernels.pop("out"), kernels.pop("conv", None)
     hidden = [kernels[f"hidden_{i}"] for i in range(len(kernels))]
     widths = [*(shape[0] for shape in [*hidden, out]), out[1]]
     text = " x ".join(str(width) for width in widths)
-    text += f", {activation}" if hidden else ", linear"
-    others = [path[-1] for path in flat if path[-1] not in ("kernel", "bias")]
-    return text + "".join(f", and {name}" for name in others)
+    text += f", {config.activation}" if hidden or conv else ", linear"
+    text += ", layer norm" if config.layer_norm else ""
+    text = f"{NUM_FILTERS} filters of {FILTER_SIZE} x {FILTER_SIZE}, {text}" if conv else text
+    return text + others
 
 
 def _batch(config: Config, env: Environment) -> dict[str, str]:

@@ -9,13 +9,15 @@ from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.environment import Environment
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.algorithm.mlp import FILTER_SIZE, NORM_EPSILON
+from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import new_file, write_output
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.runs.load import load_run
+from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE
 
-FORMAT = 1
+FORMAT = 2
 
 _SUFFIXES = (".npz", ".safetensors")
 
@@ -24,13 +26,19 @@ def export(run_dir: Path, out: Path | None) -> int:
     """Write the policy of a run as `.npz` or `.safetensors`, a JSON beside it; return 0.
 
     Raises:
-        ValueError: the run has no parameters, or the files cannot be written.
+        ValueError: the run has no parameters or a network of its own, or the files cannot be
+            written.
     """
     path = new_file(out, run_dir / "policy.npz", _SUFFIXES)
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
     config, params = load_run(run_dir)
+    if config.network not in NETWORKS:
+        raise ValueError(
+            f"export takes built-in networks only, not network={config.network!r}; its parameters"
+            f" are in {run_dir / PARAMS_FILE}"
+        )
     arrays = policy_arrays(params.policy)
     text = dump_json(describe_policy(config, arrays))
     if os.path.lexists(description_path) and not _is_left_over(description_path, text):
@@ -52,39 +60,57 @@ def _is_left_over(path: Path, text: str) -> bool:
 
 def policy_arrays(policy_params: Any) -> dict[str, np.ndarray]:
     """Return the arrays of a policy network by names such as `hidden_0/kernel`."""
-    flat = flatten_dict(policy_params["params"], sep="/")
-    return {name.removeprefix("mlp/"): np.asarray(value) for name, value in flat.items()}
+    flat = flatten_dict(policy_params["params"])
+    return {"/".join(path[-2:]): np.asarray(value) for path, value in flat.items()}
 
 
 def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Return what it takes to act with the arrays of a policy, as JSON has it.
 
-    An observation is flattened, or made a one-hot vector of `num_values` if that is not null; then
-    each layer in turn is x @ kernel + bias [inputs, outputs] and its activation. The result is
-    `logits` of the discrete actions, or the `mean` of a normal distribution whose standard
-    deviation is exp of the array `log_std` and whose samples are clipped to `low` and `high`.
+    An observation is flattened, or made a one-hot vector of `num_values` if that is not null.
+    Instead, a first layer with `patches` of n gets the n x n patch around each inner point of
+    [height, width, channels], flattened in this order, and its result is flattened. Then each layer
+    in turn is x @ kernel + bias [inputs, outputs]; if `norm` is not null, (x - mean) /
+    sqrt(variance + epsilon) * scale + bias over its units; and its activation.
+
+    The result is `logits` of the discrete actions, or the `mean` of a normal distribution. Its
+    standard deviation is exp of the array `log_std`; with a `log_std` of "state" there are twice
+    as many outputs, and of the second half x, 5 tanh(x / 5) is added to `log_std`. Samples are
+    clipped to `low` and `high`, or with a `bounding` of "squash" they are
+    low + (high - low) (1 + tanh(sample)) / 2.
     """
     env = environment.make(config.env)
-    hidden = [f"hidden_{i}" for i in range(len(config.hidden_sizes))]
     return {
         "format": FORMAT,
         "env": env.name,
         "observation": {"shape": list(env.obs_shape), "num_values": env.num_obs},
-        "layers": [
-            {
-                "kernel": f"{name}/kernel",
-                "bias": f"{name}/bias",
-                "shape": list(arrays[f"{name}/kernel"].shape),
-                "activation": config.activation if name in hidden else None,
-            }
-            for name in (*hidden, "out")
-        ],
+        "layers": [_layer(config, arrays, name) for name in _layer_names(config, arrays)],
         "output": "logits" if env.num_actions is not None else "mean",
-        "action": _action_space(env),
+        "action": _action_space(config, env),
     }
 
 
-def _action_space(env: Environment) -> dict[str, Any]:
+def _layer_names(config: Config, arrays: dict[str, np.ndarray]) -> list[str]:
+    conv = ["conv"] if "conv/kernel" in arrays else []
+    return [*conv, *(f"hidden_{i}" for i in range(len(config.hidden_sizes))), "out"]
+
+
+def _layer(config: Config, arrays: dict[str, np.ndarray], name: str) -> dict[str, Any]:
+    norm = name.replace("hidden", "norm")
+    has_norm = f"{norm}/scale" in arrays
+    return {
+        "kernel": f"{name}/kernel",
+        "bias": f"{name}/bias",
+        "shape": list(arrays[f"{name}/kernel"].shape),
+        "patches": FILTER_SIZE if name == "conv" else None,
+        "norm": {"scale": f"{norm}/scale", "bias": f"{norm}/bias", "epsilon": NORM_EPSILON}
+        if has_norm
+        else None,
+        "activation": config.activation if name != "out" else None,
+    }
+
+
+def _action_space(config: Config, env: Environment) -> dict[str, Any]:
     if env.num_actions is not None:
         return {"type": "discrete", "n": env.num_actions}
     low, high = env.action_bounds()
@@ -93,6 +119,8 @@ def _action_space(env: Environment) -> dict[str, Any]:
         "shape": list(env.action_shape),
         "low": low.tolist(),
         "high": high.tolist(),
+        "bounding": config.action,
+        "log_std": config.log_std,
     }
 
 

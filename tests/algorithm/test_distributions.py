@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from scipy import integrate
 
 from purejaxrl_reinforce.algorithm.distributions import Categorical, DiagonalGaussian
+from purejaxrl_reinforce.algorithm.squashed_gaussian import SquashedGaussian, squash
 
 
 def test_categorical_samples_have_their_probabilities():
@@ -68,3 +71,79 @@ def test_gaussian_log_prob_entropy_and_mode():
     mean_log_prob = many.log_prob(many.sample(noise)).mean()
     np.testing.assert_allclose(distribution.entropy(), [-mean_log_prob], atol=0.02)
     np.testing.assert_array_equal(distribution.mode(), distribution.mean)
+
+
+LOW, HIGH = -3.0, 1.0
+
+
+def squashed(mean, std):
+    """A distribution of one component, [1], in the box from LOW to HIGH."""
+    bounds = (jnp.full(1, bound) for bound in (LOW, HIGH))
+    return SquashedGaussian(jnp.float32([[mean]]), jnp.log(jnp.float32([std])), *bounds)
+
+
+def density(distribution, a):
+    """The density at actions a in the box, [n], by the inverse of the squashing."""
+    u = jnp.arctanh(2 * (jnp.asarray(a, jnp.float32) - LOW) / (HIGH - LOW) - 1)
+    many = distribution._replace(mean=jnp.broadcast_to(distribution.mean, (len(a), 1)))
+    return np.exp(np.asarray(many.log_prob(u[:, None]), np.float64))
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 0.3), (0.5, 0.8), (-1.0, 0.6)])
+def test_the_squashed_density_integrates_to_one_and_gives_the_entropy(mean, std):
+    distribution = squashed(mean, std)
+    # Even in u, the points lie close at the bounds, where the density is steep.
+    u = np.linspace(mean - 7 * std, mean + 7 * std, 4001)
+    a = LOW + (HIGH - LOW) * (1 + np.tanh(u)) / 2
+    a = a[np.abs(np.tanh(u)) < 0.9999]
+    p = density(distribution, a)
+    np.testing.assert_allclose(integrate.trapezoid(p, a), 1, atol=2e-3)
+    entropy = integrate.trapezoid(-p * np.log(np.maximum(p, 1e-300)), a)
+    np.testing.assert_allclose(distribution.entropy(), [entropy], atol=5e-3)
+
+
+def exact_entropy(mean, log_std):
+    """The entropy as an integral over u, in float64."""
+    u = np.linspace(mean - 10 * np.exp(log_std), mean + 10 * np.exp(log_std), 20_001)
+    p = np.exp(-0.5 * ((u - mean) / np.exp(log_std)) ** 2 - log_std) / np.sqrt(2 * np.pi)
+    slope = 2 * (np.log(2) - u - np.logaddexp(0, -2 * u)) + np.log((HIGH - LOW) / 2)
+    return integrate.trapezoid(p * slope, u) + log_std + 0.5 * np.log(2 * np.pi * np.e)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 0.3), (0.5, 1.0), (4.0, 0.5)])
+def test_the_gradient_of_the_squashed_entropy_is_the_numerical_one(mean, std):
+    log_std, epsilon = np.log(std), 1e-4
+
+    def entropy(mean, log_std):
+        return squashed(0.0, 1.0)._replace(mean=mean, log_std=log_std).entropy()[0]
+
+    ours = jax.grad(entropy, argnums=(0, 1))(jnp.float32([[mean]]), jnp.float32([log_std]))
+    numerical = [
+        (exact_entropy(mean + dm, log_std + ds) - exact_entropy(mean - dm, log_std - ds))
+        / 2
+        / epsilon
+        for dm, ds in ((epsilon, 0), (0, epsilon))
+    ]
+    np.testing.assert_allclose([ours[0][0, 0], ours[1][0]], numerical, atol=1e-3)
+
+
+def test_the_gradient_of_the_squashed_log_prob_is_that_of_the_normal_one():
+    u = jnp.float32([[0.3], [-40.0], [1e4]])
+
+    def gradients(make):
+        return jax.grad(lambda m, s: make(m, s).log_prob(u).sum(), argnums=(0, 1))(
+            jnp.zeros((3, 1)), jnp.zeros(1)
+        )
+
+    ours = gradients(lambda m, s: squashed(0.0, 1.0)._replace(mean=m, log_std=s))
+    jax.tree.map(np.testing.assert_array_equal, ours, gradients(DiagonalGaussian))
+
+
+def test_squashed_log_prob_is_finite_and_right_far_out():
+    """log(1 - tanh(u)^2) is 2 log 2 - 2 |u| for large |u|, where tanh(u) rounds to 1."""
+    u = jnp.float32([[-60.0], [60.0]])
+    far = squashed(0.0, 10.0)._replace(mean=jnp.zeros((2, 1)))
+    normal = DiagonalGaussian(far.mean, far.log_std).log_prob(u)
+    expected = normal - (2 * np.log(2) - 120 + np.log((HIGH - LOW) / 2))
+    np.testing.assert_allclose(far.log_prob(u), expected, rtol=1e-5)
+    np.testing.assert_array_equal(squash(u, far.low, far.high), [[LOW], [HIGH]])

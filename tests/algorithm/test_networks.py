@@ -1,4 +1,4 @@
-"""The one-product gradient of a ReLU layer is the plain one, values and derivatives alike."""
+"""Networks: the fused one is the plain one; the others are what the configuration says."""
 
 import functools
 
@@ -7,14 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.environment import make
-from purejaxrl_reinforce.algorithm.networks import (
-    MOST_PRODUCTS,
-    ReluMLPParams,
-    make_networks,
-    relu_mlp,
-)
+from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.relu_mlp import MOST_PRODUCTS, ReluMLPParams, relu_mlp
 
 
 def plain(layers, x):
@@ -80,6 +77,111 @@ def test_networks_are_the_layers_that_their_parameters_say(env, hidden_sizes):
     else:
         ours, theirs = jax.nn.log_softmax(distribution.logits), jax.nn.log_softmax(expected)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def initialized(config):
+    """The networks of a configuration, the policy's parameters and five observations."""
+    env = make(config.env)
+    networks = make_networks(config)
+    obs, _ = env.reset(jax.random.split(jax.random.key(0), 5))
+    return networks, networks.policy.init(jax.random.key(1), obs), obs
+
+
+def test_the_convolution_is_that_of_xla():
+    networks, params, _ = initialized(Config(env="Breakout-MinAtar", hidden_sizes=(8,)))
+    obs = jax.random.normal(jax.random.key(2), (5, 10, 10, 4))
+    layers = params["params"]["cnn"]
+    kernel = layers["conv"]["kernel"].reshape(3, 3, 4, 16)
+    numbers = jax.lax.conv_dimension_numbers(obs.shape, kernel.shape, ("NHWC", "HWIO", "NHWC"))
+    x = jax.lax.conv_general_dilated(obs, kernel, (1, 1), "VALID", dimension_numbers=numbers)
+    x = jax.nn.relu(x).reshape(5, -1)
+    x = jax.nn.relu(x @ layers["hidden_0"]["kernel"]) @ layers["out"]["kernel"]
+    ours = jax.nn.log_softmax(networks.distribution(params, obs).logits)
+    np.testing.assert_allclose(ours, jax.nn.log_softmax(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("env", "network", "name"),
+    [
+        ("CartPole-v1", "auto", "mlp"),
+        ("Breakout-MinAtar", "auto", "cnn"),
+        ("Breakout-MinAtar", "mlp", "mlp"),
+        ("Catch-bsuite", "auto", "mlp"),
+        ("Catch-bsuite", "cnn", "cnn"),
+        ("FrozenLake-misc", "tests.support.networks:Tanh", "own"),
+    ],
+)
+def test_the_chosen_network(env, network, name):
+    networks, params, obs = initialized(Config(env=env, network=network, hidden_sizes=(8,)))
+    assert set(params["params"]) == {name}
+    assert networks.distribution(params, obs).logits.dtype == jnp.float32
+    assert networks.distribution(params, obs).logits.shape == (5, make(env).num_actions)
+
+
+def test_layer_norm_normalizes_each_hidden_layer():
+    networks, params, obs = initialized(Config(hidden_sizes=(16,), layer_norm=True))
+    layers = params["params"]["mlp"]
+    x = obs @ layers["hidden_0"]["kernel"]
+    x = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
+    x = jax.nn.relu(x) @ layers["out"]["kernel"]
+    ours = jax.nn.log_softmax(networks.distribution(params, obs).logits)
+    np.testing.assert_allclose(ours, jax.nn.log_softmax(x), rtol=1e-2, atol=1e-3)
+
+
+def test_orthogonal_initialization_has_its_gains():
+    config = Config(env="Pendulum-v1", hidden_sizes=(8, 6), orthogonal=True)
+    networks, policy, obs = initialized(config)
+    baseline = networks.baseline.init(jax.random.key(1), obs)
+    for params, gain in ((policy, 0.01), (baseline, 1.0)):
+        layers = params["params"]["mlp"]
+        for name, expected in (("hidden_0", 2**0.5), ("hidden_1", 2**0.5), ("out", gain)):
+            singular = np.linalg.svd(layers[name]["kernel"], compute_uv=False)
+            np.testing.assert_allclose(singular, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": "cnn"}, "needs observations of 2 or 3 dimensions of at least 3 x 3"),
+        ({"network": "cnn", "env": "SimpleBandit-bsuite"}, "the shape of those of SimpleBandit"),
+        ({"network": "nowhere:Net"}, "cannot be imported: ModuleNotFoundError"),
+        ({"network": "tests.support.networks:Missing"}, "cannot be imported: AttributeError"),
+        ({"network": "json:dumps"}, "is not a class of flax modules"),
+        ({"network": "tests.support.networks:NoOutputs"}, "cannot be made with num_outputs=1"),
+        ({"network": "tests.support.networks:Failing"}, r"of shape \(2, 4\): KeyError: 'pixels'"),
+        (
+            {"network": "tests.support.networks:OneTooMany"},
+            r"numbers of shape \(2, 1\), not .*2, 2",
+        ),
+        ({"network": "tests.support.networks:Integers"}, r"not int32 of shape \(2, 1\)"),
+        ({"network": "tests.support.networks:Statistics"}, "parameters only, not .'batch_stats'"),
+        ({"action": "squash"}, "action is for continuous actions; those of CartPole-v1"),
+        ({"log_std": "state"}, "log_std is for continuous actions"),
+        ({"action": "squash", "env": "Unbounded-probe"}, "needs bounded actions; those of Unb"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(changes, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make_networks(Config(**changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("log_std", ["free", "fixed", "state"])
+def test_the_standard_deviation_starts_as_told_and_learns_as_told(log_std):
+    config = Config(
+        env="Pendulum-v1", log_std=log_std, initial_std=0.5, orthogonal=True, hidden_sizes=(8,)
+    )
+    networks, params, obs = initialized(config)
+
+    def log_prob(params, obs):
+        return networks.distribution(params, obs).log_prob(jnp.zeros((5, 1))).sum()
+
+    std = jnp.exp(networks.distribution(params, obs).log_std)
+    np.testing.assert_allclose(std, 0.5, rtol=0.05 if log_std == "state" else 1e-6)
+    gradient = jax.grad(log_prob)(params, obs)["params"]
+    assert (gradient["log_std"] != 0).all() == (log_std == "free")
+    assert std.shape == ((5, 1) if log_std == "state" else (1,))
+    assert gradient["mlp"]["out"]["bias"].all()
 
 
 def test_the_preset_takes_the_short_way():

@@ -74,6 +74,16 @@ def test_policy_of_the_continuous_probe():
     assert metrics.mean_return[-1] > 0.2 * metrics.mean_return[0]
 
 
+def test_policy_of_squashed_actions_that_depend_on_the_state():
+    """Actions reach the environment in its own box, and the greedy ones too."""
+    networks, params, metrics = trained(
+        "Edge-probe", num_updates=400, action="squash", log_std="state", initial_std=0.5
+    )
+    means = networks.policy.to_env(networks.distribution(params.policy, OBS).mode())[:, 0]
+    np.testing.assert_allclose(means, [2, 3], atol=0.15)
+    assert metrics.mean_return[-1] > -0.1
+
+
 @pytest.mark.parametrize("rollout", ROLLOUTS)
 @pytest.mark.parametrize(
     ("env", "bootstrap", "value"),

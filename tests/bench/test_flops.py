@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import pytest
 
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.algorithm.networks import MLP
+from purejaxrl_reinforce.algorithm.mlp import MLP
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
-from purejaxrl_reinforce.bench.flops import backward_flops, forward_flops, phase_costs
+from purejaxrl_reinforce.bench.flops import phase_costs
+from purejaxrl_reinforce.bench.network_flops import backward_flops, forward_flops, network_flops
 
 ROWS = 512
 SHAPES = [(40, 64, 2), (40, 64, 1), (6, 64, 64, 3), (8, 256, 4), (3, 5)]
@@ -82,6 +83,16 @@ def test_more_work_costs_more(env):
         more = dataclasses.replace(plain, **change)
         before, after = (sum(c.flops for c in phase_costs(x).values()) for x in (plain, more))
         assert before < after, change
+
+
+def test_other_networks_are_counted_by_xla():
+    """A convolution's products, forth and back; the rest is small."""
+    plain = network_flops(Config(env="Breakout-MinAtar", hidden_sizes=(64,)))
+    products = 2 * 64 * 36 * 16 + 2 * (1024 * 64 + 64 * 2)
+    assert 1 < plain.policy.forward / products < 1.1
+    assert 2 * 64 * 36 * 16 + 2 * 1024 * 64 * 2 < plain.policy.backward < 2.2 * products
+    normalized = network_flops(Config(layer_norm=True))
+    assert normalized.policy.forward > network_flops(Config()).policy.forward
 
 
 def test_costs_do_not_depend_on_the_lanes():

@@ -107,6 +107,8 @@ BAD = [
     (["train", "--num-envs", "x"], "--num-envs: invalid literal"),
     (["train", "--num-envs"], "Missing value for argument '--num-envs'"),
     (["train", "--num-updates", "-3"], "num_updates must be at least 1|unrecognized|Missing"),
+    (["train", "--network", "nowhere:Net"], "network 'nowhere:Net' cannot be imported"),
+    (["train", "--action", "squash"], "action is for continuous actions"),
     (["train", "--hidden-sizes", "64", "0"], "hidden_sizes must be at least 1"),
     (
         ["train", "--preset", "clasic"],

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from purejaxrl_reinforce import Config, evaluate
+from purejaxrl_reinforce import Config, evaluate, init
 from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnasium
-from purejaxrl_reinforce.evaluation.gymnasium_env import make_rendered, make_vector
+from purejaxrl_reinforce.evaluation.gymnasium_env import gym_actions, make_rendered, make_vector
 from purejaxrl_reinforce.evaluation.scores import agreement
 from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_interval
 from purejaxrl_reinforce.runs.load import load_run
@@ -47,6 +48,18 @@ def test_both_backends_agree(cartpole, capsys):
         " includes 0",
         verdict,
     )
+
+
+@pytest.mark.parametrize("action", ["clip", "squash"])
+def test_continuous_actions_reach_gymnasium_within_their_bounds(action):
+    config = Config(env="Pendulum-v1", hidden_sizes=(), action=action)
+    params = init(config, jax.random.key(0)).params
+    obs = np.float32([[0.0, 1.0, 0.5], [9.0, 9.0, 9.0]])
+    mean = make_networks(config).distribution(params.policy, obs).mode()
+    space = gymnasium.spaces.Box(-2.0, 2.0, (1,))
+    actions = gym_actions(config, params, obs, jax.random.key(1), space, greedy=True)
+    expected = 2 * np.tanh(mean) if action == "squash" else np.clip(mean, -2, 2)
+    np.testing.assert_allclose(actions, expected, rtol=1e-5)
 
 
 def test_a_difference_is_said():

@@ -61,6 +61,15 @@ def test_other_options(capsys):
     assert "1 lane of 2,000 steps: 2,000 steps per update" in capsys.readouterr().out
 
 
+def test_networks_in_words():
+    minatar = description(Config(env="Breakout-MinAtar", layer_norm=True))
+    assert minatar["policy network"].startswith(
+        "16 filters of 3 x 3, 1024 x 64 x 3, relu, layer norm: "
+    )
+    own = description(Config(env="Pendulum-v1", network="tests.support.networks:Tanh"))
+    assert own["policy network"] == "tests.support.networks:Tanh, and log_std: 42 parameters"
+
+
 def test_memory_grows_with_the_lanes():
     def stated(num_envs):
         number, unit = re.search(

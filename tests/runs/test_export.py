@@ -19,6 +19,9 @@ CONFIGS = {
     "CartPole-v1": Config(),
     "Pendulum-v1": Config(env="Pendulum-v1", hidden_sizes=(8, 5), activation="tanh"),
     "DiscountingChain-bsuite": Config(env="DiscountingChain-bsuite"),
+    "squash": Config(env="Pendulum-v1", hidden_sizes=(8,), action="squash", log_std="state"),
+    "cnn": Config(env="Breakout-MinAtar", hidden_sizes=(8,), layer_norm=True, activation="tanh"),
+    "layer_norm": Config(hidden_sizes=(8, 5), layer_norm=True),
     "SimpleBandit-bsuite": Config(env="SimpleBandit-bsuite", hidden_sizes=(3,)),
 }
 
@@ -31,11 +34,21 @@ def run_dir(tmp_path):
 def output(description, arrays, obs):
     """What the description says: [N, outputs] for observations [N, ...]."""
     values = description["observation"]["num_values"]
-    x = obs.reshape(len(obs), -1) if values is None else np.eye(values)[obs]
+    x = obs if values is None else np.eye(values)[obs]
     for layer in description["layers"]:
+        if n := layer["patches"]:
+            windows = np.lib.stride_tricks.sliding_window_view(x, (n, n), axis=(1, 2))
+            x = np.moveaxis(windows, 3, -1).reshape(*windows.shape[:3], -1)
+        else:
+            x = x.reshape(len(x), -1)
         kernel = arrays[layer["kernel"]]
         assert list(kernel.shape) == layer["shape"]
-        x = ACTIVATIONS[layer["activation"]](x @ kernel + arrays[layer["bias"]])
+        x = x @ kernel + arrays[layer["bias"]]
+        if norm := layer["norm"]:
+            x = x - x.mean(axis=-1, keepdims=True)
+            x = x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + norm["epsilon"])
+            x = x * arrays[norm["scale"]] + arrays[norm["bias"]]
+        x = ACTIVATIONS[layer["activation"]](x)
     return x
 
 
@@ -63,9 +76,15 @@ def test_it_is_the_same_policy(config, suffix, tmp_path):
         )
         assert description["action"] == {"type": "discrete", "n": env.num_actions}
     else:
-        np.testing.assert_allclose(found, expected.mean, atol=1e-5)
-        np.testing.assert_allclose(arrays["log_std"], expected.log_std)
-        assert description["action"] == {"type": "box", "shape": [1], "low": [-2], "high": [2]}
+        mean, log_std = found[:, :1], arrays["log_std"]
+        if config.log_std == "state":
+            log_std = log_std + 5 * np.tanh(found[:, 1:] / 5)
+        np.testing.assert_allclose(mean, expected.mean, atol=1e-5)
+        np.testing.assert_allclose(log_std, expected.log_std, atol=1e-5)
+        assert description["action"] == {
+            "type": "box", "shape": [1], "low": [-2], "high": [2], "bounding": config.action,
+            "log_std": config.log_std,
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -81,6 +100,14 @@ def test_nothing_is_overwritten_and_nothing_half_written(out, message, run_dir, 
     before = sorted(tmp_path.rglob("*"))
     assert message in error_of(["export", str(run_dir), "--out", str(tmp_path / out)], capsys)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_network_of_ones_own_is_refused(tmp_path, capsys):
+    config = Config(network="tests.support.networks:Tanh")
+    run_dir = random_run(tmp_path / "run", config)
+    error = error_of(["export", str(run_dir)], capsys)
+    assert "built-in networks only, not network='tests.support.networks:Tanh'" in error
+    assert not list(run_dir.glob("policy*"))
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):

@@ -107,6 +107,21 @@ class Target(Probe):
         return spaces.Box(-2.0, 2.0, (1,))
 
 
+class Unbounded(Target):
+    def action_space(self, params=None):
+        return spaces.Box(-jnp.inf, jnp.inf, (1,))
+
+
+class Edge(Target):
+    """Continuous action in an uneven box; reward is minus its squared distance from 2 or 3."""
+
+    def reward(self, state, action):
+        return -((action[0] - 2.5 - 0.5 * state.signal) ** 2)
+
+    def action_space(self, params=None):
+        return spaces.Box(-1.0, 4.0, (1,))
+
+
 class TimeLimit(Probe):
     """Never terminates, reward 1: every episode is truncated after 10 steps."""
 
@@ -174,5 +189,5 @@ class Broken(Probe):
         raise OSError("its data is missing")
 
 
-for probe in Probe.__subclasses__():
+for probe in (*Probe.__subclasses__(), *Target.__subclasses__()):
     gymnax.register(f"{probe.__name__}-probe", probe)

@@ -27,7 +27,8 @@ from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
     leaves,
     trace,
 )
-from purejaxrl_reinforce.algorithm.networks import PolicyParts, ReluMLPParams
+from purejaxrl_reinforce.algorithm.policies import PolicyParts
+from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
 from purejaxrl_reinforce.algorithm.rollout import (
     FinishedEpisodes,
     Lanes,

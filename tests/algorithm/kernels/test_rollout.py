@@ -156,6 +156,10 @@ def test_kernels_lower_for_a_gpu(env, config):
     [
         ({"hidden_sizes": (8, 8)}, "its policy has not one hidden layer of ReLUs"),
         ({"activation": "tanh"}, "its policy has not one hidden layer of ReLUs"),
+        ({"layer_norm": True}, "its policy has not one hidden layer of ReLUs"),
+        ({"network": "tests.support.networks:Tanh"}, "its policy has not one hidden layer"),
+        ({"env": "Breakout-MinAtar"}, "its policy has not one hidden layer of ReLUs"),
+        ({"env": "Pendulum-v1", "action": "squash"}, "it takes neither squashed actions nor"),
         ({"env": "SimpleBandit-bsuite"}, "SimpleBandit-bsuite needs the operation 'sort'"),
         ({"env": "DeepSea-bsuite"}, "DeepSea-bsuite needs 135 numbers per lane, and 64 fit"),
     ],

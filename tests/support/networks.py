@@ -1,0 +1,43 @@
+"""Networks of one's own, right and wrong ones."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+
+class Tanh(nn.Module):
+    """One hidden layer, in bfloat16."""
+
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, obs):
+        x = obs.reshape(obs.shape[0], -1).astype(jnp.bfloat16)
+        return nn.Dense(self.num_outputs)(nn.tanh(nn.Dense(8)(x)))
+
+
+class Failing(Tanh):
+    @nn.compact
+    def __call__(self, obs):
+        raise KeyError("pixels")
+
+
+class OneTooMany(Tanh):
+    @nn.compact
+    def __call__(self, obs):
+        return nn.Dense(self.num_outputs + 1)(obs)
+
+
+class Integers(Tanh):
+    @nn.compact
+    def __call__(self, obs):
+        return nn.Dense(self.num_outputs)(obs).astype(int)
+
+
+class Statistics(Tanh):
+    @nn.compact
+    def __call__(self, obs):
+        return nn.BatchNorm(use_running_average=False)(nn.Dense(self.num_outputs)(obs))
+
+
+class NoOutputs(nn.Module):
+    pass
