@@ -33,7 +33,7 @@ def draw_bench(title: str, rows: Sequence[Mapping[str, Any]], style: Style = "sc
         left.grid(visible=False, axis="y")
         sps = [training["valid_steps"] / seconds / 1e6 for seconds in training["samples"]]
         right.plot(range(1, len(sps) + 1), sps, linestyle="none", label="each training")
-        right.axhline(training["sps"] / 1e6, marker="", label="median", **REFERENCE)
+        right.axhline(training["sps"] / 1e6, label="median", **REFERENCE)
         right.set(title="training from scratch", xlabel="repeat", ylabel="million SPS")
         right.set_ylim(0, 1.15 * max(sps))
         right.set_xticks(range(1, len(sps) + 1))

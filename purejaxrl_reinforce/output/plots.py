@@ -3,7 +3,7 @@
 import contextlib
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -79,10 +79,12 @@ class Panel(NamedTuple):
     solved: float | None = None
 
 
-def styled(style: Style = "screen") -> contextlib.AbstractContextManager[None]:
-    """Return a context in which figures are made in a style."""
+@contextlib.contextmanager
+def styled(style: Style = "screen") -> Iterator[None]:
+    """Make figures in a style, in a context or in a function that this decorates."""
     settings: Any = {**_SHARED, **_STYLES[style]}
-    return mpl.rc_context(settings)
+    with mpl.rc_context(settings):
+        yield
 
 
 def draw_curves(
@@ -135,7 +137,7 @@ def _draw_panel(part: Figure | SubFigure, panel: Panel, legend: Mapping[str, Any
     for i, (curve, label) in enumerate(zip(panel.curves, legend["labels"], strict=True)):
         _draw_curve(axes, curve, label, i, len(panel.curves))
     if panel.solved is not None:
-        axes.axhline(panel.solved, marker="", label=f"solved: {panel.solved:g}", **REFERENCE)
+        axes.axhline(panel.solved, label=f"solved: {panel.solved:g}", **REFERENCE)
     if any((curve.x >= 10_000).any() for curve in panel.curves):
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     wide = mpl.rcParams["figure.figsize"][0] > 6

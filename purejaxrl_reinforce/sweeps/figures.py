@@ -148,7 +148,7 @@ def _draw_rows(axes: Axes, ranked: Sequence[Summary], scores: np.ndarray) -> Non
         if summary.num_seeds > 1:
             _draw_mean(axes, row, summary.iqm)
     if threshold is not None:
-        axes.axvline(threshold, marker="", **REFERENCE)
+        axes.axvline(threshold, **REFERENCE)
     axes.set_yticks(range(len(ranked)), map(_row_label, ranked))
     axes.set_ylim(len(ranked) - 0.5, -0.5)
     axes.set_xlabel(GREEDY_RETURN)
@@ -182,7 +182,7 @@ def _explain_rows(figure: Figure, shown: Sequence[Summary]) -> None:
     thresholds = dict.fromkeys(THRESHOLDS[s.env] for s in shown if s.env in THRESHOLDS)
     if thresholds:
         label = "solved: " + " and ".join(f"{threshold:g}" for threshold in thresholds)
-        handles.append(Line2D([], [], **REFERENCE, marker="", label=label))
+        handles.append(Line2D([], [], **REFERENCE, label=label))
     columns = len(handles) if figure.get_figwidth() > 6 else 1
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
