@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import tyro
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, preset
@@ -16,7 +18,7 @@ from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.bench.timing import cold_caches
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.execution.program import program_bytes
-from purejaxrl_reinforce.output.plots import save_figure
+from purejaxrl_reinforce.output.plots import COLORS, REFERENCE, TRAINING_RETURN, save_figure
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -45,6 +47,28 @@ def preset_variant(name: str, num_envs: int | None, num_updates: int | None) -> 
     given = {"num_envs": num_envs, "num_updates": num_updates}
     changed: dict[str, Any] = {field: size for field, size in given.items() if size is not None}
     return dataclasses.replace(preset(name), **changed)
+
+
+# Quantiles over seeds that curves are drawn from, and the shade of the band between each pair.
+_QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+_BANDS = (("all seeds", "#DCEAF4"), ("5% to 95%", "#A9CCE3"), ("25% to 75%", "#6BA5CC"))
+
+
+def quantiles(returns: np.ndarray) -> dict[str, list[float]]:
+    """Return quantiles over the seeds of returns [seeds, updates], by percent."""
+    found = np.nanpercentile(returns, _QUANTILES, axis=0).round(2)
+    return {str(percent): x.tolist() for percent, x in zip(_QUANTILES, found, strict=True)}
+
+
+def draw_quantiles(axes: Axes, found: Mapping[str, list[float]], solved: float) -> None:
+    """Draw quantiles of each update's training return: bands, the median, the threshold."""
+    updates = np.arange(1, len(found["50"]) + 1)
+    for i, (label, color) in enumerate(_BANDS):
+        low, high = (found[str(_QUANTILES[at])] for at in (i, -1 - i))
+        axes.fill_between(updates, low, high, color=color, linewidth=0, label=label)
+    axes.plot(updates, found["50"], color=COLORS[0], linestyle="-", marker="", label="median seed")
+    axes.axhline(solved, label=f"solved: {solved:g}", **REFERENCE)
+    axes.set(xlabel="update", ylabel=TRAINING_RETURN)
 
 
 class Compiled(NamedTuple):

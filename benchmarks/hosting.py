@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from harness import RESULTS, run, save
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.ratios import paired_ratio
@@ -24,11 +26,14 @@ from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
+from purejaxrl_reinforce.output.plots import COLORS, REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 
+_DOTS: dict[str, Any] = {"linestyle": "none", "marker": "o"}
+_MEDIAN: dict[str, Any] = {"linestyle": "none", "marker": "D"}
 INTERVALS = {"defaults": Hosting().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
 
 
@@ -50,24 +55,34 @@ def hosted(program: Program, seconds: float) -> float:
         return 1 - run.metrics.seconds / (time.perf_counter() - started)
 
 
-def draw(rows: list[dict[str, Any]]) -> Figure:
-    """Draw the ratios to the bare run, with their 95% intervals."""
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    axes = figure.add_subplot()
-    for i, row in enumerate(rows[1:]):
-        low, high = row["interval"]
-        axes.plot([low, high], [i, i], color="C0")
-        axes.plot(row["times"], i, "o", color="C0")
-    axes.axvline(1.03, color="C1", linestyle="--", label="3% more")
-    axes.axvline(1, color="0.5", label="bare")
-    axes.set(
-        title="Cost of metrics and checkpoints",
-        xlabel="seconds of the run / seconds of bare training",
-        yticks=range(len(rows) - 1),
-        yticklabels=[row["name"] for row in rows[1:]],
-        ylim=(-0.5, len(rows) - 1.5),
-    )
-    figure.legend(loc="outside right upper")
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
+    """Draw the share of time outside compiled code, and each run against the bare one in turn."""
+    bare, *rows = result["rows"]
+    names = [f"checkpoints:\n{row['name']}" for row in rows]
+    figure = Figure(figsize=(9, 3.2))
+    figure.suptitle("CartPole-v1: cost of metrics, log, checkpoints and figure")
+    left, right = figure.subplots(1, 2, sharey=True)
+    shares = [100 * row["host_share"] for row in rows]
+    bars = left.barh(names, shares, height=0.5, color=COLORS[0])
+    left.bar_label(bars, [f"{share:.1f}%" for share in shares], padding=4)
+    left.set(xlabel="median share of a run outside compiled code, %", xlim=(0, 1.2 * max(shares)))
+    for i, row in enumerate(rows):
+        ratios = np.divide(row["samples"], bare["samples"])
+        right.plot(ratios, [i + 0.15] * len(ratios), color=COLORS[0], **_DOTS)
+        right.plot(row["interval"], [i - 0.15] * 2, color=COLORS[1], linestyle="-", marker="|")
+        right.plot(row["times"], i - 0.15, color=COLORS[1], **_MEDIAN)
+    right.axvline(1, label="bare", **REFERENCE)
+    right.set(xlabel="seconds / seconds of bare training")
+    right.invert_yaxis()
+    for axes in (left, right):
+        axes.grid(visible=False, axis="y")
+    handles = [
+        Line2D([], [], color=COLORS[0], **_DOTS, label="each run"),
+        Line2D([], [], color=COLORS[1], marker="D", label="median, 95% interval"),
+        Line2D([], [], label="bare training", **REFERENCE),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -98,7 +113,8 @@ def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) ->
             "host_share": statistics.median(shares[name][-repeats:]),
         }
         rows.append(timed_row(name, timings[name], **facts))
-    save(results, "hosting", make_result("hosting", config, 0, rows), draw(rows))
+    result = make_result("hosting", config, 0, rows)
+    save(results, "hosting", result, draw(result))
     print_table(
         "Hosting",
         ("checkpoints", "seconds", "times bare (95% interval)", "outside compiled code"),

@@ -9,19 +9,20 @@ after the other in one compiled program.
 import platform
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from harness import RESULTS, run, save
+from harness import RESULTS, draw_quantiles, quantiles, run, save
 from jax import Array
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, evaluate, preset, train
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
 from purejaxrl_reinforce.config import PRESETS
+from purejaxrl_reinforce.output.plots import styled
 
 
 def train_seeds(config: Config, num_seeds: int) -> dict[str, np.ndarray]:
@@ -68,19 +69,14 @@ def summarize(outcome: dict[str, np.ndarray], threshold: float) -> dict[str, flo
     }
 
 
-def draw(title: str, curves: np.ndarray, threshold: float) -> Figure:
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
     """Draw the median over the seeds of each update's mean return, with bands."""
-    updates = np.arange(1, curves.shape[1] + 1)
-    figure = Figure(figsize=(7, 4.3), layout="constrained")
+    figure = Figure(figsize=(7, 4.3))
     axes = figure.add_subplot()
-    for low, high, alpha, label in ((0, 100, 0.12, "all seeds"), (5, 95, 0.25, "5% to 95%")):
-        band = np.nanpercentile(curves, [low, high], axis=0)
-        axes.fill_between(updates, *band, alpha=alpha, color="C0", linewidth=0, label=label)
-    axes.plot(updates, np.nanmedian(curves, axis=0), color="C0", label="median")
-    axes.axhline(threshold, color="black", linewidth=0.8, linestyle="--", label="solved")
-    axes.set(title=title, xlabel="update", ylabel="mean return of the update's episodes")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=4)
+    draw_quantiles(axes, result["curves"], result["threshold"])
+    axes.set_title(f"{result['config']['env']}, preset {result['preset']}: {result['seeds']} seeds")
+    figure.legend(loc="outside lower center", ncols=5)
     return figure
 
 
@@ -110,11 +106,11 @@ def main(
         "config": asdict(config),
         "platform": f"{platform.machine()}, jax {jax.__version__} on {jax.default_backend()}",
         **summary,
+        "curves": quantiles(outcome["mean_return"]),
     }
-    title = f"{config.env}, preset {name}: {seeds} seeds"
-    save(results, name, result, draw(title, outcome["mean_return"], threshold))
+    save(results, name, result, draw(result))
     for key, value in result.items():
-        if key not in ("config", "purpose"):
+        if key not in ("config", "purpose", "curves"):
             print(f"{key:42} {value}")
 
 

@@ -24,6 +24,7 @@ from purejaxrl_reinforce.bench.workload import (
     result_rows,
     workload_facts,
 )
+from purejaxrl_reinforce.output.plots import styled
 from purejaxrl_reinforce.output.text import print_table
 
 
@@ -39,31 +40,39 @@ def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
     }
 
 
-def draw(title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> Figure:
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
     """Draw the rate of each phase under the roofline of the machine."""
+    rows = [row for row in result["rows"] if row["name"] != TRAINING]
+    peaks = Peaks(**result["peaks"])
     intensity = np.array([row["flops"] / row["bytes"] for row in rows])
     rates = np.array([row["flops_per_second"] for row in rows]) / 1e9
     ridge = peaks.matmul_flops / peaks.memory_bytes
     x = np.geomspace(min(intensity.min(), ridge) / 3, max(intensity.max(), ridge) * 3, 200)
-    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    figure = Figure(figsize=(7.5, 4.8))
     axes = figure.add_subplot()
     roofline = np.minimum(peaks.matmul_flops, x * peaks.memory_bytes) / 1e9
-    axes.loglog(x, roofline, color="black", label="measured peaks of this machine")
+    label = "measured peaks of this machine"
+    axes.loglog(x, roofline, color="black", linestyle="-", marker="", label=label)
     for i, row in enumerate(rows):
         axes.loglog(
             intensity[i],
             rates[i],
-            "o",
+            linestyle="none",
+            markersize=8,
             label=f"{row['name']}: {row['times_floor']:,.1f} times its floor",
         )
     axes.set(
-        title=title,
+        title=_title(result["config"]),
         xlabel="operations per byte of main memory, at least (FLOP/B)",
         ylabel="achieved GFLOP/s",
     )
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def _title(config: dict[str, Any]) -> str:
+    return f"{config['env']}, {config['num_envs']:,} lanes: distance from the roofline"
 
 
 def print_rows(title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
@@ -114,10 +123,8 @@ def main(
     result = make_result(
         "roofline", config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
     )
-    title = f"{config.env}, {config.num_envs:,} lanes: distance from the roofline"
-    phases = [row for row in rows if row["name"] != TRAINING]
-    save(results, "roofline", result, draw(title, phases, peaks))
-    print_rows(title, rows, peaks)
+    save(results, "roofline", result, draw(result))
+    print_rows(_title(result["config"]), rows, peaks)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_lanes,
     shard_state,
 )
+from purejaxrl_reinforce.output.plots import COLORS, REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.population import AGENTS, Layout, Population, population_mesh
 
@@ -167,20 +168,22 @@ def scale_devices(config: Config, devices: Sequence[int], seed: int, repeats: in
     return rows
 
 
-def draw(rows: Sequence[dict[str, Any]]) -> Figure:
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
     """Draw time and memory against lanes, SPS against agents and against devices."""
-    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    rows = result["rows"]
+    figure = Figure(figsize=(10, 7.5))
     figure.suptitle("CartPole-v1: how cost grows")
     (time_axes, memory_axes), (agent_axes, device_axes) = figure.subplots(2, 2)
     for kind in (BLOCKS, FULL):
         of_kind = [row for row in rows if row.get("kind") == kind]
         timed = [row for row in of_kind if "median" in row]
         lanes = [row["num_envs"] for row in timed]
-        time_axes.plot(lanes, [1e3 * row["median"] for row in timed], "o-", label=kind)
+        time_axes.plot(lanes, [1e3 * row["median"] for row in timed], label=kind)
         lanes = [row["num_envs"] for row in of_kind]
-        memory_axes.plot(lanes, [row["program_bytes"] / 2**20 for row in of_kind], "o-", label=kind)
+        memory_axes.plot(lanes, [row["program_bytes"] / 2**20 for row in of_kind], label=kind)
     recorded = [row["trajectory_bytes"] / 2**20 for row in of_kind]
-    memory_axes.plot(lanes, recorded, "k--", label="the recorded trajectory alone")
+    memory_axes.plot(lanes, recorded, label="the recorded trajectory alone")
     _logarithmic(time_axes, lanes)
     time_axes.set(title="one update", xlabel="lanes", ylabel="milliseconds")
     _logarithmic(memory_axes, lanes)
@@ -189,11 +192,16 @@ def draw(rows: Sequence[dict[str, Any]]) -> Figure:
     by_devices = [row for row in rows if "devices" in row]
     device_axes.set_visible(bool(by_devices))
     bars = device_axes.bar(
-        [str(row["devices"]) for row in by_devices], [row["sps"] / 1e6 for row in by_devices]
+        [str(row["devices"]) for row in by_devices],
+        [row["sps"] / 1e6 for row in by_devices],
+        width=0.5,
+        color=COLORS[0],
     )
     device_axes.bar_label(bars, fmt="{:.2f}", padding=3)
     device_axes.margins(y=0.15)  # room for the labels
-    device_axes.set(title="training", xlabel="CPU devices", ylabel="million SPS")
+    title = f"training with {result['device_lanes']:,} lanes"
+    device_axes.set(title=title, xlabel="CPU devices", ylabel="million SPS")
+    device_axes.grid(visible=False, axis="x")
     for axes in (time_axes, memory_axes):
         axes.legend(loc="upper left")
     return figure
@@ -204,16 +212,15 @@ def _plot_agents(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
         of_kind = [row for row in rows if row.get("agents_how") == kind]
         agents = [row["agents"] for row in of_kind]
         sps = [row["valid_steps"] / row["median"] / 1e6 for row in of_kind]
-        axes.plot(agents, sps, "o-", label=kind)
+        axes.plot(agents, sps, label=kind)
     (alone,) = (row for row in rows if row["name"] == RUN)
     sps = alone["valid_steps"] / alone["median"] / 1e6
-    axes.axhline(sps, color="black", linestyle="--", label=RUN)
+    axes.axhline(sps, label=RUN, **REFERENCE)
     axes.set_xscale("log", base=2)
     ticks = sorted({row["agents"] for row in rows})
     axes.set_xticks(ticks, [f"{n:,}" for n in ticks], minor=False)
     axes.set(title="agents of a sweep", xlabel="agents", ylabel="million SPS")
-    axes.set_ylim(0, 1.5 * axes.get_ylim()[1])  # room for the legend
-    axes.grid(alpha=0.3)
+    axes.set_ylim(0, 1.4 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper left")
 
 
@@ -223,9 +230,8 @@ def _logarithmic(axes: Axes, x: Sequence[int]) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(top=8 * axes.get_ylim()[1])  # room for the legend
+    axes.set_ylim(top=4 * axes.get_ylim()[1])  # room for the legend
     axes.set_xticks(list(x), [f"{n:,}" for n in x], minor=False)
-    axes.grid(alpha=0.3)
 
 
 def print_rows(rows: Sequence[dict[str, Any]]) -> None:
@@ -276,7 +282,7 @@ def main(
         shared = replace(config, num_envs=device_lanes)
         rows += scale_devices(shared, sorted(devices), seed, repeats)
     result = make_result("scaling", config, seed, rows, repeats=repeats, device_lanes=device_lanes)
-    save(results, "scaling", result, draw(rows))
+    save(results, "scaling", result, draw(result))
     print_rows(rows)
 
 

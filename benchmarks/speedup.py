@@ -29,6 +29,7 @@ from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
+from purejaxrl_reinforce.output.plots import styled
 from purejaxrl_reinforce.output.text import print_table
 
 LONGEST_EPISODE = 500
@@ -86,16 +87,18 @@ def measure_all(
     return rows
 
 
-def draw(rows: Sequence[dict[str, Any]]) -> Figure:
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
     """Draw SPS against lanes."""
-    figure = Figure(figsize=(7, 4.3), layout="constrained")
+    rows = result["rows"]
+    figure = Figure(figsize=(7, 4.3))
     axes = figure.add_subplot()
     lines = sorted({(row["program"], row["num_steps"]) for row in rows}, reverse=True)
     for program, steps in lines:
         of_line = [r for r in rows if (r["program"], r["num_steps"]) == (program, steps)]
         label = "this package" if program == "ours" else f"idiomatic, {steps} steps per update"
         lanes = [row["num_envs"] for row in of_line]
-        axes.plot(lanes, [row["sps"] / 1e6 for row in of_line], "o-", label=label)
+        axes.plot(lanes, [row["sps"] / 1e6 for row in of_line], label=label)
     axes.set_xscale("log", base=2)
     axes.set_xticks(lanes, [f"{n:,}" for n in lanes])
     axes.set(
@@ -104,8 +107,7 @@ def draw(rows: Sequence[dict[str, Any]]) -> Figure:
         ylabel="million valid steps per second",
     )
     axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -153,7 +155,7 @@ def main(
     rows = measure_all(sorted(lanes), short, slots, seed, repeats)
     facts = {"repeats": repeats, "slots": slots, "peaks": measure_peaks()._asdict()}
     result = make_result("speedup", preset("cartpole"), seed, rows, **facts)
-    save(results, "speedup", result, draw(rows))
+    save(results, "speedup", result, draw(result))
     print_rows(rows)
 
 

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, run, save
-from matplotlib.axes import Axes
+from harness import RESULTS, draw_quantiles, quantiles, run, save
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce import SweepResults, load_sweep, preset
+from purejaxrl_reinforce import load_sweep, preset
+from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
+from purejaxrl_reinforce.output.plots import COLORS, GREEDY_RETURN, REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import summarize
@@ -33,8 +34,8 @@ SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each
 STREAM = {"rollout": "stream", "num_steps": 125, "num_updates": 63}
 
 
-def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> tuple[dict, SweepResults]:
-    """Run one sweep; return its row and its results."""
+def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Run one sweep; return its row."""
     options = [f"--{field.replace('_', '-')}={value}" for field, value in settings.items()]
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "sweep"
@@ -66,35 +67,30 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> tuple[dict, S
         "interquartile_mean": float(found.iqm.value),
         "env_steps_to_solve": found.env_steps,
         "updates_to_solve": found.updates,
-    }, results
+        "curves": quantiles(results.metrics["mean_return"][0]),
+        "scores": np.sort(results.scores[0]).round(2).tolist(),
+    }
 
 
-def draw(runs: dict[str, SweepResults]) -> Figure:
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
     """Draw how the agents of each sweep learn, and what they return at the end."""
-    figure = Figure(figsize=(10, 3.6 * len(runs)), layout="constrained")
-    rows = figure.subplots(len(runs), 2, squeeze=False)
-    for (title, results), (left, right) in zip(runs.items(), rows, strict=True):
-        _learning(left, results)
-        left.set_title(title)
-        right.hist(results.scores[0], bins=np.linspace(0, 500, 101), color="#0072B2")
-        right.axvline(475, color="#D55E00", linestyle="--", label="solved")
-        right.set(xlabel="mean return of 100 greedy episodes", ylabel="agents", yscale="log")
-        right.set_title(f"after training: worst {results.scores.min():.1f}")
+    rows, threshold = result["rows"], THRESHOLDS[result["config"]["env"]]
+    figure = Figure(figsize=(10, 3.6 * len(rows)))
+    for row, (left, right) in zip(rows, figure.subplots(len(rows), 2, squeeze=False), strict=True):
+        draw_quantiles(left, row["curves"], threshold)
+        left.set_title(row["name"])
+        left.legend(loc="lower right")
+        scores = np.sort(row["scores"])
+        # Each agent is seen, where a histogram of all would be one bar.
+        number = np.arange(1, len(scores) + 1)
+        right.step(scores, number, where="post", linestyle="-", marker="", color=COLORS[0])
+        right.plot(scores[:30], number[:30], linestyle="none", marker="o", color=COLORS[0])
+        right.axvline(threshold, label=f"solved: {threshold:g}", **REFERENCE)
+        right.set(xlabel=GREEDY_RETURN, ylabel="agents up to that", yscale="log")
+        right.set_title(f"after training: worst {scores[0]:.1f}, {row['solved']:,} solved")
         right.legend(loc="upper left")
-        right.grid(alpha=0.3)
     return figure
-
-
-def _learning(axes: Axes, results: SweepResults) -> None:
-    returns = results.metrics["mean_return"][0]
-    updates = np.arange(1, returns.shape[1] + 1)
-    for low, high, label in ((0, 100, "lowest to highest"), (25, 75, "middle half")):
-        bounds = np.nanpercentile(returns, [low, high], axis=0)
-        axes.fill_between(updates, *bounds, color="#0072B2", alpha=0.25, linewidth=0, label=label)
-    axes.plot(updates, np.nanmedian(returns, axis=0), color="#0072B2", label="median agent")
-    axes.set(xlabel="update", ylabel="mean return of the update's episodes")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
 
 
 def main(
@@ -112,12 +108,9 @@ def main(
         results: directory for the result.
     """
     fewer = {} if num_updates is None else {"num_updates": num_updates}
-    row, found = run_sweep(SEEDS, seeds, fewer)
-    headline_row, headline = run_sweep(HEADLINE, agents, STREAM | fewer)
-    rows = [row, headline_row]
-    config = preset("cartpole")
-    figure = draw({row["name"]: found, headline_row["name"]: headline})
-    save(results, "sweeps", make_result("sweeps", replace(config, **fewer), 0, rows), figure)
+    rows = [run_sweep(SEEDS, seeds, fewer), run_sweep(HEADLINE, agents, STREAM | fewer)]
+    result = make_result("sweeps", replace(preset("cartpole"), **fewer), 0, rows)
+    save(results, "sweeps", result, draw(result))
     print_table(
         "sweeps",
         ["", "command", "training", "environment steps", "SPS", "solved", "worst"],

@@ -21,6 +21,7 @@ from purejaxrl_reinforce.bench.phases import PHASES
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows, workload_facts
+from purejaxrl_reinforce.output.plots import COLORS, styled
 from purejaxrl_reinforce.output.text import print_table
 
 
@@ -51,10 +52,14 @@ def measure_all(configs: Sequence[Config], seed: int, repeats: int) -> dict[str,
     )
 
 
-def draw(rows: Sequence[dict[str, Any]], lanes: list[int], steps: list[int]) -> Figure:
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
     """Draw SPS against lanes, SPS against steps, and the phases against lanes."""
-    by_name = {row["name"]: row for row in rows}
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    by_name = {row["name"]: row for row in result["rows"]}
+    lanes, steps = (
+        sorted({row[field] for row in result["rows"]}) for field in ("num_envs", "num_steps")
+    )
+    figure = Figure(figsize=(12, 4.2))
     figure.suptitle("CartPole-v1: valid environment steps per second")
     left, middle, right = figure.subplots(1, 3)
     longest, fixed = max(steps), max(lanes)
@@ -63,13 +68,13 @@ def draw(rows: Sequence[dict[str, Any]], lanes: list[int], steps: list[int]) -> 
     _plot_sps(middle, by_name, {t: f"lanes={fixed} steps={t}" for t in steps})
     middle.set(title=f"{fixed:,} lanes", xlabel="most steps per episode")
     bottom = [0.0] * len(lanes)
-    for phase in PHASES:
+    for phase, color, hatch in zip(PHASES, COLORS, ("", "//", "..", "xx"), strict=False):
         heights = [1e9 / by_name[f"lanes={n} steps={longest}: {phase}"]["sps"] for n in lanes]
-        right.bar([f"{n:,}" for n in lanes], heights, bottom=bottom, label=phase)
+        names, look = [f"{n:,}" for n in lanes], {"color": color, "hatch": hatch}
+        right.bar(names, heights, bottom=bottom, label=phase, edgecolor="white", **look)
         bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
     right.set(title="the update halfway, by phase", xlabel="lanes", ylabel="ns per valid step")
-    right.grid(alpha=0.3, axis="y")
-    right.set_axisbelow(True)
+    right.grid(visible=False, axis="x")
     figure.legend(loc="outside lower center", ncols=6)
     return figure
 
@@ -77,15 +82,14 @@ def draw(rows: Sequence[dict[str, Any]], lanes: list[int], steps: list[int]) -> 
 def _plot_sps(axes: Axes, by_name: dict[str, Any], names: dict[int, str]) -> None:
     # Labeled in one of the panels only: the legend is the figure's.
     first = not axes.get_subplotspec().colspan.start
-    parts = ((TRAINING, "training from scratch", "black"), ("update", "the update halfway", "grey"))
-    for part, label, color in parts:
+    parts = ((TRAINING, "training from scratch"), ("update", "the update halfway"))
+    for part, label in parts:
         sps = [by_name[f"{name}: {part}"]["sps"] / 1e6 for name in names.values()]
-        axes.plot(list(names), sps, "o-", color=color, label=label if first else None)
+        axes.plot(list(names), sps, label=label if first else None)
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(names), [f"{x:,}" for x in names], minor=False)
     axes.set_ylabel("million SPS")
     axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
-    axes.grid(alpha=0.3)
 
 
 def _name(config: Config) -> str:
@@ -116,8 +120,7 @@ def main(
         for n, t in dict.fromkeys(points)
     ]
     result = measure_all(configs, seed, repeats)
-    figure = draw(result["rows"], sorted(set(lanes)), sorted(set(steps)))
-    save(results, "throughput", result, figure)
+    save(results, "throughput", result, draw(result))
     print_table(
         "valid environment steps per second",
         ["", "median", "SPS", "ns per step", "of matmul peak"],

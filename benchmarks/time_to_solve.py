@@ -31,6 +31,7 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_lanes,
     shard_state,
 )
+from purejaxrl_reinforce.output.plots import REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table
 
 
@@ -118,24 +119,31 @@ def make_solve_result(config: Config, preset_name: str, outcome: dict[str, Any])
     )
 
 
-def draw(title: str, outcome: dict[str, Any]) -> Figure:
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
     """Draw how many of the seeds are solved after so many seconds and environment steps."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    figure.suptitle(title)
-    panels = zip(figure.subplots(1, 2), ("seconds", "env_steps"), (1, 1e3), strict=True)
+    (row,) = result["rows"]
+    figure = Figure(figsize=(9, 3.8))
+    figure.suptitle(_title(result))
+    panels = zip(figure.subplots(1, 2), ("samples", "env_steps"), (1, 1e3), strict=True)
     for axes, name, unit in panels:
-        values = np.sort(np.asarray(outcome[name], float)) / unit
+        values = np.sort(np.asarray(row[name], float)) / unit
         finite = values[np.isfinite(values)]
         share = np.arange(len(finite) + 1) / len(values)
-        axes.step([0, *finite], share, where="post")
+        axes.step([0, *finite], share, where="post", marker="")
         median = quartiles(list(values))[1]
         if np.isfinite(median):
-            axes.axvline(median, linestyle="--", linewidth=0.8, label=f"median {median:,.3g}")
+            axes.axvline(median, label=f"median {median:,.3g}", **REFERENCE)
             axes.legend(loc="upper left")
         axes.set(xlim=(0, None), ylim=(0, 1.05), ylabel="share of the seeds that are solved")
-        axes.grid(alpha=0.3)
-        axes.set_xlabel("seconds" if unit == 1 else "thousand environment steps")
+        axes.set_xlabel("seconds, compilation apart" if unit == 1 else "thousand environment steps")
     return figure
+
+
+def _title(result: dict[str, Any]) -> str:
+    config, seeds = result["config"], result["seeds"]
+    solved = f"{result['seeds_solved']} of {seeds} seeds solved"
+    return f"{config['env']}, {config['num_envs']:,} lanes: {solved}"
 
 
 def main(
@@ -161,12 +169,10 @@ def main(
         raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
     outcome = run_seeds(config, seeds)
     result = make_solve_result(config, preset_name, outcome)
-    solved = f"{result['seeds_solved']} of {seeds} seeds solved"
-    title = f"{config.env}, {config.num_envs:,} lanes: {solved}"
-    save(results, "time_to_solve", result, draw(title, outcome))
+    save(results, "time_to_solve", result, draw(result))
     row = result["rows"][0]
     print_table(
-        f"{title}; compiled in {outcome['compile_seconds']:.1f} s, apart",
+        f"{_title(result)}; compiled in {outcome['compile_seconds']:.1f} s, apart",
         ["until solved", "lower quartile", "median", "upper quartile"],
         [
             ["seconds", *(f"{x:.3f}" for x in row["quartiles"])],

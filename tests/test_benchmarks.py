@@ -71,6 +71,23 @@ def test_benchmarks_leave_a_result_and_a_figure(name, run_script):
         assert result["rows"][0]["quartiles"] == [np.inf] * 3
 
 
+def test_figures_of_kept_results_are_drawn_again(tmp_path, run_script):
+    kept = BENCHMARKS / "results"
+    for name in ("hosting", "peers", "roofline", "scaling", "speedup", "throughput"):
+        (tmp_path / f"{name}.json").write_bytes((kept / f"{name}.json").read_bytes())
+    run_script("draw")
+    assert all(path.with_suffix(".png").is_file() for path in tmp_path.glob("*.json"))
+
+
+def test_a_result_without_what_is_drawn_is_named(tmp_path, run_script, capsys):
+    (tmp_path / "sweeps.json").write_text(
+        '{"config": {"env": "CartPole-v1"}, "rows": [{"name": "old"}]}'
+    )
+    with pytest.raises(SystemExit):
+        run_script("draw", "sweeps")
+    assert "sweeps.json has no 'curves': measure it again" in capsys.readouterr().err
+
+
 def test_coverage_is_simulated(run_script, capsys):
     results = run_script("coverage", "--repeats", "20", "--seeds", "3", "5")
     rows = json.loads((results / "coverage.json").read_text())["rows"]

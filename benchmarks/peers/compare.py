@@ -151,9 +151,7 @@ def publish(
     """Write the result and its figure; print the table, failures and caveats."""
     write_result(results / "peers.json", result)
     if result["runs"]:
-        machine = result["machine"]
-        title = f"{machine['cpu']}, {machine['cores']} cores"
-        save_figure(draw(result["summary"], result["runs"], title), results / "peers.png")
+        save_figure(draw(result), results / "peers.png")
         console.print(make_table(result["summary"]))
     for row in result["summary"]:
         for error in row["errors"]:

@@ -205,6 +205,15 @@ def _bound(values: Any) -> str:
 # From Gymnasium's registry.
 THRESHOLDS = {"CartPole-v0": 195.0, "CartPole-v1": 475.0}
 
+# Lowest and highest return of an episode, as rewards and time limits have it.
+RETURN_RANGES = {
+    "Acrobot-v1": (-500.0, 0.0),
+    "CartPole-v0": (0.0, 200.0),
+    "CartPole-v1": (0.0, 500.0),
+    "Catch-bsuite": (-1.0, 1.0),
+    "MountainCar-v0": (-200.0, 0.0),
+}
+
 
 def first_solved(env: str, mean_returns: np.ndarray) -> int | None:
     """Return the number, counted from 1, of the first update whose mean return is enough.

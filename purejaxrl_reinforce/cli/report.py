@@ -49,9 +49,9 @@ class Describe:
 class Plot:
     """Draw learning curves of run and sweep directories.
 
-    Runs that differ only by seed are one curve: their mean, with its 95% t interval as a band.
-    Agents of a sweep count as runs, so each setting is a curve. At most 28 curves are drawn; the
-    figures in the directory of a larger sweep show its best settings.
+    Runs that differ only by seed are one curve: their interquartile mean, with its 95% interval as
+    a band. So is each setting of a sweep, the best first. Each environment has axes of its own,
+    with at most 28 curves; the figures in the directory of a larger sweep show its best settings.
     """
 
     sources: Annotated[
@@ -60,7 +60,7 @@ class Plot:
     ]
     out: Annotated[
         Path | None,
-        tyro.conf.arg(help="New file that ends in .png or .svg. None: curves.png."),
+        tyro.conf.arg(help="New file that ends in .png, .svg or .pdf. None: curves.png."),
     ] = None
     x: Annotated[
         Literal["env_steps", "seconds", "update"],
@@ -72,11 +72,15 @@ class Plot:
     smooth: Annotated[
         int, tyro.conf.arg(help="Moving average over this many updates; noted in the figure.")
     ] = 1
+    style: Annotated[
+        Literal["screen", "phone", "paper"],
+        tyro.conf.arg(help="paper: as wide as a column, 3.3 inches, with letters of 7 points."),
+    ] = "screen"
 
     def run(self) -> int:
         from purejaxrl_reinforce.reports.plot import plot_curves
 
-        print(plot_curves(self.sources, self.out, self.x, self.smooth))
+        print(plot_curves(self.sources, self.out, self.x, self.smooth, self.style))
         return 0
 
 

@@ -7,6 +7,8 @@ NaN. All intervals are 95% intervals, and the same scores always get the same on
 are too few for any interval, its bounds are infinite.
 """
 
+import functools
+import itertools
 import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -62,6 +64,8 @@ _TAIL = (1 - _COVERAGE) / 2
 
 _DRAWS = 2_000
 
+_MOST_PERMUTED = 8
+
 # Numbers that are drawn at a time: they stay in the processor's cache, and many seeds take longer,
 # not more memory.
 _MOST_DRAWN = 2**16
@@ -93,7 +97,7 @@ def interquartile_mean(scores: np.ndarray, axis: int | tuple[int, ...] | None = 
 
 
 def interquartile_mean_interval(scores: np.ndarray) -> Interval:
-    """Return the interquartile mean of scores [seeds] with its interval.
+    """Return the interquartile mean over the first axis of scores, [seeds, ...], with its interval.
 
     The fractions of the population below the ordered scores are distributed as ordered uniform
     numbers, whatever the population (generalized fiducial inference: Cui and Hannig 2019). Each
@@ -105,17 +109,24 @@ def interquartile_mean_interval(scores: np.ndarray) -> Interval:
     The interval has no bounds with fewer than MIN_SEEDS seeds, nor with equal scores of so few
     seeds that more than a quarter of the population may well score differently.
     """
-    value, ordered, n = interquartile_mean(scores), np.sort(scores), len(scores)
-    all_equal_by_chance = ordered[0] == ordered[-1] and 0.75**n > 1 - _COVERAGE
-    if n < MIN_SEEDS or all_equal_by_chance:
-        return _unbounded(value)
-    finite = ordered[np.isfinite(ordered)]
-    gap = np.ptp(finite) / (n - 1) if len(finite) else 0.0
-    below, above = np.append(ordered[0] - gap, ordered), np.append(ordered, ordered[-1] + gap)
+    value, ordered, n = interquartile_mean(scores, axis=0), np.sort(scores, axis=0), len(scores)
+    unbounded = _unbounded(value)
+    if n < MIN_SEEDS:
+        return unbounded
+    last, finite = ordered[-1], np.isfinite(ordered)
+    gap = (np.where(finite, last, 0.0) - np.where(finite, ordered, 0.0)).max(axis=0) / (n - 1)
+    below = np.concatenate([[ordered[0] - gap], ordered])
+    above = np.concatenate([ordered, [last + gap]])
     drawn = [(_weighted(w, below), _weighted(w, above)) for w in _draw_weights(n)]
     lowest, highest = np.sort(np.concatenate(drawn, axis=1), axis=1)
     cut = int(_TAIL * _DRAWS)  # no interpolation, which would give NaN with -inf
-    return Interval(value, np.minimum(lowest[cut], value), np.maximum(highest[-cut - 1], value))
+    low, high = np.minimum(lowest[cut], value), np.maximum(highest[-cut - 1], value)
+    equal_by_chance = (ordered[0] == last) & (0.75**n > 1 - _COVERAGE)
+    return Interval(
+        value,
+        np.where(equal_by_chance, unbounded.low, low),
+        np.where(equal_by_chance, unbounded.high, high),
+    )
 
 
 def binomial_interval(successes: np.ndarray | int, trials: int) -> Interval:
@@ -171,6 +182,26 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:
     return _wilson(value, trials, n - 1)
 
 
+def rank_test(x: np.ndarray, y: np.ndarray) -> float:
+    """Return how probably equal settings would let x lie as far above y: Mann and Whitney's test.
+
+    One-sided; over all permutations up to eight scores a side, ties included, and beyond that by
+    the normal approximation with its correction for ties.
+
+    Args:
+        x: [n], scores of one setting.
+        y: [n], scores of the other.
+    """
+    from scipy import stats
+
+    ranks, n = stats.rankdata(np.concatenate([x, y])), len(x)
+    if np.ptp(ranks) == 0:
+        return 1.0
+    if n > _MOST_PERMUTED:
+        return float(stats.mannwhitneyu(x, y, alternative="greater", method="asymptotic").pvalue)
+    return float((ranks[_halves(n)].sum(axis=1) >= ranks[:n].sum()).mean())
+
+
 def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> Interval:
     """Return which fraction of the runs scores more than each threshold.
 
@@ -195,6 +226,12 @@ def quartiles(x: np.ndarray) -> Quartiles:
     return Quartiles(*(float(ordered[-(-n * quarter // 4) - 1]) for quarter in (1, 2, 3)))
 
 
+@functools.cache
+def _halves(n: int) -> np.ndarray:
+    """Return all sets of n of 2n numbers, [sets, n]."""
+    return np.array(list(itertools.combinations(range(2 * n), n)))
+
+
 def _draw_weights(n: int) -> Iterator[np.ndarray]:
     """Give, chunk by chunk, which shares of the interquartile range lie between n scores.
 
@@ -212,7 +249,7 @@ def _draw_weights(n: int) -> Iterator[np.ndarray]:
 def _weighted(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return the weighted sums of numbers that may be -inf, where a weight of 0 leaves them out."""
     lost = np.isneginf(x)
-    return np.where(weights[:, lost].any(axis=1), -np.inf, weights @ np.where(lost, 0.0, x))
+    return np.where(weights @ lost > 0, -np.inf, weights @ np.where(lost, 0.0, x))
 
 
 def _wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:

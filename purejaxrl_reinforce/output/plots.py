@@ -1,23 +1,64 @@
-"""Plots of curves with bands."""
+"""The style of all pictures, and curves with bands."""
 
+import contextlib
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import EngFormatter
 
+Style = Literal["screen", "phone", "paper"]
+
+# One name for each kind of return: on axes, in tables and in texts.
+TRAINING_RETURN, GREEDY_RETURN = "training return", "greedy return"
+
 # Okabe and Ito's colors, which color-blind people can tell apart, without the yellow, which is
-# hard to see on white; then again with other strokes.
+# hard to see on white. Curves differ by marker and line style as well.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_STROKES = ("-", "--", ":", "-.")
-MOST_CURVES = len(COLORS) * len(_STROKES)
-# Inches of a picture that a phone shows at about half its size.
-NARROW = 5
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+STROKES = ("-", "--", ":", "-.")
+MOST_CURVES = len(COLORS) * len(STROKES)
+
+# A threshold, or whatever else curves are compared with.
+REFERENCE: dict[str, Any] = {"color": "#444444", "linestyle": (0, (5, 3)), "linewidth": 1}
+
+_CYCLE = [(STROKES[i % 4], COLORS[i % 7], MARKERS[i % 7]) for i in range(MOST_CURVES)]
+_SHARED = {
+    "axes.prop_cycle": cycler(
+        **dict(zip(("linestyle", "color", "marker"), zip(*_CYCLE, strict=True), strict=True))
+    ),
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "figure.constrained_layout.use": True,
+    "figure.titlesize": "medium",
+    "grid.alpha": 0.3,
+    "legend.fontsize": "small",
+    "legend.frameon": False,
+    "lines.markersize": 4,
+    "pdf.fonttype": 42,  # letters that stay text
+}
+# A phone shows a picture at about half its size; a paper has columns of 3.3 inches.
+_STYLES: dict[str, dict[str, Any]] = {
+    "screen": {"figure.figsize": (7, 4), "figure.dpi": 150, "font.size": 10},
+    "phone": {"figure.figsize": (5, 4), "figure.dpi": 150, "font.size": 10},
+    "paper": {
+        "figure.figsize": (3.3, 2.3),
+        "figure.dpi": 300,
+        "font.size": 7,
+        "lines.linewidth": 1,
+        "lines.markersize": 2.5,
+    },
+}
 
 
 class Curve(NamedTuple):
@@ -31,59 +72,107 @@ class Curve(NamedTuple):
     band_label: str | None = None
 
 
+class Panel(NamedTuple):
+    """Curves with axes of their own, and the value from which they count as solved."""
+
+    curves: Sequence[Curve]
+    solved: float | None = None
+
+
+@contextlib.contextmanager
+def styled(style: Style = "screen") -> Iterator[None]:
+    """Make figures in a style, in a context or in a function that this decorates."""
+    settings: Any = {**_SHARED, **_STYLES[style]}
+    with mpl.rc_context(settings):
+        yield
+
+
 def draw_curves(
     title: str,
     xlabel: str,
     ylabel: str,
-    curves: Sequence[Curve],
-    narrow: bool = False,
+    panels: Mapping[str, Panel],
+    style: Style = "screen",
     legend_title: str = "",
 ) -> Figure:
-    """Draw lines with their bands and a legend below.
+    """Draw lines with their bands, and a legend below them that takes less than a third.
 
     Args:
         title: of the picture.
         xlabel: what the curves are drawn over.
         ylabel: what they show.
-        curves: at least one, at most MOST_CURVES.
-        narrow: make a picture whose letters can be read at the width of a phone.
+        panels: by title, which is shown where there are several; each has at least one curve and
+            at most MOST_CURVES.
+        style: of the picture.
         legend_title: what the legend says of all curves.
     """
-    width = NARROW if narrow else 7
-    letters = 45 if narrow else 70  # that a line of the legend has room for
-    labels = [_wrapped(curve.label, letters) for curve in curves]
-    legend_title = _wrapped(legend_title, letters)
-    further = sum(label.count("\n") for label in labels) + len(legend_title.splitlines())
-    height = 4 + 0.22 * (len(curves) - 1) + 0.2 * further
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    for i, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        _draw(axes, curve, label, COLORS[i % len(COLORS)], _STROKES[i // len(COLORS)])
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.set_title("\n".join(textwrap.wrap(title, 10 * width)))
-    if any((curve.x >= 10_000).any() for curve in curves):
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.grid(alpha=0.3)
-    columns = 2 if len(curves) == 1 and not narrow else 1
-    figure.legend(loc="outside lower center", ncols=columns, title=legend_title)
+    with styled(style):
+        legends = [_legend(panel, legend_title) for panel in panels.values()]
+        width, plain = mpl.rcParams["figure.figsize"]
+        heights = [max(plain + legend["height"], 3.2 * legend["height"]) for legend in legends]
+        figure = Figure(figsize=(width, sum(heights)))
+        parts: Any = [figure]
+        if len(panels) > 1:
+            parts = figure.subfigures(len(panels), height_ratios=heights)
+        for (name, panel), part, legend in zip(panels.items(), parts, legends, strict=True):
+            _draw_panel(part, panel, legend)
+            part.axes[0].set(xlabel=xlabel, ylabel=ylabel, title=name if len(panels) > 1 else "")
+        figure.suptitle(wrapped(title))
     return figure
 
 
-def _draw(axes: Axes, curve: Curve, label: str, color: str, stroke: str) -> None:
-    marker = "." if len(curve.x) == 1 else None
-    axes.plot(curve.x, curve.mean, stroke, color=color, marker=marker, label=label)
+def _legend(panel: Panel, title: str) -> dict[str, Any]:
+    """Return the labels of a legend, its columns and its height in inches."""
+    labels = [wrapped(curve.label, 1.1) for curve in panel.curves]
+    letters = 10 + max(len(line) for label in labels for line in (label or " ").splitlines())
+    columns = max(1, min(len(labels), line_letters(1.3) // letters))
+    lines = sum(label.count("\n") + 1 for label in labels) // columns + 1
+    title = wrapped(title, 1.1)
+    height = (lines + len(title.splitlines())) * mpl.rcParams["font.size"] * 1.3 / 72
+    return {"labels": labels, "ncols": columns, "title": title, "height": height}
+
+
+def _draw_panel(part: Figure | SubFigure, panel: Panel, legend: Mapping[str, Any]) -> None:
+    axes = part.add_subplot()
+    for i, (curve, label) in enumerate(zip(panel.curves, legend["labels"], strict=True)):
+        _draw_curve(axes, curve, label, i, len(panel.curves))
+    if panel.solved is not None:
+        axes.axhline(panel.solved, label=f"solved: {panel.solved:g}", **REFERENCE)
+    if any((curve.x >= 10_000).any() for curve in panel.curves):
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    wide = mpl.rcParams["figure.figsize"][0] > 6
+    axes.locator_params(axis="x", nbins=9 if wide else 6)
+    columns = 3 if len(panel.curves) == 1 and wide else legend["ncols"]
+    place = {"loc": "outside lower center", "ncols": columns, "title": legend["title"]}
+    part.legend(title_fontsize="small", **place)
+
+
+def _draw_curve(axes: Axes, curve: Curve, label: str, i: int, number: int) -> None:
+    # About eight markers, which lie apart from those of other curves.
+    every = max(1, len(curve.x) // 8)
+    where = (i * every // number, every)
+    (line,) = axes.plot(curve.x, curve.mean, label=label, markevery=where)
     if curve.low is not None and curve.high is not None:
-        band: Any = {"color": color, "alpha": 0.2, "linewidth": 0, "label": curve.band_label}
-        axes.fill_between(curve.x, curve.low, curve.high, **band)
+        alpha = min(0.2, max(0.06, 0.5 / number))  # many bands hide each other
+        band: Any = {"color": line.get_color(), "alpha": alpha, "linewidth": 0}
+        axes.fill_between(curve.x, curve.low, curve.high, label=curve.band_label, **band)
 
 
-def _wrapped(text: str, letters: int) -> str:
-    return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))
+def line_letters(share: float = 1.0) -> int:
+    """Return about how many letters fit into a share of a figure's width in this context."""
+    return int(share * 100 * mpl.rcParams["figure.figsize"][0] / mpl.rcParams["font.size"])
+
+
+def wrapped(text: str, share: float = 1.0) -> str:
+    """Return text in lines that fit into a share of a figure's width in this context."""
+    width = line_letters(share)
+    return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, width))
 
 
 def save_figure(figure: Figure, file: Path | IO[bytes], file_format: str = "png") -> None:
-    """Write a figure to a path or an open file, as PNG or SVG."""
-    figure.savefig(file, dpi=150, format=file_format)
+    """Write a figure to a path or an open file, as PNG, SVG or PDF."""
+    with styled():
+        figure.savefig(file, dpi="figure", format=file_format)
 
 
 def png_bytes(figure: Figure) -> bytes:
@@ -93,17 +182,18 @@ def png_bytes(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def plot_returns(path: Path, title: str, returns: np.ndarray) -> None:
-    """Draw episode return against update.
+def plot_returns(path: Path, title: str, returns: np.ndarray, solved: float | None = None) -> None:
+    """Draw the training return of each update.
 
     Args:
         path: of the picture.
         title: of the picture.
         returns: [num_updates, 3], mean, lowest and highest return of each update's episodes.
+        solved: the mean return from which the environment counts as solved.
     """
     updates = np.arange(1, len(returns) + 1)
-    curve = returns_curve(updates, *returns.reshape(-1, 3).T)
-    save_figure(draw_curves(title, "update", "episode return", [curve]), path)
+    panel = Panel([returns_curve(updates, *returns.reshape(-1, 3).T)], solved)
+    save_figure(draw_curves(title, "update", TRAINING_RETURN, {title: panel}), path)
 
 
 def returns_curve(

@@ -36,16 +36,32 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def setting_label(config: Config, names: Sequence[str]) -> str:
-    """Return the named fields as `policy_lr=0.01, hidden_sizes=64x64`."""
-    return ", ".join(f"{name}={short_value(getattr(config, name))}" for name in names)
+def setting_labels(configs: Sequence[Config], names: Sequence[str]) -> list[str]:
+    """Return the named fields of each as `policy_lr=0.00316, hidden_sizes=64x64`."""
+    columns = [short_values([getattr(config, name) for config in configs]) for name in names]
+    named = zip(names, columns, strict=True)
+    texts = [[f"{name}={value}" for value in column] for name, column in named]
+    return [", ".join(column[i] for column in texts) for i in range(len(configs))]
 
 
-def short_value(value: Any) -> str:
-    """Return a field's value without brackets or many digits: `64x64`, `0.00316228`."""
+def short_values(values: Sequence[Any]) -> list[str]:
+    """Return a field's values with three digits, or as many as tell different ones apart."""
+    digits = 3
+    while True:
+        texts = [short_value(value, digits) for value in values]
+        if digits == 17 or len(set(texts)) == len(set(values)):
+            return texts
+        digits += 1
+
+
+def short_value(value: Any, digits: int = 3) -> str:
+    """Return a field's value without brackets or many digits: `64x64`, `0.00316`, `0.9995`."""
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    typed = f"{value:.4g}"  # whole: 0.9995 is not 1
+    return typed if float(typed) == value else f"{value:.{digits}g}"
 
 
 def count(number: int, what: str) -> str:

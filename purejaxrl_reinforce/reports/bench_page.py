@@ -39,7 +39,7 @@ def bench_page(path: Path) -> str:
 def _figure(path: Path, result: dict[str, Any]) -> str:
     png = path.with_suffix(".png")
     if result["benchmark"] == BENCHMARK:
-        data = png_bytes(draw_bench(result_title(result), result["rows"], narrow=True))
+        data = png_bytes(draw_bench(result_title(result), result["rows"], "phone"))
         return picture(data, "png", "Times of the phases of an update, and steps per second.")
     if png.is_file():
         return scrolling(

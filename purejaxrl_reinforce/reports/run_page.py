@@ -21,11 +21,11 @@ from purejaxrl_reinforce.evaluation.video_frames import Panel
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.reports.description import description
-from purejaxrl_reinforce.reports.learning_curves import curves_figure
 from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
 from purejaxrl_reinforce.runs.load import History, load_history, load_run
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
+from purejaxrl_reinforce.sweeps.learning_curves import curves_figure
 
 _EPISODES = 100
 
@@ -83,9 +83,9 @@ def _statistics(history: History) -> dict[str, Any]:
 def _curves(history: History) -> str:
     return "\n".join(
         picture(
-            png_bytes(curves_figure([history], x, smooth=1, narrow=True)),
+            png_bytes(curves_figure([[history]], x, style="phone")),
             "png",
-            f"Learning curve: episode return of each update over {label}.",
+            f"Learning curve: training return of each update over {label}.",
         )
         for x, label in (("env_steps", "environment steps"), ("seconds", "training time"))
     )

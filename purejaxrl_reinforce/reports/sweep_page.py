@@ -11,7 +11,7 @@ from purejaxrl_reinforce.evaluation.video_frames import Panel
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import png_bytes
-from purejaxrl_reinforce.output.text import count, short_value
+from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.description import description
 from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.sweeps.agents import agent_state
@@ -37,7 +37,7 @@ from purejaxrl_reinforce.sweeps.summary import (
 )
 
 _ALTS = {
-    "learning_curves": "Learning curves: episode return over environment steps, by setting.",
+    "learning_curves": "Learning curves: training return over environment steps, by setting.",
     "final_returns": "Final returns: the score of each seed, and their mean, by setting.",
     "performance_profiles": "Performance profiles: how many seeds score above each return.",
     "heatmap": "Heat map: the mean score of the seeds for each pair of the two swept fields.",
@@ -86,9 +86,11 @@ def _pictures(results: SweepResults, summaries: Sequence[Summary]) -> tuple[str,
     """Return the learning curves, and the other pictures."""
     pictures = {
         name: picture(png_bytes(figure), "png", _ALTS[name])
-        for name, figure in sweep_figures(results, summaries, narrow=True).items()
+        for name, figure in sweep_figures(results, summaries, "phone").items()
     }
-    curves = pictures.pop("learning_curves", paragraph("No episode finished in training."))
+    curves = pictures.pop(
+        "learning_curves", paragraph("No agent finished an episode before it diverged.")
+    )
     return curves, "\n".join(pictures.values())
 
 
@@ -123,11 +125,11 @@ def _with_bounds(show_one: Any, interval: Interval) -> str:
 
 def _ranking(ranked: Sequence[Summary]) -> str:
     env = ranked[0].env
-    rows = [[summary.setting, *ranking_cells(summary)] for summary in ranked]
+    rows = [ranking_cells(summary, ranked) for summary in ranked]
     return (
         paragraph(f"{env}, {count(ranked[0].num_seeds, 'seed')} each, the best setting first.")
-        + table(("no.", *RANKING_HEADINGS), rows)
-        + paragraph(explain_ranking(env))
+        + table(RANKING_HEADINGS, rows)
+        + paragraph(explain_ranking(ranked))
     )
 
 
@@ -213,7 +215,7 @@ def _timing(sweep_dir: Path, plan: SweepPlan, results: SweepResults) -> dict[str
 
 
 def _swept(plan: SweepPlan, results: SweepResults) -> dict[str, Any]:
-    values = {name: ", ".join(map(short_value, values)) for name, values in plan.axes.items()}
+    values = {name: ", ".join(short_values(values)) for name, values in plan.axes.items()}
     taken = {"values taken": "together" if plan.zipped else "in all combinations"}
     return {**values, **(taken if len(values) > 1 else {}), "seed": _seeds(results.seeds)}
 

@@ -10,10 +10,8 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
-from purejaxrl_reinforce.runs.load import History
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
-from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import Slice, load_agent_slice, load_plan
 
 
@@ -78,33 +76,3 @@ def _agent_number(plan: SweepPlan, setting: int, seed: int) -> int:
     if not len(found):
         raise ValueError(f"the sweep has no seed {seed}")
     return setting * plan.num_seeds + int(found[0])
-
-
-_COLUMNS = ("env_steps", "mean_return", "min_return", "max_return")
-
-
-def load_sweep_histories(path: Path) -> list[History]:
-    """Read the directory of a sweep; settings come in its order, each with all of its seeds.
-
-    An agent's history ends with its last finite update, as that of a run does. It has the columns
-    that learning curves need, but no `seconds`: agents are trained together, and none of them has
-    a time of its own.
-
-    Raises:
-        ValueError: it is not the directory of a sweep, or is unfinished or damaged.
-    """
-    results = load_sweep(path)
-    return [
-        History(path, config, seed, _metrics(results, setting, row))
-        for setting, config in enumerate(results.configs)
-        for row, seed in enumerate(results.seeds)
-    ]
-
-
-def _metrics(results: SweepResults, setting: int, row: int) -> dict[str, np.ndarray]:
-    # What was not finite was not applied, and no later update is.
-    applied = int(results.metrics["finite"][setting, row].sum())
-    columns = {
-        name: results.metrics[name][setting, row, :applied].astype(np.float64) for name in _COLUMNS
-    }
-    return {"update": np.arange(1.0, applied + 1), **columns}

@@ -15,7 +15,7 @@ from purejaxrl_reinforce.evaluation.statistics import Quartiles, probability_of_
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
+from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, agent_scores, by_env
 
 # Stands for an interval without bounds.
 TOO_FEW = "too few seeds"
@@ -26,7 +26,8 @@ _MOST_ROWS = 20
 _MOST_COMPARED = 8
 
 RANKING_HEADINGS = (
-    "setting", "IQM", "median\nworst", "solved", "updates\nto solve", "env steps\nto solve",
+    "no.", "setting", "greedy return\nIQM", "median\nworst", "solved", "updates\nto solve",
+    "env steps\nto solve",
 )  # fmt: skip
 
 
@@ -46,21 +47,33 @@ def ranking_view(results: SweepResults, summaries: Sequence[Summary]) -> Group:
     return Group(*parts)
 
 
-def explain_ranking(env: str) -> str:
-    """Return an explanation of a ranking's columns in an environment."""
+def explain_ranking(ranked: Sequence[Summary]) -> str:
+    """Return an explanation of the columns of an environment's ranking."""
+    env, others = ranked[0].env, len(ranked) - 1
     text = (
-        "IQM: mean of the greedy returns without the lowest and the highest quarter of the seeds."
+        "IQM: mean of the seeds' greedy returns without the lowest and the highest quarter."
         " In brackets: 95% intervals."
     )
-    if env not in THRESHOLDS:
-        return text
-    return (
-        f"{text} Solved: a greedy return of {THRESHOLDS[env]:g}. To solve: until an update's mean"
-        " training return is that; median, in brackets quartiles."
-    )
+    if any(summary.may_be_best for summary in ranked[1:]):
+        text += (
+            " *: these seeds do not tell it from the best (one-sided Mann-Whitney test at"
+            f" {LEVEL:.0%}{f', Bonferroni for {others:,} comparisons' if others > 1 else ''})."
+        )
+    if env in THRESHOLDS:
+        text += (
+            f" Solved: a greedy return of {THRESHOLDS[env]:g}. To solve: until an update's"
+            " training return is that; median, in brackets quartiles."
+        )
+    return text
 
 
-def ranking_cells(summary: Summary) -> list[str]:
+def number_of(summary: Summary, ranked: Sequence[Summary]) -> str:
+    """Return a setting's number, with a star where it is not told from the best."""
+    starred = summary.may_be_best and summary is not ranked[0]
+    return f"{summary.setting}{'*' if starred else ''}"
+
+
+def ranking_cells(summary: Summary, ranked: Sequence[Summary]) -> list[str]:
     """Return a setting's row of a ranking, a cell for each of RANKING_HEADINGS."""
     label = "\n".join(swept_fields(summary.label))  # a line each: the columns need the width
     if summary.num_diverged:
@@ -70,6 +83,7 @@ def ranking_cells(summary: Summary) -> list[str]:
         low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])
         solved = f"{summary.num_solved:,}/{summary.num_seeds:,}\n({low}-{high}%)"
     return [
+        number_of(summary, ranked),
         label,
         f"{show_score(summary.iqm.value)}\n{_show_bounds(summary.iqm)}",
         f"{show_score(summary.median)}\n{show_score(summary.worst)}",
@@ -103,26 +117,28 @@ def swept_fields(label: str) -> list[str]:
 
 def _ranking(env: str, ranked: Sequence[Summary]) -> Table:
     title = f"{env}, {count(ranked[0].num_seeds, 'seed')}, {count(len(ranked), 'setting')}"
-    caption = explain_ranking(env)
+    caption = explain_ranking(ranked)
     if len(ranked) > _MOST_ROWS:
         caption += f" {len(ranked) - _MOST_ROWS:,} settings that did worse are left out."
     table = _table(title + (", the best first" if len(ranked) > 1 else ""), caption)
-    for heading in RANKING_HEADINGS[1:]:
+    for heading in RANKING_HEADINGS[2:]:
         table.add_column(heading, justify="right", no_wrap=True)
     for summary in ranked[:_MOST_ROWS]:
-        table.add_row(*map(Text, ranking_cells(summary)))
+        table.add_row(*map(Text, ranking_cells(summary, ranked)))
     return table
 
 
 def _against_the_best(ranked: Sequence[Summary], scores: np.ndarray) -> Table:
     best, *others = ranked
     caption = "Over all pairs of different seeds of the two; ties count one half."
-    table = _table(f"Probability that {best.label} scores higher than", caption)
+    title = f"Probability that {best.setting}: {best.label} scores higher than"
+    table = _table(title, caption)
     table.add_column("probability", justify="right")
     table.add_column("95% interval", justify="right")
     for other in others:
         better = probability_of_improvement(scores[best.setting], scores[other.setting])
-        table.add_row(*map(Text, (other.label, *show_probability(better))))
+        cells = (number_of(other, ranked), other.label, *show_probability(better))
+        table.add_row(*map(Text, cells))
     return table
 
 
@@ -131,6 +147,7 @@ def _table(title: str, caption: str) -> Table:
         title=Text(title), title_justify="left", caption=Text(caption), caption_justify="left",
         box=box.SIMPLE_HEAD, padding=0, collapse_padding=True, leading=1,
     )  # fmt: skip
+    table.add_column("no.", justify="right")
     table.add_column("setting", overflow="fold")
     return table
 

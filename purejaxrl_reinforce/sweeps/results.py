@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import FIELD_KINDS, Config
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.output.files import atomic_write
-from purejaxrl_reinforce.output.text import setting_label, short_value
+from purejaxrl_reinforce.output.text import setting_labels, short_value
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 
@@ -66,9 +66,8 @@ class SweepResults:
         """
         by_label: dict[str, list[np.ndarray]] = {}
         others = [name for name in self.axes if name != "env"]
-        for config, scores in zip(self.configs, self.scores, strict=True):
-            label = setting_label(config, others) or "all"
-            by_label.setdefault(label, []).append(scores)
+        for label, scores in zip(setting_labels(self.configs, others), self.scores, strict=True):
+            by_label.setdefault(label or "all", []).append(scores)
         if len({len(tasks) for tasks in by_label.values()}) > 1:  # zipped: not all in every task
             labeled = zip(self.labels, self.scores, strict=True)
             return {label: scores[:, None] for label, scores in labeled}
@@ -76,10 +75,10 @@ class SweepResults:
 
 
 def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
-    """Name each setting by its swept fields."""
+    """Name each setting by its swept fields, in the order of `Config`."""
     if not axes:
         return [configs[0].env]
-    return [setting_label(config, list(axes)) for config in configs]
+    return setting_labels(configs, [name for name in FIELD_KINDS if name in axes])
 
 
 def gather_results(path: Path, plan: SweepPlan) -> SweepResults:

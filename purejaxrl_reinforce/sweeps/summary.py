@@ -4,24 +4,28 @@ Returns of different environments do not compare: each environment has a ranking
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, first_solved
+from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS, first_solved
 from purejaxrl_reinforce.evaluation.statistics import (
     Quartiles,
     binomial_interval,
     interquartile_mean_interval,
     probability_of_improvement,
     quartiles,
+    rank_test,
 )
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 
 # Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32
+
+# How often the truly best setting may count as worse than the one that looks best.
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Summary:
         env: only settings of one environment compare.
         num_seeds: number of agents. Each counts in everything below.
         num_diverged: agents of which an update, or the evaluation, was not finite.
-        iqm: interquartile mean of the scores with its 95% interval; see `agent_scores`.
+        iqm: interquartile mean of the scores with its 95% interval, which lies within the range of
+            possible returns where that is known; see `agent_scores`.
         median: of the scores.
         worst: the lowest score.
         num_solved: agents whose score reaches the environment's threshold; None, here and below,
@@ -43,6 +48,9 @@ class Summary:
         updates: until an update's mean training return reaches the threshold, quartiles over the
             seeds; inf: never.
         env_steps: valid environment steps up to the end of that update, likewise.
+        may_be_best: whether it is the best of its environment, or the seeds do not tell it from
+            that one: its scores are not lower in the one-sided Mann-Whitney test at LEVEL, divided
+            by the number of settings that are compared with the best (Bonferroni).
     """
 
     setting: int
@@ -57,6 +65,7 @@ class Summary:
     solved: Interval | None
     updates: Quartiles | None
     env_steps: Quartiles | None
+    may_be_best: bool = True
 
 
 def agent_scores(results: SweepResults) -> np.ndarray:
@@ -72,18 +81,27 @@ def agent_scores(results: SweepResults) -> np.ndarray:
 def summarize(results: SweepResults) -> list[Summary]:
     """Return a summary of each setting, the best first within each environment.
 
-    The best has the highest interquartile mean; of equals, that which needs fewer environment
+    The best has the highest interquartile mean; of equals, that of which more seeds solve the
+    environment, then that with the higher worst score, then that which needs fewer environment
     steps to the threshold in the median. Environments come in the order in which they were given.
     """
     labels, scores = results.labels, agent_scores(results)
     summaries = [_summary(results, i, labels[i], scores[i]) for i in range(len(labels))]
-    envs = [config.env for config in results.configs]
+    rankings = by_env(summaries).values()
+    return [s for ranked in rankings for s in _compared(sorted(ranked, key=_rank), scores)]
 
-    def rank(summary: Summary) -> tuple[int, float, float]:
-        steps = summary.env_steps.median if summary.env_steps else 0.0
-        return envs.index(summary.env), -float(summary.iqm.value), steps
 
-    return sorted(summaries, key=rank)
+def _rank(summary: Summary) -> tuple[float, ...]:
+    steps = summary.env_steps.median if summary.env_steps else 0.0
+    return -float(summary.iqm.value), -(summary.num_solved or 0), -summary.worst, steps
+
+
+def _compared(ranked: Sequence[Summary], scores: np.ndarray) -> list[Summary]:
+    """Compare all but the first, the best, with it."""
+    best, *others = ranked
+    level = LEVEL / max(1, len(others))
+    p = [rank_test(scores[best.setting], scores[other.setting]) for other in others]
+    return [best, *(replace(s, may_be_best=x > level) for s, x in zip(others, p, strict=True))]
 
 
 def by_env(summaries: Sequence[Summary]) -> dict[str, list[Summary]]:
@@ -153,7 +171,7 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
         env=env,
         num_seeds=len(scores),
         num_diverged=int(np.isinf(scores).sum()),
-        iqm=interquartile_mean_interval(scores),
+        iqm=_possible(env, interquartile_mean_interval(scores)),
         median=float(np.median(scores)),
         worst=float(scores.min()),
         num_solved=num_solved,
@@ -161,6 +179,12 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
         updates=None if threshold is None else quartiles(updates),
         env_steps=None if threshold is None else quartiles(env_steps),
     )
+
+
+def _possible(env: str, iqm: Interval) -> Interval:
+    low, high = RETURN_RANGES.get(env, (-np.inf, np.inf))
+    bounds = (bound if np.isinf(bound) else np.clip(bound, low, high) for bound in iqm[1:])
+    return Interval(iqm.value, *bounds)
 
 
 def _until_solved(results: SweepResults, i: int) -> tuple[np.ndarray, np.ndarray]:

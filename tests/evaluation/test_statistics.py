@@ -12,6 +12,7 @@ from purejaxrl_reinforce.evaluation.statistics import (
     performance_profile,
     probability_of_improvement,
     quartiles,
+    rank_test,
 )
 
 UNBOUNDED = (-np.inf, np.inf)
@@ -233,3 +234,31 @@ def test_who_never_gets_there_counts():
     assert quartiles(np.array([5.0, 3.0, inf, inf])) == (3, 5, inf)
     assert quartiles(np.array([3.0, inf, inf, inf])) == (3, inf, inf)
     assert quartiles(np.array([inf, inf])) == (inf, inf, inf)
+
+
+@pytest.mark.parametrize("n", [2, 5, 8])
+def test_rank_test_is_exact_for_few_seeds(n):
+    x, y = scores(2, n, seed=n)
+    theirs = stats.mannwhitneyu(x, y, alternative="greater", method="exact").pvalue
+    assert rank_test(x, y) == pytest.approx(theirs)
+    tied, other = np.ceil(x / 100), np.ceil(y / 100)
+    every = stats.PermutationMethod(n_resamples=20_000)
+    theirs = stats.mannwhitneyu(tied, other, alternative="greater", method=every).pvalue
+    assert rank_test(tied, other) == pytest.approx(theirs)
+
+
+def test_rank_test_of_many_seeds_and_of_equal_ones():
+    x, y = scores(2, 200)
+    theirs = stats.mannwhitneyu(x + 20, y, alternative="greater").pvalue
+    assert rank_test(x + 20, y) == pytest.approx(theirs)
+    assert rank_test(np.full(30, 500.0), np.full(30, 500.0)) == 1
+    assert rank_test(np.ones(4), np.full(4, -np.inf)) == pytest.approx(1 / 70)
+
+
+def test_intervals_of_the_interquartile_mean_of_several_samples():
+    x = scores(6, 4)
+    x[:, 1], x[:3, 2] = 7.0, -np.inf
+    together = interquartile_mean_interval(x)
+    for column in range(4):
+        alone = interquartile_mean_interval(x[:, column])
+        np.testing.assert_allclose([part[column] for part in together], alone, rtol=1e-12)

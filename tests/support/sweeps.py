@@ -46,8 +46,11 @@ def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepRes
     shape = (*np.shape(evaluation)[:2], num_updates)
     own = np.arange(num_updates) < np.array([[[config.num_updates]] for config in configs])
     own = np.broadcast_to(own, shape)
+    returns = np.where(own, returns, np.nan).astype(np.float32)
     metrics = {
-        "mean_return": np.where(own, returns, np.nan).astype(np.float32),
+        "mean_return": returns,
+        "min_return": returns - 10,
+        "max_return": returns + 10,
         "env_steps": np.where(own, steps, 0).astype(np.int64),
         "finite": own.copy(),
     }

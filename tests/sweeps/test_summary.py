@@ -105,6 +105,32 @@ def test_best_first_by_interquartile_mean_then_steps():
     assert [s.setting for s in summarize(results)] == [2, 3, 1, 0]
 
 
+def test_ties_are_broken_by_solved_share_then_worst_seed():
+    """All have the same interquartile mean and reach the threshold in training at no update."""
+    ceiling = [[500] * 5, [480, 500, 500, 500, 500], [300, 500, 500, 500, 500], [490] + [500] * 4]
+    assert [s.setting for s in summarize(sweep(ceiling))] == [0, 3, 1, 2]
+
+
+def test_settings_that_may_be_the_best_are_marked():
+    """Two that share the ceiling, one that overlaps with them, one far below."""
+    low = [9.0, 10, 11, 12, 13]
+    results = sweep([low, [500, 500, 500, 500, 470], [500] * 5, [500, 100, 500, 490, 480]])
+    assert [(s.setting, s.may_be_best) for s in summarize(results)] == [
+        (2, True), (1, True), (3, True), (0, False),
+    ]  # fmt: skip
+    text = words(shown(results))
+    assert "*: these seeds do not tell it from the best" in text
+    assert "Bonferroni for 3 comparisons" in text
+    for cell in (" 2 policy_lr=0.3", " 1* policy_lr=0.2", " 3* policy_lr=0.4", " 0 policy_lr=0.1"):
+        assert cell in text
+
+
+def test_intervals_stay_within_the_possible_returns():
+    (summary,) = summarize(sweep([[500.0, 500, 500, 300, 20]]))
+    assert summary.iqm.high == 500
+    assert summary.iqm.low >= 0
+
+
 def two_envs():
     configs = [
         Config(env=env, policy_lr=lr, num_updates=4)
@@ -198,9 +224,9 @@ def test_table_at_80_columns():
 def test_comparison_with_the_best():
     results = sweep([[1, 2, 3, 4, 5], [11, 12, 2.5, 14, 15], [21, 22, 23, 24, 25]])
     text = words(shown(results))
-    assert "Probability that policy_lr=0.3 scores higher than" in text
+    assert "Probability that 2: policy_lr=0.3 scores higher than" in text
     comparison = text.split("probability 95% interval")[1]
-    assert "policy_lr=0.2 1.00 0.39 to 1.00 policy_lr=0.1 1.00 0.39 to 1.00" in comparison
+    assert "1 policy_lr=0.2 1.00 0.39 to 1.00 0 policy_lr=0.1 1.00 0.39 to 1.00" in comparison
 
 
 @pytest.mark.parametrize("number", [1, 9])

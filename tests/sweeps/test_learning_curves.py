@@ -13,14 +13,24 @@ from scipy import stats
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import dump_config
-from purejaxrl_reinforce.evaluation.statistics import mean_interval
+from purejaxrl_reinforce.evaluation.statistics import (
+    interquartile_mean,
+    interquartile_mean_interval,
+    mean_interval,
+)
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.output.plots import MOST_CURVES
-from purejaxrl_reinforce.reports.learning_curves import curves_figure, learning_curves
 from purejaxrl_reinforce.runs.load import History, load_history
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
-from purejaxrl_reinforce.sweeps.agents import load_sweep_histories
+from purejaxrl_reinforce.sweeps.figures import sweep_figures
+from purejaxrl_reinforce.sweeps.learning_curves import (
+    by_config,
+    curves_figure,
+    learning_curves,
+    setting_histories,
+)
 from purejaxrl_reinforce.sweeps.results import load_sweep
+from purejaxrl_reinforce.sweeps.summary import summarize
 from tests.support.runs import TINY, error_of, write_metrics
 
 
@@ -64,12 +74,27 @@ def history(seed=0, scale=1.0, num_updates=8, **fields):
     return History(Path(f"run-{seed}-{fields}"), config, seed, {**columns, **returns})
 
 
+def figure_of(histories, x="update", smooth=1, **options):
+    return curves_figure(by_config(histories), x, smooth, **options)
+
+
+def curves_of(histories, x="update", smooth=1):
+    (panel,) = learning_curves(by_config(histories), x, smooth)[0].values()
+    return panel.curves
+
+
+def legend_of(part):
+    """Return title and labels, without that of the threshold."""
+    title = part.legends[0].get_title().get_text()
+    labels = [text.get_text().replace("\n", " ") for text in part.legends[0].get_texts()]
+    labels = [label for label in labels if not label.startswith("solved")]
+    return [title, *labels] if title else labels
+
+
 def texts(figure):
     (axes,) = figure.axes
-    title = figure.legends[0].get_title().get_text()
-    labels = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
-    legend = [title, *labels] if title else labels
-    return axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), legend
+    title = figure.get_suptitle()
+    return title, axes.get_xlabel(), axes.get_ylabel(), legend_of(figure)
 
 
 @pytest.mark.parametrize("x", ["env_steps", "seconds", "update"])
@@ -89,58 +114,86 @@ def test_pictures_open_and_are_not_blank(x, runs, tmp_path, capsys):
         assert (pixels[:, -1] == 255).all()
 
 
-def test_svg(runs, tmp_path):
-    path = tmp_path / "a.svg"
-    assert main(["plot", str(runs[0]), "--out", str(path), "--smooth", "2"]) == 0
-    assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
-    assert "#0072b2" in path.read_text().lower()
+@pytest.mark.parametrize("suffix", ["svg", "pdf"])
+def test_vector_pictures(suffix, runs, tmp_path):
+    path = tmp_path / f"a.{suffix}"
+    arguments = ["--out", str(path), "--smooth", "2", "--style", "paper"]
+    assert main(["plot", str(runs[0]), *arguments]) == 0
+    if suffix == "pdf":
+        assert path.read_bytes().startswith(b"%PDF")
+    else:
+        assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        assert "#0072b2" in path.read_text().lower()
 
 
 def test_one_run_shows_the_spread_of_its_episodes():
-    (curve,), _ = learning_curves([history(seed=3)], "env_steps", 1)
+    one = history(seed=3)
+    (curve,) = curves_of([one], "env_steps")
     np.testing.assert_array_equal(curve.x, 13 * np.arange(1, 9))
     np.testing.assert_array_equal(curve.mean, np.arange(4, 12))
     np.testing.assert_array_equal(curve.low, curve.mean - 1)
     np.testing.assert_array_equal(curve.high, curve.mean + 2)
-    title, xlabel, ylabel, legend = texts(curves_figure([history(seed=3)], "env_steps", 1))
-    assert title == "CartPole-v1: REINFORCE, seed 3"
-    assert (xlabel, ylabel) == ("environment steps", "episode return")
+    title, xlabel, ylabel, legend = texts(figure_of([one], "env_steps"))
+    assert title == "CartPole-v1: learning curves, seed 3"
+    assert (xlabel, ylabel) == ("environment steps", "training return")
     assert legend == ["mean of the update's episodes", "lowest to highest of them"]
 
 
 def test_seeds_make_a_band():
-    """Between the first and the last step that all seeds have."""
-    (curve,), _ = learning_curves([history(seed=s) for s in (0, 1, 2)], "env_steps", 1)
-    assert (curve.x[0], curve.x[-1]) == (12, 80)
-    at_start = np.array([12 / 10, 12 / 11 + 1, 3])
-    half = stats.t.ppf(0.975, 2) * at_start.std(ddof=1) / np.sqrt(3)
-    np.testing.assert_allclose(curve.mean[0], at_start.mean())
-    np.testing.assert_allclose(curve.low[0], at_start.mean() - half)
-    np.testing.assert_allclose(curve.high[0], at_start.mean() + half)
-    (_, _, _, legend) = texts(curves_figure([history(seed=s) for s in (0, 1)], "update", 1))
-    assert legend == ["mean of 2 seeds with 95% t interval"]
+    """At each update, drawn at the mean of their steps, which differ, up to the last update."""
+    seeds = [history(seed=s) for s in range(7)]
+    (curve,) = curves_of(seeds, "env_steps")
+    np.testing.assert_allclose(curve.x, 13 * np.arange(1, 9))
+    at_end = interquartile_mean_interval(8.0 + np.arange(7))
+    found = (curve.mean[-1], curve.low[-1], curve.high[-1])
+    np.testing.assert_allclose(found, (at_end.value, at_end.low, at_end.high))
+    _, xlabel, _, legend = texts(figure_of(seeds, "env_steps"))
+    assert xlabel == "environment steps, mean over the seeds"
+    assert legend == ["interquartile mean of 7 seeds, band: 95% interval"]
+
+
+def test_few_seeds_have_their_range():
+    seeds = [history(seed=s) for s in (0, 1, 5)]
+    (curve,) = curves_of(seeds)
+    assert (curve.mean[-1], curve.low[-1], curve.high[-1]) == (10, 8, 13)
+    assert texts(figure_of(seeds))[3] == ["interquartile mean of 3 seeds, band: lowest to highest"]
+
+
+@pytest.mark.parametrize(
+    ("env", "low", "high"), [("CartPole-v1", 0, 500), ("Pendulum-v1", -800, 806)]
+)
+def test_no_band_leaves_the_possible_returns(env, low, high):
+    """Where the environment does not tell them, these are the lowest and the highest there was."""
+    seeds = [history(seed=s, scale=100 * (-1) ** s, env=env) for s in range(5)]
+    wide = interquartile_mean_interval(np.array([h.metrics["mean_return"][-1] for h in seeds]))
+    assert wide.low < low
+    (curve,) = curves_of(seeds)
+    assert curve.low.min() >= low
+    assert curve.high.max() <= high
 
 
 def test_configurations_are_told_apart_by_what_differs():
     histories = [history(seed, scale, policy_lr=scale) for scale in (1.0, 2.0) for seed in (0, 1)]
     histories.append(history(policy_lr=0.5, env="Acrobot-v1"))
-    title, xlabel, ylabel, legend = texts(curves_figure(histories, "seconds", 3))
-    assert title == "CartPole-v1 and Acrobot-v1: REINFORCE, 5 runs"
-    assert xlabel == "seconds of training, compilation apart"
-    assert ylabel == "episode return\n(mean of the last 3 updates)"
-    assert legend == [
-        "env=CartPole-v1, policy_lr=1, mean of 2 seeds with 95% t interval",
-        "env=CartPole-v1, policy_lr=2, mean of 2 seeds with 95% t interval",
-        "env=Acrobot-v1, policy_lr=0.5, seed 0",
-    ]
+    figure = figure_of(histories, "seconds", 3)
+    assert figure.get_suptitle() == "CartPole-v1 and Acrobot-v1: learning curves, 3 settings"
+    cartpole, acrobot = figure.subfigs
+    assert [part.axes[0].get_title() for part in figure.subfigs] == ["CartPole-v1", "Acrobot-v1"]
+    assert cartpole.axes[0].get_xlabel().startswith("seconds of training, compilation apart")
+    assert acrobot.axes[0].get_ylabel() == "training return\n(mean of the last 3 updates)"
+    statistic = "interquartile mean of 2 seeds, band: lowest to highest"
+    assert legend_of(cartpole) == [statistic, "policy_lr=1", "policy_lr=2"]
+    assert legend_of(acrobot)[1:] == ["seed 0"]
+    thresholds = [line for line in cartpole.axes[0].lines if line.get_label() == "solved: 475"]
+    assert len(thresholds) == 1
+    assert len(acrobot.axes[0].lines) == 1
 
 
 def test_what_all_curves_have_in_common_is_said_once():
     histories = [history(seed, policy_lr=lr) for lr in (1.0, 2.0) for seed in (0, 1)]
-    (_, _, _, legend) = texts(curves_figure(histories, "update", 1))
-    assert legend == ["mean of 2 seeds with 95% t interval", "policy_lr=1", "policy_lr=2"]
-    (_, _, _, legend) = texts(curves_figure(histories[::2], "update", 1))
-    assert legend == ["seed 0", "policy_lr=1", "policy_lr=2"]
+    statistic = "interquartile mean of 2 seeds, band: lowest to highest"
+    assert texts(figure_of(histories))[3] == [statistic, "policy_lr=1", "policy_lr=2"]
+    assert texts(figure_of(histories[:3]))[3] == [statistic, "policy_lr=1", "policy_lr=2, seed 0"]
 
 
 def cut(one, num_updates):
@@ -152,52 +205,73 @@ def test_a_curve_says_which_seeds_it_has():
     seeds = [history(seed) for seed in range(5)]
     seeds[0], seeds[1] = cut(seeds[0], 0), cut(seeds[1], 3)
     seeds[2].metrics["mean_return"][:] = np.nan
-    (curve,), _ = learning_curves(seeds, "update", 1)
-    assert (curve.x[0], curve.x[-1]) == (1, 3)
-    np.testing.assert_allclose(curve.mean[-1], 3 + np.mean([1, 3, 4]))
-    assert curve.label == (
-        "mean of 3 of 5 seeds with 95% t interval"
-        " (no episode finished in the others; 1 stopped early)"
+    (curve,) = curves_of(seeds)
+    assert (curve.x[0], curve.x[-1]) == (1, 8)  # as long as any seed
+    np.testing.assert_allclose(
+        curve.mean[[2, 3]], [3 + interquartile_mean(np.array([1, 3, 4])), 7.5]
     )
-    (curve,), _ = learning_curves([seeds[0], seeds[3]], "update", 1)
-    assert curve.label == "1 of 2 seeds (no episode finished in the others)"
+    assert curve.label == (
+        "interquartile mean of 5 seeds, band: lowest to highest,"
+        " no episode finished in 2 of 5 seeds, 2 of 5 seeds to the end"
+    )
+    (curve,) = curves_of([seeds[0], seeds[3]])
+    assert curve.label == "2 seeds, no episode finished in 1 of 2 seeds"
     assert curve.low is None
+
+
+def test_positions_only_move_on():
+    """The seed that took the most steps ends first."""
+    seeds = [history(0), cut(history(90), 4)]
+    (curve,) = curves_of(seeds, "env_steps")
+    np.testing.assert_allclose(np.diff(curve.x), [55, 55, 55, 10, 10, 10, 10])
+
+
+def test_updates_without_episodes_are_bridged():
+    one, other = history(0, num_updates=6), history(1, num_updates=6)
+    one.metrics["mean_return"][:] = [np.nan, 10, np.nan, 30, np.nan, np.nan]
+    other.metrics["mean_return"][:] = np.nan
+    (curve,) = curves_of([one, other])
+    np.testing.assert_array_equal(curve.x, [2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(curve.mean, [10, 20, 30, 30, 30])
+
+
+def test_long_curves_keep_their_ends():
+    (curve,) = curves_of([history(seed, num_updates=1000) for seed in range(5)])
+    assert (len(curve.x), curve.x[0], curve.x[-1]) == (400, 1, 1000)
 
 
 def test_what_cannot_be_drawn_stands_in_the_legend():
     nothing = [cut(history(seed, policy_lr=1.0), 0) for seed in (0, 1)]
-    apart = [history(seed, policy_lr=2.0) for seed in (0, 1)]
-    apart[1].metrics["update"][:] += 1000
-    figure = curves_figure([*nothing, *apart, history(policy_lr=3.0)], "update", 1)
-    (_, _, _, legend) = texts(figure)
-    assert legend[0] == "policy_lr=1, 2 seeds: no episode finished"
-    assert legend[1].endswith("t interval: no range of update in common")
-    assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [0, 0, 8]
+    figure = figure_of([*nothing, history(policy_lr=3.0)])
+    assert legend_of(figure)[:2] == ["2 seeds", "policy_lr=1, no episode finished"]
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines[:2]] == [0, 8]
 
 
-@pytest.mark.parametrize("x", ["env_steps", "update"])
-def test_settings_of_a_sweep_are_curves(x, sweep_dir):
-    """The seeds' mean with its interval, smoothed, as their runs alone would give."""
+def test_settings_of_a_sweep_are_curves_the_best_first(sweep_dir, monkeypatch):
+    """`plot` draws them as the sweep's own figure does: order, colors, statistic, band."""
     results = load_sweep(sweep_dir)
-    figure = curves_figure(load_sweep_histories(sweep_dir), x, 2)
-    title, xlabel, ylabel, legend = texts(figure)
-    assert title == "CartPole-v1: REINFORCE, 4 runs"
-    assert xlabel == {"env_steps": "environment steps", "update": "update"}[x]
-    assert ylabel == "episode return\n(mean of the last 2 updates)"
-    assert legend == ["mean of 2 seeds with 95% t interval", "policy_lr=0.1", "policy_lr=0.2"]
-    assert len(figure.axes[0].collections) == 2
-    for line, returns, steps in zip(
-        figure.axes[0].lines,
-        results.metrics["mean_return"].astype(float),
-        results.metrics["env_steps"],
-        strict=True,
-    ):
-        at = np.tile(np.arange(1.0, 7), (2, 1)) if x == "update" else steps
-        ends = line.get_xdata()[-1]
-        assert ends == at[:, -1].min()
-        smoothed = (returns[:, 1:] + returns[:, :-1]) / 2
-        expected = [np.interp(ends, *seed) for seed in zip(at[:, 1:], smoothed, strict=True)]
-        np.testing.assert_allclose(line.get_ydata()[-1], np.mean(expected), rtol=1e-6)
+    best = [s.setting for s in summarize(results)]
+    own = sweep_figures(results, summarize(results))["learning_curves"]
+    drawn = curves_figure(setting_histories(results, best), "env_steps")
+    assert texts(own) == texts(drawn)
+    for line, other in zip(own.axes[0].lines, drawn.axes[0].lines, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), other.get_xydata())
+        assert line.get_color() == other.get_color()
+    smoothed = curves_figure(setting_histories(results, best), "update", 2).axes[0]
+    for line, setting in zip(smoothed.lines, best, strict=False):
+        returns = results.metrics["mean_return"][setting].astype(float)
+        np.testing.assert_allclose(line.get_ydata()[-1], returns[:, -2:].mean(), rtol=1e-6)
+
+
+def test_a_run_beside_the_sweep_that_has_its_seed(sweep_dir, tmp_path):
+    run = tmp_path / "alone"
+    options = ["--setting", "1", "--seed", "1", "--run-dir", str(run)]
+    assert main(["extract", str(sweep_dir), *options]) == 0
+    path = tmp_path / "a.svg"
+    assert main(["plot", str(run), str(sweep_dir), "--out", str(path)]) == 0
+    text = path.read_text()  # whose comments have each line of text
+    for line in ("policy_lr=0.1", "policy_lr=0.2, s", "policy_lr=0.2, alone, seed 1"):
+        assert f"<!-- {line} -->" in text
 
 
 def test_sweeps_and_runs_in_one_figure(runs, sweep_dir, tmp_path):
@@ -205,7 +279,8 @@ def test_sweeps_and_runs_in_one_figure(runs, sweep_dir, tmp_path):
     arguments = [str(runs[0]), str(sweep_dir), str(runs[1])]
     assert main(["plot", *arguments, "--out", str(path)]) == 0
     text = path.read_text()  # whose comments have each line of text
-    for line in ("CartPole-v1: REINFORCE, 6 runs", *(f"policy_lr={lr}" for lr in (0.01, 0.1, 0.2))):
+    title = "CartPole-v1: learning curves, 3 settings"
+    for line in (title, *(f"policy_lr={lr}" for lr in (0.01, 0.1, 0.2))):
         assert f"<!-- {line} -->" in text
 
 
@@ -214,27 +289,25 @@ def test_an_agent_ends_with_its_last_finite_update(sweep_dir, tmp_path):
     arrays = load_arrays(sweep_dir / "results.npz")
     arrays["finite"][1, 0, 4:] = False
     save_arrays(tmp_path / "results.npz", arrays)
-    histories = load_sweep_histories(tmp_path)
-    assert [len(h.metrics["mean_return"]) for h in histories] == [6, 6, 4, 6]
-    assert [(h.config.policy_lr, h.seed) for h in histories] == [
-        (0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1),
-    ]  # fmt: skip
-    (_, _, _, legend) = texts(curves_figure(histories, "update", 1))
-    assert legend[1] == "policy_lr=0.2, mean of 2 seeds with 95% t interval (1 stopped early)"
+    groups = setting_histories(load_sweep(tmp_path), [0, 1])
+    assert [len(h.metrics["mean_return"]) for group in groups for h in group] == [6, 6, 4, 6]
+    assert [h.seed for group in groups for h in group] == [0, 1, 0, 1]
+    assert texts(curves_figure(groups, "update"))[3][2] == "policy_lr=0.2, 1 of 2 seeds to the end"
 
 
 def test_smoothing_looks_back():
     one = history(num_updates=5)
     one.metrics["mean_return"][:] = [1, 2, np.nan, 6, 10]
-    (curve,), _ = learning_curves([one], "update", 3)
+    (curve,) = curves_of([one], smooth=3)
     np.testing.assert_array_equal(curve.x, [1, 2, 4, 5])  # no episode finished in update 3
     np.testing.assert_allclose(curve.mean, [1, 1.5, 3, 6])
 
 
-def test_many_curves_fit():
-    """The legend grows downwards, and no text leaves the picture."""
+@pytest.mark.parametrize("style", ["screen", "phone", "paper"])
+def test_many_curves_fit(style):
+    """The legend takes less than a third, and no text leaves the picture."""
     histories = [history(gamma=i / MOST_CURVES) for i in range(MOST_CURVES)]
-    figure = curves_figure(histories, "update", 1)
+    figure = figure_of(histories, style=style)
     figure.draw_without_rendering()
     width, height = figure.get_size_inches() * figure.dpi
     boxes = [figure.legends[0].get_window_extent(), figure.axes[0].get_tightbbox()]
@@ -242,11 +315,12 @@ def test_many_curves_fit():
         assert 0 <= box.x0 < box.x1 <= width
         assert 0 <= box.y0 < box.y1 <= height
     assert not boxes[0].overlaps(boxes[1])
-    assert figure.axes[0].get_window_extent().height > 200
-    lines = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
-    assert len(lines) == MOST_CURVES
-    with pytest.raises(ValueError, match="29 curves are too many; draw at most 28"):
-        curves_figure([*histories, history(gamma=1.0)], "update", 1)
+    assert boxes[0].height < height / 3
+    curves = figure.axes[0].lines[:MOST_CURVES]
+    assert len({(line.get_color(), line.get_linestyle()) for line in curves}) == MOST_CURVES
+    assert len({(line.get_marker(), line.get_linestyle()) for line in curves}) == MOST_CURVES
+    with pytest.raises(ValueError, match="29 curves of CartPole-v1 are too many; draw at most 28"):
+        figure_of([*histories, history(gamma=1.0)])
 
 
 def test_a_cut_off_last_row_is_left_out(runs, tmp_path):
@@ -285,7 +359,7 @@ def mistakes_dir(sweep_dir, tmp_path, monkeypatch):
         ([], "give at least one RUN or SWEEP"),
         (["nowhere"], "nowhere is the directory of neither a run nor a sweep"),
         (["SWEEP", "--x", "seconds"], "no seconds of their own; use --x env_steps or --x update"),
-        (["SWEEP", "RUN", "SWEEP"], "have the same configuration and seed: give only one of them"),
+        (["SWEEP", "RUN", "SWEEP"], "/s is given twice"),
         (["RUN", "unfinished"], "unfinished is not finished: it has no results.npz"),
         (["damaged"], "results.npz is damaged"),
         (["other"], "other/results.npz is damaged"),
@@ -295,7 +369,7 @@ def mistakes_dir(sweep_dir, tmp_path, monkeypatch):
         (["bad"], "bad/metrics.csv is damaged"),
         (["RUN", "RUN"], "have the same configuration and seed: give only one of them"),
         (["RUN", "--smooth", "0"], "smooth must lie between 1 and"),
-        (["RUN", "--out", "a.pdf"], "--out must end in .png or .svg, not 'a.pdf'"),
+        (["RUN", "--out", "a.jpg"], "--out must end in .png or .svg or .pdf, not 'a.jpg'"),
         (["RUN", "--out", "there.png"], "there.png exists; choose another --out"),
         (["RUN", "--x", "hours"], "invalid choice 'hours'"),
     ],
@@ -308,14 +382,12 @@ def test_mistakes(arguments, message, runs, sweep_dir, mistakes_dir, capsys):
 
 
 def test_nothing_to_draw():
-    one = history()
-    one.metrics["mean_return"][:] = np.nan
-    with pytest.raises(ValueError, match="no episode finished"):
-        curves_figure([one], "update", 1)
-    late = history(seed=1)
-    late.metrics["env_steps"][:] += 1000
-    with pytest.raises(ValueError, match="no range of env_steps in common"):
-        curves_figure([history(), late], "env_steps", 1)
+    histories = [history(seed) for seed in (0, 1)]
+    for one in histories:
+        one.metrics["mean_return"][:] = np.nan
+    for few in (histories, histories[:1]):
+        with pytest.raises(ValueError, match="no episode finished"):
+            figure_of(few)
 
 
 def test_intervals_of_arrays():
