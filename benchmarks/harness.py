@@ -18,7 +18,8 @@ from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.bench.timing import cold_caches
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.execution.program import program_bytes
-from purejaxrl_reinforce.output.plots import COLORS, REFERENCE, TRAINING_RETURN, save_figure
+from purejaxrl_reinforce.output.colors import COLORS
+from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
 
 RESULTS = Path(__file__).parent / "results"
 

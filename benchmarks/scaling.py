@@ -46,7 +46,8 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_lanes,
     shard_state,
 )
-from purejaxrl_reinforce.output.plots import COLORS, REFERENCE, styled
+from purejaxrl_reinforce.output.colors import COLORS
+from purejaxrl_reinforce.output.plots import REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.population import AGENTS, Layout, Population, population_mesh
 

@@ -24,7 +24,8 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import load_sweep, preset
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.output.plots import COLORS, GREEDY_RETURN, REFERENCE, styled
+from purejaxrl_reinforce.output.colors import COLORS
+from purejaxrl_reinforce.output.plots import GREEDY_RETURN, REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import summarize

@@ -5,7 +5,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.output.plots import COLORS, styled
+from purejaxrl_reinforce.output.colors import COLORS
+from purejaxrl_reinforce.output.plots import styled
 
 
 @styled()

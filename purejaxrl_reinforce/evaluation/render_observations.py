@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax import Array
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
@@ -17,11 +17,13 @@ from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, re
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.evaluate import whole_episodes
 from purejaxrl_reinforce.evaluation.video_frames import Film, Panel, View
+from purejaxrl_reinforce.output.colors import COLORS
 
 Drawing = Callable[[np.ndarray], Image.Image]
 
 _SIDE = 400
-_INK, _PAPER, _AXIS, _EMPTY = (0, 114, 178), (255, 255, 255), (90, 90, 90), (225, 225, 225)
+_PAPER, _AXIS, _EMPTY = (255, 255, 255), (90, 90, 90), (225, 225, 225)
+_INKS = [ImageColor.getrgb(color) for color in COLORS]
 
 
 def drawing_of(observations: np.ndarray, num_obs: int | None) -> Drawing:
@@ -33,7 +35,7 @@ def drawing_of(observations: np.ndarray, num_obs: int | None) -> Drawing:
 
     A discrete observation is the filled one of `num_obs` cells. A vector, or an array with a side
     of 1, is a bar per element, each on its own scale. An array [height, width, ...] is a map of
-    cells that shows the largest of all channels.
+    cells that shows the largest of all channels, each in a color of its own.
     """
     if num_obs is not None:
         return functools.partial(_draw_cell, num_obs=num_obs)
@@ -57,25 +59,25 @@ def _draw_bars(obs: np.ndarray, scale: np.ndarray) -> Image.Image:
     for i, value in enumerate(values):
         x, top = pitch * i, middle - 0.92 * middle * value
         pen.rectangle(
-            (x + 0.15 * pitch, min(top, middle), x + 0.85 * pitch, max(top, middle)), _INK
+            (x + 0.15 * pitch, min(top, middle), x + 0.85 * pitch, max(top, middle)), _INKS[0]
         )
     pen.line((0, middle, _SIDE, middle), _AXIS, width=2)
     return picture
 
 
 def _draw_map(obs: np.ndarray, low: float, scale: float) -> Image.Image:
-    shades = (obs.reshape(*obs.shape[:2], -1).max(axis=-1) - low) / scale
-    return _cells(shades)
+    channels = obs.reshape(*obs.shape[:2], -1)
+    return _cells((channels.max(axis=-1) - low) / scale, channels.argmax(axis=-1))
 
 
 def _draw_cell(obs: np.ndarray, num_obs: int) -> Image.Image:
     columns = int(np.ceil(np.sqrt(num_obs)))
     shades = np.full(columns * -(-num_obs // columns), -1.0)
     shades[:num_obs] = np.arange(num_obs) == obs
-    return _cells(shades.reshape(-1, columns))
+    return _cells(shades.reshape(-1, columns), np.zeros((len(shades) // columns, columns), int))
 
 
-def _cells(shades: np.ndarray) -> Image.Image:
+def _cells(shades: np.ndarray, channels: np.ndarray) -> Image.Image:
     """Draw cells [height, width] from empty (0) to full (1); below 0 there is no cell."""
     side = max(_SIDE // max(shades.shape), 1)
     picture, pen = _blank(shades.shape[1] * side, shades.shape[0] * side)
@@ -83,7 +85,8 @@ def _cells(shades: np.ndarray) -> Image.Image:
     for (row, column), shade in np.ndenumerate(shades):
         if shade < 0:
             continue
-        mixed = np.array(_EMPTY) + shade * (np.array(_INK) - np.array(_EMPTY))
+        ink = np.array(_INKS[channels[row, column] % len(_INKS)])
+        mixed = np.array(_EMPTY) + shade * (ink - np.array(_EMPTY))
         x, y = column * side, row * side
         pen.rectangle(
             (x + gap, y + gap, x + side - 1 - gap, y + side - 1 - gap),
@@ -129,7 +132,21 @@ def _play(config: Config, panel: Panel, greedy: bool) -> _Episode:
         np.asarray(x) for x in _record(config, panel.params, jax.random.key(panel.seed), greedy)
     )
     length = int(valid.sum())
-    return _Episode(np.concatenate([obs[:length], last]), reward[:length].astype(np.float64))
+    seen = np.concatenate([obs[:length], last])
+    if config.env == "Catch-bsuite":
+        seen = split_catch(seen)
+    return _Episode(seen, reward[:length].astype(np.float64))
+
+
+def split_catch(boards: np.ndarray) -> np.ndarray:
+    """Return Catch's boards [n, height, width] with two channels: the ball, and the paddle."""
+    column = boards[0, :-1].sum(axis=0).argmax()  # in which the ball falls
+    ball, paddle = boards.copy(), np.zeros_like(boards)
+    ball[:, -1], paddle[:, -1] = 0, boards[:, -1]
+    if not ball[-1].any():  # it has reached the row of the paddle
+        ball[-1, -1, column] = 1
+        paddle[-1, -1, column] = boards[-1, -1].sum() == 1
+    return np.stack([ball, paddle], axis=-1)
 
 
 @functools.partial(jax.jit, static_argnames="greedy")

@@ -14,14 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import EngFormatter
 
+from purejaxrl_reinforce.output.colors import COLORS
+
 Style = Literal["screen", "phone", "paper"]
 
 # One name for each kind of return: on axes, in tables and in texts.
 TRAINING_RETURN, GREEDY_RETURN = "training return", "greedy return"
 
-# Okabe and Ito's colors, which color-blind people can tell apart, without the yellow, which is
-# hard to see on white. Curves differ by marker and line style as well.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Curves differ by marker and line style as well as by color.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", ":", "-.")
 MOST_CURVES = len(COLORS) * len(STROKES)

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 
 from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS
 from purejaxrl_reinforce.evaluation.statistics import performance_profile
+from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import (
-    COLORS,
     GREEDY_RETURN,
     REFERENCE,
     Curve,

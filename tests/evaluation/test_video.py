@@ -17,7 +17,7 @@ from PIL import Image
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import dump_config
-from purejaxrl_reinforce.evaluation.render_observations import drawing_of
+from purejaxrl_reinforce.evaluation.render_observations import drawing_of, split_catch
 from purejaxrl_reinforce.evaluation.video import make_video, progress_panels
 from purejaxrl_reinforce.evaluation.video_frames import View, frames
 from purejaxrl_reinforce.runs.load import Snapshot, load_run, load_snapshots
@@ -275,3 +275,18 @@ def test_what_fails_midway_leaves_nothing(cartpole, tmp_path, monkeypatch):
             tmp_path / "a.gif", config, progress_panels([Snapshot(1, 1, params)], 0), True, 1, 90
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("paddle", [2, 4])
+def test_ball_and_paddle_of_catch_have_channels_and_colors(paddle):
+    """The ball falls in column 2 of a board of four rows; it is caught, or missed."""
+    boards = np.zeros((4, 4, 5), np.float32)
+    for row in range(4):
+        boards[row, row, 2] = boards[row, -1, paddle] = 1
+    channels = split_catch(boards)
+    np.testing.assert_array_equal(channels[..., 0].sum(axis=(1, 2)), 1)
+    np.testing.assert_array_equal(channels[:3, -1, paddle, 1], 1)
+    assert [channels[-1, -1, 2, 0], channels[-1, -1, paddle, 1]] == [1, 1]
+    assert channels[-1].sum() == 2
+    pixels = np.asarray(drawing_of(channels, None)(channels[0])).reshape(-1, 3)
+    assert {(0, 114, 178), (213, 94, 0)} <= {tuple(pixel) for pixel in pixels.tolist()}

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from scipy import stats
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.output.plots import COLORS
+from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.summary import summarize
 from tests.support.sweeps import made_up
