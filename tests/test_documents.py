@@ -22,19 +22,21 @@ RESULTS = {
 
 
 def blocks(page):
-    return re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    """Return language, file name or "", and text of each block."""
+    fence = r'^```(\w*)(?: title="(.*?)")?\n(.*?)^```'
+    return re.findall(fence, page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 # The two lines that set everything up: .ci/run runs them word for word in fresh checkouts.
-SETUP = [text for language, text in blocks(PAGES[0]) if language == "bash" and "-m venv" in text]
+SETUP = [text for kind, _, text in blocks(PAGES[0]) if kind == "bash" and "-m venv" in text]
 RUN = {
-    page: [text for text in blocks(page) if text[0] != READ_ONLY and text[1] not in SETUP]
+    page: [block for block in blocks(page) if block[0] != READ_ONLY and block[2] not in SETUP]
     for page in PAGES
 }
 
 
 def test_every_block_is_of_a_kind_that_is_run():
-    assert {language for page in PAGES for language, _ in RUN[page]} == {"bash", "python"}
+    assert {language for page in PAGES for language, *_ in RUN[page]} == {"bash", "python"}
 
 
 def test_the_set_up_is_two_lines_that_ci_runs():
@@ -53,8 +55,11 @@ def test_the_set_up_is_two_lines_that_ci_runs():
 def test_blocks(page, tmp_path, monkeypatch, capsys):
     """In this process, since .ci/run proves that the installed command starts."""
     monkeypatch.chdir(tmp_path)
-    for language, text in RUN[page]:
-        if language == "python":
+    monkeypatch.syspath_prepend(tmp_path)
+    for language, name, text in RUN[page]:
+        if name:
+            Path(name).write_text(text)
+        elif language == "python":
             with jax.debug_key_reuse(False):  # which takes vmap over vmap for a second use
                 exec(compile(text, str(page), "exec"), {"__name__": "__main__"})
         else:
@@ -68,7 +73,7 @@ def test_blocks(page, tmp_path, monkeypatch, capsys):
 
 
 def test_every_result_is_checked():
-    text = "".join(text for page in PAGES for _, text in RUN[page])
+    text = "".join(text for page in PAGES for *_, text in RUN[page])
     assert all(words in text for words in RESULTS)
 
 
