@@ -61,14 +61,16 @@ def test_no_place_for_a_cache_is_no_error(tmp_path):
     assert launched(REPORT, tmp_path / "file")[1] == "None"
 
 
-def test_training_fills_the_cache(tmp_path):
+def test_training_fills_the_cache_once_for_any_number_of_updates(tmp_path):
     train = f"""
 from purejaxrl_reinforce.cli.main import main
-main(["train", "--num-updates", "2", "--num-envs", "2", "--num-steps", "5", "--quiet",
-      "--run-dir", {str(tmp_path / "run")!r}])
+for number in (2, 3):
+    main(["train", "--num-updates", str(number), "--num-envs", "2", "--num-steps", "5", "--quiet",
+          "--run-dir", {str(tmp_path)!r} + f"/{{number}}"])
 """
     launched(train, tmp_path / "cache")
-    assert list((tmp_path / "cache" / "purejaxrl_reinforce" / "compiled").glob("*run_updates*"))
+    compiled = (tmp_path / "cache" / "purejaxrl_reinforce" / "compiled").glob("*run_updates*-cache")
+    assert len(list(compiled)) == 1
 
 
 @pytest.mark.parametrize(
