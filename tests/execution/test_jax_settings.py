@@ -9,9 +9,8 @@ import pytest
 from purejaxrl_reinforce.execution.jax_settings import CUDA_GRAPHS, usable_cores, use_cuda_graphs
 
 REPORT = """
-from purejaxrl_reinforce.execution.jax_settings import keep_compiled_programs, use_all_cores
-use_all_cores()
-keep_compiled_programs()
+from purejaxrl_reinforce.execution.jax_settings import prepare
+prepare()
 import jax
 print(len(jax.devices()), jax.config.jax_compilation_cache_dir)
 """
@@ -54,6 +53,27 @@ def test_the_users_cache_stays(tmp_path):
     mine = str(tmp_path / "mine")
     assert launched(REPORT, tmp_path, JAX_COMPILATION_CACHE_DIR=mine)[1] == mine
     assert not (tmp_path / "purejaxrl_reinforce").exists()
+
+
+CHOSEN = """
+import jax
+from purejaxrl_reinforce import enable_compilation_cache
+jax.jit(lambda x: x)(1)
+enable_compilation_cache(sys.argv[1])
+print(jax.config.jax_compilation_cache_dir)
+try:
+    enable_compilation_cache("/dev/null")
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_a_script_chooses_its_cache_which_is_its_own(tmp_path):
+    chosen = tmp_path / "made" / "chosen"
+    code = CHOSEN.replace("sys.argv[1]", repr(str(chosen)))
+    other = launched(code, tmp_path, JAX_COMPILATION_CACHE_DIR=str(tmp_path / "other"))
+    assert other == [str(chosen), "FileExistsError"]
+    assert chosen.stat().st_mode & 0o777 == 0o700
 
 
 def test_no_place_for_a_cache_is_no_error(tmp_path):
