@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
     from purejaxrl_reinforce.config import Config, preset
     from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
+    from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
     from purejaxrl_reinforce.runs.host_loop import Hosting
     from purejaxrl_reinforce.runs.reporter import Reporter, TerminalReporter
     from purejaxrl_reinforce.runs.result import RunResult
@@ -35,6 +36,7 @@ _HOMES = {
     "SweepResults": "sweeps.results",
     "TerminalReporter": "runs.reporter",
     "TrainState": "algorithm.state",
+    "enable_compilation_cache": "execution.jax_settings",
     "evaluate": "evaluation.evaluate",
     "init": "algorithm.reinforce",
     "load_sweep": "sweeps.results",
@@ -57,6 +59,7 @@ __all__ = [
     "SweepResults",
     "TerminalReporter",
     "TrainState",
+    "enable_compilation_cache",
     "evaluate",
     "init",
     "load_sweep",

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from purejaxrl_reinforce.algorithm.deferred_imports import deferred_imports
 from purejaxrl_reinforce.config import LARGEST_FLOAT, nearest
 
 # Environments that differ from a registered one by their parameters only.
@@ -118,7 +119,8 @@ def make(name: str) -> Environment:
     """
     # Constants of gymnax's modules and of the environment must not become tracers when the first
     # call comes from inside a transformation: Python caches the ones, this function the others.
-    with jax.ensure_compile_time_eval():
+    # Plots of gymnax's, which nobody draws, would make most of the time that its import takes.
+    with jax.ensure_compile_time_eval(), deferred_imports("matplotlib.pyplot", "seaborn"):
         return _made(name)
 
 

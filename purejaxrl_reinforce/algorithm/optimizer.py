@@ -43,12 +43,17 @@ def init_optimizers(config: Config, params: Params) -> Params:
     )
 
 
-def apply_gradients(config: Config, state: TrainState, grads: Params) -> TrainState:
+def apply_gradients(
+    config: Config, state: TrainState, grads: Params, num_updates: Array | None = None
+) -> TrainState:
     """Take one optimizer step in each network that has a gradient.
 
-    With `anneal`, both learning rates fall linearly, to zero after `num_updates` updates.
+    With `anneal`, both learning rates fall linearly, to zero after `num_updates` updates. None:
+    those of `config`, which then shape the program.
     """
-    remaining = 1 - state.update / config.num_updates if config.anneal else 1.0
+    # Times the reciprocal, as XLA divides by a constant: with either number the bits are the same.
+    per_update = 1 / jnp.float32(config.num_updates if num_updates is None else num_updates)
+    remaining = 1 - state.update * per_update if config.anneal else 1.0
     networks = [
         (params, opt_state)
         if grad is None

@@ -70,7 +70,10 @@ def init(config: Config, key: Array) -> TrainState:
 
 @functools.partial(jax.jit, static_argnames="axis")
 def step(
-    config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
+    config: Config,
+    state: TrainState,
+    axis: LaneAxis = ONE_DEVICE,
+    num_updates: Array | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Do one update: play, learn, report.
 
@@ -86,12 +89,14 @@ def step(
         config: what to train.
         state: its lanes are those of this device.
         axis: the device axis the lanes are sharded over; the rest of the state is replicated.
+        num_updates: after which annealed learning rates are zero, () int32. None: those of
+            `config`; given here, they do not shape the program.
     """
     lanes, finished, trajectory = collect(config, state, axis)
     targets = make_targets(config, state.params, trajectory, axis)
     grads, policy = gradients(config, state.params, trajectory, targets, axis)
-    new = apply_gradients(config, state, grads)
-    new = fit_baseline(config, new, trajectory, targets, axis)
+    new = apply_gradients(config, state, grads, num_updates)
+    new = fit_baseline(config, new, trajectory, targets, axis, num_updates)
 
     num_steps = axis.sum(jnp.sum(trajectory.valid))
     new = new._replace(
@@ -137,7 +142,12 @@ def collect(
 
 
 def fit_baseline(
-    config: Config, state: TrainState, trajectory: Trajectory, targets: Targets, axis: LaneAxis
+    config: Config,
+    state: TrainState,
+    trajectory: Trajectory,
+    targets: Targets,
+    axis: LaneAxis,
+    num_updates: Array | None,
 ) -> TrainState:
     """Take the `baseline_steps` after the first, each a gradient step towards the same returns."""
 
@@ -147,7 +157,7 @@ def fit_baseline(
         grads, _policy = gradients(
             config, baseline, trajectory, targets._replace(values=values), axis
         )
-        return apply_gradients(config, state, grads), None
+        return apply_gradients(config, state, grads, num_updates), None
 
     if config.baseline_steps == 1:
         return state

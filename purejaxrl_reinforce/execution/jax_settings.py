@@ -1,4 +1,4 @@
-"""Settings of jax that a command makes before jax starts; a library must leave them to its user."""
+"""Settings of jax that a command makes by itself; a library must leave them to its user."""
 
 import contextlib
 import os
@@ -26,7 +26,8 @@ def prepare() -> None:
     """Make all of a command's settings."""
     use_all_cores()
     use_cuda_graphs()
-    keep_compiled_programs()
+    with contextlib.suppress(OSError):  # no place to keep anything: compile each time
+        enable_compilation_cache()
 
 
 def use_all_cores() -> None:
@@ -43,19 +44,26 @@ def use_all_cores() -> None:
         jax.config.update("jax_num_cpu_devices", usable_cores())
 
 
-def keep_compiled_programs() -> None:
-    """Keep compiled programs in the user's cache directory, unless another one is set.
+def enable_compilation_cache(path: str | Path | None = None) -> None:
+    """Keep compiled programs in a directory, from which later processes take them.
 
-    JAX_ENABLE_COMPILATION_CACHE=false switches that off.
+    The command line does so by itself. Programs that are compiled before this call are not kept.
+    What lies in the directory is run: nobody else should be able to write there.
+
+    Args:
+        path: the directory, which is made if it is not there. None: the one that jax has been told
+            (JAX_COMPILATION_CACHE_DIR), else one in the user's cache directory.
+
+    Raises:
+        OSError: the directory cannot be made or written.
     """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        directory = Path(platformdirs.user_cache_dir("purejaxrl_reinforce")) / "compiled"
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError:  # no place to keep anything: compile each time
-            return
+    if path is None and jax.config.values.get("jax_compilation_cache_dir") is None:
+        path = Path(platformdirs.user_cache_dir("purejaxrl_reinforce")) / "compiled"
+    if path is not None:
+        directory = Path(path).absolute()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(directory, os.W_OK):
-            return
+            raise PermissionError(f"cannot write to {directory}")
         jax.config.update("jax_compilation_cache_dir", str(directory))
     # The default keeps only programs that took a second to compile.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

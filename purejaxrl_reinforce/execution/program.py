@@ -1,5 +1,6 @@
 """Compiled training: a program for chunks of updates, and the loop that runs them."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -116,18 +117,19 @@ class Program:
         started = time.perf_counter()
         self.config = config
         self.mesh = lane_mesh(config.num_envs, jax.devices() if devices is None else devices)
-        self._longest = min(config.num_updates, LONGEST_CHUNK)
+        self._settings = without_length(config)
         chunk = shard_lanes(
-            functools.partial(run_updates, longest=self._longest),
+            functools.partial(run_updates, longest=LONGEST_CHUNK),
             self.mesh,
-            in_specs=(REPLICATED, STATE, REPLICATED),
+            in_specs=(REPLICATED, STATE, REPLICATED, REPLICATED),
             out_specs=(STATE, REPLICATED),
         )
         # Two programs; compiling mostly occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:
-            traced = init.trace(config, key)
-            initial = pool.submit(lambda: traced.lower().compile()(config, key))
-            lowered = jax.jit(chunk).lower(config, traced.out_info, jnp.int32(1))
+            traced = init.trace(self._settings, key)
+            initial = pool.submit(lambda: traced.lower().compile()(self._settings, key))
+            one = jnp.int32(1)
+            lowered = jax.jit(chunk).lower(self._settings, traced.out_info, one, one)
             self._run = lowered.compile()
         self.state = shard_state(initial.result(), self.mesh)
         self.compile_seconds = time.perf_counter() - started
@@ -139,7 +141,8 @@ class Program:
         Metrics are buffers on the device, of which the first `length` rows are filled.
         """
         with collective():
-            return jax.block_until_ready(self._run(self.config, state, np.int32(length)))
+            sizes = np.int32(length), np.int32(self.config.num_updates)
+            return jax.block_until_ready(self._run(self._settings, state, *sizes))
 
     def run(
         self,
@@ -165,7 +168,7 @@ class Program:
             self._advance_rows,
             state,
             self.config.num_updates,
-            self._longest,
+            LONGEST_CHUNK,
             seconds,
             int(state.update),
             every,
@@ -183,6 +186,14 @@ class Program:
         return state, _rows(buffers, slice(length))
 
 
+def without_length(config: Config) -> Config:
+    """Return `config` with a number of updates that is the same for all.
+
+    What is compiled with it, and told the number of updates as an argument, fits any number.
+    """
+    return dataclasses.replace(config, num_updates=1)
+
+
 def program_bytes(compiled: Any) -> int:
     """Return the most memory that a compiled program needs on each device, in bytes.
 
@@ -198,17 +209,17 @@ def program_bytes(compiled: Any) -> int:
 
 
 def run_updates(
-    config: Config, state: TrainState, length: Array, longest: int
+    config: Config, state: TrainState, length: Array, num_updates: Array, longest: int
 ) -> tuple[TrainState, Metrics]:
-    """Do `length` updates on this device's lanes; LANES is the device axis.
+    """Do `length` of `num_updates` updates on this device's lanes; LANES is the device axis.
 
     Metrics are buffers [longest] of which the first `length` rows are filled.
     """
-    shapes = jax.eval_shape(lambda: step(config, state, LANES)[1])
+    shapes = jax.eval_shape(lambda: step(config, state, LANES, num_updates)[1])
     buffers = jax.tree.map(lambda x: jnp.zeros((longest, *x.shape), x.dtype), shapes)
 
     def body(i: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-        state, metrics = step(config, carry[0], LANES)
+        state, metrics = step(config, carry[0], LANES, num_updates)
         return state, jax.tree.map(lambda b, x: b.at[i].set(x), carry[1], metrics)
 
     return jax.lax.fori_loop(0, length, body, (state, buffers))

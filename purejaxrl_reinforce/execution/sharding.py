@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.algorithm.batching import LaneAxis
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.execution.processes import is_single_process, to_global, to_host
+from purejaxrl_reinforce.execution.processes import to_global, to_host
 
 LANES = LaneAxis("lanes")
 
@@ -66,7 +66,6 @@ def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
 
     With several processes each must have an equal `state` on its own devices.
     """
+    # Through the host: slices of an array that is on a device are compiled, one by one.
     shardings = [NamedSharding(mesh, spec) for spec in STATE]
-    if not is_single_process():
-        return TrainState(*map(to_global, to_host(state), state, shardings))
-    return TrainState(*map(jax.device_put, state, shardings))
+    return TrainState(*map(to_global, to_host(state), state, shardings))

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import importlib
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -140,7 +142,16 @@ def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Pro
         return program
 
     run_on_primary(lambda: reporter.compiling(run.config, run.seed, resumed))
+    if is_primary():
+        threading.Thread(target=_import_writers).start()
     return run_on_all(compile_here)
+
+
+def _import_writers() -> None:
+    """Import what writes checkpoints and figures, in the time that XLA compiles in."""
+    with contextlib.suppress(Exception):  # raised again where it is used
+        importlib.import_module("orbax.checkpoint")
+        importlib.import_module("purejaxrl_reinforce.output.plots")
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:

@@ -24,7 +24,7 @@ from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.evaluate import evaluate
 from purejaxrl_reinforce.execution.processes import collective, to_host
-from purejaxrl_reinforce.execution.program import program_bytes, run_updates
+from purejaxrl_reinforce.execution.program import program_bytes, run_updates, without_length
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs
 
 # Updates whose metrics a call has room for.
@@ -96,12 +96,14 @@ class Agents(NamedTuple):
     Attributes:
         number: of them.
         num_groups: that each device trains.
+        num_updates: that each agent trains for.
         settings: of each agent, one Config of arrays.
         states: of each agent, with its key's data for its key; some rows are padding.
     """
 
     number: int
     num_groups: Array
+    num_updates: Array
     settings: Config
     states: TrainState
 
@@ -119,8 +121,7 @@ class Population:
 
     def __init__(self, config: Config, layout: Layout, num_episodes: int) -> None:
         started = time.perf_counter()
-        self.layout = layout
-        self.longest_call = min(config.num_updates, LONGEST_CALL)
+        self.layout, self.longest_call = layout, LONGEST_CALL
         one, key_data = jnp.int32(1), jax.random.key_data(jax.random.key(0))
         settings, keys = self._inputs([config], np.asarray(key_data)[None])
         starting = self._jit(_start, (BY_AGENT, BY_AGENT), STATE)
@@ -138,10 +139,10 @@ class Population:
             evaluation = pool.submit(lambda: evaluated.lower().compile())
             advancing = self._jit(
                 functools.partial(_advance, longest=self.longest_call),
-                (REPLICATED, BY_AGENT, STATE),
+                (REPLICATED, REPLICATED, BY_AGENT, STATE),
                 (STATE, BY_AGENT),
             )
-            self._advance = advancing.lower(one, one, settings, states).compile()
+            self._advance = advancing.lower(one, one, one, settings, states).compile()
             self._start, self._evaluate = start.result(), evaluation.result()
         self.compile_seconds = time.perf_counter() - started
         self.memory_bytes = layout.mesh.size * max(
@@ -173,7 +174,10 @@ class Population:
         )
 
     def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
-        """Return configurations and key data on the devices, the first agent's as padding."""
+        """Return configurations and key data on the devices, the first agent's as padding.
+
+        The configurations are without their length.
+        """
         rows = np.zeros(self.layout.capacity, np.intp)
         rows[self.layout.place_of(len(configs))] = np.arange(len(configs))
 
@@ -181,27 +185,34 @@ class Population:
             sharding = NamedSharding(self.layout.mesh, BY_AGENT)
             return jax.make_array_from_callback(values.shape, sharding, lambda i: values[i])
 
-        stacked = jax.tree.map(lambda *x: put(np.asarray(x, np.float32)[rows]), *configs)
+        stacked = jax.tree.map(
+            lambda *x: put(np.asarray(x, np.float32)[rows]), *map(without_length, configs)
+        )
         return stacked, put(key_data[rows])
 
     def start(self, configs: Sequence[Config], key_data: np.ndarray) -> Agents:
         """Return agents before their first update.
 
         Args:
-            configs: of each agent, `layout.capacity` at most.
+            configs: of each agent, `layout.capacity` at most, all with the same num_updates.
             key_data: of each agent's key, [agent, ...] uint32.
         """
         settings, keys = self._inputs(configs, key_data)
         num_groups = jnp.int32(self.layout.groups_for(len(configs)))
         states = self._start(num_groups, settings, keys)
         with collective():
-            return Agents(len(configs), num_groups, settings, jax.block_until_ready(states))
+            states = jax.block_until_ready(states)
+        num_updates = jnp.int32(configs[0].num_updates)
+        return Agents(len(configs), num_groups, num_updates, settings, states)
 
     def advance(self, agents: Agents, length: int) -> tuple[Agents, Metrics]:
-        """Do `length` updates of each agent; return them, and metrics [agent, length] as NumPy."""
-        states, buffers = self._advance(
-            agents.num_groups, jnp.int32(length), agents.settings, agents.states
-        )
+        """Do `length` updates of each agent, `longest_call` at most.
+
+        Returns:
+            The agents, and metrics [agent, length] as NumPy.
+        """
+        sizes = agents.num_groups, jnp.int32(length), agents.num_updates
+        states, buffers = self._advance(*sizes, agents.settings, agents.states)
         rows = self.layout.place_of(agents.number)
         metrics = jax.tree.map(lambda x: x[rows, :length], to_host(buffers))
         return agents._replace(states=states), metrics
@@ -264,10 +275,10 @@ def _start(config: Config, key_data: Array) -> TrainState:
 
 
 def _advance(
-    length: Array, config: Config, state: TrainState, longest: int
+    length: Array, num_updates: Array, config: Config, state: TrainState, longest: int
 ) -> tuple[TrainState, Metrics]:
     state = state._replace(key=jax.random.wrap_key_data(state.key))
-    state, metrics = run_updates(config, state, length, longest)
+    state, metrics = run_updates(config, state, length, num_updates, longest)
     return state._replace(key=jax.random.key_data(state.key)), metrics
 
 

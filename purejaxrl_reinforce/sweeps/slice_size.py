@@ -122,9 +122,7 @@ def make_population(
 
 
 def _groups_in_memory(config: Config, num_devices: int) -> int:
-    per_agent = state_bytes(config) + 4 * len(Metrics._fields) * min(
-        config.num_updates, LONGEST_CALL
-    )
+    per_agent = state_bytes(config) + 4 * len(Metrics._fields) * LONGEST_CALL
     # In and out of the program, and on the host.
     fitting = _SHARE_OF_MEMORY * free_bytes() / (3 * per_agent * num_devices)
     return -int(max_over_processes(-max(1, min(_MOST_GROUPS, int(fitting))))[0])  # the least of all

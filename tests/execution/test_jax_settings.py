@@ -9,9 +9,8 @@ import pytest
 from purejaxrl_reinforce.execution.jax_settings import CUDA_GRAPHS, usable_cores, use_cuda_graphs
 
 REPORT = """
-from purejaxrl_reinforce.execution.jax_settings import keep_compiled_programs, use_all_cores
-use_all_cores()
-keep_compiled_programs()
+from purejaxrl_reinforce.execution.jax_settings import prepare
+prepare()
 import jax
 print(len(jax.devices()), jax.config.jax_compilation_cache_dir)
 """
@@ -56,19 +55,42 @@ def test_the_users_cache_stays(tmp_path):
     assert not (tmp_path / "purejaxrl_reinforce").exists()
 
 
+CHOSEN = """
+import jax
+from purejaxrl_reinforce import enable_compilation_cache
+jax.jit(lambda x: x)(1)
+enable_compilation_cache(sys.argv[1])
+print(jax.config.jax_compilation_cache_dir)
+try:
+    enable_compilation_cache("/dev/null")
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_a_script_chooses_its_cache_which_is_its_own(tmp_path):
+    chosen = tmp_path / "made" / "chosen"
+    code = CHOSEN.replace("sys.argv[1]", repr(str(chosen)))
+    other = launched(code, tmp_path, JAX_COMPILATION_CACHE_DIR=str(tmp_path / "other"))
+    assert other == [str(chosen), "FileExistsError"]
+    assert chosen.stat().st_mode & 0o777 == 0o700
+
+
 def test_no_place_for_a_cache_is_no_error(tmp_path):
     (tmp_path / "file").write_text("")
     assert launched(REPORT, tmp_path / "file")[1] == "None"
 
 
-def test_training_fills_the_cache(tmp_path):
+def test_training_fills_the_cache_once_for_any_number_of_updates(tmp_path):
     train = f"""
 from purejaxrl_reinforce.cli.main import main
-main(["train", "--num-updates", "2", "--num-envs", "2", "--num-steps", "5", "--quiet",
-      "--run-dir", {str(tmp_path / "run")!r}])
+for number in (2, 3):
+    main(["train", "--num-updates", str(number), "--num-envs", "2", "--num-steps", "5", "--quiet",
+          "--run-dir", {str(tmp_path)!r} + f"/{{number}}"])
 """
     launched(train, tmp_path / "cache")
-    assert list((tmp_path / "cache" / "purejaxrl_reinforce" / "compiled").glob("*run_updates*"))
+    compiled = (tmp_path / "cache" / "purejaxrl_reinforce" / "compiled").glob("*run_updates*-cache")
+    assert len(list(compiled)) == 1
 
 
 @pytest.mark.parametrize(

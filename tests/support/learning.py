@@ -15,6 +15,6 @@ def learn(config, state, trajectory):
     targets = make_targets(config, state.params, trajectory)
     grads, policy = gradients(config, state.params, trajectory, targets)
     new = apply_gradients(config, state, grads)
-    new = fit_baseline(config, new, trajectory, targets, ONE_DEVICE)
+    new = fit_baseline(config, new, trajectory, targets, ONE_DEVICE, None)
     metrics = learning_metrics(targets, grads, policy, trajectory.valid)
     return new._replace(update=state.update + 1), metrics
