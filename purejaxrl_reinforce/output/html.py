@@ -8,20 +8,54 @@ from typing import Any
 from purejaxrl_reinforce.output.text import show
 
 _STYLE = """
-body { max-width: 50rem; margin: 0 auto; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
-       color: #1a1a1a; background: #fff; overflow-wrap: anywhere; }
+:root { color-scheme: light dark; --ink: #1a1a1a; --soft: #595959; --paper: #fff; --line: #ddd;
+        --shade: #f3f5f7; --link: #0060a0; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e8; --soft: #ababab; --paper: #16181b; --line: #3a3f45; --shade: #22262b;
+          --link: #7cc0f0; }
+}
+body { margin: 0 auto; max-width: 72rem; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
+       color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; }
-h2 { font-size: 1.2rem; margin-top: 2rem; }
-img { display: block; max-width: 100%; height: auto; margin: 0 0 1rem; }
+h2 { font-size: 1.2rem; margin-top: 2.5rem; }
+p { max-width: 50rem; }
+a { color: var(--link); }
+nav { column-width: 16rem; padding: .75rem 1rem; background: var(--shade); border-radius: 6px; }
+nav a { display: block; padding: .15rem 0; }
+pre { padding: .75rem 1rem; background: var(--shade); border-radius: 6px; white-space: pre-wrap;
+      font-size: .9rem; }
+img { max-width: min(100%, 34rem); height: auto; vertical-align: top; margin: 0 .5rem 1rem 0;
+      background: #fff; border-radius: 6px; }
 .scrolls { overflow-x: auto; }
+.scrolls img { max-width: 100%; min-width: 45rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top;
-         border-bottom: 1px solid #ddd; }
-.scrolls th, .scrolls td { white-space: pre; }
-.scrolls img { min-width: 45rem; }
-.facts { width: 100%; }
-.facts th { font-weight: normal; color: #595959; width: 42%; }
+         border-bottom: 1px solid var(--line); }
+.columns th, .columns td { white-space: pre; }
+.facts { width: 100%; max-width: 50rem; }
+.facts th { font-weight: normal; color: var(--soft); width: 42%; }
+.cards thead { display: none; }
+.cards tr { display: flex; flex-wrap: wrap; padding: .5rem 0;
+            border-bottom: 1px solid var(--line); }
+.cards td { flex: 0 0 9.5rem; border: 0; white-space: pre-line; }
+.cards td:first-child { flex-basis: 100%; font-weight: 600; }
+.cards td::before { content: attr(data-label); display: block; color: var(--soft);
+                    font-size: .85rem; }
+.cards td:empty { display: none; }
+@media (max-width: 45rem) {
+  .columns thead { display: none; }
+  .columns, .columns tbody, .columns tr { display: block; }
+  .columns td:first-child { font-weight: 600; }
+  .columns tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .columns td { display: flex; justify-content: space-between; gap: 1rem; border: 0;
+                padding: .1rem 0; white-space: pre-line; text-align: right; }
+  .columns td::before { content: attr(data-label); color: var(--soft); text-align: left; }
+  .columns td:empty { display: none; }
+}
 """
+
+# A table with more columns than this is read row by row.
+_MOST_COLUMNS = 9
 
 
 def page(title: str, sections: Mapping[str, str]) -> str:
@@ -32,8 +66,11 @@ def page(title: str, sections: Mapping[str, str]) -> str:
         sections: HTML by heading.
     """
     body = "\n".join(
-        f"<section>\n<h2>{escape(heading)}</h2>\n{content}\n</section>"
-        for heading, content in sections.items()
+        f'<section id="part-{i}">\n<h2>{escape(heading)}</h2>\n{content}\n</section>'
+        for i, (heading, content) in enumerate(sections.items())
+    )
+    contents = "\n".join(
+        f'<a href="#part-{i}">{escape(heading)}</a>' for i, heading in enumerate(sections)
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -47,6 +84,9 @@ def page(title: str, sections: Mapping[str, str]) -> str:
 <body>
 <main>
 <h1>{escape(title)}</h1>
+<nav aria-label="Contents">
+{contents}
+</nav>
 {body}
 </main>
 </body>
@@ -69,19 +109,32 @@ def facts(values: Mapping[str, Any]) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return a table with a line of headings, which scrolls by itself where it is too wide.
+    """Return a table with a line of headings; lines within a cell stay lines.
 
-    Lines within a cell stay lines.
+    On a phone, and with many columns, each row is a list of its cells with their headings.
     """
+    kind = "columns" if len(columns) <= _MOST_COLUMNS else "cards"
+    labels = [escape(column.replace("\n", " ")) for column in columns]
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     lines = (
-        "<tr>" + "".join(f"<td>{escape(show(value))}</td>" for value in row) + "</tr>"
+        "<tr>"
+        + "".join(
+            f'<td data-label="{label}">{escape(show(value))}</td>'
+            for label, value in zip(labels, row, strict=True)
+        )
+        + "</tr>"
         for row in rows
     )
     body = "\n".join(lines)
-    return scrolling(
-        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    return (
+        f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
+        "</table>"
     )
+
+
+def commands(lines: Sequence[str]) -> str:
+    """Return commands as one types them, a line each."""
+    return f"<pre><code>{escape(chr(10).join(lines))}</code></pre>"
 
 
 def picture(data: bytes, kind: str, alt: str) -> str:

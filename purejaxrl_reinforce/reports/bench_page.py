@@ -6,8 +6,19 @@ from typing import Any
 from purejaxrl_reinforce.bench.benchmark import BENCHMARK, result_title
 from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.bench.figure import draw_bench
-from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, scrolling, table
+from purejaxrl_reinforce.config import FIELD_KINDS, Config
+from purejaxrl_reinforce.output.html import (
+    commands,
+    facts,
+    page,
+    paragraph,
+    picture,
+    scrolling,
+    table,
+)
 from purejaxrl_reinforce.output.plots import png_bytes
+from purejaxrl_reinforce.reports.commands import command, config_options
+from purejaxrl_reinforce.reports.labels import label, labeled, labeled_fields
 
 _SCALARS = (str, int, float, bool, type(None))
 
@@ -21,17 +32,22 @@ def bench_page(path: Path) -> str:
     result = load_result(path)
     try:
         title = f"{result['config']['env']}: benchmark {result['benchmark']}"
-        sections = {"Figure": _figure(path, result), "Measured": _rows(result["rows"])}
+        sections = {
+            "Figure": _figure(path, result),
+            "Measured": _rows(result["rows"]),
+            "Commands": _commands(result),
+            "Configuration": facts(labeled_fields(result["config"])),
+        }
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{path} is a damaged benchmark result") from None
     single = {name: x for name, x in result.items() if isinstance(x, _SCALARS)}
-    tables = {name: x for name, x in result.items() if isinstance(x, dict)}
+    tables = {name: x for name, x in result.items() if isinstance(x, dict) and name != "config"}
     return page(
         title,
         {
             **sections,
-            "Facts": facts(single),
-            **{name.capitalize(): facts(values) for name, values in tables.items()},
+            "Facts": facts(labeled(single)),
+            **{name.capitalize(): facts(labeled(values)) for name, values in tables.items()},
         },
     )
 
@@ -48,12 +64,25 @@ def _figure(path: Path, result: dict[str, Any]) -> str:
     return paragraph(f"There is no {png.name} beside {path.name}.")
 
 
+def _commands(result: dict[str, Any]) -> str:
+    if result["benchmark"] != BENCHMARK:
+        return commands([f"python benchmarks/{result['benchmark']}.py"])
+    kept: dict[str, Any] = {
+        name: tuple(x) if isinstance(x, list) else x
+        for name, x in result["config"].items()
+        if name in FIELD_KINDS
+    }
+    options = [*config_options(Config(**kept)), "--seed", result["seed"]]
+    return commands([command("bench", *options, "--repeats", len(result["rows"][0]["samples"]))])
+
+
 def _rows(rows: list[dict[str, Any]]) -> str:
     """Return a table of the single values of each row, without the samples."""
     columns = list(
         dict.fromkeys(name for row in rows for name, x in row.items() if isinstance(x, _SCALARS))
     )
-    note = "Times (min, median) are seconds per call; sps are valid environment steps per second."
+    note = "Times are those of a call; SPS are valid environment steps per second."
     return paragraph(note) + table(
-        columns, [[row.get(column, "") for column in columns] for row in rows]
+        [label(column) for column in columns],
+        [[row.get(column, "") for column in columns] for row in rows],
     )

@@ -18,9 +18,11 @@ from purejaxrl_reinforce.evaluation.scores import (
     returns_in_jax,
 )
 from purejaxrl_reinforce.evaluation.video_frames import Panel
-from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
+from purejaxrl_reinforce.output.html import commands, facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.plots import png_bytes
+from purejaxrl_reinforce.reports.commands import command, config_options
 from purejaxrl_reinforce.reports.description import description
+from purejaxrl_reinforce.reports.labels import labeled_fields
 from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
 from purejaxrl_reinforce.runs.load import History, load_history, load_run
@@ -54,10 +56,25 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Video": video(config, Panel("episode 1", params, seed)),
             "Timing": facts(_timing(history)),
             "What was trained": facts(description(config)),
-            "Configuration": facts({**dataclasses.asdict(config), "seed": history.seed}),
+            "Configuration": facts(
+                labeled_fields({**dataclasses.asdict(config), "seed": history.seed})
+            ),
+            "Commands": _commands(run_dir.absolute().name, history, seed),
             "Versions": versions(checkpoint_versions(run_dir / CHECKPOINTS)),
             "This report": this_report("The evaluation and the video were made on this machine."),
         },
+    )
+
+
+def _commands(name: str, history: History, seed: int) -> str:
+    options = [*config_options(history.config), "--seed", history.seed]
+    return paragraph("The first repeats the training.") + commands(
+        [
+            command("train", *options, "--run-dir", name),
+            command("evaluate", name),
+            command("video", name, "--seed", seed),
+            command("report", name, "--seed", seed),
+        ]
     )
 
 
@@ -71,8 +88,8 @@ def _statistics(history: History) -> dict[str, Any]:
         "updates": f"{len(returns):,} of {history.config.num_updates:,}",
         "environment steps": int(metrics["env_steps"][-1]),
         "episodes": int(metrics["num_episodes"].sum()),
-        "mean return of the last update": round(float(returns[-1]), 2),
-        "mean return of the best update": f"{returns[best]:,.2f} (update {best + 1:,})",
+        "training return of the last update": round(float(returns[-1]), 2),
+        "training return of the best update": f"{returns[best]:,.2f} (update {best + 1:,})",
         **({"solved": f"in update {solved:,}"} if solved else {}),
         "mean length of the last episodes": round(float(metrics["mean_length"][-1]), 2),
         "last policy entropy": f"{metrics['entropy'][-1]:.3g} nats",
@@ -94,7 +111,14 @@ def _curves(history: History) -> str:
 def _evaluation(config: Config, params: Params, seed: int) -> str:
     from purejaxrl_reinforce.evaluation.gymnasium_env import has_counterpart
 
-    columns = ("greedy episodes", "mean return", "95% interval", "standard deviation", "min", "max")
+    columns = (
+        "greedy episodes",
+        "mean greedy return",
+        "95% interval",
+        "standard deviation",
+        "min",
+        "max",
+    )
     ours = returns_in_jax(config, params, _EPISODES, greedy=True, seed=seed)
     if not has_counterpart(environment.make(config.env)):
         missing = paragraph("Gymnasium has no environment of this name to compare with.")

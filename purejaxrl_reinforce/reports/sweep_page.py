@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.evaluation.video_frames import Panel
-from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
+from purejaxrl_reinforce.output.html import commands, facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.output.text import count, short_values
+from purejaxrl_reinforce.reports.commands import axis_option, command, config_options
 from purejaxrl_reinforce.reports.description import description
+from purejaxrl_reinforce.reports.labels import labeled_fields
 from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.sweeps.agents import agent_state
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
@@ -35,6 +37,9 @@ from purejaxrl_reinforce.sweeps.summary import (
     comparisons,
     summarize,
 )
+
+# A wider table does not fit on a page.
+_MOST_PAIRED = 8
 
 _ALTS = {
     "learning_curves": "Learning curves: training return over environment steps, by setting.",
@@ -73,12 +78,32 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Video": "\n".join(_video(sweep_dir, plan, results, s, seed) for s in best),
             "Timing": timing,
             "Machine": facts(machine),
-            "Swept fields": facts(_swept(plan, results)),
-            "Fields that all settings share": facts(_shared(plan)),
+            "Swept fields": facts(labeled_fields(_swept(plan, results))),
+            "Fields that all settings share": facts(labeled_fields(_shared(plan))),
+            "Commands": _commands(sweep_dir.absolute().name, plan, results, best[0]),
             "Best setting": "\n".join(facts(description(plan.configs[s.setting])) for s in best),
             "Versions": versions(trained_with),
             "This report": this_report("The video was made on this machine."),
         },
+    )
+
+
+def _commands(name: str, plan: SweepPlan, results: SweepResults, best: Summary) -> str:
+    axes = [word for field, values in plan.axes.items() for word in axis_option(field, values)]
+    options = [*config_options(plan.config, but=plan.axes), *axes, *["--zip"] * plan.zipped]
+    seeds = ["--num-seeds", plan.num_seeds, "--seed", results.seeds[0]]
+    agent = ["--setting", best.setting, "--seed", results.seeds[0], "--run-dir", f"{name}-best"]
+    return paragraph(
+        "The first repeats the sweep; the second takes one agent out of it."
+    ) + commands(
+        [
+            command(
+                "sweep", *options, *seeds, "--episodes", plan.num_episodes, "--sweep-dir", name
+            ),
+            command("extract", name, *agent),
+            command("evaluate", f"{name}-best"),
+            command("plot", name),
+        ]
     )
 
 
@@ -107,7 +132,12 @@ def _overview(
         best = ranked[0]
         where = f" in {env}" if len(rankings) > 1 else ""
         found[f"best setting{where}"] = f"{best.setting}: {best.label}"
-        found[f"its interquartile mean{where}"] = _with_bounds(show_score, best.iqm)
+        found[f"settings not told from it{where}"] = (
+            ", ".join(str(s.setting) for s in ranked[1:] if s.may_be_best) or "none"
+        )
+        found[f"its interquartile mean of greedy returns{where}"] = _with_bounds(
+            show_score, best.iqm
+        )
         if best.num_solved is not None and best.solved is not None:
             share = _with_bounds("{:.0%}".format, best.solved)
             found[f"its seeds that solve {env}"] = (
@@ -143,14 +173,15 @@ def _evaluation(plan: SweepPlan) -> str:
 
 def _comparisons(results: SweepResults, summaries: Sequence[Summary]) -> dict[str, str]:
     """Return a section with a table for each environment that has several settings."""
-    several = {env: ranked for env, ranked in by_env(summaries).items() if len(ranked) > 1}
-    if not several:
+    rankings = by_env(summaries).values()
+    shown = [summary for ranked in rankings for summary in ranked[:_MOST_PAIRED]]
+    tables = [_comparison(results.labels, found) for found in comparisons(results, shown)]
+    if not tables:
         return {}
-    tables = [_comparison(results.labels, found) for found in comparisons(results, summaries)]
-    if len(tables) < len(several):
+    if len(shown) < len(summaries):
         tables.append(
             paragraph(
-                f"Pairs are only compared in environments with at most {MOST_PAIRED} settings."
+                f"These are the best {_MOST_PAIRED} settings; summary.json has up to {MOST_PAIRED}."
             )
         )
     return {"Probability of improvement": "\n".join(tables)}

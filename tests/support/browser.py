@@ -29,7 +29,8 @@ function look(page) {{
     height: page.documentElement.scrollHeight,
     font: parseFloat(getComputedStyle(page.body).fontSize),
     headings: [...page.querySelectorAll("h1, h2")].map(h => h.textContent),
-    addresses: [...page.querySelectorAll("[src], [href]")].map(e => e.src || e.href),
+    addresses: [...page.querySelectorAll("[src], [href]")].map(
+      e => e.getAttribute("src") || e.getAttribute("href")),
     scripts: page.scripts.length,
   }};
 }}

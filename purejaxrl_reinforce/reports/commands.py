@@ -1,0 +1,47 @@
+"""Commands that repeat what a page shows."""
+
+import dataclasses
+import shlex
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from purejaxrl_reinforce.config import PRESETS, Config
+
+
+def command(verb: str, *options: Any) -> str:
+    """Return a command line, quoted for a shell."""
+    return shlex.join(["purejaxrl-reinforce", verb, *map(str, options)])
+
+
+def config_options(config: Config, but: Collection[str] = ()) -> list[str]:
+    """Return the options that make a configuration of the command line's default.
+
+    Args:
+        config: to be made.
+        but: fields without an option.
+    """
+    default = next(iter(PRESETS.values())).config
+    options: list[str] = []
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), field.name.replace("_", "-")
+        if field.name in but or value == getattr(default, field.name):
+            continue
+        if isinstance(value, bool):
+            options.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            options += [f"--{name}", *map(str, value if isinstance(value, tuple) else [value])]
+    return options
+
+
+def axis_option(name: str, values: Sequence[Any]) -> list[str]:
+    """Return the option that sweeps a field over values."""
+    texts = {None: "none", True: "true", False: "false"}
+    shown = [
+        f"[{','.join(map(str, value))}]"
+        if isinstance(value, tuple)
+        else texts[value]
+        if value is None or isinstance(value, bool)
+        else str(value)
+        for value in values
+    ]
+    return ["--axis", f"{name}={','.join(shown)}"]
