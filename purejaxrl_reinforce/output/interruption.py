@@ -20,10 +20,11 @@ def never_lost(interrupt: Callable[[], None]) -> Iterator[None]:
     previous_handler = signal.getsignal(signal.SIGALRM)
 
     def retry(lost: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(lost.exc_value, KeyboardInterrupt):
-            return previous_hook(lost)
-        signal.signal(signal.SIGALRM, at_alarm)
-        signal.setitimer(signal.ITIMER_REAL, _SECONDS)
+        if isinstance(lost.exc_value, KeyboardInterrupt):
+            signal.signal(signal.SIGALRM, at_alarm)
+            signal.setitimer(signal.ITIMER_REAL, _SECONDS)
+        else:
+            previous_hook(lost)
 
     def at_alarm(_number: int, _frame: FrameType | None) -> None:
         interrupt()

@@ -57,9 +57,13 @@ def test_an_interruption_inside_a_callback_comes_a_moment_later(interrupted, cap
         raise KeyboardInterrupt
 
     handler = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(KeyboardInterrupt), never_lost(interrupt):
-        interrupted()
-        time.sleep(10)
+
+    def run():
+        with never_lost(interrupt):
+            interrupted()
+            time.sleep(10)
+
+    pytest.raises(KeyboardInterrupt, run)
     assert arrived
     assert signal.getsignal(signal.SIGALRM) is handler
     assert capsys.readouterr().err == ""
