@@ -96,7 +96,7 @@ def _evaluation(config: Config, params: Params, seed: int) -> str:
 
     columns = ("greedy episodes", "mean return", "95% interval", "standard deviation", "min", "max")
     ours = returns_in_jax(config, params, _EPISODES, greedy=True, seed=seed)
-    if not has_counterpart(environment.make(config.env)):
+    if not has_counterpart(environment.make(config.env, config.env_params)):
         missing = paragraph("Gymnasium has no environment of this name to compare with.")
         return table(columns, [_row("in JAX", return_statistics(ours))]) + missing
     theirs = returns_in_gymnasium(config, params, _EPISODES, greedy=True, seed=seed)

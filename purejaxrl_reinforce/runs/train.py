@@ -131,7 +131,7 @@ def _here(hosting: Hosting, reporter: Reporter) -> tuple[Hosting, Reporter]:
 
 
 def _run_directory(config: Config, seed: int, path: Path) -> RunDirectory:
-    environment.make(config.env)
+    config = environment.checked(config)
     require_batch_memory(config)
     return RunDirectory(path, config, seed)
 

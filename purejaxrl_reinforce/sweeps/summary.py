@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS, first_solved
+from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.evaluation.statistics import (
     Quartiles,
     binomial_interval,
@@ -196,7 +197,7 @@ def _until_solved(results: SweepResults, i: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _swept(results: SweepResults, i: int) -> dict[str, Any]:
-    return {name: getattr(results.configs[i], name) for name in results.axes}
+    return {name: get_field(results.configs[i], name) for name in results.axes}
 
 
 def _matrix(settings: Sequence[int], scores: np.ndarray) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def test_an_interruption_inside_a_callback_comes_a_moment_later(interrupted, cap
             interrupted()
             time.sleep(10)
 
-    pytest.raises(KeyboardInterrupt, run)
+    with pytest.raises(KeyboardInterrupt):
+        run()
     assert arrived
     assert signal.getsignal(signal.SIGALRM) is handler
     assert capsys.readouterr().err == ""
