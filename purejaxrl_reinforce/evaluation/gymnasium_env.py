@@ -63,7 +63,8 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
     """Return Gymnasium's counterpart of `env`, which renders RGB arrays; None without a renderer.
 
     Raises:
-        ValueError: it has other spaces or not a parameter of `env`, or what its renderer needs is not installed.
+        ValueError: it has other spaces or lacks a parameter of `env`, or what its renderer needs is
+            not installed.
     """
     name = _registered(env)
     if not has_counterpart(env):

@@ -55,12 +55,51 @@ def test_new_floats_and_new_keys_do_not_retrace():
 
 def test_every_float_is_a_leaf_and_nothing_else():
     assert set(OTHER) == set(FLOAT_FIELDS)
-    assert set(FLOAT_FIELDS) | set(STATIC_FIELDS) == {f.name for f in dataclasses.fields(Config)}
+    named = {*FLOAT_FIELDS, *STATIC_FIELDS, "env_params"}
+    assert named == {f.name for f in dataclasses.fields(Config)}
     leaves, structure = jax.tree.flatten(TINY)
     assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS]
     assert jax.tree.unflatten(structure, leaves) == TINY
     assert jax.tree.map(lambda x: None, TINY).gamma is None
     assert hash(structure) == hash(jax.tree.structure(replace(TINY, gamma=0.1)))
+
+
+def with_params(config=TINY, **params):
+    return replace(config, env_params=params)
+
+
+def test_floats_of_the_environment_are_leaves_and_nothing_else_of_it():
+    config = with_params(max_steps_in_episode=9, gravity=12.0, dense=True, length=0.7)
+    leaves, structure = jax.tree.flatten(config)
+    assert leaves == [*jax.tree.leaves(TINY), 12.0, 0.7]
+    assert jax.tree.unflatten(structure, leaves) == config
+    other = jax.tree.structure(with_params(max_steps_in_episode=8, gravity=12.0, dense=True))
+    assert other != structure
+
+
+def test_new_parameters_of_the_environment_do_not_retrace():
+    chex.clear_trace_counter()
+    once = jax.jit(chex.assert_max_traces(train.__wrapped__, n=1))
+    for gravity in (5.0, 12.0, np.float32(20.0)):
+        once(with_params(gravity=gravity), jax.random.key(0))
+    with pytest.raises(AssertionError, match="traced > 1"):
+        once(with_params(gravity=12), jax.random.key(0))
+
+
+def test_train_maps_over_parameters_of_the_environment():
+    """Mapped, traced or static: the same parameters, and they make a difference."""
+    lengths = [0.5, 2.0]
+    configs = [with_params(length=x) for x in lengths]
+    mapped = jax.vmap(train, (0, None))(
+        jax.tree.map(lambda *x: jnp.stack(x), *configs), jax.random.key(0)
+    )
+    for i, config in enumerate(configs):
+        alone = train(config, jax.random.key(0))
+        assert_trees_close(jax.tree.map(lambda x, i=i: x[i], mapped), alone)
+    assert_trees_close(train(with_params(length=2), jax.random.key(0)), alone)
+    usual = train(TINY, jax.random.key(0))[1]
+    np.testing.assert_array_equal(mapped[1].num_steps[0], usual.num_steps)
+    assert (mapped[1].num_steps[1] != usual.num_steps).any()
 
 
 def test_train_maps_over_keys():
