@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, evaluate, init, make_train, step, train
+from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.config import FLOAT_FIELDS, STATIC_FIELDS
 
 TINY = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,), max_grad_norm=10.0)
@@ -77,29 +78,25 @@ def test_floats_of_the_environment_are_leaves_and_nothing_else_of_it():
     assert other != structure
 
 
-def test_new_parameters_of_the_environment_do_not_retrace():
-    chex.clear_trace_counter()
-    once = jax.jit(chex.assert_max_traces(train.__wrapped__, n=1))
-    for gravity in (5.0, 12.0, np.float32(20.0)):
-        once(with_params(gravity=gravity), jax.random.key(0))
-    with pytest.raises(AssertionError, match="traced > 1"):
-        once(with_params(gravity=12), jax.random.key(0))
+def steps_played(config):
+    """Return the steps that each lane played in the first update, [N]."""
+    return collect(config, init(config, jax.random.key(0)))[1].length_sum
 
 
-def test_train_maps_over_parameters_of_the_environment():
-    """Mapped, traced or static: the same parameters, and they make a difference."""
+def test_parameters_of_the_environment_are_traced_and_mapped_over():
+    """Mapped, traced or static: the same episodes, and a parameter makes a difference."""
     lengths = [0.5, 2.0]
-    configs = [with_params(length=x) for x in lengths]
-    mapped = jax.vmap(train, (0, None))(
-        jax.tree.map(lambda *x: jnp.stack(x), *configs), jax.random.key(0)
-    )
-    for i, config in enumerate(configs):
-        alone = train(config, jax.random.key(0))
-        assert_trees_close(jax.tree.map(lambda x, i=i: x[i], mapped), alone)
-    assert_trees_close(train(with_params(length=2), jax.random.key(0)), alone)
-    usual = train(TINY, jax.random.key(0))[1]
-    np.testing.assert_array_equal(mapped[1].num_steps[0], usual.num_steps)
-    assert (mapped[1].num_steps[1] != usual.num_steps).any()
+    chex.clear_trace_counter()
+    once = jax.jit(chex.assert_max_traces(steps_played, n=1))
+    alone = [once(with_params(length=x)) for x in lengths]
+    once(with_params(length=np.float32(0.7)))
+    with pytest.raises(AssertionError, match="traced > 1"):
+        once(with_params(length=2))
+    mapped = jax.vmap(lambda length: steps_played(with_params(length=length)))(jnp.array(lengths))
+    np.testing.assert_array_equal(mapped, alone)
+    np.testing.assert_array_equal(jax.jit(steps_played)(with_params(length=2)), alone[1])
+    np.testing.assert_array_equal(jax.jit(steps_played)(TINY), alone[0])
+    assert (alone[0] != alone[1]).any()
 
 
 def test_train_maps_over_keys():
