@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.deferred_imports import deferred_imports
-from purejaxrl_reinforce.algorithm.env_params import changed, in_own_types
+from purejaxrl_reinforce.algorithm.env_params import TIME_LIMIT, changed, in_own_types
 from purejaxrl_reinforce.algorithm.own_environment import own_environment
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, EnvParams, nearest
 
@@ -243,6 +243,15 @@ def _bound(values: Any) -> str:
     return f"[{', '.join(texts)}]"
 
 
+def task(config: Config) -> str:
+    """Return the name of the environment, with its time limit if that is not its own.
+
+    Returns are comparable, and thresholds and ranges known, within a task.
+    """
+    limit = config.env_params.get(TIME_LIMIT)
+    return config.env if limit is None else f"{config.env} of {limit} steps"
+
+
 # From Gymnasium's registry.
 THRESHOLDS = {"CartPole-v0": 195.0, "CartPole-v1": 475.0}
 
@@ -256,10 +265,10 @@ RETURN_RANGES = {
 }
 
 
-def first_solved(env: str, mean_returns: np.ndarray) -> int | None:
+def first_solved(config: Config, mean_returns: np.ndarray) -> int | None:
     """Return the number, counted from 1, of the first update whose mean return is enough.
 
     None where no update's is, or where the environment has no threshold.
     """
-    solved = mean_returns >= THRESHOLDS.get(env, np.inf)
+    solved = mean_returns >= THRESHOLDS.get(task(config), np.inf)
     return int(solved.argmax()) + 1 if solved.any() else None

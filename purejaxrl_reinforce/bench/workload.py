@@ -129,7 +129,7 @@ def workload_facts(workload: Workload) -> dict[str, Any]:
         "peak_device_bytes": peak_device_bytes(),
         "last_mean_return": float(returns[-1]),
         "best_mean_return": float(known.max()) if len(known) else float("nan"),
-        "first_solved_update": first_solved(workload.config.env, returns),
+        "first_solved_update": first_solved(workload.config, returns),
     }
 
 

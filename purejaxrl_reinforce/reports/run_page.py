@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.environment import first_solved
+from purejaxrl_reinforce.algorithm.environment import first_solved, task
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.scores import (
@@ -65,9 +65,9 @@ def _statistics(history: History) -> dict[str, Any]:
     metrics = history.metrics
     returns = metrics["mean_return"]
     best = int(np.nanargmax(returns))
-    solved = first_solved(history.config.env, returns)
+    solved = first_solved(history.config, returns)
     return {
-        "environment": history.config.env,
+        "environment": task(history.config),
         "updates": f"{len(returns):,} of {history.config.num_updates:,}",
         "environment steps": int(metrics["env_steps"][-1]),
         "episodes": int(metrics["num_episodes"].sum()),
