@@ -25,6 +25,8 @@ RenderedEnv = gymnasium.Env[Any, Any]
 
 def has_counterpart(env: Environment) -> bool:
     """Return whether Gymnasium has an environment of the same name."""
+    if ":" in env.name:  # one's own, which Gymnasium would import as well
+        return False
     try:
         gymnasium.spec(_registered(env))
     except gymnasium.error.Error:
@@ -60,11 +62,12 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
 
 
 def make_rendered(env: Environment) -> RenderedEnv | None:
-    """Return Gymnasium's counterpart of `env`, which renders RGB arrays; None without a renderer.
+    """Return Gymnasium's counterpart of `env`, which renders RGB arrays.
+
+    None if it has no renderer, or not the parameters of `env`.
 
     Raises:
-        ValueError: it has other spaces or lacks a parameter of `env`, or what its renderer needs is
-            not installed.
+        ValueError: it has other spaces, or what its renderer needs is not installed.
     """
     name = _registered(env)
     if not has_counterpart(env):
@@ -81,8 +84,14 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
         raise ValueError(
             f"the renderer of {name} lacks a package: pip install 'purejaxrl_reinforce[video]'"
         ) from None
-    _require_same_spaces(env, rendered.observation_space, rendered.action_space)
-    _set_params(env, rendered.unwrapped)
+    try:
+        _require_same_spaces(env, rendered.observation_space, rendered.action_space)
+        _set_params(env, rendered.unwrapped)
+    except ValueError:
+        if not env.env_params:
+            raise
+        rendered.close()
+        return None
     return rendered
 
 

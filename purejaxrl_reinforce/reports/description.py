@@ -28,6 +28,7 @@ def description(config: Config) -> dict[str, str]:
     env = environment.make(config.env, config.env_params)
     return {
         "environment": f"{env.name}, at most {env.time_limit:,} steps per episode",
+        **({"parameters": str(config.env_params)} if config.env_params else {}),
         "observations": env.obs_space,
         "actions": env.action_space,
         **_networks(config),

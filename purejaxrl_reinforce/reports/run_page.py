@@ -99,7 +99,10 @@ def _evaluation(config: Config, params: Params, seed: int) -> str:
     if not has_counterpart(environment.make(config.env, config.env_params)):
         missing = paragraph("Gymnasium has no environment of this name to compare with.")
         return table(columns, [_row("in JAX", return_statistics(ours))]) + missing
-    theirs = returns_in_gymnasium(config, params, _EPISODES, greedy=True, seed=seed)
+    try:
+        theirs = returns_in_gymnasium(config, params, _EPISODES, greedy=True, seed=seed)
+    except ValueError as error:  # it has not all of env_params
+        return table(columns, [_row("in JAX", return_statistics(ours))]) + paragraph(f"{error}.")
     rows = [
         _row("in JAX", return_statistics(ours)),
         _row("in Gymnasium", return_statistics(theirs)),

@@ -8,7 +8,7 @@ import pytest
 
 from purejaxrl_reinforce.algorithm.environment import checked, make
 from purejaxrl_reinforce.config import Config, EnvParams
-from purejaxrl_reinforce.evaluation.gymnasium_env import make_vector
+from purejaxrl_reinforce.evaluation.gymnasium_env import make_rendered, make_vector
 
 # Environments of both libraries, the names of a state's numbers in gymnax, a state and an action
 # at which every parameter counts.
@@ -89,6 +89,7 @@ def test_each_parameter_of_cartpole_is_gymnasiums(parameter, value):
     ],
 )
 def test_what_gymnasium_cannot_change_is_refused(name, params, message):
+    assert make_rendered(make(name, EnvParams(params))) is None
     with pytest.raises(ValueError, match=message):
         make_vector(make(name, EnvParams(params)), 2)
 
