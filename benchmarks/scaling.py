@@ -63,7 +63,7 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
     key = jax.random.key(seed)
     trained, _ = train(config, key)
     halfway = jnp.int32(config.num_updates // 2)
-    longest = steps_per_update(config, environment.make(config.env))
+    longest = steps_per_update(config, environment.make(config.env, config.env_params))
     programs: dict[str, Compiled] = {}
     calls, facts = {}, {}
     for num_envs in lanes:

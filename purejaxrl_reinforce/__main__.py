@@ -8,6 +8,8 @@ import signal
 import sys
 from types import FrameType
 
+from purejaxrl_reinforce.output.interruption import never_lost
+
 # Their imports come before anything is written.
 _STARTING = (
     "__main__",
@@ -24,9 +26,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, _interrupt)
     _open_missing_streams()
     try:
-        from purejaxrl_reinforce.cli.main import main as run
+        with never_lost(_raise):
+            from purejaxrl_reinforce.cli.main import main as run
 
-        return run()
+            return run()
     except BaseException:
         if _interrupted:  # inside of an import, which made another exception of it
             _end_at_once()
@@ -40,6 +43,10 @@ def _interrupt(_number: int, frame: FrameType | None) -> None:
     _interrupted = True
     if _is_starting(frame):
         _end_at_once()
+    _raise()
+
+
+def _raise() -> None:
     raise KeyboardInterrupt
 
 

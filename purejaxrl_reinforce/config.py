@@ -8,9 +8,9 @@ import difflib
 import math
 import numbers
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, NoReturn, get_args
 
 RolloutMode = Literal["episodes", "stream"]
 Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
@@ -41,13 +41,39 @@ def nearest(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
     return "; did you mean " + " or ".join(repr(by_lower[match]) for match in matches) + "?"
 
 
+class EnvParams(dict[str, Any]):
+    """Parameters of an environment by name, which nobody can change: it is hashable."""
+
+    def __init__(self, values: Mapping[str, Any] = {}) -> None:
+        super().__init__(sorted(dict(values).items()))
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self.items()) or "none"
+
+    def __reduce__(self) -> Any:
+        return EnvParams, (dict(self),)
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("env_params cannot be changed; make another Config")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+
+NO_PARAMS = EnvParams()
+
+
 @dataclass(frozen=True)
 class Config:
     """The configuration of a training run.
 
     Integers, strings, tuples and booleans shape the program and are static. Floats are the leaves
     of a pytree: they can be traced, so a new value never recompiles and `jax.vmap` can map over
-    any of them.
+    any of them. The same holds for the numbers in `env_params`, by name in a mapping: `12.0` is
+    traced, `12` is static.
 
     Raises:
         ValueError: a field has a value of the wrong type, out of range or at odds with another
@@ -55,7 +81,9 @@ class Config:
     """
 
     env: str = "CartPole-v1"
-    """Environment: any that is registered with gymnax, and CartPole-v0."""
+    """Environment: registered with gymnax, CartPole-v0, or one's own as package.module:Class."""
+    env_params: EnvParams = NO_PARAMS
+    """Parameters of the environment that differ from its own: gravity=12 length=0.7."""
     rollout: RolloutMode = "episodes"
     """episodes: one whole episode per lane and update; stream: num_steps steps, with resets."""
     num_envs: int = 64
@@ -144,7 +172,9 @@ class Config:
 
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)
-STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in FLOAT_FIELDS)
+STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in (*FLOAT_FIELDS, "env_params"))
+# The name of a parameter of the environment, as a field that can be swept, begins so.
+ENV_PARAM = "env_params."
 # What fits into the program's int32 and float32 (normal numbers).
 LARGEST_SIZE = 2**31 - 1
 
@@ -171,6 +201,8 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         return _checked_float(name, value)
     if kind is int or (kind == _OPTIONAL and value is not None):
         return _checked_size(name, value)
+    if kind is EnvParams:
+        return _checked_env_params(value)
     if kind is bool and not isinstance(value, bool):
         raise ValueError(f"{name} must be true or false, not {value!r}")
     if kind is str and not isinstance(value, str):
@@ -193,6 +225,44 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         near = nearest(value, choices) if isinstance(value, str) else ""
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}{near}")
     return value
+
+
+def _checked_env_params(values: Any) -> EnvParams:
+    """Return parameters of which only the environment knows whether it has them."""
+    if not isinstance(values, Mapping):
+        raise ValueError(f"env_params must be a table such as {{gravity = 12.0}}, not {values!r}")
+    for name, value in values.items():
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if whole and abs(value) > LARGEST_SIZE:
+            raise ValueError(f"{ENV_PARAM}{name} must be at most {LARGEST_SIZE}, not {value}")
+    return EnvParams(
+        {
+            name: value
+            if isinstance(value, bool)
+            else int(value)
+            if isinstance(value, numbers.Integral)
+            else _checked_float(f"{ENV_PARAM}{name}", value)
+            for name, value in values.items()
+        }
+    )
+
+
+def get_field(config: Config, name: str) -> Any:
+    """Return a field, or one of the environment's parameters as `env_params.gravity`."""
+    if name.startswith(ENV_PARAM):
+        return config.env_params[name.removeprefix(ENV_PARAM)]
+    return getattr(config, name)
+
+
+def with_fields(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return `config` with other values of what `get_field` returns."""
+    fields = {name: value for name, value in values.items() if not name.startswith(ENV_PARAM)}
+    params = {
+        name.removeprefix(ENV_PARAM): value for name, value in values.items() if name not in fields
+    }
+    if params:
+        fields["env_params"] = {**config.env_params, **params}
+    return replace(config, **fields)
 
 
 def _checked_size(name: str, value: Any) -> int:

@@ -1,6 +1,9 @@
 """Bad configurations are refused with one line that says what would be right; files round-trip."""
 
+import copy
+import math
 import os
+import pickle
 import re
 from dataclasses import replace
 
@@ -35,6 +38,10 @@ BAD = [
     ({"action": "tanh"}, "action must be one of clip, squash, not 'tanh'"),
     ({"initial_std": 0}, "initial_std must be above 0 (at least 1.2e-38), not 0.0"),
     ({"env": 1}, "env must be a string, not 1"),
+    ({"env_params": 1}, "env_params must be a table such as {gravity = 12.0}, not 1"),
+    ({"env_params": {"gravity": "12"}}, "env_params.gravity must be a number, not '12'"),
+    ({"env_params": {"gravity": math.nan}}, "env_params.gravity must be a finite number below"),
+    ({"env_params": {"n": 2**40}}, "env_params.n must be at most 2147483647, not 1099511627776"),
     ({"gamma": 1.1}, "gamma must lie between 0 and 1, not 1.1"),
     ({"trace_lambda": -0.1}, "trace_lambda must lie between 0 and 1, not -0.1"),
     ({"trace_lambda": 0.9, "baseline": "loo"}, "trace_lambda below 1 needs baseline='value'"),
@@ -69,6 +76,31 @@ def test_numbers_are_brought_to_their_type():
     config = Config(gamma=1, hidden_sizes=[32, 16], max_grad_norm=float("inf"))
     assert (type(config.gamma), config.hidden_sizes) == (float, (32, 16))
     assert hash(config) == hash(Config(gamma=1.0, hidden_sizes=(32, 16)))
+
+
+def test_parameters_of_the_environment_are_a_table(tmp_path):
+    config = Config(env_params={"gravity": 12.0, "max_steps_in_episode": 9, "dense": True})
+    path = tmp_path / "config.toml"
+    path.write_text(dump_config(config, seed=1))
+    assert "[env_params]\ndense = true\ngravity = 12.0\nmax" in path.read_text()
+    loaded, _ = load_config(path)
+    assert loaded == config
+    assert {name: type(x) for name, x in loaded.env_params.items()} == {
+        "dense": bool, "gravity": float, "max_steps_in_episode": int,
+    }  # fmt: skip
+    assert hash(loaded) == hash(config)
+    assert copy.deepcopy(config) == pickle.loads(pickle.dumps(config)) == config
+
+
+def test_parameters_of_the_environment_stay_as_they_are():
+    given = {"gravity": 12.0}
+    config = Config(env_params=given)
+    given["gravity"] = 1.0
+    with pytest.raises(TypeError, match="make another Config"):
+        config.env_params["gravity"] = 1.0
+    with pytest.raises(TypeError, match="make another Config"):
+        config.env_params.update(gravity=1.0)
+    assert config.env_params == {"gravity": 12.0}
 
 
 def test_unknown_preset():

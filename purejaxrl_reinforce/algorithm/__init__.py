@@ -1,27 +1,42 @@
 """REINFORCE with a baseline as pure functions: the algorithm and nothing else.
 
 May import `config` only, beside jax, flax, optax, chex, numpy and gymnax. Importing any module of
-this room registers Config as a pytree: floats are its leaves, everything else is static.
+this room registers Config as a pytree: floats are its leaves, also those of env_params; everything
+else is static.
 """
 
 from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.config import FLOAT_FIELDS, STATIC_FIELDS, Config
+from purejaxrl_reinforce.config import FLOAT_FIELDS, STATIC_FIELDS, Config, EnvParams
+
+_LEAVES = (*FLOAT_FIELDS, "env_params")
 
 
 def _flatten(config: Config) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    floats = tuple(getattr(config, name) for name in FLOAT_FIELDS)
-    return floats, tuple(getattr(config, name) for name in STATIC_FIELDS)
+    leaves = tuple(getattr(config, name) for name in _LEAVES)
+    return leaves, tuple(getattr(config, name) for name in STATIC_FIELDS)
 
 
-def _unflatten(static: tuple[Any, ...], floats: tuple[Any, ...]) -> Config:
+def _unflatten(static: tuple[Any, ...], leaves: tuple[Any, ...]) -> Config:
     # Not through __init__: its checks are for people, and jax puts tracers and markers in leaves.
     config = object.__new__(Config)
-    for name, value in zip(STATIC_FIELDS + FLOAT_FIELDS, static + tuple(floats), strict=True):
+    for name, value in zip(STATIC_FIELDS + _LEAVES, static + tuple(leaves), strict=True):
         object.__setattr__(config, name, value)
     return config
 
 
+def _flatten_params(params: EnvParams) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    static = {name: value for name, value in params.items() if isinstance(value, int)}
+    traced = {name: value for name, value in params.items() if name not in static}
+    return tuple(traced.values()), (tuple(traced), tuple(static.items()))
+
+
+def _unflatten_params(names: tuple[Any, ...], values: tuple[Any, ...]) -> EnvParams:
+    traced, static = names
+    return EnvParams({**dict(zip(traced, values, strict=True)), **dict(static)})
+
+
+jax.tree_util.register_pytree_node(EnvParams, _flatten_params, _unflatten_params)
 jax.tree_util.register_pytree_node(Config, _flatten, _unflatten)

@@ -13,7 +13,7 @@ from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.algorithm.policies import has_parts
 from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, make_rollout
-from purejaxrl_reinforce.config import STATIC_FIELDS, Config
+from purejaxrl_reinforce.config import Config
 
 # Devices (`jax.Device.device_kind`) on which the kernel has been measured faster than XLA's
 # program: none yet, so `engine="auto"` means "xla" everywhere.
@@ -44,7 +44,7 @@ def chosen_engine(config: Config) -> Literal["xla", "kernel"]:
             "use engine='xla' or 'auto'"
         )
     # The floats may be traced, and nothing here depends on them.
-    config = Config(**{name: getattr(config, name) for name in STATIC_FIELDS})
+    config = jax.tree.map(lambda _: 1.0, config)
     capability = float(device.compute_capability) if is_nvidia else OLDEST_GPU
     return "xla" if refusal(config, capability) else "kernel"
 
@@ -65,7 +65,7 @@ def why_not_lowered(config: Config) -> str | None:
 
     That works on a machine without a GPU.
     """
-    env, networks = environment.make(config.env), make_networks(config)
+    env, networks = environment.make(config.env, config.env_params), make_networks(config)
     if not has_parts(networks.policy):
         return "its policy has not one hidden layer of ReLUs"
     if config.action == "squash" or config.log_std == "state":

@@ -1,4 +1,4 @@
-"""Gymnax environments as batched functions; the only file that knows gymnax.
+"""Gymnax environments as batched functions.
 
 It is imported when an environment is made: that takes seconds, and starts jax, after which nobody
 can choose its devices.
@@ -14,7 +14,9 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.deferred_imports import deferred_imports
-from purejaxrl_reinforce.config import LARGEST_FLOAT, nearest
+from purejaxrl_reinforce.algorithm.env_params import TIME_LIMIT, changed, in_own_types
+from purejaxrl_reinforce.algorithm.own_environment import own_environment
+from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, EnvParams, nearest
 
 # Environments that differ from a registered one by their parameters only.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -42,6 +44,7 @@ class Environment:
         num_obs: number of values of a discrete observation, None for real-valued ones.
         num_actions: number of discrete actions, None for continuous ones.
         action_shape: shape of one action: () or (D,).
+        env_params: those of its parameters that are not its own defaults, by name.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Environment:
     num_obs: int | None
     num_actions: int | None
     action_shape: tuple[int, ...]
+    env_params: EnvParams
     _env: Any
     _params: Any
 
@@ -65,6 +69,11 @@ class Environment:
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the least and the largest value of each element of a continuous action, [D]."""
         space = self._env.action_space(self._params)
+        if any(isinstance(bound, jax.core.Tracer) for bound in (space.low, space.high)):
+            raise ValueError(
+                f"the bounds of actions of {self.name} follow from env_params, which must be known"
+                " to squash"
+            )
         low, high = (
             np.broadcast_to(np.asarray(bound, np.float32), self.action_shape)
             for bound in (space.low, space.high)
@@ -109,24 +118,48 @@ class Environment:
         )
 
 
-@functools.cache
-def make(name: str) -> Environment:
-    """Return the environment registered with gymnax, or aliased here, under `name`.
+def make(name: str, env_params: EnvParams = NO_PARAMS) -> Environment:
+    """Return the environment that `Config.env` names, with these parameters.
 
     Raises:
-        ValueError: no environment has that name (the nearest ones are given), or its observation
-            or action space is not supported.
+        ValueError: no environment has that name (the nearest ones are given), one of the user's own
+            is not as it must be, its observation or action space is not supported, or it has no
+            such parameter.
     """
     # Constants of gymnax's modules and of the environment must not become tracers when the first
     # call comes from inside a transformation: Python caches the ones, this function the others.
+    with jax.ensure_compile_time_eval():
+        env, params = _loaded(name)
+        if not env_params:
+            return _environment(name)
+    return _described(name, env_params, env, changed(name, params, env_params))
+
+
+def checked(config: Config) -> Config:
+    """Return `config` with env_params in the types of the environment's own.
+
+    Raises:
+        ValueError: as `make`.
+    """
+    make(config.env, config.env_params)
+    _, params = _loaded(config.env)
+    return dataclasses.replace(config, env_params=in_own_types(params, config.env_params))
+
+
+@functools.cache
+def _environment(name: str) -> Environment:
+    return _described(name, NO_PARAMS, *_loaded(name))
+
+
+@functools.cache
+def _loaded(name: str) -> tuple[Any, Any]:
+    """Return a gymnax environment and its parameters."""
     # Plots of gymnax's, which nobody draws, would make most of the time that its import takes.
-    with jax.ensure_compile_time_eval(), deferred_imports("matplotlib.pyplot", "seaborn"):
-        return _made(name)
+    with deferred_imports("matplotlib.pyplot", "seaborn"):
+        import gymnax
 
-
-def _made(name: str) -> Environment:
-    import gymnax
-
+    if ":" in name:
+        return own_environment(name)
     registered, overrides = ALIASES.get(name, (name, {}))
     if registered not in gymnax.registered_envs:
         raise ValueError(
@@ -134,7 +167,10 @@ def _made(name: str) -> Environment:
             f"{nearest(name, [*gymnax.registered_envs, *ALIASES], cutoff=0)}"
         )
     env, params = _make(registered)
-    params = dataclasses.replace(params, **overrides)
+    return env, dataclasses.replace(params, **overrides)
+
+
+def _described(name: str, env_params: EnvParams, env: Any, params: Any) -> Environment:
     num_obs = _num_obs(name, env.observation_space(params))
     num_actions, action_shape = _action(name, env.action_space(params))
     return Environment(
@@ -143,6 +179,7 @@ def _made(name: str) -> Environment:
         num_obs=num_obs,
         num_actions=num_actions,
         action_shape=action_shape,
+        env_params=env_params,
         _env=env,
         _params=params,
     )
@@ -172,6 +209,8 @@ def _num_obs(name: str, space: Any) -> int | None:
 def _action(name: str, space: Any) -> tuple[int | None, tuple[int, ...]]:
     from gymnax.environments import spaces
 
+    if isinstance(space, spaces.Discrete) and int(space.n) < 2:
+        raise ValueError(f"{name}: action space Discrete({int(space.n)}) leaves nothing to choose")
     if isinstance(space, spaces.Discrete):
         return int(space.n), ()
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
@@ -204,6 +243,15 @@ def _bound(values: Any) -> str:
     return f"[{', '.join(texts)}]"
 
 
+def task(config: Config) -> str:
+    """Return the name of the environment, with its time limit if that is not its own.
+
+    Returns are comparable, and thresholds and ranges known, within a task.
+    """
+    limit = config.env_params.get(TIME_LIMIT)
+    return config.env if limit is None else f"{config.env} of {limit} steps"
+
+
 # From Gymnasium's registry.
 THRESHOLDS = {"CartPole-v0": 195.0, "CartPole-v1": 475.0}
 
@@ -217,10 +265,10 @@ RETURN_RANGES = {
 }
 
 
-def first_solved(env: str, mean_returns: np.ndarray) -> int | None:
+def first_solved(config: Config, mean_returns: np.ndarray) -> int | None:
     """Return the number, counted from 1, of the first update whose mean return is enough.
 
     None where no update's is, or where the environment has no threshold.
     """
-    solved = mean_returns >= THRESHOLDS.get(env, np.inf)
+    solved = mean_returns >= THRESHOLDS.get(task(config), np.inf)
     return int(solved.argmax()) + 1 if solved.any() else None

@@ -69,7 +69,7 @@ def make_networks(config: Config) -> Networks:
         ValueError: the network or the kind of actions does not fit the environment's spaces, or a
             network of one's own cannot be used.
     """
-    env = environment.make(config.env)
+    env = environment.make(config.env, config.env_params)
     baseline = BaselineNetwork(_network(config, env, 1, _BASELINE_GAIN))
     if env.num_actions is not None:
         for name in ("action", "log_std"):

@@ -1,8 +1,6 @@
 """Networks of one's own: flax modules named `package.module:Class` in the configuration."""
 
 import functools
-import importlib
-import sys
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.mlp import relative_to_last
+from purejaxrl_reinforce.algorithm.own_code import imported, in_a_line
 
 
 class OwnNetwork(nn.Module):
@@ -32,17 +31,7 @@ def own_network(path: str, num_outputs: int, obs: jax.ShapeDtypeStruct) -> nn.Mo
         ValueError: it cannot be imported or made, fails on the observations, holds more than
             parameters, or its outputs are not real numbers [N, num_outputs].
     """
-    return _checked(path, _imported(path), num_outputs, obs.shape, str(obs.dtype))
-
-
-def _imported(path: str) -> Any:
-    module, _, name = path.partition(":")
-    if "" not in sys.path:  # a command starts without the current directory
-        sys.path.append("")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the module does
-        raise ValueError(f"network {path!r} cannot be imported: {_in_a_line(error)}") from None
+    return _checked(path, imported("network", path), num_outputs, obs.shape, str(obs.dtype))
 
 
 @functools.cache  # each call would trace it anew
@@ -56,13 +45,13 @@ def _checked(
         module: nn.Module = module_class(num_outputs=num_outputs)
     except Exception as error:
         raise ValueError(
-            f"network {path!r} cannot be made with num_outputs={num_outputs}: {_in_a_line(error)}"
+            f"network {path!r} cannot be made with num_outputs={num_outputs}: {in_a_line(error)}"
         ) from None
     try:
         outputs, variables = jax.eval_shape(module.init_with_output, key, obs)
     except Exception as error:
         raise ValueError(
-            f"network {path!r} fails on observations of shape {shape}: {_in_a_line(error)}"
+            f"network {path!r} fails on observations of shape {shape}: {in_a_line(error)}"
         ) from None
     expected = (shape[0], num_outputs)
     is_array = isinstance(outputs, jax.ShapeDtypeStruct)
@@ -75,7 +64,3 @@ def _checked(
     if others := set(variables) - {"params"}:
         raise ValueError(f"network {path!r} may hold parameters only, not {sorted(others)}")
     return module
-
-
-def _in_a_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -56,7 +56,7 @@ def init(config: Config, key: Array) -> TrainState:
             kind; or jax_enable_x64 is set.
     """
     chosen_engine(config)
-    networks, env = make_networks(config), environment.make(config.env)
+    networks, env = make_networks(config), environment.make(config.env, config.env_params)
     key_policy, key_baseline, key_lanes, key_train = jax.random.split(checked_key(key), 4)
     lanes = fresh_lanes(env, ONE_DEVICE.keys(key_lanes, config.num_envs))
     has_network = config.baseline == "value"

@@ -128,7 +128,7 @@ def steps_per_update(config: Config, env: Environment) -> int:
 
 def make_rollout(config: Config, policy_params: Any) -> Rollout:
     """Return the rollout of an update, with the policy that has these parameters."""
-    env, networks = environment.make(config.env), make_networks(config)
+    env, networks = environment.make(config.env, config.env_params), make_networks(config)
     return Rollout(
         env=env,
         act=lambda obs, noise: networks.distribution(policy_params, obs).sample(noise),

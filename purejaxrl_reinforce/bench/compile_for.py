@@ -259,7 +259,7 @@ def _most_rounds(config: Config, num_devices: int, functions: tuple[str, ...]) -
     from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 
     sizes = tuning(config)
-    num_steps = steps_per_update(config, environment.make(config.env))
+    num_steps = steps_per_update(config, environment.make(config.env, config.env_params))
     length = equal_parts(num_steps, sizes.block_steps)
     num_blocks = -(-num_steps // length)
     if "collect" in functions:

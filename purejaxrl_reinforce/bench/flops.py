@@ -55,7 +55,7 @@ def phase_costs(config: Config) -> dict[str, Cost]:
     needs it: what happens within a block of time is taken to stay in the cache. Whether a
     trajectory that is small enough stays there as well is not considered.
     """
-    env = environment.make(config.env)
+    env = environment.make(config.env, config.env_params)
     return {
         "rollout": Cost(_rollout_flops(config, env), _row_bytes(config, Trajectory._fields)),
         "targets": Cost(_targets_flops(config), _targets_bytes(config)),

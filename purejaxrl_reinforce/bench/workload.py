@@ -40,7 +40,7 @@ class Workload:
     """
 
     def __init__(self, config: Config, seed: int) -> None:
-        environment.make(config.env)
+        config = environment.checked(config)
         require_batch_memory(config)
         self.config = config
         with cold_caches():
@@ -51,7 +51,7 @@ class Workload:
         _, late = _train(program, config.num_updates, halfway, config.num_updates // 2)
         self.mean_return, num_steps = _curves([*early, *late])
         self.valid_steps = int(num_steps.sum())
-        longest = steps_per_update(config, environment.make(config.env))
+        longest = steps_per_update(config, environment.make(config.env, config.env_params))
         self.slots = config.num_updates * longest * config.num_envs
         apart, self.phase_steps = phases(config, halfway)
         self.calls: dict[str, Call] = {
@@ -129,7 +129,7 @@ def workload_facts(workload: Workload) -> dict[str, Any]:
         "peak_device_bytes": peak_device_bytes(),
         "last_mean_return": float(returns[-1]),
         "best_mean_return": float(known.max()) if len(known) else float("nan"),
-        "first_solved_update": first_solved(workload.config.env, returns),
+        "first_solved_update": first_solved(workload.config, returns),
     }
 
 

@@ -4,7 +4,8 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from purejaxrl_reinforce.config import FIELD_KINDS, FLOAT_FIELDS
+from purejaxrl_reinforce.cli.env_params_option import parse_env_param
+from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS, FLOAT_FIELDS
 from purejaxrl_reinforce.sweeps.axes import LogRange, require_field
 
 _LOG = "log:"
@@ -49,11 +50,19 @@ def parse_axis(text: str) -> tuple[str, Sequence[Any]]:
     parts = [value.strip() for value in values.split(",")]
     if "" in parts:
         raise ValueError(f"{name} has an empty value in {values!r}")
+    if name.startswith(ENV_PARAM):
+        return name, _parse_env_params(parts)
     return name, [_parse_value(name, part) for part in parts]
 
 
+def _parse_env_params(texts: Sequence[str]) -> list[Any]:
+    """Return values of one type, so that one program trains them all."""
+    values = [parse_env_param(text) for text in texts]
+    return list(map(float, values)) if float in map(type, values) else values
+
+
 def _parse_log_range(name: str, text: str) -> LogRange:
-    if name not in FLOAT_FIELDS:
+    if name not in FLOAT_FIELDS and not name.startswith(ENV_PARAM):
         raise ValueError(f"a log range needs a float field; {name} is not one")
     try:
         low, high, num = text.removeprefix(_LOG).split(":")

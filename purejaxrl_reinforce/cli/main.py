@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import tyro
 
 from purejaxrl_reinforce.cli.bench import Bench
+from purejaxrl_reinforce.cli.env_params_option import REGISTRY
 from purejaxrl_reinforce.cli.options import DEFAULT_PRESET
 from purejaxrl_reinforce.cli.policy import Evaluate, Export, Video
 from purejaxrl_reinforce.cli.report import Describe, Plot, Report
@@ -126,7 +127,9 @@ def _parse_one(kind: Any, prog: str, args: list[str], default: Any = tyro.MISSIN
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
-            return tyro.cli(kind, prog=prog, description=purpose, args=args, default=default)
+            return tyro.cli(
+                kind, prog=prog, description=purpose, args=args, default=default, registry=REGISTRY
+            )
     except SystemExit as stop:
         if stop.code:
             raise ValueError(_one_line(stderr.getvalue())) from None

@@ -19,7 +19,7 @@ from purejaxrl_reinforce.cli.options import (
     facts_of,
     given_options,
 )
-from purejaxrl_reinforce.config import Config, checked_seed
+from purejaxrl_reinforce.config import ENV_PARAM, Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
 from purejaxrl_reinforce.sweeps.axes import Axes
 
@@ -94,8 +94,11 @@ class Sweep:
         path = self.sweep_dir or new_dated_path(Path("sweeps"), self.config.env)
         axes = parse_axes(self.axis)
         given = {re.sub("^--(no-)?", "", name) for name in given_options(self.arguments)}
-        for option in (name.replace("_", "-") for name in axes):
-            if option in given:
+        for name in axes:
+            option, _, param = name.replace("_", "-").partition(".")
+            if option in given and (
+                not param or name in map(ENV_PARAM.__add__, self.config.env_params)
+            ):
                 raise ValueError(f"--{option} is also swept: drop it or its --axis")
         return range(first, first + self.num_seeds), axes, path
 

@@ -48,7 +48,7 @@ def evaluate(
 
 def whole_episodes(config: Config, params: Params, greedy: bool) -> Rollout:
     """Return how a trained policy plays episodes, each up to the environment's time limit."""
-    env = environment.make(config.env)
+    env = environment.make(config.env, config.env_params)
     networks = make_networks(config)
     return Rollout(
         env=env,

@@ -37,7 +37,7 @@ def evaluate_in_gymnasium(
     Raises:
         ValueError: Gymnasium has no environment of that name and those spaces.
     """
-    env = environment.make(config.env)
+    env = environment.make(config.env, config.env_params)
     envs = make_vector(env, num_episodes)
     start, *keys = jax.random.split(evaluation_key(key), env.time_limit + 1)
     try:

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from purejaxrl_reinforce.algorithm.env_params import TIME_LIMIT, derived
 from purejaxrl_reinforce.algorithm.environment import ALIASES, Environment
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.config import Config
@@ -24,6 +25,8 @@ RenderedEnv = gymnasium.Env[Any, Any]
 
 def has_counterpart(env: Environment) -> bool:
     """Return whether Gymnasium has an environment of the same name."""
+    if ":" in env.name:  # one's own, which Gymnasium would import as well
+        return False
     try:
         gymnasium.spec(_registered(env))
     except gymnasium.error.Error:
@@ -38,7 +41,8 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
     stepped one after the other.
 
     Raises:
-        ValueError: Gymnasium has no such environment, or one with other spaces.
+        ValueError: Gymnasium has no such environment, or one with other spaces or without a
+            parameter of `env`.
     """
     name = _registered(env)
     if not has_counterpart(env):
@@ -51,11 +55,16 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
         max_episode_steps=env.time_limit,
     )
     _require_same_spaces(env, envs.single_observation_space, envs.single_action_space)
+    copies: Any = [envs] if vectorized else getattr(envs, "envs")  # noqa: B009
+    for copy in copies:
+        _set_params(env, copy.unwrapped)
     return envs
 
 
 def make_rendered(env: Environment) -> RenderedEnv | None:
-    """Return Gymnasium's counterpart of `env`, which renders RGB arrays; None without a renderer.
+    """Return Gymnasium's counterpart of `env`, which renders RGB arrays.
+
+    None if it has no renderer, or not the parameters of `env`.
 
     Raises:
         ValueError: it has other spaces, or what its renderer needs is not installed.
@@ -75,7 +84,14 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
         raise ValueError(
             f"the renderer of {name} lacks a package: pip install 'purejaxrl_reinforce[video]'"
         ) from None
-    _require_same_spaces(env, rendered.observation_space, rendered.action_space)
+    try:
+        _require_same_spaces(env, rendered.observation_space, rendered.action_space)
+        _set_params(env, rendered.unwrapped)
+    except ValueError:
+        if not env.env_params:
+            raise
+        rendered.close()
+        return None
     return rendered
 
 
@@ -120,6 +136,17 @@ def _registered(env: Environment) -> str:
     return ALIASES.get(env.name, (env.name, {}))[0]
 
 
+def _set_params(env: Environment, theirs: Any) -> None:
+    """Give Gymnasium's environment the parameters of `env`; those that it has not are refused."""
+    for name in env.env_params.keys() - {TIME_LIMIT}:
+        attribute = name if hasattr(theirs, name) else name.upper()
+        if not hasattr(theirs, attribute):
+            raise ValueError(f"Gymnasium's {env.name} has no parameter {name!r}")
+        setattr(theirs, attribute, env.env_params[name])
+    for name, value in derived(env.name).items():
+        setattr(theirs, name, value(theirs))
+
+
 def _require_same_spaces(
     env: Environment, obs_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
 ) -> None:
@@ -129,7 +156,7 @@ def _require_same_spaces(
     else:
         same = obs_space == gymnasium.spaces.Discrete(env.num_obs)
     if env.num_actions is None:
-        same &= action_space.shape == env.action_shape
+        same &= _same_bounds(env, action_space)
     else:
         same &= action_space == gymnasium.spaces.Discrete(env.num_actions)
     if not same:
@@ -137,3 +164,9 @@ def _require_same_spaces(
             f"Gymnasium's {env.name} has other spaces than gymnax's: observations {obs_space},"
             f" actions {action_space}"
         )
+
+
+def _same_bounds(env: Environment, space: gymnasium.Space[Any]) -> bool:
+    if not isinstance(space, gymnasium.spaces.Box) or space.shape != env.action_shape:
+        return False
+    return np.allclose((space.low, space.high), env.action_bounds())

@@ -23,7 +23,7 @@ def gymnasium_film(config: Config, panels: Sequence[Panel], greedy: bool) -> Ite
     Raises:
         ValueError: Gymnasium's environment has other spaces, or its renderer lacks a package.
     """
-    made = (make_rendered(environment.make(config.env)) for _ in panels)
+    made = (make_rendered(environment.make(config.env, config.env_params)) for _ in panels)
     envs = [env for env in made if env is not None]
     try:
         if not envs:
@@ -48,7 +48,9 @@ def _play(config: Config, env: RenderedEnv, panel: Panel, greedy: bool) -> Itera
     length, total = 0, 0.0
     yield View(picture, length, total, done=False)
     episode_key = evaluation_key(jax.random.key(panel.seed))
-    for key in jax.random.split(episode_key, environment.make(config.env).time_limit):
+    for key in jax.random.split(
+        episode_key, environment.make(config.env, config.env_params).time_limit
+    ):
         (action,) = gym_actions(config, panel.params, obs[None], key, env.action_space, greedy)
         obs, reward, terminated, truncated, _ = env.step(action)
         length, total, done = length + 1, total + float(reward), terminated or truncated

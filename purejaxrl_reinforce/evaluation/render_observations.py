@@ -114,7 +114,7 @@ class _Episode(NamedTuple):
 def observation_film(config: Config, panels: Sequence[Panel], greedy: bool) -> Film:
     """Return an episode for each panel, played in gymnax."""
     played = [_play(config, panel, greedy) for panel in panels]
-    num_obs = environment.make(config.env).num_obs
+    num_obs = environment.make(config.env, config.env_params).num_obs
     drawing = drawing_of(np.concatenate([episode.obs for episode in played]), num_obs)
     episodes = [_views(episode, drawing) for episode in played]
     return Film(episodes, _STEPS_PER_SECOND, "plain drawings of the observation")

@@ -92,7 +92,7 @@ def make_video(
         film = rendered or observation_film(config, panels, greedy)
         every = max(1, round(film.steps_per_second / _FRAMES_PER_SECOND))
         if path.suffix.lower() == ".gif":
-            num_frames = environment.make(config.env).time_limit // every
+            num_frames = environment.make(config.env, config.env_params).time_limit // every
             require_memory(num_frames * len(panels) * _frame_bytes(width), "take a smaller --width")
         heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
         titles = [panel.title for panel in panels]

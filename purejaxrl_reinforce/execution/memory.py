@@ -43,7 +43,7 @@ def batch_bytes(config: Config) -> tuple[int, int]:
     few, state = few_lanes(config)
     fixed = 2 * tree_bytes((state.params, state.opt_state))  # and as much again while they change
     trajectory = jax.eval_shape(collect, few, state)[2]
-    num_steps = steps_per_update(config, environment.make(config.env))
+    num_steps = steps_per_update(config, environment.make(config.env, config.env_params))
     return fixed, tree_bytes(trajectory) // few.num_envs + _TARGET_BYTES_PER_STEP * num_steps
 
 

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, Self
 
 from purejaxrl_reinforce.execution.processes import max_over_processes, run_on_primary
+from purejaxrl_reinforce.output.interruption import never_lost
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -45,10 +46,14 @@ class StopRequest:
         os.set_blocking(self._write_end, False)
         self._previous_fd = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        self._never_lost = never_lost(self._interrupt)
+        self._never_lost.__enter__()
         threading.Thread(target=_watch, args=(self._read_end,), daemon=True).start()
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._previous:
+            self._never_lost.__exit__(None, None, None)
         if self.signal is not None and not self.deferred and isinstance(error, Exception):
             # Some import on the way made another exception of it.
             raise Interrupted(self.signal) from None
@@ -64,8 +69,11 @@ class StopRequest:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is None:
             self.signal = number
-            if not self.deferred:
-                raise Interrupted(number)
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self.signal is not None and not self.deferred:
+            raise Interrupted(self.signal)
 
 
 def stop_signal(stop: StopRequest) -> int | None:

@@ -110,6 +110,7 @@ def first_free(directory: Path, stem: str, suffix: str = "") -> Path:
 
 def new_dated_path(directory: Path, stem: str, suffix: str = "") -> Path:
     """Return a path in `directory` where nothing is, named after `stem` and the local time."""
+    stem = stem.replace(":", "-")  # of an environment's name, which some take for a URL's scheme
     return first_free(directory, f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}", suffix)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import Config, get_field
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -38,7 +38,7 @@ def show(value: Any) -> str:
 
 def setting_labels(configs: Sequence[Config], names: Sequence[str]) -> list[str]:
     """Return the named fields of each as `policy_lr=0.00316, hidden_sizes=64x64`."""
-    columns = [short_values([getattr(config, name) for config in configs]) for name in names]
+    columns = [short_values([get_field(config, name) for config in configs]) for name in names]
     named = zip(names, columns, strict=True)
     texts = [[f"{name}={value}" for value in column] for name, column in named]
     return [", ".join(column[i] for column in texts) for i in range(len(configs))]

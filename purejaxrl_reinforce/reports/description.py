@@ -25,9 +25,10 @@ def description(config: Config) -> dict[str, str]:
     Raises:
         ValueError: the environment is unknown or its spaces are not supported.
     """
-    env = environment.make(config.env)
+    env = environment.make(config.env, config.env_params)
     return {
         "environment": f"{env.name}, at most {env.time_limit:,} steps per episode",
+        **({"parameters": str(config.env_params)} if config.env_params else {}),
         "observations": env.obs_space,
         "actions": env.action_space,
         **_networks(config),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.environment import first_solved
+from purejaxrl_reinforce.algorithm.environment import first_solved, task
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.scores import (
@@ -82,9 +82,9 @@ def _statistics(history: History) -> dict[str, Any]:
     metrics = history.metrics
     returns = metrics["mean_return"]
     best = int(np.nanargmax(returns))
-    solved = first_solved(history.config.env, returns)
+    solved = first_solved(history.config, returns)
     return {
-        "environment": history.config.env,
+        "environment": task(history.config),
         "updates": f"{len(returns):,} of {history.config.num_updates:,}",
         "environment steps": int(metrics["env_steps"][-1]),
         "episodes": int(metrics["num_episodes"].sum()),
@@ -120,10 +120,13 @@ def _evaluation(config: Config, params: Params, seed: int) -> str:
         "max",
     )
     ours = returns_in_jax(config, params, _EPISODES, greedy=True, seed=seed)
-    if not has_counterpart(environment.make(config.env)):
+    if not has_counterpart(environment.make(config.env, config.env_params)):
         missing = paragraph("Gymnasium has no environment of this name to compare with.")
         return table(columns, [_row("in JAX", return_statistics(ours))]) + missing
-    theirs = returns_in_gymnasium(config, params, _EPISODES, greedy=True, seed=seed)
+    try:
+        theirs = returns_in_gymnasium(config, params, _EPISODES, greedy=True, seed=seed)
+    except ValueError as error:  # it has not all of env_params
+        return table(columns, [_row("in JAX", return_statistics(ours))]) + paragraph(f"{error}.")
     rows = [
         _row("in JAX", return_statistics(ours)),
         _row("in Gymnasium", return_statistics(theirs)),

@@ -79,7 +79,7 @@ def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, 
     clipped to `low` and `high`, or with a `bounding` of "squash" they are
     low + (high - low) (1 + tanh(sample)) / 2.
     """
-    env = environment.make(config.env)
+    env = environment.make(config.env, config.env_params)
     return {
         "format": FORMAT,
         "env": env.name,

@@ -89,7 +89,6 @@ class HostLoop:
             NonFiniteError: numbers are no longer finite; everything before them is saved.
             OSError: files could not be written; the latest checkpoint stays.
         """
-        self._stop.deferred = True
         try:
             state, failure = self._loop(state)
             result = self._finish(state)

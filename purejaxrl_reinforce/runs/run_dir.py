@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, task
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
@@ -131,7 +131,7 @@ class RunDirectory:
         with atomic_write(self.path / REWARDS_FILE) as unfinished:
             np.save(unfinished, returns[0])
         with atomic_write(self.path / PLOT_FILE) as unfinished:
-            solved = THRESHOLDS.get(self.config.env)
+            solved = THRESHOLDS.get(task(self.config))
             plot_returns(unfinished, self._title(), np.stack(returns, axis=1), solved)
 
     def close(self) -> None:

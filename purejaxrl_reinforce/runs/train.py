@@ -66,6 +66,7 @@ def train_run(
         try:
             program = _compile(run, reporter, None)
             loop = run_on_all(lambda: HostLoop(run, program, hosting, loggers, reporter, stop))
+            stop.deferred = True
             raise_if_stopped(stop)
         except BaseException:
             if is_primary():
@@ -109,6 +110,7 @@ def resume_run(
         # The first process reads, so that the others need not see its files.
         restored = _broadcast_state(config, lambda: _load_latest(run, reporter))
         program = _compile(run, reporter, run_dir)
+        stop.deferred = True
         raise_if_stopped(stop)
         run_on_primary(lambda: _truncate(run, restored))
         state = program.state
@@ -129,7 +131,7 @@ def _here(hosting: Hosting, reporter: Reporter) -> tuple[Hosting, Reporter]:
 
 
 def _run_directory(config: Config, seed: int, path: Path) -> RunDirectory:
-    environment.make(config.env)
+    config = environment.checked(config)
     require_batch_memory(config)
     return RunDirectory(path, config, seed)
 

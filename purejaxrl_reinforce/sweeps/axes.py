@@ -1,13 +1,20 @@
 """Axes of a sweep: fields of the configuration, their values, and the settings they make."""
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from purejaxrl_reinforce.config import FIELD_KINDS, LARGEST_SIZE, Config, nearest
+from purejaxrl_reinforce.config import (
+    ENV_PARAM,
+    FIELD_KINDS,
+    LARGEST_SIZE,
+    Config,
+    get_field,
+    nearest,
+    with_fields,
+)
 
 Axes = Mapping[str, Sequence[Any]]
 
@@ -48,7 +55,9 @@ class LogRange(Sequence[float]):
 
 def require_field(name: str) -> None:
     """Raise ValueError unless the configuration has a field of that name."""
-    if name not in FIELD_KINDS:
+    if name == "env_params":
+        raise ValueError("sweep one parameter of the environment: env_params.NAME")
+    if name not in FIELD_KINDS and not name.startswith(ENV_PARAM):
         raise ValueError(f"there is no field {name!r} to sweep{nearest(name, FIELD_KINDS)}")
 
 
@@ -89,9 +98,9 @@ def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
     settings: dict[Config, None] = {}
     for values in _combinations(axes, zipped):
         plain = (value.item() if getattr(value, "ndim", None) == 0 else value for value in values)
-        setting = dataclasses.replace(config, **dict(zip(axes, plain, strict=True)))
+        setting = with_fields(config, dict(zip(axes, plain, strict=True)))
         if setting in settings:
-            same = ", ".join(f"{name}={getattr(setting, name)}" for name in axes)
+            same = ", ".join(f"{name}={get_field(setting, name)}" for name in axes)
             raise ValueError(f"duplicate setting: {same}")
         settings[setting] = None
     return list(settings)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS
+from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.evaluation.statistics import performance_profile
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.interval import Interval
@@ -233,7 +234,7 @@ def _grid(results: SweepResults, summaries: Sequence[Summary]) -> _Grid | None:
         return None
     first, second = results.axes
     cells = {
-        (getattr(config, first), getattr(config, second)): i
+        (get_field(config, first), get_field(config, second)): i
         for i, config in enumerate(results.configs)
     }
     down, across = (list(dict.fromkeys(values)) for values in zip(*cells, strict=True))

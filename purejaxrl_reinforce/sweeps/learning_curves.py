@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS
+from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS, task
 from purejaxrl_reinforce.evaluation.statistics import (
     MIN_SEEDS,
     interquartile_mean,
@@ -90,7 +90,9 @@ def learning_curves(
     """
     if len(groups) == len(groups[0]) == 1:
         (history,) = groups[0]
-        return {history.config.env: _panel(history.config.env, [_alone(history, x, smooth)])}, ""
+        return {
+            task(history.config): _panel(task(history.config), [_alone(history, x, smooth)])
+        }, ""
     names, statistics = _names(groups), [_statistic(group) for group in groups]
     several = {s for group, s in zip(groups, statistics, strict=True) if len(group) > 1}
     common = several.pop() if len(groups) > 1 and len(several) == 1 else ""
@@ -98,7 +100,7 @@ def learning_curves(
     for group, name, statistic in zip(groups, names, statistics, strict=True):
         parts = (name, "" if statistic == common else statistic, *_notes(group))
         curve = _of_seeds(group, ", ".join(filter(None, parts)), x, smooth)
-        by_env.setdefault(group[0].config.env, []).append(curve)
+        by_env.setdefault(task(group[0].config), []).append(curve)
     if not any(len(curve.x) for curves in by_env.values() for curve in curves):
         raise ValueError("there is nothing to draw: no episode finished")
     for env, curves in by_env.items():
@@ -160,8 +162,8 @@ def _metrics(results: SweepResults, setting: int, row: int) -> dict[str, np.ndar
 def _names(groups: Sequence[Sequence[History]]) -> list[str]:
     """Name groups by the fields in which those of an environment differ, else by directory."""
     names = [""] * len(groups)
-    for env in {group[0].config.env for group in groups}:
-        where = [i for i, group in enumerate(groups) if group[0].config.env == env]
+    for env in {task(group[0].config) for group in groups}:
+        where = [i for i, group in enumerate(groups) if task(group[0].config) == env]
         configs = [groups[i][0].config for i in where]
         fields = [asdict(config) for config in configs]
         differing = [name for name in fields[0] if len({str(f[name]) for f in fields}) > 1]
@@ -217,7 +219,7 @@ def _possible_returns(group: Sequence[History]) -> tuple[float, float]:
     seen = [(history.metrics[f"{end}_return"] for history in group) for end in ("min", "max")]
     lowest, highest = (np.concatenate(list(columns)) for columns in seen)
     data = float(np.nanmin(lowest)), float(np.nanmax(highest))
-    return RETURN_RANGES.get(group[0].config.env, data)
+    return RETURN_RANGES.get(task(group[0].config), data)
 
 
 def _drawn(group: Sequence[History]) -> list[History]:

@@ -14,7 +14,7 @@ import psutil
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.config import STATIC_FIELDS, Config, checked_seed
+from purejaxrl_reinforce.config import Config, checked_seed, get_field
 from purejaxrl_reinforce.execution.memory import require_batch_memory, state_bytes
 from purejaxrl_reinforce.output.files import nearest_existing
 from purejaxrl_reinforce.sweeps.axes import Axes, make_settings, num_settings
@@ -76,10 +76,9 @@ class SweepPlan:
         Within each, the first seed of all settings comes first, so that settings can be compared
         early.
         """
-        settings: dict[tuple[Any, ...], list[int]] = {}
+        settings: dict[Any, list[int]] = {}
         for i, config in enumerate(self.configs):
-            static = tuple(getattr(config, name) for name in STATIC_FIELDS)
-            settings.setdefault(static, []).append(i)
+            settings.setdefault(jax.tree.structure(config), []).append(i)
         return [
             [setting * self.num_seeds + seed for seed in range(self.num_seeds) for setting in equal]
             for equal in settings.values()
@@ -105,16 +104,19 @@ def make_plan(
     lengths = axes.get("num_updates", [config.num_updates])
     updates = max((n for n in lengths if isinstance(n, int)), default=1)
     require_memory_for_results(num_settings(axes, zipped) * len(keys), updates, episodes)
-    configs = tuple(make_settings(config, axes, zipped))
+    configs = tuple(
+        environment.checked(setting) if setting.env_params else setting
+        for setting in make_settings(config, axes, zipped)
+    )
     values = {
-        name: tuple(dict.fromkeys(getattr(c, name) for c in configs))
+        name: tuple(dict.fromkeys(get_field(c, name) for c in configs))
         if not zipped
-        else tuple(getattr(c, name) for c in configs)
+        else tuple(get_field(c, name) for c in configs)
         for name in axes
     }
     plan = SweepPlan(config, values, zipped, _key_data(keys), episodes, configs)
     for program in plan.programs():
-        environment.make(plan.config_of(program[0]).env)
+        environment.checked(plan.config_of(program[0]))
         require_batch_memory(plan.config_of(program[0]))
     return plan
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.config import FIELD_KINDS, Config
+from purejaxrl_reinforce.config import FIELD_KINDS, Config, get_field
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.text import setting_labels, short_value
@@ -78,7 +78,8 @@ def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
     """Name each setting by its swept fields, in the order of `Config`."""
     if not axes:
         return [configs[0].env]
-    return setting_labels(configs, [name for name in FIELD_KINDS if name in axes])
+    in_order = [name for name in FIELD_KINDS if name in axes]
+    return setting_labels(configs, [*in_order, *(name for name in axes if name not in in_order)])
 
 
 def gather_results(path: Path, plan: SweepPlan) -> SweepResults:
@@ -220,7 +221,7 @@ def _swept_columns(results: SweepResults) -> dict[str, list[Any]]:
     """Return each swept field's column name and its value in each setting, all of one type."""
     columns = {}
     for name in results.axes:
-        values = [getattr(config, name) for config in results.configs]
+        values = [get_field(config, name) for config in results.configs]
         if any(value is None or isinstance(value, tuple) for value in values):
             values = [short_value(value) for value in values]
         columns[f"config_{name}" if name in results.metrics else name] = values

@@ -270,7 +270,7 @@ def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     if not path.exists() or all(_is_from_the_start(file) for file in path.iterdir()):
         return
     there, here = plan_facts(load_plan(path)), plan_facts(plan)
-    for name in FIELD_KINDS:
+    for name in {**FIELD_KINDS, **there["axes"], **here["axes"]}:
         if name in plan.axes or name in there["axes"]:
             old, new = there["axes"].get(name), here["axes"].get(name)
         else:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS, first_solved
+from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS, first_solved, task
+from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.evaluation.statistics import (
     Quartiles,
     binomial_interval,
@@ -162,7 +163,8 @@ def _healthy(results: SweepResults) -> np.ndarray:
 
 
 def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> Summary:
-    env, threshold = results.configs[i].env, THRESHOLDS.get(results.configs[i].env)
+    env = task(results.configs[i])
+    threshold = THRESHOLDS.get(env)
     num_solved = None if threshold is None else int((scores >= threshold).sum())
     updates, env_steps = _until_solved(results, i)
     return Summary(
@@ -190,13 +192,13 @@ def _possible(env: str, iqm: Interval) -> Interval:
 def _until_solved(results: SweepResults, i: int) -> tuple[np.ndarray, np.ndarray]:
     """Return updates and environment steps until each seed reaches the threshold, [seed]."""
     returns, steps = (results.metrics[name][i] for name in ("mean_return", "env_steps"))
-    first = [first_solved(results.configs[i].env, seed) for seed in returns]
+    first = [first_solved(results.configs[i], seed) for seed in returns]
     env_steps = [seed[n - 1] if n else np.inf for n, seed in zip(first, steps, strict=True)]
     return np.array([n or np.inf for n in first], float), np.array(env_steps, float)
 
 
 def _swept(results: SweepResults, i: int) -> dict[str, Any]:
-    return {name: getattr(results.configs[i], name) for name in results.axes}
+    return {name: get_field(results.configs[i], name) for name in results.axes}
 
 
 def _matrix(settings: Sequence[int], scores: np.ndarray) -> dict[str, Any]:

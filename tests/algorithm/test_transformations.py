@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, evaluate, init, make_train, step, train
+from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.config import FLOAT_FIELDS, STATIC_FIELDS
 
 TINY = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,), max_grad_norm=10.0)
@@ -55,12 +56,47 @@ def test_new_floats_and_new_keys_do_not_retrace():
 
 def test_every_float_is_a_leaf_and_nothing_else():
     assert set(OTHER) == set(FLOAT_FIELDS)
-    assert set(FLOAT_FIELDS) | set(STATIC_FIELDS) == {f.name for f in dataclasses.fields(Config)}
+    named = {*FLOAT_FIELDS, *STATIC_FIELDS, "env_params"}
+    assert named == {f.name for f in dataclasses.fields(Config)}
     leaves, structure = jax.tree.flatten(TINY)
     assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS]
     assert jax.tree.unflatten(structure, leaves) == TINY
     assert jax.tree.map(lambda x: None, TINY).gamma is None
     assert hash(structure) == hash(jax.tree.structure(replace(TINY, gamma=0.1)))
+
+
+def with_params(config=TINY, **params):
+    return replace(config, env_params=params)
+
+
+def test_floats_of_the_environment_are_leaves_and_nothing_else_of_it():
+    config = with_params(max_steps_in_episode=9, gravity=12.0, dense=True, length=0.7)
+    leaves, structure = jax.tree.flatten(config)
+    assert leaves == [*jax.tree.leaves(TINY), 12.0, 0.7]
+    assert jax.tree.unflatten(structure, leaves) == config
+    other = jax.tree.structure(with_params(max_steps_in_episode=8, gravity=12.0, dense=True))
+    assert other != structure
+
+
+def steps_played(config):
+    """Return the steps that each lane played in the first update, [N]."""
+    return collect(config, init(config, jax.random.key(0)))[1].length_sum
+
+
+def test_parameters_of_the_environment_are_traced_and_mapped_over():
+    """Mapped, traced or static: the same episodes, and a parameter makes a difference."""
+    lengths = [0.5, 2.0]
+    chex.clear_trace_counter()
+    once = jax.jit(chex.assert_max_traces(steps_played, n=1))
+    alone = [once(with_params(length=x)) for x in lengths]
+    once(with_params(length=np.float32(0.7)))
+    with pytest.raises(AssertionError, match="traced > 1"):
+        once(with_params(length=2))
+    mapped = jax.vmap(lambda length: steps_played(with_params(length=length)))(jnp.array(lengths))
+    np.testing.assert_array_equal(mapped, alone)
+    np.testing.assert_array_equal(jax.jit(steps_played)(with_params(length=2)), alone[1])
+    np.testing.assert_array_equal(jax.jit(steps_played)(TINY), alone[0])
+    assert (alone[0] != alone[1]).any()
 
 
 def test_train_maps_over_keys():

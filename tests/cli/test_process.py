@@ -1,14 +1,18 @@
 """The command line as a process: Ctrl-C at its start, and output that cannot be printed."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from purejaxrl_reinforce.cli.main import main
-from tests.support.processes import ROOT
-from tests.support.runs import FILES, trained
+from purejaxrl_reinforce.output.files import is_unfinished
+from tests.support.forked import ForkedCommand
+from tests.support.processes import ROOT, killed_at_the_end
+from tests.support.runs import FILES, assert_same_run, trained
 
 TINY = ["--num-envs", "2", "--num-updates", "2", "--num-steps", "5", "--hidden-sizes", "2"]
 
@@ -36,6 +40,56 @@ def test_ctrl_c_during_an_import_is_one_line(module, tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (130, "interrupted; nothing was written\n")
     assert not list(tmp_path.iterdir())
+
+
+STARTED = """
+import runpy
+print("started", flush=True)
+runpy.run_module("purejaxrl_reinforce", run_name="__main__", alter_sys=True)
+"""
+# Trains for some seconds and saves often.
+LONG = [
+    "--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 3_000,
+    "--checkpoint-every", 500, "--quiet", "--run-dir",
+]  # fmt: skip
+ALWAYS = (1.0, 3.0, 5.0)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("undisturbed")
+    run = ForkedCommand("train", *LONG, directory / "run", directory=directory)
+    assert run.wait() == (0, "", "")
+    return directory / "run"
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(x, marks=() if x in ALWAYS else pytest.mark.slow)
+        for x in (0.25 * i for i in range(1, 41))
+    ],
+)
+def test_ctrl_c_at_any_moment(seconds, tmp_path, undisturbed):
+    path = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTED, "train", *map(str, LONG), path],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"},
+    )  # fmt: skip
+    with killed_at_the_end([process]):
+        assert process.stdout.readline() == "started\n"
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors.count("\n")) in ((130, 1), (0, 0)), errors
+    assert errors.startswith("interrupted") or not errors
+    assert not any(map(is_unfinished, tmp_path.rglob("*")))
+    assert path.exists() == (errors != "interrupted; nothing was written\n")
+    if path.exists():
+        resume = ["train", "--resume", path, "--quiet"]
+        assert ForkedCommand(*resume, directory=tmp_path).wait() == (0, "", "")
+        assert_same_run(path, undisturbed)
 
 
 @pytest.fixture

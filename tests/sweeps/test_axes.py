@@ -25,6 +25,9 @@ from tests.support.runs import error_of
         ("hidden_sizes=[64],[64,32],[]", "hidden_sizes", [[64], [64, 32], []]),
         ("max_grad_norm=0.5,inf", "max_grad_norm", [0.5, float("inf")]),
         ("env=CartPole-v1,CartPole-v0", "env", ["CartPole-v1", "CartPole-v0"]),
+        ("env-params.memory_length=2,5", "env_params.memory_length", [2, 5]),
+        ("env_params.gravity=5,9.8", "env_params.gravity", [5.0, 9.8]),
+        ("env_params.deterministic=true", "env_params.deterministic", [True]),
     ],
 )
 def test_values_are_read_by_the_kind_of_their_field(text, name, values):
@@ -65,6 +68,22 @@ def test_without_axes_there_is_one_setting(zipped):
     assert make_settings(Config(), {}, zipped) == [Config()]
 
 
+@pytest.mark.parametrize("values", ["log:5:20:4", "5,9.8,20", "5,20"])
+def test_parameters_of_the_environment_share_a_program(values):
+    axes = parse_axes([f"env_params.gravity={values}", "env_params.length=0.5,0.7"])
+    config = Config(num_updates=1, env_params={"masscart": 2, "max_steps_in_episode": 9})
+    plan = make_plan(config, range(2), axes, False, 1)
+    assert len(plan.programs()) == 1
+    gravities = {setting.env_params["gravity"] for setting in plan.configs}
+    assert sorted(gravities) == list(plan.axes["env_params.gravity"])
+    assert all(setting.env_params["masscart"] == 2.0 for setting in plan.configs)
+
+
+def test_whole_parameters_of_the_environment_need_a_program_each():
+    axes = {"env_params.max_steps_in_episode": [5, 9]}
+    assert len(make_plan(Config(num_updates=1), range(2), axes, False, 1).programs()) == 2
+
+
 def test_a_huge_range_is_counted_but_not_made():
     axes = {"policy_lr": LogRange(1e-9, 1.0, 10**9), "gamma": LogRange(0.1, 1.0, 10**9)}
     assert num_settings(axes, zipped=False) == 10**18
@@ -91,13 +110,14 @@ def test_huge_sweeps_are_refused_at_once(axes, seeds, message):
         ("policy-lr=0.1,0.2", ["--policy_lr=0.02"]),
         ("anneal=true,false", ["--no-anneal"]),
         ("hidden_sizes=[8],[9]", ["--hidden-sizes", "8", "8"]),
+        ("env_params.gravity=5,9", ["--env-params", "gravity=9"]),
     ],
 )
 def test_an_option_of_a_swept_field_is_refused(axis, option, tmp_path, capsys):
     """Even where it is the default."""
     path = tmp_path / "sweep"
     error = error_of(["sweep", "--axis", axis, *option, "--sweep-dir", str(path)], capsys)
-    name = axis.partition("=")[0].replace("_", "-")
+    name = axis.partition("=")[0].replace("_", "-").partition(".")[0]
     assert f"--{name} is also swept: drop it or its --axis" in error
     assert not path.exists()
 
@@ -105,6 +125,10 @@ def test_an_option_of_a_swept_field_is_refused(axis, option, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
+        (["env_params=5,20"], "sweep one parameter of the environment: env_params.NAME"),
+        (["env_params.gravity=g"], "a parameter is a number, true or false, not 'g'"),
+        (["env_params.gravity=1,nan"], "env_params.gravity must be a finite number"),
+        (["env_params.gravity=5,5.0"], "duplicate setting: env_params.gravity=5.0"),
         (["policy_rl=0.1"], "no field 'policy_rl' to sweep; did you mean 'policy_lr'"),
         (["policy_lr"], "FIELD=VALUE"),
         (["policy_lr=0.1", "policy-lr=0.2"], "policy_lr is swept twice"),

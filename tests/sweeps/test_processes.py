@@ -1,5 +1,6 @@
 """Two real processes on one machine sweep together: the same results, one voice, one end."""
 
+import random
 import signal
 import time
 
@@ -7,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from purejaxrl_reinforce.output.files import is_unfinished
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from tests.support.forked import forked_pair
 from tests.support.processes import LOST, ended, pair
@@ -69,6 +71,22 @@ def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undistur
     else:
         sweep_into(path, SWEEP)
     assert f"{4 * done} agents already trained" in (path / "sweep.log").read_text()
+    assert_same_results(path, undisturbed)
+
+
+@pytest.mark.slow
+def test_kills_of_both_at_random_moments_change_no_bit(tmp_path, undisturbed, record_property):
+    path, draw, running = tmp_path / "sweep", random.Random(0), 0
+    for _ in range(10):
+        with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
+            wait_for_slices(both[0], path, len(slices_of(path)) + draw.choice([0, 1, 1, 2]))
+            time.sleep(draw.uniform(0, 0.2))
+            running += both[0].poll() is None  # and killed, as the other is
+    record_property("kills of a sweep that was not finished", running)
+    assert running >= 8
+    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
+        assert [process.wait() for process in both] == [(0, "", "")] * 2
+    assert not any(map(is_unfinished, path.rglob("*")))
     assert_same_results(path, undisturbed)
 
 

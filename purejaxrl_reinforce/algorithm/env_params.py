@@ -1,0 +1,71 @@
+"""Parameters of a gymnax environment that differ from its own."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from purejaxrl_reinforce.config import ENV_PARAM, EnvParams, nearest
+
+TIME_LIMIT = "max_steps_in_episode"
+
+# Parameters that follow from others, in gymnax and in Gymnasium alike.
+DERIVED: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "CartPole": {
+        "total_mass": lambda x: x.masscart + x.masspole,
+        "polemass_length": lambda x: x.masspole * x.length,
+    },
+}
+
+
+def derived(name: str) -> Mapping[str, Callable[[Any], Any]]:
+    """Return by name the parameters of an environment that follow from others."""
+    return DERIVED.get(name.partition("-")[0], {})
+
+
+def changed(name: str, params: Any, env_params: EnvParams) -> Any:
+    """Return the parameters of the environment `name` with some changed, which may be traced.
+
+    Raises:
+        ValueError: it has no such parameter, or one of another type.
+    """
+    _check_names(name, params, env_params)
+    for key, value in env_params.items():
+        _check(key, getattr(params, key), value)
+    new = dataclasses.replace(params, **in_own_types(params, env_params))
+    return dataclasses.replace(new, **{key: of(new) for key, of in derived(name).items()})
+
+
+def in_own_types(params: Any, env_params: EnvParams) -> EnvParams:
+    """Return `env_params`, all of which there are, with a float for each parameter that is one."""
+    return EnvParams(
+        {
+            key: float(value) if _is_float(params, key) and type(value) is int else value
+            for key, value in env_params.items()
+        }
+    )
+
+
+def _is_float(params: Any, key: str) -> bool:
+    return key != TIME_LIMIT and isinstance(getattr(params, key), float)
+
+
+def _check_names(name: str, params: Any, env_params: EnvParams) -> None:
+    there = [field.name for field in dataclasses.fields(params) if field.name not in derived(name)]
+    for key in env_params:
+        if key in derived(name):
+            raise ValueError(f"{ENV_PARAM}{key} of {name} follows from others; set those")
+        if key not in there:
+            raise ValueError(f"{name} has no parameter {key!r}{nearest(key, there, cutoff=0)}")
+
+
+def _check(key: str, own: Any, value: Any) -> None:
+    if not isinstance(own, bool | int | float):
+        raise ValueError(f"{ENV_PARAM}{key} is an array, which cannot be set")
+    if isinstance(own, bool) != isinstance(value, bool):
+        kind = "true or false" if isinstance(own, bool) else "a number"
+        raise ValueError(f"{ENV_PARAM}{key} must be {kind}, not {value}")
+    whole = key == TIME_LIMIT or type(own) is int
+    if whole and not isinstance(value, int):
+        raise ValueError(f"{ENV_PARAM}{key} must be a whole number, such as {int(own)}")
+    if key == TIME_LIMIT and value < 1:
+        raise ValueError(f"{ENV_PARAM}{key} must be at least 1, not {value}")
