@@ -27,6 +27,7 @@ TINY = {
     "time_to_solve": ["--lanes", "2", "--seeds", "2", "--num-updates", "2"],
     "hosting": ["--num-updates", "2", "--repeats", "1"],
     "roofline": ["--lanes", "2", "--num-updates", "2", "--repeats", "1"],
+    "startup": ["--num-envs", "2", "--num-updates", "2", "--repeats", "1"],
     "speedup": ["--lanes", "2", "--short", "8", "--slots", "1", "--repeats", "1"],
 }
 QUICK = ("time_to_solve", "hosting")
