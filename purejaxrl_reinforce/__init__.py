@@ -9,6 +9,7 @@ episodes = evaluate(config, state.params, jax.random.key(1), num_episodes=100)
 """
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.sweeps.axes import LogRange
     from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
     from purejaxrl_reinforce.sweeps.sweep import sweep
+
+__version__: str  # of the installed package
 
 _HOMES = {
     "Config": "config",
@@ -73,7 +76,13 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version(__name__)
     # jax and gymnax take seconds to import, so they wait until something public is used.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

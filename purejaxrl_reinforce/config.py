@@ -9,7 +9,7 @@ import math
 import numbers
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 RolloutMode = Literal["episodes", "stream"]
@@ -140,6 +140,10 @@ class Config:
             raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
         if self.baseline == "loo" and self.num_envs == 1:
             raise ValueError("baseline='loo' needs num_envs of at least 2")
+
+    def replace(self, **changes: Any) -> "Config":
+        """Return a copy with some fields changed, checked again."""
+        return replace(self, **changes)
 
 
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}

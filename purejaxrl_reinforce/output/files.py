@@ -14,6 +14,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+# A path as public functions take it.
+StrPath = str | Path
+
 # The name of a temporary file: nobody else has one like it.
 _UNFINISHED = re.compile(r"unfinished-[0-9a-f]{32}(\..*)?")
 

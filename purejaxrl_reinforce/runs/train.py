@@ -25,6 +25,7 @@ from purejaxrl_reinforce.execution.processes import (
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped
+from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
 from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.loggers import Logger
@@ -37,7 +38,7 @@ from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_F
 def train_run(
     config: Config,
     seed: int,
-    run_dir: Path,
+    run_dir: StrPath,
     hosting: Hosting = Hosting(),
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
@@ -59,7 +60,7 @@ def train_run(
         OSError: files could not be written; the latest checkpoint stays.
     """
     hosting, reporter = _here(hosting, reporter)
-    run = run_on_all(lambda: _run_directory(config, seed, run_dir))
+    run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir)))
     with StopRequest() as stop:
         stop.deferred = not is_single_process()
         run_on_primary(run.create)
@@ -79,7 +80,7 @@ def train_run(
 def resume_run(
     config: Config,
     seed: int,
-    run_dir: Path,
+    run_dir: StrPath,
     hosting: Hosting = Hosting(),
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
@@ -102,13 +103,13 @@ def resume_run(
         NonFiniteError, OSError: as for `train_run`.
     """
     hosting, reporter = _here(hosting, reporter)
-    run = run_on_all(lambda: _run_directory(config, seed, run_dir))
+    run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir)))
     with StopRequest() as stop, contextlib.closing(run):
         stop.deferred = not is_single_process()
         run_on_primary(run.open)
         # The first process reads, so that the others need not see its files.
         restored = _broadcast_state(config, lambda: _load_latest(run, reporter))
-        program = _compile(run, reporter, run_dir)
+        program = _compile(run, reporter, run.path)
         raise_if_stopped(stop)
         run_on_primary(lambda: _truncate(run, restored))
         state = program.state

@@ -12,7 +12,7 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
-from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.files import StrPath, atomic_write
 from purejaxrl_reinforce.output.text import setting_labels, short_value
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
@@ -121,12 +121,13 @@ def save_results(path: Path, results: SweepResults) -> None:
     save_arrays(path / RESULTS_FILE, arrays)
 
 
-def load_sweep(path: Path) -> SweepResults:
+def load_sweep(path: StrPath) -> SweepResults:
     """Return the results in the directory of a sweep.
 
     Raises:
         ValueError: it is no such directory, or its results are damaged or not all there yet.
     """
+    path = Path(path)
     plan, file = load_plan(path), path / RESULTS_FILE
     try:
         arrays = load_arrays(file)

@@ -19,6 +19,7 @@ from purejaxrl_reinforce.execution.processes import (
     run_on_primary,
 )
 from purejaxrl_reinforce.execution.program import run_chunks
+from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan, require_disk
@@ -91,7 +92,7 @@ def sweep(
     axes: Axes | None = None,
     *,
     zipped: bool = False,
-    path: Path | None = None,
+    path: StrPath | None = None,
     width: int | None = None,
     num_episodes: int = NUM_EPISODES,
     devices: Sequence[jax.Device] | None = None,
@@ -119,7 +120,7 @@ def sweep(
     """
     plan = run_on_all(lambda: make_plan(config, keys, axes or {}, zipped, num_episodes))
     with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(scratch) / "sweep" if path is None else path
+        directory = Path(scratch) / "sweep" if path is None else Path(path)
         with open_sweep(plan, directory, width, devices) as run:
             for _ in run.train():
                 pass
