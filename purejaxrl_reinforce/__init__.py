@@ -9,71 +9,105 @@ episodes = evaluate(config, state.params, jax.random.key(1), num_episodes=100)
 """
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.reinforce import init, make_train, step, train
     from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
+    from purejaxrl_reinforce.bench.benchmark import benchmark
     from purejaxrl_reinforce.config import Config, preset
     from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
+    from purejaxrl_reinforce.evaluation.video import Film, video
     from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
+    from purejaxrl_reinforce.reports.description import describe
+    from purejaxrl_reinforce.reports.plot import plot
+    from purejaxrl_reinforce.reports.report import report
+    from purejaxrl_reinforce.runs.export import export
     from purejaxrl_reinforce.runs.host_loop import Hosting
     from purejaxrl_reinforce.runs.reporter import Reporter, TerminalReporter
     from purejaxrl_reinforce.runs.result import RunResult
+    from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
     from purejaxrl_reinforce.runs.train import resume_run, train_run
     from purejaxrl_reinforce.sweeps.axes import LogRange
     from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
     from purejaxrl_reinforce.sweeps.sweep import sweep
 
+__version__: str  # of the installed package
+
 _HOMES = {
     "Config": "config",
     "Evaluation": "evaluation.evaluate",
+    "Film": "evaluation.video",
+    "Hosting": "runs.host_loop",
     "LogRange": "sweeps.axes",
     "Metrics": "algorithm.state",
     "Reporter": "runs.reporter",
-    "Hosting": "runs.host_loop",
     "RunResult": "runs.result",
+    "SavedRun": "runs.saved_run",
     "SweepResults": "sweeps.results",
     "TerminalReporter": "runs.reporter",
     "TrainState": "algorithm.state",
+    "benchmark": "bench.benchmark",
+    "describe": "reports.description",
     "enable_compilation_cache": "execution.jax_settings",
     "evaluate": "evaluation.evaluate",
+    "export": "runs.export",
     "init": "algorithm.reinforce",
+    "load_run": "runs.saved_run",
     "load_sweep": "sweeps.results",
     "make_train": "algorithm.reinforce",
+    "plot": "reports.plot",
     "preset": "config",
+    "report": "reports.report",
     "resume_run": "runs.train",
     "step": "algorithm.reinforce",
     "sweep": "sweeps.sweep",
     "train": "algorithm.reinforce",
     "train_run": "runs.train",
+    "video": "evaluation.video",
 }
 __all__ = [
     "Config",
     "Evaluation",
+    "Film",
     "Hosting",
     "LogRange",
     "Metrics",
     "Reporter",
     "RunResult",
+    "SavedRun",
     "SweepResults",
     "TerminalReporter",
     "TrainState",
+    "benchmark",
+    "describe",
     "enable_compilation_cache",
     "evaluate",
+    "export",
     "init",
+    "load_run",
     "load_sweep",
     "make_train",
+    "plot",
     "preset",
+    "report",
     "resume_run",
     "step",
     "sweep",
     "train",
     "train_run",
+    "video",
 ]
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version(__name__)
     # jax and gymnax take seconds to import, so they wait until something public is used.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -169,6 +169,10 @@ class Config:
         if self.baseline == "loo" and self.num_envs == 1:
             raise ValueError("baseline='loo' needs num_envs of at least 2")
 
+    def replace(self, **changes: Any) -> "Config":
+        """Return a copy with some fields changed, checked again."""
+        return replace(self, **changes)
+
 
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)

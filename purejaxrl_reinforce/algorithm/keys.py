@@ -21,13 +21,17 @@ def checked_key(key: Array) -> Array:
     if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("training is in float32: unset jax_enable_x64 (JAX_ENABLE_X64)")
     if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
-        raise ValueError(
-            f"key must be one typed key, as of jax.random.key(0), not {key.dtype}{list(key.shape)}"
-        )
+        raise ValueError(f"key must be one typed key, as of jax.random.key(0), not {_kind_of(key)}")
     kind = str(jax.random.key_impl(key))
     if kind != _KIND:
         raise ValueError(f"key must be of the kind {_KIND}, jax's default, not {kind}")
     return key
+
+
+def _kind_of(key: Array) -> str:
+    if key.dtype == "uint32" and key.shape == (2,):
+        return "the two numbers of jax.random.PRNGKey"
+    return "a number" if not key.ndim else f"{key.dtype}{list(key.shape)}"
 
 
 @functools.cache  # each call would trace anew

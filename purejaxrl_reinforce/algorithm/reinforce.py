@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
+from purejaxrl_reinforce.algorithm.jit import jit
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
@@ -42,7 +43,7 @@ from purejaxrl_reinforce.algorithm.state import (
 from purejaxrl_reinforce.config import Config
 
 
-@jax.jit
+@jit()
 def init(config: Config, key: Array) -> TrainState:
     """Return the state before the first update.
 
@@ -68,7 +69,7 @@ def init(config: Config, key: Array) -> TrainState:
     return TrainState(params, init_optimizers(config, params), lanes, key_train, zero, no_steps)
 
 
-@functools.partial(jax.jit, static_argnames="axis")
+@jit("axis")
 def step(
     config: Config,
     state: TrainState,
@@ -114,7 +115,7 @@ def step(
     )
 
 
-@jax.jit
+@jit()
 def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
     """Train from scratch; return the final state and metrics of shape [num_updates]."""
     return jax.lax.scan(

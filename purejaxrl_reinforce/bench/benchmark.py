@@ -31,20 +31,38 @@ def run_benchmark(
     Raises:
         ValueError: the input is bad; nothing was written.
     """
+    path = new_result_path(out, config.env)
+    result = benchmark(config, seed, repeats)
+    write_result(path, result)
+    save_figure(draw_bench(result_title(result), result["rows"]), path.with_suffix(".png"))
+    return path, result
+
+
+def benchmark(config: Config, seed: int = 0, repeats: int = 5) -> dict[str, Any]:
+    """Measure training and its phases on this machine; write nothing.
+
+    Args:
+        config: what is trained, from scratch each time, compiled once.
+        seed: of all randomness.
+        repeats: samples of each timing.
+
+    Returns:
+        What the JSON of the verb `bench` holds: facts of the machine, and `rows`, of the training
+        first and then its phases, each with `median` (seconds), `samples` and `sps`.
+
+    Raises:
+        ValueError: the input is bad, or training does not fit into memory or stay finite.
+    """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, not {repeats}")
-    path = new_result_path(out, config.env)
     workload = Workload(config, seed)
     timings = measure(workload.calls, repeats)
     facts = workload_facts(workload)  # before the peaks, whose arrays take memory too
     peaks = measure_peaks()
     rows = result_rows(workload, timings, peaks)
-    result = make_result(
+    return make_result(
         BENCHMARK, config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
     )
-    write_result(path, result)
-    save_figure(draw_bench(result_title(result), rows), path.with_suffix(".png"))
-    return path, result
 
 
 def result_title(result: dict[str, Any]) -> str:

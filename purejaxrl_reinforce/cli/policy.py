@@ -53,7 +53,9 @@ class Export:
     def run(self) -> int:
         from purejaxrl_reinforce.runs.export import export
 
-        return export(self.run_dir, self.out)
+        path = export(self.run_dir, self.out)
+        print(f"{path}, {path.with_suffix('.json').name}")
+        return 0
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,16 @@ class Video:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.evaluation.video import make_run_video
+        from purejaxrl_reinforce.evaluation.video import video
 
-        text = make_run_video(
+        film = video(
             self.run_dir,
             self.out,
-            self.episodes,
-            not self.sample,
-            self.progress,
-            self.width,
-            checked_seed(self.seed),
+            num_episodes=self.episodes,
+            greedy=not self.sample,
+            progress=self.progress,
+            width=self.width,
+            seed=checked_seed(self.seed),
         )
-        print(text)
+        print(film)
         return 0

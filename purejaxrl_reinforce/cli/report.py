@@ -35,10 +35,9 @@ class Describe:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.reports.description import compiled_description, description
+        from purejaxrl_reinforce.reports.description import describe
 
-        compiled = {} if self.target is None else compiled_description(self.config, self.target)
-        lines = description(self.config) | compiled
+        lines = describe(self.config, self.target)
         width = max(map(len, lines))
         for name, text in lines.items():
             print(f"{name:<{width}}  {text}")
@@ -107,8 +106,8 @@ class Report:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
-        from purejaxrl_reinforce.reports.report import write_report
+        from purejaxrl_reinforce.reports.report import report
 
-        path = write_report(self.source, self.out, checked_seed(self.seed))
+        path = report(self.source, self.out, checked_seed(self.seed))
         print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
         return 0

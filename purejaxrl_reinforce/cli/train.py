@@ -84,10 +84,12 @@ class Train:
         require_equal(facts_of(self))
         hosting = run_on_all(self._hosting)
         config, seed, run_dir = broadcast_from_primary(self._checked)
-        run = train_run if self.resume is None else resume_run
+        reporter = TerminalReporter(self.quiet)
         try:
-            reporter = TerminalReporter(self.quiet)
-            result = run(Config(**config), seed, Path(run_dir), hosting, reporter=reporter)
+            if self.resume is None:
+                result = train_run(Config(**config), seed, run_dir, hosting, reporter=reporter)
+            else:
+                result = resume_run(run_dir, config["num_updates"], hosting, reporter=reporter)
         except NonFiniteError as error:
             if is_primary():
                 message = f"error: {error}; kept the parameters from before it"

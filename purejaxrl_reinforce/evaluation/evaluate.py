@@ -1,14 +1,13 @@
 """Whole episodes of a trained policy."""
 
-import functools
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, tuning
+from purejaxrl_reinforce.algorithm.jit import jit
 from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks import Networks, Params, make_networks
 from purejaxrl_reinforce.algorithm.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
@@ -22,7 +21,7 @@ class Evaluation(NamedTuple):
     episode_length: Array | np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames=("num_episodes", "greedy"))
+@jit("num_episodes", "greedy")
 def evaluate(
     config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
 ) -> Evaluation:

@@ -13,7 +13,7 @@ from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_
 from purejaxrl_reinforce.execution.memory import evaluation_bytes, require_memory
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.runs.load import load_run
+from purejaxrl_reinforce.runs.load import load_policy
 
 
 class ReturnStatistics(NamedTuple):
@@ -48,7 +48,7 @@ def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, back
         raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
     if backend == "gymnasium":
         require_extra("gymnasium", "gymnasium")
-    config, params = load_run(run_dir)
+    config, params = load_policy(run_dir)
     require_memory(evaluation_bytes(config, num_episodes), "play fewer episodes")
     title = f"{config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
     if backend == "jax":

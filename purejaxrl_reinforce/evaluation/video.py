@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from purejaxrl_reinforce.evaluation.render_observations import observation_film
 from purejaxrl_reinforce.evaluation.video_frames import Panel, frames
 from purejaxrl_reinforce.execution.memory import require_memory
 from purejaxrl_reinforce.output.extras import require_extra
-from purejaxrl_reinforce.output.files import new_file
+from purejaxrl_reinforce.output.files import StrPath, new_file
 from purejaxrl_reinforce.output.video_file import SUFFIXES, write_movie
-from purejaxrl_reinforce.runs.load import Snapshot, load_run, load_snapshots
+from purejaxrl_reinforce.runs.load import Snapshot, load_policy, load_snapshots
 
 MOST_EPISODES = 16
 _MOST_SNAPSHOTS = 4
@@ -23,16 +24,37 @@ _NARROWEST, _WIDEST = 60, 1200
 _FRAMES_PER_SECOND = 25
 
 
-def make_run_video(
-    run_dir: Path,
-    out: Path | None,
-    num_episodes: int,
-    greedy: bool,
-    progress: bool,
-    width: int,
-    seed: int,
-) -> str:
-    """Play episodes with the policy of a run into a video; return a line about it.
+class Film(NamedTuple):
+    """A video that was written.
+
+    Attributes:
+        path: of the file.
+        num_frames: pictures in it.
+        drawn_by: what drew them.
+    """
+
+    path: Path
+    num_frames: int
+    drawn_by: str
+
+    def __str__(self) -> str:
+        size = self.path.stat().st_size
+        return f"{self.path}: {self.num_frames:,} frames, {size / 1e3:,.0f} kB, {self.drawn_by}"
+
+
+def video(
+    run_dir: StrPath,
+    out: StrPath | None = None,
+    *,
+    num_episodes: int = 1,
+    greedy: bool = True,
+    progress: bool = False,
+    width: int = 300,
+    seed: int = 0,
+) -> Film:
+    """Play episodes with the policy of a run into a GIF or MP4.
+
+    Needs Gymnasium, which draws the episodes where it can, and for MP4 imageio-ffmpeg.
 
     Args:
         run_dir: of the run.
@@ -52,7 +74,8 @@ def make_run_video(
         raise ValueError("--progress shows one episode per checkpoint; leave --episodes out")
     if not _NARROWEST <= width <= _WIDEST:
         raise ValueError(f"width must lie between {_NARROWEST} and {_WIDEST}, not {width}")
-    config, params = load_run(run_dir)
+    run_dir = Path(run_dir)
+    config, params = load_policy(run_dir)
     path = new_file(out, run_dir / "video.gif", SUFFIXES)
     require_extra("video", "gymnasium", *(["imageio_ffmpeg"] if path.suffix == ".mp4" else []))
     if progress:
@@ -77,8 +100,8 @@ def progress_panels(snapshots: Sequence[Snapshot], seed: int) -> list[Panel]:
 
 def make_video(
     path: Path, config: Config, panels: Sequence[Panel], greedy: bool, columns: int, width: int
-) -> str:
-    """Play the panels' episodes side by side into a GIF or MP4; return a line about it.
+) -> Film:
+    """Play the panels' episodes side by side into a GIF or MP4.
 
     Gymnasium draws them where it has a renderer for the environment; else they are played in
     gymnax, and their observations are drawn.
@@ -98,8 +121,7 @@ def make_video(
         titles = [panel.title for panel in panels]
         shown = frames(film.episodes, heading, titles, columns, width, every)
         count = write_movie(path, shown, film.steps_per_second / every)
-    size = path.stat().st_size
-    return f"{path}: {count:,} frames, {size / 1e3:,.0f} kB, {film.drawn_by}"
+    return Film(path, count, film.drawn_by)
 
 
 def _frame_bytes(width: int) -> int:

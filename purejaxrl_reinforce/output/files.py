@@ -14,6 +14,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+# A path as public functions take it.
+StrPath = str | Path
+
 # The name of a temporary file: nobody else has one like it.
 _UNFINISHED = re.compile(r"unfinished-[0-9a-f]{32}(\..*)?")
 
@@ -78,7 +81,7 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def new_file(out: Path | None, default: Path, suffixes: Sequence[str]) -> Path:
+def new_file(out: StrPath | None, default: Path, suffixes: Sequence[str]) -> Path:
     """Return a path for a file that does not exist yet.
 
     Args:
@@ -89,6 +92,7 @@ def new_file(out: Path | None, default: Path, suffixes: Sequence[str]) -> Path:
     Raises:
         ValueError: `out` exists, has another suffix, or lies where nothing can be written.
     """
+    out = None if out is None else Path(out)
     if out is None:
         path = first_free(default.parent, default.stem, default.suffix)
     elif out.suffix.lower() not in suffixes:

@@ -19,6 +19,27 @@ from purejaxrl_reinforce.execution.memory import batch_bytes, free_bytes
 from purejaxrl_reinforce.output.text import count
 
 
+def describe(config: Config, target: str | None = None) -> dict[str, str]:
+    """Return what a configuration means: spaces, networks, batch, memory, operations per step.
+
+    Args:
+        config: to describe.
+        target: h100, a100, v5e or cpu: also compile an update for this device, which need not be
+            there, and say what that is: launches, bytes, memory. It takes a minute.
+
+    Returns:
+        A text by topic.
+
+    Raises:
+        ValueError: the environment is unknown or its spaces are not supported; the target is
+            unknown, or its compiler is not installed.
+    """
+    if target is not None and target not in TARGETS:
+        raise ValueError(f"unknown target {target!r}; there are {', '.join(TARGETS)}")
+    compiled = {} if target is None else compiled_description(config, target)
+    return description(config) | compiled
+
+
 def description(config: Config) -> dict[str, str]:
     """Return a description in words, one line per topic.
 

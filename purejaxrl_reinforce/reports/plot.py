@@ -3,14 +3,55 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from purejaxrl_reinforce.config import LARGEST_SIZE
-from purejaxrl_reinforce.output.files import new_file, write_output
+from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.output.plots import Style, save_figure
 from purejaxrl_reinforce.runs.load import History, load_history
-from purejaxrl_reinforce.sweeps.learning_curves import by_config, curves_figure, setting_histories
+from purejaxrl_reinforce.sweeps.learning_curves import (
+    X_LABELS,
+    by_config,
+    curves_figure,
+    setting_histories,
+)
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import is_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize
+
+
+def plot(
+    *sources: StrPath, x: str = "env_steps", smooth: int = 1, style: Style = "screen"
+) -> Figure:
+    """Draw the learning curves of runs and sweeps.
+
+    Runs that differ only by seed are one curve, and so is each setting of a sweep.
+
+    Args:
+        sources: directories of runs and sweeps.
+        x: horizontal axis: env_steps, seconds (of training, of runs only) or update.
+        smooth: updates of the trailing moving average.
+        style: screen, phone or paper, which is as wide as a column.
+
+    Returns:
+        A matplotlib figure; `figure.savefig("curves.pdf")` writes it.
+
+    Raises:
+        ValueError: the input is bad.
+    """
+    if not 1 <= smooth <= LARGEST_SIZE:
+        raise ValueError(f"smooth must lie between 1 and {LARGEST_SIZE} updates, not {smooth}")
+    if x not in X_LABELS:
+        raise ValueError(f"x must be one of {', '.join(X_LABELS)}, not {x!r}")
+    if not sources:
+        raise ValueError("give at least one RUN or SWEEP, the directory of a run or a sweep")
+    paths = [Path(source) for source in sources]
+    sweeps = [path for path in paths if is_sweep(path)]
+    if twice := [sweep for i, sweep in enumerate(sweeps) if sweep in sweeps[:i]]:
+        raise ValueError(f"{twice[0]} is given twice")
+    groups = [group for sweep in sweeps for group in _load_sweep(sweep, x)]
+    groups += by_config([load_history(path) for path in paths if path not in sweeps])
+    return curves_figure(groups, x, smooth, style)
 
 
 def plot_curves(
@@ -21,24 +62,13 @@ def plot_curves(
     Args:
         sources: directories of runs and sweeps.
         out: new file that ends in .png, .svg or .pdf. None: curves.png.
-        x: see `learning_curves`.
-        smooth: see `learning_curves`.
-        style: of the figure.
+        x: and the others, see `plot`.
 
     Raises:
         ValueError: the input is bad; nothing was written.
     """
-    if not 1 <= smooth <= LARGEST_SIZE:
-        raise ValueError(f"smooth must lie between 1 and {LARGEST_SIZE} updates, not {smooth}")
-    if not sources:
-        raise ValueError("give at least one RUN or SWEEP, the directory of a run or a sweep")
     path = new_file(out, Path("curves.png"), (".png", ".svg", ".pdf"))
-    sweeps = [source for source in sources if is_sweep(source)]
-    if twice := [sweep for i, sweep in enumerate(sweeps) if sweep in sweeps[:i]]:
-        raise ValueError(f"{twice[0]} is given twice")
-    groups = [group for sweep in sweeps for group in _load_sweep(sweep, x)]
-    groups += by_config([load_history(source) for source in sources if source not in sweeps])
-    figure = curves_figure(groups, x, smooth, style)
+    figure = plot(*sources, x=x, smooth=smooth, style=style)
     with write_output(path) as unfinished:
         save_figure(figure, unfinished, path.suffix[1:].lower())
     return path

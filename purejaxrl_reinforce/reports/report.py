@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from purejaxrl_reinforce.output.extras import require_extra
-from purejaxrl_reinforce.output.files import new_file, write_output
+from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.sweeps.store import is_sweep
 
 
-def write_report(source: Path, out: Path | None, seed: int) -> Path:
-    """Write the report and return its path.
+def report(source: StrPath, out: StrPath | None = None, seed: int = 0) -> Path:
+    """Write a report on a run, a sweep or a benchmark; return its path.
 
     Args:
         source: the directory of a run or a sweep, or the JSON of a benchmark.
@@ -19,6 +19,7 @@ def write_report(source: Path, out: Path | None, seed: int) -> Path:
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
     """
+    source = Path(source)
     is_bench = source.is_file()
     default = source.with_suffix(".html") if is_bench else source / "report.html"
     if not source.exists():

@@ -25,7 +25,7 @@ from purejaxrl_reinforce.reports.description import description
 from purejaxrl_reinforce.reports.labels import labeled_fields
 from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
-from purejaxrl_reinforce.runs.load import History, load_history, load_run
+from purejaxrl_reinforce.runs.load import History, load_history, load_policy
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
 from purejaxrl_reinforce.sweeps.learning_curves import curves_figure
 
@@ -43,7 +43,7 @@ def run_page(run_dir: Path, seed: int) -> str:
         ValueError: it is not a run directory, a file in it is missing or damaged, or no episode
             has finished.
     """
-    config, params = load_run(run_dir)
+    config, params = load_policy(run_dir)
     history = load_history(run_dir)
     curves = _curves(history)  # first: it refuses a run without a finished episode
     title = f"{config.env}, seed {history.seed}: a training run with REINFORCE"

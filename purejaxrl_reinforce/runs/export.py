@@ -1,4 +1,4 @@
-"""The verb `export`: a policy as plain arrays and a small JSON, for use without this package."""
+"""Export: a policy as plain arrays and a small JSON, for use without this package."""
 
 import os
 from pathlib import Path
@@ -12,9 +12,9 @@ from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.algorithm.mlp import FILTER_SIZE, NORM_EPSILON
 from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.output.extras import require_extra
-from purejaxrl_reinforce.output.files import new_file, write_output
+from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.output.json_text import dump_json
-from purejaxrl_reinforce.runs.load import load_run
+from purejaxrl_reinforce.runs.load import load_policy
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE
 
 FORMAT = 2
@@ -22,18 +22,26 @@ FORMAT = 2
 _SUFFIXES = (".npz", ".safetensors")
 
 
-def export(run_dir: Path, out: Path | None) -> int:
-    """Write the policy of a run as `.npz` or `.safetensors`, a JSON beside it; return 0.
+def export(run_dir: StrPath, out: StrPath | None = None) -> Path:
+    """Write the policy of a run as plain arrays, with a JSON beside them that names its layers.
+
+    Args:
+        run_dir: of the run.
+        out: new file that ends in .npz or .safetensors. None: policy.npz in the run's directory.
+
+    Returns:
+        The path of the arrays. `numpy.load(path)["out/kernel"]` is one of them.
 
     Raises:
         ValueError: the run has no parameters or a network of its own, or the files cannot be
             written.
     """
+    run_dir = Path(run_dir)
     path = new_file(out, run_dir / "policy.npz", _SUFFIXES)
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
-    config, params = load_run(run_dir)
+    config, params = load_policy(run_dir)
     if config.network not in NETWORKS:
         raise ValueError(
             f"export takes built-in networks only, not network={config.network!r}; its parameters"
@@ -47,8 +55,7 @@ def export(run_dir: Path, out: Path | None) -> int:
         unfinished.write_text(text)
     with write_output(path) as unfinished:
         _save(unfinished, arrays)
-    print(f"{path} and {description_path.name}: {', '.join(arrays)}")
-    return 0
+    return path
 
 
 def _is_left_over(path: Path, text: str) -> bool:

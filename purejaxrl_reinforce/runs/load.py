@@ -50,7 +50,7 @@ def load_history(path: Path) -> History:
     return History(path, config, seed, metrics)
 
 
-def load_run(path: Path) -> tuple[Config, Params]:
+def load_policy(path: Path) -> tuple[Config, Params]:
     """Return the configuration and the trained parameters of a run directory.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 
@@ -32,6 +33,11 @@ class RunResult(NamedTuple):
     signal: signal.Signals | None
     checkpoint: Path
     compile_seconds: float
+
+    @property
+    def params(self) -> Params:
+        """Parameters of both networks after the last update."""
+        return self.state.params
 
     @property
     def num_updates(self) -> int:

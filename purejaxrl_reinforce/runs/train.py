@@ -6,6 +6,7 @@ import importlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -13,6 +14,7 @@ from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config_file import load_run_config
 from purejaxrl_reinforce.execution.memory import require_batch_memory, require_memory
 from purejaxrl_reinforce.execution.processes import (
     broadcast_from_primary,
@@ -25,6 +27,7 @@ from purejaxrl_reinforce.execution.processes import (
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped
+from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
 from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.loggers import Logger
@@ -37,7 +40,7 @@ from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_F
 def train_run(
     config: Config,
     seed: int,
-    run_dir: Path,
+    run_dir: StrPath,
     hosting: Hosting = Hosting(),
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
@@ -59,7 +62,7 @@ def train_run(
         OSError: files could not be written; the latest checkpoint stays.
     """
     hosting, reporter = _here(hosting, reporter)
-    run = run_on_all(lambda: _run_directory(config, seed, run_dir))
+    run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir)))
     with StopRequest() as stop:
         stop.deferred = not is_single_process()
         run_on_primary(run.create)
@@ -78,9 +81,8 @@ def train_run(
 
 
 def resume_run(
-    config: Config,
-    seed: int,
-    run_dir: Path,
+    run_dir: StrPath,
+    num_updates: int | None = None,
     hosting: Hosting = Hosting(),
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
@@ -88,9 +90,8 @@ def resume_run(
     """Resume a run from its latest intact checkpoint, or from scratch before its first.
 
     Args:
-        config: the run's own; only `num_updates` may differ.
-        seed: the run's own.
-        run_dir: of the run.
+        run_dir: of the run, which has its configuration and seed.
+        num_updates: to train up to, those before included. None: as many as the run was to have.
         hosting: about checkpoints and loggers.
         loggers: places for metrics beside those of `hosting`; closed at the end.
         reporter: what shows progress; by default nothing is printed.
@@ -98,18 +99,19 @@ def resume_run(
     Raises:
         ValueError: another process trains there; no checkpoint is intact, or one is of another
             configuration or format; it has results but no checkpoint; or the run has more than
-            `config.num_updates` updates.
+            `num_updates` updates.
         Interrupted: a signal came before the first update; everything is as it was.
         NonFiniteError, OSError: as for `train_run`.
     """
     hosting, reporter = _here(hosting, reporter)
-    run = run_on_all(lambda: _run_directory(config, seed, run_dir))
+    config, seed = _saved_config(Path(run_dir), num_updates)
+    run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir)))
     with StopRequest() as stop, contextlib.closing(run):
         stop.deferred = not is_single_process()
         run_on_primary(run.open)
         # The first process reads, so that the others need not see its files.
         restored = _broadcast_state(config, lambda: _load_latest(run, reporter))
-        program = _compile(run, reporter, run_dir)
+        program = _compile(run, reporter, run.path)
         stop.deferred = True
         raise_if_stopped(stop)
         run_on_primary(lambda: _truncate(run, restored))
@@ -119,6 +121,19 @@ def resume_run(
         run_on_primary(lambda: reporter.resuming(int(state.update)))
         loop = run_on_all(lambda: HostLoop(run, program, hosting, loggers, reporter, stop))
         return loop.train(state)
+
+
+def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int]:
+    """Return configuration and seed of a run directory, read by the first process for all."""
+
+    def load() -> tuple[dict[str, Any], int]:
+        config, seed = load_run_config(path)
+        return vars(
+            config if num_updates is None else config.replace(num_updates=num_updates)
+        ), seed
+
+    facts, seed = broadcast_from_primary(load)
+    return Config(**facts), seed
 
 
 def _here(hosting: Hosting, reporter: Reporter) -> tuple[Hosting, Reporter]:

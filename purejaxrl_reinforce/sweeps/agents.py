@@ -11,7 +11,6 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
-from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.store import Slice, load_agent_slice, load_plan
 
 
@@ -31,7 +30,7 @@ def extract_agent(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> No
             `run_dir` cannot be written; nothing was written.
     """
     plan = load_plan(sweep_dir)
-    agent = _agent_number(plan, setting, seed)
+    agent = plan.agent_number(setting, seed)
     row, part = load_agent_slice(sweep_dir, plan, agent)
     config, state = plan.configs[setting], agent_state(part, row)
     run = RunDirectory(run_dir, config, seed)
@@ -65,14 +64,3 @@ def _write(run: RunDirectory, part: Slice, row: int, state: TrainState) -> None:
     finally:
         checkpoints.close()
     run.write_results(state.params)
-
-
-def _agent_number(plan: SweepPlan, setting: int, seed: int) -> int:
-    if not 0 <= setting < len(plan.configs):
-        last = len(plan.configs) - 1
-        raise ValueError(f"setting must lie between 0 and {last}, not {setting}")
-    key_data = np.asarray(jax.random.key_data(jax.random.key(seed)))
-    found = np.flatnonzero((plan.key_data == key_data).all(axis=1))
-    if not len(found):
-        raise ValueError(f"the sweep has no seed {seed}")
-    return setting * plan.num_seeds + int(found[0])

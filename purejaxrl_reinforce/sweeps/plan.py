@@ -52,6 +52,21 @@ class SweepPlan:
         """Number of seeds of each setting."""
         return len(self.key_data)
 
+    def agent_number(self, setting: int, seed: int) -> int:
+        """Return the number of the agent with this setting, from 0, and seed.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not 0 <= setting < len(self.configs):
+            last = len(self.configs) - 1
+            raise ValueError(f"setting must lie between 0 and {last}, not {setting}")
+        key_data = np.asarray(jax.random.key_data(jax.random.key(seed)))
+        found = np.flatnonzero((self.key_data == key_data).all(axis=1))
+        if not len(found):
+            raise ValueError(f"the sweep has no seed {seed}")
+        return setting * self.num_seeds + int(found[0])
+
     @property
     def num_agents(self) -> int:
         """Number of agents."""

@@ -282,6 +282,6 @@ def _advance(
     return state._replace(key=jax.random.key_data(state.key)), metrics
 
 
-def _evaluate(key_data: Array, config: Config, params: Any, num_episodes: int) -> Array:
+def _evaluate(key_data: Array, config: Config, params: Any, num_episodes: int) -> Any:
     key = jax.random.wrap_key_data(key_data)
     return evaluate(config, params, key, num_episodes).episode_return

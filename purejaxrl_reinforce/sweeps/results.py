@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
+from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config, get_field
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
-from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.files import StrPath, atomic_write
 from purejaxrl_reinforce.output.text import setting_labels, short_value
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
-from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
+from purejaxrl_reinforce.sweeps.store import load_agent_slice, load_plan, load_slices
 
 RESULTS_FILE = "results.npz"
 
@@ -32,6 +34,7 @@ class SweepResults:
         metrics: by field of `Metrics`, [setting, seed, update], with `env_steps` as exact int64.
             Beyond a setting's own num_updates, floats are NaN, integers 0 and `finite` is false.
         evaluation: returns of greedy episodes with the final parameters, [setting, seed, episode].
+        path: the directory that has the agents' parameters; on the first process.
     """
 
     axes: dict[str, tuple[Any, ...]]
@@ -39,6 +42,7 @@ class SweepResults:
     key_data: np.ndarray
     metrics: dict[str, np.ndarray]
     evaluation: np.ndarray
+    path: Path | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -57,6 +61,23 @@ class SweepResults:
     def scores(self) -> np.ndarray:
         """Mean return of each agent's greedy episodes, [setting, seed]."""
         return self.evaluation.astype(np.float64).mean(axis=2)
+
+    def params(self, setting: int, seed: int) -> Params:
+        """Return the trained parameters of one agent, NumPy arrays, read from the directory.
+
+        Args:
+            setting: number of the agent's setting, from 0, as in `configs`.
+            seed: of the agent, as in `seeds`.
+
+        Raises:
+            ValueError: there is no such agent, or no directory, or its slice is damaged.
+        """
+        if self.path is None:
+            raise ValueError("these results have no directory, which would have the parameters")
+        plan = load_plan(self.path)
+        row, part = load_agent_slice(self.path, plan, plan.agent_number(setting, seed))
+        params: Params = jax.tree.map(lambda x: x[row], part.state.params)
+        return params
 
     def to_rliable(self) -> dict[str, np.ndarray]:
         """Return the scores as rliable takes them: an array (runs, tasks) by name of a setting.
@@ -105,7 +126,7 @@ def gather_results(path: Path, plan: SweepPlan) -> SweepResults:
         missing[where] = False
     if missing.any():
         raise ValueError(f"{path} lacks {missing.sum()} of {missing.size} agents")
-    return SweepResults(plan.axes, plan.configs, plan.key_data, metrics, evaluation)
+    return SweepResults(plan.axes, plan.configs, plan.key_data, metrics, evaluation, path)
 
 
 def _exact_steps(metrics: Metrics) -> np.ndarray:
@@ -122,12 +143,13 @@ def save_results(path: Path, results: SweepResults) -> None:
     save_arrays(path / RESULTS_FILE, arrays)
 
 
-def load_sweep(path: Path) -> SweepResults:
+def load_sweep(path: StrPath) -> SweepResults:
     """Return the results in the directory of a sweep.
 
     Raises:
         ValueError: it is no such directory, or its results are damaged or not all there yet.
     """
+    path = Path(path)
     plan, file = load_plan(path), path / RESULTS_FILE
     try:
         arrays = load_arrays(file)
@@ -142,7 +164,7 @@ def load_sweep(path: Path) -> SweepResults:
         raise ValueError(f"cannot read {file}: {error.strerror}") from None
     except (KeyError, ValueError):
         raise ValueError(f"{file} is damaged; rerun the same sweep command to repair it") from None
-    return SweepResults(plan.axes, plan.configs, key_data, metrics, evaluation)
+    return SweepResults(plan.axes, plan.configs, key_data, metrics, evaluation, path)
 
 
 def _require_fit(

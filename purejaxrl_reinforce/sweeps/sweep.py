@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from purejaxrl_reinforce.execution.processes import (
     run_on_primary,
 )
 from purejaxrl_reinforce.execution.program import run_chunks
+from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan, require_disk
@@ -91,7 +93,7 @@ def sweep(
     axes: Axes | None = None,
     *,
     zipped: bool = False,
-    path: Path | None = None,
+    path: StrPath | None = None,
     width: int | None = None,
     num_episodes: int = NUM_EPISODES,
     devices: Sequence[jax.Device] | None = None,
@@ -107,7 +109,7 @@ def sweep(
         axes: values by field, lists or a LogRange; None: `config` alone.
         zipped: take first values together, then second ones, ..., not all combinations.
         path: of a directory that keeps everything, the agents' parameters too, and resumes the
-            same sweep. None: nothing is kept but what is returned.
+            same sweep. None: it is kept for as long as the results are.
         width: agents per slice. None: chosen from memory and from what is measured.
         num_episodes: of each agent's evaluation.
         devices: to use; None: all.
@@ -118,12 +120,18 @@ def sweep(
         OSError: files could not be written; slices that are finished stay.
     """
     plan = run_on_all(lambda: make_plan(config, keys, axes or {}, zipped, num_episodes))
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(scratch) / "sweep" if path is None else path
+    scratch = tempfile.TemporaryDirectory()
+    directory = Path(scratch.name, "sweep") if path is None else Path(path)
+    try:
         with open_sweep(plan, directory, width, devices) as run:
             for _ in run.train():
                 pass
-            return run.finish()
+            results = run.finish()
+    except BaseException:
+        scratch.cleanup()
+        raise
+    weakref.finalize(results, scratch.cleanup)  # the parameters stay as long as the results do
+    return results
 
 
 @contextlib.contextmanager
@@ -210,7 +218,9 @@ class SweepLoop:
             return results.metrics, results.evaluation
 
         plan = self.plan
-        return SweepResults(plan.axes, plan.configs, plan.key_data, *broadcast_from_primary(gather))
+        path = None if self.store is None else self.store.path
+        metrics, evaluation = broadcast_from_primary(gather)
+        return SweepResults(plan.axes, plan.configs, plan.key_data, metrics, evaluation, path)
 
     def log(self, message: str) -> None:
         """Append a line to the sweep's log."""

@@ -12,9 +12,9 @@ import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import train
 from purejaxrl_reinforce.cli.main import _one_line, main
 from purejaxrl_reinforce.config import preset
-from purejaxrl_reinforce.config_file import dump_config, load_config, load_run_config
+from purejaxrl_reinforce.config_file import dump_config, load_config, load_policy_config
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
-from purejaxrl_reinforce.runs.load import load_run
+from purejaxrl_reinforce.runs.load import load_policy
 from tests.support.runs import FILES, assert_same_run, error_of, train_run
 
 TINY = ["--num-envs", "8", "--num-updates", "6", "--num-steps", "50", "--hidden-sizes", "8"]
@@ -64,7 +64,7 @@ def test_options_change_the_config_file(run_dir, tmp_path):
 
 
 def test_results_are_those_of_the_library(run_dir):
-    config, params = load_run(run_dir)
+    config, params = load_policy(run_dir)
     state, metrics = train(config, jax.random.key(5))
     np.testing.assert_allclose(
         np.load(run_dir / "rewards.npy"), metrics.mean_return, rtol=1e-4, equal_nan=True
@@ -192,7 +192,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, run_d
 
 def test_parameters_of_another_network_are_refused(run_dir, tmp_path, capsys):
     (tmp_path / "params.npz").write_bytes((run_dir / "params.npz").read_bytes())
-    config, seed = load_run_config(run_dir)
+    config, seed = load_policy_config(run_dir)
     (tmp_path / "config.toml").write_text(dump_config(replace(config, hidden_sizes=(9,)), seed))
     error = error_of(["evaluate", str(tmp_path)], capsys)
     assert "params.npz does not fit the networks of config.toml" in error
@@ -201,7 +201,7 @@ def test_parameters_of_another_network_are_refused(run_dir, tmp_path, capsys):
 def test_non_finite_numbers_stop_training(in_tmp, capsys):
     assert main(["train", *TINY, "--policy-lr", "1e38", "--run-dir", "run"]) == 1
     assert "update 2 is not finite" in capsys.readouterr().err
-    _, params = load_run(in_tmp / "run")
+    _, params = load_policy(in_tmp / "run")
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))
     assert len(pandas.read_csv("run/metrics.csv")) == 1
     assert {path.name for path in (in_tmp / "run").iterdir()} == FILES

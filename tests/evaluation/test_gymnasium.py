@@ -18,7 +18,7 @@ from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnas
 from purejaxrl_reinforce.evaluation.gymnasium_env import gym_actions, make_rendered, make_vector
 from purejaxrl_reinforce.evaluation.scores import agreement
 from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_interval
-from purejaxrl_reinforce.runs.load import load_run
+from purejaxrl_reinforce.runs.load import load_policy
 from tests.support.runs import error_of, random_run, train_run
 
 
@@ -73,7 +73,7 @@ def test_a_difference_is_said():
 
 @pytest.mark.parametrize("greedy", [True, False])
 def test_means_are_equal(cartpole, greedy):
-    config, params = load_run(cartpole)
+    config, params = load_policy(cartpole)
     ours = np.asarray(evaluate(config, params, jax.random.key(0), 400, greedy)[0])
     theirs = evaluate_in_gymnasium(config, params, jax.random.key(1), 400, greedy).episode_return
     assert theirs.std() > 20
@@ -114,7 +114,7 @@ def test_first_episodes_only_and_each_once(cartpole, monkeypatch):
         "purejaxrl_reinforce.evaluation.evaluate_gymnasium.make_vector",
         lambda env, num_envs: Unequal(num_envs),
     )
-    config, params = load_run(cartpole)
+    config, params = load_policy(cartpole)
     played = evaluate_in_gymnasium(config, params, jax.random.key(0), 6)
     np.testing.assert_array_equal(played.episode_length, np.arange(1, 7))
     np.testing.assert_array_equal(played.episode_return, np.arange(1, 7) ** 2)

@@ -20,7 +20,7 @@ from purejaxrl_reinforce.config_file import dump_config
 from purejaxrl_reinforce.evaluation.render_observations import drawing_of, split_catch
 from purejaxrl_reinforce.evaluation.video import make_video, progress_panels
 from purejaxrl_reinforce.evaluation.video_frames import View, frames
-from purejaxrl_reinforce.runs.load import Snapshot, load_run, load_snapshots
+from purejaxrl_reinforce.runs.load import Snapshot, load_policy, load_snapshots
 from tests.support.runs import TINY, error_of, random_run, train_run
 
 STATED = re.compile(r"(\S+): ([\d,]+) frames, ([\d,]+) kB, (.*)")
@@ -139,7 +139,7 @@ def test_progress_shows_snapshots_side_by_side(tmp_path):
         "update 50, 4,995 steps",
     ]  # fmt: skip
     path = tmp_path / "progress.gif"
-    text = make_video(path, config, panels, greedy=True, columns=len(panels), width=120)
+    text = str(make_video(path, config, panels, greedy=True, columns=len(panels), width=120))
     pictures = gif_frames(path)
     assert f"{len(pictures)} frames" in text
     assert pictures[0].shape[1] == 4 * (120 + 8) + 8
@@ -167,7 +167,7 @@ def test_progress_of_a_run(tmp_path, capsys):
     run = train_run(tmp_path / "run", *size, "--checkpoint-every", "2", "--keep", "9")
     snapshots = load_snapshots(run)
     assert [snapshot.update for snapshot in snapshots] == [2, 4, 6]
-    _, last = load_run(run)
+    _, last = load_policy(run)
     jax.tree.map(np.testing.assert_array_equal, snapshots[-1].params, last)
     path, _, _ = video(capsys, run, "--progress", "--width", "90")
     assert gif_frames(path)[0].shape[1] == 3 * (90 + 8) + 8
@@ -265,7 +265,7 @@ def test_a_missing_package_is_named(cartpole, directory, missing, out, monkeypat
 
 
 def test_what_fails_midway_leaves_nothing(cartpole, tmp_path, monkeypatch):
-    config, params = load_run(cartpole)
+    config, params = load_policy(cartpole)
     monkeypatch.setattr(
         "purejaxrl_reinforce.evaluation.video_frames._grid",
         lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),

@@ -11,7 +11,7 @@ from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.networks import make_networks
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.runs.load import load_run
+from purejaxrl_reinforce.runs.load import load_policy
 from tests.support.runs import TINY, error_of, random_run
 
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
@@ -60,7 +60,7 @@ def test_it_is_the_same_policy(config, suffix, tmp_path):
     assert main(["export", str(run_dir), "--out", str(out)]) == 0
     description = json.loads(out.with_suffix(".json").read_text())
     arrays = dict(np.load(out)) if suffix == "npz" else load_file(out)
-    _, params = load_run(run_dir)
+    _, params = load_policy(run_dir)
     env = environment.make(config.env)
     obs, _ = env.reset(jax.random.split(jax.random.key(0), 32))
     obs = np.asarray(obs) + (0 if env.num_obs else np.random.default_rng(0).normal(size=obs.shape))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce.output.files import is_unfinished
-from purejaxrl_reinforce.runs.load import load_run
+from purejaxrl_reinforce.runs.load import load_policy
 from tests.support.forked import ForkedCommand
 from tests.support.processes import num_rows, wait_for_rows
 from tests.support.runs import FILES, assert_same_run, error_of
@@ -71,7 +71,7 @@ def test_a_signal_saves_and_says_where(number, tmp_path, undisturbed, train):
     assert "Traceback" not in errors
     assert {entry.name for entry in path.iterdir()} == FILES
     assert len(np.load(path / "rewards.npy")) == num_rows(path)
-    load_run(path)
+    load_policy(path)
     assert f"stopped by {number.name}" in (path / "run.log").read_text()
     assert train("--resume", path, "--quiet").wait() == (0, "", "")
     assert_same_run(path, undisturbed)

@@ -69,9 +69,9 @@ def test_interrupted_at_any_points_with_any_chunks(config, tmp_path, request):
     assert logger.closed
     assert logger.seen == [1, 2, 3, 4, 5]
     with pytest.raises(PowerCutError):
-        resume_run(config, SEED, run, Hosting(checkpoint_every=7), [FailAfter(15)])
+        resume_run(run, None, Hosting(checkpoint_every=7), [FailAfter(15)])
     logger = FailAfter(99)
-    resume_run(config, SEED, run, Hosting(checkpoint_every=4), [logger])
+    resume_run(run, None, Hosting(checkpoint_every=4), [logger])
     assert logger.seen[0] == 15  # after update 14, a chunk of one
     assert_same_run(run, straight)
 

@@ -9,7 +9,7 @@ import pytest
 from purejaxrl_reinforce import Hosting, TerminalReporter, train_run
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.execution.program import NonFiniteError
-from purejaxrl_reinforce.runs.load import load_history, load_run
+from purejaxrl_reinforce.runs.load import load_history, load_policy
 from tests.support.runs import FILES, TINY
 
 SEED = 1
@@ -37,7 +37,7 @@ def test_its_metrics_are_those_of_the_file(result):
 
 
 def test_its_state_is_that_of_the_file(result):
-    _, params = load_run(result.path)
+    _, params = load_policy(result.path)
     jax.tree.map(np.testing.assert_array_equal, result.state.params, params)
 
 

@@ -1,0 +1,61 @@
+"""The public names: found by tab completion, typed, and taking plain arguments."""
+
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+import purejaxrl_reinforce
+from purejaxrl_reinforce import Config
+
+SCRIPT = """
+from typing import assert_type
+
+import jax
+
+from purejaxrl_reinforce import (
+    Config, Evaluation, Metrics, TrainState, evaluate, init, make_train, preset, step, train,
+)
+
+config, key = preset("cartpole").replace(num_envs=2), jax.random.key(0)
+assert_type(config, Config)
+assert_type(init(config, key), TrainState)
+assert_type(step(config, init(config, key)), tuple[TrainState, Metrics])
+assert_type(train(config, key), tuple[TrainState, Metrics])
+assert_type(make_train(config)(key), tuple[TrainState, Metrics])
+params = init(config, key).params
+assert_type(evaluate(config, params, key, num_episodes=3, greedy=False), Evaluation)
+reveal_type(train)
+train(config, 0)
+"""
+
+
+def test_functions_keep_their_types(tmp_path):
+    api = pytest.importorskip("mypy.api")
+    file = tmp_path / "script.py"
+    file.write_text(SCRIPT)
+    root = Path(__file__).parents[1]
+    options = ["--strict", "--cache-dir", str(root / ".mypy_cache")]
+    out, err, _ = api.run([*options, "--config-file", str(root / "pyproject.toml"), str(file)])
+    revealed, error, found, *rest = (out + err).splitlines()
+    assert "[config: purejaxrl_reinforce.config.Config, key: jax." in revealed
+    assert 'script.py:19: error: Argument 2 to "__call__" of "Jitted"' in error
+    assert 'has incompatible type "int"; expected "Array"' in error
+    assert found.startswith("Found 1 error")
+    assert not rest
+
+
+def test_names_are_listed_and_there():
+    for name in purejaxrl_reinforce.__all__:
+        assert name in dir(purejaxrl_reinforce)
+        assert getattr(purejaxrl_reinforce, name).__doc__
+
+
+def test_version_is_that_of_the_package():
+    assert purejaxrl_reinforce.__version__ == importlib.metadata.version("purejaxrl_reinforce")
+
+
+def test_replace_checks_the_copy():
+    assert Config().replace(num_envs=3) == Config(num_envs=3)
+    with pytest.raises(ValueError, match="num_envs must be at least 1"):
+        Config().replace(num_envs=0)
