@@ -37,7 +37,7 @@ class LaneAxis(NamedTuple):
         if self._is_one_device():
             return jax.tree.map(lambda x: x[None], tree)
         leaves, structure = jax.tree.flatten(tree)
-        words = jnp.stack([jax.lax.bitcast_convert_type(x, jnp.uint32) for x in leaves])
+        words = jnp.stack([jax.lax.bitcast_convert_type(x, jnp.int32) for x in leaves])
         columns = jax.lax.all_gather(words, self.name, axis=1)
         gathered = map(jax.lax.bitcast_convert_type, columns, [x.dtype for x in leaves])
         return jax.tree.unflatten(structure, gathered)
