@@ -16,7 +16,7 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,15 @@ def prepare(size: Size) -> str:
     return "on"
 
 
-def draw(path: Path) -> None:
-    """Draw a result's picture beside it."""
-    from on_device.figure import draw
+def draw(result: Mapping[str, Any]) -> Any:
+    """Return the figure of a result."""
+    from on_device import figure
 
+    return figure.draw(result)
+
+
+def draw_beside(path: Path) -> None:
+    """Draw a result's picture beside it."""
     from purejaxrl_reinforce.bench.compare import load_result
     from purejaxrl_reinforce.output.plots import save_figure
 
@@ -90,7 +95,7 @@ def measure(out: Path, name: str, stages: Sequence[str], minutes: float, seed: i
     results = run_stages(chosen, left, write)
     print((out / "accelerator.md").read_text())
     if importlib.util.find_spec("matplotlib") is not None:
-        draw(out / "accelerator.json")
+        draw_beside(out / "accelerator.json")
     return sum(len(stage["failed"]) for stage in results.values())
 
 
@@ -105,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--draw", type=Path, metavar="FILE", help="draw this result, no more")
     options = parser.parse_args(arguments)
     if options.draw is not None:
-        draw(options.draw)
+        draw_beside(options.draw)
         return 0
     sys.path.append(str(Path(__file__).parent.parent))  # of the package and its tests' references
     failed = measure(options.out, options.size, options.stages, options.minutes, options.seed)

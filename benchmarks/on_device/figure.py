@@ -6,11 +6,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from purejaxrl_reinforce.output.plots import REFERENCE, styled
 
+
+@styled()
 def draw(result: Mapping[str, Any]) -> Figure:
     """Draw SPS against lanes, the phases of an update, and the variants of its program."""
     machine, stages = result["machine"], result["stages"]
-    figure = Figure(figsize=(14, 4.6), layout="constrained")
+    figure = Figure(figsize=(14, 4.6))
     figure.suptitle(f"{machine['device_kind']}: CartPole-v1, commit {str(result['commit'])[:8]}")
     left, middle, right = figure.subplots(1, 3)
     _speed(left, _timed(stages, "sps"))
@@ -26,11 +29,10 @@ def _timed(stages: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _speed(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     by_lanes = [row for row in rows if row["case"].endswith(" lanes")]
-    for name, marker in zip(dict.fromkeys(row["name"] for row in by_lanes), "os^vD", strict=False):
+    for name in dict.fromkeys(row["name"] for row in by_lanes):
         points = sorted((r["num_envs"], r["sps"]) for r in by_lanes if r["name"] == name)
-        axes.loglog(*zip(*points, strict=True), marker + "-", label=name)
+        axes.loglog(*zip(*points, strict=True), label=name)
     axes.set(xlabel="lanes", ylabel="valid steps per second", title="speed")
-    axes.grid(alpha=0.3)
     if by_lanes:
         axes.legend()
 
@@ -54,6 +56,6 @@ def _variants(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     tried = [row for row in rows if "times default" in row and row["case"].startswith("tuning")]
     labels = [f"{row['case'].removeprefix('tuning, ')}: {row['name']}" for row in tried]
     axes.barh(labels, [row["times default"][0] for row in tried])
-    axes.axvline(1, color="black", linewidth=0.8)
+    axes.axvline(1, **REFERENCE)
     axes.set(xlabel="speed, times the default's", title="variants of the program")
     axes.tick_params(axis="y", labelsize=6)
