@@ -68,7 +68,7 @@ def describe_commit() -> str | None:
 
     It ends in "+changes" where files differ from that commit.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     # An installed package may lie inside somebody else's repository.
     if not (package.parent / ".git").exists():
         return None

@@ -99,6 +99,7 @@ def test_a_bare_machine_measures(bare_result):
     result = json.loads((bare_result / "accelerator.json").read_text())
     assert result["how"] == "measured"
     assert result["machine"]["backend"] == "cpu"
+    assert (result["commit"] is not None) == (BENCHMARKS.parent / ".git").exists()
     (row,) = result["stages"]["roofline"]["rows"]
     assert row["matmul_flops"] > 0 < row["memory_bytes"]
     assert "| peaks | float32 |" in (bare_result / "accelerator.md").read_text()
