@@ -1,13 +1,11 @@
-"""Frame of the benchmark scripts: command line, timed compilation, result and figure."""
+"""Frame of the benchmark scripts: command line, result and figure."""
 
 import dataclasses
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 import tyro
 from matplotlib.axes import Axes
@@ -15,9 +13,7 @@ from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import write_result
-from purejaxrl_reinforce.bench.timing import cold_caches
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
-from purejaxrl_reinforce.execution.program import program_bytes
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
 
@@ -70,27 +66,3 @@ def draw_quantiles(axes: Axes, found: Mapping[str, list[float]], solved: float) 
     axes.plot(updates, found["50"], color=COLORS[0], linestyle="-", marker="", label="median seed")
     axes.axhline(solved, label=f"solved: {solved:g}", **REFERENCE)
     axes.set(xlabel="update", ylabel=TRAINING_RETURN)
-
-
-class Compiled(NamedTuple):
-    """A function compiled ahead of time.
-
-    Attributes:
-        call: runs it; takes the arguments that are not static.
-        seconds: of tracing and compiling, with cold caches.
-        memory_bytes: of arguments, results and temporaries, on one device.
-    """
-
-    call: Callable[..., Any]
-    seconds: float
-    memory_bytes: int
-
-
-def compile_apart(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Compiled:
-    """Compile `function`, jitted or not, for these arguments, and measure that."""
-    jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
-    with cold_caches():
-        started = time.perf_counter()
-        compiled = jitted.lower(*args, **kwargs).compile()
-        seconds = time.perf_counter() - started
-    return Compiled(compiled, seconds, program_bytes(compiled))

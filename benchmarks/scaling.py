@@ -24,7 +24,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from harness import RESULTS, Compiled, compile_apart, run, save
+from compiled import Compiled, compile_apart
+from harness import RESULTS, run, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator

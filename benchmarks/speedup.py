@@ -17,7 +17,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from harness import RESULTS, compile_apart, run, save
+from compiled import compile_apart
+from harness import RESULTS, run, save
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.custom_batching import custom_vmap
+from jax.flatten_util import ravel_pytree
 
 from purejaxrl_reinforce.config import Config
 
@@ -22,16 +23,27 @@ class LaneAxis(NamedTuple):
     name: str | None = None
 
     def sum(self, tree: Any) -> Any:
-        """Add up over all shards what was summed over the lanes of each."""
-        return tree if self.name is None else jax.lax.psum(tree, self.name)
+        """Add up floats over all shards, in one collective whatever the number of leaves."""
+        if self._is_one_device():
+            return tree
+        flat, unflatten = ravel_pytree(tree)
+        return unflatten(jax.lax.psum(flat, self.name))
 
-    def max(self, tree: Any) -> Any:
-        """Return the largest over all shards, element by element."""
-        return tree if self.name is None else jax.lax.pmax(tree, self.name)
+    def gather(self, tree: Any) -> Any:
+        """Return the scalars of each shard, [shards], in one collective.
 
-    def min(self, tree: Any) -> Any:
-        """Return the smallest over all shards, element by element."""
-        return tree if self.name is None else jax.lax.pmin(tree, self.name)
+        The leaves are of 4 bytes. Extremes and sums of all kinds then need no further collective.
+        """
+        if self._is_one_device():
+            return jax.tree.map(lambda x: x[None], tree)
+        leaves, structure = jax.tree.flatten(tree)
+        words = jnp.stack([jax.lax.bitcast_convert_type(x, jnp.int32) for x in leaves])
+        columns = jax.lax.all_gather(words, self.name, axis=1)
+        gathered = map(jax.lax.bitcast_convert_type, columns, [x.dtype for x in leaves])
+        return jax.tree.unflatten(structure, gathered)
+
+    def _is_one_device(self) -> bool:
+        return self.name is None or jax.lax.axis_size(self.name) == 1
 
     def keys(self, key: Array, num_lanes: int) -> Array:
         """Return a key for each of the `num_lanes` lanes that are here, [num_lanes].

@@ -23,18 +23,22 @@ from purejaxrl_reinforce.algorithm.returns import (
     discounted_returns,
     leave_one_out_baseline,
     mean_baseline,
-    normalize,
+    normalized_advantages,
 )
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.config import Config
 
 
 class Targets(NamedTuple):
-    """Learning targets, [T, N]: returns G_t, baseline values b_t, normalized advantages."""
+    """Learning targets, [T, N]: returns G_t, baseline values b_t, normalized advantages.
+
+    `statistics` (a `returns.Statistics`) are of the whole batch; a block of rows has None.
+    """
 
     returns: Array
     values: Array
     advantages: Array
+    statistics: Any
 
 
 class PolicyTerms(NamedTuple):
@@ -76,8 +80,8 @@ def make_targets(
             values = mean_baseline(returns, valid, axis)
         case "loo":
             values = leave_one_out_baseline(returns, valid, axis)
-    advantages = normalize(returns - values, valid, config.advantage_norm, axis)
-    return Targets(returns, values, advantages)
+    norm = config.advantage_norm
+    return Targets(returns, values, *normalized_advantages(returns, values, valid, norm, axis))
 
 
 def _next_row(x: Array) -> Array:
@@ -119,7 +123,7 @@ def gradients(
         targets: of the trajectory; `values` are V(s_t) at `params` already.
         axis: the device axis the lanes are sharded over.
     """
-    count = jnp.maximum(axis.sum(jnp.sum(trajectory.valid)), 1)
+    count = jnp.maximum(targets.statistics.num_steps, 1)
 
     def block_loss(params: Params, block: Any) -> tuple[Array, PolicyTerms]:
         rows, targets = whole(block)
@@ -134,7 +138,8 @@ def gradients(
         return jax.tree.map(jnp.add, total, jax.grad(block_loss, has_aux=True)(params, block))
 
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
-    blocks, whole = _row_blocks(config, (trajectory._replace(next_obs=None), targets))
+    played = trajectory._replace(next_obs=None), targets._replace(statistics=None)
+    blocks, whole = _row_blocks(config, played)
     num_blocks = _num_live_blocks(config, trajectory.valid)
     return axis.sum(fold_blocks(add_block, zeros, blocks, num_blocks))
 

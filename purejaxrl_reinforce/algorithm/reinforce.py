@@ -99,11 +99,11 @@ def step(
     new = apply_gradients(config, state, grads, num_updates)
     new = fit_baseline(config, new, trajectory, targets, axis, num_updates)
 
-    num_steps = axis.sum(jnp.sum(trajectory.valid))
+    num_steps = targets.statistics.num_steps
     new = new._replace(
         lanes=lanes, update=state.update + 1, env_steps=add_steps(state.env_steps, num_steps)
     )
-    learning = learning_metrics(targets, grads, policy, trajectory.valid, axis)
+    learning = learning_metrics(targets, grads, policy)
     finite = _all_finite((learning, new.params))
     state = _choose(finite, new, state)
     return state, Metrics(

@@ -4,6 +4,8 @@ Arrays are [T, N]: time steps by lanes. `valid` marks the steps that an episode 
 statistics are over those alone, on all devices that `axis` shards the lanes over.
 """
 
+from typing import NamedTuple
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -70,54 +72,92 @@ def leave_one_out_baseline(returns: Array, valid: Array, axis: LaneAxis = ONE_DE
 
 def _sums_over_lanes(returns: Array, valid: Array, axis: LaneAxis) -> tuple[Array, Array]:
     """Return the number of valid lanes and the sum of their returns at each time step, [T, 1]."""
-    count = jnp.sum(valid, axis=1, keepdims=True)
+    count = jnp.sum(valid, axis=1, keepdims=True, dtype=jnp.float32)
     return axis.sum((count, jnp.sum(returns, axis=1, keepdims=True, where=valid)))
 
 
-def normalize(
-    advantages: Array, valid: Array, kind: AdvantageNorm, axis: LaneAxis = ONE_DEVICE
-) -> Array:
-    """Normalize advantages over the valid steps; invalid steps get 0.
+class Statistics(NamedTuple):
+    """Statistics over the valid steps on all devices, each ().
+
+    Attributes:
+        num_steps: their number.
+        baseline_loss: the mean of (V - G)^2.
+        explained_variance: 1 - Var(G - V) / Var(G); 0 where the returns are constant.
+    """
+
+    num_steps: Array
+    baseline_loss: Array
+    explained_variance: Array
+
+
+class _Moments(NamedTuple):
+    """Moments of x over some valid steps, taken about an origin.
+
+    Attributes:
+        origin: what is subtracted from x.
+        total: of the differences.
+        squares: of the differences from their mean.
+    """
+
+    origin: Array
+    total: Array
+    squares: Array
+
+
+def normalized_advantages(
+    returns: Array, values: Array, valid: Array, kind: AdvantageNorm, axis: LaneAxis = ONE_DEVICE
+) -> tuple[Array, Statistics]:
+    """Normalize advantages A = G - V over the valid steps; invalid steps get 0.
 
     standardize: (A - mean) / standard deviation; unit: (A - mean) / sqrt(sum A^2), with the
     uncentered A in the sum, as the notebook has it; none: A. A constant batch gives zeros.
 
+    Devices exchange their moments in one collective (Chan, Golub and LeVeque, 1983, equation 2.1).
+
     Args:
-        advantages: [T, N].
+        returns: [T, N], G.
+        values: [T, N], V.
         valid: [T, N], bool.
         kind: one of "standardize", "unit", "none".
     """
-    chex.assert_equal_shape([advantages, valid])
-    advantages = jnp.where(valid, advantages, 0.0)
-    if kind == "none":
-        return advantages
-    # Moments are taken about one of the advantages: in a constant batch every difference is then
-    # exactly 0, where a rounded mean would leave noise for the division to blow up.
-    origin = axis.max(jnp.max(advantages, where=valid, initial=-jnp.inf))
-    shifted = jnp.where(valid, advantages - origin, 0.0)
-    centered = jnp.where(valid, shifted - mean(shifted, valid, axis), 0.0)
-    if kind == "standardize":
-        scale = jnp.sqrt(mean(centered**2, valid, axis))
-    else:
-        scale = jnp.sqrt(axis.sum(jnp.sum(advantages**2)))
-    return jnp.where(scale > 0, centered / jnp.where(scale > 0, scale, 1.0), 0.0)
-
-
-def mean(x: Array, valid: Array, axis: LaneAxis = ONE_DEVICE) -> Array:
-    """Return the mean of x [T, N] over the valid steps, (); 0 where there is none."""
-    total, count = axis.sum((jnp.sum(x, where=valid), jnp.sum(valid)))
-    return total / jnp.maximum(count, 1)
-
-
-def explained_variance(
-    returns: Array, values: Array, valid: Array, axis: LaneAxis = ONE_DEVICE
-) -> Array:
-    """Return 1 - Var(G - V) / Var(G) over the valid steps, (); 0 where the returns are constant."""
-
-    def variance(x: Array) -> Array:
-        return mean((x - mean(x, valid, axis)) ** 2, valid, axis)
-
-    total = variance(returns)
-    return jnp.where(
-        total > 0, 1 - variance(returns - values) / jnp.where(total > 0, total, 1), 0.0
+    chex.assert_equal_shape([returns, values, valid])
+    advantages = jnp.where(valid, returns - values, 0.0)
+    zero = jnp.float32(0)
+    batches = [(advantages, zero), (returns, zero)]
+    if kind != "none":
+        # Moments are taken about one of the advantages: in a constant batch every difference is
+        # then exactly 0, where a rounded mean would leave noise for the division to blow up.
+        batches.append((advantages, jnp.max(advantages, where=valid, initial=-jnp.inf)))
+    moments = [_moments(x, valid, origin) for x, origin in batches]
+    local = jnp.sum(valid), jnp.sum(advantages**2), moments
+    counts, squares, moments = axis.gather(local)
+    count, square = jnp.sum(counts), jnp.sum(squares)
+    (_, of_errors), (_, of_returns), *about_one = [_merged(m, counts) for m in moments]
+    ratio = of_errors / jnp.where(of_returns > 0, of_returns, 1)
+    statistics = Statistics(
+        count, square / jnp.maximum(count, 1), jnp.where(of_returns > 0, 1 - ratio, 0.0)
     )
+    if kind == "none":
+        return advantages, statistics
+    ((origin, mean), variance) = about_one[0]
+    centered = jnp.where(valid, advantages - origin - mean, 0.0)
+    scale = jnp.sqrt(variance if kind == "standardize" else square)
+    return jnp.where(scale > 0, centered / jnp.where(scale > 0, scale, 1.0), 0.0), statistics
+
+
+def _moments(x: Array, valid: Array, origin: Array) -> _Moments:
+    shifted = jnp.where(valid, x - origin, 0.0)
+    total = jnp.sum(shifted)
+    centered = jnp.where(valid, shifted - total / jnp.maximum(jnp.sum(valid), 1), 0.0)
+    return _Moments(origin, total, jnp.sum(centered**2))
+
+
+def _merged(shards: _Moments, counts: Array) -> tuple[tuple[Array, Array], Array]:
+    """Return origin, mean about it, and variance of all shards' steps, of each shard's [shards]."""
+    number = jnp.maximum(jnp.sum(counts), 1)
+    origin = jnp.max(shards.origin)
+    # A shard without valid steps has no origin.
+    totals = jnp.where(counts > 0, shards.total + counts * (shards.origin - origin), 0.0)
+    mean = jnp.sum(totals) / number
+    off = jnp.where(counts > 0, totals / jnp.maximum(counts, 1) - mean, 0.0)
+    return (origin, mean), jnp.sum(shards.squares + counts * off**2) / number

@@ -10,7 +10,6 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks import Params
-from purejaxrl_reinforce.algorithm.returns import explained_variance, mean
 from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
 
 
@@ -65,11 +64,9 @@ class Metrics(NamedTuple):
 
 def episode_metrics(finished: FinishedEpisodes, axis: LaneAxis = ONE_DEVICE) -> dict[str, Array]:
     """Reduce the lanes' finished episodes to the fields of `Metrics` that describe them."""
-    count, return_sum, length_sum = axis.sum(
-        (jnp.sum(finished.number), jnp.sum(finished.return_sum), jnp.sum(finished.length_sum))
+    count, return_sum, return_min, return_max, length_sum, length_min, length_max = _of_all(
+        axis.gather(_of_all(finished))
     )
-    return_min, length_min = axis.min((jnp.min(finished.return_min), jnp.min(finished.length_min)))
-    return_max, length_max = axis.max((jnp.max(finished.return_max), jnp.max(finished.length_max)))
 
     def if_any(x: Array) -> Array:
         return jnp.where(count > 0, x, jnp.nan)
@@ -85,18 +82,29 @@ def episode_metrics(finished: FinishedEpisodes, axis: LaneAxis = ONE_DEVICE) -> 
     }
 
 
-def learning_metrics(
-    targets: Targets, grads: Params, policy: PolicyTerms, valid: Array, axis: LaneAxis = ONE_DEVICE
-) -> dict[str, Array]:
+def _of_all(finished: FinishedEpisodes) -> FinishedEpisodes:
+    """Reduce what several lanes or devices finished, [...], to that of all, ()."""
+    number, return_sum, return_min, return_max, length_sum, length_min, length_max = finished
+    return FinishedEpisodes(
+        number=jnp.sum(number),
+        return_sum=jnp.sum(return_sum),
+        return_min=jnp.min(return_min),
+        return_max=jnp.max(return_max),
+        length_sum=jnp.sum(length_sum),
+        length_min=jnp.min(length_min),
+        length_max=jnp.max(length_max),
+    )
+
+
+def learning_metrics(targets: Targets, grads: Params, policy: PolicyTerms) -> dict[str, Array]:
     """Return the fields of `Metrics` that describe learning."""
-    returns, values, _ = targets
     return {
         "policy_loss": policy.loss,
-        "baseline_loss": mean((values - returns) ** 2, valid, axis),
+        "baseline_loss": targets.statistics.baseline_loss,
         "entropy": policy.entropy,
         "policy_grad_norm": optax.tree.norm(grads.policy),
         "baseline_grad_norm": optax.tree.norm(grads.baseline),
-        "explained_variance": explained_variance(returns, values, valid, axis),
+        "explained_variance": targets.statistics.explained_variance,
     }
 
 

@@ -28,6 +28,9 @@ _PHASES = {
     "apply_gradients": "optimizer",
 }
 
+# Operations that several devices do together.
+_COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+
 # Memory that a program can have: XLA keeps some of a device's for itself.
 _USABLE = 0.9
 
@@ -105,7 +108,9 @@ def _in_own_process(device: Target, request: dict[str, Any]) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", __name__, dump],
             input=json.dumps(request),
-            env=_environment(device, f"{request['flags']} --xla_dump_to={dump}"),
+            env=_environment(
+                device, f"{request['flags']} --xla_dump_to={dump}", request["num_devices"]
+            ),
             capture_output=True,
             text=True,
             check=False,
@@ -117,12 +122,13 @@ def _in_own_process(device: Target, request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _environment(device: Target, xla_flags: str) -> dict[str, str]:
+def _environment(device: Target, xla_flags: str, num_devices: int) -> dict[str, str]:
     """Return the variables of the process that compiles."""
     package = Path(__file__).parents[2]
     ours = {
         # Without a driver the plugin for a GPU would be tried and dropped.
         "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(num_devices),
         "JAX_ENABLE_COMPILATION_CACHE": "false",  # what is only loaded leaves no dump
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {xla_flags}",
         "PYTHONPATH": os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]),
@@ -165,7 +171,7 @@ def _compile(request: dict[str, Any], dump: Path) -> CompiledUpdate:
         memory=memory,
         largest_num_envs=largest,
         products=_products(instructions, device),
-        collectives=sum(x.operation in ("all-reduce", "all-reduce-start") for x in instructions),
+        collectives=sum(x.operation.removesuffix("-start") in _COLLECTIVES for x in instructions),
         kernels=_kernels(instructions, device, dump),
         seconds=seconds,
     )

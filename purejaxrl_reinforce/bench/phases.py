@@ -52,8 +52,9 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
     trajectory = (rollout()[2], BY_TIME_AND_LANE)
     params = (state.params, REPLICATED)
-    make = call(targets, BY_TIME_AND_LANE, params, trajectory)
-    backward = call(_gradient, REPLICATED, params, trajectory, (make(), BY_TIME_AND_LANE))
+    spec: Any = Targets._make([*[BY_TIME_AND_LANE] * 3, REPLICATED])
+    make = call(targets, spec, params, trajectory)
+    backward = call(_gradient, REPLICATED, params, trajectory, (make(), spec))
     calls = {
         "rollout": rollout,
         "targets": make,

@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 
 import jax
-import platformdirs
-import psutil
 
 # XLA's flags with which a GPU runs a whole training as one CUDA graph: loops go into graphs. The
 # pass that is left out puts copies between kernels whose places the host works out, which breaks
@@ -58,6 +56,8 @@ def enable_compilation_cache(path: str | Path | None = None) -> None:
         OSError: the directory cannot be made or written.
     """
     if path is None and jax.config.values.get("jax_compilation_cache_dir") is None:
+        import platformdirs
+
         path = Path(platformdirs.user_cache_dir("purejaxrl_reinforce")) / "compiled"
     if path is not None:
         directory = Path(path).absolute()
@@ -93,4 +93,4 @@ def usable_cores() -> int:
     """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return psutil.cpu_count() or 1
+    return os.cpu_count() or 1

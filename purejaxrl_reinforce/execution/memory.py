@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 import jax
-import psutil
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
@@ -68,6 +67,8 @@ def free_bytes() -> int:
     """Return the memory that is free on the first device of this process, in bytes."""
     stats = jax.local_devices()[0].memory_stats()
     if stats is None:
+        import psutil
+
         return int(psutil.virtual_memory().available)
     return int(stats["bytes_limit"] - stats["bytes_in_use"])
 

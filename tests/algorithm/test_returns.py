@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from purejaxrl_reinforce.algorithm.returns import (
     discounted_returns,
-    explained_variance,
     leave_one_out_baseline,
     mean_baseline,
-    normalize,
+    normalized_advantages,
 )
 from tests.support import reference
 
@@ -90,6 +89,10 @@ def test_leave_one_out_leaves_the_own_lane_out():
     np.testing.assert_allclose(ours, [[5.5, 4.5, 2], [4, 2, 0], [0, 0, 0], [0, 0, 0]])
 
 
+def explained_variance(returns, values, valid):
+    return normalized_advantages(returns, values, valid, "none")[1].explained_variance
+
+
 def test_explained_variance():
     valid = jnp.array([[True], [True], [True], [False]])
     returns = jnp.array([[1.0], [2.0], [3.0], [99.0]])
@@ -102,6 +105,10 @@ def test_explained_variance():
 
 NORMS = ["standardize", "unit", "none"]
 ADVANTAGES_SHAPE = (5, 4)
+
+
+def normalize(advantages, valid, kind):
+    return normalized_advantages(advantages, jnp.zeros_like(advantages), valid, kind)[0]
 
 
 @pytest.mark.parametrize("kind", NORMS)

@@ -8,6 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.bench.compile_for import compile_for
+
 SHARDED = """
 import json, sys
 import jax
@@ -55,3 +58,17 @@ def test_lanes_sharded_over_devices_learn_what_one_device_learns():
         np.testing.assert_allclose(metrics, metrics1, rtol=2e-3, atol=1e-4)
         for a, b in zip(leaves, leaves1, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ({"advantage_norm": "standardize"}, 3),
+        pytest.param({"baseline": "loo"}, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_devices_communicate_few_times_per_update(settings, most):
+    """Statistics, gradients and episodes; and sums over lanes for a baseline without a network."""
+    config = Config(num_envs=8, num_steps=10, hidden_sizes=(4,), **settings)
+    assert compile_for(config, "cpu", num_devices=4).collectives <= most
