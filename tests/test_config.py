@@ -34,6 +34,8 @@ BAD = [
     ({"network": "a:B", "layer_norm": True}, "layer_norm and orthogonal need a built-in network"),
     ({"action": "tanh"}, "action must be one of clip, squash, not 'tanh'"),
     ({"initial_std": 0}, "initial_std must be above 0 (at least 1.2e-38), not 0.0"),
+    ({"obs_clip": 0}, "obs_clip must be above 0 (at least 1.2e-38), not 0.0"),
+    ({"normalize_obs": 1}, "normalize_obs must be true or false, not 1"),
     ({"env": 1}, "env must be a string, not 1"),
     ({"gamma": 1.1}, "gamma must lie between 0 and 1, not 1.1"),
     ({"trace_lambda": -0.1}, "trace_lambda must lie between 0 and 1, not -0.1"),

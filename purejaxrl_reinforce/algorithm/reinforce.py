@@ -20,6 +20,8 @@ from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.normalization import add_observations, scale_rewards
+from purejaxrl_reinforce.algorithm.obs_normalizer import no_moments
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
 from purejaxrl_reinforce.algorithm.rollout import (
     FinishedEpisodes,
@@ -65,7 +67,11 @@ def init(config: Config, key: Array) -> TrainState:
         baseline=networks.baseline.init(key_baseline, lanes.obs) if has_network else None,
     )
     zero, no_steps = jnp.zeros((), jnp.int32), jnp.zeros(2, jnp.uint32)
-    return TrainState(params, init_optimizers(config, params), lanes, key_train, zero, no_steps)
+    state = TrainState(params, init_optimizers(config, params), lanes, key_train, zero, no_steps)
+    if not config.normalize_rewards:
+        return state
+    sums = jnp.zeros(config.num_envs)
+    return state._replace(reward_moments=no_moments(()), reward_sums=sums)
 
 
 @functools.partial(jax.jit, static_argnames="axis")
@@ -92,7 +98,8 @@ def step(
         num_updates: after which annealed learning rates are zero, () int32. None: those of
             `config`; given here, they do not shape the program.
     """
-    lanes, finished, trajectory = collect(config, state, axis)
+    lanes, finished, played = collect(config, state, axis)
+    trajectory, reward_moments, reward_sums = scale_rewards(config, state, played, axis)
     targets = make_targets(config, state.params, trajectory, axis)
     grads, policy = gradients(config, state.params, trajectory, targets, axis)
     new = apply_gradients(config, state, grads, num_updates)
@@ -100,7 +107,12 @@ def step(
 
     num_steps = axis.sum(jnp.sum(trajectory.valid))
     new = new._replace(
-        lanes=lanes, update=state.update + 1, env_steps=add_steps(state.env_steps, num_steps)
+        params=add_observations(new.params, state.params, trajectory, axis),
+        lanes=lanes,
+        update=state.update + 1,
+        env_steps=add_steps(state.env_steps, num_steps),
+        reward_moments=reward_moments,
+        reward_sums=reward_sums,
     )
     learning = learning_metrics(targets, grads, policy, trajectory.valid, axis)
     finite = _all_finite((learning, new.params))

@@ -10,6 +10,7 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.obs_normalizer import Moments
 from purejaxrl_reinforce.algorithm.returns import explained_variance, mean
 from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
 
@@ -24,6 +25,8 @@ class TrainState(NamedTuple):
         key: the run's key. Update u draws from fold_in(key, u), so randomness is a counter.
         update: updates done, () int32.
         env_steps: valid environment steps so far, [2] uint32: the high and the low half.
+        reward_moments: of the discounted returns so far, (); with `normalize_rewards`, else None.
+        reward_sums: discounted return of each lane's episode so far, [N], with the former.
     """
 
     params: Params
@@ -32,6 +35,8 @@ class TrainState(NamedTuple):
     key: Array
     update: Array
     env_steps: Array
+    reward_moments: Moments | None = None
+    reward_sums: Array | None = None
 
 
 class Metrics(NamedTuple):
