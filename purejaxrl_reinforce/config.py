@@ -93,6 +93,8 @@ class Config:
     """Divide rewards by the running standard deviation of the discounted return."""
     baseline_steps: int = 1
     """Gradient steps of the baseline network per policy step."""
+    gradient_noise: bool = False
+    """Report variance and signal-to-noise ratio of each policy gradient, for one gradient more."""
     anneal: bool = True
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
@@ -144,8 +146,11 @@ class Config:
             raise ValueError("trace_lambda below 1 needs baseline='value'")
         if self.network not in NETWORKS and (self.layer_norm or self.orthogonal):
             raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
-        if self.baseline == "loo" and self.num_envs == 1:
-            raise ValueError("baseline='loo' needs num_envs of at least 2")
+        if self.num_envs == 1:
+            if self.baseline == "loo":
+                raise ValueError("baseline='loo' needs num_envs of at least 2")
+            if self.gradient_noise:
+                raise ValueError("gradient_noise=True needs num_envs of at least 2")
 
 
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}

@@ -56,6 +56,7 @@ BAD = [
     ({"reset_each_update": True}, "reset_each_update=True needs rollout='stream'"),
     ({"bootstrap": True, "baseline": "none"}, "bootstrap=True needs baseline='value'"),
     ({"baseline_steps": 2, "baseline": "mean"}, "baseline_steps above 1 needs baseline='value'"),
+    ({"gradient_noise": True, "num_envs": 1}, "gradient_noise=True needs num_envs of at least 2"),
     ({"baseline": "loo", "num_envs": 1}, "baseline='loo' needs num_envs of at least 2"),
 ]
 

@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
+from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
@@ -115,11 +116,13 @@ def step(
         reward_sums=reward_sums,
     )
     learning = learning_metrics(targets, grads, policy, trajectory.valid, axis)
+    noise = gradient_noise(config, state.params.policy, trajectory, targets, grads.policy, axis)
     finite = _all_finite((learning, new.params))
     state = _choose(finite, new, state)
     return state, Metrics(
         **episode_metrics(finished, axis),
         **learning,
+        **noise._asdict(),
         num_steps=num_steps,
         env_steps=total_steps(state.env_steps),
         finite=finite,

@@ -44,7 +44,8 @@ class Metrics(NamedTuple):
 
     Returns (undiscounted sums of raw rewards) and lengths are over the `num_episodes` episodes
     that finished in this update, NaN where none did. Losses, entropy (nats) and gradient norms
-    (before clipping) are those of the parameters before the update. `num_steps` counts this
+    (before clipping) are those of the parameters before the update. `gradient_variance` and
+    `gradient_snr` are those of `gradient_noise`, NaN without that option. `num_steps` counts this
     update's valid environment steps, `env_steps` all so far (float32: exact up to 2**24, to 7
     digits beyond). Where `finite` is false, a loss, gradient or new parameter was not finite and
     the update was not applied.
@@ -63,6 +64,8 @@ class Metrics(NamedTuple):
     policy_grad_norm: Array
     baseline_grad_norm: Array
     explained_variance: Array
+    gradient_variance: Array
+    gradient_snr: Array
     num_steps: Array
     env_steps: Array
     finite: Array
