@@ -115,8 +115,14 @@ class Config:
     """standardize: to variance 1; unit: centered, over the root of the raw sum of squares."""
     bootstrap: bool = False
     """Where an episode is truncated, not terminated, add the value of the next state."""
+    normalize_obs: bool = False
+    """Normalize observations by the running mean and standard deviation of all before."""
+    normalize_rewards: bool = False
+    """Divide rewards by the running standard deviation of the discounted return."""
     baseline_steps: int = 1
     """Gradient steps of the baseline network per policy step."""
+    gradient_noise: bool = False
+    """Report variance and signal-to-noise ratio of each policy gradient, for one gradient more."""
     anneal: bool = True
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
@@ -143,6 +149,8 @@ class Config:
     """Learning rate of the baseline network's Adam."""
     initial_std: float = 1.0
     """Standard deviation of continuous actions at the start."""
+    obs_clip: float = 10.0
+    """Normalized observations are clipped to this, and to minus this."""
     adam_epsilon: float = 1e-8
     """Adam's epsilon."""
     entropy_coef: float = 0.0
@@ -166,8 +174,11 @@ class Config:
             raise ValueError("trace_lambda below 1 needs baseline='value'")
         if self.network not in NETWORKS and (self.layer_norm or self.orthogonal):
             raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
-        if self.baseline == "loo" and self.num_envs == 1:
-            raise ValueError("baseline='loo' needs num_envs of at least 2")
+        if self.num_envs == 1:
+            if self.baseline == "loo":
+                raise ValueError("baseline='loo' needs num_envs of at least 2")
+            if self.gradient_noise:
+                raise ValueError("gradient_noise=True needs num_envs of at least 2")
 
     def replace(self, **changes: Any) -> "Config":
         """Return a copy with some fields changed, checked again."""
@@ -196,7 +207,14 @@ _CLASS_NAME = re.compile(r"\w+(\.\w+)*:\w+")
 OPTIONAL_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind == _OPTIONAL)
 
 _FRACTIONS = ("gamma", "trace_lambda")
-_POSITIVE_FLOATS = ("policy_lr", "baseline_lr", "initial_std", "adam_epsilon", "max_grad_norm")
+_POSITIVE_FLOATS = (
+    "policy_lr",
+    "baseline_lr",
+    "initial_std",
+    "obs_clip",
+    "adam_epsilon",
+    "max_grad_norm",
+)
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

@@ -72,6 +72,18 @@ def test_benchmarks_leave_a_result_and_a_figure(name, run_script):
         assert result["rows"][0]["quartiles"] == [np.inf] * 3
 
 
+@pytest.mark.slow
+def test_variances_are_compared(run_script):
+    sizes = ("--num-envs", "4", "--num-updates", "2", "--every", "1", "--seeds", "2")
+    results = run_script("variance", *sizes, "--num-steps", "10")
+    result = load_result(results / "variance.json")
+    relative = {row["name"]: row.get("relative_variance") for row in result["rows"]}
+    assert relative["none, none"]["value"] == [1, 1]
+    assert relative["value, standardize"] is None
+    assert all(len(row["snr"]["low"]) == 2 for row in result["rows"])
+    assert (results / "variance.png").read_bytes().startswith(PNG)
+
+
 def test_figures_of_kept_results_are_drawn_again(tmp_path, run_script):
     kept = BENCHMARKS / "results"
     for name in ("hosting", "peers", "roofline", "scaling", "speedup", "throughput"):

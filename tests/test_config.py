@@ -37,6 +37,8 @@ BAD = [
     ({"network": "a:B", "layer_norm": True}, "layer_norm and orthogonal need a built-in network"),
     ({"action": "tanh"}, "action must be one of clip, squash, not 'tanh'"),
     ({"initial_std": 0}, "initial_std must be above 0 (at least 1.2e-38), not 0.0"),
+    ({"obs_clip": 0}, "obs_clip must be above 0 (at least 1.2e-38), not 0.0"),
+    ({"normalize_obs": 1}, "normalize_obs must be true or false, not 1"),
     ({"env": 1}, "env must be a string, not 1"),
     ({"env_params": 1}, "env_params must be a table such as {gravity = 12.0}, not 1"),
     ({"env_params": {"gravity": "12"}}, "env_params.gravity must be a number, not '12'"),
@@ -61,6 +63,7 @@ BAD = [
     ({"reset_each_update": True}, "reset_each_update=True needs rollout='stream'"),
     ({"bootstrap": True, "baseline": "none"}, "bootstrap=True needs baseline='value'"),
     ({"baseline_steps": 2, "baseline": "mean"}, "baseline_steps above 1 needs baseline='value'"),
+    ({"gradient_noise": True, "num_envs": 1}, "gradient_noise=True needs num_envs of at least 2"),
     ({"baseline": "loo", "num_envs": 1}, "baseline='loo' needs num_envs of at least 2"),
 ]
 

@@ -131,7 +131,7 @@ def gradients(
         # product with 0, its derivative.
         obs, action = (_zero_invalid(config, x, rows.valid) for x in (rows.obs, rows.action))
         rows = rows._replace(obs=obs, action=action)
-        policy = _policy_terms(config, params.policy, rows, targets, count)
+        policy = policy_terms(config, params.policy, rows, targets, count)
         return policy.loss + _baseline_slope(config, params.baseline, rows, targets) / count, policy
 
     def add_block(total: Any, block: Any) -> Any:
@@ -177,9 +177,10 @@ def _values_at_cuts(config: Config, params: Params, trajectory: Trajectory) -> A
     return values_of(config, params, trajectory.next_obs, needed)
 
 
-def _policy_terms(
+def policy_terms(
     config: Config, params: Any, rows: Trajectory, targets: Targets, count: Array
 ) -> PolicyTerms:
+    """Return the part of some rows in the policy's loss, which is over `count` valid steps."""
     if params is None:
         return PolicyTerms(jnp.float32(0), jnp.float32(0))
     distribution = make_networks(config).distribution(params, rows.obs)

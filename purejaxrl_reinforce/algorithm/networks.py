@@ -12,6 +12,7 @@ from purejaxrl_reinforce.algorithm.batching import tuning
 from purejaxrl_reinforce.algorithm.distributions import Distribution
 from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.algorithm.mlp import CNN, FILTER_SIZE, MLP
+from purejaxrl_reinforce.algorithm.obs_normalizer import OBS_NORMALIZER, ObsNormalizer
 from purejaxrl_reinforce.algorithm.own_network import OwnNetwork, own_network
 from purejaxrl_reinforce.algorithm.policies import (
     GaussianPolicy,
@@ -36,11 +37,13 @@ class BaselineNetwork(nn.Module):
     """V(s), the learned estimate of the return: observations [N, ...] to values [N]."""
 
     network: nn.Module
+    normalizer: ObsNormalizer | None = None
     preserve_adopted_names = True
 
     @nn.compact
     def __call__(self, obs: Array) -> Array:
-        return cast(Array, self.network(obs)[:, 0])
+        outputs = self.network(obs if self.normalizer is None else self.normalizer(obs))
+        return cast(Array, outputs[:, 0])
 
 
 class Networks(NamedTuple):
@@ -70,7 +73,8 @@ def make_networks(config: Config) -> Networks:
             network of one's own cannot be used.
     """
     env = environment.make(config.env, config.env_params)
-    baseline = BaselineNetwork(_network(config, env, 1, _BASELINE_GAIN))
+    normalizer = _normalizer(config, env)
+    baseline = BaselineNetwork(_network(config, env, 1, _BASELINE_GAIN), normalizer)
     if env.num_actions is not None:
         for name in ("action", "log_std"):
             if getattr(config, name) != getattr(Config, name):
@@ -78,7 +82,7 @@ def make_networks(config: Config) -> Networks:
                     f"{name} is for continuous actions; those of {env.name} are discrete"
                 )
         logits = _network(config, env, env.num_actions, _POLICY_GAIN, relative=True)
-        return Networks(SoftmaxPolicy(logits), baseline)
+        return Networks(SoftmaxPolicy(logits, normalizer), baseline)
     num_dimensions = env.action_shape[0]
     num_outputs = num_dimensions * (2 if config.log_std == "state" else 1)
     return Networks(
@@ -88,6 +92,7 @@ def make_networks(config: Config) -> Networks:
             config.log_std,
             config.initial_std,
             _bounds(env) if config.action == "squash" else None,
+            normalizer,
         ),
         baseline,
     )
@@ -107,7 +112,9 @@ def _network(
     if kind not in ("mlp", "cnn"):
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
         obs, _ = jax.eval_shape(env.reset, keys)
-        return OwnNetwork(own_network(kind, num_outputs, obs), relative, name="own")
+        dtype = "float32" if config.normalize_obs else str(obs.dtype)
+        own = own_network(kind, num_outputs, obs.shape, dtype)
+        return OwnNetwork(own, relative, name="own")
     if kind == "cnn" and not _is_picture(env):
         raise ValueError(
             f"network='cnn' needs observations of 2 or 3 dimensions of at least {FILTER_SIZE} x"
@@ -125,6 +132,14 @@ def _network(
         gain if config.orthogonal else None,
         name=kind,
     )
+
+
+def _normalizer(config: Config, env: Environment) -> ObsNormalizer | None:
+    if not config.normalize_obs:
+        return None
+    if env.num_obs is not None:
+        raise ValueError(f"normalize_obs needs real numbers; {env.name} observes {env.obs_space}")
+    return ObsNormalizer(config.obs_clip, name=OBS_NORMALIZER)
 
 
 def _is_picture(env: Environment) -> bool:

@@ -24,14 +24,20 @@ class OwnNetwork(nn.Module):
         return relative_to_last(outputs) if self.relative else outputs
 
 
-def own_network(path: str, num_outputs: int, obs: jax.ShapeDtypeStruct) -> nn.Module:
+def own_network(path: str, num_outputs: int, shape: tuple[int, ...], dtype: str) -> nn.Module:
     """Return the flax module `path`, made with `num_outputs`, for observations [N, ...].
+
+    Args:
+        path: package.module:Class.
+        num_outputs: that it is asked for.
+        shape: of observations, N first, for some N.
+        dtype: of observations.
 
     Raises:
         ValueError: it cannot be imported or made, fails on the observations, holds more than
             parameters, or its outputs are not real numbers [N, num_outputs].
     """
-    return _checked(path, imported("network", path), num_outputs, obs.shape, str(obs.dtype))
+    return _checked(path, imported("network", path), num_outputs, shape, dtype)
 
 
 @functools.cache  # each call would trace it anew

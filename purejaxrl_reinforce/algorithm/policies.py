@@ -16,6 +16,7 @@ from purejaxrl_reinforce.algorithm.distributions import (
     uniform_of,
 )
 from purejaxrl_reinforce.algorithm.mlp import MLP, relative_to_last
+from purejaxrl_reinforce.algorithm.obs_normalizer import ObsNormalizer
 from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
 from purejaxrl_reinforce.algorithm.squashed_gaussian import SquashedGaussian, squash
 from purejaxrl_reinforce.config import LogStd
@@ -31,11 +32,12 @@ class SoftmaxPolicy(nn.Module):
     """
 
     network: nn.Module
+    normalizer: ObsNormalizer | None = None
     preserve_adopted_names = True
 
     @nn.compact
     def __call__(self, obs: Array) -> Distribution:
-        return categorical(self.network(obs))
+        return categorical(self.network(obs if self.normalizer is None else self.normalizer(obs)))
 
     def noise(self, key: Array) -> Array:
         """Draw what one action is sampled from: uniform on [0, 1), ()."""
@@ -60,6 +62,7 @@ class GaussianPolicy(nn.Module):
     log_std: LogStd = "free"
     initial_std: Any = 1.0
     bounds: tuple[Any, Any] | None = None
+    normalizer: ObsNormalizer | None = None
     preserve_adopted_names = True
 
     @nn.compact
@@ -67,7 +70,8 @@ class GaussianPolicy(nn.Module):
         def initial(_: Array) -> Array:
             return jnp.full(self.num_dimensions, jnp.log(jnp.float32(self.initial_std)))
 
-        return self.distribution(self.network(obs), self.param("log_std", initial))
+        outputs = self.network(obs if self.normalizer is None else self.normalizer(obs))
+        return self.distribution(outputs, self.param("log_std", initial))
 
     def distribution(self, outputs: Array, log_std: Array) -> Distribution:
         """Return pi(.|s) from the outputs of the network, [N, D or 2 D], and the parameter [D]."""
@@ -112,9 +116,9 @@ class PolicyParts(NamedTuple):
 
 
 def has_parts(policy: SoftmaxPolicy | GaussianPolicy) -> bool:
-    """Return whether a policy has one hidden layer of ReLUs, and `PolicyParts` therefore."""
+    """Return whether a policy is one hidden layer of ReLUs, and has `PolicyParts` therefore."""
     network = policy.network
-    if type(network) is not MLP or network.layer_norm:
+    if type(network) is not MLP or network.layer_norm or policy.normalizer is not None:
         return False
     return len(network.hidden_sizes) == 1 and network.activation == "relu"
 

@@ -16,11 +16,14 @@ from jax.flatten_util import ravel_pytree
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
+from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
 from purejaxrl_reinforce.algorithm.jit import jit
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.normalization import add_observations, scale_rewards
+from purejaxrl_reinforce.algorithm.obs_normalizer import no_moments
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
 from purejaxrl_reinforce.algorithm.rollout import (
     FinishedEpisodes,
@@ -66,7 +69,11 @@ def init(config: Config, key: Array) -> TrainState:
         baseline=networks.baseline.init(key_baseline, lanes.obs) if has_network else None,
     )
     zero, no_steps = jnp.zeros((), jnp.int32), jnp.zeros(2, jnp.uint32)
-    return TrainState(params, init_optimizers(config, params), lanes, key_train, zero, no_steps)
+    state = TrainState(params, init_optimizers(config, params), lanes, key_train, zero, no_steps)
+    if not config.normalize_rewards:
+        return state
+    sums = jnp.zeros(config.num_envs)
+    return state._replace(reward_moments=no_moments(()), reward_sums=sums)
 
 
 @jit("axis")
@@ -93,7 +100,8 @@ def step(
         num_updates: after which annealed learning rates are zero, () int32. None: those of
             `config`; given here, they do not shape the program.
     """
-    lanes, finished, trajectory = collect(config, state, axis)
+    lanes, finished, played = collect(config, state, axis)
+    trajectory, reward_moments, reward_sums = scale_rewards(config, state, played, axis)
     targets = make_targets(config, state.params, trajectory, axis)
     grads, policy = gradients(config, state.params, trajectory, targets, axis)
     new = apply_gradients(config, state, grads, num_updates)
@@ -101,14 +109,21 @@ def step(
 
     num_steps = targets.statistics.num_steps
     new = new._replace(
-        lanes=lanes, update=state.update + 1, env_steps=add_steps(state.env_steps, num_steps)
+        params=add_observations(new.params, state.params, trajectory, axis),
+        lanes=lanes,
+        update=state.update + 1,
+        env_steps=add_steps(state.env_steps, num_steps),
+        reward_moments=reward_moments,
+        reward_sums=reward_sums,
     )
     learning = learning_metrics(targets, grads, policy)
+    noise = gradient_noise(config, state.params.policy, trajectory, targets, grads.policy, axis)
     finite = _all_finite((learning, new.params))
     state = _choose(finite, new, state)
     return state, Metrics(
         **episode_metrics(finished, axis),
         **learning,
+        **noise._asdict(),
         num_steps=num_steps,
         env_steps=total_steps(state.env_steps),
         finite=finite,

@@ -10,6 +10,7 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.obs_normalizer import Moments
 from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
 
 
@@ -23,6 +24,8 @@ class TrainState(NamedTuple):
         key: the run's key. Update u draws from fold_in(key, u), so randomness is a counter.
         update: updates done, () int32.
         env_steps: valid environment steps so far, [2] uint32: the high and the low half.
+        reward_moments: of the discounted returns so far, (); with `normalize_rewards`, else None.
+        reward_sums: discounted return of each lane's episode so far, [N], with the former.
     """
 
     params: Params
@@ -31,6 +34,8 @@ class TrainState(NamedTuple):
     key: Array
     update: Array
     env_steps: Array
+    reward_moments: Moments | None = None
+    reward_sums: Array | None = None
 
 
 class Metrics(NamedTuple):
@@ -38,7 +43,8 @@ class Metrics(NamedTuple):
 
     Returns (undiscounted sums of raw rewards) and lengths are over the `num_episodes` episodes
     that finished in this update, NaN where none did. Losses, entropy (nats) and gradient norms
-    (before clipping) are those of the parameters before the update. `num_steps` counts this
+    (before clipping) are those of the parameters before the update. `gradient_variance` and
+    `gradient_snr` are those of `gradient_noise`, NaN without that option. `num_steps` counts this
     update's valid environment steps, `env_steps` all so far (float32: exact up to 2**24, to 7
     digits beyond). Where `finite` is false, a loss, gradient or new parameter was not finite and
     the update was not applied.
@@ -57,6 +63,8 @@ class Metrics(NamedTuple):
     policy_grad_norm: Array
     baseline_grad_norm: Array
     explained_variance: Array
+    gradient_variance: Array
+    gradient_snr: Array
     num_steps: Array
     env_steps: Array
     finite: Array

@@ -21,7 +21,8 @@ REPLICATED, BY_LANE, BY_TIME_AND_LANE = P(), P(LANES.name), P(None, LANES.name)
 def state_specs(*axes: str) -> Any:
     """Return how the fields of a state are sharded: over `axes`, and the lanes over LANES too."""
     specs: Any = {name: P(*axes) for name in TrainState._fields}
-    return TrainState(**specs | {"lanes": P(*axes, LANES.name)})
+    by_lane = P(*axes, LANES.name)
+    return TrainState(**specs | {"lanes": by_lane, "reward_sums": by_lane})
 
 
 STATE = state_specs()

@@ -10,6 +10,7 @@ from flax.traverse_util import flatten_dict
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.algorithm.mlp import FILTER_SIZE, NORM_EPSILON
+from purejaxrl_reinforce.algorithm.obs_normalizer import VARIANCE_EPSILON, obs_moments
 from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
@@ -66,16 +67,21 @@ def _is_left_over(path: Path, text: str) -> bool:
 
 
 def policy_arrays(policy_params: Any) -> dict[str, np.ndarray]:
-    """Return the arrays of a policy network by names such as `hidden_0/kernel`."""
+    """Return the arrays of a policy by names such as `hidden_0/kernel`."""
     flat = flatten_dict(policy_params["params"])
-    return {"/".join(path[-2:]): np.asarray(value) for path, value in flat.items()}
+    arrays = {"/".join(path[-2:]): np.asarray(value) for path, value in flat.items()}
+    if moments := obs_moments(policy_params):
+        deviation = np.sqrt(np.asarray(moments.var) + VARIANCE_EPSILON)
+        arrays |= {"obs/mean": np.asarray(moments.mean), "obs/std": deviation}
+    return arrays
 
 
 def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Return what it takes to act with the arrays of a policy, as JSON has it.
 
-    An observation is flattened, or made a one-hot vector of `num_values` if that is not null.
-    Instead, a first layer with `patches` of n gets the n x n patch around each inner point of
+    An observation is normalized if `normalization` is not null: (obs - mean) / std, clipped to
+    `clip` and -`clip`. It is flattened, or made a one-hot vector of `num_values` if that is not
+    null. Instead, a first layer with `patches` of n gets the n x n patch around each inner point of
     [height, width, channels], flattened in this order, and its result is flattened. Then each layer
     in turn is x @ kernel + bias [inputs, outputs]; if `norm` is not null, (x - mean) /
     sqrt(variance + epsilon) * scale + bias over its units; and its activation.
@@ -90,7 +96,13 @@ def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, 
     return {
         "format": FORMAT,
         "env": env.name,
-        "observation": {"shape": list(env.obs_shape), "num_values": env.num_obs},
+        "observation": {
+            "shape": list(env.obs_shape),
+            "num_values": env.num_obs,
+            "normalization": {"mean": "obs/mean", "std": "obs/std", "clip": config.obs_clip}
+            if config.normalize_obs
+            else None,
+        },
         "layers": [_layer(config, arrays, name) for name in _layer_names(config, arrays)],
         "output": "logits" if env.num_actions is not None else "mean",
         "action": _action_space(config, env),

@@ -268,10 +268,12 @@ def _start(config: Config, key_data: Array) -> TrainState:
     # Each device computes all lanes and keeps its own.
     shares, mine = jax.lax.axis_size(LANES.name), jax.lax.axis_index(LANES.name)
     width = config.num_envs // shares
-    lanes = jax.tree.map(
-        lambda x: jax.lax.dynamic_slice_in_dim(x, mine * width, width), state.lanes
+    lanes, sums = jax.tree.map(
+        lambda x: jax.lax.dynamic_slice_in_dim(x, mine * width, width),
+        (state.lanes, state.reward_sums),
     )
-    return state._replace(lanes=lanes, key=jax.random.key_data(state.key))
+    key_data = jax.random.key_data(state.key)
+    return state._replace(lanes=lanes, reward_sums=sums, key=key_data)
 
 
 def _advance(

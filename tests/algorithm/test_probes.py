@@ -14,13 +14,17 @@ OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])
 
 
 def trained(env, **changes):
+    return trained_state(env, **changes)[:3]
+
+
+def trained_state(env, **changes):
     config = Config(
         **{"env": env, "num_envs": 64, "num_updates": 200, "gamma": 0.9, "hidden_sizes": (16,),
            "policy_lr": 1e-2, "baseline_lr": 1e-2, **changes}
     )  # fmt: skip
     state, metrics = train(config, jax.random.key(0))
     networks = make_networks(config)
-    return networks, state.params, metrics
+    return networks, state.params, metrics, state
 
 
 def probability_of_one(networks, params, obs):
@@ -95,3 +99,26 @@ def test_a_time_limit_bootstraps_and_a_termination_does_not(env, bootstrap, valu
         env, bootstrap=bootstrap, gamma=0.5, rollout=rollout, num_steps=4, num_updates=400
     )
     np.testing.assert_allclose(networks.values(params.baseline, OBS), value, atol=0.05)
+
+
+@pytest.mark.parametrize("rollout", ROLLOUTS)
+@pytest.mark.parametrize(("env", "value"), [("Cut-probe", 2), ("CutAndEnd-probe", 1)])
+def test_a_time_limit_bootstraps_with_normalized_observations(env, value, rollout):
+    networks, params, _ = trained(
+        env, bootstrap=True, gamma=0.5, rollout=rollout, num_steps=4, num_updates=400,
+        normalize_obs=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(networks.values(params.baseline, OBS), value, atol=0.05)
+
+
+@pytest.mark.parametrize("rollout", ROLLOUTS)
+def test_a_time_limit_bootstraps_with_scaled_rewards(rollout):
+    """Values are in units of the deviation that divides the rewards."""
+    networks, params, _, state = trained_state(
+        "LongCut-probe", bootstrap=True, gamma=0.5, rollout=rollout, num_steps=8, num_updates=400,
+        normalize_rewards=True,
+    )  # fmt: skip
+    deviation = np.sqrt(state.reward_moments.var)
+    assert 0.1 < deviation < 1
+    values = networks.values(params.baseline, OBS) * deviation
+    np.testing.assert_allclose(values, 2, atol=0.1)

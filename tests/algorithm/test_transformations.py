@@ -22,6 +22,7 @@ OTHER = {
     "policy_lr": 1e-3,
     "baseline_lr": 1e-4,
     "initial_std": 0.5,
+    "obs_clip": 0.1,
     "adam_epsilon": 1e-3,
     "entropy_coef": 0.3,
     "max_grad_norm": 1e-3,
@@ -109,7 +110,7 @@ def test_train_maps_over_keys():
 
 ALWAYS = ("gamma", "policy_lr", "max_grad_norm")
 # Where a float matters that does not for TINY.
-WHERE = {"initial_std": {"env": "Pendulum-v1"}}
+WHERE = {"initial_std": {"env": "Pendulum-v1"}, "obs_clip": {"normalize_obs": True}}
 
 
 @pytest.mark.parametrize(

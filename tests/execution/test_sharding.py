@@ -32,6 +32,7 @@ LEARNERS = [
     {"bootstrap": True},
     {"baseline": "loo", "rollout": "stream", "env": "Random-probe", "max_grad_norm": 0.5},
     {"rollout": "stream", "bootstrap": True, "baseline_steps": 2, "advantage_norm": "unit"},
+    {"rollout": "stream", "normalize_obs": True, "normalize_rewards": True, "trace_lambda": 0.9},
 ]
 
 

@@ -22,6 +22,7 @@ CONFIGS = {
     "squash": Config(env="Pendulum-v1", hidden_sizes=(8,), action="squash", log_std="state"),
     "cnn": Config(env="Breakout-MinAtar", hidden_sizes=(8,), layer_norm=True, activation="tanh"),
     "layer_norm": Config(hidden_sizes=(8, 5), layer_norm=True),
+    "normalize_obs": Config(hidden_sizes=(8,), normalize_obs=True, obs_clip=0.5),
     "SimpleBandit-bsuite": Config(env="SimpleBandit-bsuite", hidden_sizes=(3,)),
 }
 
@@ -35,6 +36,9 @@ def output(description, arrays, obs):
     """What the description says: [N, outputs] for observations [N, ...]."""
     values = description["observation"]["num_values"]
     x = obs if values is None else np.eye(values)[obs]
+    if normalization := description["observation"]["normalization"]:
+        mean, std = (arrays[normalization[name]] for name in ("mean", "std"))
+        x = np.clip((x - mean) / std, -normalization["clip"], normalization["clip"])
     for layer in description["layers"]:
         if n := layer["patches"]:
             windows = np.lib.stride_tricks.sliding_window_view(x, (n, n), axis=(1, 2))

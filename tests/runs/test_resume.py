@@ -13,8 +13,9 @@ from tests.support.runs import TINY, assert_same_run, error_of, trained
 
 CONFIG = replace(TINY, num_updates=24)
 STREAM = Config(
-    num_envs=6, rollout="stream", num_steps=30, num_updates=24, hidden_sizes=(8,), bootstrap=True
-)
+    num_envs=6, rollout="stream", num_steps=30, num_updates=24, hidden_sizes=(8,), bootstrap=True,
+    normalize_obs=True, normalize_rewards=True,
+)  # fmt: skip
 SEED = 1
 
 

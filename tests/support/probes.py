@@ -144,6 +144,12 @@ class Cut(Probe):
         return jnp.stack([state.signal, 0.0])
 
 
+class LongCut(Cut):
+    """Like Cut, but the time limit comes after four steps, which all look the same."""
+
+    limit = 4
+
+
 class CutAndEnd(Probe):
     """Like Cut, but the same step also terminates."""
 
@@ -189,5 +195,5 @@ class Broken(Probe):
         raise OSError("its data is missing")
 
 
-for probe in (*Probe.__subclasses__(), *Target.__subclasses__()):
+for probe in (*Probe.__subclasses__(), Unbounded, Edge, LongCut):
     gymnax.register(f"{probe.__name__}-probe", probe)

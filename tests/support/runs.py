@@ -47,6 +47,9 @@ def random_run(path: Path, config: Config) -> Path:
     path.mkdir()
     draw = np.random.default_rng(0).normal
     params = jax.tree.map(lambda x: draw(size=x.shape).astype(x.dtype), state_shapes(config).params)
+    for network in filter(None, params):
+        for stats in network.get("obs_stats", {}).values():
+            stats["var"] = np.abs(stats["var"])
     (path / CONFIG_FILE).write_text(dump_config(config, seed=0))
     save_params(path / PARAMS_FILE, params)
     return path

@@ -1,0 +1,175 @@
+"""Variance of the policy gradient with each baseline and normalization, on the same batches.
+
+    python benchmarks/variance.py
+
+trains CartPole-v1 with the baseline network, for several seeds, and every few updates estimates the
+gradient of the same batch with each baseline (`gradient_noise`). Without normalization all of them
+estimate the same gradient, so their variances can be compared: the left panel has them relative to
+no baseline. Normalized gradients have another scale: the right panel has signal-to-noise ratios.
+Means over the seeds with 95% intervals (bootstrapped over seeds). Writes results/variance.json and
+.png.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from harness import RESULTS, run, save
+from jax import Array
+from matplotlib.figure import Figure
+
+from purejaxrl_reinforce import Config, init, step
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
+from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
+from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
+from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.state import TrainState
+from purejaxrl_reinforce.bench.result_file import make_result
+from purejaxrl_reinforce.output.plots import REFERENCE, styled
+from purejaxrl_reinforce.output.text import print_table
+
+# Baseline and normalization of each estimate; the first is what variances are relative to.
+KINDS = (
+    *(("none", "none"), ("mean", "none"), ("loo", "none"), ("value", "none")),
+    *(("none", "standardize"), ("value", "standardize"), ("value", "unit")),
+)
+_RESAMPLES = 2_000
+
+
+def noise_of(config: Config, state: TrainState) -> tuple[Array, Array]:
+    """Return variance and unbiased squared norm of the next gradient, by kind, [kinds] each."""
+    trajectory = collect(config, state)[2]
+    found = []
+    for baseline, norm in KINDS:
+        kind: Any = {"baseline": baseline, "advantage_norm": norm, "gradient_noise": True}
+        changed = replace(config, **kind)
+        targets = make_targets(changed, state.params, trajectory)
+        policy = Params(state.params.policy, None)
+        grads, _ = gradients(changed, policy, trajectory, targets)
+        found.append(
+            gradient_noise(
+                changed, state.params.policy, trajectory, targets, grads.policy, ONE_DEVICE
+            )
+        )
+    variance, snr = (jnp.stack(x) for x in zip(*found, strict=True))
+    return variance, snr * variance
+
+
+def measure(config: Config, seeds: int, every: int) -> dict[str, np.ndarray]:
+    """Train `seeds` seeds; return variances and signals [seeds, points, kinds], and returns."""
+
+    def point(state: TrainState, _: None) -> tuple[TrainState, tuple[Array, ...]]:
+        noise = noise_of(config, state)
+        state, metrics = jax.lax.scan(lambda s, _: step(config, s), state, length=every)
+        return state, (*noise, metrics.mean_return[0])
+
+    @jax.jit
+    def of_seed(key: Array) -> tuple[Array, ...]:
+        points = config.num_updates // every
+        return jax.lax.scan(point, init(config, key), length=points)[1]
+
+    found = [jax.device_get(of_seed(jax.random.key(seed))) for seed in range(seeds)]
+    names = ("variance", "signal", "mean_return")
+    return {name: np.stack(x) for name, x in zip(names, zip(*found, strict=True), strict=True)}
+
+
+def ratio_of_means(x: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
+    """Return mean(x) / mean(y) over seeds, arrays [seeds, points], with bootstrapped intervals."""
+    draws = np.random.default_rng(0).integers(0, len(x), (_RESAMPLES, len(x)))
+    resampled = x[draws].mean(axis=1) / y[draws].mean(axis=1)
+    low, high = np.percentile(resampled, (2.5, 97.5), axis=0)
+    value = x.mean(axis=0) / y.mean(axis=0)
+    found = {"value": value, "low": low, "high": high}
+    return {name: [float(f"{number:.4g}") for number in x] for name, x in found.items()}
+
+
+def label(row: dict[str, Any]) -> str:
+    """Return the name of a kind for the legend."""
+    norm = row["advantage_norm"]
+    return row["baseline"] if norm == "none" else f"{row['baseline']}, {norm}"
+
+
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
+    """Draw relative variances, and signal-to-noise ratios, over the updates."""
+    figure = Figure(figsize=(10, 4))
+    left, right = figure.subplots(1, 2)
+    for row in result["rows"]:
+        for axes, name in ((left, "relative_variance"), (right, "snr")):
+            if name in row:
+                found = row[name]
+                axes.plot(result["updates"], found["value"], label=label(row))
+                axes.fill_between(
+                    result["updates"], found["low"], found["high"], alpha=0.2, linewidth=0
+                )
+    left.axhline(1, **REFERENCE)
+    left.set(xlabel="update", ylabel="variance relative to no baseline", yscale="log")
+    right.set(xlabel="update", ylabel="signal-to-noise ratio of the gradient", yscale="symlog")
+    left.set_title(f"{result['config']['num_envs']} episodes, {result['seeds']} seeds")
+    for axes in (left, right):
+        axes.legend(title="baseline")
+    return figure
+
+
+def main(
+    num_envs: int = 64,
+    num_updates: int = 60,
+    every: int = 4,
+    seeds: int = 16,
+    num_steps: int | None = None,
+    results: Path = RESULTS,
+) -> None:
+    """Measure.
+
+    Args:
+        num_envs: episodes of a batch.
+        num_updates: of each seed.
+        every: updates between two measurements.
+        seeds: to train.
+        num_steps: most steps of an episode; None: the environment's limit.
+        results: directory for the result.
+    """
+    config = Config(
+        num_envs=num_envs, num_updates=num_updates, num_steps=num_steps, advantage_norm="none",
+        gamma=0.995, policy_lr=2e-2, baseline_lr=0.1,
+    )  # fmt: skip
+    found = measure(config, seeds, every)
+    variance, signal = found["variance"], found["signal"]
+    rows: list[dict[str, Any]] = []
+    for k, (baseline, norm) in enumerate(KINDS):
+        row: dict[str, Any] = {
+            "name": f"{baseline}, {norm}",
+            "baseline": baseline,
+            "advantage_norm": norm,
+            "snr": ratio_of_means(signal[:, :, k], variance[:, :, k]),
+        }
+        if norm == "none":
+            row["relative_variance"] = ratio_of_means(variance[:, :, k], variance[:, :, 0])
+        rows.append(row)
+    updates = list(range(0, num_updates - every + 1, every))
+    returns = found["mean_return"].mean(axis=0).round(1).tolist()
+    result = make_result(
+        "variance", config, 0, rows, seeds=seeds, updates=updates, mean_return=returns
+    )
+    save(results, "variance", result, draw(result))
+    print_table(
+        "variance relative to no baseline, and signal-to-noise ratio, at the first and last update",
+        ["baseline", "first", "last", "SNR first", "SNR last"],
+        [
+            [label(row), *(f"{x:.3g}" for x in _ends(row.get("relative_variance")))]
+            + [f"{x:.3g}" for x in _ends(row["snr"])]
+            for row in rows
+        ],
+    )
+
+
+def _ends(found: dict[str, list[float]] | None) -> tuple[float, float]:
+    return (np.nan, np.nan) if found is None else (found["value"][0], found["value"][-1])
+
+
+if __name__ == "__main__":
+    run(main)
