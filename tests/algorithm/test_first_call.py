@@ -1,5 +1,6 @@
 """Training as the first call of a fresh interpreter, on every registered environment."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from tests.support.processes import ROOT
 
 # MNISTBandit fetches its data from the network; others are probes of tests.
 NAMES = [x for x in gymnax.registered_envs if not x.startswith("MNIST") and "probe" not in x]
-ALWAYS = ("FrozenLake-misc", "Pendulum-v1")
+# FrozenLake from the library: test_keys.py.
+ALWAYS = (("FrozenLake-misc", "command"), ("Pendulum-v1", "library"))
 LIBRARY = """
 import sys
 import jax
@@ -24,16 +26,19 @@ COMMAND = [
     "-m", "purejaxrl_reinforce", "train", "--num-envs", "2", "--num-steps", "5",
     "--num-updates", "3", "--hidden-sizes", "4", "--quiet", "--run-dir", "run", "--env",
 ]  # fmt: skip
+STARTS = {"library": ["-c", LIBRARY], "command": COMMAND}
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(x, marks=() if x in ALWAYS else pytest.mark.slow) for x in NAMES],
+    ("name", "start"),
+    [
+        pytest.param(*case, marks=() if case in ALWAYS else pytest.mark.slow)
+        for case in itertools.product(NAMES, STARTS)
+    ],
 )
-@pytest.mark.parametrize("arguments", [["-c", LIBRARY], COMMAND], ids=["library", "command"])
-def test_three_updates_as_the_first_call(name, arguments, tmp_path):
+def test_three_updates_as_the_first_call(name, start, tmp_path):
     done = subprocess.run(
-        [sys.executable, *arguments, name],
+        [sys.executable, *STARTS[start], name],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, timeout=300,
         capture_output=True, text=True,
     )  # fmt: skip
