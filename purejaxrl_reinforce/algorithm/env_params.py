@@ -32,6 +32,9 @@ def changed(name: str, params: Any, env_params: EnvParams) -> Any:
     for key, value in env_params.items():
         _check(key, getattr(params, key), value)
     new = dataclasses.replace(params, **in_own_types(params, env_params))
+    # A time limit is a whole number to us, whatever it is to the environment.
+    limit = type(params.max_steps_in_episode)(new.max_steps_in_episode)
+    new = dataclasses.replace(new, **{TIME_LIMIT: limit})
     return dataclasses.replace(new, **{key: of(new) for key, of in derived(name).items()})
 
 
