@@ -17,6 +17,7 @@ from purejaxrl_reinforce.cli.options import (
     ProcessOptions,
     SeedOption,
     facts_of,
+    warn_if_untuned,
 )
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config
@@ -120,6 +121,8 @@ class Train:
     def _checked(self) -> tuple[dict[str, Any], int, str]:
         if self.resume is not None:
             self._require_same_run(self.resume)
+        else:
+            warn_if_untuned(self)
         name = f"{self.config.env}-seed{self.seed}"
         run_dir = self.resume or self.run_dir or new_dated_path(Path("runs"), name)
         return vars(self.config), checked_seed(self.seed), str(run_dir)
