@@ -4,7 +4,7 @@ import functools
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from purejaxrl_reinforce.runs.loggers import MODULES, Logger, make_loggers
 from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_second
 from purejaxrl_reinforce.runs.result import RunResult
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
+
+# A user's function of the updates done so far, and the columns of metrics.csv of a chunk's updates.
+Callback = Callable[[int, dict[str, np.ndarray]], None]
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ class HostLoop:
         loggers: Sequence[Logger],
         reporter: Reporter,
         stop: StopRequest,
+        callback: Callback | None = None,
     ) -> None:
+        self._callback = callback
         self._run, self._program, self._hosting = run, program, hosting
         self._reporter, self._stop = reporter, stop
         config, update = run.config, run.metrics.num_updates
@@ -135,6 +140,9 @@ class HostLoop:
             update = int(metrics.pop("update"))
             for logger in self._loggers:
                 logger.log(update, metrics)
+        if self._callback is not None and rows:
+            columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            self._callback(self._run.metrics.num_updates, columns)
 
     def _is_due(self, state: TrainState) -> bool:
         """Return whether it is time for a checkpoint; all processes agree on it."""
