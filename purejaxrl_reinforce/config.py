@@ -321,10 +321,15 @@ def _checked_float(name: str, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named configuration and what it is for."""
+    """A named configuration and what it is for.
+
+    Attributes:
+        tuned: whether it is meant to solve its environment, and so what `--env` alone starts from.
+    """
 
     config: Config
     purpose: str
+    tuned: bool = True
 
 
 PRESETS: dict[str, Preset] = {
@@ -351,12 +356,20 @@ PRESETS: dict[str, Preset] = {
             adam_epsilon=1e-7,
         ),
         "reproduce the TensorFlow notebook: one lane, 2,000 steps per update",
+        tuned=False,
     ),
     "throughput": Preset(
         Config(num_envs=65_536, num_updates=100),
         "the largest sensible batch for an accelerator",
+        tuned=False,
     ),
 }
+
+
+def preset_for(env: str) -> str | None:
+    """Return the name of the preset that was tuned for an environment, if there is one."""
+    tuned = (name for name, preset in PRESETS.items() if preset.tuned and preset.config.env == env)
+    return next(tuned, None)
 
 
 def preset(name: str) -> Config:

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import errno
 import functools
+import importlib.metadata
 import inspect
 import io
 import operator
@@ -22,12 +23,12 @@ import tyro
 
 from purejaxrl_reinforce.cli.bench import Bench
 from purejaxrl_reinforce.cli.env_params_option import REGISTRY
-from purejaxrl_reinforce.cli.options import DEFAULT_PRESET
+from purejaxrl_reinforce.cli.options import DEFAULT_PRESET, foreign_option
 from purejaxrl_reinforce.cli.policy import Evaluate, Export, Video
 from purejaxrl_reinforce.cli.report import Describe, Plot, Report
 from purejaxrl_reinforce.cli.sweep import Extract, Sweep
 from purejaxrl_reinforce.cli.train import Train
-from purejaxrl_reinforce.config import Config, nearest, preset
+from purejaxrl_reinforce.config import Config, nearest, preset, preset_for
 from purejaxrl_reinforce.config_file import load_config, load_run_config
 from purejaxrl_reinforce.output.streams import lossy_streams
 
@@ -57,6 +58,9 @@ def main(args: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     try:
         _require_text(args)
+        if not args or args == ["--version"]:
+            print(_INTRODUCTION if not args else f"{_PROGRAM} {_version()}")
+            return 0
         return _parse(args).run()
     except ValueError as error:
         return _fail(str(error), 2)
@@ -132,11 +136,25 @@ def _parse_one(kind: Any, prog: str, args: list[str], default: Any = tyro.MISSIN
             )
     except SystemExit as stop:
         if stop.code:
-            raise ValueError(_one_line(stderr.getvalue())) from None
+            message = foreign_option(args) or _one_line(stderr.getvalue())
+            raise ValueError(message) from None
         raise
 
 
 _PURPOSE = "REINFORCE with a learned baseline, thousands of episodes at once."
+
+_INTRODUCTION = f"""{_PURPOSE}
+
+  {_PROGRAM} train --run-dir runs/first                train CartPole-v1, in some ten seconds
+  {_PROGRAM} evaluate runs/first                       play 100 episodes with what it learned
+  {_PROGRAM} sweep --num-seeds 64 --num-updates 50     64 seeds at once, with intervals
+
+Verbs: {", ".join(_VERBS)}.
+{_PROGRAM} VERB --help lists the options of one, --help describes them all."""
+
+
+def _version() -> str:
+    return importlib.metadata.version("purejaxrl_reinforce")
 
 
 def _default(verb: Any, args: list[str]) -> Any:
@@ -144,38 +162,43 @@ def _default(verb: Any, args: list[str]) -> Any:
     names = {field.name for field in fields(verb)}
     if "config" not in names:
         return tyro.MISSING_NONPROP
-    config, seed = _starting_point(args)
-    start = {"config": config, "seed": seed, "arguments": tuple(args)}
+    name, config, seed = _starting_point(args)
+    start = {"preset": name, "config": config, "seed": seed, "arguments": tuple(args)}
     return verb(**{name: value for name, value in start.items() if name in names})
 
 
-def _starting_point(args: list[str]) -> tuple[Config, int]:
-    """Return the configuration and seed that the options change: a preset's or a file's.
+def _starting_point(args: list[str]) -> tuple[str, Config, int]:
+    """Return the preset, and the configuration and seed that the options change.
+
+    The configuration is the preset's or a file's. Without either option, the preset is that of the
+    environment.
 
     They are tyro's defaults, so they have to be known before it parses; what else is wrong with
     `args` is left for it to say.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset")
+    parser.add_argument("--env", default="")
     parser.add_argument("--process-id")
     parser.add_argument("--resume", type=lambda text: None if text == "None" else Path(text))
     parser.add_argument("--config", type=lambda text: None if text == "None" else Path(text))
     try:
         known, _ = parser.parse_known_args(args)
     except argparse.ArgumentError:
-        return preset(DEFAULT_PRESET), 0
+        return DEFAULT_PRESET, preset(DEFAULT_PRESET), 0
+    name = known.preset or preset_for(known.env) or DEFAULT_PRESET
     if known.resume is not None:
         if known.preset is not None or known.config is not None:
             raise ValueError("--resume takes the run's own configuration: no --preset or --config")
         if known.process_id not in (None, "0"):
-            return preset(DEFAULT_PRESET), 0  # the first process reads the run's, for all of them
-        return load_run_config(known.resume)
+            return name, preset(name), 0  # the first process reads the run's, for all of them
+        return name, *load_run_config(known.resume)
     if known.config is None:
-        return preset(DEFAULT_PRESET if known.preset is None else known.preset), 0
+        return name, preset(name), 0
     if known.preset is not None:
         raise ValueError("give --preset or --config, not both")
     config, seed = load_config(known.config)
-    return config, seed or 0
+    return name, config, seed or 0
 
 
 def _one_line(box: str) -> str:

@@ -1,5 +1,6 @@
 """Options that several verbs of the command line share."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,53 @@ class ProcessOptions:
 
 
 ProcessesOption = Annotated[ProcessOptions, tyro.conf.arg(name="")]
+
+# Options of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and what they are here.
+_FOREIGN = {
+    "lr": "--policy-lr and --baseline-lr",
+    "learning-rate": "--policy-lr and --baseline-lr",
+    "total-timesteps": "--num-updates, each of --num-envs episodes",
+    "timesteps": "--num-updates, each of --num-envs episodes",
+    "n-envs": "--num-envs",
+    "batch-size": "--num-envs",
+    "n-steps": "--num-steps",
+    "epochs": "--num-updates",
+    "num-epochs": "--num-updates",
+    "gae-lambda": "--trace-lambda",
+    "ent-coef": "--entropy-coef",
+    "vf-coef": "--baseline-lr",
+    "anneal-lr": "--anneal",
+    "env-id": "--env",
+    "env-name": "--env",
+    "net-arch": "--hidden-sizes",
+    "device": "--platform, or the environment variable JAX_PLATFORMS",
+    "seeds": "--num-seeds of the verb sweep",
+    "log-dir": "--run-dir",
+    "output-dir": "--run-dir",
+    "track": "--wandb",
+}
+
+
+def foreign_option(args: Sequence[str]) -> str | None:
+    """Return what to say of the first option that has another name here, if there is one."""
+    for arg in args:
+        name = arg.partition("=")[0].removeprefix("--").replace("_", "-").lower()
+        if arg.startswith("--") and name in _FOREIGN:
+            return f"unknown option {arg.partition('=')[0]}; here it is {_FOREIGN[name]}"
+    return None
+
+
+def warn_if_untuned(verb: Any) -> None:
+    """Warn, in one line, of an environment that the verb's preset was not tuned for."""
+    tuned = PRESETS[verb.preset].config.env
+    names = {env.rpartition("-v")[0] or env for env in (tuned, verb.config.env)}
+    if verb.config_file is None and len(names) > 1 and not verb.quiet:
+        print(
+            f"warning: preset {verb.preset} was tuned for {tuned}, and may not learn"
+            f" {verb.config.env}: try other learning rates and more updates, or a sweep of them",
+            file=sys.stderr,
+        )
+
 
 # As they were typed, of a verb that needs to know; no option of its own.
 Arguments = Annotated[tuple[str, ...], tyro.conf.Suppress]

@@ -18,6 +18,7 @@ from purejaxrl_reinforce.cli.options import (
     ProcessOptions,
     facts_of,
     given_options,
+    warn_if_untuned,
 )
 from purejaxrl_reinforce.config import ENV_PARAM, Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
@@ -87,6 +88,8 @@ class Sweep:
         return 0 if stopped_by is None else 128 + stopped_by
 
     def _checked(self) -> tuple[range, Axes, Path]:
+        from purejaxrl_reinforce.execution.processes import is_primary
+
         if self.num_seeds < 1:
             raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
         first = checked_seed(self.seed)
@@ -100,6 +103,8 @@ class Sweep:
                 not param or name in map(ENV_PARAM.__add__, self.config.env_params)
             ):
                 raise ValueError(f"--{option} is also swept: drop it or its --axis")
+        if "env" not in axes and is_primary():
+            warn_if_untuned(self)
         return range(first, first + self.num_seeds), axes, path
 
 

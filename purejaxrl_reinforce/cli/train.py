@@ -17,6 +17,7 @@ from purejaxrl_reinforce.cli.options import (
     ProcessOptions,
     SeedOption,
     facts_of,
+    warn_if_untuned,
 )
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config
@@ -59,6 +60,11 @@ class Train:
     wandb: Annotated[
         bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
     ] = False
+    wandb_project: Annotated[
+        str | None, tyro.conf.arg(help="Project of --wandb. None: WANDB_PROJECT or the package's.")
+    ] = None
+    wandb_group: Annotated[str | None, tyro.conf.arg(help="Group of --wandb.")] = None
+    wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help="Tags of --wandb.")] = ()
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
@@ -103,11 +109,20 @@ class Train:
         from purejaxrl_reinforce.runs.loggers import MODULES
 
         loggers = tuple(name for name in MODULES if getattr(self, name)) if is_primary() else ()
-        return Hosting(self.checkpoint_every, self.checkpoint_seconds, self.keep, loggers)
+        options = {
+            name: getattr(self, f"wandb_{name}")
+            for name in ("project", "group", "tags")
+            if getattr(self, f"wandb_{name}")
+        }
+        if options and not self.wandb:
+            raise ValueError(f"--wandb-{next(iter(options))} needs --wandb")
+        return Hosting(self.checkpoint_every, self.checkpoint_seconds, self.keep, loggers, options)
 
     def _checked(self) -> tuple[dict[str, Any], int, str]:
         if self.resume is not None:
             self._require_same_run(self.resume)
+        else:
+            warn_if_untuned(self)
         name = f"{self.config.env}-seed{self.seed}"
         run_dir = self.resume or self.run_dir or new_dated_path(Path("runs"), name)
         return vars(self.config), checked_seed(self.seed), str(run_dir)

@@ -8,5 +8,6 @@ def require_extra(extra: str, *modules: str) -> None:
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise ValueError(
-            f"this needs {' and '.join(missing)}: pip install 'purejaxrl_reinforce[{extra}]'"
+            f"this needs {' and '.join(missing)}: pip install '.[{extra}]' in a clone of the"
+            " repository"
         )

@@ -4,9 +4,10 @@ import functools
 import math
 import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_sec
 from purejaxrl_reinforce.runs.result import RunResult
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
 
+# A user's function of the updates done so far, and the columns of metrics.csv of a chunk's updates.
+Callback = Callable[[int, dict[str, np.ndarray]], None]
+
 
 @dataclass(frozen=True)
 class Hosting:
@@ -37,12 +41,14 @@ class Hosting:
         checkpoint_seconds: training time between checkpoints.
         keep: number of latest checkpoints to keep; the one with the best mean return stays as well.
         loggers: names of loggers, "tensorboard" or "wandb".
+        wandb: arguments of `wandb.init`, such as project, group and tags.
     """
 
     checkpoint_every: int | None = None
     checkpoint_seconds: float = 60.0
     keep: int = 3
     loggers: tuple[str, ...] = ()
+    wandb: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
@@ -71,12 +77,14 @@ class HostLoop:
         loggers: Sequence[Logger],
         reporter: Reporter,
         stop: StopRequest,
+        callback: Callback | None = None,
     ) -> None:
+        self._callback = callback
         self._run, self._program, self._hosting = run, program, hosting
         self._reporter, self._stop = reporter, stop
         config, update = run.config, run.metrics.num_updates
         self._loggers = [
-            *make_loggers(hosting.loggers, run.path, config, run.seed, update),
+            *make_loggers(hosting.loggers, run.path, config, run.seed, update, hosting.wandb),
             *loggers,
         ]
         self._checkpoints = CheckpointWriter(run.path / CHECKPOINTS, config, run.seed, hosting.keep)
@@ -125,16 +133,16 @@ class HostLoop:
 
     def _take(self, chunk: Chunk, show: ShowChunk) -> None:
         self._run.require_in_place()
-        self._run.metrics.add(chunk.metrics, chunk.seconds)
+        rows = self._run.metrics.add(chunk.metrics, chunk.seconds)
         show(chunk)
-        self._log(chunk)
-
-    def _log(self, chunk: Chunk) -> None:
-        if self._loggers and len(chunk.metrics.num_steps):
-            row = self._run.metrics.last_row | {"sps": steps_per_second(chunk)}
-            update = int(row.pop("update"))
+        for row in rows if self._loggers else ():
+            metrics = row | {"sps": steps_per_second(chunk)}
+            update = int(metrics.pop("update"))
             for logger in self._loggers:
-                logger.log(update, row)
+                logger.log(update, metrics)
+        if self._callback is not None and rows:
+            columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            self._callback(self._run.metrics.num_updates, columns)
 
     def _is_due(self, state: TrainState) -> bool:
         """Return whether it is time for a checkpoint; all processes agree on it."""

@@ -1,9 +1,10 @@
 """Where metrics go beside metrics.csv: TensorBoard, Weights & Biases, or anything of one's own."""
 
 import dataclasses
+import functools
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,15 +14,29 @@ from purejaxrl_reinforce.config import Config
 MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
+# Where TensorBoard and Weights & Biases show a metric; the rest is in "train".
+_GROUPS = {"seconds": "time", "sps": "time", "env_steps": "time", "num_steps": "time"}
+
+
+def _grouped(metrics: dict[str, float]) -> dict[str, float]:
+    """Name metrics like `train/mean_return`, `loss/entropy`, `time/sps`."""
+    return {f"{_group(name)}/{name}": value for name, value in metrics.items()}
+
+
+def _group(name: str) -> str:
+    is_loss = name.endswith(("_loss", "_grad_norm", "entropy", "_variance"))
+    return "loss" if is_loss else _GROUPS.get(name, "train")
+
+
 class Logger(Protocol):
     """What training asks of a place for metrics."""
 
     def log(self, update: int, metrics: dict[str, float]) -> None:
-        """Take the metrics of one update: of each chunk's last, about two per second.
+        """Take the metrics of one update; all come, a chunk's together, about twice a second.
 
         Args:
             update: counted from 1; it goes back where a resumed run repeats updates.
-            metrics: the columns of metrics.csv by name, and `sps`, steps per second of the chunk.
+            metrics: the columns of metrics.csv by name, and `sps`, steps per second of its chunk.
         """
 
     def close(self) -> None:
@@ -29,16 +44,23 @@ class Logger(Protocol):
 
 
 def make_loggers(
-    names: Sequence[str], run_dir: Path, config: Config, seed: int, update: int
+    names: Sequence[str],
+    run_dir: Path,
+    config: Config,
+    seed: int,
+    update: int,
+    wandb: Mapping[str, Any],
 ) -> list[Logger]:
     """Return the loggers of these names for a run that has done `update` updates.
+
+    `wandb` are arguments of `wandb.init`: project, group, tags.
 
     Raises:
         ValueError: one of them cannot start, such as for want of an account.
     """
     makers: dict[str, Callable[..., Logger]] = {
         "tensorboard": _TensorBoard,
-        "wandb": _WeightsAndBiases,
+        "wandb": functools.partial(_WeightsAndBiases, options=wandb),
     }
     loggers = []
     for name in names:
@@ -61,7 +83,7 @@ class _TensorBoard:
         self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=update + 1)
 
     def log(self, update: int, metrics: dict[str, float]) -> None:
-        for name, value in metrics.items():
+        for name, value in _grouped(metrics).items():
             self._writer.add_scalar(name, value, update)
 
     def close(self) -> None:
@@ -71,10 +93,12 @@ class _TensorBoard:
 class _WeightsAndBiases:
     """A run of Weights & Biases, with its files in RUN/wandb; WANDB_MODE=offline needs no network.
 
-    Project and the rest come from the environment variables of wandb.
+    What `options` do not say comes from the environment variables of wandb.
     """
 
-    def __init__(self, run_dir: Path, config: Config, seed: int, _update: int) -> None:
+    def __init__(
+        self, run_dir: Path, config: Config, seed: int, _update: int, options: Mapping[str, Any]
+    ) -> None:
         import wandb
 
         directory = run_dir / "wandb"
@@ -88,12 +112,12 @@ class _WeightsAndBiases:
             id=id_file.read_text(),
             resume="allow",
             name=run_dir.name,
-            project=os.environ.get("WANDB_PROJECT", "purejaxrl_reinforce"),
             config=dataclasses.asdict(config) | {"seed": seed},
+            **{"project": os.environ.get("WANDB_PROJECT", "purejaxrl_reinforce"), **options},
         )
 
     def log(self, update: int, metrics: dict[str, float]) -> None:
-        self._run.log(metrics, step=update)
+        self._run.log(_grouped(metrics), step=update)
 
     def close(self) -> None:
         self._run.finish()

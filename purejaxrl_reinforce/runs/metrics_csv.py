@@ -63,8 +63,8 @@ class MetricsFile:
             self._crc = int(lines[-1].rpartition(b",")[2])
         self._write(lines)
 
-    def add(self, metrics: Metrics, seconds: float) -> None:
-        """Append one row per update.
+    def add(self, metrics: Metrics, seconds: float) -> list[dict[str, float]]:
+        """Append one row per update; return them, each by column.
 
         Args:
             metrics: NumPy arrays [n].
@@ -78,10 +78,12 @@ class MetricsFile:
             self.seconds += seconds / len(metrics.num_steps)
             numbers = (getattr(update, name) for name in _METRIC_COLUMNS)
             rows.append((self.num_updates, self.env_steps, round(self.seconds, 6), *numbers))
+        added = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         if rows:
-            self.last_row = dict(zip(COLUMNS, rows[-1], strict=True))
+            self.last_row = added[-1]
             self._tables.append(np.array(rows, np.float64))
         self._append(rows)
+        return added
 
     def sync(self) -> None:
         """Wait until the rows so far are on disk."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, first_solved, task
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.program import Chunk
@@ -115,9 +116,30 @@ def _summary(result: RunResult) -> Iterator[str]:
         )
     else:
         yield "mean return: unknown, no episode finished"
+    if solved := _solved(result):
+        yield solved
     steps, seconds = exact_steps(result.state.env_steps), result.seconds
     yield (
         f"{len(returns):,} updates, {steps:,} environment steps in {seconds:.1f} s:"
         f" {steps / max(seconds, 1e-9):,.0f} SPS; compiled in {result.compile_seconds:.1f} s"
     )
     yield f"{result.path}: {', '.join(sorted(path.name for path in result.path.iterdir()))}"
+    yield f"next: purejaxrl-reinforce evaluate {result.path}, or video, plot, report; or"
+    yield f"      purejaxrl-reinforce train --resume {result.path} --num-updates N"
+
+
+def _solved(result: RunResult) -> str | None:
+    """Say when training reached the return that counts as solved; None where there is none."""
+    config, columns = result.config, result.metrics
+    if task(config) not in THRESHOLDS:
+        return None
+    threshold = f"{THRESHOLDS[task(config)]:g}"
+    update = first_solved(config, columns["mean_return"])
+    if update is None:
+        return f"not solved: no update had a mean return of {threshold}"
+    last = np.mean(columns["mean_return"][-10:])
+    steps, seconds = int(columns["env_steps"][update - 1]), columns["seconds"][update - 1]
+    return (
+        f"solved in update {update:,}, after {steps:,} steps and {seconds:.1f} s: mean return of"
+        f" {threshold} or more, {last:.1f} in the last 10 updates"
+    )

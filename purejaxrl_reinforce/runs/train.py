@@ -29,7 +29,7 @@ from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
-from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
+from purejaxrl_reinforce.runs.host_loop import Callback, Hosting, HostLoop
 from purejaxrl_reinforce.runs.loggers import Logger
 from purejaxrl_reinforce.runs.metrics_csv import count_updates
 from purejaxrl_reinforce.runs.reporter import Reporter
@@ -44,6 +44,7 @@ def train_run(
     hosting: Hosting = Hosting(),
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
+    callback: Callback | None = None,
 ) -> RunResult:
     """Train from scratch into a new run directory.
 
@@ -54,6 +55,8 @@ def train_run(
         hosting: about checkpoints and loggers.
         loggers: places for metrics beside those of `hosting`; closed at the end.
         reporter: what shows progress; by default nothing is printed.
+        callback: called after each chunk, about twice a second and on the first process alone, with
+            the number of updates so far and the chunk's metrics by column of metrics.csv.
 
     Raises:
         ValueError: the input is bad; nothing was written.
@@ -68,7 +71,9 @@ def train_run(
         run_on_primary(run.create)
         try:
             program = _compile(run, reporter, None)
-            loop = run_on_all(lambda: HostLoop(run, program, hosting, loggers, reporter, stop))
+            loop = run_on_all(
+                lambda: HostLoop(run, program, hosting, loggers, reporter, stop, callback)
+            )
             stop.deferred = True
             raise_if_stopped(stop)
         except BaseException:
@@ -86,6 +91,7 @@ def resume_run(
     hosting: Hosting = Hosting(),
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
+    callback: Callback | None = None,
 ) -> RunResult:
     """Resume a run from its latest intact checkpoint, or from scratch before its first.
 
@@ -95,6 +101,8 @@ def resume_run(
         hosting: about checkpoints and loggers.
         loggers: places for metrics beside those of `hosting`; closed at the end.
         reporter: what shows progress; by default nothing is printed.
+        callback: called after each chunk, about twice a second and on the first process alone, with
+            the number of updates so far and the chunk's metrics by column of metrics.csv.
 
     Raises:
         ValueError: another process trains there; no checkpoint is intact, or one is of another
@@ -119,7 +127,9 @@ def resume_run(
         if restored is not None:
             state = shard_state(to_local(restored, state), program.mesh)
         run_on_primary(lambda: reporter.resuming(int(state.update)))
-        loop = run_on_all(lambda: HostLoop(run, program, hosting, loggers, reporter, stop))
+        loop = run_on_all(
+            lambda: HostLoop(run, program, hosting, loggers, reporter, stop, callback)
+        )
         return loop.train(state)
 
 

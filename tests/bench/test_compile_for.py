@@ -117,13 +117,13 @@ def test_without_the_compiler_one_line_says_what_to_install(capsys, monkeypatch)
     )
     for target in ("h100", "a100", "v5e"):
         error = error_of(["describe", "--for", target], capsys)
-        assert "pip install 'purejaxrl_reinforce[compile]'" in error
+        assert "pip install '.[compile]'" in error
 
 
 needs = {
     target: pytest.mark.skipif(
         importlib.util.find_spec(package) is None,
-        reason=f"needs {package}: pip install 'purejaxrl_reinforce[compile]'",
+        reason=f"needs {package}: pip install '.[compile]'",
     )
     for target, package in {"h100": "jax_cuda12_plugin", "v5e": "libtpu"}.items()
 }

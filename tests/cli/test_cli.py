@@ -10,11 +10,14 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import train
-from purejaxrl_reinforce.cli.main import _one_line, main
-from purejaxrl_reinforce.config import preset
-from purejaxrl_reinforce.config_file import dump_config, load_config, load_policy_config
+from purejaxrl_reinforce.cli.main import _one_line, _parse, main
+from purejaxrl_reinforce.cli.options import warn_if_untuned
+from purejaxrl_reinforce.config import PRESETS, Config, Preset, preset
+from purejaxrl_reinforce.config_file import dump_config, load_config, load_run_config
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.runs.load import load_policy
+from purejaxrl_reinforce.runs.reporter import _solved
+from purejaxrl_reinforce.runs.result import RunResult
 from tests.support.runs import FILES, assert_same_run, error_of, train_run
 
 TINY = ["--num-envs", "8", "--num-updates", "6", "--num-steps", "50", "--hidden-sizes", "8"]
@@ -192,7 +195,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, run_d
 
 def test_parameters_of_another_network_are_refused(run_dir, tmp_path, capsys):
     (tmp_path / "params.npz").write_bytes((run_dir / "params.npz").read_bytes())
-    config, seed = load_policy_config(run_dir)
+    config, seed = load_run_config(run_dir)
     (tmp_path / "config.toml").write_text(dump_config(replace(config, hidden_sizes=(9,)), seed))
     error = error_of(["evaluate", str(tmp_path)], capsys)
     assert "params.npz does not fit the networks of config.toml" in error
@@ -259,3 +262,61 @@ def test_a_message_of_tyro_loses_its_frame(frame):
 @pytest.mark.parametrize("text", ["something  else\n", "two\nlines", "╭───╮\n╰───╯", ""])
 def test_an_unknown_frame_keeps_its_words(text):
     assert _one_line(text).split() == re.findall(r"\w+", text)
+
+
+def test_alone_it_introduces_itself(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert out.count("  purejaxrl-reinforce ") == 3
+    assert len(out.splitlines()) < 12
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"purejaxrl-reinforce \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("option", "here"),
+    [
+        ("--lr", "--policy-lr and --baseline-lr"),
+        ("--learning_rate=1e-3", "--policy-lr and --baseline-lr"),
+        ("--total-timesteps", "--num-updates, each of --num-envs episodes"),
+        ("--n-envs", "--num-envs"),
+        ("--gae-lambda", "--trace-lambda"),
+    ],
+)
+def test_options_of_other_libraries_are_translated(option, here, capsys):
+    error = error_of(["train", option, *([] if "=" in option else ["1"])], capsys)
+    assert error == f"unknown option {option.partition('=')[0]}; here it is {here}\n"
+
+
+def test_an_environment_has_its_own_preset(monkeypatch):
+    own = Preset(preset("cartpole").replace(env="Acrobot-v1", num_envs=3), "for this test")
+    monkeypatch.setitem(PRESETS, "acrobot", own)
+    assert _parse(["train", "--env", "Acrobot-v1"]).config.num_envs == 3
+    assert _parse(["train", "--env", "Acrobot-v1", "--preset", "cartpole"]).config.num_envs == 64
+    assert _parse(["train", "--env", "CartPole-v0"]).preset == "cartpole"
+
+
+def test_an_untuned_environment_is_said_in_one_line(capsys):
+    warn_if_untuned(_parse(["train", "--env", "Acrobot-v1"]))
+    assert re.fullmatch(
+        "warning: preset cartpole was tuned for CartPole-v1, .*Acrobot.*\n", capsys.readouterr().err
+    )
+    warn_if_untuned(_parse(["train", "--env", "Acrobot-v1", "--quiet"]))
+    warn_if_untuned(_parse(["train"]))
+    assert capsys.readouterr().err == ""
+
+
+def test_the_end_says_whether_it_is_solved():
+    columns = {
+        "mean_return": np.array([20.0, 480, 490, 500]),
+        "env_steps": np.array([10.0, 20, 1230, 1300]),
+        "seconds": np.array([1.0, 2, 3, 4]),
+    }
+    result = RunResult(None, preset("cartpole"), 0, columns, None, None, None, 1.0)
+    assert _solved(result).startswith("solved in update 2, after 20 steps and 2.0 s: ")
+    early = {name: column[:1] for name, column in columns.items()}
+    assert "not solved" in _solved(result._replace(metrics=early))
+    assert _solved(result._replace(config=Config(env="Catch-bsuite"))) is None

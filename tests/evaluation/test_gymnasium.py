@@ -178,7 +178,7 @@ def test_a_missing_extra_is_said(cartpole, monkeypatch, capsys):
         importlib.util, "find_spec", lambda name: None if name == "gymnasium" else find(name)
     )
     error = error_of(["evaluate", str(cartpole), "--backend", "gymnasium"], capsys)
-    assert "pip install 'purejaxrl_reinforce[gymnasium]'" in error
+    assert "pip install '.[gymnasium]'" in error
 
 
 def test_intervals_hold_the_mean_in_19_of_20():

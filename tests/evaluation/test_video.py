@@ -261,7 +261,7 @@ def test_a_missing_package_is_named(cartpole, directory, missing, out, monkeypat
         importlib.util, "find_spec", lambda name: None if name == missing else find(name)
     )
     error = error_of(["video", str(cartpole), "--out", str(directory / out)], capsys)
-    assert error == f"this needs {missing}: pip install 'purejaxrl_reinforce[video]'\n"
+    assert error == f"this needs {missing}: pip install '.[video]' in a clone of the repository\n"
 
 
 def test_what_fails_midway_leaves_nothing(cartpole, tmp_path, monkeypatch):

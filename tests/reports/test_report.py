@@ -348,7 +348,7 @@ def test_a_missing_package_is_named(mistakes_dir, run_dir, monkeypatch, capsys):
         importlib.util, "find_spec", lambda name: None if name == "gymnasium" else find(name)
     )
     error = error_of(["report", str(run_dir), "--out", "a.html"], capsys)
-    assert "pip install 'purejaxrl_reinforce[video]'" in error
+    assert "pip install '.[video]'" in error
 
 
 def test_text_is_escaped():

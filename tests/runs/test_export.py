@@ -122,5 +122,5 @@ def test_what_is_no_run_is_refused(tmp_path, capsys):
 def test_the_missing_extra_is_named(run_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     error = error_of(["export", str(run_dir), "--out", str(tmp_path / "p.safetensors")], capsys)
-    assert "pip install 'purejaxrl_reinforce[safetensors]'" in error
+    assert "pip install '.[safetensors]'" in error
     assert list(tmp_path.iterdir()) == [run_dir]

@@ -127,16 +127,16 @@ def test_bad_intervals_are_refused(option, value, message, tmp_path, capsys):
 def test_a_missing_extra_is_said_before_training(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     error = error_of(["train", f"--{name}", "--run-dir", str(tmp_path / "run")], capsys)
-    assert f"pip install 'purejaxrl_reinforce[{name}]'" in error
+    assert f"pip install '.[{name}]'" in error
     assert not (tmp_path / "run").exists()
 
 
 def test_tensorboard_and_wandb_get_the_metrics(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    options = Hosting(checkpoint_every=1, loggers=("tensorboard", "wandb"))
+    options = Hosting(loggers=("tensorboard", "wandb"), wandb={"group": "g", "tags": ("a", "b")})
     train_run(TINY, SEED, tmp_path / "run", options)
     (events,) = (tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*")
-    assert events.read_bytes().count(b"mean_return") == 6
+    assert events.read_bytes().count(b"train/mean_return") == 6
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb"))
 
 

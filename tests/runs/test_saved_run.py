@@ -36,7 +36,15 @@ def test_a_directory_without_checkpoints_has_no_state(tmp_path, finished_run):
 
 def test_resuming_needs_the_directory_alone(tmp_path, finished_run):
     run = shutil.copytree(finished_run, tmp_path / "run")
-    result = resume_run(run, num_updates=TINY.num_updates + 2)
+    seen = []
+    result = resume_run(
+        run,
+        num_updates=TINY.num_updates + 2,
+        callback=lambda update, metrics: seen.append((update, metrics["mean_return"])),
+    )
+    assert seen[-1][0] == TINY.num_updates + 2
+    returns = np.concatenate([returns for _, returns in seen])
+    np.testing.assert_array_equal(returns, result.metrics["mean_return"][-2:])
     assert result.num_updates == TINY.num_updates + 2
     assert_equal(result.params, load_run(run).params)
 
