@@ -101,7 +101,7 @@ def result_summary(result: dict[str, Any]) -> list[str]:
         f" {peaks['memory_bytes'] / 1e9:,.0f} GB/s",
         f"memory: {result['program_bytes'] / 1e6:,.1f} MB of the program,"
         f" {result['peak_process_bytes'] / 1e6:,.0f} MB of the process",
-        f"mean return: {result['last_mean_return']:.1f} in the last update,"
+        f"training return: {result['last_mean_return']:.1f} in the last update,"
         f" {result['best_mean_return']:.1f} in the best"
         + (f"; solved in update {solved}" if solved else ""),
     ]

@@ -59,7 +59,9 @@ class Plot:
     ]
     out: Annotated[
         Path | None,
-        tyro.conf.arg(help="New file that ends in .png, .svg or .pdf. None: curves.png."),
+        tyro.conf.arg(
+            help="New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."
+        ),
     ] = None
     x: Annotated[
         Literal["env_steps", "seconds", "update"],
@@ -76,10 +78,15 @@ class Plot:
         tyro.conf.arg(help="paper: as wide as a column, 3.3 inches, with letters of 7 points."),
     ] = "screen"
 
+    figure: Annotated[
+        Literal["learning_curves", "final_returns", "performance_profiles", "heatmap"],
+        tyro.conf.arg(help="What to draw; all but learning curves are of one sweep."),
+    ] = "learning_curves"
+
     def run(self) -> int:
         from purejaxrl_reinforce.reports.plot import plot_curves
 
-        print(plot_curves(self.sources, self.out, self.x, self.smooth, self.style))
+        print(plot_curves(self.sources, self.out, self.x, self.smooth, self.style, self.figure))
         return 0
 
 

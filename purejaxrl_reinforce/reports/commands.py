@@ -28,20 +28,22 @@ def config_options(config: Config, but: Collection[str] = ()) -> list[str]:
             continue
         if isinstance(value, bool):
             options.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            options += [f"--{name}", *map(str, value if isinstance(value, tuple) else [value])]
+            continue
+        words = [value]
+        if isinstance(value, tuple):
+            words = list(value)
+        elif isinstance(value, dict):
+            words = [f"{key}={_word(x)}" for key, x in value.items()]
+        options += [f"--{name}", *map(str, words)]
     return options
 
 
 def axis_option(name: str, values: Sequence[Any]) -> list[str]:
     """Return the option that sweeps a field over values."""
-    texts = {None: "none", True: "true", False: "false"}
-    shown = [
-        f"[{','.join(map(str, value))}]"
-        if isinstance(value, tuple)
-        else texts[value]
-        if value is None or isinstance(value, bool)
-        else str(value)
-        for value in values
-    ]
-    return ["--axis", f"{name}={','.join(shown)}"]
+    return ["--axis", f"{name}={','.join(map(_word, values))}"]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{','.join(map(str, value))}]"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

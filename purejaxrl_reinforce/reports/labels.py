@@ -5,6 +5,7 @@ from typing import Any
 
 _LABELS = {
     "env": "environment",
+    "env_params": "parameters of the environment",
     "num_envs": "lanes",
     "num_steps": "steps per lane and update",
     "num_updates": "updates",

@@ -1,4 +1,4 @@
-"""Plot of the learning curves of run and sweep directories."""
+"""Plots of run and sweep directories: learning curves, and the other figures of a sweep."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from purejaxrl_reinforce.config import LARGEST_SIZE
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.output.plots import Style, save_figure
 from purejaxrl_reinforce.runs.load import History, load_history
+from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.learning_curves import (
     X_LABELS,
     by_config,
@@ -21,9 +22,13 @@ from purejaxrl_reinforce.sweeps.summary import summarize
 
 
 def plot(
-    *sources: StrPath, x: str = "env_steps", smooth: int = 1, style: Style = "screen"
+    *sources: StrPath,
+    x: str = "env_steps",
+    smooth: int = 1,
+    style: Style = "screen",
+    figure: str = "learning_curves",
 ) -> Figure:
-    """Draw the learning curves of runs and sweeps.
+    """Draw the learning curves of runs and sweeps, or another figure of a sweep.
 
     Runs that differ only by seed are one curve, and so is each setting of a sweep.
 
@@ -32,6 +37,7 @@ def plot(
         x: horizontal axis: env_steps, seconds (of training, of runs only) or update.
         smooth: updates of the trailing moving average.
         style: screen, phone or paper, which is as wide as a column.
+        figure: learning_curves; of one sweep also final_returns, performance_profiles or heatmap.
 
     Returns:
         A matplotlib figure; `figure.savefig("curves.pdf")` writes it.
@@ -46,6 +52,8 @@ def plot(
     if not sources:
         raise ValueError("give at least one RUN or SWEEP, the directory of a run or a sweep")
     paths = [Path(source) for source in sources]
+    if figure != "learning_curves":
+        return _sweep_figure(paths, figure, style)
     sweeps = [path for path in paths if is_sweep(path)]
     if twice := [sweep for i, sweep in enumerate(sweeps) if sweep in sweeps[:i]]:
         raise ValueError(f"{twice[0]} is given twice")
@@ -54,23 +62,39 @@ def plot(
     return curves_figure(groups, x, smooth, style)
 
 
+def _sweep_figure(paths: Sequence[Path], figure: str, style: Style) -> Figure:
+    if len(paths) != 1 or not is_sweep(paths[0]):
+        raise ValueError(f"the figure {figure} needs one SWEEP, the directory of a sweep")
+    results = load_sweep(paths[0])
+    figures = sweep_figures(results, summarize(results), style)
+    if figure not in figures:
+        raise ValueError(f"{paths[0]} has no {figure}; there are {', '.join(figures)}")
+    return figures[figure]
+
+
 def plot_curves(
-    sources: Sequence[Path], out: Path | None, x: str, smooth: int, style: Style = "screen"
+    sources: Sequence[Path],
+    out: Path | None,
+    x: str,
+    smooth: int,
+    style: Style = "screen",
+    figure: str = "learning_curves",
 ) -> Path:
-    """Draw learning curves into a file and return its path.
+    """Draw learning curves, or another figure of a sweep, into a file and return its path.
 
     Args:
         sources: directories of runs and sweeps.
-        out: new file that ends in .png, .svg or .pdf. None: curves.png.
+        out: new file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png.
         x: and the others, see `plot`.
 
     Raises:
         ValueError: the input is bad; nothing was written.
     """
-    path = new_file(out, Path("curves.png"), (".png", ".svg", ".pdf"))
-    figure = plot(*sources, x=x, smooth=smooth, style=style)
+    name = "curves" if figure == "learning_curves" else figure
+    path = new_file(out, Path(f"{name}.png"), (".png", ".svg", ".pdf"))
+    drawn = plot(*sources, x=x, smooth=smooth, style=style, figure=figure)
     with write_output(path) as unfinished:
-        save_figure(figure, unfinished, path.suffix[1:].lower())
+        save_figure(drawn, unfinished, path.suffix[1:].lower())
     return path
 
 

@@ -167,7 +167,7 @@ def _evaluation(plan: SweepPlan) -> str:
     episodes = plan.num_episodes * plan.num_agents
     return paragraph(
         f"After training, each agent played {count(plan.num_episodes, 'greedy episode')},"
-        f" {episodes:,} in all. The mean return of an agent's episodes is its score."
+        f" {episodes:,} in all. The greedy return of an agent is their mean return."
     )
 
 

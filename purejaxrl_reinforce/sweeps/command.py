@@ -165,5 +165,5 @@ def _describe(now: SweepProgress, num_agents: int, labels: Sequence[str]) -> str
         left = now.seconds / now.updates * now.updates_left
         parts += [f"{now.steps / now.seconds:,.0f} SPS", f"{duration(left)} left"]
     if now.best is not None:
-        parts.append(f"best so far {now.best_return:.1f} ({labels[now.best]})")
+        parts.append(f"best greedy return so far {now.best_return:.1f} ({labels[now.best]})")
     return "  ".join(parts)

@@ -1,8 +1,7 @@
 """Figures of a sweep: learning curves, final returns, performance profiles, a heat map."""
 
-import textwrap
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS
-from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.evaluation.statistics import performance_profile
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.interval import Interval
@@ -25,9 +23,10 @@ from purejaxrl_reinforce.output.plots import (
     styled,
     wrapped,
 )
-from purejaxrl_reinforce.output.text import count, short_values
+from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.sweeps.heatmap import heatmap
 from purejaxrl_reinforce.sweeps.learning_curves import curves_figure, setting_histories
-from purejaxrl_reinforce.sweeps.ranking import TOO_FEW, show_score, swept_fields
+from purejaxrl_reinforce.sweeps.ranking import TOO_FEW, swept_fields
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
 
@@ -42,14 +41,6 @@ _SEED: dict[str, Any] = {
     "color": COLORS[0], "linestyle": "none", "marker": "o", "markeredgewidth": 0,
 }  # fmt: skip
 _MEAN: dict[str, Any] = {"color": COLORS[1], "linestyle": "-", "marker": "D"}
-
-
-class _Grid(NamedTuple):
-    """Two swept fields, their values, and a summary of each pair of values: down, then across."""
-
-    names: tuple[str, str]
-    values: tuple[list[Any], list[Any]]
-    cells: list[list[Summary]]
 
 
 def sweep_figures(
@@ -71,7 +62,7 @@ def sweep_figures(
         "learning_curves": _learning_curves(results, summaries, style),
         "final_returns": _final_returns(results, summaries, style),
         "performance_profiles": _performance_profiles(results, summaries, style),
-        "heatmap": _heatmap(results, summaries, style),
+        "heatmap": heatmap(results, summaries, style),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 
@@ -124,7 +115,9 @@ def _final_returns(
     rankings = by_env(shown)
     with styled(style):
         letter, width = mpl.rcParams["font.size"] / 72, mpl.rcParams["figure.figsize"][0]
-        lines = [len(r) * max(2, _most_lines(list(map(_row_label, r)))) for r in rankings.values()]
+        lines = [
+            len(r) * max(2, *(_row_label(s).count("\n") + 1 for s in r)) for r in rankings.values()
+        ]
         height = letter * (8 + sum(1.3 * number + 4 for number in lines))
         figure = Figure(figsize=(width, height))
         panels = figure.subplots(len(rankings), squeeze=False, height_ratios=lines)[:, 0]
@@ -186,80 +179,6 @@ def _explain_rows(figure: Figure, shown: Sequence[Summary]) -> None:
         handles.append(Line2D([], [], **REFERENCE, label=label))
     columns = len(handles) if figure.get_figwidth() > 6 else 1
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
-
-
-def _heatmap(results: SweepResults, summaries: Sequence[Summary], style: Style) -> Figure | None:
-    grid = _grid(results, summaries)
-    if grid is None:
-        return None
-    iqm = np.array([[float(summary.iqm.value) for summary in row] for row in grid.cells])
-    if not np.isfinite(iqm).any():
-        return None
-    title = _title("final returns", summaries, len(summaries))
-    if summaries[0].solved is not None:
-        title += "; below each, the share of seeds that solve it"
-    with styled(style):
-        rows, columns = iqm.shape
-        em = mpl.rcParams["font.size"] / 72
-        down, across = map(_ticks, grid.values)
-        width = max(mpl.rcParams["figure.figsize"][0], (16 + 4.7 * columns) * em)
-        row_height = max(3.0, 1.44 * _most_lines(down)) * em
-        figure = Figure(figsize=(width, 13 * em + max(row_height * rows, 11.5 * em)))
-        axes = figure.add_subplot()
-        image = axes.imshow(np.ma.masked_invalid(iqm), aspect="auto", cmap="cividis")
-        _write_cells(axes, grid, iqm, np.mean(image.get_clim()))
-        axes.set_xticks(range(columns), across, rotation=90 if max(map(len, across)) > 8 else 0)
-        axes.set_yticks(range(rows), down)
-        axes.set(xlabel=grid.names[1], ylabel=grid.names[0])
-        axes.grid(visible=False)
-        figure.colorbar(image, label=f"interquartile mean\nof the {GREEDY_RETURN}s")
-        figure.suptitle(wrapped(title))
-    return figure
-
-
-def _write_cells(axes: Axes, grid: _Grid, iqm: np.ndarray, middle: np.floating[Any]) -> None:
-    """Write into each cell its numbers; below the middle of the scale cells are dark."""
-    axes.set_facecolor("#dddddd")  # of those without a number
-    for i, j in np.ndindex(*iqm.shape):
-        dark = bool(np.isfinite(iqm[i, j]) and iqm[i, j] < middle)
-        axes.text(
-            j, i, _cell(grid.cells[i][j]), ha="center", va="center", fontsize="small",
-            color="white" if dark else "black",
-        )  # fmt: skip
-
-
-def _grid(results: SweepResults, summaries: Sequence[Summary]) -> _Grid | None:
-    """Arrange the settings by two fields; None unless each pair of values is there once."""
-    if len(results.axes) != 2 or len(by_env(summaries)) > 1:
-        return None
-    first, second = results.axes
-    cells = {
-        (get_field(config, first), get_field(config, second)): i
-        for i, config in enumerate(results.configs)
-    }
-    down, across = (list(dict.fromkeys(values)) for values in zip(*cells, strict=True))
-    if not len(down) * len(across) == len(cells) == len(results.configs):
-        return None
-    of = {summary.setting: summary for summary in summaries}
-    if len(across) > len(down):  # a page has more room down than across
-        transposed = [[of[cells[a, b]] for a in down] for b in across]
-        return _Grid((second, first), (across, down), transposed)
-    return _Grid((first, second), (down, across), [[of[cells[a, b]] for b in across] for a in down])
-
-
-def _cell(summary: Summary) -> str:
-    score = show_score(summary.iqm.value)
-    if summary.num_solved is None:
-        return score
-    return f"{score}\n{summary.num_solved / summary.num_seeds:.0%}"
-
-
-def _ticks(values: Sequence[Any]) -> list[str]:
-    return ["\n".join(textwrap.wrap(text.replace("x", " x "), 16)) for text in short_values(values)]
-
-
-def _most_lines(labels: Sequence[str]) -> int:
-    return max(label.count("\n") + 1 for label in labels)
 
 
 def _best(summaries: Sequence[Summary], most: int) -> list[Summary]:

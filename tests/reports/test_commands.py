@@ -7,6 +7,7 @@ import pytest
 import tyro
 
 from purejaxrl_reinforce.cli.axis_option import parse_axis
+from purejaxrl_reinforce.cli.env_params_option import REGISTRY
 from purejaxrl_reinforce.cli.train import Train
 from purejaxrl_reinforce.config import FIELD_KINDS, PRESETS, Config
 from purejaxrl_reinforce.reports.commands import axis_option, command, config_options
@@ -15,6 +16,7 @@ from purejaxrl_reinforce.reports.labels import label, labeled_fields
 CONFIGS = [
     *(preset.config for preset in PRESETS.values()),
     Config(hidden_sizes=(8, 16), num_steps=7, policy_lr=1 / 3, max_grad_norm=0.5),
+    Config(env_params={"gravity": 12.0, "length": 0.7}, anneal=False),
 ]
 
 
@@ -23,7 +25,7 @@ def test_a_command_makes_its_configuration(config):
     line = command("train", *config_options(config), "--seed", 3, "--run-dir", "a b")
     program, verb, *arguments = shlex.split(line)
     assert (program, verb) == ("purejaxrl-reinforce", "train")
-    parsed = tyro.cli(Train, args=arguments, default=Train(config=CONFIGS[0]))
+    parsed = tyro.cli(Train, args=arguments, default=Train(config=CONFIGS[0]), registry=REGISTRY)
     assert (parsed.config, parsed.seed, str(parsed.run_dir)) == (config, 3, "a b")
 
 

@@ -81,7 +81,9 @@ def test_a_new_directory_for_each_sweep(tmp_path, monkeypatch, capsys):
     assert load_sweep(path).seeds == [3, 4]
     captured = capsys.readouterr()
     assert "1 setting with 2 seeds, 1 program to compile" in captured.out
-    assert re.search(r"2/2 agents  [\d,]+ SPS  0:00 left  best so far [\d.]+", captured.err)
+    assert re.search(
+        r"2/2 agents  [\d,]+ SPS  0:00 left  best greedy return so far [\d.]+", captured.err
+    )
 
 
 def test_quiet_says_nothing(tmp_path, capsys):

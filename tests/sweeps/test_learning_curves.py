@@ -126,6 +126,14 @@ def test_vector_pictures(suffix, runs, tmp_path):
         assert "#0072b2" in path.read_text().lower()
 
 
+def test_other_figures_of_a_sweep(sweep_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--figure", "final_returns", "--style", "paper"]
+    assert main(["plot", str(sweep_dir), *options]) == 0
+    with Image.open("final_returns.png") as picture:
+        assert picture.size[0] == 990
+
+
 def test_one_run_shows_the_spread_of_its_episodes():
     one = history(seed=3)
     (curve,) = curves_of([one], "env_steps")
@@ -371,6 +379,8 @@ def mistakes_dir(sweep_dir, tmp_path, monkeypatch):
         (["RUN", "--smooth", "0"], "smooth must lie between 1 and"),
         (["RUN", "--out", "a.jpg"], "--out must end in .png or .svg or .pdf, not 'a.jpg'"),
         (["RUN", "--out", "there.png"], "there.png exists; choose another --out"),
+        (["RUN", "--figure", "heatmap"], "the figure heatmap needs one SWEEP"),
+        (["SWEEP", "--figure", "heatmap"], "has no heatmap; there are learning_curves, final_"),
         (["RUN", "--x", "hours"], "invalid choice 'hours'"),
     ],
     ids=str,
