@@ -3,6 +3,7 @@
 import gc
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,31 @@ LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+# Where two programs must give the same bits, where training takes longer than compiling, and where
+# users' own commands run, programs are optimized as users have them. Elsewhere they compile faster
+# without: tests of what is computed, to a tolerance, and of what is done with it.
+OPTIMIZED = (
+    "algorithm/kernels/",
+    "algorithm/test_block_sizes.py",
+    "algorithm/test_learning.py",
+    "algorithm/test_parity.py",
+    "execution/test_processes.py",
+    "sweeps/test_processes.py",
+    "sweeps/test_sweep.py",
+    "test_benchmarks.py",
+    "test_documents.py",
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _optimizations(request):
+    """Set how programs are compiled here and in the processes that a file's tests start."""
+    path = request.path.relative_to(Path(__file__).parent).as_posix()
+    without = not path.startswith(OPTIMIZED)
+    jax.config.update("jax_disable_most_optimizations", without)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(without)
 
 
 @pytest.fixture(autouse=True, scope="module")

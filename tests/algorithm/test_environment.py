@@ -109,9 +109,10 @@ def test_every_gymnax_environment_can_be_trained_on(name, rollout):
     ("name", "rollout"),
     [
         ("Pendulum-v1", "episodes"),
-        ("Pendulum-v1", "stream"),
         ("FrozenLake-misc", "stream"),
-        ("Random-probe", "episodes"),
+        # As `test_block_sizes` plays them.
+        pytest.param("Pendulum-v1", "stream", marks=pytest.mark.slow),
+        pytest.param("Random-probe", "episodes", marks=pytest.mark.slow),
     ],
 )
 def test_continuous_discrete_and_random_environments_give_finite_updates(name, rollout):
