@@ -28,6 +28,7 @@ def test_transitions_agree_with_gymnasium():
     ours = env.step(
         jax.random.split(jax.random.key(1), n), lanes.replace(**columns), jnp.asarray(actions)
     )
+    ours = jax.tree.map(np.asarray, ours)
 
     theirs = gymnasium.make("CartPole-v1").unwrapped
     terminations = []

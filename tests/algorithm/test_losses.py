@@ -196,7 +196,7 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
         probs = jax.nn.softmax(networks.distribution(params, obs).logits)
         return -jnp.mean(jnp.sum(probs * rewards_of_actions, axis=1))
 
-    exact = jax.grad(exact_objective)(state.params.policy)
+    exact = jax.jit(jax.grad(exact_objective))(state.params.policy)
     probs = np.asarray(jax.nn.softmax(networks.distribution(state.params.policy, obs).logits))
     expected = jax.tree.map(jnp.zeros_like, exact)
     ones = jnp.ones((1, N), bool)

@@ -24,6 +24,7 @@ def collected(config, seed=0):
 def replay(trajectory, lane):
     """Walk a recorded lane: yield the steps and check that each starts where the last ended."""
     env = make("CartPole-v1")
+    step_lane, trajectory = jax.jit(env.step), jax.tree.map(np.asarray, trajectory)
     key = jax.random.split(jax.random.key(0), 1)
     _, template = env.reset(jax.random.split(jax.random.key(1), 1))
     for t in range(int(trajectory.valid[:, lane].sum())):
@@ -32,7 +33,7 @@ def replay(trajectory, lane):
             x=x[None], x_dot=x_dot[None], theta=theta[None], theta_dot=theta_dot[None]
         )
         action = trajectory.action[t, lane][None]
-        yield t, env.step(jax.random.clone(key), state, action)
+        yield t, step_lane(jax.random.clone(key), state, action)
 
 
 @pytest.mark.parametrize("config", [CARTPOLE, STREAM], ids=["episodes", "stream"])
