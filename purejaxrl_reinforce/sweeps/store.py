@@ -74,14 +74,8 @@ class SweepStore:
     def __init__(self, path: Path, plan: SweepPlan) -> None:
         self.path, self._plan = path, plan
         _require_same_sweep(path, plan)
-        ours = (
-            path / SETTINGS_FILE,
-            path / LOG_FILE,
-            path / SLICES,
-            path,
-            *path.absolute().parents,
-        )
-        self._made = [p for p in ours if not p.exists()]
+        ours = map(path.joinpath, (SETTINGS_FILE, LOG_FILE, SLICES))
+        self._made = [p for p in (*ours, path, *path.absolute().parents) if not p.exists()]
         path.mkdir(parents=True, exist_ok=True)
         self.log = LockedLog(path / LOG_FILE, "sweeping")
         try:
