@@ -40,9 +40,7 @@ class ForkedCommand:
         for path in self._outputs:
             path.touch()
         self._process = _context.Process(
-            target=_run,
-            args=([str(x) for x in arguments], directory, self._outputs, devices),
-            kwargs={"without": jax.config.values["jax_disable_most_optimizations"]},
+            target=_run, args=([str(x) for x in arguments], directory, self._outputs, devices)
         )
         self._process.start()
         self.pid = self._process.pid
@@ -96,13 +94,12 @@ def forked_pair(*arguments, directory, second=()):
                 process.kill()
 
 
-def _run(arguments, directory, outputs, devices, without):
+def _run(arguments, directory, outputs, devices):
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     os.chdir(directory)
     os.environ["JAX_NUM_CPU_DEVICES"] = str(devices)
     jax.config.update("jax_num_cpu_devices", devices)
-    jax.config.update("jax_disable_most_optimizations", without)
     from purejaxrl_reinforce.cli.main import main
 
     try:
