@@ -12,7 +12,7 @@ import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import train
 from purejaxrl_reinforce.cli.main import _one_line, main
 from purejaxrl_reinforce.config import preset
-from purejaxrl_reinforce.config_file import dump_config, load_config, load_policy_config
+from purejaxrl_reinforce.config_file import dump_config, load_config, load_run_config
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.runs.load import load_policy
 from tests.support.runs import FILES, assert_same_run, error_of, train_run
@@ -192,7 +192,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, run_d
 
 def test_parameters_of_another_network_are_refused(run_dir, tmp_path, capsys):
     (tmp_path / "params.npz").write_bytes((run_dir / "params.npz").read_bytes())
-    config, seed = load_policy_config(run_dir)
+    config, seed = load_run_config(run_dir)
     (tmp_path / "config.toml").write_text(dump_config(replace(config, hidden_sizes=(9,)), seed))
     error = error_of(["evaluate", str(tmp_path)], capsys)
     assert "params.npz does not fit the networks of config.toml" in error

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.config_file import load_config, load_policy_config
+from purejaxrl_reinforce.config_file import load_config, load_run_config
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
 from purejaxrl_reinforce.runs.load import load_history, load_policy
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
@@ -36,7 +36,7 @@ def read_checkpoint(path):
 
 
 READERS = {
-    "config.toml": load_policy_config,
+    "config.toml": load_run_config,
     "metrics.csv": lambda path: load_history(path).metrics,
     "params.npz": load_policy,
     LAST: read_checkpoint,
@@ -84,10 +84,10 @@ def test_a_configuration_is_complete_or_refused(run):
     for i in range(len(lines)):
         path.write_text("".join(lines[:i]))
         with pytest.raises(ValueError, match=r"config\.toml is damaged"):
-            load_policy_config(run)
+            load_run_config(run)
         path.write_text("".join(lines[:i] + lines[i + 1 :]))
         with pytest.raises(ValueError, match=r"config\.toml is damaged"):
-            load_policy_config(run)
+            load_run_config(run)
 
 
 def test_a_configuration_of_another_release_is_refused(run):
@@ -100,7 +100,7 @@ def test_a_configuration_of_another_release_is_refused(run):
         sealed = f"{fewer}{config_file._CHECKSUM}{config_file._digest(fewer)}\n"
         (run / "config.toml").write_text(sealed)
         with pytest.raises(ValueError, match=f"is incomplete: it has no {name}"):
-            load_policy_config(run)
+            load_run_config(run)
 
 
 def test_a_runs_configuration_is_one_to_start_from(run, tmp_path):
