@@ -65,7 +65,7 @@ def test_the_table_is_tidy(finished_sweep):
     row = table[(table.setting == 1) & (table.seed == 6) & (table["update"] == 3)].iloc[0]
     assert (row.policy_lr, row.hidden_sizes) == (0.01, "8x8")
     for name, values in results.metrics.items():
-        assert row[name] == values[1, 1, 2], name
+        np.testing.assert_equal(row[name], values[1, 1, 2], name)
 
 
 def test_swept_fields_with_the_name_of_a_metric_or_without_a_value(tmp_path):
