@@ -18,14 +18,13 @@ from typing import Any
 import jax
 import numpy as np
 from compiled import compile_apart
-from harness import RESULTS, run, save
+from harness import RESULTS, paired_ratio, run, save
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
 
 from purejaxrl_reinforce import preset, train
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.bench.peaks import measure_peaks
-from purejaxrl_reinforce.bench.ratios import paired_ratio
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program

@@ -32,6 +32,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
+# Compiling takes half as long without optimizations, and sums then round as they please. That is
+# for files that compare numbers to a tolerance, train little, and share no runs with other files.
+UNOPTIMIZED = ("environment", "losses", "probes", "rollout", "transformations")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _optimizations(request):
+    without = request.module.__name__ in [f"tests.algorithm.test_{name}" for name in UNOPTIMIZED]
+    jax.config.update("jax_disable_most_optimizations", without)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_programs():
     """Free the memory mappings of the programs that a file's tests have compiled.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from harness import paired_ratio
 from peers import idiomatic
 
 from on_device.report import Row, Stage, one_line
@@ -16,7 +17,6 @@ from purejaxrl_reinforce import Config, init, preset, train
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.bench.phases import phases
-from purejaxrl_reinforce.bench.ratios import paired_ratio
 from purejaxrl_reinforce.bench.result_file import timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program

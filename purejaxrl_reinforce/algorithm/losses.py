@@ -18,7 +18,7 @@ from purejaxrl_reinforce.algorithm.batching import (
     tuning,
 )
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
-from purejaxrl_reinforce.algorithm.packing import by_column, from_columns, to_columns
+from purejaxrl_reinforce.algorithm.packing import from_columns, pointwise, to_columns
 from purejaxrl_reinforce.algorithm.returns import (
     discounted_returns,
     leave_one_out_baseline,
@@ -164,7 +164,7 @@ def _num_live_blocks(config: Config, valid: Array) -> Array:
 
 def _zero_invalid(config: Config, x: Array, valid: Array) -> Array:
     zero = functools.partial(jax.tree.map, lambda x: zero_invalid(x, valid))
-    return by_column(zero, x) if tuning(config).packed else zero(x)
+    return pointwise(tuning(config).packed, zero, x)
 
 
 def _values_at_cuts(config: Config, params: Params, trajectory: Trajectory) -> Array:

@@ -45,9 +45,9 @@ def from_columns(columns: Any, like: Any, axis: int = 0) -> Any:
     return jax.tree.map(leaf, like, columns)
 
 
-def by_column(f: Callable[..., Any], *trees: Any) -> Any:
-    """Return f(*trees), where f works on each element [N, ...] alone, computed by columns."""
-    return from_columns(f(*map(to_columns, trees)), trees[0])
+def pointwise(packed: bool, f: Callable[..., Any], *trees: Any) -> Any:
+    """Return f(*trees), where f works on each element [N, ...] alone; packed, by columns."""
+    return from_columns(f(*map(to_columns, trees)), trees[0]) if packed else f(*trees)
 
 
 def pack(tree: Any) -> tuple[Array, list[Array]]:

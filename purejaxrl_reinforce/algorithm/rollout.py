@@ -25,7 +25,7 @@ from purejaxrl_reinforce.algorithm.batching import (
 )
 from purejaxrl_reinforce.algorithm.environment import Environment
 from purejaxrl_reinforce.algorithm.networks import make_networks
-from purejaxrl_reinforce.algorithm.packing import by_column, from_columns, pack, to_columns, unpack
+from purejaxrl_reinforce.algorithm.packing import from_columns, pack, pointwise, to_columns, unpack
 from purejaxrl_reinforce.config import Config
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
@@ -335,20 +335,14 @@ def _advance(
     return lanes, row
 
 
-def select(mask: Array, if_true: Any, if_false: Any) -> Any:
+def _select(rollout: Rollout, mask: Array, if_true: Any, if_false: Any) -> Any:
     """Choose per lane between two trees with leaves [N, ...] by mask [N]."""
 
     def choose(x: Array, y: Array) -> Array:
         return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 1)), x, y)
 
-    return jax.tree.map(choose, if_true, if_false)
-
-
-def _select(rollout: Rollout, mask: Array, if_true: Any, if_false: Any) -> Any:
-    choose = functools.partial(select, mask)
-    return (
-        by_column(choose, if_true, if_false) if rollout.tuning.packed else choose(if_true, if_false)
-    )
+    chosen = functools.partial(jax.tree.map, choose)
+    return pointwise(rollout.tuning.packed, chosen, if_true, if_false)
 
 
 def none_finished(lanes: Lanes) -> FinishedEpisodes:

@@ -10,21 +10,6 @@ _RESAMPLES = 2_000
 _COVERAGE = (2.5, 97.5)
 
 
-def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return the median of a_i / b_i, of samples that were taken in turn.
-
-    What disturbs both of a pair alike, such as a clock that changes, cancels.
-
-    Raises:
-        ValueError: the samples are not pairs.
-    """
-    if len(a) != len(b):
-        raise ValueError(f"paired samples must be as many, not {len(a)} and {len(b)}")
-    ratios = _divided(np.asarray(a), np.asarray(b))
-    drawn = _random().integers(len(ratios), size=(_RESAMPLES, len(ratios)))
-    return _with_interval(_median(ratios), _median(ratios[drawn]))
-
-
 def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
     """Return median(a) / median(b), of samples from separate runs."""
     random = _random()

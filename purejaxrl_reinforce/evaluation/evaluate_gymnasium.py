@@ -22,14 +22,8 @@ def evaluate_in_gymnasium(
 
     Each environment counts with its first episode only, to the end or to the time limit that
     training had. Were the first `num_episodes` to finish anywhere counted, short ones would be
-    too many among them. The policy is called once per step, for all environments.
-
-    Args:
-        config: of the training; only the environment and the networks matter.
-        params: of the trained networks.
-        key: a typed key, ().
-        num_episodes: how many episodes.
-        greedy: whether to take each state's most probable action, or to sample.
+    too many among them. The policy is called once per step, for all environments. Arguments are
+    those of `evaluate`.
 
     Returns:
         NumPy arrays: returns [n] in float64, lengths [n].

@@ -104,7 +104,7 @@ def run_on_primary(do: Callable[[], None]) -> None:
     Raises:
         PeerFailedError: it raised there, and this is another process.
     """
-    run_on_all(do if is_primary() else _nothing)
+    run_on_all(do if is_primary() else lambda: None)
 
 
 def broadcast_from_primary(make: Callable[[], T]) -> T:
@@ -208,10 +208,6 @@ def exit_code(failure: BaseException | None) -> int:
     if isinstance(failure, KeyboardInterrupt):
         return 128 + int(getattr(failure, "signal", signal.SIGINT))
     return 2 if isinstance(failure, ValueError) else 1
-
-
-def _nothing() -> None:
-    pass
 
 
 def _gather_numbers(x: np.ndarray | np.generic) -> np.ndarray:

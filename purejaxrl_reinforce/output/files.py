@@ -165,13 +165,14 @@ class LockedLog:
 
     Args:
         path: of the file; made if it is not there.
+        doing: what who holds it does in its directory, for the message.
 
     Raises:
-        BlockingIOError: another process holds it.
+        ValueError: another process holds it.
         OSError: it cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, doing: str) -> None:
         self._path = path
         # The file carries the lock: the system drops it however the process ends.
         self._file = path.open("a")
@@ -179,7 +180,7 @@ class LockedLog:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise
+            raise ValueError(f"another process is {doing} in {path.parent}") from None
 
     def write(self, message: str) -> None:
         """Append a line; on a full disk it is lost."""

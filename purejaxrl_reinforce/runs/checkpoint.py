@@ -129,7 +129,8 @@ class CheckpointWriter:
 
     def _write(self, path: Path, state: TrainState, content: dict[str, Any]) -> None:
         """Write a state and its manifest; return once they were read back and are on disk."""
-        _write_state(path, state)
+        with _orbax() as orbax:
+            orbax.save(path.absolute() / _STATE, _named_arrays(state))
         _require_same_bits(_read_state(path, self._config), state)
         files = {
             str(file.relative_to(path)): file_digest(file)
@@ -140,17 +141,12 @@ class CheckpointWriter:
         sync_tree(path)
 
     def _prune(self) -> None:
-        contents = {path: _content_of(path) for path in _checkpoints(self._directory)}
-        finished = {path: content for path, content in contents.items() if content is not None}
-        returns = {
-            path: content["mean_return"]
-            for path, content in finished.items()
-            if content["mean_return"] is not None
-        }
-        kept = set(list(finished)[-self._keep :])
+        finished = {path: x for path in _checkpoints(self._directory) if (x := _content_of(path))}
+        returns = {path: content["mean_return"] for path, content in finished.items()}
+        known = [path for path in reversed(returns) if returns[path] is not None]
         # Of equals the latest.
-        kept |= {max(reversed(returns), key=returns.__getitem__)} if returns else set()
-        for path in finished.keys() - kept:
+        best = {max(known, key=returns.__getitem__)} if known else set()
+        for path in finished.keys() - best - set(list(finished)[-self._keep :]):
             _remove(path)
 
 
@@ -203,12 +199,8 @@ def latest_update(directory: Path) -> int:
 
 def checkpoint_versions(directory: Path) -> dict[str, str]:
     """Return the versions of the packages that wrote the latest checkpoint; {} without one."""
-    for path in reversed(_checkpoints(directory)):
-        content = _content_of(path)
-        if content is not None:
-            versions: dict[str, str] = content["versions"]
-            return versions
-    return {}
+    contents = map(_content_of, reversed(_checkpoints(directory)))
+    return next((dict(content["versions"]) for content in contents if content), {})
 
 
 def truncate_checkpoints(directory: Path, update: int) -> None:
@@ -230,11 +222,6 @@ def _load(path: Path, config: Config, seed: int) -> Checkpoint | str:
         return Checkpoint(_read_state(path, config), content["seconds"])
     except Exception as error:  # orbax and tensorstore raise all sorts of them
         return f"{path} cannot be read: {_first_line(error)}"
-
-
-def _write_state(path: Path, state: TrainState) -> None:
-    with _orbax() as orbax:
-        orbax.save(path.absolute() / _STATE, _named_arrays(state))
 
 
 def _read_state(path: Path, config: Config) -> TrainState:

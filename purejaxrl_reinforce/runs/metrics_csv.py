@@ -39,21 +39,21 @@ class MetricsFile:
         self.seconds = 0.0
         self.last_row: dict[str, float] = {}
         self._tables = [np.empty((0, len(COLUMNS)))]
+        self._lines = [_HEADER]  # of a file that was read
         self._crc = 0
 
     def create(self) -> None:
         """Write the header."""
         self._write([_HEADER])
 
-    def truncate(self, num_updates: int) -> None:
-        """Continue an existing file after its first `num_updates` updates; drop the others.
+    def read(self) -> None:
+        """Read the updates that an existing file has before its end or the first damaged row."""
+        self._lines = _intact_lines(self._path)[0] if self._path.exists() else []
+        self.num_updates = max(len(self._lines) - 1, 0)
 
-        Raises:
-            ValueError: they are not all there.
-        """
-        lines = _intact_lines(self._path)[0][: num_updates + 1] if num_updates else [_HEADER]
-        if len(lines) <= num_updates:
-            raise ValueError(f"{self._path} lacks some of the first {num_updates} updates")
+    def truncate(self, num_updates: int) -> None:
+        """Continue the file that was read after its first `num_updates`; drop the others."""
+        lines = [_HEADER, *self._lines[1 : num_updates + 1]]
         table = _table(lines)
         self._tables, self.num_updates = [table], num_updates
         if num_updates:
@@ -130,14 +130,6 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
     if not whole:
         raise ValueError(f"{path} is damaged: checksum mismatch after update {len(lines) - 1}")
     return dict(zip(COLUMNS, _table(lines).T, strict=True))
-
-
-def count_updates(path: Path) -> int:
-    """Return how many updates a metrics.csv has before its end or the first damaged row."""
-    try:
-        return max(len(_intact_lines(path)[0]) - 1, 0)
-    except FileNotFoundError:
-        return 0
 
 
 def _intact_lines(path: Path) -> tuple[list[bytes], bool]:

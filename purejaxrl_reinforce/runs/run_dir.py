@@ -72,7 +72,7 @@ class RunDirectory:
         self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock()
+            self._log = LockedLog(self.path / LOG_FILE, "training")
             remove_unfinished(self.path)
             self.write_config()
             self.metrics.create()
@@ -83,15 +83,16 @@ class RunDirectory:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
     def open(self) -> None:
-        """Lock an existing run directory and remove unfinished files.
+        """Lock an existing run directory, remove unfinished files and read the intact metrics.
 
         Raises:
             ValueError: another process writes to it, or it cannot be written.
         """
         try:
-            self._lock()
+            self._log = LockedLog(self.path / LOG_FILE, "training")
             remove_unfinished(self.path)
             remove_unfinished(self.path / CHECKPOINTS)
+            self.metrics.read()
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
@@ -139,12 +140,6 @@ class RunDirectory:
         if self._log is not None:
             self._log.close()
             self._log = None
-
-    def _lock(self) -> None:
-        try:
-            self._log = LockedLog(self.path / LOG_FILE)
-        except BlockingIOError:
-            raise ValueError(f"another process is training in {self.path}") from None
 
     def _title(self) -> str:
         config = self.config

@@ -31,10 +31,9 @@ from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
 from purejaxrl_reinforce.runs.host_loop import Callback, Hosting, HostLoop
 from purejaxrl_reinforce.runs.loggers import Logger
-from purejaxrl_reinforce.runs.metrics_csv import count_updates
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.result import RunResult
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE, RunDirectory
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, PARAMS_FILE, RunDirectory
 
 
 def train_run(
@@ -98,11 +97,7 @@ def resume_run(
     Args:
         run_dir: of the run, which has its configuration and seed.
         num_updates: to train up to, those before included. None: as many as the run was to have.
-        hosting: about checkpoints and loggers.
-        loggers: places for metrics beside those of `hosting`; closed at the end.
-        reporter: what shows progress; by default nothing is printed.
-        callback: called after each chunk, about twice a second and on the first process alone, with
-            the number of updates so far and the chunk's metrics by column of metrics.csv.
+        hosting, loggers, reporter, callback: as for `train_run`.
 
     Raises:
         ValueError: another process trains there; no checkpoint is intact, or one is of another
@@ -184,7 +179,7 @@ def _import_writers() -> None:
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
     """Return the state of the latest checkpoint that can be resumed, None before the first."""
     checkpoint, skipped = load_latest(
-        run.path / CHECKPOINTS, run.config, run.seed, count_updates(run.path / METRICS_FILE)
+        run.path / CHECKPOINTS, run.config, run.seed, run.metrics.num_updates
     )
     for line in skipped:
         run.log(f"warning: {line}")

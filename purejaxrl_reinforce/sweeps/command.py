@@ -44,15 +44,7 @@ def run_sweep(
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
-    Args:
-        config: what all settings share.
-        seeds: of each setting.
-        axes: values by field.
-        zipped: take values together, not in all combinations.
-        path: the directory: new, empty, or of the same sweep.
-        width: agents per slice; None: chosen.
-        num_episodes: of each agent's greedy evaluation.
-        quiet: whether to print nothing but errors and warnings.
+    See `sweep` for the other arguments; with `quiet`, only errors and warnings are printed.
 
     Returns:
         The number of the signal that stopped it, SIGINT or SIGTERM, or None; finished slices are

@@ -162,14 +162,11 @@ def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
         for seed in (keys[0], keys[-1]) if isinstance(keys, range) else keys:
             whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
             checked_seed(int(seed) if whole else seed)
-        data = np.asarray(jax.vmap(_data_of_seed)(jnp.asarray(np.asarray(keys, np.uint32))))
+        made = jax.vmap(jax.random.key)(jnp.asarray(np.asarray(keys, np.uint32)))
+        data = np.asarray(jax.random.key_data(made))
     if len(np.unique(data, axis=0)) < len(data):
         raise ValueError("duplicate seed")
     return data
-
-
-def _data_of_seed(seed: jax.Array) -> jax.Array:
-    return jax.random.key_data(jax.random.key(seed))
 
 
 def result_bytes(agents: int, updates: int, episodes: int) -> int:

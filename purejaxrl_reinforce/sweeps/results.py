@@ -117,24 +117,18 @@ def gather_results(path: Path, plan: SweepPlan) -> SweepResults:
         if part is None:
             continue
         where = np.divmod(part.agents, plan.num_seeds)
-        columns = part.metrics._asdict() | {"env_steps": _exact_steps(part.metrics)}
+        applied = np.where(part.metrics.finite, part.metrics.num_steps, 0)
+        columns = part.metrics._asdict() | {"env_steps": applied.cumsum(axis=1, dtype=np.int64)}
         for name, values in columns.items():
             if name not in metrics:
-                metrics[name] = _nothing((*shape, plan.num_updates), values.dtype)
+                nothing = np.nan if values.dtype.kind == "f" else 0
+                metrics[name] = np.full((*shape, plan.num_updates), nothing, values.dtype)
             metrics[name][*where, : values.shape[1]] = values
         evaluation[where] = part.evaluation
         missing[where] = False
     if missing.any():
         raise ValueError(f"{path} lacks {missing.sum()} of {missing.size} agents")
     return SweepResults(plan.axes, plan.configs, plan.key_data, metrics, evaluation, path)
-
-
-def _exact_steps(metrics: Metrics) -> np.ndarray:
-    return np.where(metrics.finite, metrics.num_steps, 0).cumsum(axis=1, dtype=np.int64)
-
-
-def _nothing(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    return np.full(shape, np.nan if dtype.kind == "f" else 0, dtype)
 
 
 def save_results(path: Path, results: SweepResults) -> None:

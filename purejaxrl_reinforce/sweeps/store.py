@@ -12,7 +12,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
-from purejaxrl_reinforce.config import FIELD_KINDS, Config
+from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
 from purejaxrl_reinforce.output.checksums import (
@@ -74,19 +74,10 @@ class SweepStore:
     def __init__(self, path: Path, plan: SweepPlan) -> None:
         self.path, self._plan = path, plan
         _require_same_sweep(path, plan)
-        ours = (
-            path / SETTINGS_FILE,
-            path / LOG_FILE,
-            path / SLICES,
-            path,
-            *path.absolute().parents,
-        )
-        self._made = [p for p in ours if not p.exists()]
+        ours = map(path.joinpath, (SETTINGS_FILE, LOG_FILE, SLICES))
+        self._made = [p for p in (*ours, path, *path.absolute().parents) if not p.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        try:
-            self.log = LockedLog(path / LOG_FILE)
-        except BlockingIOError:
-            raise ValueError(f"another process is sweeping in {path}") from None
+        self.log = LockedLog(path / LOG_FILE, "sweeping")
         try:
             self._prepare()
         except BaseException:
@@ -270,21 +261,14 @@ def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     if not path.exists() or all(_is_from_the_start(file) for file in path.iterdir()):
         return
     there, here = plan_facts(load_plan(path)), plan_facts(plan)
-    for name in {**FIELD_KINDS, **there["axes"], **here["axes"]}:
-        if name in plan.axes or name in there["axes"]:
-            old, new = there["axes"].get(name), here["axes"].get(name)
-        else:
-            old, new = there["config"][name], here["config"][name]
-        if old != new:
-            raise ValueError(f"{path} is of another sweep: {_difference(name, old, new)}")
-    for name in ("num_seeds", "zipped", "num_episodes", "key_data"):
+    old, new = _by_name(there), _by_name(here)
+    for name in old | new:
+        if old.get(name) != new.get(name):
+            difference = f"its {name} is {_show(old.get(name))}, here it is {_show(new.get(name))}"
+            raise ValueError(f"{path} is of another sweep: {difference}")
+    for name, what in (("key_data", "its seeds differ"), ("settings", "its axes' order differs")):
         if there[name] != here[name]:
-            found = (
-                "its seeds differ"
-                if name == "key_data"
-                else _difference(name, there[name], here[name])
-            )
-            raise ValueError(f"{path} is of another sweep: {found}")
+            raise ValueError(f"{path} is of another sweep: {what}")
 
 
 def _is_from_the_start(file: Path) -> bool:
@@ -292,8 +276,10 @@ def _is_from_the_start(file: Path) -> bool:
     return file.name == LOG_FILE or is_unfinished(file)
 
 
-def _difference(name: str, old: Any, new: Any) -> str:
-    return f"its {name} is {_show(old)}, here it is {_show(new)}"
+def _by_name(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a plan, with all values of those that are swept, and its numbers."""
+    numbers = {name: facts[name] for name in ("num_seeds", "zipped", "num_episodes")}
+    return facts["config"] | facts["axes"] | numbers
 
 
 def _show(value: Any) -> str:

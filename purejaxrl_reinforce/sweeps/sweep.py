@@ -16,6 +16,7 @@ from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.processes import (
     broadcast_from_primary,
+    is_primary,
     run_on_all,
     run_on_primary,
 )
@@ -147,17 +148,7 @@ def open_sweep(
     `warn` takes a line for each slice that is damaged and trained again.
     """
     meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
-    store: SweepStore | None = None
-
-    def open_store() -> None:
-        nonlocal store
-        try:
-            require_disk(plan, path)
-            store = SweepStore(path, plan)
-        except OSError as error:
-            raise ValueError(f"cannot write to {path}: {error.strerror}") from None
-
-    run_on_primary(open_store)
+    store = run_on_all(lambda: _open_store(plan, path) if is_primary() else None)
     try:
         yield SweepLoop(plan, meshes, width, store, warn)
     except ValueError:  # what was asked for cannot be done, as it turned out on the way
@@ -167,6 +158,14 @@ def open_sweep(
     finally:
         if store is not None:
             store.close()
+
+
+def _open_store(plan: SweepPlan, path: Path) -> SweepStore:
+    try:
+        require_disk(plan, path)
+        return SweepStore(path, plan)
+    except OSError as error:
+        raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
 
 def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -> list[Mesh]:

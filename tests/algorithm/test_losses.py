@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, init, step
+from purejaxrl_reinforce import Config, step
 from purejaxrl_reinforce.algorithm.environment import make
 from purejaxrl_reinforce.algorithm.losses import make_targets
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from tests.support import reference
-from tests.support.learning import learn
+from tests.support.learning import initial, learn
 
+SLOW = pytest.mark.slow
 SMALL = Config(hidden_sizes=(5,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9)
 
 
@@ -60,7 +61,7 @@ def assert_trees_close(ours, theirs, **tolerance):
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 def test_against_numerical_differentiation(env, bootstrap):
     config = replace(SMALL, env=env, bootstrap=bootstrap)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     trajectory = random_trajectory(config)
     played = as_float64(trajectory._replace(action=None))
     action, valid = np.asarray(trajectory.action), np.asarray(trajectory.valid)
@@ -93,7 +94,7 @@ def test_against_numerical_differentiation(env, bootstrap):
 @pytest.mark.parametrize("trace_lambda", [0.0, 0.6, 1.0])
 def test_lambda_returns_match_the_reference(trace_lambda, bootstrap):
     config = replace(SMALL, bootstrap=bootstrap, trace_lambda=trace_lambda)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     trajectory = random_trajectory(config)
     played = as_float64(trajectory)
     valid = np.asarray(trajectory.valid)
@@ -106,7 +107,7 @@ def test_lambda_returns_match_the_reference(trace_lambda, bootstrap):
         played.reward, *ends, valid, config.gamma, next_values if bootstrap else None,
         values, trace_lambda,
     )  # fmt: skip
-    returns = np.asarray(make_targets(config, state.params, trajectory).returns)
+    returns = np.asarray(jax.jit(make_targets)(config, state.params, trajectory).returns)
     np.testing.assert_allclose(returns, expected, rtol=1e-5, atol=1e-5)
     if trace_lambda == 0:  # one step of reward, then the value
         goes_on = np.vstack([valid[1:], np.zeros((1, valid.shape[1]), bool)]) & ~ends[1]
@@ -115,10 +116,10 @@ def test_lambda_returns_match_the_reference(trace_lambda, bootstrap):
         np.testing.assert_allclose(returns[chosen], one_step[chosen], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("block_rows", [1, 3, 48, 5000])
+@pytest.mark.parametrize("block_rows", [1, 48, *(pytest.param(n, marks=SLOW) for n in (3, 5000))])
 def test_blocks_add_up_to_the_full_batch(block_rows):
     config = replace(SMALL, num_envs=16)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     trajectory = random_trajectory(config, T=50)
     whole = trained_with(replace(config, block_rows=800), state, trajectory)
     blocks = trained_with(replace(config, block_rows=block_rows), state, trajectory)
@@ -127,16 +128,19 @@ def test_blocks_add_up_to_the_full_batch(block_rows):
         np.testing.assert_allclose(ours, full, rtol=0, atol=1e-5 * scale)
 
 
+# Every baseline, every normalization, with and without bootstrapping.
 PADDED = [
-    {"baseline": baseline, "advantage_norm": norm}
-    for baseline, norm in [("value", "standardize"), ("value", "unit"), ("loo", "none")]
-] + [{"baseline": "none"}, {"baseline": "mean"}, {"bootstrap": True}]
+    {"baseline": "value", "advantage_norm": "standardize", "bootstrap": True},
+    {"baseline": "loo", "advantage_norm": "unit"},
+    {"baseline": "mean", "advantage_norm": "none"},
+    {"baseline": "none"},
+]
 
 
 @pytest.mark.parametrize("changes", PADDED, ids=str)
 def test_padding_with_invalid_steps_and_lanes_changes_nothing(changes):
     config = replace(SMALL, block_rows=12, **changes)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     trajectory = random_trajectory(config)
 
     def pad(x):
@@ -154,7 +158,7 @@ def test_padding_with_invalid_steps_and_lanes_changes_nothing(changes):
 
 def test_no_loss_reaches_the_other_network():
     config = replace(SMALL, baseline_lr=1e-3)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     trajectory = random_trajectory(config)
     before = trained_with(config, state, trajectory)
     # With other returns, the entropy weight and the actions, only one network's gradient moves.
@@ -165,7 +169,7 @@ def test_no_loss_reaches_the_other_network():
     assert float(jnp.abs(jax.tree.leaves(other_actions.policy)[0]).max()) > 0
     # Advantages of zero and no entropy leave the policy without a gradient, whatever V is.
     still = replace(config, entropy_coef=0.0, gamma=0.0, baseline="none")
-    state = init(still, jax.random.key(0))
+    state = initial(still)
     constant = trained_with(still, state, trajectory._replace(reward=jnp.ones((8, 3))))
     assert_trees_close(constant.policy, jax.tree.map(jnp.zeros_like, constant.policy))
     assert constant.baseline is not None or still.baseline == "none"
@@ -183,7 +187,7 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
         env="MatchReward-probe", num_envs=N, baseline=baseline, advantage_norm="none",
         hidden_sizes=(4,),
     )  # fmt: skip
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     networks = make_networks(config)
     obs = jnp.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.5]])
     rewards_of_actions = jnp.array([[-1.0, 2.0], [0.5, 3.0], [0.0, -1.5]])  # [N, A]
@@ -192,7 +196,7 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
         probs = jax.nn.softmax(networks.distribution(params, obs).logits)
         return -jnp.mean(jnp.sum(probs * rewards_of_actions, axis=1))
 
-    exact = jax.grad(exact_objective)(state.params.policy)
+    exact = jax.jit(jax.grad(exact_objective))(state.params.policy)
     probs = np.asarray(jax.nn.softmax(networks.distribution(state.params.policy, obs).logits))
     expected = jax.tree.map(jnp.zeros_like, exact)
     ones = jnp.ones((1, N), bool)
@@ -213,30 +217,27 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
 
 
 def test_further_baseline_steps_move_only_the_baseline():
-    state = init(SMALL, jax.random.key(0))
-    trajectory = random_trajectory(SMALL)
-    once, _ = learn(SMALL, state, trajectory)
-    thrice, _ = learn(replace(SMALL, baseline_steps=3), state, trajectory)
+    config = replace(SMALL, anneal=False)
+    state = initial(config)
+    trajectory = random_trajectory(config)
+    once, _ = learn(config, state, trajectory)
+    thrice, _ = learn(replace(config, baseline_steps=3), state, trajectory)
     assert_trees_close(thrice.params.policy, once.params.policy, rtol=0, atol=0)
     # Three steps of one each, all towards the returns of the parameters from before the update.
-    targets = make_targets(SMALL, state.params, trajectory)
-    walk = replace(SMALL, anneal=False)
-    stepwise = state
+    targets = jax.jit(make_targets)(config, state.params, trajectory)
     frozen = trajectory._replace(
         reward=targets.returns, terminated=jnp.ones_like(trajectory.terminated)
     )
+    stepwise = state
     for _ in range(3):
-        stepwise, _ = learn(walk, stepwise, frozen)
-    thrice_constant, _ = learn(replace(walk, baseline_steps=3), state, trajectory)
-    assert_trees_close(
-        thrice_constant.params.baseline, stepwise.params.baseline, rtol=1e-4, atol=1e-5
-    )
+        stepwise, _ = learn(config, stepwise, frozen)
+    assert_trees_close(thrice.params.baseline, stepwise.params.baseline, rtol=1e-4, atol=1e-5)
 
 
 def test_step_is_playing_and_learning():
     """What the other tests learn with is what `step` learns with."""
     config = replace(SMALL, baseline_steps=2)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     _, _, trajectory = jax.jit(collect)(config, state)
     learned, metrics = learn(config, state, trajectory)
     stepped, step_metrics = step(config, state)

@@ -8,21 +8,23 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, evaluate, init, step
+from purejaxrl_reinforce import Config, evaluate, step
 from purejaxrl_reinforce.algorithm.environment import make
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from tests.support.learning import initial
 
 CARTPOLE = Config(num_envs=5, num_steps=60, hidden_sizes=(8,))
 STREAM = replace(CARTPOLE, rollout="stream")
 
 
 def collected(config, seed=0):
-    return jax.jit(collect)(config, init(config, jax.random.key(seed)))
+    return jax.jit(collect)(config, initial(config, seed))
 
 
 def replay(trajectory, lane):
     """Walk a recorded lane: yield the steps and check that each starts where the last ended."""
     env = make("CartPole-v1")
+    step_lane, trajectory = jax.jit(env.step), jax.tree.map(np.asarray, trajectory)
     key = jax.random.split(jax.random.key(0), 1)
     _, template = env.reset(jax.random.split(jax.random.key(1), 1))
     for t in range(int(trajectory.valid[:, lane].sum())):
@@ -31,7 +33,7 @@ def replay(trajectory, lane):
             x=x[None], x_dot=x_dot[None], theta=theta[None], theta_dot=theta_dot[None]
         )
         action = trajectory.action[t, lane][None]
-        yield t, env.step(jax.random.clone(key), state, action)
+        yield t, step_lane(jax.random.clone(key), state, action)
 
 
 @pytest.mark.parametrize("config", [CARTPOLE, STREAM], ids=["episodes", "stream"])
@@ -85,7 +87,7 @@ def test_the_end_of_a_stream_batch_is_no_truncation():
 
 def test_metrics_count_finished_episodes_and_valid_steps():
     config = replace(STREAM, num_envs=50, num_steps=12)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     _, finished, trajectory = jax.jit(collect)(config, state)
     state, metrics = step(config, state)
     returns = np.asarray(finished.return_sum)[np.asarray(finished.number) > 0]
@@ -100,7 +102,7 @@ def test_metrics_count_finished_episodes_and_valid_steps():
 
 def test_no_finished_episode_has_no_mean():
     config = replace(STREAM, num_steps=2)
-    _, metrics = step(config, init(config, jax.random.key(0)))
+    _, metrics = step(config, initial(config))
     assert metrics.num_episodes == 0
     assert np.isnan([metrics.mean_return, metrics.min_return, metrics.max_length]).all()
     assert metrics.finite
@@ -109,7 +111,7 @@ def test_no_finished_episode_has_no_mean():
 def test_a_stream_carries_its_episodes_into_the_next_update():
     """Played in one piece or in two: the same sums over finished episodes."""
     config = replace(STREAM, env="TimeLimit-probe", num_envs=3, num_steps=7, num_updates=9)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     episodes = []
     for _ in range(9):
         state, metrics = step(config, state)
@@ -123,7 +125,7 @@ def test_a_stream_carries_its_episodes_into_the_next_update():
 
 def test_reset_each_update_drops_unfinished_episodes():
     config = replace(STREAM, env="TimeLimit-probe", num_steps=7, reset_each_update=True)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     for _ in range(3):
         state, metrics = step(config, state)
         assert metrics.num_episodes == 0
@@ -140,13 +142,12 @@ def test_next_obs_is_from_before_the_reset():
 
 @pytest.mark.parametrize("config", [CARTPOLE, STREAM], ids=["episodes", "stream"])
 def test_block_length_does_not_change_what_is_played(config):
-    trajectories = [collected(replace(config, block_steps=b))[2] for b in (1, 7, 60)]
-    for other in trajectories[1:]:
-        valid = np.asarray(trajectories[0].valid)
-        np.testing.assert_array_equal(other.valid[:60], valid)
-        assert not other.valid[60:].any()
-        np.testing.assert_array_equal(other.action[:60][valid], trajectories[0].action[valid])
-        np.testing.assert_allclose(other.obs[:60][valid], trajectories[0].obs[valid], atol=1e-5)
+    ours, other = (collected(c)[2] for c in (config, replace(config, block_steps=7)))
+    valid = np.asarray(ours.valid)
+    np.testing.assert_array_equal(other.valid[:60], valid)
+    assert not other.valid[60:].any()
+    np.testing.assert_array_equal(other.action[:60][valid], ours.action[valid])
+    np.testing.assert_allclose(other.obs[:60][valid], ours.obs[valid], atol=1e-5)
 
 
 def test_the_loop_ends_with_the_block_of_the_last_living_lane():
@@ -162,7 +163,7 @@ def test_the_loop_ends_with_the_block_of_the_last_living_lane():
 
 def test_evaluation_plays_whole_episodes():
     config = replace(CARTPOLE, num_steps=3)
-    state = init(config, jax.random.key(0))
+    state = initial(config)
     for greedy in (True, False):
         played = evaluate(config, state.params, jax.random.key(1), 100, greedy=greedy)
         assert played.episode_return.shape == (100,)
@@ -172,14 +173,14 @@ def test_evaluation_plays_whole_episodes():
 
 
 def test_no_episodes_cannot_be_evaluated():
-    params = init(CARTPOLE, jax.random.key(0)).params
+    params = initial(CARTPOLE).params
     with pytest.raises(ValueError, match="num_episodes must be at least 1, not 0"):
         evaluate(CARTPOLE, params, jax.random.key(1), 0)
 
 
 def test_sampled_evaluation_is_random_and_greedy_is_not():
     config = replace(CARTPOLE, env="ActionReward-probe")
-    undecided = jax.tree.map(jnp.zeros_like, init(config, jax.random.key(0)).params)
+    undecided = jax.tree.map(jnp.zeros_like, initial(config).params)
     greedy = evaluate(config, undecided, jax.random.key(1), 256).episode_return
     sampled = evaluate(config, undecided, jax.random.key(1), 256, greedy=False).episode_return
     np.testing.assert_array_equal(greedy, -1)  # of equals, the first

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.bench.ratios import paired_ratio, ratio_of_medians
+from purejaxrl_reinforce.bench.ratios import ratio_of_medians
 from purejaxrl_reinforce.bench.timing import (
     RecompilationError,
     cold_caches,
@@ -89,15 +89,6 @@ def test_the_guard_ends_with_its_block():
     with no_compilation():
         double(1.0)
     jax.jit(lambda x: x * 8)(1.0)
-
-
-def test_paired_ratios_cancel_what_disturbs_both():
-    random = np.random.default_rng(0)
-    disturbance = random.uniform(1, 10, 9)
-    found = paired_ratio(2 * disturbance, disturbance)
-    np.testing.assert_allclose(found, (2, 2, 2))
-    with pytest.raises(ValueError, match="must be as many, not 9 and 8"):
-        paired_ratio(disturbance, disturbance[1:])
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():

@@ -11,7 +11,7 @@ from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import load_config, load_run_config
 from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
 from purejaxrl_reinforce.runs.load import load_history, load_policy
-from purejaxrl_reinforce.runs.metrics_csv import count_updates
+from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 from tests.support.runs import TINY, assert_same_run, error_of
 
 LAST = "checkpoints/000000006"
@@ -142,7 +142,9 @@ def test_damaged_rows_are_refused(damage, run):
     path.write_bytes(METRICS[damage](path.read_bytes()))
     with pytest.raises(ValueError, match=r"metrics\.csv is damaged"):
         load_history(run)
-    assert count_updates(path) == {"a torn row": 5, "a row twice": 4}.get(damage, 3)
+    file = MetricsFile(path)
+    file.read()
+    assert file.num_updates == {"a torn row": 5, "a row twice": 4}.get(damage, 3)
 
 
 @pytest.mark.parametrize(("damage", "update"), [("text", 3), ("a torn row", 5)])

@@ -18,8 +18,9 @@ from tests.support.processes import free_port
 
 _LIBRARIES = [
     "chex", "flax.linen", "jax.experimental.multihost_utils", "matplotlib.pyplot", "optax",
-    "orbax.checkpoint", "pandas", "pytest", "rich.progress", "rich.table", "scipy.stats", "seaborn",
-    "tyro", __name__,
+    "orbax.checkpoint", "pandas", "purejaxrl_reinforce.cli.main", "purejaxrl_reinforce.runs.train",
+    "purejaxrl_reinforce.sweeps.command", "pytest", "rich.progress", "rich.table", "scipy.stats",
+    "seaborn", "tyro", __name__,
 ]  # fmt: skip
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(_LIBRARIES)

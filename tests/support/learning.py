@@ -1,12 +1,25 @@
-"""Learning from a given trajectory: what `step` does between playing and reporting."""
+"""States to start from, and learning from a given trajectory: `step` without playing."""
 
 import jax
 
+from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import fit_baseline
 from purejaxrl_reinforce.algorithm.state import learning_metrics
+
+
+def initial(config, seed=0):
+    """Return `init(config, key)`, compiled once for all configurations with equal states."""
+    baseline = "value" if config.baseline == "value" else "none"
+    shaping = Config(
+        env=config.env,
+        num_envs=config.num_envs,
+        hidden_sizes=config.hidden_sizes,
+        baseline=baseline,
+    )
+    return init(shaping, jax.random.key(seed))
 
 
 @jax.jit

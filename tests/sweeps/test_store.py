@@ -65,7 +65,7 @@ def test_the_table_is_tidy(finished_sweep):
     row = table[(table.setting == 1) & (table.seed == 6) & (table["update"] == 3)].iloc[0]
     assert (row.policy_lr, row.hidden_sizes) == (0.01, "8x8")
     for name, values in results.metrics.items():
-        assert row[name] == values[1, 1, 2], name
+        np.testing.assert_equal(row[name], values[1, 1, 2], name)
 
 
 def test_swept_fields_with_the_name_of_a_metric_or_without_a_value(tmp_path):
@@ -237,7 +237,7 @@ def test_inconsistent_settings_are_damaged(sweep_dir, changes, capsys):
     [
         (["--num-updates", "5"], "its num_updates is 4, here it is 5"),
         (["--gamma", "0.9"], "its gamma is 0.995, here it is 0.9"),
-        (["--axis", "gamma=0.9,0.99"], "its gamma is None, here it is 0.9, 0.99"),
+        (["--axis", "gamma=0.9,0.99"], "its gamma is 0.995, here it is 0.9, 0.99"),
         (["--num-seeds", "4"], "its num_seeds is 3, here it is 4"),
         (["--seed", "6"], "its seeds differ"),
         (["--episodes", "6"], "its num_episodes is 5, here it is 6"),
@@ -248,6 +248,13 @@ def test_another_sweep_is_refused(finished_sweep, changes, message, capsys):
     error = error_of([*GRID, "--sweep-dir", str(finished_sweep), *changes], capsys)
     assert message in error
     assert {f: f.read_bytes() for f in finished_sweep.rglob("*") if f.is_file()} == before
+
+
+def test_the_order_of_axes_numbers_the_settings(finished_sweep, capsys):
+    first, second = (i for i, word in enumerate(GRID) if word == "--axis")
+    swapped = [*GRID[:first], *GRID[second : second + 2], *GRID[first:second], *GRID[second + 2 :]]
+    error = error_of([*swapped, "--sweep-dir", str(finished_sweep)], capsys)
+    assert "is of another sweep: its axes' order differs" in error
 
 
 @pytest.mark.parametrize(
@@ -311,7 +318,7 @@ def test_a_file_is_no_directory(tmp_path, capsys):
 
 
 def test_a_sweep_in_use_is_refused(sweep_dir, capsys):
-    lock = LockedLog(sweep_dir / "sweep.log")
+    lock = LockedLog(sweep_dir / "sweep.log", "sweeping")
     error = error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
     lock.close()
     assert "another process is sweeping in" in error
