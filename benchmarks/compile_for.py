@@ -17,6 +17,7 @@ from harness import RESULTS, run
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.compile_for import CompiledUpdate, compile_for
 from purejaxrl_reinforce.bench.result_file import make_result, write_result
+from purejaxrl_reinforce.execution.machine import describe_commit
 from purejaxrl_reinforce.output.text import print_table
 
 
@@ -51,10 +52,11 @@ CASES = (
 
 
 def row(case: Case, update: CompiledUpdate) -> dict[str, Any]:
-    """Return what the results hold of a compiled update."""
+    """Return what the results hold of a compiled update, and at which commit it was compiled."""
     whole = ("launches", "copies", "graphs", "synchronizations", "bytes")
     totals = {what: update.total(what) for what in whole}
-    return {"name": case.name, **case._asdict(), **update._asdict(), **totals}
+    commit = describe_commit()
+    return {"name": case.name, **case._asdict(), **update._asdict(), **totals, "commit": commit}
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from jax import Array
 
 from on_device.report import Row, Stage
 from on_device.sizes import Size
+from on_device.speed import require_engine
 from purejaxrl_reinforce import Config, init, preset, train
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
 from purejaxrl_reinforce.algorithm.networks import Params
@@ -134,6 +135,7 @@ def rollout(size: Size, seed: int) -> list[Row]:
 def kernel(size: Size, seed: int) -> list[Row]:
     """Play the same lanes with the kernel and with XLA on this device."""
     config = Config(num_envs=size.wide, num_steps=size.num_steps)
+    require_engine(replace(config, engine="kernel"))
     key = jax.random.key(seed)
     xla, ours = (
         jax.device_get(_play(replace(config, engine=engine), key)) for engine in ("xla", "kernel")

@@ -14,6 +14,7 @@ from peers import idiomatic
 from on_device.report import Row, Stage, one_line
 from on_device.sizes import Size
 from purejaxrl_reinforce import Config, init, preset, train
+from purejaxrl_reinforce.algorithm.engine import chosen_engine
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.bench.phases import phases
@@ -54,8 +55,15 @@ def trained_params(seed: int, num_steps: int, updates: int, **network: Any) -> P
     return train(config, jax.random.key(seed))[0].params
 
 
+def require_engine(config: Config) -> None:
+    """Raise ValueError if the engine that `config` asks for is not what plays."""
+    if config.engine != "auto" and chosen_engine(config) != config.engine:
+        raise ValueError(f"engine={config.engine!r} is refused here, as a warning has said")
+
+
 def ours(config: Config, params: Params, size: Size, seed: int) -> Timed:
     """Return updates of a trained policy with `config`."""
+    require_engine(config)
     program = Program(config, jax.random.key(seed))
     state = shard_state(program.state._replace(params=params), program.mesh)
     updates = min(config.num_updates, max(2, size.slots // (config.num_envs * size.num_steps)))
@@ -133,6 +141,7 @@ def precisions(size: Size, seed: int) -> list[Row]:
 def timed_phases(size: Size, seed: int, num_envs: int, engine: str) -> list[Row]:
     """Time the phases of an update of a trained policy, each a program of its own."""
     config = replace(preset("cartpole"), num_envs=num_envs, num_steps=size.num_steps, engine=engine)
+    require_engine(config)
     params = trained_params(seed, size.num_steps, size.training)
     state = init(config, jax.random.key(seed))._replace(params=params)
     state = shard_state(state, lane_mesh(num_envs, jax.devices()))

@@ -141,6 +141,8 @@ def _environment(device: Target, xla_flags: str, num_devices: int) -> dict[str, 
             "TPU_SKIP_MDS_QUERY": "1",
             "TPU_ACCELERATOR_TYPE": "v5litepod-4",
             "TPU_WORKER_HOSTNAMES": "localhost",
+            # Another process may have it too: there is no TPU that they could both use.
+            "ALLOW_MULTIPLE_LIBTPU_LOAD": "true",
         }
     return os.environ | ours
 

@@ -166,6 +166,14 @@ def test_an_update_on_a_slice_of_four_tpus(name):
     config = preset(name)
     num_devices = 1 if config.num_envs == 1 else 4
     update = compile_for(config, "v5e", num_devices)
-    assert update.collectives <= 30
+    assert update.collectives <= 3
     assert set(update.products) <= {"float32"}
     assert update.largest_num_envs >= config.num_envs
+
+
+@needs["h100"]
+@pytest.mark.slow
+def test_an_update_on_four_gpus():
+    update = compile_for(preset("throughput"), "h100", num_devices=4)
+    assert update.collectives == 3
+    assert update.total("synchronizations") <= 5
