@@ -385,7 +385,7 @@ _MOVING_NAMES = """
 """
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("copy", "copy_p", "stop_gradient", "random_clone"), _identity),
+    **dict.fromkeys(("copy", "copy_p", "stop_gradient", "random_clone", "reshard"), _identity),
     **dict.fromkeys(_MOVING_NAMES.split(), _moved),
     "iota": _iota,
     "reduce_sum": _reduced(lax.add),
