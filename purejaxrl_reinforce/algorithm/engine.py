@@ -63,7 +63,7 @@ def learning_engine(config: Config) -> LearningEngine:
 
 def _is_small(config: Config) -> bool:
     """Return whether the sums of the networks' gradients fit into registers."""
-    env = environment.make(config.env)
+    env = environment.make(config.env, config.env_params)
     num_inputs = env.num_obs or math.prod(env.obs_shape)
     num_outputs = env.num_actions - 1 if env.num_actions else math.prod(env.action_shape)
     return takes_one_product((num_inputs, *config.hidden_sizes, num_outputs), config.activation)

@@ -169,3 +169,12 @@ def test_an_update_on_a_slice_of_four_tpus(name):
     assert update.collectives <= 30
     assert set(update.products) <= {"float32"}
     assert update.largest_num_envs >= config.num_envs
+
+
+@needs["h100"]
+@pytest.mark.slow
+def test_an_update_by_kernels_on_an_h100():
+    update = compile_for(replace(preset("cartpole"), engine="kernel"), "h100")
+    assert update.total("launches") <= 60
+    assert set(update.kernels) == {"rollout", "targets", "gradients"}
+    assert not any(kernel["spilled_bytes"] for kernel in update.kernels.values())
