@@ -138,7 +138,7 @@ class Config:
     block_rows: int | None = None
     """Largest number of rows (steps of one lane) that the gradient takes at once."""
     engine: Engine = "auto"
-    """kernel: play a rollout in one launch (NVIDIA GPUs); auto: where that was measured faster."""
+    """kernel: play and learn in few launches (NVIDIA GPUs); auto: where measured to be faster."""
     gamma: float = 0.99
     """Discount per step, in [0, 1]."""
     trace_lambda: float = 1.0

@@ -14,10 +14,11 @@ from on_device.report import Row, Stage
 from on_device.sizes import Size
 from on_device.speed import Timed, build, timed_rows, trained_params
 from purejaxrl_reinforce import Config, init, preset, step
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, TUNINGS, Tuning, tuning
-from purejaxrl_reinforce.algorithm.kernels.rollout import Tiling, record_in_one_launch
+from purejaxrl_reinforce.algorithm.batching import TUNINGS, Tuning, tuning
+from purejaxrl_reinforce.algorithm.kernels.lane_blocks import Tiling
+from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks import make_networks
-from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, make_rollout
+from purejaxrl_reinforce.algorithm.rollout import make_rollout
 from purejaxrl_reinforce.execution.sharding import (
     LANES,
     REPLICATED,
@@ -113,10 +114,11 @@ def tilings(size: Size, seed: int, num_envs: int) -> list[Row]:
     interpret = jax.default_backend() == "cpu"
 
     def play(tiling: Tiling, key: jax.Array) -> Any:
-        rollout, keys = make_rollout(config, params.policy), ONE_DEVICE.keys(key, num_envs)
-        lanes = fresh_lanes(rollout.env, keys_for(keys, Use.START))
+        rollout = make_rollout(config, params.policy)
         policy = make_networks(config).policy_parts(params.policy)
-        return record_in_one_launch(rollout, lanes, keys, policy, tiling, interpret)
+        return record_in_one_launch(
+            rollout, None, key, num_envs, policy, tiling=tiling, interpret=interpret
+        )
 
     def make(tiling: Tiling) -> Timed:
         key = jax.random.key(seed)

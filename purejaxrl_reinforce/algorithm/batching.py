@@ -50,8 +50,12 @@ class LaneAxis(NamedTuple):
 
         A lane's key depends on `key` and the lane's number among all lanes, not on the sharding.
         """
-        first = 0 if self.name is None else jax.lax.axis_index(self.name) * num_lanes
-        return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(num_lanes))
+        numbers = self.first_lane(num_lanes) + jnp.arange(num_lanes)
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
+
+    def first_lane(self, num_lanes: int) -> Array | int:
+        """Return the number among all lanes of the first of the `num_lanes` that are here."""
+        return 0 if self.name is None else jax.lax.axis_index(self.name) * num_lanes
 
 
 ONE_DEVICE = LaneAxis()

@@ -1,18 +1,25 @@
-"""The choice of what plays a rollout: XLA's program, or a kernel in one launch."""
+"""The choice of what plays and learns: XLA's program, or kernels of one launch each."""
 
 import functools
+import math
 import warnings
 from typing import Literal
 
 import jax
 
 from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import UnsupportedError
+from purejaxrl_reinforce.algorithm.kernels.learning import (
+    KernelRows,
+    LearningEngine,
+    gradients_by_kernel,
+    targets_by_kernel,
+)
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.algorithm.policies import has_parts
-from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, make_rollout
+from purejaxrl_reinforce.algorithm.relu_mlp import takes_one_product
+from purejaxrl_reinforce.algorithm.rollout import Trajectory, make_rollout
 from purejaxrl_reinforce.config import Config
 
 # Devices (`jax.Device.device_kind`) on which the kernel has been measured faster than XLA's
@@ -49,6 +56,19 @@ def chosen_engine(config: Config) -> Literal["xla", "kernel"]:
     return "xla" if refusal(config, capability) else "kernel"
 
 
+def learning_engine(config: Config) -> LearningEngine:
+    """Return what computes targets and gradients of `config` on this machine."""
+    return "kernel" if chosen_engine(config) == "kernel" and _is_small(config) else "xla"
+
+
+def _is_small(config: Config) -> bool:
+    """Return whether the sums of the networks' gradients fit into registers."""
+    env = environment.make(config.env, config.env_params)
+    num_inputs = env.num_obs or math.prod(env.obs_shape)
+    num_outputs = env.num_actions - 1 if env.num_actions else math.prod(env.action_shape)
+    return takes_one_product((num_inputs, *config.hidden_sizes, num_outputs), config.activation)
+
+
 @functools.cache
 def refusal(config: Config, compute_capability: float) -> str | None:
     """Return, and warn of, the reason why the kernel cannot play `config`; None if it can."""
@@ -72,11 +92,13 @@ def why_not_lowered(config: Config) -> str | None:
         return "it takes neither squashed actions nor a log_std that depends on the state"
 
     def play(key: jax.Array) -> None:
-        keys = ONE_DEVICE.keys(key, config.num_envs)
-        lanes = fresh_lanes(env, keys_for(keys, Use.START))
-        params = networks.policy.init(jax.random.fold_in(key, config.num_envs), lanes.obs)
+        obs, _ = env.reset(key[None])
+        params = networks.policy.init(key, obs)
         rollout = make_rollout(config, params)
-        record_in_one_launch(rollout, lanes, keys, networks.policy_parts(params))
+        parts = networks.policy_parts(params)
+        *_, trajectory = record_in_one_launch(rollout, None, key, config.num_envs, parts)
+        if _is_small(config):
+            _learn(config, Params(params, networks.baseline.init(key, obs)), trajectory)
 
     try:
         key = jax.eval_shape(lambda: jax.random.key(0))
@@ -86,3 +108,10 @@ def why_not_lowered(config: Config) -> str | None:
     except Exception as error:  # whatever Pallas makes of a step that nobody has tried
         return f"{config.env} does not lower: {' '.join(str(error).split())[:200]}"
     return None
+
+
+def _learn(config: Config, params: Params, trajectory: Trajectory) -> None:
+    """Trace what learning takes from the kernels."""
+    targets_by_kernel(config, params, trajectory, "kernel")
+    rows = KernelRows(trajectory.action, trajectory.reward, trajectory.reward)
+    gradients_by_kernel(config, params, trajectory, rows, "kernel")

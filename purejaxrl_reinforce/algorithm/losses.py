@@ -17,13 +17,20 @@ from purejaxrl_reinforce.algorithm.batching import (
     split_rows,
     tuning,
 )
+from purejaxrl_reinforce.algorithm.engine import LearningEngine, learning_engine
+from purejaxrl_reinforce.algorithm.kernels.learning import (
+    KernelRows,
+    gradients_by_kernel,
+    targets_by_kernel,
+)
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.algorithm.packing import from_columns, pointwise, to_columns
 from purejaxrl_reinforce.algorithm.returns import (
+    batch_moments,
     discounted_returns,
     leave_one_out_baseline,
     mean_baseline,
-    normalized_advantages,
+    normalize,
 )
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.config import Config
@@ -49,7 +56,11 @@ class PolicyTerms(NamedTuple):
 
 
 def make_targets(
-    config: Config, params: Params, trajectory: Trajectory, axis: LaneAxis = ONE_DEVICE
+    config: Config,
+    params: Params,
+    trajectory: Trajectory,
+    axis: LaneAxis = ONE_DEVICE,
+    engine: LearningEngine | None = None,
 ) -> Targets:
     """Return returns, baseline values and normalized advantages of a trajectory, [T, N].
 
@@ -57,7 +68,27 @@ def make_targets(
     nothing; everywhere else the return is cut. Without `bootstrap`, nothing follows a cut. Within
     an episode V(s_{t+1}) is the next row's value, so that a `trace_lambda` below 1 costs nothing.
     """
+    engine = engine or learning_engine(config)
+    valid, kind, moments = trajectory.valid, config.advantage_norm, None
+    if engine == "xla":
+        returns, values = _returns(config, params, trajectory)
+    else:
+        returns, values, moments = targets_by_kernel(config, params, trajectory, engine)
+    match config.baseline:
+        case "mean":
+            values = mean_baseline(returns, valid, axis)
+        case "loo":
+            values = leave_one_out_baseline(returns, valid, axis)
+    advantages = jnp.where(valid, returns - values, 0.0)
+    if moments is None:
+        moments = batch_moments(advantages, returns, valid, kind)
+    return Targets(returns, values, *normalize(advantages, valid, kind, moments, axis))
+
+
+def _returns(config: Config, params: Params, trajectory: Trajectory) -> tuple[Array, Array]:
+    """Return the returns and the values of the baseline network, 0 without one, [T, N]."""
     valid = trajectory.valid
+    values = jnp.zeros_like(trajectory.reward)
     goes_on = _next_row(valid) & ~trajectory.truncated
     next_values = jnp.broadcast_to(_values_at_cuts(config, params, trajectory), valid.shape)
     traces = jnp.float32(goes_on)
@@ -72,16 +103,7 @@ def make_targets(
         next_values=next_values,
         unroll=tuning(config).unroll_returns,
     )
-    returns = zero_invalid(returns, valid)
-    match config.baseline:
-        case "none":
-            values = jnp.zeros_like(returns)
-        case "mean":
-            values = mean_baseline(returns, valid, axis)
-        case "loo":
-            values = leave_one_out_baseline(returns, valid, axis)
-    norm = config.advantage_norm
-    return Targets(returns, values, *normalized_advantages(returns, values, valid, norm, axis))
+    return zero_invalid(returns, valid), values
 
 
 def _next_row(x: Array) -> Array:
@@ -108,6 +130,7 @@ def gradients(
     trajectory: Trajectory,
     targets: Targets,
     axis: LaneAxis = ONE_DEVICE,
+    engine: LearningEngine | None = None,
 ) -> tuple[Params, PolicyTerms]:
     """Return the gradients of both losses, each with respect to its own network.
 
@@ -122,8 +145,17 @@ def gradients(
         trajectory: what was played.
         targets: of the trajectory; `values` are V(s_t) at `params` already.
         axis: the device axis the lanes are sharded over.
+        engine: what computes them; None: what `config` says.
     """
+    engine = engine or learning_engine(config)
     count = jnp.maximum(targets.statistics.num_steps, 1)
+    if engine != "xla":
+        rows = KernelRows(trajectory.action, targets.advantages, targets.returns)
+        grads, gains, entropy = axis.sum(
+            gradients_by_kernel(config, params, trajectory, rows, engine)
+        )
+        grads, entropy = jax.tree.map(lambda x: x / count, (grads, entropy))
+        return grads, PolicyTerms(-gains / count - config.entropy_coef * entropy, entropy)
 
     def block_loss(params: Params, block: Any) -> tuple[Array, PolicyTerms]:
         rows, targets = whole(block)

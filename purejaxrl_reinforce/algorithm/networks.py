@@ -1,5 +1,6 @@
 """The policy and the baseline network: two separate networks for a configuration."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
@@ -18,8 +19,10 @@ from purejaxrl_reinforce.algorithm.policies import (
     GaussianPolicy,
     PolicyParts,
     SoftmaxPolicy,
+    layers_of,
     policy_parts,
 )
+from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
 from purejaxrl_reinforce.config import LARGEST_FLOAT, Config
 
 # Gains of orthogonal output layers: nearly equal logits, or means near 0, to begin with.
@@ -59,6 +62,11 @@ class Networks(NamedTuple):
     def policy_parts(self, policy_params: Any) -> PolicyParts:
         """Return the parts of a policy with one hidden layer of ReLUs."""
         return policy_parts(self.policy, policy_params)
+
+    def baseline_parts(self, params: Any) -> tuple[ReluMLPParams, Callable[[Array], Array]]:
+        """Return the layers of a baseline with one hidden layer, and what gives their inputs."""
+        assert isinstance(self.baseline.network, MLP)
+        return layers_of(params), self.baseline.network.inputs
 
     def values(self, baseline_params: Any, obs: Array) -> Array:
         """Return V(s), [N], for observations [N, ...]."""

@@ -1,6 +1,5 @@
 """The policies: networks from observations to action distributions."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -107,12 +106,14 @@ class PolicyParts(NamedTuple):
     Attributes:
         layers: of its network.
         inputs: gives the network's inputs [N, K] from observations [N, ...].
-        distribution: gives pi(.|s) from the network's outputs [N, O]; may close over parameters.
+        others: further parameters.
+        distribution: gives pi(.|s) from the network's outputs [N, O] and `others`.
     """
 
     layers: ReluMLPParams
     inputs: Callable[[Array], Array]
-    distribution: Callable[[Array], Distribution]
+    others: Any
+    distribution: Callable[[Array, Any], Distribution]
 
 
 def has_parts(policy: SoftmaxPolicy | GaussianPolicy) -> bool:
@@ -123,14 +124,18 @@ def has_parts(policy: SoftmaxPolicy | GaussianPolicy) -> bool:
     return len(network.hidden_sizes) == 1 and network.activation == "relu"
 
 
+def layers_of(params: Any) -> ReluMLPParams:
+    """Return the layers of a policy or baseline with one hidden layer of ReLUs."""
+    hidden, out = params["params"]["mlp"]["hidden_0"], params["params"]["mlp"]["out"]
+    return ReluMLPParams(hidden["kernel"], hidden["bias"], out["kernel"], out["bias"])
+
+
 def policy_parts(policy: SoftmaxPolicy | GaussianPolicy, policy_params: Any) -> PolicyParts:
     """Return the parts of a policy that has them."""
-    params, network = policy_params["params"], policy.network
+    layers, network = layers_of(policy_params), policy.network
     assert isinstance(network, MLP)
-    hidden, out = params["mlp"]["hidden_0"], params["mlp"]["out"]
-    layers = ReluMLPParams(hidden["kernel"], hidden["bias"], out["kernel"], out["bias"])
     if isinstance(policy, GaussianPolicy):
-        gaussian = functools.partial(policy.distribution, log_std=params["log_std"])
-        return PolicyParts(layers, network.inputs, gaussian)
+        log_std = policy_params["params"]["log_std"]
+        return PolicyParts(layers, network.inputs, log_std, policy.distribution)
     relative = ReluMLPParams(*layers[:2], *map(relative_to_last, layers[2:]))
-    return PolicyParts(relative, network.inputs, categorical)
+    return PolicyParts(relative, network.inputs, (), lambda outputs, _: categorical(outputs))

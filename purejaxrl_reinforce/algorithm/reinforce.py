@@ -110,7 +110,7 @@ def step(
     num_steps = targets.statistics.num_steps
     new = new._replace(
         params=add_observations(new.params, state.params, trajectory, axis),
-        lanes=lanes,
+        lanes=lanes if carries_lanes(config) else state.lanes,
         update=state.update + 1,
         env_steps=add_steps(state.env_steps, num_steps),
         reward_moments=reward_moments,
@@ -147,14 +147,21 @@ def collect(
     config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
     """Play the batch of one update: up to T steps in each of the state's N lanes."""
-    lanes, rollout = state.lanes, make_rollout(config, state.params.policy)
-    keys = axis.keys(jax.random.fold_in(state.key, state.update), lanes.alive.shape[0])
-    if config.rollout == "episodes" or config.reset_each_update:
-        lanes = fresh_lanes(rollout.env, keys_for(keys, Use.START))
+    rollout, num_lanes = make_rollout(config, state.params.policy), state.lanes.alive.shape[0]
+    key = jax.random.fold_in(state.key, state.update)
     if chosen_engine(config) == "kernel":
         policy = make_networks(config).policy_parts(state.params.policy)
-        return record_in_one_launch(rollout, lanes, keys, policy)
-    return record(rollout, lanes, keys)
+        lanes = state.lanes if carries_lanes(config) else None
+        return record_in_one_launch(rollout, lanes, key, num_lanes, policy, axis)
+    keys = axis.keys(key, num_lanes)
+    if carries_lanes(config):
+        return record(rollout, state.lanes, keys)
+    return record(rollout, fresh_lanes(rollout.env, keys_for(keys, Use.START)), keys)
+
+
+def carries_lanes(config: Config) -> bool:
+    """Return whether an update plays on where the last one ended."""
+    return config.rollout == "stream" and not config.reset_each_update
 
 
 def fit_baseline(

@@ -90,7 +90,7 @@ class Statistics(NamedTuple):
     explained_variance: Array
 
 
-class _Moments(NamedTuple):
+class Moments(NamedTuple):
     """Moments of x over some valid steps, taken about an origin.
 
     Attributes:
@@ -104,60 +104,96 @@ class _Moments(NamedTuple):
     squares: Array
 
 
-def normalized_advantages(
-    returns: Array, values: Array, valid: Array, kind: AdvantageNorm, axis: LaneAxis = ONE_DEVICE
+class BatchMoments(NamedTuple):
+    """What the statistics of a batch follow from.
+
+    Attributes:
+        num_steps: number of valid steps.
+        squares: sum of A^2 over them.
+        advantages: moments of A about 0, or near it.
+        returns: moments of G.
+        about_one: moments of A about one of them; None where A is not normalized. In a constant
+            batch every difference is then exactly 0, where a rounded mean would leave noise for the
+            division to blow up.
+    """
+
+    num_steps: Array
+    squares: Array
+    advantages: Moments
+    returns: Moments
+    about_one: Moments | None
+
+
+def batch_moments(
+    advantages: Array, returns: Array, valid: Array, kind: AdvantageNorm
+) -> BatchMoments:
+    """Return the moments, (), of A and G [T, N] over the valid steps that are here."""
+    zero, about_one = jnp.float32(0), None
+    if kind != "none":
+        origin = jnp.max(advantages, where=valid, initial=-jnp.inf)
+        about_one = _moments(advantages, valid, origin)
+    return BatchMoments(
+        jnp.sum(valid),
+        jnp.sum(advantages**2),
+        _moments(advantages, valid, zero),
+        _moments(returns, valid, zero),
+        about_one,
+    )
+
+
+def _moments(x: Array, valid: Array, origin: Array) -> Moments:
+    shifted = jnp.where(valid, x - origin, 0.0)
+    total = jnp.sum(shifted)
+    centered = jnp.where(valid, shifted - total / jnp.maximum(jnp.sum(valid), 1), 0.0)
+    return Moments(origin, total, jnp.sum(centered**2))
+
+
+def normalize(
+    advantages: Array,
+    valid: Array,
+    kind: AdvantageNorm,
+    moments: BatchMoments,
+    axis: LaneAxis = ONE_DEVICE,
 ) -> tuple[Array, Statistics]:
-    """Normalize advantages A = G - V over the valid steps; invalid steps get 0.
+    """Normalize advantages A = G - V over the valid steps.
 
     standardize: (A - mean) / standard deviation; unit: (A - mean) / sqrt(sum A^2), with the
     uncentered A in the sum, as the notebook has it; none: A. A constant batch gives zeros.
 
-    Devices exchange their moments in one collective (Chan, Golub and LeVeque, 1983, equation 2.1).
+    Devices exchange their moments in one collective.
 
     Args:
-        returns: [T, N], G.
-        values: [T, N], V.
+        advantages: [T, N], A, 0 at invalid steps, and so is the result.
         valid: [T, N], bool.
         kind: one of "standardize", "unit", "none".
+        moments: of the steps that are here.
+        axis: the device axis the lanes are sharded over.
     """
-    chex.assert_equal_shape([returns, values, valid])
-    advantages = jnp.where(valid, returns - values, 0.0)
-    zero = jnp.float32(0)
-    batches = [(advantages, zero), (returns, zero)]
-    if kind != "none":
-        # Moments are taken about one of the advantages: in a constant batch every difference is
-        # then exactly 0, where a rounded mean would leave noise for the division to blow up.
-        batches.append((advantages, jnp.max(advantages, where=valid, initial=-jnp.inf)))
-    moments = [_moments(x, valid, origin) for x, origin in batches]
-    local = jnp.sum(valid), jnp.sum(advantages**2), moments
-    counts, squares, moments = axis.gather(local)
+    chex.assert_equal_shape([advantages, valid])
+    counts, squares, *shards = axis.gather(moments)
     count, square = jnp.sum(counts), jnp.sum(squares)
-    (_, of_errors), (_, of_returns), *about_one = [_merged(m, counts) for m in moments]
-    ratio = of_errors / jnp.where(of_returns > 0, of_returns, 1)
-    statistics = Statistics(
-        count, square / jnp.maximum(count, 1), jnp.where(of_returns > 0, 1 - ratio, 0.0)
-    )
-    if kind == "none":
+    of_errors, of_returns, about_one = (m and merged(m, counts) for m in shards)
+    number = jnp.maximum(count, 1)
+    error, total = of_errors.squares / number, of_returns.squares / number
+    explained = jnp.where(total > 0, 1 - error / jnp.where(total > 0, total, 1), 0.0)
+    statistics = Statistics(count, square / number, explained)
+    if about_one is None:
         return advantages, statistics
-    ((origin, mean), variance) = about_one[0]
-    centered = jnp.where(valid, advantages - origin - mean, 0.0)
-    scale = jnp.sqrt(variance if kind == "standardize" else square)
+    mean = about_one.total / number
+    centered = jnp.where(valid, advantages - about_one.origin - mean, 0.0)
+    scale = jnp.sqrt(about_one.squares / number if kind == "standardize" else square)
     return jnp.where(scale > 0, centered / jnp.where(scale > 0, scale, 1.0), 0.0), statistics
 
 
-def _moments(x: Array, valid: Array, origin: Array) -> _Moments:
-    shifted = jnp.where(valid, x - origin, 0.0)
-    total = jnp.sum(shifted)
-    centered = jnp.where(valid, shifted - total / jnp.maximum(jnp.sum(valid), 1), 0.0)
-    return _Moments(origin, total, jnp.sum(centered**2))
+def merged(parts: Moments, counts: Array) -> Moments:
+    """Return the moments of all parts' steps, (), from each part's [parts] and their number.
 
-
-def _merged(shards: _Moments, counts: Array) -> tuple[tuple[Array, Array], Array]:
-    """Return origin, mean about it, and variance of all shards' steps, of each shard's [shards]."""
-    number = jnp.maximum(jnp.sum(counts), 1)
-    origin = jnp.max(shards.origin)
-    # A shard without valid steps has no origin.
-    totals = jnp.where(counts > 0, shards.total + counts * (shards.origin - origin), 0.0)
-    mean = jnp.sum(totals) / number
+    (Chan, Golub and LeVeque, 1983, equation 2.1.)
+    """
+    origin = jnp.max(parts.origin)
+    # A part without valid steps has no origin.
+    totals = jnp.where(counts > 0, parts.total + counts * (parts.origin - origin), 0.0)
+    total = jnp.sum(totals)
+    mean = total / jnp.maximum(jnp.sum(counts), 1)
     off = jnp.where(counts > 0, totals / jnp.maximum(counts, 1) - mean, 0.0)
-    return (origin, mean), jnp.sum(shards.squares + counts * off**2) / number
+    return Moments(origin, total, jnp.sum(parts.squares + counts * off**2))

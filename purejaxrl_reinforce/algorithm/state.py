@@ -1,5 +1,6 @@
 """The training state, carried from update to update, and the metrics of an update."""
 
+import functools
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -92,15 +93,19 @@ def episode_metrics(finished: FinishedEpisodes, axis: LaneAxis = ONE_DEVICE) -> 
 
 def _of_all(finished: FinishedEpisodes) -> FinishedEpisodes:
     """Reduce what several lanes or devices finished, [...], to that of all, ()."""
-    number, return_sum, return_min, return_max, length_sum, length_min, length_max = finished
+    # That all of them read the number makes one launch of them on a GPU.
+    any_finished = finished.number > 0
+    sum_ = functools.partial(jnp.sum, where=any_finished)
     return FinishedEpisodes(
-        number=jnp.sum(number),
-        return_sum=jnp.sum(return_sum),
-        return_min=jnp.min(return_min),
-        return_max=jnp.max(return_max),
-        length_sum=jnp.sum(length_sum),
-        length_min=jnp.min(length_min),
-        length_max=jnp.max(length_max),
+        number=jnp.sum(finished.number),
+        return_sum=sum_(finished.return_sum),
+        return_min=jnp.min(finished.return_min, where=any_finished, initial=jnp.inf),
+        return_max=jnp.max(finished.return_max, where=any_finished, initial=-jnp.inf),
+        length_sum=sum_(finished.length_sum),
+        length_min=jnp.min(
+            finished.length_min, where=any_finished, initial=jnp.iinfo(jnp.int32).max
+        ),
+        length_max=jnp.max(finished.length_max, where=any_finished, initial=0),
     )
 
 

@@ -211,7 +211,7 @@ def _lower(config: Config, device: Target, num_devices: int, num_agents: int) ->
             lambda c, s: step(c, s, LANES), mesh, (REPLICATED, STATE), (STATE, REPLICATED)
         )
         state = type(state)(*map(there, state, STATE))
-    return jax.jit(update).lower(there(floats, REPLICATED), state)
+    return jax.jit(update, donate_argnums=1).lower(there(floats, REPLICATED), state)
 
 
 def _devices(device: Target, number: int) -> list[Any]:

@@ -177,3 +177,12 @@ def test_an_update_on_four_gpus():
     update = compile_for(preset("throughput"), "h100", num_devices=4)
     assert update.collectives == 3
     assert update.total("synchronizations") <= 5
+
+
+@needs["h100"]
+@pytest.mark.slow
+def test_an_update_by_kernels_on_an_h100():
+    update = compile_for(replace(preset("cartpole"), engine="kernel"), "h100")
+    assert update.total("launches") <= 60
+    assert set(update.kernels) == {"rollout", "targets", "gradients"}
+    assert not any(kernel["spilled_bytes"] for kernel in update.kernels.values())

@@ -371,7 +371,7 @@ def _random_unwrap(_eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
 
 
 _ELEMENTWISE_NAMES = """
-    abs acos acosh add and asin asinh atan atan2 atanh bitcast_convert_type cbrt ceil clamp
+    abs acos acosh add add_any and asin asinh atan atan2 atanh bitcast_convert_type cbrt ceil clamp
     convert_element_type cos cosh div eq erf_inv exp exp2 expm1 floor ge gt integer_pow is_finite le
     log log1p logistic lt max min mul ne neg nextafter not or pow rem round rsqrt select_n
     shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square sub tan tanh xor
@@ -385,7 +385,7 @@ _MOVING_NAMES = """
 """
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("copy", "copy_p", "stop_gradient", "random_clone"), _identity),
+    **dict.fromkeys(("copy", "copy_p", "stop_gradient", "random_clone", "reshard"), _identity),
     **dict.fromkeys(_MOVING_NAMES.split(), _moved),
     "iota": _iota,
     "reduce_sum": _reduced(lax.add),

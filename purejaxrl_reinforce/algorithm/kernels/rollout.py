@@ -6,8 +6,6 @@ evaluated on vectors of lanes, with the same random numbers. Only the policy net
 anew: sums over a tile [lanes, hidden units].
 """
 
-import functools
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,20 +13,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton as pltriton
 
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
+from purejaxrl_reinforce.algorithm.kernels.lane_blocks import (
+    DEFAULT_TILING,
+    LaneBlock,
+    Tiling,
+    bound,
+    by_lanes,
+    hidden_units,
+    outputs,
+    padded,
+    some,
+    this_block,
+    traced,
+    whole,
+)
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
     Elements,
     Key,
     LaneFunction,
     UnsupportedError,
-    broadcast,
-    known,
-    leaves,
     trace,
 )
 from purejaxrl_reinforce.algorithm.policies import PolicyParts
-from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
 from purejaxrl_reinforce.algorithm.rollout import (
     FinishedEpisodes,
     Lanes,
@@ -36,21 +44,11 @@ from purejaxrl_reinforce.algorithm.rollout import (
     Trajectory,
     Use,
     count_finished,
+    fresh_lanes,
     keys_for,
     none_finished,
     play_step,
 )
-
-
-class Tiling(NamedTuple):
-    """Lanes of a program, a power of two, and its warps of 32 threads."""
-
-    lanes: int
-    warps: int
-
-
-# Lanes so few that 64 of them occupy several multiprocessors; not measured on any GPU.
-DEFAULT_TILING = Tiling(lanes=8, warps=1)
 
 # More numbers of a lane than these do not fit into the registers of a program.
 MOST_NUMBERS = 64
@@ -59,6 +57,8 @@ MOST_NUMBERS = 64
 class _Functions(NamedTuple):
     """What a program evaluates, traced for one lane."""
 
+    key: LaneFunction
+    fresh: LaneFunction
     start: LaneFunction
     inputs: LaneFunction
     step: LaneFunction
@@ -67,9 +67,11 @@ class _Functions(NamedTuple):
 
 def record_in_one_launch(
     rollout: Rollout,
-    lanes: Lanes,
-    keys: Array,
+    lanes: Lanes | None,
+    key: Array,
+    num_lanes: int,
     policy: PolicyParts,
+    axis: LaneAxis = ONE_DEVICE,
     tiling: Tiling = DEFAULT_TILING,
     interpret: bool = False,
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
@@ -77,52 +79,67 @@ def record_in_one_launch(
 
     The trajectory has exactly T rows. With `interpret`, the kernel runs on any device, slowly.
 
+    Args:
+        rollout: a way to play.
+        lanes: what is played on; None: fresh lanes, as of `keys_for(keys, Use.START)`.
+        key: that `axis.keys` makes the lanes' keys from.
+        num_lanes: that are here.
+        policy: in its parts.
+        axis: the device axis the lanes are sharded over.
+        tiling: lanes and warps of a program.
+        interpret: run on any device.
+
     Raises:
         UnsupportedError: the environment or its state use what the kernel cannot hold.
     """
-    _check(lanes, keys)
-    functions = _trace(rollout, lanes, keys, policy)
-    num_lanes, num_steps = keys.shape[0], rollout.num_steps
+    functions = _trace(rollout, key, policy)
     *ends, row = functions.step.shapes
+    _check(ends[0], key)
     ends = _shapes(ends, (num_lanes,))
-    trajectory = _shapes(row, (num_steps, num_lanes))
-    per_lane = (lanes, jax.random.key_data(keys))
-    shared = (_padded(policy.layers), [_traced(function.consts) for function in functions])
+    trajectory = _shapes(row, (rollout.num_steps, num_lanes))
+    numbers = jax.random.key_data(key), jnp.reshape(axis.first_lane(num_lanes), 1)
+    shared = (numbers, padded(policy.layers), [traced(function.consts) for function in functions])
     call = pl.pallas_call(
-        lambda *refs: _Program(rollout, functions, tiling, _mask(num_lanes, tiling)).play(*refs),
+        lambda *refs: _Program(rollout, functions, this_block(num_lanes, tiling)).play(*refs),
         grid=(pl.cdiv(num_lanes, tiling.lanes),),
-        in_specs=[_blocks(per_lane, 0, tiling), jax.tree.map(_whole, shared)],
-        out_specs=[_blocks(ends, 0, tiling), _blocks(trajectory, 1, tiling)],
+        in_specs=[by_lanes(lanes, 0, tiling), jax.tree.map(whole, shared)],
+        out_specs=[by_lanes(ends, 0, tiling), by_lanes(trajectory, 1, tiling)],
         out_shape=[ends, trajectory],
-        compiler_params=pltriton.CompilerParams(num_warps=tiling.warps, num_stages=1),
+        compiler_params=tiling.params(),
         interpret=interpret,
         name="rollout",
     )
-    (lanes, finished), trajectory = call(per_lane, shared)
+    (lanes, finished), trajectory = call(lanes, shared)
     if rollout.record_next_obs and not rollout.auto_reset:
         trajectory = trajectory._replace(next_obs=lanes.obs[None])
     return lanes, finished, trajectory
 
 
-def _check(lanes: Lanes, keys: Array) -> None:
+def _check(lanes: Lanes, key: Array) -> None:
     arrays = jax.tree.leaves((lanes.obs, lanes.env_state))
-    numbers = sum(x[0].size for x in arrays)
+    numbers = sum(x.size for x in arrays)
     if numbers > MOST_NUMBERS:
         raise UnsupportedError(f"{numbers} numbers per lane, and {MOST_NUMBERS} fit")
     if any(jnp.issubdtype(x.dtype, jax.dtypes.extended) for x in arrays):
         raise UnsupportedError("a key in its state")
     partitionable = jax.config.values["jax_threefry_partitionable"]
-    if jax.random.key_impl(keys) != "threefry2x32" or not partitionable:
+    if jax.random.key_impl(key) != "threefry2x32" or not partitionable:
         raise UnsupportedError("keys other than jax's usual ones")
 
 
-def _trace(rollout: Rollout, lanes: Lanes, keys: Array, policy: PolicyParts) -> _Functions:
+def _trace(rollout: Rollout, key: Array, policy: PolicyParts) -> _Functions:
+    def lane_key(key: Array, number: Array) -> Array:
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, number)
+
+    def fresh(keys: Array) -> Lanes:
+        return fresh_lanes(rollout.env, keys_for(keys, Use.START))
+
     def step(
         lanes: Lanes, finished: FinishedEpisodes, keys: Array, t: Array, outputs: Array
     ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
         noise = jax.vmap(rollout.noise)(keys_for(keys, Use.NOISE, t))
         play = rollout._replace(
-            act=lambda _, noise: policy.distribution(outputs).sample(noise),
+            act=lambda _, noise: policy.distribution(outputs, policy.others).sample(noise),
             tuning=rollout.tuning._replace(packed=False, skip_resets=True),
         )
         return play_step(play, lanes, finished, keys, noise, t)
@@ -130,29 +147,17 @@ def _trace(rollout: Rollout, lanes: Lanes, keys: Array, policy: PolicyParts) -> 
     def end(lanes: Lanes, finished: FinishedEpisodes) -> FinishedEpisodes:
         return finished if rollout.auto_reset else count_finished(finished, lanes, ~lanes.alive)
 
-    lane, key = jax.tree.map(lambda x: x[:1], (lanes, keys))
-    finished, outputs = none_finished(lane), policy.layers.out_bias[None]
+    number, out = jnp.zeros(1, jnp.int32), policy.layers.out_bias[None]
+    keys = jax.eval_shape(lane_key, key, number)
+    lane = jax.eval_shape(fresh, keys)
+    finished = jax.eval_shape(none_finished, lane)
     return _Functions(
+        key=trace(lane_key, key, number),
+        fresh=trace(fresh, keys),
         start=trace(none_finished, lane),
         inputs=trace(policy.inputs, lane.obs),
-        step=trace(step, lane, finished, key, jnp.int32(0), outputs),
+        step=trace(step, lane, finished, keys, jnp.int32(0), out),
         end=trace(end, lane, finished),
-    )
-
-
-def _traced(consts: Sequence[Any]) -> list[Array]:
-    """Return the constants that are arguments of the kernel, flat: those not known to it."""
-    return [jnp.ravel(x) for x in consts if isinstance(x, jax.core.Tracer)]
-
-
-def _padded(layers: ReluMLPParams) -> ReluMLPParams:
-    """Add hidden units that do nothing, up to a power of two."""
-    width = layers.hidden_bias.shape[0]
-    more = (0, pl.next_power_of_2(width) - width)
-    return layers._replace(
-        hidden_kernel=jnp.pad(layers.hidden_kernel, ((0, 0), more)),
-        hidden_bias=jnp.pad(layers.hidden_bias, more),
-        out_kernel=jnp.pad(layers.out_kernel, (more, (0, 0))),
     )
 
 
@@ -160,109 +165,44 @@ def _shapes(one_lane: Any, rows: tuple[int, ...]) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*rows, *x.shape[1:]), x.dtype), one_lane)
 
 
-def _blocks(tree: Any, axis: int, tiling: Tiling) -> Any:
-    """Give each program the lanes that it plays, which are along `axis`."""
-
-    def spec(x: Any) -> pl.BlockSpec:
-        shape = (*x.shape[:axis], tiling.lanes, *x.shape[axis + 1 :])
-        return pl.BlockSpec(shape, lambda i: tuple(i * (k == axis) for k in range(len(shape))))
-
-    return jax.tree.map(spec, tree)
-
-
-def _whole(x: Array) -> pl.BlockSpec:
-    return pl.BlockSpec(x.shape, lambda _: (0,) * x.ndim)
-
-
 class _Program(NamedTuple):
     """One program of the kernel; its arguments named `refs` are references to memory."""
 
     rollout: Rollout
     functions: _Functions
-    tiling: Tiling
-    mask: Array
+    block: LaneBlock
 
     def play(self, lane_refs: Any, shared_refs: Any, end_refs: Any, row_refs: Trajectory) -> None:
         """Play the lanes of this program and write what comes of them."""
-        layers, const_refs = shared_refs
-        start, inputs, play_step, end = map(_bound, self.functions, const_refs)
-        lanes, words = jax.tree.map(self.load, lane_refs)
-        key, num_steps = [Key(*words)], self.rollout.num_steps
+        (words, first), layers, const_refs = shared_refs
+        key_of, fresh, start, inputs, play_step, end = map(bound, self.functions, const_refs)
+        run_key = [Key(words[jnp.int32(0)], words[jnp.int32(1)])]
+        key = key_of(run_key, [first[jnp.int32(0)] + self.block.numbers])
+        lanes = fresh(key) if lane_refs is None else jax.tree.map(self.block.load, lane_refs)
+        lanes = self.block.vectors(lanes)
+        lanes = lanes._replace(alive=[lanes.alive[0] & self.block.mask])
+        num_steps = self.rollout.num_steps
 
         def some_lane_alive(carry: Any) -> Array:
             t, lanes, _ = carry
-            return (t < num_steps) & (jnp.max(lanes.alive[0].astype(jnp.int32)) > 0)
+            return (t < num_steps) & some(lanes.alive[0])
 
         def step(carry: Any) -> Any:
             t, lanes, finished = carry
-            outputs = _outputs(layers, inputs(lanes.obs))
-            *carried, row = play_step(lanes, finished, key, [t], outputs)
-            self.store(row_refs, row, t)
-            return t + 1, *self.vectors(carried)
+            policy = outputs(layers, hidden_units(layers, inputs(lanes.obs)))
+            *carried, row = play_step(lanes, finished, key, [t], policy)
+            self.block.store(row_refs, row, t)
+            return t + 1, *self.block.vectors(carried)
 
         def clear(t: Array) -> Array:
-            self.store(row_refs, jax.tree.map(_zeros, self.functions.step.shapes[2]), t)
+            self.block.store(row_refs, jax.tree.map(_zeros, self.functions.step.shapes[2]), t)
             return t + 1
 
-        carry = (jnp.int32(0), lanes, self.vectors(start(lanes)))
+        carry = (jnp.int32(0), lanes, self.block.vectors(start(lanes)))
         t, lanes, finished = lax.while_loop(some_lane_alive, step, carry)
         lax.while_loop(lambda t: t < num_steps, clear, t)
-        self.store(end_refs, (lanes, end(lanes, finished)))
-
-    def load(self, ref: Any) -> Elements:
-        """Read an array [lanes, ...]: a vector for each of its elements."""
-        return [
-            pltriton.load(ref.at[index], mask=self.mask, other=np.zeros((), ref.dtype)[()])
-            for index in _indices(ref.shape[1:])
-        ]
-
-    def store(self, refs: Any, values: Any, *row: Array) -> None:
-        """Write elements to arrays [lanes, ...], or to a row of arrays [rows, lanes, ...]."""
-        for ref, elements in zip(jax.tree.leaves(refs), leaves(values), strict=True):
-            indices = _indices(ref.shape[1 + len(row) :])
-            for index, element in zip(indices, self.vectors(elements), strict=True):
-                pltriton.store(ref.at[(*row, *index)], element, mask=self.mask)
-
-    def vectors(self, tree: Any) -> Any:
-        """Return a tree with a vector of this program's lanes for each element."""
-        return jax.tree.map(lambda x: broadcast(x, (self.tiling.lanes,)), tree)
-
-
-def _mask(num_lanes: int, tiling: Tiling) -> Array:
-    """Mark the lanes of a program that there are: the last program may have fewer than others."""
-    return pl.program_id(0) * tiling.lanes + jnp.arange(tiling.lanes) < num_lanes
-
-
-def _bound(function: LaneFunction, refs: Sequence[Any]) -> Callable[..., Any]:
-    """Bind to a function the arrays that it closes over: known, or in memory."""
-    in_memory = iter(refs)
-
-    def elements(x: Any) -> Elements:
-        if not isinstance(x, jax.core.Tracer):
-            return known(x)
-        ref = next(in_memory)
-        return [ref[jnp.int32(i)] for i in range(x.size)]
-
-    return functools.partial(function, [elements(x) for x in function.consts])
-
-
-def _indices(shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
-    """Return an index for each element of arrays [lanes, *shape]."""
-    return [(slice(None), *map(jnp.int32, index)) for index in np.ndindex(shape)]
+        self.block.store(end_refs, (lanes, end(lanes, finished)))
 
 
 def _zeros(x: jax.ShapeDtypeStruct) -> Elements:
     return [np.zeros((), x.dtype)[()]] * x.size
-
-
-def _outputs(layers: Any, inputs: Elements) -> Elements:
-    """Return the outputs of a `relu_mlp` whose `layers` are in memory."""
-    hidden = layers.hidden_bias[:][None]
-    for k, x in enumerate(inputs):
-        hidden = hidden + x[:, None] * layers.hidden_kernel[jnp.int32(k), :][None]
-    hidden = jnp.maximum(hidden, 0.0)
-    return [
-        jnp.sum(hidden * layers.out_kernel[:, jnp.int32(o)][None], axis=1)
-        + layers.out_bias[jnp.int32(o)]
-        for o in range(layers.out_bias.shape[0])
-    ]

@@ -9,12 +9,12 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.engine import chosen_engine, refusal, why_not_lowered
-from purejaxrl_reinforce.algorithm.kernels.rollout import Tiling, record_in_one_launch
+from purejaxrl_reinforce.algorithm.kernels.lane_blocks import Tiling
+from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks import make_networks
-from purejaxrl_reinforce.algorithm.reinforce import collect
-from purejaxrl_reinforce.algorithm.rollout import Use, keys_for, make_rollout
+from purejaxrl_reinforce.algorithm.reinforce import carries_lanes, collect
+from purejaxrl_reinforce.algorithm.rollout import make_rollout
 
 EPISODES = Config(num_envs=11, hidden_sizes=(16,), engine="xla")
 STREAM = replace(EPISODES, rollout="stream", num_steps=40, bootstrap=True, num_envs=5)
@@ -23,14 +23,15 @@ STREAM = replace(EPISODES, rollout="stream", num_steps=40, bootstrap=True, num_e
 @jax.jit
 def collect_with_kernel(config, state):
     rollout = make_rollout(config, state.params.policy)
-    keys = ONE_DEVICE.keys(jax.random.fold_in(state.key, state.update), config.num_envs)
-    lanes = state.lanes
-    if config.rollout == "episodes":
-        obs, env_state = rollout.env.reset(keys_for(keys, Use.START))
-        lanes = lanes._replace(obs=obs, env_state=env_state)
-    policy = make_networks(config).policy_parts(state.params.policy)
-    tiling = Tiling(lanes=4, warps=1)
-    return record_in_one_launch(rollout, lanes, keys, policy, tiling, interpret=True)
+    return record_in_one_launch(
+        rollout,
+        state.lanes if carries_lanes(config) else None,
+        jax.random.fold_in(state.key, state.update),
+        config.num_envs,
+        make_networks(config).policy_parts(state.params.policy),
+        tiling=Tiling(lanes=4, warps=1),
+        interpret=True,
+    )
 
 
 def assert_same_bits(ours, theirs):

@@ -1,0 +1,235 @@
+"""Both losses' gradients in one launch: a Pallas kernel for NVIDIA GPUs.
+
+Each program takes a few lanes for some time steps and keeps hidden units in registers. It leaves
+its part of the sums over rows that `relu_mlp` describes; XLA adds the parts in a fixed
+order, so that the same rows give the same bits.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.experimental import pallas as pl
+
+from purejaxrl_reinforce.algorithm.kernels.lane_blocks import (
+    DEFAULT_TILING,
+    LaneBlock,
+    Tiling,
+    bound,
+    by_lanes,
+    hidden_units,
+    outputs,
+    padded,
+    some,
+    this_block,
+    traced,
+    whole,
+)
+from purejaxrl_reinforce.algorithm.kernels.lane_vectors import Elements, LaneFunction, trace
+from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
+
+# Time steps of a program, unless there would be more programs than these: then they take more.
+_FEWEST_STEPS = 32
+_MOST_PROGRAMS = 4096
+
+
+class NetworkLoss(NamedTuple):
+    """What a network loses in one step of a lane.
+
+    Attributes:
+        layers: of the network.
+        inputs: gives its inputs [1, K] from an observation [1, ...].
+        terms: gives, from its outputs [1, O], `others` and one row of the data, numbers that are
+            summed over the valid steps: the gradients with respect to outputs and `others`, and
+            what else is to be summed.
+        others: parameters behind the outputs.
+    """
+
+    layers: ReluMLPParams
+    inputs: Any
+    terms: Any
+    others: Any = ()
+
+
+class Sums(NamedTuple):
+    """Sums over the valid steps: a network's gradients, and further terms."""
+
+    layers: ReluMLPParams
+    others: Any
+    further: Any
+
+
+def gradients_in_one_launch(
+    losses: Sequence[NetworkLoss],
+    rows: Any,
+    obs: Array,
+    valid: Array,
+    tiling: Tiling = DEFAULT_TILING,
+    interpret: bool = False,
+) -> list[Sums]:
+    """Return each network's gradients.
+
+    A lane's valid steps come before its invalid ones, whatever these hold.
+
+    Args:
+        losses: of the networks.
+        rows: data of each step, [T, N, ...].
+        obs: observations, [T, N, ...].
+        valid: [T, N].
+        tiling: lanes and warps of a program.
+        interpret: run on any device, slowly.
+    """
+    num_steps, num_lanes = valid.shape
+    functions = [_trace(loss, rows, obs) for loss in losses]
+    num_blocks = pl.cdiv(num_lanes, tiling.lanes)
+    most_spans = max(1, _MOST_PROGRAMS // num_blocks)
+    span = max(_FEWEST_STEPS, pl.cdiv(num_steps, most_spans))
+    grid = (num_blocks, pl.cdiv(num_steps, span))
+    shared = [
+        (padded(loss.layers), jax.tree.map(jnp.ravel, loss.others), [traced(f.consts) for f in fs])
+        for loss, fs in zip(losses, functions, strict=True)
+    ]
+    parts = [_parts(loss, fs, grid) for loss, fs in zip(losses, functions, strict=True)]
+    data = (rows, obs, valid)
+    call = pl.pallas_call(
+        lambda *refs: _Program(functions, span, this_block(num_lanes, tiling), *refs).add(),
+        grid=grid,
+        in_specs=[by_lanes(data, 1, tiling), jax.tree.map(whole, shared)],
+        out_specs=[jax.tree.map(_own_part, parts)],
+        out_shape=[parts],
+        compiler_params=tiling.params(),
+        interpret=interpret,
+        name="gradients",
+    )
+    (parts,) = call(data, shared)
+    sums = jax.tree.map(lambda x: jnp.sum(x, axis=(0, 1)), parts)
+    return [_finish(*x) for x in zip(losses, functions, sums, strict=True)]
+
+
+class _Functions(NamedTuple):
+    """What a program evaluates for a network, traced for one lane."""
+
+    inputs: LaneFunction
+    terms: LaneFunction
+
+
+def _trace(loss: NetworkLoss, rows: Any, obs: Array) -> _Functions:
+    row = jax.tree.map(lambda x: x[0, :1], rows)
+    out = loss.layers.out_bias[None]
+    return _Functions(
+        trace(loss.inputs, obs[0, :1]),
+        trace(loss.terms, out, loss.others, row),
+    )
+
+
+class _Parts(NamedTuple):
+    """What a program leaves of a network: M [O (K + 1), H] of `relu_mlp`, and sums of terms."""
+
+    products: Any
+    terms: Any
+
+
+def _parts(loss: NetworkLoss, functions: _Functions, grid: tuple[int, int]) -> _Parts:
+    num_inputs, width = loss.layers.hidden_kernel.shape
+    num_products = loss.layers.out_bias.shape[0] * (num_inputs + 1)
+    num_terms = sum(x.size for x in jax.tree.leaves(functions.terms.shapes))
+    return _Parts(
+        jax.ShapeDtypeStruct((*grid, num_products, pl.next_power_of_2(width)), jnp.float32),
+        jax.ShapeDtypeStruct((*grid, num_terms), jnp.float32),
+    )
+
+
+def _own_part(x: Any) -> pl.BlockSpec:
+    """Give each program a place of its own."""
+    own = x.shape[2:]
+    return pl.BlockSpec((None, None, *own), lambda i, j: (i, j, *(0 for _ in own)))
+
+
+def _finish(loss: NetworkLoss, functions: _Functions, parts: _Parts) -> Sums:
+    """Return gradients from the sums over all programs."""
+    layers, shapes = loss.layers, functions.terms.shapes
+    num_inputs, width = layers.hidden_kernel.shape
+    M = parts.products[:, :width].reshape(-1, num_inputs + 1, width)
+    kernel = jnp.concatenate([layers.hidden_kernel, layers.hidden_bias[None]])
+    d_kernel = jnp.sum(M * layers.out_kernel.T[:, None], axis=0)
+    d_out_kernel = jnp.sum(M * kernel[None], axis=1).T
+    leaves, structure = jax.tree.flatten(shapes)
+    ends = [sum(x.size for x in leaves[:i]) for i in range(len(leaves) + 1)]
+    terms = [
+        parts.terms[a:b].reshape(x.shape)
+        for a, b, x in zip(ends[:-1], ends[1:], leaves, strict=True)
+    ]
+    (d_out, d_others), further = jax.tree.unflatten(structure, terms)
+    d_layers = ReluMLPParams(d_kernel[:-1], d_kernel[-1], d_out_kernel, d_out[0])
+    return Sums(d_layers, d_others, further)
+
+
+class _Program(NamedTuple):
+    """One program of the kernel; `data`, `shared` and `parts` are references to memory."""
+
+    functions: list[_Functions]
+    span: int
+    block: LaneBlock
+    data: Any
+    shared: Any
+    parts: Any
+
+    def add(self) -> None:
+        """Add up the rows of this program."""
+        *_, valid_ref = self.data
+        num_steps = valid_ref.shape[0]
+        first = pl.program_id(1) * self.span
+        end = jnp.minimum(first + self.span, num_steps)
+
+        def played(carry: Any) -> Array:
+            t, _ = carry
+            return (t < end) & some(self.block.load(valid_ref, jnp.minimum(t, num_steps - 1))[0])
+
+        def add_row(carry: Any) -> Any:
+            t, sums = carry
+            return t + 1, jax.tree.map(jnp.add, sums, self._row(t))
+
+        start = jax.tree.map(
+            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(self._row, jnp.int32(0))
+        )
+        _, sums = lax.while_loop(played, add_row, (first, start))
+        for parts, (products, terms) in zip(self.parts, sums, strict=True):
+            for i, x in enumerate(products):
+                parts.products[jnp.int32(i), :] = x
+            for i, x in enumerate(terms):
+                parts.terms[jnp.int32(i)] = jnp.sum(x)
+
+    def _row(self, t: Array) -> list[tuple[list[Array], list[Array]]]:
+        """Return of each network the products [H] and terms [L] of time step t."""
+        rows, obs, valid = jax.tree.map(lambda ref: self.block.load(ref, t), self.data)
+        # What stands in an invalid row, even a NaN, must not get into a product.
+        rows, obs = (
+            jax.tree.map(lambda x: jnp.where(valid[0], x, jnp.zeros_like(x)), tree)
+            for tree in (rows, obs)
+        )
+        return [
+            self._network_row(functions, shared, rows, obs, valid[0])
+            for functions, shared in zip(self.functions, self.shared, strict=True)
+        ]
+
+    def _network_row(
+        self, functions: _Functions, shared: Any, rows: Any, obs: Elements, valid: Array
+    ) -> tuple[list[Array], list[Array]]:
+        layers, others, consts = shared
+        inputs_of, terms_of = map(bound, functions, consts)
+        others = jax.tree.map(lambda ref: [ref[jnp.int32(i)] for i in range(ref.size)], others)
+        inputs = self.block.vectors(inputs_of(obs))
+        hidden = hidden_units(layers, inputs)
+        (d_outputs, d_others), further = self.block.vectors(
+            terms_of(outputs(layers, hidden), others, rows)
+        )
+        one = jnp.ones(self.block.num_lanes)
+        masked = jax.tree.map(lambda x: jnp.where(valid, x, 0.0), (d_outputs, d_others, further))
+        products = [
+            jnp.sum(jnp.where(hidden > 0, (d * x)[:, None], 0.0), axis=0)
+            for d in masked[0]
+            for x in [*inputs, one]
+        ]
+        return products, jax.tree.leaves(masked)
