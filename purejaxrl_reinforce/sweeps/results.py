@@ -86,7 +86,7 @@ class SweepResults:
         there is one.
         """
         by_label: dict[str, list[np.ndarray]] = {}
-        others = [name for name in self.axes if name != "env"]
+        others = [name for name in _in_order(self.axes) if name != "env"]
         for label, scores in zip(setting_labels(self.configs, others), self.scores, strict=True):
             by_label.setdefault(label or "all", []).append(scores)
         if len({len(tasks) for tasks in by_label.values()}) > 1:  # zipped: not all in every task
@@ -99,8 +99,12 @@ def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
     """Name each setting by its swept fields, in the order of `Config`."""
     if not axes:
         return [configs[0].env]
-    in_order = [name for name in FIELD_KINDS if name in axes]
-    return setting_labels(configs, [*in_order, *(name for name in axes if name not in in_order)])
+    return setting_labels(configs, _in_order(axes))
+
+
+def _in_order(axes: Mapping[str, Any]) -> list[str]:
+    fields = [name for name in FIELD_KINDS if name in axes]
+    return [*fields, *(name for name in axes if name not in fields)]
 
 
 def gather_results(path: Path, plan: SweepPlan) -> SweepResults:

@@ -79,7 +79,7 @@ def test_results_are_read_back(swept):
     }
     assert loaded.configs == results.configs
     assert loaded.seeds == [0, 1, 2]
-    assert loaded.labels[1] == "policy_lr=0.01, num_envs=4, max_grad_norm=inf"
+    assert loaded.labels[1] == "num_envs=4, policy_lr=0.01, max_grad_norm=inf"
     np.testing.assert_array_equal(loaded.evaluation, results.evaluation)
     assert results.evaluation.shape == (12, 3, 7)
     for name, values in results.metrics.items():
