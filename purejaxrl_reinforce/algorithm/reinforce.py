@@ -6,21 +6,20 @@ over keys and over every float of the configuration, and differentiated with res
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.flatten_util import ravel_pytree
 
 from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
+from purejaxrl_reinforce.algorithm.fit_baseline import fit_baseline
 from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
 from purejaxrl_reinforce.algorithm.jit import jit
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
-from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets, values_of
+from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
 from purejaxrl_reinforce.algorithm.networks import Params, make_networks
 from purejaxrl_reinforce.algorithm.normalization import add_observations, scale_rewards
 from purejaxrl_reinforce.algorithm.obs_normalizer import no_moments
@@ -40,6 +39,7 @@ from purejaxrl_reinforce.algorithm.state import (
     TrainState,
     add_steps,
     episode_metrics,
+    if_finite,
     learning_metrics,
     total_steps,
 )
@@ -118,8 +118,7 @@ def step(
     )
     learning = learning_metrics(targets, grads, policy)
     noise = gradient_noise(config, state.params.policy, trajectory, targets, grads.policy, axis)
-    finite = _all_finite((learning, new.params))
-    state = _choose(finite, new, state)
+    finite, state = if_finite((learning, new.params), new, state)
     return state, Metrics(
         **episode_metrics(finished, axis),
         **learning,
@@ -164,40 +163,6 @@ def carries_lanes(config: Config) -> bool:
     return config.rollout == "stream" and not config.reset_each_update
 
 
-def fit_baseline(
-    config: Config,
-    state: TrainState,
-    trajectory: Trajectory,
-    targets: Targets,
-    axis: LaneAxis,
-    num_updates: Array | None,
-) -> TrainState:
-    """Take the `baseline_steps` after the first, each a gradient step towards the same returns."""
-
-    def baseline_step(state: TrainState, _: None) -> tuple[TrainState, None]:
-        values = values_of(config, state.params, trajectory.obs, trajectory.valid)
-        baseline = Params(None, state.params.baseline)
-        grads, _policy = gradients(
-            config, baseline, trajectory, targets._replace(values=values), axis
-        )
-        return apply_gradients(config, state, grads, num_updates), None
-
-    if config.baseline_steps == 1:
-        return state
-    return jax.lax.scan(baseline_step, state, length=config.baseline_steps - 1)[0]
-
-
 def state_shapes(config: Config) -> TrainState:
     """Return the shapes and dtypes of `init(config, key)`, without computing or allocating it."""
     return jax.eval_shape(init, config, key_shape())
-
-
-def _all_finite(tree: Any) -> Array:
-    return jnp.all(jnp.isfinite(ravel_pytree(tree)[0]))
-
-
-def _choose(condition: Array, new: TrainState, old: TrainState) -> TrainState:
-    # The key stays out of the choice: choosing would use it a second time.
-    key, new, old = old.key, *(state._replace(key=jnp.empty(0)) for state in (new, old))
-    chosen = jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
-    return chosen._replace(key=key)

@@ -1,12 +1,14 @@
 """The training state, carried from update to update, and the metrics of an update."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
@@ -136,3 +138,12 @@ def exact_steps(counter: Array) -> int:
     """Return a counter of `add_steps` as an integer."""
     high, low = np.asarray(counter).tolist()
     return high * 2**32 + low
+
+
+def if_finite(checked: Any, new: TrainState, old: TrainState) -> tuple[Array, TrainState]:
+    """Return whether every number of `checked` is finite, (), and `new` if so, else `old`."""
+    finite = jnp.all(jnp.isfinite(ravel_pytree(checked)[0]))
+    # The key stays out of the choice: choosing would use it a second time.
+    key, new, old = old.key, *(state._replace(key=jnp.empty(0)) for state in (new, old))
+    chosen = jax.tree.map(lambda x, y: jnp.where(finite, x, y), new, old)
+    return finite, chosen._replace(key=key)

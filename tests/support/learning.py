@@ -4,9 +4,9 @@ import jax
 
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
+from purejaxrl_reinforce.algorithm.fit_baseline import fit_baseline
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
-from purejaxrl_reinforce.algorithm.reinforce import fit_baseline
 from purejaxrl_reinforce.algorithm.state import learning_metrics
 
 
