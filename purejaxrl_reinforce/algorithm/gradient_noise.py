@@ -50,7 +50,7 @@ def gradient_noise(
     """
     if not config.gradient_noise:
         return GradientNoise(jnp.float32(jnp.nan), jnp.float32(jnp.nan))
-    count = jnp.maximum(axis.sum(jnp.sum(trajectory.valid)), 1)
+    count = jnp.maximum(targets.statistics.num_steps, 1)
     num_steps, num_lanes = trajectory.valid.shape
 
     def squared_norm(lane: tuple[Trajectory, Targets]) -> Array:
@@ -60,9 +60,8 @@ def gradient_noise(
         grad = jax.grad(lambda p: policy_terms(config, p, rows, targets, count).loss)(policy_params)
         return jnp.asarray(optax.tree.norm(grad, squared=True))
 
-    lanes = jax.tree.map(
-        lambda x: jnp.moveaxis(x, 1, 0), (trajectory._replace(next_obs=None), targets)
-    )
+    per_step = trajectory._replace(next_obs=None), targets._replace(statistics=None)
+    lanes = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), per_step)
     at_once = min(max(tuning(config).block_rows // num_steps, 1), num_lanes)
     squares = jnp.sum(jax.lax.map(squared_norm, lanes, batch_size=at_once))
     squares, number = axis.sum((squares, jnp.float32(num_lanes)))
