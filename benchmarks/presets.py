@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, evaluate, preset, train
 from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
-from purejaxrl_reinforce.config import PRESETS
 from purejaxrl_reinforce.output.plots import styled
+from purejaxrl_reinforce.presets import PRESETS
 
 
 def train_seeds(config: Config, num_seeds: int) -> dict[str, np.ndarray]:

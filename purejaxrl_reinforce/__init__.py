@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.reinforce import init, make_train, step, train
     from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
     from purejaxrl_reinforce.bench.benchmark import benchmark
-    from purejaxrl_reinforce.config import Config, preset
+    from purejaxrl_reinforce.config import Config
     from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
     from purejaxrl_reinforce.evaluation.video import Film, video
     from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
+    from purejaxrl_reinforce.presets import preset
     from purejaxrl_reinforce.reports.description import describe
     from purejaxrl_reinforce.reports.plot import plot
     from purejaxrl_reinforce.reports.report import report
@@ -58,7 +59,7 @@ _HOMES = {
     "load_sweep": "sweeps.results",
     "make_train": "algorithm.reinforce",
     "plot": "reports.plot",
-    "preset": "config",
+    "preset": "presets",
     "report": "reports.report",
     "resume_run": "runs.train",
     "step": "algorithm.reinforce",

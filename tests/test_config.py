@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from purejaxrl_reinforce.config import PRESETS, Config, preset
+from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import dump_config, load_config
+from purejaxrl_reinforce.presets import PRESETS, preset
 
 BAD = [
     ({"num_envs": 0}, "num_envs must be at least 1, not 0"),

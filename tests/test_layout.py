@@ -9,7 +9,7 @@ import purejaxrl_reinforce
 
 PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 ROOMS = (
-    "config", "config_file", "algorithm", "output", "execution", "runs", "bench", "evaluation",
+    "config", "presets", "config_file", "algorithm", "output", "execution", "runs", "bench", "evaluation",
     "sweeps", "reports", "cli",
 )  # fmt: skip
 

@@ -13,7 +13,8 @@ from purejaxrl_reinforce.cli.options import (
     PresetOption,
     SeedOption,
 )
-from purejaxrl_reinforce.config import Config, checked_seed, preset
+from purejaxrl_reinforce.config import Config, checked_seed
+from purejaxrl_reinforce.presets import preset
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ from purejaxrl_reinforce.cli.policy import Evaluate, Export, Video
 from purejaxrl_reinforce.cli.report import Describe, Plot, Report
 from purejaxrl_reinforce.cli.sweep import Extract, Sweep
 from purejaxrl_reinforce.cli.train import Train
-from purejaxrl_reinforce.config import Config, nearest, preset, preset_for
+from purejaxrl_reinforce.config import Config, nearest
 from purejaxrl_reinforce.config_file import load_config, load_run_config
 from purejaxrl_reinforce.output.streams import lossy_streams
+from purejaxrl_reinforce.presets import preset, preset_for
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from purejaxrl_reinforce.config import PRESETS, Config
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.presets import PRESETS
 
 _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
 DEFAULT_PRESET = next(iter(PRESETS))

@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from purejaxrl_reinforce.config import PRESETS, Config
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.presets import PRESETS
 
 
 def command(verb: str, *options: Any) -> str:

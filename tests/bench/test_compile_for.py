@@ -10,7 +10,7 @@ import pytest
 from purejaxrl_reinforce.bench.compile_for import compile_for
 from purejaxrl_reinforce.bench.hlo import read_program
 from purejaxrl_reinforce.bench.launches import Counts, count, gpu_plan, plan_of
-from purejaxrl_reinforce.config import preset
+from purejaxrl_reinforce.presets import preset
 from tests.support.runs import error_of
 
 ROUNDS = 7

@@ -12,9 +12,10 @@ import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import train
 from purejaxrl_reinforce.cli.main import _one_line, _parse, main
 from purejaxrl_reinforce.cli.options import warn_if_untuned
-from purejaxrl_reinforce.config import PRESETS, Config, Preset, preset
+from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import dump_config, load_config, load_run_config
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
+from purejaxrl_reinforce.presets import PRESETS, Preset, preset
 from purejaxrl_reinforce.runs.load import load_policy
 from purejaxrl_reinforce.runs.reporter import _solved
 from purejaxrl_reinforce.runs.result import RunResult

@@ -9,7 +9,8 @@ import tyro
 from purejaxrl_reinforce.cli.axis_option import parse_axis
 from purejaxrl_reinforce.cli.env_params_option import REGISTRY
 from purejaxrl_reinforce.cli.train import Train
-from purejaxrl_reinforce.config import FIELD_KINDS, PRESETS, Config
+from purejaxrl_reinforce.config import FIELD_KINDS, Config
+from purejaxrl_reinforce.presets import PRESETS
 from purejaxrl_reinforce.reports.commands import axis_option, command, config_options
 from purejaxrl_reinforce.reports.labels import label, labeled_fields
 
