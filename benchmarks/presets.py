@@ -96,7 +96,9 @@ def main(
     """
     config = preset(name)
     if num_updates is not None:
-        config = Config(**{**asdict(config), "num_updates": num_updates})
+        config = config.replace(num_updates=num_updates)
+    if config.env not in THRESHOLDS:
+        raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
     outcome = train_seeds(config, seeds)
     threshold = THRESHOLDS[config.env]
     summary = summarize(outcome, threshold)

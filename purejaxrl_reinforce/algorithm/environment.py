@@ -253,7 +253,13 @@ def task(config: Config) -> str:
 
 
 # From Gymnasium's registry.
-THRESHOLDS = {"CartPole-v0": 195.0, "CartPole-v1": 475.0}
+THRESHOLDS = {
+    "Acrobot-v1": -100.0,
+    "CartPole-v0": 195.0,
+    "CartPole-v1": 475.0,
+    "MountainCar-v0": -110.0,
+    "MountainCarContinuous-v0": 90.0,
+}
 
 # Lowest and highest return of an episode, as rewards and time limits have it.
 RETURN_RANGES = {
