@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
 
 RESULTS = Path(__file__).parent / "results"
@@ -67,18 +66,3 @@ def draw_quantiles(axes: Axes, found: Mapping[str, list[float]], solved: float) 
     axes.plot(updates, found["50"], color=COLORS[0], linestyle="-", marker="", label="median seed")
     axes.axhline(solved, label=f"solved: {solved:g}", **REFERENCE)
     axes.set(xlabel="update", ylabel=TRAINING_RETURN)
-
-
-def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return the median of a_i / b_i, of samples that were taken in turn, with its 95% interval.
-
-    What disturbs both of a pair alike, such as a clock that changes, cancels. The interval is
-    that of the percentile bootstrap.
-
-    Raises:
-        ValueError: the samples are not pairs.
-    """
-    ratios = np.array([x / y for x, y in zip(a, b, strict=True)])
-    drawn = np.random.default_rng(0).integers(len(ratios), size=(2_000, len(ratios)))
-    low, high = np.percentile(np.median(ratios[drawn], axis=1), (2.5, 97.5))
-    return Interval(float(np.median(ratios)), float(low), float(high))

@@ -16,9 +16,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from harness import RESULTS, paired_ratio, run, save
+from harness import RESULTS, run, save
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from ratios import paired_ratio
 
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row

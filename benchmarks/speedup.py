@@ -18,9 +18,10 @@ from typing import Any
 import jax
 import numpy as np
 from compiled import compile_apart
-from harness import RESULTS, paired_ratio, run, save
+from harness import RESULTS, run, save
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
+from ratios import paired_ratio
 
 from purejaxrl_reinforce import preset, train
 from purejaxrl_reinforce.algorithm.networks import Params

@@ -132,7 +132,7 @@ def test_compile_apart_runs_and_tells_its_memory():
 
 def test_paired_ratios_cancel_what_disturbs_both():
     random = np.random.default_rng(0)
-    paired_ratio = importlib.import_module("harness").paired_ratio
+    paired_ratio = importlib.import_module("ratios").paired_ratio
     disturbance = random.uniform(1, 10, 9)
     found = paired_ratio(2 * disturbance, disturbance)
     np.testing.assert_allclose(found, (2, 2, 2))

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from harness import paired_ratio
 from peers import idiomatic
+from ratios import paired_ratio
 
 from on_device.report import Row, Stage, one_line
 from on_device.sizes import Size

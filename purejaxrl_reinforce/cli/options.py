@@ -90,10 +90,17 @@ def foreign_option(args: Sequence[str]) -> str | None:
 
 
 def warn_if_untuned(verb: Any) -> None:
-    """Warn, in one line, of an environment that the verb's preset was not tuned for."""
+    """Warn, in one line, of an environment that the verb's preset was not tuned for.
+
+    Raises:
+        ValueError: the environment cannot be used at all.
+    """
     tuned = PRESETS[verb.preset].config.env
     names = {env.rpartition("-v")[0] or env for env in (tuned, verb.config.env)}
     if verb.config_file is None and len(names) > 1 and not verb.quiet:
+        from purejaxrl_reinforce.algorithm import environment
+
+        environment.make(verb.config.env, verb.config.env_params)  # what is wrong is said alone
         print(
             f"warning: preset {verb.preset} was tuned for {tuned}, and may not learn"
             f" {verb.config.env}: try other learning rates and more updates, or a sweep of them",

@@ -145,7 +145,7 @@ def test_orthogonal_initialization_has_its_gains():
         ({"network": "cnn"}, "needs observations of 2 or 3 dimensions of at least 3 x 3"),
         ({"network": "cnn", "env": "SimpleBandit-bsuite"}, "the shape of those of SimpleBandit"),
         ({"network": "nowhere:Net"}, "cannot be imported: ModuleNotFoundError"),
-        ({"network": "tests.support.networks:Missing"}, "cannot be imported: AttributeError"),
+        ({"network": "tests.support.networks:Missing"}, "has no 'Missing'; did you mean 'Failing'"),
         ({"network": "json:dumps"}, "is not a class of flax modules"),
         ({"network": "tests.support.networks:NoOutputs"}, "cannot be made with num_outputs=1"),
         ({"network": "tests.support.networks:Failing"}, r"of shape \(2, 4\): KeyError: 'pixels'"),

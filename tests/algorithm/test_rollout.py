@@ -127,9 +127,10 @@ def test_reset_each_update_drops_unfinished_episodes():
     config = replace(STREAM, env="TimeLimit-probe", num_steps=7, reset_each_update=True)
     state = initial(config)
     for _ in range(3):
+        lanes, _, _ = collect(config, state)
+        assert (lanes.episode_length == 7).all()
         state, metrics = step(config, state)
         assert metrics.num_episodes == 0
-    assert (state.lanes.episode_length == 7).all()
 
 
 def test_next_obs_is_from_before_the_reset():

@@ -166,7 +166,6 @@ BAD = [
     (["evaluate"], "Missing from purejaxrl-reinforce evaluate: RUN"),
     (["evaluate", "half", "--episodes", "0"], "episodes must lie between 1 and"),
     (["tain"], "unknown verb 'tain'; there are train, .*; did you mean 'train'"),
-    ([], "Expected one of {train, "),
     (["--polcy-lr", "1"], "Unrecognized options: --polcy-lr"),
 ]
 
