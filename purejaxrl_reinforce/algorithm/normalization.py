@@ -12,7 +12,7 @@ from purejaxrl_reinforce.algorithm.batching import LaneAxis
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.algorithm.obs_normalizer import (
     VARIANCE_EPSILON,
-    Moments,
+    RunningMoments,
     add_values,
     obs_moments,
     with_obs_moments,
@@ -44,7 +44,7 @@ def add_observations(params: Params, old: Params, trajectory: Trajectory, axis: 
 
 def scale_rewards(
     config: Config, state: TrainState, trajectory: Trajectory, axis: LaneAxis
-) -> tuple[Trajectory, Moments | None, Array | None]:
+) -> tuple[Trajectory, RunningMoments | None, Array | None]:
     """Return the trajectory with its rewards over the running deviation of the discounted return.
 
     The sum of an episode's rewards so far, each discounted by its age, stands for the return: it is

@@ -17,7 +17,7 @@ OBS_NORMALIZER = "normalizer"
 _COLLECTION = "obs_stats"
 
 
-class Moments(NamedTuple):
+class RunningMoments(NamedTuple):
     """Number of the values so far, their mean and variance: (), [...], [...], float32."""
 
     number: Array
@@ -25,12 +25,12 @@ class Moments(NamedTuple):
     var: Array
 
 
-def no_moments(shape: tuple[int, ...]) -> Moments:
+def no_moments(shape: tuple[int, ...]) -> RunningMoments:
     """Return the moments of no values: those that change nothing are 0 and 1."""
-    return Moments(jnp.zeros(()), jnp.zeros(shape), jnp.ones(shape))
+    return RunningMoments(jnp.zeros(()), jnp.zeros(shape), jnp.ones(shape))
 
 
-def add_values(moments: Moments, x: Array, valid: Array, axis: LaneAxis) -> Moments:
+def add_values(moments: RunningMoments, x: Array, valid: Array, axis: LaneAxis) -> RunningMoments:
     """Return the moments with the valid rows of x added.
 
     (Chan, Golub and LeVeque, 1979, "Updating Formulae and a Pairwise Algorithm for Computing Sample
@@ -55,7 +55,7 @@ def add_values(moments: Moments, x: Array, valid: Array, axis: LaneAxis) -> Mome
     number = moments.number + added
     share = added / jnp.maximum(number, 1)
     var = moments.var + share * (batch_var - moments.var + (1 - share) * change**2)
-    return Moments(number, moments.mean + share * change, var)
+    return RunningMoments(number, moments.mean + share * change, var)
 
 
 class ObsNormalizer(nn.Module):
@@ -70,7 +70,7 @@ class ObsNormalizer(nn.Module):
     @nn.compact
     def __call__(self, obs: Array) -> Array:
         initial = no_moments(obs.shape[1:])._asdict()
-        moments = Moments(
+        moments = RunningMoments(
             **{
                 name: jax.lax.stop_gradient(self.variable(_COLLECTION, name, lambda x=x: x).value)
                 for name, x in initial.items()
@@ -81,14 +81,14 @@ class ObsNormalizer(nn.Module):
         return jnp.clip(x, -self.clip, self.clip)
 
 
-def obs_moments(params: Any) -> Moments | None:
+def obs_moments(params: Any) -> RunningMoments | None:
     """Return the moments of a network with normalized observations, None without."""
     if params is None or _COLLECTION not in params:
         return None
-    return Moments(**params[_COLLECTION][OBS_NORMALIZER])
+    return RunningMoments(**params[_COLLECTION][OBS_NORMALIZER])
 
 
-def with_obs_moments(params: Any, moments: Moments) -> Any:
+def with_obs_moments(params: Any, moments: RunningMoments) -> Any:
     """Return the parameters of a network, if there is one, with other moments."""
     stats = {_COLLECTION: {OBS_NORMALIZER: moments._asdict()}}
     return None if params is None else params | stats

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks import Params
-from purejaxrl_reinforce.algorithm.obs_normalizer import Moments
+from purejaxrl_reinforce.algorithm.obs_normalizer import RunningMoments
 from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
 
 
@@ -37,7 +37,7 @@ class TrainState(NamedTuple):
     key: Array
     update: Array
     env_steps: Array
-    reward_moments: Moments | None = None
+    reward_moments: RunningMoments | None = None
     reward_sums: Array | None = None
 
 
