@@ -58,8 +58,8 @@ def cases():
     yield "grid", sweep(GRID)
     yield "many settings", many(30)
     yield "long labels", sweep(STATIC)
-    yield "no threshold", many(3, env="Acrobot-v1")
-    yield "two environments", sweep({"env": ("CartPole-v1", "Acrobot-v1"), "gamma": (0.9, 1.0)})
+    yield "no threshold", many(3, env="Pendulum-v1")
+    yield "two environments", sweep({"env": ("CartPole-v1", "Pendulum-v1"), "gamma": (0.9, 1.0)})
     yield "some diverged", diverged(many(3), (0, slice(2)))
     yield "all of the best diverged", diverged(sweep(GRID), 11)
 
@@ -113,11 +113,11 @@ def test_learning_curves_of_the_best():
 
 
 def test_environments_have_axes_of_their_own():
-    results = sweep({"env": ("CartPole-v1", "Acrobot-v1"), "gamma": tuple(np.arange(1, 7) / 10)})
+    results = sweep({"env": ("CartPole-v1", "Pendulum-v1"), "gamma": tuple(np.arange(1, 7) / 10)})
     figures = figures_of(results)
     for name in ("learning_curves", "performance_profiles"):
         panels = figures[name].subfigs
-        assert [panel.axes[0].get_title() for panel in panels] == ["CartPole-v1", "Acrobot-v1"]
+        assert [panel.axes[0].get_title() for panel in panels] == ["CartPole-v1", "Pendulum-v1"]
         labels = [f"gamma=0.{i}" for i in (6, 5, 4, 3)]
         solved = [SOLVED] if name == "learning_curves" else []
         assert [legend(panel)[1] for panel in panels] == [[*labels, *solved], labels]
@@ -197,7 +197,7 @@ def test_heat_map():
 
 def test_heat_map_lies_upright():
     wide = {"policy_lr": (0.1, 0.01), "hidden_sizes": ((), (64,), (64, 64))}
-    axes = figures_of(sweep(wide, env="Acrobot-v1"))["heatmap"].axes[0]
+    axes = figures_of(sweep(wide, env="Pendulum-v1"))["heatmap"].axes[0]
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("hidden_sizes", "policy_lr")
     assert [t.get_text() for t in axes.get_yticklabels()] == ["none", "64", "64 x 64"]
     texts = {text.get_position(): text.get_text() for text in axes.texts}
@@ -232,7 +232,7 @@ ZIPPED = [Config(gamma=g, policy_lr=lr, num_updates=6) for g, lr in ((0.9, 0.1),
         (sweep(TWO, configs=ZIPPED), False),
         (sweep({**TWO, "baseline": ("none", "value")}), False),
         (sweep({**TWO, "gamma": (0.9, 0.9)}), False),
-        (sweep({"env": ("CartPole-v1", "Acrobot-v1"), "gamma": (0.9, 0.99)}), False),
+        (sweep({"env": ("CartPole-v1", "Pendulum-v1"), "gamma": (0.9, 0.99)}), False),
     ],
     ids=["grid", "zipped", "three fields", "equal values", "two environments"],
 )

@@ -182,19 +182,19 @@ def test_no_band_leaves_the_possible_returns(env, low, high):
 
 def test_configurations_are_told_apart_by_what_differs():
     histories = [history(seed, scale, policy_lr=scale) for scale in (1.0, 2.0) for seed in (0, 1)]
-    histories.append(history(policy_lr=0.5, env="Acrobot-v1"))
+    histories.append(history(policy_lr=0.5, env="Pendulum-v1"))
     figure = figure_of(histories, "seconds", 3)
-    assert figure.get_suptitle() == "CartPole-v1 and Acrobot-v1: learning curves, 3 settings"
-    cartpole, acrobot = figure.subfigs
-    assert [part.axes[0].get_title() for part in figure.subfigs] == ["CartPole-v1", "Acrobot-v1"]
+    assert figure.get_suptitle() == "CartPole-v1 and Pendulum-v1: learning curves, 3 settings"
+    cartpole, pendulum = figure.subfigs
+    assert [part.axes[0].get_title() for part in figure.subfigs] == ["CartPole-v1", "Pendulum-v1"]
     assert cartpole.axes[0].get_xlabel().startswith("seconds of training, compilation apart")
-    assert acrobot.axes[0].get_ylabel() == "training return\n(mean of the last 3 updates)"
+    assert pendulum.axes[0].get_ylabel() == "training return\n(mean of the last 3 updates)"
     statistic = "interquartile mean of 2 seeds, band: lowest to highest"
     assert legend_of(cartpole) == [statistic, "policy_lr=1", "policy_lr=2"]
-    assert legend_of(acrobot)[1:] == ["seed 0"]
+    assert legend_of(pendulum)[1:] == ["seed 0"]
     thresholds = [line for line in cartpole.axes[0].lines if line.get_label() == "solved: 475"]
     assert len(thresholds) == 1
-    assert len(acrobot.axes[0].lines) == 1
+    assert len(pendulum.axes[0].lines) == 1
 
 
 def test_what_all_curves_have_in_common_is_said_once():

@@ -134,10 +134,10 @@ def test_intervals_stay_within_the_possible_returns():
 def two_envs():
     configs = [
         Config(env=env, policy_lr=lr, num_updates=4)
-        for env in ("Acrobot-v1", "CartPole-v1")
+        for env in ("Pendulum-v1", "CartPole-v1")
         for lr in (0.1, 0.2)
     ]
-    axes = {"env": ("Acrobot-v1", "CartPole-v1"), "policy_lr": (0.1, 0.2)}
+    axes = {"env": ("Pendulum-v1", "CartPole-v1"), "policy_lr": (0.1, 0.2)}
     return sweep([[-90] * 3, [-80] * 3, [20] * 3, [30] * 3], axes, configs)
 
 
@@ -146,15 +146,15 @@ def test_environments_are_ranked_by_themselves():
     summaries = summarize(results)
     assert [s.setting for s in summaries] == [1, 0, 3, 2]
     assert {env: len(ranked) for env, ranked in by_env(summaries).items()} == {
-        "Acrobot-v1": 2,
+        "Pendulum-v1": 2,
         "CartPole-v1": 2,
     }
-    acrobot = summaries[0]
-    assert acrobot.num_solved is acrobot.solved is acrobot.updates is acrobot.env_steps is None
+    pendulum = summaries[0]
+    assert pendulum.num_solved is pendulum.solved is pendulum.updates is pendulum.env_steps is None
     comparisons = summary_dict(results, summaries)["comparisons"]
     assert [c["settings"] for c in comparisons] == [[1, 0], [3, 2]]
     first, second = shown(results).split("CartPole-v1, 3 seeds, 2 settings")
-    assert words(first).startswith("Acrobot-v1, 3 seeds, 2 settings, the best first")
+    assert words(first).startswith("Pendulum-v1, 3 seeds, 2 settings, the best first")
     assert "Solved" not in first
     assert "Solved: a greedy return of 475" in words(second)
     assert "policy_lr=0.2 scores higher than" in words(first)
