@@ -80,9 +80,11 @@ def measure(config: Config, seeds: int, every: int) -> dict[str, np.ndarray]:
 def ratio_of_means(x: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
     """Return mean(x) / mean(y) over seeds, arrays [seeds, points], with bootstrapped intervals."""
     draws = np.random.default_rng(0).integers(0, len(x), (_RESAMPLES, len(x)))
-    resampled = x[draws].mean(axis=1) / y[draws].mean(axis=1)
+    # Where all lanes have equal returns, a baseline of their mean leaves no variance: 0 / 0.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resampled = x[draws].mean(axis=1) / y[draws].mean(axis=1)
+        value = x.mean(axis=0) / y.mean(axis=0)
     low, high = np.percentile(resampled, (2.5, 97.5), axis=0)
-    value = x.mean(axis=0) / y.mean(axis=0)
     found = {"value": value, "low": low, "high": high}
     return {name: [float(f"{number:.4g}") for number in x] for name, x in found.items()}
 

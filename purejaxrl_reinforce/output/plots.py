@@ -123,11 +123,13 @@ def draw_curves(
 
 def _legend(panel: Panel, title: str) -> dict[str, Any]:
     """Return the labels of a legend, its columns and its height in inches."""
+    title = wrapped(title, 1.1)
     labels = [wrapped(curve.label, 1.1) for curve in panel.curves]
+    if panel.solved is None and labels == [""]:  # nothing else would be in the legend
+        labels, title = [title], ""
     letters = 10 + max(len(line) for label in labels for line in (label or " ").splitlines())
     columns = max(1, min(len(labels), line_letters(1.3) // letters))
     lines = sum(label.count("\n") + 1 for label in labels) // columns + 1
-    title = wrapped(title, 1.1)
     height = (lines + len(title.splitlines())) * mpl.rcParams["font.size"] * 1.3 / 72
     return {"labels": labels, "ncols": columns, "title": title, "height": height}
 
