@@ -271,10 +271,16 @@ RETURN_RANGES = {
 }
 
 
+def threshold(config: Config) -> float | None:
+    """Return the mean return that counts as solved, or None where the task has none."""
+    return THRESHOLDS.get(task(config))
+
+
 def first_solved(config: Config, mean_returns: np.ndarray) -> int | None:
     """Return the number, counted from 1, of the first update whose mean return is enough.
 
     None where no update's is, or where the environment has no threshold.
     """
-    solved = mean_returns >= THRESHOLDS.get(task(config), np.inf)
+    enough = threshold(config)
+    solved = mean_returns >= (np.inf if enough is None else enough)
     return int(solved.argmax()) + 1 if solved.any() else None

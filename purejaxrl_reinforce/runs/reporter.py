@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, first_solved, task
+from purejaxrl_reinforce.algorithm.environment import first_solved, threshold
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.program import Chunk
@@ -131,15 +131,14 @@ def _summary(result: RunResult) -> Iterator[str]:
 def _solved(result: RunResult) -> str | None:
     """Say when training reached the return that counts as solved; None where there is none."""
     config, columns = result.config, result.metrics
-    if task(config) not in THRESHOLDS:
+    if (enough := threshold(config)) is None:
         return None
-    threshold = f"{THRESHOLDS[task(config)]:g}"
     update = first_solved(config, columns["mean_return"])
     if update is None:
-        return f"not solved: no update had a mean return of {threshold}"
+        return f"not solved: no update had a mean return of {enough:g}"
     last = np.mean(columns["mean_return"][-10:])
     steps, seconds = int(columns["env_steps"][update - 1]), columns["seconds"][update - 1]
     return (
         f"solved in update {update:,}, after {steps:,} steps and {seconds:.1f} s: mean return of"
-        f" {threshold} or more, {last:.1f} in the last 10 updates"
+        f" {enough:g} or more, {last:.1f} in the last 10 updates"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, task
+from purejaxrl_reinforce.algorithm.environment import threshold
 from purejaxrl_reinforce.algorithm.networks import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
@@ -132,8 +132,8 @@ class RunDirectory:
         with atomic_write(self.path / REWARDS_FILE) as unfinished:
             np.save(unfinished, returns[0])
         with atomic_write(self.path / PLOT_FILE) as unfinished:
-            solved = THRESHOLDS.get(task(self.config))
-            plot_returns(unfinished, self._title(), np.stack(returns, axis=1), solved)
+            spread = np.stack(returns, axis=1)
+            plot_returns(unfinished, self._title(), spread, threshold(self.config))
 
     def close(self) -> None:
         """Release the lock."""
