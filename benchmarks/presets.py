@@ -20,7 +20,7 @@ from jax import Array
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, evaluate, preset, train
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.output.plots import styled
 from purejaxrl_reinforce.presets import PRESETS
 

@@ -10,7 +10,7 @@ from compiled import compile_apart
 from jax import Array
 
 from purejaxrl_reinforce import Config, TrainState, init, step
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.timing import no_compilation
 from purejaxrl_reinforce.execution.sharding import (
     LANES,

@@ -24,7 +24,7 @@ from peers.idiomatic import Settings, make_train
 from ratios import paired_ratio
 
 from purejaxrl_reinforce import preset, train
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure

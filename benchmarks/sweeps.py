@@ -22,7 +22,7 @@ from harness import RESULTS, draw_quantiles, quantiles, run, save
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import load_sweep, preset
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import GREEDY_RETURN, REFERENCE, styled

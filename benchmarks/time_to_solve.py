@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from solving import quartiles, run_seeds
 
 from purejaxrl_reinforce import Config
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.output.plots import REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table

@@ -25,7 +25,7 @@ from purejaxrl_reinforce import Config, init, step
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.result_file import make_result

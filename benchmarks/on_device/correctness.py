@@ -12,7 +12,7 @@ from on_device.sizes import Size
 from on_device.speed import require_engine
 from purejaxrl_reinforce import Config, init, preset, train
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from tests.support import reference

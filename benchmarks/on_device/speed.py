@@ -15,7 +15,7 @@ from on_device.report import Row, Stage, one_line
 from on_device.sizes import Size
 from purejaxrl_reinforce import Config, init, preset, train
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.bench.phases import phases
 from purejaxrl_reinforce.bench.result_file import timed_row

@@ -17,7 +17,7 @@ from purejaxrl_reinforce import Config, init, preset, step
 from purejaxrl_reinforce.algorithm.batching import TUNINGS, Tuning, tuning
 from purejaxrl_reinforce.algorithm.kernels.lane_blocks import Tiling
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.algorithm.rollout import make_rollout
 from purejaxrl_reinforce.execution.sharding import (
     LANES,

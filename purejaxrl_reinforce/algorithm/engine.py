@@ -7,7 +7,7 @@ from typing import Literal
 
 import jax
 
-from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import UnsupportedError
 from purejaxrl_reinforce.algorithm.kernels.learning import (
     KernelRows,
@@ -16,9 +16,9 @@ from purejaxrl_reinforce.algorithm.kernels.learning import (
     targets_by_kernel,
 )
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
-from purejaxrl_reinforce.algorithm.networks import Params, make_networks
-from purejaxrl_reinforce.algorithm.policies import has_parts
-from purejaxrl_reinforce.algorithm.relu_mlp import takes_one_product
+from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
+from purejaxrl_reinforce.algorithm.networks.policies import has_parts
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import takes_one_product
 from purejaxrl_reinforce.algorithm.rollout import Trajectory, make_rollout
 from purejaxrl_reinforce.config import Config
 

@@ -5,7 +5,7 @@ from jax import Array
 
 from purejaxrl_reinforce.algorithm.batching import LaneAxis
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, values_of
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.algorithm.state import TrainState

@@ -23,7 +23,7 @@ from purejaxrl_reinforce.algorithm.kernels.learning import (
     gradients_by_kernel,
     targets_by_kernel,
 )
-from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.algorithm.packing import from_columns, pointwise, to_columns
 from purejaxrl_reinforce.algorithm.returns import (
     batch_moments,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.batching import LaneAxis
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.obs_normalizer import (
     VARIANCE_EPSILON,
     RunningMoments,

@@ -11,16 +11,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.fit_baseline import fit_baseline
 from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
 from purejaxrl_reinforce.algorithm.jit import jit
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
-from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.algorithm.normalization import add_observations, scale_rewards
 from purejaxrl_reinforce.algorithm.obs_normalizer import no_moments
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import (
     Tuning,
     any_lane,
@@ -23,8 +22,9 @@ from purejaxrl_reinforce.algorithm.batching import (
     num_groups,
     tuning,
 )
-from purejaxrl_reinforce.algorithm.environment import Environment
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.environments.environment import Environment
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.algorithm.packing import from_columns, pack, pointwise, to_columns, unpack
 from purejaxrl_reinforce.config import Config
 

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.obs_normalizer import RunningMoments
 from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
 

@@ -262,8 +262,8 @@ def _counts(
 
 def _most_rounds(config: Config, num_devices: int, functions: tuple[str, ...]) -> int:
     """Return how often a loop over blocks runs if every episode lasts as long as it may."""
-    from purejaxrl_reinforce.algorithm import environment
     from purejaxrl_reinforce.algorithm.batching import equal_parts, tuning
+    from purejaxrl_reinforce.algorithm.environments import environment
     from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 
     sizes = tuning(config)

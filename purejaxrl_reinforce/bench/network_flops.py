@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 
-from purejaxrl_reinforce.algorithm.mlp import MLP
-from purejaxrl_reinforce.algorithm.networks import Params, make_networks
-from purejaxrl_reinforce.algorithm.relu_mlp import takes_one_product
+from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
+from purejaxrl_reinforce.algorithm.networks.mlp import MLP
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import takes_one_product
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import few_lanes
 

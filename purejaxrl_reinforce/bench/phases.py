@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import collect, step
 from purejaxrl_reinforce.algorithm.rollout import Trajectory

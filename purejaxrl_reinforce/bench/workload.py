@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.environment import first_solved
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.environments.environment import first_solved
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.bench.flops import Cost, phase_costs

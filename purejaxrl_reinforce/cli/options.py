@@ -98,7 +98,7 @@ def warn_if_untuned(verb: Any) -> None:
     tuned = PRESETS[verb.preset].config.env
     names = {env.rpartition("-v")[0] or env for env in (tuned, verb.config.env)}
     if verb.config_file is None and len(names) > 1 and not verb.quiet:
-        from purejaxrl_reinforce.algorithm import environment
+        from purejaxrl_reinforce.algorithm.environments import environment
 
         environment.make(verb.config.env, verb.config.env_params)  # what is wrong is said alone
         print(

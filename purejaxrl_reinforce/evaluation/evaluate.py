@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, tuning
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.jit import jit
 from purejaxrl_reinforce.algorithm.keys import evaluation_key
-from purejaxrl_reinforce.algorithm.networks import Networks, Params, make_networks
+from purejaxrl_reinforce.algorithm.networks.build import Networks, Params, make_networks
 from purejaxrl_reinforce.algorithm.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
 from purejaxrl_reinforce.config import Config
 

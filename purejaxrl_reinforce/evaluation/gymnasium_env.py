@@ -14,9 +14,9 @@ import jax
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.env_params import TIME_LIMIT, derived
-from purejaxrl_reinforce.algorithm.environment import ALIASES, Environment
-from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT, derived
+from purejaxrl_reinforce.algorithm.environments.environment import ALIASES, Environment
+from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.evaluate import make_act
 

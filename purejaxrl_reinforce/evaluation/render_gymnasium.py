@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.gymnasium_env import RenderedEnv, gym_actions, make_rendered

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.render_observations import observation_film
 from purejaxrl_reinforce.evaluation.video_frames import Panel, frames

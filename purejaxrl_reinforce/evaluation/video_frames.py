@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 
 
 class Panel(NamedTuple):

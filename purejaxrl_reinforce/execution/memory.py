@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.algorithm.state import TrainState

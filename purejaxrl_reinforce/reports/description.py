@@ -6,9 +6,9 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.environment import Environment
-from purejaxrl_reinforce.algorithm.mlp import FILTER_SIZE, NUM_FILTERS
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.environments.environment import Environment
+from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.compile_for import compile_for

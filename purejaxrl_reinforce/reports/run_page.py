@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.environment import first_solved, task
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.environments.environment import first_solved, task
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.scores import (
     ReturnStatistics,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.environment import Environment
-from purejaxrl_reinforce.algorithm.mlp import FILTER_SIZE, NORM_EPSILON
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.environments.environment import Environment
+from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NORM_EPSILON
 from purejaxrl_reinforce.algorithm.obs_normalizer import VARIANCE_EPSILON, obs_moments
 from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.output.extras import require_extra

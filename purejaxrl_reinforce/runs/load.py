@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import exact_steps
 from purejaxrl_reinforce.config import Config

@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environment import first_solved, threshold
+from purejaxrl_reinforce.algorithm.environments.environment import first_solved, threshold
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.program import Chunk

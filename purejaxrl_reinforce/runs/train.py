@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config

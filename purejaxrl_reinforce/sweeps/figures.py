@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS
+from purejaxrl_reinforce.algorithm.environments.environment import RETURN_RANGES, THRESHOLDS
 from purejaxrl_reinforce.evaluation.statistics import performance_profile
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.interval import Interval

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS, task
+from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS, task
 from purejaxrl_reinforce.output.plots import (
     MOST_CURVES,
     TRAINING_RETURN,

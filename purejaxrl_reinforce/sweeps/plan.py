@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import psutil
 
-from purejaxrl_reinforce.algorithm import environment
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config, checked_seed, get_field
 from purejaxrl_reinforce.execution.memory import require_batch_memory, state_bytes

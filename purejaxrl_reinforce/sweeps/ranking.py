@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from purejaxrl_reinforce.algorithm.environment import THRESHOLDS
+from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.evaluation.statistics import Quartiles, probability_of_improvement
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count

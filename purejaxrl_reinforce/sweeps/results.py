@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config, get_field
 from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays

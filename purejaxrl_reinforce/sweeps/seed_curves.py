@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, task
+from purejaxrl_reinforce.algorithm.environments.environment import RETURN_RANGES, task
 from purejaxrl_reinforce.evaluation.statistics import (
     MIN_SEEDS,
     interquartile_mean,

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environment import RETURN_RANGES, THRESHOLDS, first_solved, task
+from purejaxrl_reinforce.algorithm.environments.environment import (
+    RETURN_RANGES,
+    THRESHOLDS,
+    first_solved,
+    task,
+)
 from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.evaluation.statistics import (
     Quartiles,

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from purejaxrl_reinforce.algorithm.deferred_imports import deferred_imports
+from purejaxrl_reinforce.algorithm.environments.deferred_imports import deferred_imports
 
 GYMNAX = """
 import sys
-from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.environments.environment import make
 make("CartPole-v1")
 assert not {"seaborn", "matplotlib.pyplot", "pandas"} & set(sys.modules)
 from gymnax.environments.misc import pong

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.algorithm.environment import checked, make
+from purejaxrl_reinforce.algorithm.environments.environment import checked, make
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.config import Config, EnvParams
 from purejaxrl_reinforce.evaluation.gymnasium_env import make_rendered, make_vector

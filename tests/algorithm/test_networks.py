@@ -9,9 +9,9 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config
-from purejaxrl_reinforce.algorithm.environment import make
-from purejaxrl_reinforce.algorithm.networks import make_networks
-from purejaxrl_reinforce.algorithm.relu_mlp import MOST_PRODUCTS, ReluMLPParams, relu_mlp
+from purejaxrl_reinforce.algorithm.environments.environment import make
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import MOST_PRODUCTS, ReluMLPParams, relu_mlp
 
 
 def plain(layers, x):

@@ -10,7 +10,7 @@ import pytest
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, evaluate, init, step
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.algorithm.normalization import LARGEST_REWARD, scale_rewards
 from purejaxrl_reinforce.algorithm.obs_normalizer import add_values, no_moments, obs_moments
 from purejaxrl_reinforce.algorithm.reinforce import collect

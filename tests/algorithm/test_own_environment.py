@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, train
-from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.environments.environment import make
 from tests.support.runs import error_of
 
 HERE = "tests.support.environments"

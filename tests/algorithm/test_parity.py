@@ -6,7 +6,7 @@ import pytest
 
 from purejaxrl_reinforce import init, preset
 from purejaxrl_reinforce.algorithm.losses import make_targets
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from tests.support.learning import learn
 from tests.support.notebook import DATA, ITERATIONS, recorded_params, recorded_trajectory
 

@@ -7,7 +7,7 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, train
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
 
 ROLLOUTS = ["episodes", pytest.param("stream", marks=pytest.mark.slow)]
 OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])

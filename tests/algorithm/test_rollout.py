@@ -9,7 +9,7 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, evaluate, step
-from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from tests.support.learning import initial
 

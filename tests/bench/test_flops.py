@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.algorithm.mlp import MLP
+from purejaxrl_reinforce.algorithm.networks.mlp import MLP
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.bench.flops import phase_costs

@@ -11,8 +11,8 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from purejaxrl_reinforce import Config, evaluate, init
-from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnasium
 from purejaxrl_reinforce.evaluation.gymnasium_env import gym_actions, make_rendered, make_vector

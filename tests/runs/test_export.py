@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from purejaxrl_reinforce import Config
-from purejaxrl_reinforce.algorithm import environment
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.runs.load import load_policy
 from tests.support.runs import TINY, error_of, random_run

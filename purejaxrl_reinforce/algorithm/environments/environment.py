@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.deferred_imports import deferred_imports
-from purejaxrl_reinforce.algorithm.env_params import TIME_LIMIT, changed, in_own_types
-from purejaxrl_reinforce.algorithm.own_environment import own_environment
+from purejaxrl_reinforce.algorithm.environments.deferred_imports import deferred_imports
+from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT, changed, in_own_types
+from purejaxrl_reinforce.algorithm.environments.own_environment import own_environment
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, EnvParams, nearest
 
 # Environments that differ from a registered one by their parameters only.

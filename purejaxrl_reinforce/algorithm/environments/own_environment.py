@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from purejaxrl_reinforce.algorithm.env_params import TIME_LIMIT
-from purejaxrl_reinforce.algorithm.own_code import imported, in_a_line
+from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT
+from purejaxrl_reinforce.algorithm.environments.own_code import imported, in_a_line
 
 
 def own_environment(path: str) -> tuple[Any, Any]:

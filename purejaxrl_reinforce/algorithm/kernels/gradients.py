@@ -28,7 +28,7 @@ from purejaxrl_reinforce.algorithm.kernels.lane_blocks import (
     whole,
 )
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import Elements, LaneFunction, trace
-from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
 
 # Time steps of a program, unless there would be more programs than these: then they take more.
 _FEWEST_STEPS = 32

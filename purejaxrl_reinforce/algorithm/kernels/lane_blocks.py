@@ -22,7 +22,7 @@ from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
     known,
     leaves,
 )
-from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
 
 
 class Tiling(NamedTuple):

@@ -8,7 +8,7 @@ from jax import Array
 
 from purejaxrl_reinforce.algorithm.kernels.gradients import NetworkLoss, gradients_in_one_launch
 from purejaxrl_reinforce.algorithm.kernels.targets import LaneMoments, targets_in_one_launch
-from purejaxrl_reinforce.algorithm.networks import Params, make_networks
+from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.algorithm.returns import BatchMoments, Moments, merged
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.config import Config

@@ -36,7 +36,7 @@ from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
     UnsupportedError,
     trace,
 )
-from purejaxrl_reinforce.algorithm.policies import PolicyParts
+from purejaxrl_reinforce.algorithm.networks.policies import PolicyParts
 from purejaxrl_reinforce.algorithm.rollout import (
     FinishedEpisodes,
     Lanes,

@@ -29,7 +29,7 @@ from purejaxrl_reinforce.algorithm.kernels.lane_blocks import (
     whole,
 )
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import LaneFunction, trace
-from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 
 

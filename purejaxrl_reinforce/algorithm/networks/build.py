@@ -8,21 +8,21 @@ import jax
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import environment
 from purejaxrl_reinforce.algorithm.batching import tuning
-from purejaxrl_reinforce.algorithm.distributions import Distribution
-from purejaxrl_reinforce.algorithm.environment import Environment
-from purejaxrl_reinforce.algorithm.mlp import CNN, FILTER_SIZE, MLP
-from purejaxrl_reinforce.algorithm.obs_normalizer import OBS_NORMALIZER, ObsNormalizer
-from purejaxrl_reinforce.algorithm.own_network import OwnNetwork, own_network
-from purejaxrl_reinforce.algorithm.policies import (
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.environments.environment import Environment
+from purejaxrl_reinforce.algorithm.networks.distributions import Distribution
+from purejaxrl_reinforce.algorithm.networks.mlp import CNN, FILTER_SIZE, MLP
+from purejaxrl_reinforce.algorithm.networks.own_network import OwnNetwork, own_network
+from purejaxrl_reinforce.algorithm.networks.policies import (
     GaussianPolicy,
     PolicyParts,
     SoftmaxPolicy,
     layers_of,
     policy_parts,
 )
-from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.obs_normalizer import OBS_NORMALIZER, ObsNormalizer
 from purejaxrl_reinforce.config import LARGEST_FLOAT, Config
 
 # Gains of orthogonal output layers: nearly equal logits, or means near 0, to begin with.

@@ -9,7 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams, relu_mlp, takes_one_product
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import (
+    ReluMLPParams,
+    relu_mlp,
+    takes_one_product,
+)
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.mlp import relative_to_last
-from purejaxrl_reinforce.algorithm.own_code import imported, in_a_line
+from purejaxrl_reinforce.algorithm.environments.own_code import imported, in_a_line
+from purejaxrl_reinforce.algorithm.networks.mlp import relative_to_last
 
 
 class OwnNetwork(nn.Module):

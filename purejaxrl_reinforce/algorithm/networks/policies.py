@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.distributions import (
+from purejaxrl_reinforce.algorithm.networks.distributions import (
     Categorical,
     DiagonalGaussian,
     Distribution,
     uniform_of,
 )
-from purejaxrl_reinforce.algorithm.mlp import MLP, relative_to_last
+from purejaxrl_reinforce.algorithm.networks.mlp import MLP, relative_to_last
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.networks.squashed_gaussian import SquashedGaussian, squash
 from purejaxrl_reinforce.algorithm.obs_normalizer import ObsNormalizer
-from purejaxrl_reinforce.algorithm.relu_mlp import ReluMLPParams
-from purejaxrl_reinforce.algorithm.squashed_gaussian import SquashedGaussian, squash
 from purejaxrl_reinforce.config import LogStd
 
 # A state moves the standard deviation by a factor between exp(-5) and exp(5) at most.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.distributions import DiagonalGaussian
+from purejaxrl_reinforce.algorithm.networks.distributions import DiagonalGaussian
 
 # Points of the Gauss-Hermite quadrature: the entropy is right to 1e-4 for standard deviations up to
 # 1, to 3e-3 up to 2, to 0.1 up to 5.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce.algorithm.environment import make
+from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
     UnsupportedError,
     broadcast,

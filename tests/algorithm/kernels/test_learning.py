@@ -10,7 +10,7 @@ import pytest
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.algorithm.engine import learning_engine
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
-from purejaxrl_reinforce.algorithm.networks import Params
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from tests.algorithm.test_losses import random_trajectory
 
 CARTPOLE = Config(

@@ -12,7 +12,7 @@ from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.algorithm.engine import chosen_engine, refusal, why_not_lowered
 from purejaxrl_reinforce.algorithm.kernels.lane_blocks import Tiling
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
-from purejaxrl_reinforce.algorithm.networks import make_networks
+from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.algorithm.reinforce import carries_lanes, collect
 from purejaxrl_reinforce.algorithm.rollout import make_rollout
 

@@ -1,0 +1,1 @@
+"""Gymnax environments as batched functions, their parameters, and environments of your own."""
