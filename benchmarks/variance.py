@@ -137,8 +137,8 @@ def main(
         results: directory for the result.
     """
     config = Config(
-        num_envs=num_envs, num_updates=num_updates, num_steps=num_steps, advantage_norm="none",
-        gamma=0.995, policy_lr=2e-2, baseline_lr=0.1,
+        num_envs=num_envs, num_updates=num_updates, num_steps=num_steps, bootstrap=False,
+        baseline_lr=0.1,
     )  # fmt: skip
     found = measure(config, seeds, every)
     variance, signal = found["variance"], found["signal"]

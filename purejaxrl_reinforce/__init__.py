@@ -1,9 +1,9 @@
 """REINFORCE with a learned value baseline as one compiled JAX program.
 
 import jax
-from purejaxrl_reinforce import evaluate, preset, train
+from purejaxrl_reinforce import Config, evaluate, train
 
-config = preset("cartpole")
+config = Config()
 state, metrics = train(config, jax.random.key(0))
 episodes = evaluate(config, state.params, jax.random.key(1), num_episodes=100)
 """

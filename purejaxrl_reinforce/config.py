@@ -68,7 +68,7 @@ NO_PARAMS = EnvParams()
 
 @dataclass(frozen=True)
 class Config:
-    """The configuration of a training run.
+    """The configuration of a training run; `Config()` is the preset cartpole.
 
     Integers, strings, tuples and booleans shape the program and are static. Floats are the leaves
     of a pytree: they can be traced, so a new value never recompiles and `jax.vmap` can map over
@@ -111,9 +111,9 @@ class Config:
     """Standard deviation of continuous actions: one learned vector, fixed, or by state."""
     baseline: BaselineKind = "value"
     """value: a network; none: 0; mean: that of the lanes, per step; loo: over the others."""
-    advantage_norm: AdvantageNorm = "standardize"
+    advantage_norm: AdvantageNorm = "none"
     """standardize: to variance 1; unit: centered, over the root of the raw sum of squares."""
-    bootstrap: bool = False
+    bootstrap: bool = True
     """Where an episode is truncated, not terminated, add the value of the next state."""
     normalize_obs: bool = False
     """Normalize observations by the running mean and standard deviation of all before."""
@@ -139,13 +139,13 @@ class Config:
     """Largest number of rows (steps of one lane) that the gradient takes at once."""
     engine: Engine = "auto"
     """kernel: play and learn in few launches (NVIDIA GPUs); auto: where measured to be faster."""
-    gamma: float = 0.99
+    gamma: float = 0.995
     """Discount per step, in [0, 1]."""
     trace_lambda: float = 1.0
     """Weight of the return against the next state's value, in [0, 1]; 1: no bootstrapping."""
-    policy_lr: float = 3e-2
+    policy_lr: float = 2e-2
     """Learning rate of the policy network's Adam."""
-    baseline_lr: float = 3e-2
+    baseline_lr: float = 0.3
     """Learning rate of the baseline network's Adam."""
     initial_std: float = 1.0
     """Standard deviation of continuous actions at the start."""

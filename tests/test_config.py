@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from purejaxrl_reinforce.cli.main import _starting_point
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import dump_config, load_config
 from purejaxrl_reinforce.presets import PRESETS, preset
@@ -47,7 +48,10 @@ BAD = [
     ({"env_params": {"n": 2**40}}, "env_params.n must be at most 2147483647, not 1099511627776"),
     ({"gamma": 1.1}, "gamma must lie between 0 and 1, not 1.1"),
     ({"trace_lambda": -0.1}, "trace_lambda must lie between 0 and 1, not -0.1"),
-    ({"trace_lambda": 0.9, "baseline": "loo"}, "trace_lambda below 1 needs baseline='value'"),
+    (
+        {"trace_lambda": 0.9, "baseline": "loo", "bootstrap": False},
+        "trace_lambda below 1 needs baseline='value'",
+    ),
     ({"gamma": "0.9"}, "gamma must be a number, not '0.9'"),
     ({"policy_lr": float("nan")}, "policy_lr must be a finite number below 3.4e38, not nan"),
     ({"policy_lr": float("inf")}, "policy_lr must be a finite number below 3.4e38, not inf"),
@@ -62,10 +66,16 @@ BAD = [
     ({"entropy_coef": -0.1}, "entropy_coef must be at least 0, not -0.1"),
     ({"rollout": "stream"}, "rollout='stream' needs num_steps"),
     ({"reset_each_update": True}, "reset_each_update=True needs rollout='stream'"),
-    ({"bootstrap": True, "baseline": "none"}, "bootstrap=True needs baseline='value'"),
-    ({"baseline_steps": 2, "baseline": "mean"}, "baseline_steps above 1 needs baseline='value'"),
+    ({"baseline": "none"}, "bootstrap=True needs baseline='value'"),
+    (
+        {"baseline_steps": 2, "baseline": "mean", "bootstrap": False},
+        "baseline_steps above 1 needs baseline='value'",
+    ),
     ({"gradient_noise": True, "num_envs": 1}, "gradient_noise=True needs num_envs of at least 2"),
-    ({"baseline": "loo", "num_envs": 1}, "baseline='loo' needs num_envs of at least 2"),
+    (
+        {"baseline": "loo", "num_envs": 1, "bootstrap": False},
+        "baseline='loo' needs num_envs of at least 2",
+    ),
 ]
 
 
@@ -74,6 +84,13 @@ def test_bad_values(changes, message):
     with pytest.raises(ValueError, match=re.escape(message)) as error:
         Config(**changes)
     assert "\n" not in str(error.value)
+
+
+def test_the_default_is_what_the_command_line_trains(tmp_path):
+    assert _starting_point([]) == ("cartpole", Config(), 0)
+    path = tmp_path / "config.toml"
+    path.write_text("num_envs = 3")
+    assert load_config(path)[0] == Config(num_envs=3)
 
 
 def test_numbers_are_brought_to_their_type():

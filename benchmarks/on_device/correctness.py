@@ -84,7 +84,10 @@ def _targets(config: Config, params: Params, trajectory: Trajectory) -> Any:
 
 def gradient(seed: int) -> list[Row]:
     """Compare the gradients of a small batch with numerical ones in float64."""
-    config = Config(hidden_sizes=(4,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9)
+    config = Config(
+        hidden_sizes=(4,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9, bootstrap=False,
+        advantage_norm="standardize",
+    )  # fmt: skip
     state = init(config, jax.random.key(seed))
     trajectory = jax.jit(collect)(config, state)[2]
 

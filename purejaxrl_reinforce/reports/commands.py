@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.presets import PRESETS
 
 
 def command(verb: str, *options: Any) -> str:
@@ -21,7 +20,7 @@ def config_options(config: Config, but: Collection[str] = ()) -> list[str]:
         config: to be made.
         but: fields without an option.
     """
-    default = next(iter(PRESETS.values())).config
+    default = Config()
     options: list[str] = []
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), field.name.replace("_", "-")

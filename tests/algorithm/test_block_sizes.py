@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, init, train
+from purejaxrl_reinforce import init, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from tests.support.configs import TEXTBOOK
 
-CONFIG = Config(num_envs=24, num_steps=50, num_updates=4, hidden_sizes=(16,), policy_lr=1e-3)
+CONFIG = TEXTBOOK.replace(
+    num_envs=24, num_steps=50, num_updates=4, hidden_sizes=(16,), policy_lr=1e-3
+)
 SETTINGS = [
     {"block_steps": 1, "block_rows": 1},
     {"lane_width": 8, "block_steps": 7, "block_rows": 100},
@@ -64,7 +67,7 @@ OTHERS = ["Acrobot-v1", "MountainCar-v0", "Breakout-MinAtar"]
     "env", ["CartPole-v1", *(pytest.param(env, marks=pytest.mark.slow) for env in OTHERS)]
 )
 def test_a_program_for_gpus_plays_the_same_bits(env):
-    config = Config(env=env, num_envs=8, num_steps=200, hidden_sizes=(16,), block_steps=4)
+    config = TEXTBOOK.replace(env=env, num_envs=8, num_steps=200, hidden_sizes=(16,), block_steps=4)
     state = init(config, jax.random.key(0))
     ours, packed = (jax.jit(collect)(replace(config, platform=p), state) for p in ("cpu", "gpu"))
     for a, b in zip(jax.tree.leaves(packed), jax.tree.leaves(ours), strict=True):

@@ -14,6 +14,7 @@ import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, evaluate, init, step, train
 from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
+from tests.support.configs import TEXTBOOK
 
 
 def test_transitions_agree_with_gymnasium():
@@ -68,7 +69,7 @@ def test_time_limits(name, limit):
 def test_a_policy_scores_the_same_in_gymnasium():
     """Half-trained, so that returns spread; sampled actions; first episode of each environment."""
     n = 256
-    config = Config(num_updates=8, anneal=False)
+    config = TEXTBOOK.replace(num_updates=8, anneal=False)
     state, _ = train(config, jax.random.key(0))
     ours = evaluate(config, state.params, jax.random.key(1), n, greedy=False).episode_return
 
@@ -96,7 +97,9 @@ LOCAL_ENVIRONMENTS = [name for name in gymnax.registered_envs if not re.search("
 @pytest.mark.parametrize("name", LOCAL_ENVIRONMENTS)
 @pytest.mark.parametrize("rollout", ["episodes", pytest.param("stream", marks=pytest.mark.slow)])
 def test_every_gymnax_environment_can_be_trained_on(name, rollout):
-    config = Config(env=name, rollout=rollout, num_envs=3, num_steps=12, hidden_sizes=(8,))
+    config = TEXTBOOK.replace(
+        env=name, rollout=rollout, num_envs=3, num_steps=12, hidden_sizes=(8,)
+    )
     with jax.numpy_rank_promotion("allow"):  # gymnax's Swimmer relies on it
         state = jax.eval_shape(init, config, jax.random.key(0))
         after, metrics = jax.eval_shape(step, config, state)
@@ -117,7 +120,7 @@ def test_every_gymnax_environment_can_be_trained_on(name, rollout):
     ],
 )
 def test_continuous_discrete_and_random_environments_give_finite_updates(name, rollout):
-    config = Config(env=name, rollout=rollout, num_envs=4, num_steps=25, num_updates=3)
+    config = TEXTBOOK.replace(env=name, rollout=rollout, num_envs=4, num_steps=25, num_updates=3)
     _, metrics = train(config, jax.random.key(0))
     assert metrics.finite.all()
 

@@ -9,13 +9,14 @@ import optax
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, init, step
+from purejaxrl_reinforce import init, step
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from tests.support.configs import TEXTBOOK
 
-CONFIG = Config(
+CONFIG = TEXTBOOK.replace(
     env="MatchReward-probe", num_envs=6, hidden_sizes=(4,), baseline="none",
     advantage_norm="none", gradient_noise=True,
 )  # fmt: skip
@@ -49,7 +50,7 @@ def test_it_is_the_variance_over_batches():
 
 @pytest.mark.parametrize("block_rows", [1, 100, 100_000])
 def test_lanes_in_blocks_are_lanes_one_by_one(block_rows):
-    config = Config(
+    config = TEXTBOOK.replace(
         num_envs=5, num_steps=30, hidden_sizes=(8,), gradient_noise=True, block_rows=block_rows,
         entropy_coef=0.1, normalize_obs=True,
     )  # fmt: skip

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, step
+from purejaxrl_reinforce import step
 from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.losses import make_targets
 from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from tests.support import reference
+from tests.support.configs import TEXTBOOK
 from tests.support.learning import initial, learn
 
 SLOW = pytest.mark.slow
-SMALL = Config(hidden_sizes=(5,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9)
+SMALL = TEXTBOOK.replace(hidden_sizes=(5,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9)
 
 
 def trained_with(config, state, trajectory):
@@ -183,7 +184,7 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
     1 - 1/N and leaves its direction.
     """
     N = 3
-    config = Config(
+    config = TEXTBOOK.replace(
         env="MatchReward-probe", num_envs=N, baseline=baseline, advantage_norm="none",
         hidden_sizes=(4,),
     )  # fmt: skip

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, evaluate, init, step
+from purejaxrl_reinforce import evaluate, init, step
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.algorithm.normalization import LARGEST_REWARD, scale_rewards
 from purejaxrl_reinforce.algorithm.obs_normalizer import add_values, no_moments, obs_moments
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from tests.support.configs import TEXTBOOK
 
-EPISODES = Config(
+EPISODES = TEXTBOOK.replace(
     num_envs=6, num_steps=40, hidden_sizes=(8,), normalize_obs=True, normalize_rewards=True
 )
 STREAM = replace(EPISODES, env="Random-probe", rollout="stream", num_steps=9)

@@ -9,6 +9,7 @@ import pytest
 
 from purejaxrl_reinforce import Config, init, step
 from purejaxrl_reinforce.algorithm.optimizer import make_optimizer, optimizer_step
+from tests.support.configs import TEXTBOOK
 
 
 def adam(gradients, learning_rate, epsilon, keras):
@@ -59,7 +60,9 @@ def test_clipping_keeps_the_direction_and_bounds_the_norm_over_all_leaves():
 
 
 def test_annealing_ends_at_zero_and_each_network_has_its_own_rate():
-    config = Config(num_envs=2, num_steps=5, num_updates=4, policy_lr=1e-3, baseline_lr=1e-2)
+    config = TEXTBOOK.replace(
+        num_envs=2, num_steps=5, num_updates=4, policy_lr=1e-3, baseline_lr=1e-2
+    )
     state = init(config, jax.random.key(0))
 
     def largest_change(config, state):

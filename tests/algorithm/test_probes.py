@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, train
+from purejaxrl_reinforce import train
 from purejaxrl_reinforce.algorithm.networks.build import make_networks
+from tests.support.configs import TEXTBOOK
 
 ROLLOUTS = ["episodes", pytest.param("stream", marks=pytest.mark.slow)]
 OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])
@@ -18,7 +19,7 @@ def trained(env, **changes):
 
 
 def trained_state(env, **changes):
-    config = Config(
+    config = TEXTBOOK.replace(
         **{"env": env, "num_envs": 64, "num_updates": 200, "gamma": 0.9, "hidden_sizes": (16,),
            "policy_lr": 1e-2, "baseline_lr": 1e-2, **changes}
     )  # fmt: skip

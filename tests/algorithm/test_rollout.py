@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, evaluate, step
+from purejaxrl_reinforce import evaluate, step
 from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from tests.support.configs import TEXTBOOK
 from tests.support.learning import initial
 
-CARTPOLE = Config(num_envs=5, num_steps=60, hidden_sizes=(8,))
+CARTPOLE = TEXTBOOK.replace(num_envs=5, num_steps=60, hidden_sizes=(8,))
 STREAM = replace(CARTPOLE, rollout="stream")
 
 

@@ -13,8 +13,11 @@ import pytest
 from purejaxrl_reinforce import Config, evaluate, init, make_train, step, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.config import FLOAT_FIELDS, STATIC_FIELDS
+from tests.support.configs import TEXTBOOK
 
-TINY = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,), max_grad_norm=10.0)
+TINY = TEXTBOOK.replace(
+    num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,), max_grad_norm=10.0
+)
 # Another valid value for every float.
 OTHER = {
     "gamma": 0.5,

@@ -14,6 +14,7 @@ from purejaxrl_reinforce.bench.phases import PHASES, phases
 from purejaxrl_reinforce.bench.result_file import new_result_path
 from purejaxrl_reinforce.bench.workload import Workload
 from purejaxrl_reinforce.cli.main import main
+from tests.support.configs import TEXTBOOK
 
 TINY = ["--num-envs", "4", "--num-updates", "3", "--num-steps", "20", "--hidden-sizes", "8"]
 
@@ -63,8 +64,7 @@ def test_a_result_holds_what_is_needed_to_judge_it(result, result_path):
 
 def test_the_learning_outcome_is_that_of_training(result):
     config = Config(
-        num_envs=4, num_updates=3, num_steps=20, hidden_sizes=(8,),
-        bootstrap=True, advantage_norm="none", baseline_lr=0.3, baseline_steps=2,
+        num_envs=4, num_updates=3, num_steps=20, hidden_sizes=(8,), baseline_steps=2
     )  # fmt: skip
     _, metrics = train(config, jax.random.key(5))
     assert result["valid_steps"] == int(metrics.num_steps.sum())
@@ -77,8 +77,10 @@ def test_the_learning_outcome_is_that_of_training(result):
 @pytest.fixture(
     scope="module",
     params=[
-        Config(env="Pendulum-v1", rollout="stream", num_envs=2, num_steps=8, baseline="none"),
-        Config(num_envs=3, num_steps=9, block_rows=2),
+        TEXTBOOK.replace(
+            env="Pendulum-v1", rollout="stream", num_envs=2, num_steps=8, baseline="none"
+        ),
+        TEXTBOOK.replace(num_envs=3, num_steps=9, block_rows=2),
     ],
     ids=["continuous stream without baseline", "blocks"],
 )

@@ -12,6 +12,7 @@ from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.bench.network_flops import backward_flops, forward_flops, network_flops
+from tests.support.configs import TEXTBOOK
 
 ROWS = 512
 SHAPES = [(40, 64, 2), (40, 64, 1), (6, 64, 64, 3), (8, 256, 4), (3, 5)]
@@ -74,7 +75,7 @@ def test_bytes_are_those_of_the_trajectory():
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "Catch-bsuite"])
 def test_more_work_costs_more(env):
-    plain = Config(env=env, num_envs=2, baseline="none")
+    plain = TEXTBOOK.replace(env=env, num_envs=2, baseline="none")
     for change in (
         {"baseline": "value"},
         {"hidden_sizes": (128,)},

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, preset
+from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.algorithm.state import add_steps, total_steps
 from purejaxrl_reinforce.execution import memory
 from purejaxrl_reinforce.execution.program import NonFiniteError, Program
+from tests.support.configs import TEXTBOOK
 
-CONFIG = Config(num_envs=8, num_steps=40, num_updates=23, hidden_sizes=(8,))
+CONFIG = TEXTBOOK.replace(num_envs=8, num_steps=40, num_updates=23, hidden_sizes=(8,))
 
 
 @pytest.fixture(scope="module")

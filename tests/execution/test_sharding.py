@@ -8,20 +8,20 @@ import sys
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.bench.compile_for import compile_for
+from tests.support.configs import TEXTBOOK
 
 SHARDED = """
 import json, sys
 import jax
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 import tests.support.probes
-from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.execution.program import Program
+from tests.support.configs import TEXTBOOK
 
 results = []
 for settings in json.loads(sys.argv[2]):
-    program = Program(Config(**settings), jax.random.key(0))
+    program = Program(TEXTBOOK.replace(**settings), jax.random.key(0))
     (*_, last), = [list(program.run())]
     leaves = [x.ravel().tolist() for x in jax.tree.leaves(last.state.params)]
     steps, metrics = int(last.state.env_steps[1]), [float(x[-1]) for x in last.metrics]
@@ -71,5 +71,5 @@ def test_lanes_sharded_over_devices_learn_what_one_device_learns():
 )
 def test_devices_communicate_few_times_per_update(settings, most):
     """Statistics, gradients and episodes; and sums over lanes for a baseline without a network."""
-    config = Config(num_envs=8, num_steps=10, hidden_sizes=(4,), **settings)
+    config = TEXTBOOK.replace(num_envs=8, num_steps=10, hidden_sizes=(4,), **settings)
     assert compile_for(config, "cpu", num_devices=4).collectives <= most

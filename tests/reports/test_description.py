@@ -10,6 +10,7 @@ from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.reports.description import description
+from tests.support.configs import TEXTBOOK
 from tests.support.runs import error_of
 
 
@@ -19,7 +20,7 @@ from tests.support.runs import error_of
         Config(),
         Config(env="Pendulum-v1", hidden_sizes=(32, 16), activation="tanh"),
         Config(env="Catch-bsuite", hidden_sizes=()),
-        Config(env="DiscountingChain-bsuite", baseline="none"),
+        TEXTBOOK.replace(env="DiscountingChain-bsuite", baseline="none"),
     ],
     ids=lambda config: config.env,
 )
@@ -46,7 +47,7 @@ def test_cartpole(capsys):
     assert "Discrete: 2 values, 0 to 1" in out
     assert "at most 32,000 steps per update" in out
     assert "at most 3,200,000 steps" in out
-    costs = phase_costs(Config(bootstrap=True, advantage_norm="none"))
+    costs = phase_costs(Config())
     total = sum(cost.flops for name, cost in costs.items() if name != "optimizer")
     assert f"at least {total:,.0f} floating-point operations per environment step" in out
 

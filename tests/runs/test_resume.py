@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, Hosting, resume_run, train_run
+from purejaxrl_reinforce import Hosting, resume_run, train_run
 from purejaxrl_reinforce.cli.main import main
+from tests.support.configs import TEXTBOOK
 from tests.support.forked import ForkedCommand
 from tests.support.runs import TINY, assert_same_run, error_of, trained
 
 CONFIG = replace(TINY, num_updates=24)
-STREAM = Config(
+STREAM = TEXTBOOK.replace(
     num_envs=6, rollout="stream", num_steps=30, num_updates=24, hidden_sizes=(8,), bootstrap=True,
     normalize_obs=True, normalize_rewards=True,
 )  # fmt: skip

@@ -2,18 +2,19 @@
 
 import jax
 
-from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce import init
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.fit_baseline import fit_baseline
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.state import learning_metrics
+from tests.support.configs import TEXTBOOK
 
 
 def initial(config, seed=0):
     """Return `init(config, key)`, compiled once for all configurations with equal states."""
     baseline = "value" if config.baseline == "value" else "none"
-    shaping = Config(
+    shaping = TEXTBOOK.replace(
         env=config.env,
         num_envs=config.num_envs,
         hidden_sizes=config.hidden_sizes,

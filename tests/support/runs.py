@@ -14,10 +14,11 @@ from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
 from purejaxrl_reinforce.output.checksums import load_arrays
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE, save_params
+from tests.support.configs import TEXTBOOK
 
 # Trains in a second once it is compiled; what shares it, or differs from it in floats only, need
 # not compile it again. `finished_run` in conftest.py is a run of it.
-TINY = Config(num_envs=8, num_steps=20, num_updates=6, hidden_sizes=(8,), anneal=False)
+TINY = TEXTBOOK.replace(num_envs=8, num_steps=20, num_updates=6, hidden_sizes=(8,), anneal=False)
 
 # What a run directory holds in the end.
 FILES = {

@@ -9,6 +9,7 @@ from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.axis_option import parse_axes, parse_axis
 from purejaxrl_reinforce.sweeps.axes import LogRange, make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import make_plan
+from tests.support.configs import TEXTBOOK
 from tests.support.runs import error_of
 
 
@@ -153,7 +154,7 @@ def test_an_option_of_a_swept_field_is_refused(axis, option, tmp_path, capsys):
 )
 def test_what_is_wrong_is_said(texts, message):
     with pytest.raises(ValueError, match=message):
-        make_settings(Config(), parse_axes(texts), zipped=False)
+        make_settings(TEXTBOOK, parse_axes(texts), zipped=False)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.summary import summarize
+from tests.support.configs import TEXTBOOK
 from tests.support.sweeps import made_up
 
 NAMES = ["learning_curves", "final_returns", "performance_profiles"]
@@ -31,7 +32,9 @@ def sweep(axes, num_seeds=5, configs=None, env="CartPole-v1"):
     if configs is None:
         values = itertools.product(*axes.values())
         configs = [
-            Config(**{"env": env, "num_updates": UPDATES, **dict(zip(axes, v, strict=True))})
+            TEXTBOOK.replace(
+                **{"env": env, "num_updates": UPDATES, **dict(zip(axes, v, strict=True))}
+            )
             for v in values
         ]
     s, i, u = np.ogrid[: len(configs), :num_seeds, 1 : UPDATES + 1]

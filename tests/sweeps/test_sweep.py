@@ -14,9 +14,10 @@ from purejaxrl_reinforce.algorithm import reinforce
 from purejaxrl_reinforce.sweeps import population, slice_size
 from purejaxrl_reinforce.sweeps.population import Layout, Population, population_mesh
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
+from tests.support.configs import TEXTBOOK
 from tests.support.processes import ROOT
 
-CONFIG = Config(
+CONFIG = TEXTBOOK.replace(
     num_envs=4, num_steps=40, num_updates=5, hidden_sizes=(8,), bootstrap=True, baseline_lr=1e-3
 )
 # Agents diverge at the highest learning rate.

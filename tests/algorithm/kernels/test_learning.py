@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce import init
 from purejaxrl_reinforce.algorithm.engine import learning_engine
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from tests.algorithm.test_losses import random_trajectory
+from tests.support.configs import TEXTBOOK
 
-CARTPOLE = Config(
+CARTPOLE = TEXTBOOK.replace(
     num_envs=9, num_steps=12, hidden_sizes=(5,), entropy_coef=0.1, gamma=0.9, bootstrap=True,
     trace_lambda=0.8, advantage_norm="none",
 )  # fmt: skip

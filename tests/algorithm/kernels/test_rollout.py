@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce import init
 from purejaxrl_reinforce.algorithm.engine import chosen_engine, refusal, why_not_lowered
 from purejaxrl_reinforce.algorithm.kernels.lane_blocks import Tiling
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.algorithm.reinforce import carries_lanes, collect
 from purejaxrl_reinforce.algorithm.rollout import make_rollout
+from tests.support.configs import TEXTBOOK
 
-EPISODES = Config(num_envs=11, hidden_sizes=(16,), engine="xla")
+EPISODES = TEXTBOOK.replace(num_envs=11, hidden_sizes=(16,), engine="xla")
 STREAM = replace(EPISODES, rollout="stream", num_steps=40, bootstrap=True, num_envs=5)
 
 
