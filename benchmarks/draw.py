@@ -16,9 +16,6 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.plots import save_figure
 
-# Scripts whose name is not that of the result.
-SCRIPTS = {"cartpole": "presets", "classic": "presets", "peers": "peers.figure"}
-
 
 def figure_of(name: str, result: dict[str, Any]) -> Figure | None:
     """Return the figure of a result, or None where its script draws none.
@@ -26,7 +23,8 @@ def figure_of(name: str, result: dict[str, Any]) -> Figure | None:
     Raises:
         ValueError: the result lacks something, such as the curves that older ones do not have.
     """
-    draw = getattr(importlib.import_module(SCRIPTS.get(name, name)), "draw", None)
+    script = {"peers": "peers.figure"}.get(name, "presets" if "purpose" in result else name)
+    draw = getattr(importlib.import_module(script), "draw", None)
     try:
         return None if draw is None else draw(result)
     except KeyError as missing:

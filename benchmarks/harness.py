@@ -16,6 +16,7 @@ from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
+from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -51,18 +52,43 @@ _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 _BANDS = (("all seeds", "#DCEAF4"), ("5% to 95%", "#A9CCE3"), ("25% to 75%", "#6BA5CC"))
 
 
+# Points of a curve that are kept.
+_MOST_POINTS = 200
+
+
 def quantiles(returns: np.ndarray) -> dict[str, list[float]]:
-    """Return quantiles over the seeds of returns [seeds, updates], by percent."""
-    found = np.nanpercentile(returns, _QUANTILES, axis=0).round(2)
-    return {str(percent): x.tolist() for percent, x in zip(_QUANTILES, found, strict=True)}
+    """Return quantiles over the seeds of returns [seeds, updates], by percent.
+
+    "update" numbers those updates that are kept: not those in which no episode of any seed ended,
+    and of many evenly spread ones.
+    """
+    known = np.flatnonzero(np.isfinite(returns).any(axis=0))
+    kept = known[np.unique(np.linspace(0, len(known) - 1, _MOST_POINTS).astype(int))]
+    found = np.nanpercentile(returns[:, kept], _QUANTILES, axis=0).round(2)
+    by_percent = {str(percent): x.tolist() for percent, x in zip(_QUANTILES, found, strict=True)}
+    return {"update": (kept + 1).tolist(), **by_percent}
 
 
-def draw_quantiles(axes: Axes, found: Mapping[str, list[float]], solved: float) -> None:
-    """Draw quantiles of each update's training return: bands, the median, the threshold."""
-    updates = np.arange(1, len(found["50"]) + 1)
+def draw_quantiles(
+    axes: Axes,
+    found: Mapping[str, list[float]],
+    solved: float | None,
+    reference: float | None = None,
+) -> None:
+    """Draw quantiles of each update's training return: bands, the median, what to compare with."""
+    updates = found["update"]
     for i, (label, color) in enumerate(_BANDS):
         low, high = (found[str(_QUANTILES[at])] for at in (i, -1 - i))
         axes.fill_between(updates, low, high, color=color, linewidth=0, label=label)
     axes.plot(updates, found["50"], color=COLORS[0], linestyle="-", marker="", label="median seed")
-    axes.axhline(solved, label=f"solved: {solved:g}", **REFERENCE)
+    if solved is not None:
+        axes.axhline(solved, label=f"solved: {solved:g}", **REFERENCE)
+    elif reference is not None:
+        axes.axhline(reference, label=f"reference: {reference:g}", **REFERENCE)
     axes.set(xlabel="update", ylabel=TRAINING_RETURN)
+
+
+def training_seconds(sweep_dir: Path) -> float:
+    """Return the seconds that a sweep trained its agents for, compilation apart."""
+    slices = load_slices(sweep_dir, load_plan(sweep_dir))
+    return sum(part.seconds for _, part in slices if part is not None)

@@ -1,9 +1,9 @@
-"""Learning of a preset over many seeds: how many solve the task, and in how many steps.
+"""Learning of a preset over many seeds: what they reach, how many solve the task, and when.
 
-    python benchmarks/presets.py cartpole --seeds 256
+    python benchmarks/presets.py pendulum
 
-writes benchmarks/results/<preset>.json and <preset>.png and prints a table row. Seeds train one
-after the other in one compiled program.
+sweeps the seeds of a preset, writes benchmarks/results/<preset>.json and <preset>.png, and prints
+what they say.
 """
 
 import platform
@@ -12,60 +12,77 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
-from harness import RESULTS, draw_quantiles, quantiles, run, save
-from jax import Array
+from harness import RESULTS, draw_quantiles, quantiles, run, save, training_seconds
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce import Config, evaluate, preset, train
-from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
+from purejaxrl_reinforce import preset, sweep
+from purejaxrl_reinforce.algorithm.environments.environment import threshold
+from purejaxrl_reinforce.evaluation.statistics import interquartile_mean_interval
+from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import styled
 from purejaxrl_reinforce.presets import PRESETS
+from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.summary import summarize
+
+_GYMNAX = "README of gymnax, commit 086ad95: its trained {}"
+_MOST = "the most there is"
+# What others reach, or what cannot be exceeded, where gymnax's README has no return.
+REFERENCES = {
+    "Acrobot-v1": (-80, _GYMNAX.format("PPO and ES")),
+    "Breakout-MinAtar": (28, _GYMNAX.format("PPO")),
+    "CartPole-v0": (200, _MOST),
+    "CartPole-v1": (500, _MOST),
+    "Catch-bsuite": (1, _MOST),
+    "DeepSea-bsuite": (0.99, _MOST),
+    "FourRooms-misc": (1, _MOST),
+    "MetaMaze-misc": (32, _GYMNAX.format("ES, an LSTM")),
+    "MountainCarContinuous-v0": (92, _GYMNAX.format("PPO and ES")),
+    "Pendulum-v1": (-130, _GYMNAX.format("PPO and ES")),
+    "SpaceInvaders-MinAtar": (131, _GYMNAX.format("PPO")),
+}
+# Of the updates, for the training return at the end: single ones may have few episodes.
+_LAST = 0.05
 
 
-def train_seeds(config: Config, num_seeds: int) -> dict[str, np.ndarray]:
-    """Train seeds 0, 1, ...; return [seeds, updates] curves and each one's greedy mean return."""
-
-    def run(seed: Array) -> dict[str, Array]:
-        state, metrics = train(config, jax.random.key(seed))
-        key = jax.random.fold_in(jax.random.key(seed), 1)
-        played = evaluate(config, state.params, key, num_episodes=100)
-        return {
-            "mean_return": metrics.mean_return,
-            "num_steps": metrics.num_steps,
-            "greedy_return": played.episode_return.mean(),
-        }
-
-    outcome = jax.jit(lambda seeds: jax.lax.map(run, seeds))(jnp.arange(num_seeds))
-    return {name: np.asarray(x) for name, x in outcome.items()}
-
-
-def summarize(outcome: dict[str, np.ndarray], threshold: float) -> dict[str, float]:
-    """Return statistics over the seeds; one that never reached the threshold counts as infinite."""
-    curves, greedy = outcome["mean_return"], outcome["greedy_return"]
-    env_steps = outcome["num_steps"].astype(np.int64).cumsum(axis=1)
-    solved = curves >= threshold
-    first = np.where(solved.any(axis=1), solved.argmax(axis=1), -1)
-    rows = np.arange(len(first))
-    updates = np.where(first >= 0, first + 1.0, np.inf)
-    steps = np.where(first >= 0, env_steps[rows, first], np.inf)
-    after = [curve[i:].min() if i >= 0 else 0.0 for curve, i in zip(curves, first, strict=True)]
+def returns_of(results: SweepResults) -> dict[str, Any]:
+    """Return what the seeds reach, greedily and, over the last updates, while they train."""
+    (found,) = summarize(results)
+    curves = results.metrics["mean_return"][0]
+    last = np.nanmean(curves[:, -max(1, round(_LAST * curves.shape[1])) :], axis=1)
+    env_steps = results.metrics["env_steps"][0, :, -1]
     return {
-        "threshold": threshold,
-        "seeds": len(curves),
-        "seeds_solved_greedy": int((greedy >= threshold).sum()),
-        "lowest_greedy_return": float(greedy.min()),
+        "seeds": found.num_seeds,
+        "greedy_return": _rounded(found.iqm),
+        "lowest_greedy_return": found.worst,
+        "training_return_at_the_end": _rounded(interquartile_mean_interval(last)),
+        "lowest_training_return_at_the_end": float(last.min()),
+        "mean_steps_of_a_run": float(env_steps.mean()),
+        "sps": float(env_steps.sum() / training_seconds(results.path)),
+    }
+
+
+def _rounded(iqm: Interval) -> dict[str, float]:
+    return {name: round(float(x), 4) for name, x in iqm._asdict().items()}
+
+
+def solving(results: SweepResults, solved: float) -> dict[str, float]:
+    """Return how the seeds solve the task; one that never did counts as infinite."""
+    curves, env_steps = (results.metrics[name][0] for name in ("mean_return", "env_steps"))
+    enough = curves >= solved
+    first = np.where(enough.any(axis=1), enough.argmax(axis=1), -1)
+    updates = np.where(first >= 0, first + 1.0, np.inf)
+    steps = np.where(first >= 0, env_steps[np.arange(len(first)), first], np.inf)
+    lowest = [np.nanmin(c[i:]) if i >= 0 else np.nan for c, i in zip(curves, first, strict=True)]
+    return {
+        "seeds_solved_greedy": int((results.scores[0] >= solved).sum()),
         "median_updates_to_threshold": float(np.median(updates)),
         "most_updates_to_threshold": float(updates.max()),
         "median_steps_to_threshold": float(np.median(steps)),
         "most_steps_to_threshold": float(steps.max()),
-        "median_lowest_return_afterwards": float(np.median(after)),
-        "lowest_return_afterwards": float(np.min(after)),
-        "mean_return_of_last_50_updates": float(np.nanmean(curves[:, -50:])),
-        "lowest_mean_return_of_last_10_updates": float(np.nanmean(curves[:, -10:], axis=1).min()),
-        "mean_steps_of_a_run": float(env_steps[:, -1].mean()),
+        "median_lowest_return_afterwards": float(np.median(lowest)),
+        "lowest_return_afterwards": float(np.min(lowest)),
     }
 
 
@@ -74,16 +91,17 @@ def draw(result: dict[str, Any]) -> Figure:
     """Draw the median over the seeds of each update's mean return, with bands."""
     figure = Figure(figsize=(7, 4.3))
     axes = figure.add_subplot()
-    draw_quantiles(axes, result["curves"], result["threshold"])
+    draw_quantiles(axes, result["curves"], result["threshold"], result["reference"])
     axes.set_title(f"{result['config']['env']}, preset {result['preset']}: {result['seeds']} seeds")
-    figure.legend(loc="outside lower center", ncols=5)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
 def main(
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")] = "cartpole",
-    seeds: int = 256,
+    seeds: int = 64,
     num_updates: int | None = None,
+    sweep_dir: Path | None = None,
     results: Path = RESULTS,
 ) -> None:
     """Measure a preset.
@@ -92,23 +110,26 @@ def main(
         name: which preset.
         seeds: how many seeds.
         num_updates: fewer updates than the preset's, to try the script.
+        sweep_dir: directory that keeps the sweep, which resumes there after an interruption.
         results: directory for the result.
     """
     config = preset(name)
     if num_updates is not None:
         config = config.replace(num_updates=num_updates)
-    if config.env not in THRESHOLDS:
-        raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
-    outcome = train_seeds(config, seeds)
-    threshold = THRESHOLDS[config.env]
-    summary = summarize(outcome, threshold)
+    found = sweep(config, range(seeds), path=sweep_dir)
+    solved = threshold(config)
+    reference, source = REFERENCES.get(config.env, (None, None))
     result = {
         "preset": name,
         "purpose": PRESETS[name].purpose,
         "config": asdict(config),
         "platform": f"{platform.machine()}, jax {jax.__version__} on {jax.default_backend()}",
-        **summary,
-        "curves": quantiles(outcome["mean_return"]),
+        "reference": reference,
+        "reference_source": source,
+        "threshold": solved,
+        **returns_of(found),
+        **({} if solved is None else solving(found, solved)),
+        "curves": quantiles(found.metrics["mean_return"][0]),
     }
     save(results, name, result, draw(result))
     for key, value in result.items():

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, draw_quantiles, quantiles, run, save
+from harness import RESULTS, draw_quantiles, quantiles, run, save, training_seconds
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import load_sweep, preset
@@ -49,9 +49,9 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> dict[str, Any
         wall = time.perf_counter() - started
         results = load_sweep(path)
         parts = [part for _, part in load_slices(path, load_plan(path)) if part is not None]
+        training = training_seconds(path)
     (found,) = summarize(results)
     steps = results.metrics["env_steps"][0, :, -1]
-    training = sum(part.seconds for part in parts)
     return {
         "name": f"{agents:,} {name}",
         "agents": agents,

@@ -24,6 +24,20 @@ class Preset:
 # Standardized advantages keep their size while rewards are rare. Rates and entropy are the best of
 # those that were swept over 8 seeds.
 _STANDARDIZED = Config(advantage_norm="standardize", policy_lr=1e-2)
+# Streams whose short segments are bootstrapped, and everything normalized: for many small rewards.
+_STREAM = Config(
+    rollout="stream",
+    num_steps=32,
+    num_updates=1_000,
+    advantage_norm="standardize",
+    normalize_obs=True,
+    normalize_rewards=True,
+    baseline_steps=4,
+    gamma=0.95,
+    trace_lambda=0.95,
+    policy_lr=3e-3,
+    baseline_lr=1e-2,
+)
 
 PRESETS: dict[str, Preset] = {
     # A batch of equal returns has advantages that are the baseline's errors and nothing else.
@@ -53,6 +67,20 @@ PRESETS: dict[str, Preset] = {
     "fourrooms": Preset(
         _STANDARDIZED.replace(env="FourRooms-misc", policy_lr=3e-3, entropy_coef=0.01),
         "reach the goal of FourRooms",
+    ),
+    "pendulum": Preset(
+        _STREAM.replace(env="Pendulum-v1", initial_std=0.5), "swing Pendulum-v1 up and hold it"
+    ),
+    "metamaze": Preset(
+        _STREAM.replace(
+            env="MetaMaze-misc",
+            num_steps=50,
+            num_updates=600,
+            baseline_steps=2,
+            gamma=0.9,
+            policy_lr=1e-2,
+        ),
+        "find the goal of MetaMaze again and again, without a memory",
     ),
     "classic": Preset(
         Config(

@@ -86,7 +86,7 @@ def test_variances_are_compared(run_script):
 
 def test_figures_of_kept_results_are_drawn_again(tmp_path, run_script):
     kept = BENCHMARKS / "results"
-    for name in ("hosting", "peers", "roofline", "scaling", "speedup", "throughput"):
+    for name in ("hosting", "peers", "pendulum", "roofline", "scaling", "speedup", "throughput"):
         (tmp_path / f"{name}.json").write_bytes((kept / f"{name}.json").read_bytes())
     run_script("draw")
     assert all(path.with_suffix(".png").is_file() for path in tmp_path.glob("*.json"))
