@@ -40,12 +40,15 @@ class Targets(NamedTuple):
     """Learning targets, [T, N]: returns G_t, baseline values b_t, normalized advantages.
 
     `statistics` (a `returns.Statistics`) are of the whole batch; a block of rows has None.
+    `baseline_slope` is the gradient of the sum of (V(s_t) - G_t)^2 over the steps that are here, in
+    the baseline network's parameters; None where it did not come with the values.
     """
 
     returns: Array
     values: Array
     advantages: Array
     statistics: Any
+    baseline_slope: Any = None
 
 
 class PolicyTerms(NamedTuple):
@@ -69,31 +72,35 @@ def make_targets(
     an episode V(s_{t+1}) is the next row's value, so that a `trace_lambda` below 1 costs nothing.
     """
     engine = engine or learning_engine(config)
-    valid, kind, moments = trajectory.valid, config.advantage_norm, None
-    if engine == "xla":
-        returns, values = _returns(config, params, trajectory)
-    else:
+    valid, kind, moments, slope = trajectory.valid, config.advantage_norm, None, None
+    values = jnp.zeros_like(trajectory.reward)
+    if engine != "xla":
         returns, values, moments = targets_by_kernel(config, params, trajectory, engine)
+    elif config.baseline != "value" or config.whole_returns:
+        returns = _returns(config, params, trajectory, None)
+    else:
+        values = values_of(config, params, trajectory.obs, valid)
+        returns = _returns(config, params, trajectory, values)
     match config.baseline:
         case "mean":
             values = mean_baseline(returns, valid, axis)
         case "loo":
             values = leave_one_out_baseline(returns, valid, axis)
+        case "value" if engine == "xla" and config.whole_returns:
+            values, slope = values_and_slope(config, params, trajectory, returns)
     advantages = jnp.where(valid, returns - values, 0.0)
     if moments is None:
         moments = batch_moments(advantages, returns, valid, kind)
-    return Targets(returns, values, *normalize(advantages, valid, kind, moments, axis))
+    return Targets(returns, values, *normalize(advantages, valid, kind, moments, axis), slope)
 
 
-def _returns(config: Config, params: Params, trajectory: Trajectory) -> tuple[Array, Array]:
-    """Return the returns and the values of the baseline network, 0 without one, [T, N]."""
+def _returns(config: Config, params: Params, trajectory: Trajectory, values: Array | None) -> Array:
+    """Return the returns [T, N]; `values` [T, N] weigh in where an episode goes on."""
     valid = trajectory.valid
-    values = jnp.zeros_like(trajectory.reward)
     goes_on = _next_row(valid) & ~trajectory.truncated
     next_values = jnp.broadcast_to(_values_at_cuts(config, params, trajectory), valid.shape)
     traces = jnp.float32(goes_on)
-    if config.baseline == "value":
-        values = values_of(config, params, trajectory.obs, valid)
+    if values is not None:
         next_values = jnp.where(goes_on, _next_row(values), next_values)
         traces *= config.trace_lambda
     returns = discounted_returns(
@@ -103,7 +110,7 @@ def _returns(config: Config, params: Params, trajectory: Trajectory) -> tuple[Ar
         next_values=next_values,
         unroll=tuning(config).unroll_returns,
     )
-    return zero_invalid(returns, valid), values
+    return zero_invalid(returns, valid)
 
 
 def _next_row(x: Array) -> Array:
@@ -122,6 +129,34 @@ def values_of(config: Config, params: Params, obs: Array, valid: Array) -> Array
 
     values = map_blocks(values_of_block, blocks, _num_live_blocks(config, valid))
     return values.reshape(-1)[: valid.size].reshape(valid.shape)
+
+
+def values_and_slope(
+    config: Config, params: Params, trajectory: Trajectory, returns: Array
+) -> tuple[Array, Any]:
+    """Return V(s), [T, N], and the gradient of the sum of (V(s_t) - G_t)^2 over valid steps.
+
+    Where G_t is known before V(s_t), both come of one forward pass.
+    """
+    networks, valid = make_networks(config), trajectory.valid
+    blocks, whole = _row_blocks(config, (trajectory.obs, returns, valid))
+    num_blocks, *rows = jax.tree.leaves(split_rows(valid, tuning(config).block_rows))[0].shape
+
+    def add_block(carry: Any, numbered: Any) -> Any:
+        (values, slope), (i, block) = carry, numbered
+        obs, returns, valid = whole(block)
+
+        def of_block(baseline: Any) -> Array:
+            return networks.values(baseline, _zero_invalid(config, obs, valid))
+
+        new, pullback = jax.vjp(of_block, params.baseline)
+        (more,) = pullback(jnp.where(valid, 2 * (new - returns), 0.0))
+        return values.at[i].set(new), jax.tree.map(jnp.add, slope, more)
+
+    nothing = jnp.zeros((num_blocks, *rows)), jax.tree.map(jnp.zeros_like, params.baseline)
+    numbered = jnp.arange(num_blocks), blocks
+    values, slope = fold_blocks(add_block, nothing, numbered, _num_live_blocks(config, valid))
+    return values.reshape(-1)[: valid.size].reshape(valid.shape), slope
 
 
 def gradients(
@@ -169,11 +204,20 @@ def gradients(
     def add_block(total: Any, block: Any) -> Any:
         return jax.tree.map(jnp.add, total, jax.grad(block_loss, has_aux=True)(params, block))
 
+    slope = jax.tree.map(lambda x: x / count, targets.baseline_slope)
+    if slope is not None:
+        params = params._replace(baseline=None)
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
-    played = trajectory._replace(next_obs=None), targets._replace(statistics=None)
+    played = (
+        trajectory._replace(next_obs=None),
+        targets._replace(statistics=None, baseline_slope=None),
+    )
     blocks, whole = _row_blocks(config, played)
     num_blocks = _num_live_blocks(config, trajectory.valid)
-    return axis.sum(fold_blocks(add_block, zeros, blocks, num_blocks))
+    grads, policy = fold_blocks(add_block, zeros, blocks, num_blocks)
+    if slope is not None:
+        grads = grads._replace(baseline=slope)
+    return axis.sum((grads, policy))
 
 
 def zero_invalid(x: Array, valid: Array) -> Array:

@@ -62,8 +62,12 @@ def test_every_float_is_a_leaf_and_nothing_else():
     assert set(OTHER) == set(FLOAT_FIELDS)
     named = {*FLOAT_FIELDS, *STATIC_FIELDS, "env_params"}
     assert named == {f.name for f in dataclasses.fields(Config)}
+    # A trace_lambda of exactly 1 is static: returns then take no values, and the program is another.
+    assert jax.tree.structure(replace(TINY, trace_lambda=0.7)) != jax.tree.structure(TINY)
+    traced = replace(TINY, trace_lambda=np.float32(0.7))
+    assert jax.tree.leaves(traced) == [getattr(traced, name) for name in FLOAT_FIELDS]
     leaves, structure = jax.tree.flatten(TINY)
-    assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS]
+    assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS if name != "trace_lambda"]
     assert jax.tree.unflatten(structure, leaves) == TINY
     assert jax.tree.map(lambda x: None, TINY).gamma is None
     assert hash(structure) == hash(jax.tree.structure(replace(TINY, gamma=0.1)))
