@@ -50,6 +50,10 @@ class Targets(NamedTuple):
     statistics: Any
     baseline_slope: Any = None
 
+    def per_step(self) -> "Targets":
+        """Return what there is of each step, [T, N], alone."""
+        return self._replace(statistics=None, baseline_slope=None)
+
 
 class PolicyTerms(NamedTuple):
     """The policy's loss and, a part of it, its entropy (nats): means over the valid steps, ()."""
@@ -208,10 +212,7 @@ def gradients(
     if slope is not None:
         params = params._replace(baseline=None)
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
-    played = (
-        trajectory._replace(next_obs=None),
-        targets._replace(statistics=None, baseline_slope=None),
-    )
+    played = trajectory._replace(next_obs=None), targets.per_step()
     blocks, whole = _row_blocks(config, played)
     num_blocks = _num_live_blocks(config, trajectory.valid)
     grads, policy = fold_blocks(add_block, zeros, blocks, num_blocks)
