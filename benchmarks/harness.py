@@ -16,7 +16,7 @@ from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
-from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
+from purejaxrl_reinforce.sweeps.store import Slice, load_plan, load_slices
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -88,7 +88,7 @@ def draw_quantiles(
     axes.set(xlabel="update", ylabel=TRAINING_RETURN)
 
 
-def training_seconds(sweep_dir: Path) -> float:
-    """Return the seconds that a sweep trained its agents for, compilation apart."""
-    slices = load_slices(sweep_dir, load_plan(sweep_dir))
-    return sum(part.seconds for _, part in slices if part is not None)
+def slices_of(sweep_dir: Path) -> list[Slice]:
+    """Return the slices that a sweep trained its agents in."""
+    found = load_slices(sweep_dir, load_plan(sweep_dir))
+    return [part for _, part in found if part is not None]

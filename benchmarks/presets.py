@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
-from harness import RESULTS, draw_quantiles, quantiles, run, save, training_seconds
+from harness import RESULTS, draw_quantiles, quantiles, run, save, slices_of
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset, sweep
@@ -59,7 +59,7 @@ def returns_of(results: SweepResults) -> dict[str, Any]:
         "training_return_at_the_end": _rounded(interquartile_mean_interval(last)),
         "lowest_training_return_at_the_end": float(last.min()),
         "mean_steps_of_a_run": float(env_steps.mean()),
-        "sps": float(env_steps.sum() / training_seconds(results.path)),
+        "sps": float(env_steps.sum() / sum(part.seconds for part in slices_of(results.path))),
     }
 
 
@@ -68,13 +68,13 @@ def _rounded(iqm: Interval) -> dict[str, float]:
 
 
 def solving(results: SweepResults, solved: float) -> dict[str, float]:
-    """Return how the seeds solve the task; one that never did counts as infinite."""
+    """Return how the seeds solve the task; one that never did took infinitely long."""
     curves, env_steps = (results.metrics[name][0] for name in ("mean_return", "env_steps"))
     enough = curves >= solved
     first = np.where(enough.any(axis=1), enough.argmax(axis=1), -1)
     updates = np.where(first >= 0, first + 1.0, np.inf)
     steps = np.where(first >= 0, env_steps[np.arange(len(first)), first], np.inf)
-    lowest = [np.nanmin(c[i:]) if i >= 0 else np.nan for c, i in zip(curves, first, strict=True)]
+    lowest = [np.nanmin(c[i:]) if i >= 0 else -np.inf for c, i in zip(curves, first, strict=True)]
     return {
         "seeds_solved_greedy": int((results.scores[0] >= solved).sum()),
         "median_updates_to_threshold": float(np.median(updates)),

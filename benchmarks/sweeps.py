@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, draw_quantiles, quantiles, run, save, training_seconds
+from harness import RESULTS, draw_quantiles, quantiles, run, save, slices_of
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import load_sweep, preset
@@ -27,7 +27,6 @@ from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import GREEDY_RETURN, REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table
-from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import summarize
 
 SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each"
@@ -48,10 +47,10 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> dict[str, Any
         subprocess.run(command, check=True)
         wall = time.perf_counter() - started
         results = load_sweep(path)
-        parts = [part for _, part in load_slices(path, load_plan(path)) if part is not None]
-        training = training_seconds(path)
+        parts = slices_of(path)
     (found,) = summarize(results)
     steps = results.metrics["env_steps"][0, :, -1]
+    training = sum(part.seconds for part in parts)
     return {
         "name": f"{agents:,} {name}",
         "agents": agents,

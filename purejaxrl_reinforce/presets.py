@@ -71,6 +71,20 @@ PRESETS: dict[str, Preset] = {
     "pendulum": Preset(
         _STREAM.replace(env="Pendulum-v1", initial_std=0.5), "swing Pendulum-v1 up and hold it"
     ),
+    # With wide noise, clipped to full throttle either way, one episode in twelve gets up the hill;
+    # a batch of 64 whole ones has enough of these to learn before its noise shrinks to save fuel.
+    "mountaincar-continuous": Preset(
+        Config(
+            env="MountainCarContinuous-v0",
+            bootstrap=True,
+            normalize_obs=True,
+            normalize_rewards=True,
+            baseline_steps=10,
+            baseline_lr=1e-2,
+            initial_std=3.0,
+        ),
+        "reach the top of MountainCarContinuous-v0",
+    ),
     "metamaze": Preset(
         _STREAM.replace(
             env="MetaMaze-misc",
