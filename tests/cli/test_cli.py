@@ -10,6 +10,7 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import train
+from purejaxrl_reinforce.cli.help import GROUPS
 from purejaxrl_reinforce.cli.main import _one_line, _parse, main
 from purejaxrl_reinforce.cli.options import warn_if_untuned
 from purejaxrl_reinforce.config import Config
@@ -223,6 +224,38 @@ def test_help_lists_every_field(capsys):
     text = capsys.readouterr().out
     for name in vars(preset("cartpole")):
         assert f"--{name.replace('_', '-')}" in text
+
+
+def options_of(verb, capsys):
+    """Return the options in each frame of a verb's help, by its title."""
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    frames = re.split(r"^╭─ ([a-z ]+) ─+╮$", capsys.readouterr().out, flags=re.MULTILINE)[1:]
+    options = [re.findall(r"^│ (-[-\w]+)", frame, flags=re.MULTILINE) for frame in frames[1::2]]
+    return dict(zip(frames[::2], options, strict=True))
+
+
+def test_help_is_in_groups_and_the_cluster_comes_last(capsys):
+    groups = options_of("train", capsys)
+    assert list(groups) == ["options", *GROUPS]
+    assert groups["options"] == ["-h", "--preset", "--config", "--seed"]
+    assert groups["environment"] == ["--env", "--env-params"]
+
+
+def test_groups_name_only_options_that_there_are(capsys):
+    there_are = {
+        option
+        for verb in ("train", "sweep", "bench")
+        for options in options_of(verb, capsys).values()
+        for option in options
+    }
+    assert {f"--{name}" for names in GROUPS.values() for name in names} <= there_are
+
+
+def test_a_completion_script_is_printed_as_it_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["--tyro-print-completion", "bash"])
+    assert "\n  complete -F " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
