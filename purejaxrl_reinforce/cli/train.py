@@ -51,7 +51,7 @@ class Train:
     keep: Annotated[
         int,
         tyro.conf.arg(
-            help="Checkpoints to keep: the latest; the one with the best mean return is kept too."
+            help="Checkpoints to keep: the latest; the one with the best training return too."
         ),
     ] = 3
     tensorboard: Annotated[

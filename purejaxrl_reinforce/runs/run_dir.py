@@ -123,7 +123,7 @@ class RunDirectory:
                 path.rmdir()
 
     def write_results(self, params: Params) -> None:
-        """Write the parameters, `rewards.npy` (mean return per update) and its plot."""
+        """Write the parameters, `rewards.npy` (training return per update) and its plot."""
         from purejaxrl_reinforce.output.plots import plot_returns
 
         columns = self.metrics.columns

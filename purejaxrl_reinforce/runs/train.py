@@ -163,10 +163,13 @@ def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Pro
         require_memory(program.memory_bytes, remedy)
         return program
 
-    run_on_primary(lambda: reporter.compiling(run.config, run.seed, resumed))
-    if is_primary():
-        threading.Thread(target=_import_writers).start()
-    return run_on_all(compile_here)
+    with contextlib.ExitStack() as shown:
+        run_on_primary(
+            lambda: shown.enter_context(reporter.compiling(run.config, run.seed, resumed))
+        )
+        if is_primary():
+            threading.Thread(target=_import_writers).start()
+        return run_on_all(compile_here)
 
 
 def _import_writers() -> None:

@@ -92,7 +92,7 @@ def test_train_says_what_it_reached_and_where(in_tmp, capsys):
     (run,) = (in_tmp / "runs").iterdir()
     captured = capsys.readouterr()
     assert f"runs/{run.name}" in captured.out
-    assert all(word in captured.out for word in ("mean return", "SPS", "params.npz"))
+    assert all(word in captured.out for word in ("training return", "SPS", "params.npz"))
     assert "update 6/6" in captured.err
     assert all(word in captured.err for word in ("return", "SPS", "left"))
 
@@ -350,7 +350,7 @@ def test_the_end_says_whether_it_is_solved():
         "seconds": np.array([1.0, 2, 3, 4]),
     }
     result = RunResult(None, preset("cartpole"), 0, columns, None, None, None, 1.0)
-    assert _solved(result).startswith("solved in update 2, after 20 steps and 2.0 s: ")
+    assert _solved(result).startswith("solved (475) in update 2, after 20 steps and 2.0 s; ")
     early = {name: column[:1] for name, column in columns.items()}
     assert "not solved" in _solved(result._replace(metrics=early))
     assert _solved(result._replace(config=Config(env="Catch-bsuite"))) is None
