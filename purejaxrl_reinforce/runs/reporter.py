@@ -76,9 +76,10 @@ class TerminalReporter(Reporter):
         show_line = plain_lines(view.done)
 
         def show(chunk: Chunk) -> None:
-            if len(chunk.metrics.num_steps):
-                view.add(chunk)
-            if len(chunk.metrics.num_steps) and not self._is_live:
+            if not len(chunk.metrics.num_steps):
+                return
+            view.add(chunk)
+            if not (self._is_live or self._quiet):
                 show_line(view.done, config.num_updates, view.seconds, view.line(), False)
 
         with self._live():
