@@ -23,7 +23,7 @@ GROUPS = {
         "keras-adam",
     ),
     "output": (
-        "run-dir", "sweep-dir", "out", "quiet", "tensorboard", "wandb", "wandb-project",
+        "run-dir", "sweep-dir", "out", "force", "quiet", "tensorboard", "wandb", "wandb-project",
         "wandb-group", "wandb-tags",
     ),
     "checkpoints": ("resume", "checkpoint-every", "checkpoint-seconds", "keep"),

@@ -42,10 +42,12 @@ def run_sweep(
     width: int | None,
     num_episodes: int,
     quiet: bool,
+    force: bool = False,
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
-    See `sweep` for the other arguments; with `quiet`, only errors and warnings are printed.
+    See `sweep` for the other arguments; with `quiet`, only errors and warnings are printed; with
+    `force`, another sweep in the directory is replaced.
 
     Returns:
         The number of the signal that stopped it, SIGINT or SIGTERM, or None; finished slices are
@@ -60,7 +62,7 @@ def run_sweep(
         plan = run_on_all(lambda: make_plan(config, seeds, axes, zipped, num_episodes))
         raise_if_stopped(stop)
         quiet = quiet or not is_primary()
-        with open_sweep(plan, path, width, warn=_warn) as sweep:
+        with open_sweep(plan, path, width, warn=_warn, force=force) as sweep:
             if not quiet:
                 print(_headline(plan, path), flush=True)
             with _naming(path):

@@ -131,13 +131,15 @@ def open_sweep(
     width: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     warn: Callable[[str], None] = warnings.warn,
+    force: bool = False,
 ) -> Iterator["SweepLoop"]:
     """Give a sweep that has locked its directory; see `sweep` for arguments and errors.
 
-    `warn` takes a line for each slice that is damaged and trained again.
+    `warn` takes a line for each slice that is damaged and trained again; with `force` another sweep
+    in the directory is replaced.
     """
     meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
-    store = run_on_all(lambda: _open_store(plan, path) if is_primary() else None)
+    store = run_on_all(lambda: _open_store(plan, path, force) if is_primary() else None)
     try:
         yield SweepLoop(plan, meshes, width, store, warn)
     except ValueError:  # what was asked for cannot be done, as it turned out on the way
@@ -149,10 +151,10 @@ def open_sweep(
             store.close()
 
 
-def _open_store(plan: SweepPlan, path: Path) -> SweepStore:
+def _open_store(plan: SweepPlan, path: Path, force: bool) -> SweepStore:
     try:
         require_disk(plan, path)
-        return SweepStore(path, plan)
+        return SweepStore(path, plan, force)
     except OSError as error:
         raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
