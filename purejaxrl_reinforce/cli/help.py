@@ -1,10 +1,10 @@
 """The help of a verb: tyro's list of options, in groups."""
 
+import os
 import re
-
-from rich.console import Console
-from rich.panel import Panel
-from rich.text import Text
+import shutil
+import sys
+import textwrap
 
 # Options that are in no group come first, with what is special to the verb.
 GROUPS = {
@@ -37,28 +37,43 @@ def print_help(text: str) -> None:
     if not text.startswith("usage:"):
         print(text, end="")
         return
-    console = Console(highlight=False)
-    head, *frames = re.split(r"^╭", text, flags=re.MULTILINE)
-    console.print(head, markup=False, end="")
-    for frame in frames:
-        title, *lines = frame.splitlines()
-        body = "\n".join(line[2:-2].rstrip() for line in lines if line.startswith("│"))
-        title = title.strip("─╮ ")
-        groups = {title: body} if title != "options" else _grouped(body)
-        for name, options in groups.items():
-            shown = Text(options)
-            shown.highlight_regex(r"(?m)^-.*?(?=  |$)", "bold")
-            shown.highlight_regex(r"\((default:[^)]*|required|repeatable)\)", "cyan")
-            name = f"[not dim bold green]{name}"
-            console.print(Panel(shown, title=name, title_align="left", border_style="dim"))
+    head, *frames = re.split(r"^(?=╭)", text, flags=re.MULTILINE)
+    width = shutil.get_terminal_size().columns
+    wrapped = "\n".join(textwrap.fill(line, width) for line in head.splitlines())
+    out = f"{wrapped}\n{''.join(map(_regroup, frames))}"
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        for pattern, style in _STYLES.items():
+            out = re.sub(pattern, f"\x1b[{style}m\\g<0>\x1b[0m", out, flags=re.MULTILINE)
+    try:
+        out.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        out = out.translate(_ASCII)
+    print(out, end="")
 
 
-def _grouped(body: str) -> dict[str, str]:
-    """Return the options, each with its explanation, by group and in its order."""
-    entries = {re.findall(r"[\w-]+", entry)[0]: entry for entry in re.split(r"\n(?=-)", body)}
+# Options; what they are by default; titles of frames.
+_STYLES = {
+    r"(?<=^│ )-.*?(?=  | *│$)": 1,
+    r"\((default:[^)│\n]*|required|repeatable)\)?": 36,
+    r"(?<=^╭─ )[a-z ]+(?= ─)": "1;32",
+}
+_ASCII = str.maketrans("╭╮╰╯─│•", "++++-|*")
+
+
+def _regroup(frame: str) -> str:
+    """Return a frame; that of the options as one for each group, in their order."""
+    top, *lines, bottom = frame.splitlines()
+    if not top.startswith("╭─ options "):
+        return frame
+    entries = re.split(r"\n(?=│ -)", "\n".join(lines))
+    left = {re.findall(r"-[\w-]+", entry)[0]: entry for entry in entries}
     groups = {
-        title: [entries.pop(f"--{name}") for name in names if f"--{name}" in entries]
+        title: [left.pop(f"--{name}") for name in names if f"--{name}" in left]
         for title, names in GROUPS.items()
     }
-    groups = {"options": list(entries.values()), **groups}
-    return {title: "\n".join(options) for title, options in groups.items() if options}
+    parts = {"options": list(left.values()), **groups}
+    return "".join(
+        "\n".join([f"╭─ {title} ".ljust(len(top) - 1, "─") + "╮", *options, bottom, ""])
+        for title, options in parts.items()
+        if options
+    )
