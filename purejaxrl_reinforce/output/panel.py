@@ -51,7 +51,7 @@ def curve(values: np.ndarray, width: int, ascii_only: bool = False) -> Table:
     low, high = (known.min(), known.max()) if len(known) else (math.nan, math.nan)
     scale = [figure(high), *[""] * (_HEIGHT - 2), figure(low)]
     label_width = max(map(len, scale))
-    means = _bucket_means(values, width - label_width - 1)
+    means = _bucket_means(values, max(1, width - label_width - 1))
     # A value that is there has a bar, if a low one.
     levels = 1 + (means - low) / max(high - low, 1e-12) * (8 * _HEIGHT - 1)
     levels = np.where(np.isfinite(means), levels, 0).round().astype(int)

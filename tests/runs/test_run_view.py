@@ -53,6 +53,11 @@ def test_it_shows_everything_within_the_width(width):
         assert part in text, part
 
 
+@pytest.mark.parametrize("width", [3, 10, 30])
+def test_no_terminal_is_too_narrow(width):
+    assert drawn(view(np.linspace(20, 480, 40)), width)
+
+
 def test_its_plain_line():
     assert view([10.0, 20.0]).line() == (
         "update 12/100  12,345 steps  training return 20.0  1,000 SPS  1:28 left"
