@@ -190,8 +190,8 @@ def merged(parts: Moments, counts: Array) -> Moments:
 
     (Chan, Golub and LeVeque, 1983, equation 2.1.)
     """
-    origin = jnp.max(parts.origin)
     # A part without valid steps has no origin.
+    origin = jnp.max(parts.origin, where=counts > 0, initial=-jnp.inf)
     totals = jnp.where(counts > 0, parts.total + counts * (parts.origin - origin), 0.0)
     total = jnp.sum(totals)
     mean = total / jnp.maximum(jnp.sum(counts), 1)
