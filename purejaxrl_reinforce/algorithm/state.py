@@ -101,6 +101,7 @@ def _of_all(finished: FinishedEpisodes) -> FinishedEpisodes:
     """Reduce what several lanes or devices finished, [...], to that of all, ()."""
     # That all of them read the number makes one launch of them on a GPU.
     any_finished = finished.number > 0
+    none = jnp.iinfo(jnp.int32).min
     sum_ = functools.partial(jnp.sum, where=any_finished)
     return FinishedEpisodes(
         number=jnp.sum(finished.number),
@@ -111,7 +112,7 @@ def _of_all(finished: FinishedEpisodes) -> FinishedEpisodes:
         length_min=jnp.min(
             finished.length_min, where=any_finished, initial=jnp.iinfo(jnp.int32).max
         ),
-        length_max=jnp.max(finished.length_max, where=any_finished, initial=0),
+        length_max=jnp.max(finished.length_max, where=any_finished, initial=none),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from purejaxrl_reinforce.algorithm.batching import LaneAxis
 from purejaxrl_reinforce.algorithm.kernels.gradients import NetworkLoss, gradients_in_one_launch
@@ -49,7 +49,8 @@ def _about_means(moments: LaneMoments) -> Moments:
 def _of_several(lanes: tuple[Array, Moments, Moments]) -> tuple[Array, Moments, Moments]:
     counts, *moments = lanes
     of_advantages, of_returns = (merged(x, counts) for x in moments)
-    return jnp.sum(counts), of_advantages, of_returns
+    # Without the barrier XLA adds up all lanes once more, apart from the rest.
+    return lax.optimization_barrier(jnp.sum(counts)), of_advantages, of_returns
 
 
 class KernelRows(NamedTuple):
