@@ -6,7 +6,6 @@ import warnings
 
 import jax
 
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import UnsupportedError
 from purejaxrl_reinforce.algorithm.kernels.learning import (
@@ -113,6 +112,6 @@ def why_not_lowered(config: Config) -> str | None:
 
 def _learn(config: Config, params: Params, trajectory: Trajectory) -> None:
     """Trace what learning takes from the kernels."""
-    targets_by_kernel(config, params, trajectory, "kernel", ONE_DEVICE)
+    targets_by_kernel(config, params, trajectory, "kernel")
     rows = KernelRows(trajectory.action, trajectory.reward, trajectory.reward)
     gradients_by_kernel(config, params, trajectory, rows, "kernel")

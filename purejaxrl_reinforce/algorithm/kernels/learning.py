@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from purejaxrl_reinforce.algorithm.batching import LaneAxis
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.kernels.gradients import NetworkLoss, gradients_in_one_launch
+from purejaxrl_reinforce.algorithm.kernels.lane_blocks import DEFAULT_TILING, Tiling
 from purejaxrl_reinforce.algorithm.kernels.one_program import KernelEngine, summaries
 from purejaxrl_reinforce.algorithm.kernels.targets import LaneMoments, targets_in_one_launch
 from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
@@ -17,7 +18,12 @@ from purejaxrl_reinforce.config import Config
 
 
 def targets_by_kernel(
-    config: Config, params: Params, trajectory: Trajectory, engine: KernelEngine, axis: LaneAxis
+    config: Config,
+    params: Params,
+    trajectory: Trajectory,
+    engine: KernelEngine,
+    axis: LaneAxis = ONE_DEVICE,
+    tiling: Tiling = DEFAULT_TILING,
 ) -> tuple[Array, Array, BatchMoments | None]:
     """Return returns and values of the baseline network, [T, N], and moments of parts of the batch.
 
@@ -28,7 +34,13 @@ def targets_by_kernel(
         layers, inputs = make_networks(config).baseline_parts(params.baseline)
         trace_lambda = config.trace_lambda
     results = targets_in_one_launch(
-        trajectory, layers, inputs, config.gamma, trace_lambda, interpret=engine == "interpret"
+        trajectory,
+        layers,
+        inputs,
+        config.gamma,
+        trace_lambda,
+        tiling,
+        interpret=engine == "interpret",
     )
     if config.baseline in ("mean", "loo"):
         return results.returns, results.values, None
@@ -62,7 +74,12 @@ class KernelRows(NamedTuple):
 
 
 def gradients_by_kernel(
-    config: Config, params: Params, trajectory: Trajectory, rows: KernelRows, engine: KernelEngine
+    config: Config,
+    params: Params,
+    trajectory: Trajectory,
+    rows: KernelRows,
+    engine: KernelEngine,
+    tiling: Tiling = DEFAULT_TILING,
 ) -> tuple[Params, Array, Array]:
     """Return sums over the valid steps that are here: gradients, log pi(a|s) A, and entropy.
 
@@ -78,6 +95,7 @@ def gradients_by_kernel(
         rows,
         trajectory.obs,
         trajectory.valid,
+        tiling,
         interpret=engine == "interpret",
     )
     grads, further = {}, (jnp.float32(0), jnp.float32(0))
