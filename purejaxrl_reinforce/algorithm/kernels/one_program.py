@@ -115,9 +115,7 @@ def summaries(summarize: Callable[[Any], Any], tree: Any, axis: LaneAxis) -> Any
         axis: the device axis the lanes are sharded over.
     """
     num_lanes = jax.tree.leaves(tree)[0].shape[0]
-    if not axis.is_one_device():
-        return summarize(tree)
-    if num_lanes <= MOST_CHUNKS:
-        return tree
-    rows = jax.tree.map(lambda x: x[None], tree)
-    return jax.vmap(summarize)(split_rows(rows, pl.cdiv(num_lanes, MOST_CHUNKS)))
+    if num_lanes > MOST_CHUNKS:
+        rows = jax.tree.map(lambda x: x[None], tree)
+        tree = jax.vmap(summarize)(split_rows(rows, pl.cdiv(num_lanes, MOST_CHUNKS)))
+    return tree if axis.is_one_device() else summarize(tree)
