@@ -161,8 +161,8 @@ def _learned(config: Config, key: Array) -> list[Row]:
         ("metrics of an update", [tuple(metrics)[:13] for _, metrics in results]),
     ):
         ours, theirs = map(jax.device_get, trees)
-        scale = max(1.0, max(float(np.abs(x).max()) for x in jax.tree.leaves(theirs)))
-        x = difference(ours, theirs) / scale
+        scales = jax.tree.map(lambda x: np.maximum(1.0, np.abs(x)), theirs)
+        x = difference(*(jax.tree.map(np.divide, tree, scales) for tree in (ours, theirs)))
         rows.append({"name": name, "difference": x, "passed": x <= TOLERANCE})
     return rows
 
