@@ -14,7 +14,7 @@ import pytest
 from purejaxrl_reinforce import Config, init, step
 
 CONFIG = Config(
-    num_envs=5, num_steps=12, hidden_sizes=(5,), bootstrap=True, baseline_steps=2, num_updates=9,
+    num_envs=5, num_steps=12, hidden_sizes=(5,), bootstrap=True, num_updates=9,
     anneal=True, keras_adam=True, max_grad_norm=0.05, entropy_coef=0.1,
     advantage_norm="standardize", policy_lr=1e-3, baseline_lr=1e-3,
 )  # fmt: skip
@@ -28,12 +28,14 @@ def after(config, state):
 
 @pytest.fixture(scope="module")
 def state():
-    return init(CONFIG, jax.random.key(0))
+    return init(CONFIG, jax.random.key(0))._replace(update=jnp.int32(3))
 
 
-def test_an_update(state):
-    """Limits of norms, annealing, and a second step of the baseline included."""
-    (xla, xla_metrics), (kernels, metrics) = after(CONFIG, state)
+@pytest.mark.parametrize("baseline_steps", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_an_update(state, baseline_steps):
+    """Limits of norms and annealing included."""
+    config = replace(CONFIG, baseline_steps=baseline_steps)
+    (xla, xla_metrics), (kernels, metrics) = after(config, state)
     for ours, theirs in zip(
         jax.tree.leaves((kernels.params, kernels.opt_state, kernels.update, kernels.env_steps)),
         jax.tree.leaves((xla.params, xla.opt_state, xla.update, xla.env_steps)),
@@ -55,7 +57,7 @@ def test_an_update_that_is_not_finite_is_not_applied(state):
         kept = zip(jax.tree.leaves(new.params), jax.tree.leaves(spoilt.params), strict=True)
         for ours, theirs in kept:
             np.testing.assert_array_equal(ours, theirs)
-        assert new.update == 0
+        assert new.update == 3
 
 
 SHARDED = """
