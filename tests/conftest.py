@@ -34,12 +34,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # Compiling takes half as long without optimizations, and sums then round as they please. That is
 # for files that compare numbers to a tolerance, train little, and share no runs with other files.
-UNOPTIMIZED = ("environment", "losses", "probes", "rollout", "transformations")
+UNOPTIMIZED = (
+    "test_environment",
+    "test_losses",
+    "test_probes",
+    "test_rollout",
+    "test_transformations",
+    "kernels.test_step",
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _optimizations(request):
-    without = request.module.__name__ in [f"tests.algorithm.test_{name}" for name in UNOPTIMIZED]
+    without = request.module.__name__ in [f"tests.algorithm.{name}" for name in UNOPTIMIZED]
     jax.config.update("jax_disable_most_optimizations", without)
 
 
