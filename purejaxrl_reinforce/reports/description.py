@@ -1,5 +1,6 @@
 """Description of a configuration: environment, networks, batch, memory, operations."""
 
+import dataclasses
 import math
 
 import jax
@@ -37,8 +38,11 @@ def describe(config: Config, target: str | None = None) -> dict[str, str]:
     """
     if target is not None and target not in TARGETS:
         raise ValueError(f"unknown target {target!r}; there are {', '.join(TARGETS)}")
-    compiled = {} if target is None else compiled_description(config, target)
-    return description(config) | compiled
+    if target is None:
+        return description(config)
+    # This machine may not have what the engine needs, and nothing else depends on that.
+    here = dataclasses.replace(config, engine="xla")
+    return description(here) | compiled_description(config, target)
 
 
 def description(config: Config) -> dict[str, str]:
