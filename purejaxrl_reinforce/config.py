@@ -123,6 +123,10 @@ class Config:
     """Gradient steps of the baseline network per policy step."""
     gradient_noise: bool = False
     """Report variance and signal-to-noise ratio of each policy gradient, for one gradient more."""
+    eval_every: int = 0
+    """Updates between evaluations in the metrics, of greedy episodes as in `evaluate`; 0: none."""
+    eval_episodes: int = 64
+    """Greedy episodes of each of these evaluations; they change nothing else."""
     anneal: bool = True
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
@@ -296,9 +300,9 @@ def with_fields(config: Config, values: Mapping[str, Any]) -> Config:
 def _checked_size(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ValueError(f"{name} must be a whole number, not {value!r}")
-    size = int(value)
-    if not 1 <= size <= LARGEST_SIZE:
-        bound = "at least 1" if size < 1 else f"at most {LARGEST_SIZE}"
+    size, least = int(value), 0 if name == "eval_every" else 1
+    if not least <= size <= LARGEST_SIZE:
+        bound = f"at least {least}" if size < least else f"at most {LARGEST_SIZE}"
         raise ValueError(f"{name} must be {bound}, not {size}")
     return size
 

@@ -1,13 +1,14 @@
 """The verbs of sweeps: `sweep`, `extract`."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from purejaxrl_reinforce.cli.axis_option import parse_axes
+from purejaxrl_reinforce.cli.axis_option import parse_axes, parse_axis
 from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
     Arguments,
@@ -106,6 +107,15 @@ class Sweep:
         if "env" not in axes and is_primary():
             warn_if_untuned(self)
         return range(first, first + self.num_seeds), axes, path
+
+
+def with_swept_steps(config: Config, arguments: Sequence[str]) -> Config:
+    """Return `config` with a num_steps where it is swept: `--rollout stream` needs one."""
+    for text in given_options(arguments).get("--axis", []):
+        name, values = parse_axis(text)
+        if name == "num_steps" and values and isinstance(values[0], int):
+            return config.replace(num_steps=values[0])
+    return config
 
 
 @dataclass(frozen=True)

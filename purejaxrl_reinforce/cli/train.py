@@ -100,7 +100,7 @@ class Train:
             if is_primary():
                 message = f"error: {error}; kept the parameters from before it"
                 print(message, file=sys.stderr)
-            return 1
+            return 1 if error.env is None else 2
         return 0 if result.signal is None else 128 + result.signal
 
     def _hosting(self) -> Any:

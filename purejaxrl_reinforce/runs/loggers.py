@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +16,16 @@ MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
 # Where TensorBoard and Weights & Biases show a metric; the rest is in "train".
-_GROUPS = {"seconds": "time", "sps": "time", "env_steps": "time", "num_steps": "time"}
+_GROUPS = {
+    **dict.fromkeys(("seconds", "sps", "env_steps", "num_steps"), "time"),
+    "eval_return": "eval",
+}
 
 
 def _grouped(metrics: dict[str, float]) -> dict[str, float]:
-    """Name metrics like `train/mean_return`, `loss/entropy`, `time/sps`."""
-    return {f"{_group(name)}/{name}": value for name, value in metrics.items()}
+    """Name metrics like `train/mean_return`, `loss/entropy`, `time/sps`; leave out what is NaN."""
+    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    return {f"{_group(name)}/{name}": value for name, value in known.items()}
 
 
 def _group(name: str) -> str:

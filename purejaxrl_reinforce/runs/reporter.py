@@ -64,18 +64,20 @@ class TerminalReporter(Reporter):
     def training(self, config: Config, state: TrainState) -> Iterator[ShowChunk]:
         from purejaxrl_reinforce.output.progress import duration, progress
 
-        first, total, seconds = int(state.update), config.num_updates, 0.0
+        first, total, seconds, greedy = int(state.update), config.num_updates, 0.0, ""
         with progress("update", first, self._quiet) as show:
 
             def show_chunk(chunk: Chunk) -> None:
-                nonlocal seconds
+                nonlocal seconds, greedy
                 if not len(chunk.metrics.num_steps):
                     return
                 done, seconds = int(chunk.state.update), seconds + chunk.seconds
+                for value in chunk.metrics.eval_return[np.isfinite(chunk.metrics.eval_return)]:
+                    greedy = f"  greedy return {value:.1f}"
                 left = seconds / (done - first) * (total - done)
                 text = (
                     f"update {done}/{total}  {exact_steps(chunk.state.env_steps):,} steps"
-                    f"  return {chunk.metrics.mean_return[-1]:.1f}"
+                    f"  return {chunk.metrics.mean_return[-1]:.1f}{greedy}"
                     f"  {steps_per_second(chunk):,.0f} SPS  {duration(left)} left"
                 )
                 show(done, total, seconds, text)

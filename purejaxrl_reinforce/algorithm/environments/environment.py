@@ -71,8 +71,8 @@ class Environment:
         space = self._env.action_space(self._params)
         if any(isinstance(bound, jax.core.Tracer) for bound in (space.low, space.high)):
             raise ValueError(
-                f"the bounds of actions of {self.name} follow from env_params, which must be known"
-                " to squash"
+                f"action='squash' needs constant bounds, and those of the actions of {self.name}"
+                " follow from a parameter in env_params; leave it out, or use action='clip'"
             )
         low, high = (
             np.broadcast_to(np.asarray(bound, np.float32), self.action_shape)
