@@ -14,6 +14,8 @@ from purejaxrl_reinforce.cli.options import (
     Arguments,
     ConfigFileOption,
     ConfigOptions,
+    LoggerOptions,
+    LoggersOption,
     PresetOption,
     ProcessesOption,
     ProcessOptions,
@@ -67,6 +69,7 @@ class Sweep:
     episodes: Annotated[
         int, tyro.conf.arg(help="Greedy episodes to evaluate each agent with after training.")
     ] = 100
+    loggers: LoggersOption = field(default_factory=LoggerOptions)
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
@@ -83,8 +86,9 @@ class Sweep:
         connect(**vars(self.processes))
         require_equal(facts_of(self))
         seeds, axes, path = run_on_all(self._checked)
+        loggers = run_on_all(self.loggers.chosen)
         stopped_by = run_sweep(
-            self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet
+            self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet, loggers
         )
         return 0 if stopped_by is None else 128 + stopped_by
 
