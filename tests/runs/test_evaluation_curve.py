@@ -53,7 +53,7 @@ def test_every_second_update_has_the_mean_of_evaluate(run):
     states = load_all(run / "checkpoints", CONFIG, SEED)
     np.testing.assert_array_equal(np.isnan(returns), [True, False] * 3)
     for state in states[1::2]:
-        key = jax.random.fold_in(state.key, state.update)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.update)
         played = evaluate(CONFIG, state.params, key, CONFIG.eval_episodes).episode_return
         np.testing.assert_allclose(returns[int(state.update) - 1], played.mean(), rtol=1e-6)
     assert len(set(returns[1::2])) > 1
