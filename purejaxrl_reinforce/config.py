@@ -82,7 +82,7 @@ class Config:
 
     env: str = "CartPole-v1"
     """Environment: registered with gymnax, CartPole-v0, or one's own as package.module:Class."""
-    env_params: EnvParams = NO_PARAMS
+    env_params: Mapping[str, Any] = NO_PARAMS
     """Parameters of the environment that differ from its own: gravity=12 length=0.7."""
     rollout: RolloutMode = "episodes"
     """episodes: one whole episode per lane and update; stream: num_steps steps, with resets."""
@@ -233,7 +233,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         return _checked_float(name, value)
     if kind is int or (kind == _OPTIONAL and value is not None):
         return _checked_size(name, value)
-    if kind is EnvParams:
+    if name == "env_params":
         return _checked_env_params(value)
     if kind is bool and not isinstance(value, bool):
         raise ValueError(f"{name} must be true or false, not {value!r}")
