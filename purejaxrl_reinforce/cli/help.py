@@ -24,7 +24,7 @@ GROUPS = {
     ),
     "output": (
         "run-dir", "sweep-dir", "out", "force", "quiet", "tensorboard", "wandb", "wandb-project",
-        "wandb-group", "wandb-tags",
+        "wandb-group", "wandb-tags", "eval-every", "eval-episodes",
     ),
     "checkpoints": ("resume", "checkpoint-every", "checkpoint-seconds", "keep"),
     "performance": ("precision", "platform", "engine", "block-steps", "lane-width", "block-rows"),

@@ -1,5 +1,6 @@
 """How far a run has come, as a plain line and as a live panel of rich."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -43,6 +44,7 @@ class RunView:
         self.seconds = 0.0
         self._returns = np.empty(0)
         self._figures: dict[str, str] = {}
+        self._greedy = math.nan
 
     def start(self, state: TrainState) -> None:
         """Training starts from this state."""
@@ -57,15 +59,19 @@ class RunView:
         self.done = int(chunk.state.update)
         self._returns = np.append(self._returns, chunk.metrics.mean_return)
         self._steps, self._sps = exact_steps(chunk.state.env_steps), steps_per_second(chunk)
+        for value in chunk.metrics.eval_return[np.isfinite(chunk.metrics.eval_return)]:
+            self._greedy = float(value)
         last = {name: float(values[-1]) for name, values in chunk.metrics._asdict().items()}
         names = ("policy_loss", "baseline_loss", "entropy", "explained_variance")
         self._figures = {name.replace("_", " "): figure(last[name]) for name in names}
 
     def line(self) -> str:
         """Return the last chunk's figures in a plain line."""
+        greedy = "" if math.isnan(self._greedy) else f"  greedy return {self._greedy:.1f}"
         return (
             f"{self._updates()}  {self._steps:,} steps"
-            f"  training return {self._returns[-1]:.1f}  {self._sps:,.0f} SPS  {self._left()}"
+            f"  training return {self._returns[-1]:.1f}{greedy}"
+            f"  {self._sps:,.0f} SPS  {self._left()}"
         )
 
     def __rich_console__(
@@ -100,6 +106,7 @@ class RunView:
             figure(last),
             [
                 f"best {figure(known.max())}" if len(known) else "",
+                "" if math.isnan(self._greedy) else f"greedy {figure(self._greedy)}",
                 "" if enough is None else f"solved at {enough:g}",
             ],
             "green" if enough is not None and last >= enough else "",

@@ -36,7 +36,7 @@ SETTINGS_FILE = "sweep.json"
 LOG_FILE = "sweep.log"
 SLICES = "slices"
 # Counts up whenever the content of these files changes.
-FORMAT = 2
+FORMAT = 3
 
 # A slice has the number of its first agent.
 _SLICE_NAME = re.compile(r"\d{9,}\.npz")

@@ -21,6 +21,7 @@ def state(update, env_steps=0):
 def chunk(returns, first=0, seconds=2.0):
     """A chunk of as many updates as there are returns, after the first ones."""
     columns = dict.fromkeys(Metrics._fields, np.full(len(returns), 0.25))
+    columns["eval_return"] = np.full(len(returns), np.nan)
     columns |= {"mean_return": np.array(returns), "num_steps": np.full(len(returns), 1000)}
     return Chunk(state(first + len(returns), 12_345), Metrics(**columns), seconds)
 
