@@ -31,11 +31,13 @@ class Stages:
         self.seconds: Counter[str] = Counter()
         self._since = started
 
-    def compiling(self, *_: Any) -> None:
+    @contextlib.contextmanager
+    def compiling(self, *_: Any) -> Iterator[None]:
         import jax
 
         self._end("imports")
         jax.monitoring.register_event_duration_secs_listener(self._note)
+        yield
 
     @contextlib.contextmanager
     def training(self, *_: Any) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import jax
@@ -102,6 +103,16 @@ def test_the_notebook_runs_and_shows_what_it_prints():
 def printed(cells):
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     return ["".join(o["text"]) for o in outputs if o.get("name") == "stdout"]
+
+
+def test_contributors_have_a_pinned_version_of_everything():
+    lines = (ROOT / "requirements-dev.txt").read_text().splitlines()
+    pinned = {re.match(r"([\w.-]+)==[\w.]+( ; .*)?$", line)[1] for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["test"], *extras["docs"]]
+    names = {re.match(r"[\w.-]+", line)[0].lower() for line in wanted}
+    assert names - {"purejaxrl_reinforce"} <= pinned
 
 
 def test_the_front_page_is_short():

@@ -15,7 +15,7 @@ BENCHMARK = "bench"
 
 
 def run_benchmark(
-    config: Config, seed: int, repeats: int, out: Path | None
+    config: Config, seed: int, repeats: int, out: Path | None, force: bool = False
 ) -> tuple[Path, dict[str, Any]]:
     """Measure training and its phases; write the result as JSON and a figure beside it.
 
@@ -23,7 +23,7 @@ def run_benchmark(
         config: what is trained.
         seed: of all randomness.
         repeats: samples of each timing.
-        out: see `new_result_path`.
+        out, force: see `new_result_path`.
 
     Returns:
         The path of the JSON file, and what it holds.
@@ -31,7 +31,7 @@ def run_benchmark(
     Raises:
         ValueError: the input is bad; nothing was written.
     """
-    path = new_result_path(out, config.env)
+    path = new_result_path(out, config.env, force)
     result = benchmark(config, seed, repeats)
     write_result(path, result)
     save_figure(draw_bench(result_title(result), result["rows"]), path.with_suffix(".png"))

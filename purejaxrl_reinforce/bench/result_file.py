@@ -1,12 +1,18 @@
 """Result files of benchmarks: figures as JSON, and all that is needed to judge and repeat them."""
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.output.files import atomic_write, new_dated_path, require_writable
+from purejaxrl_reinforce.output.files import (
+    atomic_write,
+    new_dated_path,
+    require_free,
+    require_writable,
+)
 from purejaxrl_reinforce.output.json_text import dump_json
 
 if TYPE_CHECKING:  # comparing two files needs no jax
@@ -67,22 +73,31 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
         unfinished.write_text(dump_json(result))
 
 
-def new_result_path(out: Path | None, stem: str) -> Path:
+def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
     """Return a path for a result where neither it nor its figure exists.
 
     Args:
         out: a file that ends in .json, or a directory; None: bench/.
         stem: what the file's name begins with where `out` does not name it.
+        force: whether to replace a result, with its figure.
 
     Raises:
         ValueError: `out` exists already or cannot be written to.
     """
     if out is not None and out.suffix == ".json":
-        taken = next((p for p in (out, out.with_suffix(".png")) if p.exists()), None)
-        if taken:
-            raise ValueError(f"{taken} exists; choose another --out")
+        for taken in (out, out.with_suffix(".png")):
+            require_free(taken, force, _is_result(out))
         path = out
     else:
         path = new_dated_path(out or Path("bench"), stem, ".json")
     require_writable(path)
     return path
+
+
+def _is_result(path: Path) -> bool:
+    """Return whether `path` is a result."""
+    try:
+        result = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(result, dict) and {"format", "benchmark", "rows"} <= result.keys()

@@ -10,6 +10,7 @@ from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
     ConfigFileOption,
     ConfigOptions,
+    ForceOption,
     PresetOption,
     SeedOption,
 )
@@ -35,6 +36,7 @@ class Bench:
         Path | None,
         tyro.conf.arg(help="New file that ends in .json, or a directory. None: one below bench/."),
     ] = None
+    force: ForceOption = False
     compare: Annotated[
         tuple[Path, Path] | None,
         tyro.conf.arg(
@@ -67,7 +69,9 @@ class Bench:
             run_benchmark,
         )
 
-        path, result = run_benchmark(self.config, checked_seed(self.seed), self.repeats, self.out)
+        path, result = run_benchmark(
+            self.config, checked_seed(self.seed), self.repeats, self.out, self.force
+        )
         print_table(*result_table(result))
         print(*result_summary(result), sep="\n")
         print(f"{path}, {path.with_suffix('.png').name}")

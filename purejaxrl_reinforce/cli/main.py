@@ -23,6 +23,7 @@ import tyro
 
 from purejaxrl_reinforce.cli.bench import Bench
 from purejaxrl_reinforce.cli.env_params_option import REGISTRY
+from purejaxrl_reinforce.cli.help import print_help
 from purejaxrl_reinforce.cli.options import DEFAULT_PRESET, foreign_option
 from purejaxrl_reinforce.cli.policy import Evaluate, Export, Video
 from purejaxrl_reinforce.cli.report import Describe, Plot, Report
@@ -120,7 +121,7 @@ def _parse(args: list[str]) -> Any:
         there_are = f"there are {', '.join(_VERBS)}{nearest(args[0], _VERBS)}"
         raise ValueError(f"unknown verb {args[0]!r}; {there_are}")
     verbs = (
-        Annotated[verb, tyro.conf.subcommand(name, description=inspect.getdoc(verb))]
+        Annotated[verb, tyro.conf.subcommand(name, description=_purpose(verb))]
         for name, verb in _VERBS.items()
     )
     return _parse_one(functools.reduce(operator.or_, verbs), _PROGRAM, args)
@@ -129,9 +130,9 @@ def _parse(args: list[str]) -> Any:
 def _parse_one(kind: Any, prog: str, args: list[str], default: Any = tyro.MISSING_NONPROP) -> Any:
     """Return what tyro makes of `args`; a mistake is a ValueError with one line."""
     purpose = inspect.getdoc(kind) if isinstance(kind, type) else _PURPOSE
-    stderr = io.StringIO()
+    stdout, stderr = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
     try:
-        with contextlib.redirect_stderr(stderr):
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
             return tyro.cli(
                 kind, prog=prog, description=purpose, args=args, default=default, registry=REGISTRY
             )
@@ -139,7 +140,13 @@ def _parse_one(kind: Any, prog: str, args: list[str], default: Any = tyro.MISSIN
         if stop.code:
             message = foreign_option(args) or _one_line(stderr.getvalue())
             raise ValueError(message) from None
+        stdout.seek(0)
+        print_help(stdout.read())
         raise
+
+
+def _purpose(verb: type) -> str:
+    return str(inspect.getdoc(verb)).partition("\n\n")[0]
 
 
 _PURPOSE = "REINFORCE with a learned baseline, thousands of episodes at once."

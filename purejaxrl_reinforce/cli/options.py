@@ -30,6 +30,10 @@ RunArgument = Annotated[
 SampleOption = Annotated[
     bool, tyro.conf.arg(help="Sample actions instead of taking the most probable one.")
 ]
+ForceOption = Annotated[
+    tyro.conf.FlagCreatePairsOff[bool],
+    tyro.conf.arg(help="Replace what is there, if such a command wrote it."),
+]
 
 
 @dataclass(frozen=True)
@@ -150,11 +154,11 @@ Arguments = Annotated[tuple[str, ...], tyro.conf.Suppress]
 
 # What may differ between processes: where they write and print, and what is compared otherwise.
 _OF_ONE_PROCESS = {
-    "arguments", "config", "config_file", "preset", "processes", "quiet", "resume", "run_dir",
-    "sweep_dir",
+    "arguments", "config", "config_file", "force", "preset", "processes", "quiet", "resume",
+    "run_dir", "sweep_dir",
 }  # fmt: skip
 
-_OPTIONS_OF_ONE_PROCESS = {"--coordinator", "--process-id", "--quiet", "--resume"}
+_OPTIONS_OF_ONE_PROCESS = {"--coordinator", "--force", "--process-id", "--quiet", "--resume"}
 
 
 def facts_of(verb: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from purejaxrl_reinforce.cli.options import RunArgument, SampleOption, SeedOption
+from purejaxrl_reinforce.cli.options import ForceOption, RunArgument, SampleOption, SeedOption
 from purejaxrl_reinforce.config import checked_seed
 
 
@@ -49,11 +49,12 @@ class Export:
             " None: policy.npz in RUN."
         ),
     ] = None
+    force: ForceOption = False
 
     def run(self) -> int:
         from purejaxrl_reinforce.runs.export import export
 
-        path = export(self.run_dir, self.out)
+        path = export(self.run_dir, self.out, self.force)
         print(f"{path}, {path.with_suffix('.json').name}")
         return 0
 
@@ -71,6 +72,7 @@ class Video:
         Path | None,
         tyro.conf.arg(help="New file that ends in .gif or .mp4. None: video.gif in RUN."),
     ] = None
+    force: ForceOption = False
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
     sample: SampleOption = False
     progress: Annotated[
@@ -93,6 +95,7 @@ class Video:
             progress=self.progress,
             width=self.width,
             seed=checked_seed(self.seed),
+            force=self.force,
         )
         print(film)
         return 0

@@ -10,6 +10,7 @@ from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
     ConfigFileOption,
     ConfigOptions,
+    ForceOption,
     PresetOption,
 )
 from purejaxrl_reinforce.config import Config, checked_seed
@@ -63,6 +64,7 @@ class Plot:
             help="New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."
         ),
     ] = None
+    force: ForceOption = False
     x: Annotated[
         Literal["env_steps", "seconds", "update"],
         tyro.conf.arg(
@@ -86,7 +88,8 @@ class Plot:
     def run(self) -> int:
         from purejaxrl_reinforce.reports.plot import plot_curves
 
-        print(plot_curves(self.sources, self.out, self.x, self.smooth, self.style, self.figure))
+        options = self.x, self.smooth, self.style, self.figure, self.force
+        print(plot_curves(self.sources, self.out, *options))
         return 0
 
 
@@ -107,6 +110,7 @@ class Report:
             help="New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."
         ),
     ] = None
+    force: ForceOption = False
     seed: Annotated[int, tyro.conf.arg(help="Seed of the evaluation and the video of a run.")] = 0
 
     def run(self) -> int:
@@ -115,6 +119,6 @@ class Report:
         prepare()
         from purejaxrl_reinforce.reports.report import report
 
-        path = report(self.source, self.out, checked_seed(self.seed))
+        path = report(self.source, self.out, checked_seed(self.seed), self.force)
         print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
         return 0

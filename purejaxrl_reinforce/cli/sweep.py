@@ -14,6 +14,7 @@ from purejaxrl_reinforce.cli.options import (
     Arguments,
     ConfigFileOption,
     ConfigOptions,
+    ForceOption,
     LoggerOptions,
     LoggersOption,
     PresetOption,
@@ -62,6 +63,7 @@ class Sweep:
             " below sweeps/."
         ),
     ] = None
+    force: ForceOption = False
     width: Annotated[
         int | None,
         tyro.conf.arg(help="Agents per slice. None: chosen from memory and measured speed."),
@@ -88,7 +90,16 @@ class Sweep:
         seeds, axes, path = run_on_all(self._checked)
         loggers = run_on_all(self.loggers.chosen)
         stopped_by = run_sweep(
-            self.config, seeds, axes, self.zip, path, self.width, self.episodes, self.quiet, loggers
+            self.config,
+            seeds,
+            axes,
+            self.zip,
+            path,
+            self.width,
+            self.episodes,
+            self.quiet,
+            self.force,
+            loggers,
         )
         return 0 if stopped_by is None else 128 + stopped_by
 
@@ -136,6 +147,7 @@ class Extract:
         Path | None,
         tyro.conf.arg(help="New or empty directory for the run. None: a new one in SWEEP."),
     ] = None
+    force: ForceOption = False
 
     def run(self) -> int:
         from purejaxrl_reinforce.sweeps.agents import extract_agent
@@ -143,6 +155,6 @@ class Extract:
         seed = checked_seed(self.seed)
         name = f"setting{self.setting}-seed{seed}"
         run_dir = self.run_dir or first_free(self.sweep_dir, name)
-        extract_agent(self.sweep_dir, self.setting, seed, run_dir)
+        extract_agent(self.sweep_dir, self.setting, seed, run_dir, self.force)
         print(run_dir)
         return 0

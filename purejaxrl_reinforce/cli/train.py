@@ -12,6 +12,7 @@ from purejaxrl_reinforce.cli.options import (
     Arguments,
     ConfigFileOption,
     ConfigOptions,
+    ForceOption,
     LoggerOptions,
     LoggersOption,
     PresetOption,
@@ -37,6 +38,7 @@ class Train:
         Path | None,
         tyro.conf.arg(help="New or empty directory for the results. None: a new one below runs/."),
     ] = None
+    force: ForceOption = False
     resume: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -53,7 +55,7 @@ class Train:
     keep: Annotated[
         int,
         tyro.conf.arg(
-            help="Checkpoints to keep: the latest; the one with the best mean return is kept too."
+            help="Checkpoints to keep: the latest; the one with the best training return too."
         ),
     ] = 3
     loggers: LoggersOption = field(default_factory=LoggerOptions)
@@ -85,7 +87,9 @@ class Train:
         reporter = TerminalReporter(self.quiet)
         try:
             if self.resume is None:
-                result = train_run(Config(**config), seed, run_dir, hosting, reporter=reporter)
+                result = train_run(
+                    Config(**config), seed, run_dir, hosting, reporter=reporter, force=self.force
+                )
             else:
                 result = resume_run(run_dir, config["num_updates"], hosting, reporter=reporter)
         except NonFiniteError as error:
@@ -111,8 +115,10 @@ class Train:
         return vars(self.config), checked_seed(self.seed), str(run_dir)
 
     def _require_same_run(self, run_dir: Path) -> None:
-        if self.run_dir is not None:
-            raise ValueError("give --resume or --run-dir, not both")
+        if self.run_dir is not None or self.force:
+            raise ValueError(
+                f"give --resume or {'--force' if self.force else '--run-dir'}, not both"
+            )
         config, seed = load_run_config(run_dir)
         changed = [name for name in vars(config) if vars(config)[name] != vars(self.config)[name]]
         changed += ["seed"] if seed != self.seed else []

@@ -51,6 +51,7 @@ def video(
     progress: bool = False,
     width: int = 300,
     seed: int = 0,
+    force: bool = False,
 ) -> Film:
     """Play episodes with the policy of a run into a GIF or MP4.
 
@@ -64,6 +65,7 @@ def video(
         progress: show one episode of the policy at each of several checkpoints instead.
         width: of each episode's picture, pixels.
         seed: of all randomness.
+        force: whether to replace the file if it is there.
 
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
@@ -76,7 +78,7 @@ def video(
         raise ValueError(f"width must lie between {_NARROWEST} and {_WIDEST}, not {width}")
     run_dir = Path(run_dir)
     config, params = load_policy(run_dir)
-    path = new_file(out, run_dir / "video.gif", SUFFIXES)
+    path = new_file(out, run_dir / "video.gif", SUFFIXES, force)
     require_extra("video", "gymnasium", *(["imageio_ffmpeg"] if path.suffix == ".mp4" else []))
     if progress:
         panels = progress_panels(load_snapshots(run_dir), seed)

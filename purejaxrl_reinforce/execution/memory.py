@@ -73,6 +73,16 @@ def free_bytes() -> int:
     return int(stats["bytes_limit"] - stats["bytes_in_use"])
 
 
+def used_bytes() -> int:
+    """Return the memory in use on the devices of this process; on a CPU, by the process."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if None in stats:
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
+    return sum(int(of_device["bytes_in_use"]) for of_device in stats)
+
+
 def few_lanes(config: Config) -> tuple[Config, TrainState]:
     """Return the shapes of a state with two lanes, or one.
 

@@ -81,28 +81,37 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def new_file(out: StrPath | None, default: Path, suffixes: Sequence[str]) -> Path:
-    """Return a path for a file that does not exist yet.
+def new_file(
+    out: StrPath | None, default: Path, suffixes: Sequence[str], force: bool = False
+) -> Path:
+    """Return a path for a file that does not exist yet, or may be replaced.
 
     Args:
         out: the requested path. None: `default`, numbered where that is taken.
         default: a path with one of the suffixes.
         suffixes: that the file's name may have.
+        force: whether a file at `out`, or `default`, may be replaced.
 
     Raises:
         ValueError: `out` exists, has another suffix, or lies where nothing can be written.
     """
-    out = None if out is None else Path(out)
-    if out is None:
+    path = default if out is None else Path(out)
+    if out is None and not force:
         path = first_free(default.parent, default.stem, default.suffix)
-    elif out.suffix.lower() not in suffixes:
-        raise ValueError(f"--out must end in {' or '.join(suffixes)}, not {out.name!r}")
-    elif os.path.lexists(out):
-        raise ValueError(f"{out} exists; choose another --out")
-    else:
-        path = out
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"--out must end in {' or '.join(suffixes)}, not {path.name!r}")
+    require_free(path, force)
     require_writable(path)
     return path
+
+
+def require_free(path: Path, force: bool = False, is_ours: bool = True) -> None:
+    """Raise ValueError if anything is at `path`, with `force` unless it is a file of ours."""
+    if not os.path.lexists(path) or (force and is_ours and path.is_file()):
+        return
+    if force:
+        raise ValueError(f"{path} is not what this command writes; choose another --out")
+    raise ValueError(f"{path} exists; choose another --out, or --force")
 
 
 def first_free(directory: Path, stem: str, suffix: str = "") -> Path:

@@ -1,48 +1,56 @@
-"""Progress on standard error: a live bar, or plain lines where there is no terminal."""
+"""Progress on standard error: a live view, or plain lines where there is no terminal."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Console, RenderableType
+from rich.live import Live
 
-# Of amounts done, their total, the seconds that they took, and a text that says it.
-Show = Callable[[int, int, float, str], None]
+# Of amounts done, their total, the seconds that they took, a text that says it, and whether it
+# is shown in any case.
+ShowLine = Callable[[int, int, float, str, bool], None]
 _SECONDS_BETWEEN_LINES = 10.0
+_DRAWN_PER_SECOND = 3
+
+
+def has_terminal() -> bool:
+    """Return whether standard error is a terminal, which can show a live view."""
+    return Console(stderr=True).is_terminal
 
 
 @contextlib.contextmanager
-def progress(what: str, done: int = 0, quiet: bool = False) -> Iterator[Show]:
-    """Give a function that shows how far something has come.
+def live(view: RenderableType, transient: bool = False) -> Iterator[None]:
+    """Show a view, drawn again a few times a second by a thread of its own.
 
     Args:
-        what: is counted, for the bar.
-        done: of it at the start.
-        quiet: show nothing.
+        view: what is shown; its last state stays.
+        transient: nothing stays.
     """
-    console = Console(stderr=True, quiet=quiet)
-    if not console.is_terminal:
-        yield _plain_lines(console, done)
-        return
-    columns = (TextColumn(what), BarColumn(bar_width=20), TextColumn("{task.description}"))
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(done: int, total: int, _seconds: float, text: str) -> None:
-            bar.update(task, completed=done, total=total, description=escape(text))
-
-        yield show
+    console = Console(stderr=True)
+    with Live(
+        view,
+        console=console,
+        refresh_per_second=_DRAWN_PER_SECOND,
+        transient=transient,
+        redirect_stdout=sys.stdout.isatty(),  # what goes elsewhere is not for the terminal
+    ):
+        console.show_cursor(True)  # a process that a second Ctrl-C ends could not do that
+        yield
 
 
-def _plain_lines(console: Console, shown: int) -> Show:
-    """Print a line whenever another tenth is done, or ten seconds have passed."""
-    shown_at = 0.0
+def plain_lines(shown: int = 0) -> ShowLine:
+    """Give a function that prints a line whenever another tenth is done, or ten seconds passed.
 
-    def show(done: int, total: int, seconds: float, text: str) -> None:
+    Args:
+        shown: what is done at the start.
+    """
+    console, shown_at = Console(stderr=True), 0.0
+
+    def show(done: int, total: int, seconds: float, text: str, at_once: bool) -> None:
         nonlocal shown, shown_at
         another_tenth = done * 10 // total > shown * 10 // total
-        if another_tenth or seconds > shown_at + _SECONDS_BETWEEN_LINES:
+        if at_once or another_tenth or seconds > shown_at + _SECONDS_BETWEEN_LINES:
             shown, shown_at = done, seconds
             console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -54,3 +62,8 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def waiting(seconds: float) -> str:
+    """Return a time that people wait: `12 s`, `1:05 min`."""
+    return f"{seconds:.0f} s" if seconds < 59.5 else f"{duration(seconds)} min"

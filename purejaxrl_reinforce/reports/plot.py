@@ -79,6 +79,7 @@ def plot_curves(
     smooth: int,
     style: Style = "screen",
     figure: str = "learning_curves",
+    force: bool = False,
 ) -> Path:
     """Draw learning curves, or another figure of a sweep, into a file and return its path.
 
@@ -86,12 +87,13 @@ def plot_curves(
         sources: directories of runs and sweeps.
         out: new file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png.
         x: and the others, see `plot`.
+        force: whether to replace the file if it is there.
 
     Raises:
         ValueError: the input is bad; nothing was written.
     """
     name = "curves" if figure == "learning_curves" else figure
-    path = new_file(out, Path(f"{name}.png"), (".png", ".svg", ".pdf"))
+    path = new_file(out, Path(f"{name}.png"), (".png", ".svg", ".pdf"), force)
     drawn = plot(*sources, x=x, smooth=smooth, style=style, figure=figure)
     with write_output(path) as unfinished:
         save_figure(drawn, unfinished, path.suffix[1:].lower())

@@ -7,7 +7,7 @@ from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.sweeps.store import is_sweep
 
 
-def report(source: StrPath, out: StrPath | None = None, seed: int = 0) -> Path:
+def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bool = False) -> Path:
     """Write a report on a run, a sweep or a benchmark; return its path.
 
     Args:
@@ -15,6 +15,7 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0) -> Path:
         out: new file that ends in .html. None: report.html in the directory, or beside the JSON
             with its name.
         seed: of a run's evaluation, and of the video.
+        force: whether to replace the file if it is there.
 
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
@@ -27,7 +28,7 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0) -> Path:
             f"{source} does not exist; give the directory of a run or a sweep, or a benchmark's"
             " JSON"
         )
-    path = new_file(out, default, (".html",))
+    path = new_file(out, default, (".html",), force)
     if is_bench:
         from purejaxrl_reinforce.reports.bench_page import bench_page
 

@@ -52,7 +52,7 @@ class CheckpointWriter:
         directory: where; made when the first is written, but not its parent.
         config: what is trained.
         seed: of the run.
-        keep: how many of the latest to keep; the one with the best mean return stays as well.
+        keep: how many of the latest to keep; the one with the best training return too.
     """
 
     def __init__(self, directory: Path, config: Config, seed: int, keep: int) -> None:

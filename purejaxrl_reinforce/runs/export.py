@@ -1,6 +1,6 @@
 """Export: a policy as plain arrays and a small JSON, for use without this package."""
 
-import os
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NORM_EPSILON
 from purejaxrl_reinforce.algorithm.obs_normalizer import VARIANCE_EPSILON, obs_moments
 from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.output.extras import require_extra
-from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
+from purejaxrl_reinforce.output.files import StrPath, new_file, require_free, write_output
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.runs.load import load_policy
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE
@@ -23,12 +23,13 @@ FORMAT = 2
 _SUFFIXES = (".npz", ".safetensors")
 
 
-def export(run_dir: StrPath, out: StrPath | None = None) -> Path:
+def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) -> Path:
     """Write the policy of a run as plain arrays, with a JSON beside them that names its layers.
 
     Args:
         run_dir: of the run.
         out: new file that ends in .npz or .safetensors. None: policy.npz in the run's directory.
+        force: whether to replace the files of an earlier export.
 
     Returns:
         The path of the arrays. `numpy.load(path)["out/kernel"]` is one of them.
@@ -38,7 +39,7 @@ def export(run_dir: StrPath, out: StrPath | None = None) -> Path:
             written.
     """
     run_dir = Path(run_dir)
-    path = new_file(out, run_dir / "policy.npz", _SUFFIXES)
+    path = new_file(out, run_dir / "policy.npz", _SUFFIXES, force)
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
@@ -50,8 +51,8 @@ def export(run_dir: StrPath, out: StrPath | None = None) -> Path:
         )
     arrays = policy_arrays(params.policy)
     text = dump_json(describe_policy(config, arrays))
-    if os.path.lexists(description_path) and not _is_left_over(description_path, text):
-        raise ValueError(f"{description_path} exists; choose another --out")
+    if not _is_left_over(description_path, text):
+        require_free(description_path, force, _is_description(description_path))
     with write_output(description_path) as unfinished:
         unfinished.write_text(text)
     with write_output(path) as unfinished:
@@ -64,6 +65,15 @@ def _is_left_over(path: Path, text: str) -> bool:
     if any(path.with_suffix(suffix).exists() for suffix in _SUFFIXES):
         return False
     return path.is_file() and path.read_bytes() == text.encode()
+
+
+def _is_description(path: Path) -> bool:
+    """Return whether `path` is a JSON that an export wrote."""
+    try:
+        facts = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts, dict) and {"format", "layers", "observation"} <= facts.keys()
 
 
 def policy_arrays(policy_params: Any) -> dict[str, np.ndarray]:

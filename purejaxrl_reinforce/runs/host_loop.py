@@ -23,9 +23,10 @@ from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
 from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
 from purejaxrl_reinforce.runs.checkpoint import CheckpointError, CheckpointWriter
 from purejaxrl_reinforce.runs.loggers import Logger, make_loggers, require_loggers
-from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_second
+from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk
 from purejaxrl_reinforce.runs.result import RunResult
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
+from purejaxrl_reinforce.runs.run_view import steps_per_second
 
 # A user's function of the updates done so far, and the columns of metrics.csv of a chunk's updates.
 Callback = Callable[[int, dict[str, np.ndarray]], None]
@@ -38,7 +39,7 @@ class Hosting:
     Attributes:
         checkpoint_every: updates between checkpoints; None: by time alone.
         checkpoint_seconds: training time between checkpoints.
-        keep: number of latest checkpoints to keep; the one with the best mean return stays as well.
+        keep: number of latest checkpoints to keep; the one with the best training return too.
         loggers: names of loggers, "tensorboard" or "wandb".
         wandb: arguments of `wandb.init`, such as project, group and tags.
     """

@@ -13,7 +13,9 @@ from purejaxrl_reinforce.algorithm.environments.environment import first_solved,
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.program import Chunk
+from purejaxrl_reinforce.output.progress import has_terminal, live, plain_lines
 from purejaxrl_reinforce.runs.result import RunResult
+from purejaxrl_reinforce.runs.run_view import RunView
 
 ShowChunk = Callable[[Chunk], None]
 
@@ -21,8 +23,10 @@ ShowChunk = Callable[[Chunk], None]
 class Reporter:
     """Shows nothing; a subclass shows what it overrides. Only the first process calls it."""
 
-    def compiling(self, config: Config, seed: int, resumed: Path | None) -> None:
-        """The program is about to be compiled, to resume a run directory if one is given."""
+    @contextlib.contextmanager
+    def compiling(self, _config: Config, _seed: int, _resumed: Path | None) -> Iterator[None]:
+        """While the program is compiled, to resume a run directory if one is given."""
+        yield
 
     def resuming(self, update: int) -> None:
         """The state after so many updates was restored."""
@@ -49,40 +53,40 @@ class TerminalReporter(Reporter):
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._is_live = not quiet and has_terminal()
 
-    def compiling(self, config: Config, seed: int, resumed: Path | None) -> None:
+    @contextlib.contextmanager
+    def compiling(self, config: Config, seed: int, resumed: Path | None) -> Iterator[None]:
         doing = "compiling" if resumed is None else f"resuming {resumed}; compiling"
         self._print(
             f"{config.env} on {jax.default_backend()}: {config.num_envs:,} lanes,"
             f" {config.num_updates:,} updates, seed {seed}; {doing}"
         )
+        self._view = RunView(config, seed)
+        with self._live(transient=True):
+            yield
 
     def resuming(self, update: int) -> None:
         self._print(f"resuming after update {update:,}")
 
     @contextlib.contextmanager
     def training(self, config: Config, state: TrainState) -> Iterator[ShowChunk]:
-        from purejaxrl_reinforce.output.progress import duration, progress
+        view = self._view
+        view.start(state)
+        show_line = plain_lines(view.done)
 
-        first, total, seconds, greedy = int(state.update), config.num_updates, 0.0, ""
-        with progress("update", first, self._quiet) as show:
+        def show(chunk: Chunk) -> None:
+            if not len(chunk.metrics.num_steps):
+                return
+            view.add(chunk)
+            if not (self._is_live or self._quiet):
+                show_line(view.done, config.num_updates, view.seconds, view.line(), False)
 
-            def show_chunk(chunk: Chunk) -> None:
-                nonlocal seconds, greedy
-                if not len(chunk.metrics.num_steps):
-                    return
-                done, seconds = int(chunk.state.update), seconds + chunk.seconds
-                for value in chunk.metrics.eval_return[np.isfinite(chunk.metrics.eval_return)]:
-                    greedy = f"  greedy return {value:.1f}"
-                left = seconds / (done - first) * (total - done)
-                text = (
-                    f"update {done}/{total}  {exact_steps(chunk.state.env_steps):,} steps"
-                    f"  return {chunk.metrics.mean_return[-1]:.1f}{greedy}"
-                    f"  {steps_per_second(chunk):,.0f} SPS  {duration(left)} left"
-                )
-                show(done, total, seconds, text)
+        with self._live():
+            yield show
 
-            yield show_chunk
+    def _live(self, transient: bool = False) -> contextlib.AbstractContextManager[None]:
+        return live(self._view, transient) if self._is_live else contextlib.nullcontext()
 
     def warn(self, message: str) -> None:
         print(f"warning: {message}", file=sys.stderr)
@@ -103,26 +107,21 @@ class TerminalReporter(Reporter):
             print(line, flush=True)
 
 
-def steps_per_second(chunk: Chunk) -> float:
-    """Return the chunk's valid environment steps per second."""
-    return float(chunk.metrics.num_steps.sum() / chunk.seconds)
-
-
 def _summary(result: RunResult) -> Iterator[str]:
     """Return lines that say what a run reached, how fast, and what its directory holds."""
     returns = result.metrics["mean_return"]
     if np.isfinite(returns).any():
         yield (
-            f"mean return: {returns[-1]:.1f} in the last update,"
+            f"training return: {returns[-1]:.1f} in the last update,"
             f" {np.nanmax(returns):.1f} in the best (update {np.nanargmax(returns) + 1})"
         )
     else:
-        yield "mean return: unknown, no episode finished"
+        yield "training return: unknown, no episode finished"
     if solved := _solved(result):
         yield solved
     steps, seconds = exact_steps(result.state.env_steps), result.seconds
     yield (
-        f"{len(returns):,} updates, {steps:,} environment steps in {seconds:.1f} s:"
+        f"{len(returns):,} updates, {steps:,} steps in {seconds:.1f} s:"
         f" {steps / max(seconds, 1e-9):,.0f} SPS; compiled in {result.compile_seconds:.1f} s"
     )
     yield f"{result.path}: {', '.join(sorted(path.name for path in result.path.iterdir()))}"
@@ -137,10 +136,10 @@ def _solved(result: RunResult) -> str | None:
         return None
     update = first_solved(config, columns["mean_return"])
     if update is None:
-        return f"not solved: no update had a mean return of {enough:g}"
+        return f"not solved: no update had a training return of {enough:g}"
     last = np.mean(columns["mean_return"][-10:])
     steps, seconds = int(columns["env_steps"][update - 1]), columns["seconds"][update - 1]
     return (
-        f"solved in update {update:,}, after {steps:,} steps and {seconds:.1f} s: mean return of"
-        f" {enough:g} or more, {last:.1f} in the last 10 updates"
+        f"solved ({enough:g}) in update {update:,}, after {steps:,} steps and {seconds:.1f} s;"
+        f" last 10 updates: {last:.1f}"
     )

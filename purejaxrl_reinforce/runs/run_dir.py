@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from purejaxrl_reinforce.output.files import (
     require_usable,
     sync,
 )
+from purejaxrl_reinforce.output.replacing import SetAside
 from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
@@ -40,6 +42,12 @@ _NAMES = (
 )  # fmt: skip
 
 
+# Below them, checkpoints have the number of their update, and a logger keeps what it likes.
+_PATHS = re.compile(
+    rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d+(/.+)?|({'|'.join(MODULES)})/.+"
+)
+
+
 class RunDirectory:
     """The directory of one run, locked: while it is open no other process can write to it.
 
@@ -48,18 +56,21 @@ class RunDirectory:
         config: what is trained.
         seed: of the run.
         metrics: its table.
+        force: whether a run that is there is replaced.
 
     Raises:
         ValueError: checkpoints cannot be written to such a path.
     """
 
-    def __init__(self, path: Path, config: Config, seed: int) -> None:
+    def __init__(self, path: Path, config: Config, seed: int, force: bool = False) -> None:
         require_usable(path)
         if "\\" in str(path.absolute()):
             raise ValueError(f"{path} has a backslash in its path, which checkpoints cannot have")
         self.path, self.config, self.seed = path, config, seed
         self.metrics = MetricsFile(path / METRICS_FILE)
         self._made: list[Path] = []
+        self._force = force
+        self._replaced: SetAside | None = None
         self._log: LockedLog | None = None
 
     def create(self) -> None:
@@ -68,6 +79,7 @@ class RunDirectory:
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
         """
+        self._replaced = SetAside(self.path, LOG_FILE, _PATHS) if self._force else None
         require_new(self.path)
         self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
         try:
@@ -112,7 +124,7 @@ class RunDirectory:
             raise FileNotFoundError("it was removed or renamed")
 
     def remove(self) -> None:
-        """Remove what was made since `create`; files of others stay."""
+        """Remove what was made since `create`; files of others stay, a replaced run comes back."""
         self.close()
         with contextlib.suppress(OSError):
             remove_unfinished(self.path)
@@ -121,9 +133,17 @@ class RunDirectory:
         for path in self._made:
             with contextlib.suppress(OSError):
                 path.rmdir()
+        if self._replaced is not None:
+            with contextlib.suppress(OSError):
+                self._replaced.restore()
+
+    def drop_replaced(self) -> None:
+        """Remove the run that this one replaces."""
+        if self._replaced is not None:
+            self._replaced.drop()
 
     def write_results(self, params: Params) -> None:
-        """Write the parameters, `rewards.npy` (mean return per update) and its plot."""
+        """Write the parameters, `rewards.npy` (training return per update) and its plot."""
         from purejaxrl_reinforce.output.plots import plot_returns
 
         columns = self.metrics.columns
@@ -154,7 +174,7 @@ def require_new(path: Path) -> None:
     if not existing.is_dir():
         raise ValueError(f"{existing} exists and is not a directory; choose another --run-dir")
     if existing == path and not all(map(_is_from_the_start, path.iterdir())):
-        raise ValueError(f"{path} exists and is not empty; choose another --run-dir")
+        raise ValueError(f"{path} exists and is not empty; choose another --run-dir, or --force")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another --run-dir")
 

@@ -44,6 +44,7 @@ def train_run(
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
     callback: Callback | None = None,
+    force: bool = False,
 ) -> RunResult:
     """Train from scratch into a new run directory.
 
@@ -56,6 +57,7 @@ def train_run(
         reporter: what shows progress; by default nothing is printed.
         callback: called after each chunk, about twice a second and on the first process alone, with
             the number of updates so far and the chunk's metrics by column of metrics.csv.
+        force: whether to replace a run in `run_dir`, once the new one begins to train.
 
     Raises:
         ValueError: the input is bad; nothing was written.
@@ -64,7 +66,7 @@ def train_run(
         OSError: files could not be written; the latest checkpoint stays.
     """
     hosting, reporter = _here(hosting, reporter)
-    run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir)))
+    run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir), force))
     with StopRequest() as stop:
         stop.deferred = not is_single_process()
         run_on_primary(run.create)
@@ -80,6 +82,7 @@ def train_run(
                 run.remove()
             raise
         with contextlib.closing(run):
+            run_on_primary(run.drop_replaced)
             run.log(f"started: {config.num_updates} updates, seed {seed}")
             return loop.train(program.state)
 
@@ -150,10 +153,10 @@ def _here(hosting: Hosting, reporter: Reporter) -> tuple[Hosting, Reporter]:
     )
 
 
-def _run_directory(config: Config, seed: int, path: Path) -> RunDirectory:
+def _run_directory(config: Config, seed: int, path: Path, force: bool = False) -> RunDirectory:
     config = environment.checked(config)
     require_batch_memory(config)
-    return RunDirectory(path, config, seed)
+    return RunDirectory(path, config, seed, force)
 
 
 def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Program:
@@ -163,10 +166,13 @@ def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Pro
         require_memory(program.memory_bytes, remedy)
         return program
 
-    run_on_primary(lambda: reporter.compiling(run.config, run.seed, resumed))
-    if is_primary():
-        threading.Thread(target=_import_writers).start()
-    return run_on_all(compile_here)
+    with contextlib.ExitStack() as shown:
+        run_on_primary(
+            lambda: shown.enter_context(reporter.compiling(run.config, run.seed, resumed))
+        )
+        if is_primary():
+            threading.Thread(target=_import_writers).start()
+        return run_on_all(compile_here)
 
 
 def _import_writers() -> None:

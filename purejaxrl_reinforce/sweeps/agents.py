@@ -14,7 +14,9 @@ from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
 from purejaxrl_reinforce.sweeps.store import Slice, load_agent_slice, load_plan
 
 
-def extract_agent(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> None:
+def extract_agent(
+    sweep_dir: Path, setting: int, seed: int, run_dir: Path, force: bool = False
+) -> None:
     """Write a run directory for one agent of a sweep, finished or not.
 
     The `seconds` of its metrics are its share of the time that its slice took.
@@ -24,6 +26,7 @@ def extract_agent(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> No
         setting: number of the agent's setting, from 0.
         seed: of the agent.
         run_dir: new or empty.
+        force: whether to replace a run there.
 
     Raises:
         ValueError: there is no such sweep, setting or seed, the agent is not trained yet, or
@@ -33,11 +36,12 @@ def extract_agent(sweep_dir: Path, setting: int, seed: int, run_dir: Path) -> No
     agent = plan.agent_number(setting, seed)
     row, part = load_agent_slice(sweep_dir, plan, agent)
     config, state = plan.configs[setting], agent_state(part, row)
-    run = RunDirectory(run_dir, config, seed)
+    run = RunDirectory(run_dir, config, seed, force)
     run.create()
     try:
         with contextlib.closing(run):
             _write(run, part, row, state)
+            run.drop_replaced()
             run.log(f"extracted from a sweep: setting {setting}, seed {seed}")
     except BaseException:
         run.remove()

@@ -22,16 +22,17 @@ from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped,
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.output.plots import save_figure
-from purejaxrl_reinforce.output.progress import duration, progress
+from purejaxrl_reinforce.output.progress import has_terminal, live, plain_lines
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.log_curves import log_curves
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan
 from purejaxrl_reinforce.sweeps.ranking import ranking_view
-from purejaxrl_reinforce.sweeps.results import SweepResults, labels_of, save_table
+from purejaxrl_reinforce.sweeps.results import SweepResults, save_table
 from purejaxrl_reinforce.sweeps.summary import summarize, summary_dict
-from purejaxrl_reinforce.sweeps.sweep import SweepLoop, SweepProgress, open_sweep
+from purejaxrl_reinforce.sweeps.sweep import SweepLoop, open_sweep
+from purejaxrl_reinforce.sweeps.sweep_view import SweepView
 
 
 def run_sweep(
@@ -43,12 +44,14 @@ def run_sweep(
     width: int | None,
     num_episodes: int,
     quiet: bool,
+    force: bool = False,
     loggers: tuple[Sequence[str], Mapping[str, Any]] = ((), {}),
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
-    See `sweep` for the other arguments; with `quiet`, only errors and warnings are printed.
-    `loggers` are names and arguments as of `log_curves`.
+    See `sweep` for the other arguments; with `quiet`, only errors and warnings are printed; with
+    `force`, another sweep in the directory is replaced. `loggers` are names and arguments as of
+    `log_curves`.
 
     Returns:
         The number of the signal that stopped it, SIGINT or SIGTERM, or None; finished slices are
@@ -63,7 +66,7 @@ def run_sweep(
         plan = run_on_all(lambda: make_plan(config, seeds, axes, zipped, num_episodes))
         raise_if_stopped(stop)
         quiet = quiet or not is_primary()
-        with open_sweep(plan, path, width, warn=_warn) as sweep:
+        with open_sweep(plan, path, width, warn=_warn, force=force) as sweep:
             if not quiet:
                 print(_headline(plan, path), flush=True)
             with _naming(path):
@@ -119,13 +122,15 @@ def _headline(plan: SweepPlan, path: Path) -> str:
 
 def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
     """Train until the end, or until a signal on any process; return its number, or None."""
-    labels, num_agents = labels_of(sweep.plan.axes, sweep.plan.configs), sweep.plan.num_agents
-    with progress("agents", quiet=quiet) as show:
+    view, is_live = SweepView(sweep.plan, sweep.progress), not quiet and has_terminal()
+    show_line = plain_lines()
+    with live(view) if is_live else contextlib.nullcontext():
         for now in sweep.train():
-            # An agent's evaluation counts as one more update.
-            done = now.updates + now.agents
-            total = now.updates + now.updates_left + num_agents
-            show(done, total, now.seconds, _describe(now, num_agents, labels))
+            view.note()
+            if not (is_live or quiet):
+                # The headline has said that the first program is compiled.
+                at_once = now.updates > 0 and now.doing.startswith("compiling")
+                show_line(*view.amounts(), view.line(), at_once)
             number = stop_signal(stop)
             if number is not None and now.updates_left:
                 return number
@@ -159,14 +164,3 @@ def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
         sys.stdout.flush()
         Console().print(ranking_view(results, summaries))
         print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
-
-
-def _describe(now: SweepProgress, num_agents: int, labels: Sequence[str]) -> str:
-    """Return agents done, SPS over all agents, the time left, and the best setting so far."""
-    parts = [f"{now.agents:,}/{num_agents:,} agents"]
-    if now.updates:
-        left = now.seconds / now.updates * now.updates_left
-        parts += [f"{now.steps / now.seconds:,.0f} SPS", f"{duration(left)} left"]
-    if now.best is not None:
-        parts.append(f"best greedy return so far {now.best_return:.1f} ({labels[now.best]})")
-    return "  ".join(parts)

@@ -85,7 +85,7 @@ def ranking_cells(summary: Summary, ranked: Sequence[Summary]) -> list[str]:
     return [
         number_of(summary, ranked),
         label,
-        f"{show_score(summary.iqm.value)}\n{_show_bounds(summary.iqm)}",
+        f"{show_score(summary.iqm.value)}\n{show_bounds(summary.iqm)}",
         f"{show_score(summary.median)}\n{show_score(summary.worst)}",
         solved,
         _show_quartiles(summary.updates),
@@ -100,6 +100,15 @@ def show_score(score: float | np.ndarray) -> str:
         return "diverged"
     # Adding 0 makes -0.0 a 0.0.
     return f"{score:,.1f}" if abs(score) >= 10 else f"{score + 0.0:.3g}"
+
+
+def show_bounds(interval: Interval) -> str:
+    """Return the interval of a score in brackets."""
+    if interval.high == np.inf:
+        return f"({TOO_FEW})"
+    if interval.high == -np.inf:  # all diverged
+        return ""
+    return f"({show_score(interval.low)} to {show_score(interval.high)})"
 
 
 def show_probability(interval: Interval) -> tuple[str, str]:
@@ -150,14 +159,6 @@ def _table(title: str, caption: str) -> Table:
     table.add_column("no.", justify="right")
     table.add_column("setting", overflow="fold")
     return table
-
-
-def _show_bounds(interval: Interval) -> str:
-    if interval.high == np.inf:
-        return f"({TOO_FEW})"
-    if interval.high == -np.inf:  # all diverged
-        return ""
-    return f"({show_score(interval.low)} to {show_score(interval.high)})"
 
 
 def _show_quartiles(quarters: Quartiles | None) -> str:

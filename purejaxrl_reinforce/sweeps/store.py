@@ -28,6 +28,8 @@ from purejaxrl_reinforce.output.files import (
     remove_unfinished,
 )
 from purejaxrl_reinforce.output.json_text import json_value
+from purejaxrl_reinforce.output.replacing import SetAside
+from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.sweeps.axes import make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
@@ -39,6 +41,13 @@ FORMAT = 3
 
 # A slice has the number of its first agent.
 _SLICE_NAME = re.compile(r"\d{9,}\.npz")
+
+# All that a sweep makes in its directory.
+_PATHS = re.compile(
+    rf"{SETTINGS_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
+    r"|(learning_curves|final_returns|performance_profiles|heatmap)\.png"
+    rf"|{SLICES}(/(damaged-)?\d{{9,}}(-\d+)?\.npz)?|({'|'.join(MODULES)})(/.+)?"
+)
 
 
 class Slice(NamedTuple):
@@ -65,15 +74,23 @@ class SweepStore:
     Args:
         path: the directory. Made if it is not there.
         plan: of the sweep.
+        force: whether another sweep there is replaced, once this one has its first slice.
 
     Raises:
         ValueError: the directory holds something else, another sweep, or is in use.
         OSError: it cannot be written.
     """
 
-    def __init__(self, path: Path, plan: SweepPlan) -> None:
+    def __init__(self, path: Path, plan: SweepPlan, force: bool = False) -> None:
         self.path, self._plan = path, plan
-        _require_same_sweep(path, plan)
+        self._replaced: SetAside | None = None
+        try:
+            _require_same_sweep(path, plan)
+        except ValueError:
+            if not force:
+                raise
+            self._replaced = SetAside(path, LOG_FILE, _PATHS)
+            _require_same_sweep(path, plan)
         ours = map(path.joinpath, (SETTINGS_FILE, LOG_FILE, SLICES))
         self._made = [p for p in (*ours, path, *path.absolute().parents) if not p.exists()]
         path.mkdir(parents=True, exist_ok=True)
@@ -103,6 +120,9 @@ class SweepStore:
             **{f"state/{i}": x for i, x in enumerate(jax.tree.leaves(part.state))},
         }
         save_arrays(self.path / SLICES / _slice_name(part.agents), arrays)
+        if self._replaced is not None:
+            self._replaced.drop()
+            self._replaced = None
 
     def load_done(self, warn: Callable[[str], None]) -> Iterator[Slice]:
         """Give the intact slices; rename damaged ones, each with a line for `warn` and the log."""
@@ -118,16 +138,21 @@ class SweepStore:
 
     def discard_if_empty(self) -> None:
         """Remove what opening it made, unless there is a slice."""
-        self.close()
+        self.log.close()
         if any((self.path / SLICES).glob("*")):
             return
         for path in self._made:
             with contextlib.suppress(OSError):  # not there, or with something of someone else's
                 path.rmdir() if path.is_dir() else path.unlink()
+        if self._replaced is not None:
+            with contextlib.suppress(OSError):
+                self._replaced.restore()
 
     def close(self) -> None:
-        """Release the directory."""
+        """Release the directory; a sweep that nothing has replaced comes back."""
         self.log.close()
+        if self._replaced is not None:
+            self.discard_if_empty()
 
 
 def plan_facts(plan: SweepPlan) -> dict[str, Any]:

@@ -110,6 +110,16 @@ def _compared(ranked: Sequence[Summary], scores: np.ndarray) -> list[Summary]:
     return [best, *(replace(s, may_be_best=x > level) for s, x in zip(others, p, strict=True))]
 
 
+def score_interval(env: str, scores: np.ndarray) -> Interval:
+    """Return the interquartile mean of scores, its interval within the possible returns."""
+    iqm, (low, high) = (
+        interquartile_mean_interval(scores),
+        RETURN_RANGES.get(env, (-np.inf, np.inf)),
+    )
+    bounds = (bound if np.isinf(bound) else np.clip(bound, low, high) for bound in iqm[1:])
+    return Interval(iqm.value, *bounds)
+
+
 def by_env(summaries: Sequence[Summary]) -> dict[str, list[Summary]]:
     """Return the summaries of each environment, in their order."""
     envs = dict.fromkeys(summary.env for summary in summaries)
@@ -178,7 +188,7 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
         env=env,
         num_seeds=len(scores),
         num_diverged=int(np.isinf(scores).sum()),
-        iqm=_possible(env, interquartile_mean_interval(scores)),
+        iqm=score_interval(env, scores),
         median=float(np.median(scores)),
         worst=float(scores.min()),
         num_solved=num_solved,
@@ -186,12 +196,6 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
         updates=None if threshold is None else quartiles(updates),
         env_steps=None if threshold is None else quartiles(env_steps),
     )
-
-
-def _possible(env: str, iqm: Interval) -> Interval:
-    low, high = RETURN_RANGES.get(env, (-np.inf, np.inf))
-    bounds = (bound if np.isinf(bound) else np.clip(bound, low, high) for bound in iqm[1:])
-    return Interval(iqm.value, *bounds)
 
 
 def _until_solved(results: SweepResults, i: int) -> tuple[np.ndarray, np.ndarray]:

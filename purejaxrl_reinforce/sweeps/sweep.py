@@ -45,28 +45,17 @@ class SweepProgress:
         updates_left: likewise.
         steps: valid environment steps of this process.
         seconds: that they took, compilation apart.
+        scores: of each setting, the mean greedy return of its agents that are trained; -inf where
+            it is not finite.
+        doing: what the sweep waits for, if it does.
     """
 
     def __init__(self, plan: SweepPlan) -> None:
+        self.doing = "starting"
         self.agents, self.updates, self.steps, self.seconds = 0, 0, 0, 0.0
         self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
         self._num_seeds = plan.num_seeds
-        self._return_sums = np.zeros(len(plan.configs))
-        self._evaluated = np.zeros(len(plan.configs), int)
-
-    @property
-    def best(self) -> int | None:
-        """The setting with the highest mean return of the greedy episodes so far, if any."""
-        return int(np.nanargmax(self._means)) if self._evaluated.any() else None
-
-    @property
-    def best_return(self) -> float:
-        """The mean return of `best`, NaN without it."""
-        return float("nan") if self.best is None else float(self._means[self.best])
-
-    @property
-    def _means(self) -> np.ndarray:
-        return self._return_sums / np.where(self._evaluated, self._evaluated, np.nan)
+        self.scores: list[list[float]] = [[] for _ in plan.configs]
 
     def add(self, metrics: Metrics, seconds: float) -> None:
         """Count the metrics [agent, update] of a chunk."""
@@ -77,9 +66,9 @@ class SweepProgress:
 
     def finish(self, agents: np.ndarray, evaluation: np.ndarray) -> None:
         """Count the agents of a finished slice."""
-        settings = agents // self._num_seeds
-        np.add.at(self._return_sums, settings, evaluation.mean(axis=1))
-        np.add.at(self._evaluated, settings, 1)
+        means = evaluation.astype(np.float64).mean(axis=1)
+        for agent, score in zip(agents, np.where(np.isfinite(means), means, -np.inf), strict=True):
+            self.scores[agent // self._num_seeds].append(float(score))
         self.agents += len(agents)
 
     def skip(self, agents: np.ndarray, num_steps: Any, evaluation: np.ndarray) -> None:
@@ -142,13 +131,15 @@ def open_sweep(
     width: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     warn: Callable[[str], None] = warnings.warn,
+    force: bool = False,
 ) -> Iterator["SweepLoop"]:
     """Give a sweep that has locked its directory; see `sweep` for arguments and errors.
 
-    `warn` takes a line for each slice that is damaged and trained again.
+    `warn` takes a line for each slice that is damaged and trained again; with `force` another sweep
+    in the directory is replaced.
     """
     meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
-    store = run_on_all(lambda: _open_store(plan, path) if is_primary() else None)
+    store = run_on_all(lambda: _open_store(plan, path, force) if is_primary() else None)
     try:
         yield SweepLoop(plan, meshes, width, store, warn)
     except ValueError:  # what was asked for cannot be done, as it turned out on the way
@@ -160,10 +151,10 @@ def open_sweep(
             store.close()
 
 
-def _open_store(plan: SweepPlan, path: Path) -> SweepStore:
+def _open_store(plan: SweepPlan, path: Path, force: bool) -> SweepStore:
     try:
         require_disk(plan, path)
-        return SweepStore(path, plan)
+        return SweepStore(path, plan, force)
     except OSError as error:
         raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
@@ -202,9 +193,12 @@ class SweepLoop:
         """Train the agents that are not on disk yet; give the progress about once a second."""
         done = self._load_done()
         yield self.progress
-        for agents, mesh in zip(self.plan.programs(), self._meshes, strict=True):
+        programs = self.plan.programs()
+        for i, (agents, mesh) in enumerate(zip(programs, self._meshes, strict=True)):
             todo = [agent for agent in agents if agent not in done]
             if todo:
+                self.progress.doing = f"compiling program {i + 1:,} of {len(programs):,}"
+                yield self.progress
                 yield from self._train_program(todo, mesh)
 
     def finish(self) -> SweepResults:
@@ -257,6 +251,8 @@ class SweepLoop:
     ) -> Iterator[SweepProgress]:
         plan, progress, started_at = self.plan, self.progress, self.progress.seconds
         configs = [plan.config_of(agent) for agent in chosen]
+        progress.doing = f"training {count(len(chosen), 'agent')}"
+        yield progress
         agents = population.start(configs, plan.keys_of(chosen))
         parts: list[Metrics] = []
         for chunk in run_chunks(
@@ -270,6 +266,8 @@ class SweepLoop:
             parts.append(chunk.metrics)
             progress.add(chunk.metrics, chunk.seconds)
             yield progress
+        progress.doing = f"evaluating {count(len(chosen), 'agent')}"
+        yield progress
         part = Slice(
             np.asarray(chosen),
             jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
@@ -280,6 +278,7 @@ class SweepLoop:
         run_on_primary(lambda: self.store.add(part) if self.store is not None else None)
         sizes.note(len(chosen), _total(part.metrics.num_steps), part.seconds)
         progress.finish(part.agents, part.evaluation)
+        progress.doing = ""
         yield progress
 
 

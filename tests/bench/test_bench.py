@@ -210,6 +210,17 @@ def test_results_are_new_files(tmp_path, monkeypatch):
         path.touch()
 
 
+def test_force_replaces_only_results(result_path, tmp_path):
+    result, other = tmp_path / "result.json", tmp_path / "other.json"
+    result.write_bytes(result_path.read_bytes())
+    other.write_text("{}")
+    assert new_result_path(result, "CartPole-v1", force=True) == result
+    with pytest.raises(ValueError, match=r"exists; choose another --out, or --force"):
+        new_result_path(result, "CartPole-v1")
+    with pytest.raises(ValueError, match=r"other.json is not what this command writes"):
+        new_result_path(other, "CartPole-v1", force=True)
+
+
 def test_a_training_that_does_not_stay_finite_is_not_measured():
     with pytest.raises(ValueError, match="is not finite: nothing to measure"):
         Workload(Config(num_envs=2, num_steps=9, num_updates=3, policy_lr=3e38), seed=0)

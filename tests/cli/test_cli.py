@@ -10,6 +10,7 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import train
+from purejaxrl_reinforce.cli.help import GROUPS
 from purejaxrl_reinforce.cli.main import _one_line, _parse, main
 from purejaxrl_reinforce.cli.options import warn_if_untuned
 from purejaxrl_reinforce.config import Config
@@ -91,7 +92,7 @@ def test_train_says_what_it_reached_and_where(in_tmp, capsys):
     (run,) = (in_tmp / "runs").iterdir()
     captured = capsys.readouterr()
     assert f"runs/{run.name}" in captured.out
-    assert all(word in captured.out for word in ("mean return", "SPS", "params.npz"))
+    assert all(word in captured.out for word in ("training return", "SPS", "params.npz"))
     assert "update 6/6" in captured.err
     assert all(word in captured.err for word in ("return", "SPS", "left"))
 
@@ -138,7 +139,7 @@ BAD = [
     (["report", "a" * 300], r"File name too long|is neither"),
     (["plot", "a" * 300], r"File name too long|is neither"),
     (["extract", "a" * 300], r"^cannot read a{200}\.\.\. \(\d+ characters\)"),
-    (["bench", "--out", "a" * 300 + ".json"], "File name too long"),
+    (["bench", "--out", "a" * 300 + ".json"], "has a name of more than 255 bytes"),
     (["train", "--config", "a" * 300], "File name too long"),
     (["train", "--hidden-sizes", *["4"] * 1000], "hidden_sizes must have at most 32 widths"),
     (["train", "--hidden-sizes", "60000", "60000"], "does not fit: .* try smaller .*hidden_sizes"),
@@ -156,6 +157,9 @@ BAD = [
     (["train", "--config", "wrong.yaml"], "wrong.yaml: is not TOML"),
     (["train", "--config", "bad.toml", "--preset", "classic"], "--preset or --config, not both"),
     (["train", "--run-dir", "full"], "full exists and is not empty"),
+    (["train", "--run-dir", "full", "--force"], "--force replaces only what .* not full/kept.txt"),
+    (["train", "--resume", "half", "--force"], "give --resume or --force, not both"),
+    (["plot", "half", "--out", "full", "--force"], "must end in"),
     (["train", "--run-dir", "bad.toml"], "bad.toml exists and is not a directory"),
     (["train", "--run-dir", "bad.toml/run"], "bad.toml exists and is not a directory"),
     (["evaluate", "nowhere"], "nowhere is not a run directory"),
@@ -227,6 +231,38 @@ def test_help_lists_every_field(capsys):
     text = capsys.readouterr().out
     for name in vars(preset("cartpole")):
         assert f"--{name.replace('_', '-')}" in text
+
+
+def options_of(verb, capsys):
+    """Return the options in each frame of a verb's help, by its title."""
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    frames = re.split(r"^╭─ ([a-z ]+) ─+╮$", capsys.readouterr().out, flags=re.MULTILINE)[1:]
+    options = [re.findall(r"^│ (-[-\w]+)", frame, flags=re.MULTILINE) for frame in frames[1::2]]
+    return dict(zip(frames[::2], options, strict=True))
+
+
+def test_help_is_in_groups_and_the_cluster_comes_last(capsys):
+    groups = options_of("train", capsys)
+    assert list(groups) == ["options", *GROUPS]
+    assert groups["options"] == ["-h", "--preset", "--config", "--seed"]
+    assert groups["environment"] == ["--env", "--env-params"]
+
+
+def test_groups_name_only_options_that_there_are(capsys):
+    there_are = {
+        option
+        for verb in ("train", "sweep", "bench")
+        for options in options_of(verb, capsys).values()
+        for option in options
+    }
+    assert {f"--{name}" for names in GROUPS.values() for name in names} <= there_are
+
+
+def test_a_completion_script_is_printed_as_it_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["--tyro-print-completion", "bash"])
+    assert "\n  complete -F " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -321,7 +357,7 @@ def test_the_end_says_whether_it_is_solved():
         "seconds": np.array([1.0, 2, 3, 4]),
     }
     result = RunResult(None, preset("cartpole"), 0, columns, None, None, None, 1.0)
-    assert _solved(result).startswith("solved in update 2, after 20 steps and 2.0 s: ")
+    assert _solved(result).startswith("solved (475) in update 2, after 20 steps and 2.0 s; ")
     early = {name: column[:1] for name, column in columns.items()}
     assert "not solved" in _solved(result._replace(metrics=early))
     assert _solved(result._replace(config=Config(env="Catch-bsuite"))) is None

@@ -102,6 +102,25 @@ def test_a_directory_of_which_only_the_first_files_were_written_is_new(tmp_path)
     assert names(tmp_path) == {"run.log", "config.toml", "metrics.csv"}
 
 
+def test_a_run_that_fails_to_replace_another_brings_it_back(tmp_path, finished_run):
+    shutil.copytree(finished_run, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run", TINY, SEED, force=True)
+    run.create()
+    assert names(run.path) == {"run.log", "config.toml", "metrics.csv"}
+    run.remove()
+    assert names(tmp_path) == {"run"}
+    assert_same_run(run.path, finished_run)
+
+
+def test_force_replaces_a_run(tmp_path, finished_run):
+    path = tmp_path / "run"
+    shutil.copytree(finished_run, path)
+    train_run(TINY.replace(num_updates=2), SEED, path, force=True)
+    assert names(tmp_path) == {"run"}
+    assert names(path) == FILES
+    assert len(np.load(path / "rewards.npy")) == 2
+
+
 @pytest.mark.parametrize("name", ["run.log", "unfinished-config.toml", "notes.txt"])
 def test_files_of_others_make_a_directory_not_new(name, tmp_path, capsys):
     (tmp_path / name).write_text("theirs")

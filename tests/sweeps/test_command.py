@@ -83,7 +83,9 @@ def test_a_new_directory_for_each_sweep(tmp_path, monkeypatch, capsys):
     captured = capsys.readouterr()
     assert "1 setting with 2 seeds, 1 program to compile" in captured.out
     assert re.search(
-        r"2/2 agents  [\d,]+ SPS  0:00 left  best greedy return so far [\d.]+", captured.err
+        r"2/2 agents  [\d,]+ SPS  0:00 left  best greedy return so far [\d.]+ \(too few seeds\),"
+        r" 2 seeds\n",
+        captured.err,
     )
 
 

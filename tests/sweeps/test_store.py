@@ -299,6 +299,25 @@ def test_what_a_sweep_that_cannot_begin_has_made_is_removed(tmp_path):
     assert list(mine.parent.iterdir()) == [mine]
 
 
+def test_force_replaces_another_sweep_once_it_has_a_slice(sweep_dir):
+    plan, part = load_plan(sweep_dir), next(load_slices(sweep_dir, load_plan(sweep_dir)))[1]
+    before = {file.relative_to(sweep_dir) for file in sweep_dir.rglob("*")}
+    other = make_plan(plan.configs[0], range(5, 8), {}, False, plan.num_episodes)
+    SweepStore(sweep_dir, other, force=True).close()  # interrupted, without a slice
+    assert {file.relative_to(sweep_dir) for file in sweep_dir.rglob("*")} == before
+    assert load_plan(sweep_dir).num_agents == plan.num_agents
+    store = SweepStore(sweep_dir, other, force=True)
+    store.add(part)
+    store.close()
+    assert {file.name for file in sweep_dir.iterdir()} == {"sweep.json", "sweep.log", "slices"}
+    assert [path for path in sweep_dir.parent.iterdir() if "replaced" in path.name] == []
+
+
+def test_force_finishes_the_same_sweep(sweep_dir):
+    SweepStore(sweep_dir, load_plan(sweep_dir), force=True).close()
+    assert len(list(load_slices(sweep_dir, load_plan(sweep_dir)))) == 6
+
+
 def test_slices_with_names_of_others_are_not_touched(sweep_dir):
     """Whatever is in them: they are none of ours."""
     mine = [sweep_dir / "slices" / name for name in ("2024.npz", "notes.npz", "unfinished-x.npz")]
