@@ -1,6 +1,5 @@
 """How far a run has come, as a plain line and as a live panel of rich."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -42,9 +41,8 @@ class RunView:
         self._clock, self._began, self._phase = clock, clock(), "compiling"
         self._first = self.done = 0
         self.seconds = 0.0
-        self._returns = np.empty(0)
+        self._returns, self._greedy = np.empty(0), ""
         self._figures: dict[str, str] = {}
-        self._greedy = math.nan
 
     def start(self, state: TrainState) -> None:
         """Training starts from this state."""
@@ -58,21 +56,24 @@ class RunView:
         self.seconds += chunk.seconds
         self.done = int(chunk.state.update)
         self._returns = np.append(self._returns, chunk.metrics.mean_return)
-        self._steps, self._sps = exact_steps(chunk.state.env_steps), steps_per_second(chunk)
         for value in chunk.metrics.eval_return[np.isfinite(chunk.metrics.eval_return)]:
-            self._greedy = float(value)
+            self._greedy = f"greedy return {value:.1f}"
+        self._steps, self._sps = exact_steps(chunk.state.env_steps), steps_per_second(chunk)
         last = {name: float(values[-1]) for name, values in chunk.metrics._asdict().items()}
         names = ("policy_loss", "baseline_loss", "entropy", "explained_variance")
         self._figures = {name.replace("_", " "): figure(last[name]) for name in names}
 
     def line(self) -> str:
         """Return the last chunk's figures in a plain line."""
-        greedy = "" if math.isnan(self._greedy) else f"  greedy return {self._greedy:.1f}"
-        return (
-            f"{self._updates()}  {self._steps:,} steps"
-            f"  training return {self._returns[-1]:.1f}{greedy}"
-            f"  {self._sps:,.0f} SPS  {self._left()}"
-        )
+        parts = [
+            self._updates(),
+            f"{self._steps:,} steps",
+            f"training return {self._returns[-1]:.1f}",
+            self._greedy,
+            f"{self._sps:,.0f} SPS",
+            self._left(),
+        ]
+        return "  ".join(filter(None, parts))
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -106,7 +107,7 @@ class RunView:
             figure(last),
             [
                 f"best {figure(known.max())}" if len(known) else "",
-                "" if math.isnan(self._greedy) else f"greedy {figure(self._greedy)}",
+                self._greedy,
                 "" if enough is None else f"solved at {enough:g}",
             ],
             "green" if enough is not None and last >= enough else "",
