@@ -30,7 +30,6 @@ TINY = {
     "startup": ["--num-envs", "2", "--num-updates", "2", "--repeats", "1"],
     "speedup": ["--lanes", "2", "--short", "8", "--slots", "1", "--repeats", "1"],
 }
-QUICK = ("time_to_solve", "hosting")
 
 
 @pytest.fixture
@@ -56,9 +55,8 @@ def test_presets(name, run_script):
     assert (results / f"{name}.png").read_bytes().startswith(PNG)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in TINY]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
 def test_benchmarks_leave_a_result_and_a_figure(name, run_script):
     results = run_script(name, *TINY[name])
     result = load_result(results / f"{name}.json")
@@ -84,6 +82,7 @@ def test_variances_are_compared(run_script):
     assert (results / "variance.png").read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 def test_figures_of_kept_results_are_drawn_again(tmp_path, run_script):
     kept = BENCHMARKS / "results"
     for name in ("hosting", "peers", "pendulum", "roofline", "scaling", "speedup", "throughput"):
@@ -101,6 +100,7 @@ def test_a_result_without_what_is_drawn_is_named(tmp_path, run_script, capsys):
     assert "sweeps.json has no 'curves': measure it again" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_coverage_is_simulated(run_script, capsys):
     results = run_script("coverage", "--repeats", "20", "--seeds", "3", "5")
     rows = json.loads((results / "coverage.json").read_text())["rows"]
@@ -188,6 +188,7 @@ def test_peers_are_summarized(peers_result):
     assert peers_result["idiomatic_sweep"]["best"] in peers_result["idiomatic_sweep"]["tried"]
 
 
+@pytest.mark.slow
 def test_a_peer_that_fails_is_reported(tmp_path, compare_peers):
     """Two peers of our own: the program of one fails, the other cannot be installed."""
     (tmp_path / "run_broken.py").write_text("raise SystemExit('no such luck')")
@@ -242,6 +243,7 @@ def idiomatic():
         yield importlib.import_module("idiomatic")
 
 
+@pytest.mark.slow
 def test_idiomatic_program_learns(idiomatic):
     settings = idiomatic.Settings(num_envs=16, num_steps=200, num_updates=30)
     outcome = jax.jit(idiomatic.make_train(settings))(jax.random.key(0))
