@@ -25,7 +25,7 @@ GROUPS = {
     "evaluation": ("eval-every", "eval-episodes"),
     "output": (
         "run-dir", "sweep-dir", "out", "force", "quiet", "tensorboard", "wandb", "wandb-project",
-        "wandb-group", "wandb-tags", "eval-every", "eval-episodes",
+        "wandb-group", "wandb-tags",
     ),
     "checkpoints": ("resume", "checkpoint-every", "checkpoint-seconds", "keep"),
     "performance": ("precision", "platform", "engine", "block-steps", "lane-width", "block-rows"),

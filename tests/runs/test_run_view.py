@@ -21,7 +21,6 @@ def state(update, env_steps=0):
 def chunk(returns, first=0, seconds=2.0, greedy=np.nan):
     """A chunk of as many updates as there are returns, after the first ones."""
     columns = dict.fromkeys(Metrics._fields, np.full(len(returns), 0.25))
-    columns["eval_return"] = np.full(len(returns), np.nan)
     columns |= {"mean_return": np.array(returns), "num_steps": np.full(len(returns), 1000)}
     columns["eval_return"] = np.array([np.nan] * (len(returns) - 1) + [greedy])
     return Chunk(state(first + len(returns), 12_345), Metrics(**columns), seconds)
