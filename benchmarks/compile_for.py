@@ -3,11 +3,12 @@
     pip install -e '.[compile]'
     python benchmarks/compile_for.py
 
-compiles an update for an H100, an A100 and a TPU v5e, and counts launches, graphs, host
+compiles an update for an H100, an A100, a TPU v5e and a CPU, and counts launches, graphs, host
 synchronizations and bytes of each phase, if every episode lasts as long as it may. Nothing is run:
-no figure here is a time. Writes results/compile_for.json.
+no figure here is a time. Writes results/compile_for.json, which keeps the rows of other cases.
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from harness import RESULTS, run
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.compile_for import CompiledUpdate, compile_for
 from purejaxrl_reinforce.bench.result_file import make_result, write_result
+from purejaxrl_reinforce.config import Engine
 from purejaxrl_reinforce.execution.machine import describe_commit
 from purejaxrl_reinforce.output.text import print_table
 
@@ -29,15 +31,18 @@ class Case(NamedTuple):
     target: str
     num_devices: int = 1
     num_agents: int = 1
+    engine: Engine = "xla"
 
     @property
     def name(self) -> str:
         """What the results call it."""
         agents = f" agents={self.num_agents}" if self.num_agents > 1 else ""
-        return f"{self.preset} lanes={self.num_envs}{agents} {self.target} x {self.num_devices}"
+        kernel = "" if self.engine == "xla" else f" engine={self.engine}"
+        of = f"{self.preset} lanes={self.num_envs}{agents}"
+        return f"{of} {self.target} x {self.num_devices}{kernel}"
 
 
-CASES = (
+ON_H100 = (
     Case("cartpole", 64, "h100"),
     Case("cartpole", 4_096, "h100"),
     Case("throughput", 65_536, "h100"),
@@ -45,9 +50,16 @@ CASES = (
     Case("cartpole", 64, "h100", num_agents=64),
     Case("cartpole", 64, "h100", num_agents=2_048),
     Case("throughput", 65_536, "h100", num_devices=4),
+)
+CASES = (
+    *ON_H100,
+    *(case._replace(engine="kernel") for case in ON_H100),
+    Case("throughput", 1_048_576, "h100", engine="kernel"),
     Case("throughput", 65_536, "a100"),
     Case("cartpole", 4_096, "v5e"),
     Case("throughput", 65_536, "v5e", num_devices=4),
+    Case("cartpole", 64, "cpu"),
+    Case("throughput", 65_536, "cpu", num_devices=2),
 )
 
 
@@ -84,15 +96,16 @@ def main(cases: tuple[int, ...] = tuple(range(len(CASES))), results: Path = RESU
         cases: numbers of those to compile, from 0.
         results: directory for the results.
     """
-    rows = []
+    path = results / "compile_for.json"
+    rows = {x["name"]: x for x in json.loads(path.read_text())["rows"]} if path.exists() else {}
     for case in (CASES[i] for i in cases):
-        config = replace(preset(case.preset), num_envs=case.num_envs)
+        config = replace(preset(case.preset), num_envs=case.num_envs, engine=case.engine)
         update = compile_for(config, case.target, case.num_devices, case.num_agents)
-        rows.append(row(case, update))
+        rows[case.name] = row(case, update)
+        ordered = [rows[x.name] for x in CASES if x.name in rows]
         # After each of them, for compiling them all takes long.
-        result = make_result("compile_for", preset("cartpole"), 0, rows)
-        write_result(results / "compile_for.json", result)
-    print_rows(rows)
+        write_result(path, make_result("compile_for", preset("cartpole"), 0, ordered))
+    print_rows(ordered)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ ActionKind = Literal["clip", "squash"]
 LogStd = Literal["free", "fixed", "state"]
 BaselineKind = Literal["value", "none", "mean", "loo"]
 
-Engine = Literal["auto", "xla", "kernel"]
+Engine = Literal["auto", "xla", "kernel", "interpret"]
 
 AdvantageNorm = Literal["standardize", "unit", "none"]
 
@@ -142,7 +142,8 @@ class Config:
     block_rows: int | None = None
     """Largest number of rows (steps of one lane) that the gradient takes at once."""
     engine: Engine = "auto"
-    """kernel: play and learn in few launches (NVIDIA GPUs); auto: where measured to be faster."""
+    """kernel: play and learn in few launches (NVIDIA GPUs); auto: where measured to be faster;
+    interpret: run these kernels on any device, slowly."""
     gamma: float = 0.995
     """Discount per step, in [0, 1]."""
     trace_lambda: float = 1.0

@@ -10,7 +10,7 @@ from jax import Array
 from on_device.report import Row, Stage
 from on_device.sizes import Size
 from on_device.speed import require_engine
-from purejaxrl_reinforce import Config, init, preset, train
+from purejaxrl_reinforce import Config, init, preset, step, train
 from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.reinforce import collect
@@ -136,7 +136,7 @@ def rollout(size: Size, seed: int) -> list[Row]:
 
 
 def kernel(size: Size, seed: int) -> list[Row]:
-    """Play the same lanes with the kernel and with XLA on this device."""
+    """Play the same lanes, and learn from them, with the kernels and with XLA on this device."""
     config = Config(num_envs=size.wide, num_steps=size.num_steps)
     require_engine(replace(config, engine="kernel"))
     key = jax.random.key(seed)
@@ -148,6 +148,22 @@ def kernel(size: Size, seed: int) -> list[Row]:
     for name in ("obs", "action", "reward", "terminated", "truncated"):
         x, y = getattr(ours, name), getattr(xla, name)[:steps]
         rows.append(_equal(name, x[ours.valid], y[ours.valid]) if rows[0]["passed"] else rows[0])
+    return [*rows, *_learned(config, key)]
+
+
+def _learned(config: Config, key: Array) -> list[Row]:
+    """Compare what an update leaves: Adam's first step is of the gradients' signs, so not that."""
+    state = init(replace(config, engine="xla"), key)
+    results = [step(replace(config, engine=engine), state) for engine in ("kernel", "xla")]
+    rows = []
+    for name, trees in (
+        ("moments of the gradients", [new.opt_state for new, _ in results]),
+        ("metrics of an update", [tuple(metrics)[:13] for _, metrics in results]),
+    ):
+        ours, theirs = map(jax.device_get, trees)
+        scales = jax.tree.map(lambda x: np.maximum(1.0, np.abs(x)), theirs)
+        x = difference(*(jax.tree.map(np.divide, tree, scales) for tree in (ours, theirs)))
+        rows.append({"name": name, "difference": x, "passed": x <= TOLERANCE})
     return rows
 
 

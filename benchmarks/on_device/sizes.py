@@ -18,7 +18,7 @@ class Size(NamedTuple):
         repeats: of each timing.
         precisions: of matrix products.
         values: of fields of a `Tuning`, to try one at a time.
-        tilings: of the rollout kernel, to try: lanes and warps of a program.
+        tilings: of the kernels, to try: lanes and warps of a program.
         seeds: of learning curves and times to solve.
         curve: updates of a learning curve.
         headline: agents with 500,000 steps each.

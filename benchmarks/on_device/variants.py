@@ -15,10 +15,16 @@ from on_device.sizes import Size
 from on_device.speed import Timed, build, timed_rows, trained_params
 from purejaxrl_reinforce import Config, init, preset, step
 from purejaxrl_reinforce.algorithm.batching import TUNINGS, Tuning, tuning
-from purejaxrl_reinforce.algorithm.kernels.lane_blocks import Tiling
+from purejaxrl_reinforce.algorithm.kernels.lane_blocks import DEFAULT_TILING, Tiling
+from purejaxrl_reinforce.algorithm.kernels.learning import (
+    KernelRows,
+    gradients_by_kernel,
+    targets_by_kernel,
+)
+from purejaxrl_reinforce.algorithm.kernels.one_program import KernelEngine
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks.build import make_networks
-from purejaxrl_reinforce.algorithm.rollout import make_rollout
+from purejaxrl_reinforce.algorithm.rollout import Trajectory, make_rollout
 from purejaxrl_reinforce.execution.sharding import (
     LANES,
     REPLICATED,
@@ -36,7 +42,10 @@ def stage(size: Size, seed: int) -> Stage:
         f"tuning, {n:,} lanes": functools.partial(tunings, size, seed, n) for n in widths
     }
     for n in widths:
-        cases[f"rollout kernel, {n:,} lanes"] = functools.partial(tilings, size, seed, n)
+        for kernel in ("rollout", "targets", "gradients"):
+            cases[f"{kernel} kernel, {n:,} lanes"] = functools.partial(
+                tilings, size, seed, n, kernel
+            )
     cases["CUDA graphs of loops"] = lambda: graphs(size)
     return Stage("variants", "which shape of the program is fastest?", cases)
 
@@ -107,23 +116,35 @@ def tuned(**changes: Any) -> Iterator[None]:
         jax.clear_caches()
 
 
-def tilings(size: Size, seed: int, num_envs: int) -> list[Row]:
-    """Time the rollout kernel alone with different numbers of lanes and warps per program."""
+def tilings(size: Size, seed: int, num_envs: int, kernel: str) -> list[Row]:
+    """Time a kernel alone with different numbers of lanes and warps per program."""
     config = replace(preset("cartpole"), num_envs=num_envs, num_steps=size.num_steps)
     params = trained_params(seed, size.num_steps, size.training)
-    interpret = jax.default_backend() == "cpu"
+    engine: KernelEngine = "interpret" if jax.default_backend() == "cpu" else "kernel"
+    key = jax.random.key(seed)
 
-    def play(tiling: Tiling, key: jax.Array) -> Any:
-        rollout = make_rollout(config, params.policy)
+    def rollout(tiling: Tiling, key: jax.Array) -> Any:
         policy = make_networks(config).policy_parts(params.policy)
         return record_in_one_launch(
-            rollout, None, key, num_envs, policy, tiling=tiling, interpret=interpret
-        )
+            make_rollout(config, params.policy), None, key, num_envs, policy,
+            tiling=tiling, interpret=engine == "interpret",
+        )  # fmt: skip
+
+    def targets(tiling: Tiling, played: Trajectory) -> Any:
+        return targets_by_kernel(config, params, played, engine, tiling=tiling)
+
+    def gradients(tiling: Tiling, played: Trajectory) -> Any:
+        rows = KernelRows(played.action, played.reward, played.reward)
+        return gradients_by_kernel(config, params, played, rows, engine, tiling)
+
+    functions = {"rollout": rollout, "targets": targets, "gradients": gradients}
+    *_, played = jax.jit(functools.partial(rollout, DEFAULT_TILING))(key)
+    argument = key if kernel == "rollout" else played
 
     def make(tiling: Tiling) -> Timed:
-        key = jax.random.key(seed)
-        program = jax.jit(functools.partial(play, tiling)).lower(key).compile()
-        return Timed(lambda: program(key), int(program(key)[2].valid.sum()))
+        function = functools.partial(functions[kernel], tiling)
+        program = jax.jit(function).lower(argument).compile()
+        return Timed(functools.partial(program, argument), int(played.valid.sum()))
 
     names = {f"{lanes} lanes, {warps} warps": Tiling(lanes, warps) for lanes, warps in size.tilings}
     built, failed = build({name: functools.partial(make, x) for name, x in names.items()})

@@ -24,7 +24,7 @@ class LaneAxis(NamedTuple):
 
     def sum(self, tree: Any) -> Any:
         """Add up floats over all shards, in one collective whatever the number of leaves."""
-        if self._is_one_device():
+        if self.is_one_device():
             return tree
         flat, unflatten = ravel_pytree(tree)
         return unflatten(jax.lax.psum(flat, self.name))
@@ -34,7 +34,7 @@ class LaneAxis(NamedTuple):
 
         The leaves are of 4 bytes. Extremes and sums of all kinds then need no further collective.
         """
-        if self._is_one_device():
+        if self.is_one_device():
             return jax.tree.map(lambda x: x[None], tree)
         leaves, structure = jax.tree.flatten(tree)
         words = jnp.stack([jax.lax.bitcast_convert_type(x, jnp.int32) for x in leaves])
@@ -42,7 +42,8 @@ class LaneAxis(NamedTuple):
         gathered = map(jax.lax.bitcast_convert_type, columns, [x.dtype for x in leaves])
         return jax.tree.unflatten(structure, gathered)
 
-    def _is_one_device(self) -> bool:
+    def is_one_device(self) -> bool:
+        """Return whether all lanes are here."""
         return self.name is None or jax.lax.axis_size(self.name) == 1
 
     def keys(self, key: Array, num_lanes: int) -> Array:

@@ -3,7 +3,6 @@
 import functools
 import math
 import warnings
-from typing import Literal
 
 import jax
 
@@ -11,10 +10,10 @@ from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.kernels.lane_vectors import UnsupportedError
 from purejaxrl_reinforce.algorithm.kernels.learning import (
     KernelRows,
-    LearningEngine,
     gradients_by_kernel,
     targets_by_kernel,
 )
+from purejaxrl_reinforce.algorithm.kernels.one_program import KernelEngine
 from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
 from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.algorithm.networks.policies import has_parts
@@ -30,7 +29,7 @@ MEASURED_FASTER: frozenset[str] = frozenset()
 OLDEST_GPU = 8.0
 
 
-def chosen_engine(config: Config) -> Literal["xla", "kernel"]:
+def chosen_engine(config: Config) -> KernelEngine:
     """Return what plays the rollouts of `config` on this machine.
 
     Where the kernel was asked for and cannot be had, a warning says why, and XLA plays.
@@ -39,8 +38,8 @@ def chosen_engine(config: Config) -> Literal["xla", "kernel"]:
         ValueError: `engine="kernel"`, and there is no NVIDIA GPU.
     """
     device = jax.devices()[0]
-    if config.engine == "xla":
-        return "xla"
+    if config.engine in ("xla", "interpret"):
+        return config.engine
     if config.engine == "auto" and device.device_kind not in MEASURED_FASTER:
         return "xla"
     is_nvidia = device.platform == "gpu" and "cuda" in device.client.platform_version.lower()
@@ -56,9 +55,10 @@ def chosen_engine(config: Config) -> Literal["xla", "kernel"]:
     return "xla" if refusal(config, capability) else "kernel"
 
 
-def learning_engine(config: Config) -> LearningEngine:
-    """Return what computes targets and gradients of `config` on this machine."""
-    return "kernel" if chosen_engine(config) == "kernel" and _is_small(config) else "xla"
+def learning_engine(config: Config) -> KernelEngine:
+    """Return what learns from the rollouts of `config` on this machine."""
+    engine = chosen_engine(config)
+    return engine if engine != "xla" and _is_small(config) else "xla"
 
 
 def _is_small(config: Config) -> bool:

@@ -17,12 +17,13 @@ from purejaxrl_reinforce.algorithm.batching import (
     split_rows,
     tuning,
 )
-from purejaxrl_reinforce.algorithm.engine import LearningEngine, learning_engine
+from purejaxrl_reinforce.algorithm.engine import learning_engine
 from purejaxrl_reinforce.algorithm.kernels.learning import (
     KernelRows,
     gradients_by_kernel,
     targets_by_kernel,
 )
+from purejaxrl_reinforce.algorithm.kernels.one_program import KernelEngine
 from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.algorithm.packing import from_columns, pointwise, to_columns
 from purejaxrl_reinforce.algorithm.returns import (
@@ -67,7 +68,7 @@ def make_targets(
     params: Params,
     trajectory: Trajectory,
     axis: LaneAxis = ONE_DEVICE,
-    engine: LearningEngine | None = None,
+    engine: KernelEngine | None = None,
 ) -> Targets:
     """Return returns, baseline values and normalized advantages of a trajectory, [T, N].
 
@@ -79,7 +80,7 @@ def make_targets(
     valid, kind, moments, slope = trajectory.valid, config.advantage_norm, None, None
     values = jnp.zeros_like(trajectory.reward)
     if engine != "xla":
-        returns, values, moments = targets_by_kernel(config, params, trajectory, engine)
+        returns, values, moments = targets_by_kernel(config, params, trajectory, engine, axis)
     elif config.baseline != "value" or config.whole_returns:
         returns = _returns(config, params, trajectory, None)
     else:
@@ -169,7 +170,7 @@ def gradients(
     trajectory: Trajectory,
     targets: Targets,
     axis: LaneAxis = ONE_DEVICE,
-    engine: LearningEngine | None = None,
+    engine: KernelEngine | None = None,
 ) -> tuple[Params, PolicyTerms]:
     """Return the gradients of both losses, each with respect to its own network.
 

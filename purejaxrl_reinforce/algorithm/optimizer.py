@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from purejaxrl_reinforce.algorithm.engine import learning_engine
+from purejaxrl_reinforce.algorithm.kernels.one_program import in_one_program
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
@@ -51,19 +53,32 @@ def apply_gradients(
     With `anneal`, both learning rates fall linearly, to zero after `num_updates` updates. None:
     those of `config`, which then shape the program.
     """
+    last = jnp.float32(config.num_updates if num_updates is None else num_updates)
+    networks = {
+        name: (getattr(state.params, name), getattr(state.opt_state, name), grad)
+        for name, grad in grads._asdict().items()
+        if grad is not None
+    }
+    new = in_one_program(
+        learning_engine(config), _optimizer_steps, config, state.update, last, networks
+    )
+    return state._replace(
+        params=state.params._replace(**{name: x[0] for name, x in new.items()}),
+        opt_state=state.opt_state._replace(**{name: x[1] for name, x in new.items()}),
+    )
+
+
+def _optimizer_steps(
+    config: Config, update: Array, last: Array, networks: dict[str, tuple[Any, Any, Any]]
+) -> dict[str, tuple[Any, Any]]:
+    """Return `optimizer_step` of each network, at its learning rate of this update."""
     # Times the reciprocal, as XLA divides by a constant: with either number the bits are the same.
-    per_update = 1 / jnp.float32(config.num_updates if num_updates is None else num_updates)
-    remaining = 1 - state.update * per_update if config.anneal else 1.0
-    networks = [
-        (params, opt_state)
-        if grad is None
-        else optimizer_step(config, rate * remaining, params, opt_state, grad)
-        for rate, params, opt_state, grad in zip(
-            _learning_rates(config), state.params, state.opt_state, grads, strict=True
-        )
-    ]
-    params, opt_states = zip(*networks, strict=True)
-    return state._replace(params=Params(*params), opt_state=Params(*opt_states))
+    remaining = 1 - update * (1 / last) if config.anneal else 1.0
+    rates = _learning_rates(config)._asdict()
+    return {
+        name: optimizer_step(config, rates[name] * remaining, *network)
+        for name, network in networks.items()
+    }
 
 
 def _learning_rates(config: Config) -> Params:

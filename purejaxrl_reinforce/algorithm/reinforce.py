@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
-from purejaxrl_reinforce.algorithm.engine import chosen_engine
+from purejaxrl_reinforce.algorithm.engine import chosen_engine, learning_engine
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.evaluate import greedy_return
 from purejaxrl_reinforce.algorithm.fit_baseline import fit_baseline
@@ -39,9 +39,7 @@ from purejaxrl_reinforce.algorithm.state import (
     Metrics,
     TrainState,
     add_steps,
-    episode_metrics,
-    if_finite,
-    learning_metrics,
+    conclude,
     total_steps,
 )
 from purejaxrl_reinforce.config import Config
@@ -117,17 +115,15 @@ def step(
         reward_moments=reward_moments,
         reward_sums=reward_sums,
     )
-    learning = learning_metrics(targets, grads, policy)
     noise = gradient_noise(config, state.params.policy, trajectory, targets, grads.policy, axis)
-    finite, state = if_finite((learning, new.params), new, state)
+    learned = targets.statistics, grads, policy
+    state, metrics = conclude(learning_engine(config), state, new, finished, learned, axis)
     return state, Metrics(
-        **episode_metrics(finished, axis),
-        **learning,
+        **metrics,
         **noise._asdict(),
         eval_return=greedy_return(config, state),
         num_steps=num_steps,
         env_steps=total_steps(state.env_steps),
-        finite=finite,
     )
 
 
@@ -150,10 +146,14 @@ def collect(
     """Play the batch of one update: up to T steps in each of the state's N lanes."""
     rollout, num_lanes = make_rollout(config, state.params.policy), state.lanes.alive.shape[0]
     key = jax.random.fold_in(state.key, state.update)
-    if chosen_engine(config) == "kernel":
+    engine = chosen_engine(config)
+    if engine != "xla":
         policy = make_networks(config).policy_parts(state.params.policy)
         lanes = state.lanes if carries_lanes(config) else None
-        return record_in_one_launch(rollout, lanes, key, num_lanes, policy, axis)
+        interpret = engine == "interpret"
+        return record_in_one_launch(
+            rollout, lanes, key, num_lanes, policy, axis, interpret=interpret
+        )
     keys = axis.keys(key, num_lanes)
     if carries_lanes(config):
         return record(rollout, state.lanes, keys)

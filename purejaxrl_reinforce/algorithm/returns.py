@@ -81,13 +81,27 @@ class Statistics(NamedTuple):
 
     Attributes:
         num_steps: their number.
-        baseline_loss: the mean of (V - G)^2.
-        explained_variance: 1 - Var(G - V) / Var(G); 0 where the returns are constant.
+        squares: sum of (V - G)^2.
+        of_errors: sum of the squared differences of G - V from their mean.
+        of_returns: the same of G.
     """
 
     num_steps: Array
-    baseline_loss: Array
-    explained_variance: Array
+    squares: Array
+    of_errors: Array
+    of_returns: Array
+
+    @property
+    def baseline_loss(self) -> Array:
+        """The mean of (V - G)^2."""
+        return self.squares / jnp.maximum(self.num_steps, 1)
+
+    @property
+    def explained_variance(self) -> Array:
+        """1 - Var(G - V) / Var(G); 0 where the returns are constant."""
+        number = jnp.maximum(self.num_steps, 1)
+        error, total = self.of_errors / number, self.of_returns / number
+        return jnp.where(total > 0, 1 - error / jnp.where(total > 0, total, 1.0), 0.0)
 
 
 class Moments(NamedTuple):
@@ -173,12 +187,10 @@ def normalize(
     counts, squares, *shards = axis.gather(moments)
     count, square = jnp.sum(counts), jnp.sum(squares)
     of_errors, of_returns, about_one = (m and merged(m, counts) for m in shards)
-    number = jnp.maximum(count, 1)
-    error, total = of_errors.squares / number, of_returns.squares / number
-    explained = jnp.where(total > 0, 1 - error / jnp.where(total > 0, total, 1), 0.0)
-    statistics = Statistics(count, square / number, explained)
+    statistics = Statistics(count, square, of_errors.squares, of_returns.squares)
     if about_one is None:
         return advantages, statistics
+    number = jnp.maximum(count, 1)
     mean = about_one.total / number
     centered = jnp.where(valid, advantages - about_one.origin - mean, 0.0)
     scale = jnp.sqrt(about_one.squares / number if kind == "standardize" else square)
@@ -190,8 +202,8 @@ def merged(parts: Moments, counts: Array) -> Moments:
 
     (Chan, Golub and LeVeque, 1983, equation 2.1.)
     """
-    origin = jnp.max(parts.origin)
     # A part without valid steps has no origin.
+    origin = jnp.max(parts.origin, where=counts > 0, initial=-jnp.inf)
     totals = jnp.where(counts > 0, parts.total + counts * (parts.origin - origin), 0.0)
     total = jnp.sum(totals)
     mean = total / jnp.maximum(jnp.sum(counts), 1)

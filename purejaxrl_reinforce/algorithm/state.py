@@ -11,9 +11,15 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
-from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
+from purejaxrl_reinforce.algorithm.kernels.one_program import (
+    KernelEngine,
+    in_one_program,
+    summaries,
+)
+from purejaxrl_reinforce.algorithm.losses import PolicyTerms
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.obs_normalizer import RunningMoments
+from purejaxrl_reinforce.algorithm.returns import Statistics
 from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
 
 
@@ -75,14 +81,12 @@ class Metrics(NamedTuple):
     finite: Array
 
 
-def episode_metrics(finished: FinishedEpisodes, axis: LaneAxis = ONE_DEVICE) -> dict[str, Array]:
-    """Reduce the lanes' finished episodes to the fields of `Metrics` that describe them."""
-    count, return_sum, return_min, return_max, length_sum, length_min, length_max = _of_all(
-        axis.gather(_of_all(finished))
-    )
+def episode_metrics(parts: FinishedEpisodes) -> dict[str, Array]:
+    """Reduce what was finished in all parts to the fields of `Metrics` that describe it."""
+    count, return_sum, return_min, return_max, length_sum, length_min, length_max = _of_all(parts)
 
     def if_any(x: Array) -> Array:
-        return jnp.where(count > 0, x, jnp.nan)
+        return jnp.where(count > 0, x, jnp.float32(jnp.nan))
 
     return {
         "mean_return": if_any(return_sum / count),
@@ -99,6 +103,7 @@ def _of_all(finished: FinishedEpisodes) -> FinishedEpisodes:
     """Reduce what several lanes or devices finished, [...], to that of all, ()."""
     # That all of them read the number makes one launch of them on a GPU.
     any_finished = finished.number > 0
+    none = jnp.iinfo(jnp.int32).min
     sum_ = functools.partial(jnp.sum, where=any_finished)
     return FinishedEpisodes(
         number=jnp.sum(finished.number),
@@ -109,19 +114,21 @@ def _of_all(finished: FinishedEpisodes) -> FinishedEpisodes:
         length_min=jnp.min(
             finished.length_min, where=any_finished, initial=jnp.iinfo(jnp.int32).max
         ),
-        length_max=jnp.max(finished.length_max, where=any_finished, initial=0),
+        length_max=jnp.max(finished.length_max, where=any_finished, initial=none),
     )
 
 
-def learning_metrics(targets: Targets, grads: Params, policy: PolicyTerms) -> dict[str, Array]:
+def learning_metrics(
+    statistics: Statistics, grads: Params, policy: PolicyTerms
+) -> dict[str, Array]:
     """Return the fields of `Metrics` that describe learning."""
     return {
         "policy_loss": policy.loss,
-        "baseline_loss": targets.statistics.baseline_loss,
+        "baseline_loss": statistics.baseline_loss,
         "entropy": policy.entropy,
         "policy_grad_norm": optax.tree.norm(grads.policy),
         "baseline_grad_norm": optax.tree.norm(grads.baseline),
-        "explained_variance": targets.statistics.explained_variance,
+        "explained_variance": statistics.explained_variance,
     }
 
 
@@ -142,10 +149,48 @@ def exact_steps(counter: Array) -> int:
     return high * 2**32 + low
 
 
-def if_finite(checked: Any, new: TrainState, old: TrainState) -> tuple[Array, TrainState]:
-    """Return whether every number of `checked` is finite, (), and `new` if so, else `old`."""
-    finite = jnp.all(jnp.isfinite(ravel_pytree(checked)[0]))
-    # The key stays out of the choice: choosing would use it a second time.
-    key, new, old = old.key, *(state._replace(key=jnp.empty(0)) for state in (new, old))
-    chosen = jax.tree.map(lambda x, y: jnp.where(finite, x, y), new, old)
-    return finite, chosen._replace(key=key)
+def conclude(
+    engine: KernelEngine,
+    old: TrainState,
+    new: TrainState,
+    finished: FinishedEpisodes,
+    learned: tuple[Statistics, Params, PolicyTerms],
+    axis: LaneAxis = ONE_DEVICE,
+) -> tuple[TrainState, dict[str, Array]]:
+    """Return `new`, or `old` where a loss, gradient or parameter is not finite; and metrics.
+
+    Args:
+        engine: what computes them.
+        old: state before the update.
+        new: state after it.
+        finished: episodes of the lanes that are here.
+        learned: what `learning_metrics` takes.
+        axis: the device axis the lanes are sharded over.
+    """
+
+    def conclusion(old: Any, new: Any, parts: FinishedEpisodes, learned: Any) -> Any:
+        learning = learning_metrics(*learned)
+        finite = _all_finite((learning, new.params), engine)
+        state = jax.tree.map(lambda x, y: jnp.where(finite, x, y), new, old)
+        return state, {**episode_metrics(parts), **learning, "finite": finite}
+
+    # Choosing would use the key a second time; lanes may be too many for one program.
+    apart: dict[str, Any] = {"key": None, "lanes": None, "reward_sums": None}
+    small = old._replace(**apart), new._replace(**apart)
+    of_here = _of_all(finished) if engine == "xla" else summaries(_of_all, finished, axis)
+    parts = axis.gather(of_here)
+    state, metrics = in_one_program(engine, conclusion, *small, parts, learned, in_place=True)
+    lanes, reward_sums = jax.tree.map(
+        lambda x, y: jnp.where(metrics["finite"], x, y),
+        (new.lanes, new.reward_sums),
+        (old.lanes, old.reward_sums),
+    )
+    return state._replace(key=old.key, lanes=lanes, reward_sums=reward_sums), metrics
+
+
+def _all_finite(tree: Any, engine: KernelEngine) -> Array:
+    if engine == "xla":
+        return jnp.all(jnp.isfinite(ravel_pytree(tree)[0]))
+    # A kernel neither concatenates nor reduces truth values.
+    wrong = [jnp.sum(~jnp.isfinite(x), dtype=jnp.int32) for x in jax.tree.leaves(tree)]
+    return functools.reduce(jnp.add, wrong) == 0

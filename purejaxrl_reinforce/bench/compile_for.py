@@ -272,7 +272,7 @@ def _most_rounds(config: Config, num_devices: int, functions: tuple[str, ...]) -
     num_blocks = -(-num_steps // length)
     if "collect" in functions:
         return num_blocks
-    once_per_lane = "_next_values" in functions and config.rollout == "episodes"
+    once_per_lane = "_values_at_cuts" in functions and config.rollout == "episodes"
     rows = config.num_envs // num_devices * (1 if once_per_lane else num_blocks * length)
     return -(-rows // sizes.block_rows)
 

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from purejaxrl_reinforce.algorithm.engine import why_not_lowered
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
@@ -69,6 +70,7 @@ def compiled_description(config: Config, target: str) -> dict[str, str]:
     device = TARGETS[target]
     lines = {"compiled for": f"{device.label}, with episodes of full length; nothing is measured"}
     if device.platform == "gpu":
+        lines["engine"] = _engine(config, set(update.kernels))
         phases = ", ".join(f"{name} {x['launches']:,}" for name, x in update.phases.items())
         lines["launches"] = (
             f"{update.total('launches'):,} per update ({phases}) in"
@@ -89,6 +91,14 @@ def compiled_description(config: Config, target: str) -> dict[str, str]:
         "device memory": memory,
         "matrix products": products or "none: written as sums in float32",
     }
+
+
+def _engine(config: Config, kernels: set[str]) -> str:
+    """Return what plays and what learns in a program with these kernels."""
+    if not kernels:
+        reason = why_not_lowered(config) if config.engine == "kernel" else None
+        return "xla" + (f", since there is no kernel: {reason}" if reason else "")
+    return "kernel" if "gradients" in kernels else "kernel for the rollout, xla for the rest"
 
 
 def _networks(config: Config) -> dict[str, str]:

@@ -131,7 +131,12 @@ def test_every_stage_runs_on_a_cpu(tmp_path):
         assert stage["rows"]
         assert not stage["not_reached"]
     assert all(row["passed"] for row in stages["correctness"]["rows"])
-    assert "Tuning(" in stages["variants"]["rows"][-2]["tuning"]
+    variants = stages["variants"]["rows"]
+    (recommended,) = (row for row in variants if row["name"] == "recommended")
+    assert "Tuning(" in recommended["tuning"]
+    assert {f"{kernel} kernel, 2 lanes" for kernel in ("rollout", "targets", "gradients")} <= {
+        row["case"] for row in variants
+    }
     assert (tmp_path / "accelerator.png").read_bytes().startswith(PNG)
 
 

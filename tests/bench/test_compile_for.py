@@ -10,6 +10,7 @@ import pytest
 from purejaxrl_reinforce.bench.compile_for import compile_for
 from purejaxrl_reinforce.bench.hlo import read_program
 from purejaxrl_reinforce.bench.launches import Counts, count, gpu_plan, plan_of
+from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.presets import preset
 from tests.support.runs import error_of
 
@@ -135,6 +136,8 @@ BOUNDS = {
     ("throughput", 65_536): (3_500, 30),
     ("classic", 1): (12_000, 0.1),
 }
+MOST_WITH_KERNELS = 40
+KERNELS = {"rollout", "targets", "gradients", "optimizer_steps", "conclusion"}
 
 
 @needs["h100"]
@@ -181,8 +184,28 @@ def test_an_update_on_four_gpus():
 
 @needs["h100"]
 @pytest.mark.slow
-def test_an_update_by_kernels_on_an_h100():
-    update = compile_for(replace(preset("cartpole"), engine="kernel"), "h100")
-    assert update.total("launches") <= 60
-    assert set(update.kernels) == {"rollout", "targets", "gradients"}
+@pytest.mark.parametrize("case", BOUNDS, ids=str)
+def test_an_update_by_kernels_on_an_h100(case):
+    name, num_envs = case
+    config = replace(preset(name), num_envs=num_envs, engine="kernel")
+    update = compile_for(config, "h100")
+    assert update.total("launches") <= MOST_WITH_KERNELS
+    assert set(update.kernels) == KERNELS
     assert not any(kernel["spilled_bytes"] for kernel in update.kernels.values())
+
+
+@needs["h100"]
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "engine"),
+    [
+        ([], "kernel"),
+        (["--env", "Catch-bsuite"], "kernel for the rollout, xla for the rest"),
+        (["--hidden-sizes", "8", "8"], "xla, since there is no kernel: its policy has not one"),
+    ],
+)
+def test_a_description_names_the_engine(options, engine, capsys):
+    few = ["--num-envs", "8", "--num-steps", "4"]
+    assert main(["describe", "--for", "h100", "--engine", "kernel", *few, *options]) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("engine"))
+    assert engine in " ".join(line.split())

@@ -30,5 +30,5 @@ def learn(config, state, trajectory):
     grads, policy = gradients(config, state.params, trajectory, targets)
     new = apply_gradients(config, state, grads)
     new = fit_baseline(config, new, trajectory, targets, ONE_DEVICE, None)
-    metrics = learning_metrics(targets, grads, policy)
+    metrics = learning_metrics(targets.statistics, grads, policy)
     return new._replace(update=state.update + 1), metrics

@@ -1,10 +1,11 @@
 """Both losses' gradients in one launch: a Pallas kernel for NVIDIA GPUs.
 
 Each program takes a few lanes for some time steps and keeps hidden units in registers. It leaves
-its part of the sums over rows that `relu_mlp` describes; XLA adds the parts in a fixed
-order, so that the same rows give the same bits.
+its part of the sums over rows that `relu_mlp` describes, of all networks in one array; XLA adds the
+parts in a fixed order, so that the same rows give the same bits.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -69,7 +70,7 @@ def gradients_in_one_launch(
     tiling: Tiling = DEFAULT_TILING,
     interpret: bool = False,
 ) -> list[Sums]:
-    """Return each network's gradients.
+    """Return each network's gradients; the networks are equally wide.
 
     A lane's valid steps come before its invalid ones, whatever these hold.
 
@@ -91,21 +92,23 @@ def gradients_in_one_launch(
         (padded(loss.layers), jax.tree.map(jnp.ravel, loss.others), [traced(f.consts) for f in fs])
         for loss, fs in zip(losses, functions, strict=True)
     ]
-    parts = [_parts(loss, fs, grid) for loss, fs in zip(losses, functions, strict=True)]
+    numbers = [_num_rows(loss, fs) for loss, fs in zip(losses, functions, strict=True)]
+    width = pl.next_power_of_2(losses[0].layers.hidden_bias.shape[0])
+    num_rows = sum(map(sum, numbers))
     data = (rows, obs, valid)
     call = pl.pallas_call(
         lambda *refs: _Program(functions, span, this_block(num_lanes, tiling), *refs).add(),
         grid=grid,
         in_specs=[by_lanes(data, 1, tiling), jax.tree.map(whole, shared)],
-        out_specs=[jax.tree.map(_own_part, parts)],
-        out_shape=[parts],
+        out_specs=[pl.BlockSpec((None, None, num_rows, width), lambda i, j: (i, j, 0, 0))],
+        out_shape=[jax.ShapeDtypeStruct((*grid, num_rows, width), jnp.float32)],
         compiler_params=tiling.params(),
         interpret=interpret,
         name="gradients",
     )
     (parts,) = call(data, shared)
-    sums = jax.tree.map(lambda x: jnp.sum(x, axis=(0, 1)), parts)
-    return [_finish(*x) for x in zip(losses, functions, sums, strict=True)]
+    sums = jnp.split(jnp.sum(parts, axis=(0, 1)), list(itertools.accumulate(map(sum, numbers))))
+    return [_finish(*x) for x in zip(losses, functions, sums[:-1], strict=True)]
 
 
 class _Functions(NamedTuple):
@@ -124,42 +127,30 @@ def _trace(loss: NetworkLoss, rows: Any, obs: Array) -> _Functions:
     )
 
 
-class _Parts(NamedTuple):
-    """What a program leaves of a network: M [O (K + 1), H] of `relu_mlp`, and sums of terms."""
-
-    products: Any
-    terms: Any
-
-
-def _parts(loss: NetworkLoss, functions: _Functions, grid: tuple[int, int]) -> _Parts:
+def _num_rows(loss: NetworkLoss, functions: _Functions) -> tuple[int, int]:
+    """Return how many rows [H] there are of M, [O (K + 1), H], of `relu_mlp`, and of terms."""
     num_inputs, width = loss.layers.hidden_kernel.shape
-    num_products = loss.layers.out_bias.shape[0] * (num_inputs + 1)
     num_terms = sum(x.size for x in jax.tree.leaves(functions.terms.shapes))
-    return _Parts(
-        jax.ShapeDtypeStruct((*grid, num_products, pl.next_power_of_2(width)), jnp.float32),
-        jax.ShapeDtypeStruct((*grid, num_terms), jnp.float32),
+    return (
+        loss.layers.out_bias.shape[0] * (num_inputs + 1),
+        pl.cdiv(num_terms, pl.next_power_of_2(width)),
     )
 
 
-def _own_part(x: Any) -> pl.BlockSpec:
-    """Give each program a place of its own."""
-    own = x.shape[2:]
-    return pl.BlockSpec((None, None, *own), lambda i, j: (i, j, *(0 for _ in own)))
-
-
-def _finish(loss: NetworkLoss, functions: _Functions, parts: _Parts) -> Sums:
+def _finish(loss: NetworkLoss, functions: _Functions, rows: Array) -> Sums:
     """Return gradients from the sums over all programs."""
     layers, shapes = loss.layers, functions.terms.shapes
     num_inputs, width = layers.hidden_kernel.shape
-    M = parts.products[:, :width].reshape(-1, num_inputs + 1, width)
+    num_products, _ = _num_rows(loss, functions)
+    M = rows[:num_products, :width].reshape(-1, num_inputs + 1, width)
+    numbers = rows[num_products:].ravel()
     kernel = jnp.concatenate([layers.hidden_kernel, layers.hidden_bias[None]])
     d_kernel = jnp.sum(M * layers.out_kernel.T[:, None], axis=0)
     d_out_kernel = jnp.sum(M * kernel[None], axis=1).T
     leaves, structure = jax.tree.flatten(shapes)
     ends = [sum(x.size for x in leaves[:i]) for i in range(len(leaves) + 1)]
     terms = [
-        parts.terms[a:b].reshape(x.shape)
-        for a, b, x in zip(ends[:-1], ends[1:], leaves, strict=True)
+        numbers[a:b].reshape(x.shape) for a, b, x in zip(ends[:-1], ends[1:], leaves, strict=True)
     ]
     (d_out, d_others), further = jax.tree.unflatten(structure, terms)
     d_layers = ReluMLPParams(d_kernel[:-1], d_kernel[-1], d_out_kernel, d_out[0])
@@ -167,14 +158,14 @@ def _finish(loss: NetworkLoss, functions: _Functions, parts: _Parts) -> Sums:
 
 
 class _Program(NamedTuple):
-    """One program of the kernel; `data`, `shared` and `parts` are references to memory."""
+    """One program of the kernel; `data`, `shared` and `part` are references to memory."""
 
     functions: list[_Functions]
     span: int
     block: LaneBlock
     data: Any
     shared: Any
-    parts: Any
+    part: Any
 
     def add(self) -> None:
         """Add up the rows of this program."""
@@ -195,11 +186,20 @@ class _Program(NamedTuple):
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(self._row, jnp.int32(0))
         )
         _, sums = lax.while_loop(played, add_row, (first, start))
-        for parts, (products, terms) in zip(self.parts, sums, strict=True):
-            for i, x in enumerate(products):
-                parts.products[jnp.int32(i), :] = x
-            for i, x in enumerate(terms):
-                parts.terms[jnp.int32(i)] = jnp.sum(x)
+        rows = [row for products, terms in sums for row in [*products, *self._in_rows(terms)]]
+        for i, row in enumerate(rows):
+            self.part[jnp.int32(i), :] = row
+
+    def _in_rows(self, terms: list[Array]) -> list[Array]:
+        """Return the sums of terms [L] in rows [H]."""
+        width = self.part.shape[1]
+        places, rows = jnp.arange(width), []
+        for first in range(0, len(terms), width):
+            row = jnp.zeros(width)
+            for i, x in enumerate(terms[first : first + width]):
+                row = jnp.where(places == i, jnp.sum(x), row)
+            rows.append(row)
+        return rows
 
     def _row(self, t: Array) -> list[tuple[list[Array], list[Array]]]:
         """Return of each network the products [H] and terms [L] of time step t."""

@@ -1,26 +1,31 @@
 """What learning takes from the kernels: returns and values, then both networks' gradients."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.kernels.gradients import NetworkLoss, gradients_in_one_launch
+from purejaxrl_reinforce.algorithm.kernels.lane_blocks import DEFAULT_TILING, Tiling
+from purejaxrl_reinforce.algorithm.kernels.one_program import KernelEngine, summaries
 from purejaxrl_reinforce.algorithm.kernels.targets import LaneMoments, targets_in_one_launch
 from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.algorithm.returns import BatchMoments, Moments, merged
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.config import Config
 
-# "interpret" runs a kernel step by step on any device, slowly.
-LearningEngine = Literal["xla", "kernel", "interpret"]
-
 
 def targets_by_kernel(
-    config: Config, params: Params, trajectory: Trajectory, engine: LearningEngine
+    config: Config,
+    params: Params,
+    trajectory: Trajectory,
+    engine: KernelEngine,
+    axis: LaneAxis = ONE_DEVICE,
+    tiling: Tiling = DEFAULT_TILING,
 ) -> tuple[Array, Array, BatchMoments | None]:
-    """Return returns and values of the baseline network, [T, N], and the moments of the batch.
+    """Return returns and values of the baseline network, [T, N], and moments of parts of the batch.
 
     These are None where values are not known yet: with a baseline of the lanes' own returns.
     """
@@ -28,26 +33,36 @@ def targets_by_kernel(
     if config.baseline == "value":
         layers, inputs = make_networks(config).baseline_parts(params.baseline)
         trace_lambda = config.trace_lambda
-    lanes = targets_in_one_launch(
-        trajectory, layers, inputs, config.gamma, trace_lambda, interpret=engine == "interpret"
+    results = targets_in_one_launch(
+        trajectory,
+        layers,
+        inputs,
+        config.gamma,
+        trace_lambda,
+        tiling,
+        interpret=engine == "interpret",
     )
     if config.baseline in ("mean", "loo"):
-        return lanes.returns, lanes.values, None
-    of_advantages, of_returns = (
-        _of_all_lanes(x, lanes.num_steps) for x in (lanes.of_advantages, lanes.of_returns)
-    )
-    num_steps = jnp.sum(lanes.num_steps)
+        return results.returns, results.values, None
+    of_lanes = map(_about_means, (results.of_advantages, results.of_returns))
+    lanes = (results.num_steps, *of_lanes)
+    num_steps, of_advantages, of_returns = summaries(_of_several, lanes, axis)
     mean = of_advantages.origin + of_advantages.total / jnp.maximum(num_steps, 1)
-    squares = of_advantages.squares + num_steps * mean**2
+    squares = jnp.where(num_steps > 0, of_advantages.squares + num_steps * mean**2, 0.0)
     about_one = None if config.advantage_norm == "none" else of_advantages
     moments = BatchMoments(num_steps, squares, of_advantages, of_returns, about_one)
-    return lanes.returns, lanes.values, moments
+    return results.returns, results.values, moments
 
 
-def _of_all_lanes(moments: LaneMoments, counts: Array) -> Moments:
-    # The largest mean is the origin: in a constant batch all means are exactly the same.
-    origins = jnp.where(counts > 0, moments.mean, -jnp.inf)
-    return merged(Moments(origins, jnp.zeros_like(origins), moments.squares), counts)
+def _about_means(moments: LaneMoments) -> Moments:
+    return Moments(moments.mean, jnp.zeros_like(moments.mean), moments.squares)
+
+
+def _of_several(lanes: tuple[Array, Moments, Moments]) -> tuple[Array, Moments, Moments]:
+    counts, *moments = lanes
+    of_advantages, of_returns = (merged(x, counts) for x in moments)
+    # Without the barrier XLA adds up all lanes once more, apart from the rest.
+    return lax.optimization_barrier(jnp.sum(counts)), of_advantages, of_returns
 
 
 class KernelRows(NamedTuple):
@@ -59,7 +74,12 @@ class KernelRows(NamedTuple):
 
 
 def gradients_by_kernel(
-    config: Config, params: Params, trajectory: Trajectory, rows: KernelRows, engine: LearningEngine
+    config: Config,
+    params: Params,
+    trajectory: Trajectory,
+    rows: KernelRows,
+    engine: KernelEngine,
+    tiling: Tiling = DEFAULT_TILING,
 ) -> tuple[Params, Array, Array]:
     """Return sums over the valid steps that are here: gradients, log pi(a|s) A, and entropy.
 
@@ -75,6 +95,7 @@ def gradients_by_kernel(
         rows,
         trajectory.obs,
         trajectory.valid,
+        tiling,
         interpret=engine == "interpret",
     )
     grads, further = {}, (jnp.float32(0), jnp.float32(0))
