@@ -5,6 +5,7 @@ import json
 import runpy
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce.bench.compare import load_result
+from purejaxrl_reinforce.output.json_text import json_value, parse_json
+from purejaxrl_reinforce.presets import PRESETS, preset
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 PNG = b"\x89PNG"
@@ -36,8 +39,9 @@ TINY = {
 def run_script(tmp_path, monkeypatch):
     """Run a script of benchmarks/ in this process; return the directory of its results."""
 
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *arguments, "--results", str(tmp_path)])
+    def run(name, *arguments, results=True):
+        kept = ("--results", str(tmp_path)) if results else ()
+        monkeypatch.setattr(sys, "argv", [name, *arguments, *kept])
         # As in a process of its own: checks of keys trace, and the idiomatic program mixes ranks.
         with jax.debug_key_reuse(False), jax.numpy_rank_promotion("allow"):
             runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
@@ -47,12 +51,23 @@ def run_script(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cartpole", "classic"])
+@pytest.mark.parametrize("name", ["cartpole", "classic", "pendulum"])
 def test_presets(name, run_script):
-    results = run_script("presets", name, "--seeds", "2", "--num-updates", "2")
+    # Of Pendulum's streams of 32 steps the seventh update is the first in which episodes end.
+    results = run_script("presets", name, "--seeds", "2", "--num-updates", "7")
     result = json.loads((results / f"{name}.json").read_text())
     assert (result["preset"], result["seeds"]) == (name, 2)
     assert (results / f"{name}.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_kept_result_of_a_preset_is_of_its_configuration(name):
+    path = BENCHMARKS / "results" / f"{name}.json"
+    measured = parse_json(path.read_text()) if path.is_file() else {}
+    config = json_value(asdict(preset(name)))
+    if "purpose" in measured:  # that of throughput is another benchmark's
+        kept = {field: value for field, value in measured["config"].items() if field in config}
+        assert json_value(kept) == {field: config[field] for field in kept}
 
 
 @pytest.mark.slow
@@ -68,6 +83,12 @@ def test_benchmarks_leave_a_result_and_a_figure(name, run_script):
     if name == "time_to_solve":  # two updates solve nothing: infinite, not left out
         assert result["rows"][0]["samples"] == [np.inf] * 2
         assert result["rows"][0]["quartiles"] == [np.inf] * 3
+
+
+@pytest.mark.slow
+def test_a_controller_knows_what_reacher_returns(run_script, capsys):
+    run_script("reacher_reference", "--episodes", "1000", results=False)
+    assert float(capsys.readouterr().out.split()[0]) > 65
 
 
 @pytest.mark.slow
