@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 from compiled import compile_apart
-from harness import RESULTS, run, save
+from harness import RESULTS, Table, finish, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
 from ratios import paired_ratio
@@ -32,7 +32,6 @@ from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.output.plots import styled
-from purejaxrl_reinforce.output.text import print_table
 
 SCRATCH, TRAINED = "ours from scratch", "ours trained"
 LONGEST_EPISODE = 500
@@ -64,7 +63,7 @@ def idiomatic(settings: Settings, key: jax.Array) -> tuple[Call, int]:
 
 
 def measure_all(
-    lanes: Sequence[int], short: int, slots: int, seed: int, repeats: int
+    lanes: Sequence[int], short: Sequence[int], slots: int, seed: int, repeats: int
 ) -> list[dict[str, Any]]:
     """Return the rows of `measure_network` for both networks."""
     key = jax.random.key(seed)
@@ -75,7 +74,7 @@ def measure_all(
 
 
 def measure_network(
-    network: str, lanes: Sequence[int], short: int, slots: int, key: jax.Array, repeats: int
+    network: str, lanes: Sequence[int], short: Sequence[int], slots: int, key: jax.Array, repeats: int
 ) -> list[dict[str, Any]]:
     """Return a row per program and batch; the idiomatic one takes about `slots` steps each."""
     calls, facts = {}, {}
@@ -87,7 +86,7 @@ def measure_network(
             (SCRATCH, LONGEST_EPISODE): ours(config, FIRST_UPDATES, False, key),
             (TRAINED, LONGEST_EPISODE): ours(config, updates, True, key),
         }
-        for steps in (LONGEST_EPISODE, short):
+        for steps in (LONGEST_EPISODE, *short):
             settings = Settings(n, steps, max(2, slots // (n * steps)), **layers)
             programs["idiomatic", steps] = idiomatic(settings, key)
         for (program, steps), (call, valid_steps) in programs.items():
@@ -138,32 +137,37 @@ def draw(result: dict[str, Any]) -> Figure:
     return figure
 
 
-def print_rows(rows: Sequence[dict[str, Any]]) -> None:
-    """Print SPS and ratios."""
+def table(result: dict[str, Any]) -> Table:
+    """Return the speed of both programs with every batch, and ours in times the other's."""
+    rows = [row for row in result["rows"] if row["program"] == "idiomatic"]
+    best = {network: max(r["sps"] for r in rows if r["network"] == network) for network in NETWORKS}
+    by_batch = {
+        (row["network"], row["program"], row["num_envs"]): row
+        for row in result["rows"]
+        if row["num_steps"] == LONGEST_EPISODE
+    }
 
-    def times(row: dict[str, Any], against: str) -> str:
-        if row["program"] == "idiomatic":
-            return ""
-        value, low, high = row[f"times_{against}"]
-        return f"{value:.1f} ({low:.1f} to {high:.1f})"
-
-    columns = ["", "median", "SPS", "times, same batch", "times, its best batch"]
-    table = [
-        [
-            row["name"],
-            f"{row['median']:.3f} s",
-            f"{row['sps']:,.0f}",
-            times(row, "same_batch"),
-            times(row, "its_best"),
+    def cells(network: str, lanes: int) -> list[str]:
+        found = [by_batch[network, name, lanes] for name in ("idiomatic", SCRATCH, TRAINED)]
+        times = ["{:.1f} ({:.1f} to {:.1f})".format(*row["times_same_batch"]) for row in found[1:]]
+        speeds = [f"{row['sps'] / 1e6:.2f}" for row in found]
+        return [
+            f"{network}, {lanes:,}",
+            speeds[0],
+            *(x for pair in zip(speeds[1:], times, strict=True) for x in pair),
+            f"{found[1]['sps'] / best[network]:.1f}",
         ]
-        for row in rows
-    ]
-    print_table("this package and the idiomatic program", columns, table)
+
+    return Table(
+        "million valid steps per second, CartPole-v1, 500 steps per lane and update",
+        ["network, lanes", "idiomatic", "from scratch", "times", "trained", "times", "its best"],
+        [cells(row["network"], row["num_envs"]) for row in rows if row["num_steps"] == 500],
+    )
 
 
 def main(
     lanes: tuple[int, ...] = (64, 256, 1024, 4096),
-    short: int = 200,
+    short: tuple[int, ...] = (32, 200),
     slots: int = 2_000_000,
     seed: int = 0,
     repeats: int = 5,
@@ -182,8 +186,7 @@ def main(
     rows = measure_all(sorted(lanes), short, slots, seed, repeats)
     facts = {"repeats": repeats, "slots": slots, "peaks": measure_peaks()._asdict()}
     result = make_result("speedup", preset("cartpole"), seed, rows, **facts)
-    save(results, "speedup", result, draw(result))
-    print_rows(rows)
+    finish(results, "speedup", result, draw, table)
 
 
 if __name__ == "__main__":
