@@ -74,7 +74,12 @@ def measure_all(
 
 
 def measure_network(
-    network: str, lanes: Sequence[int], short: Sequence[int], slots: int, key: jax.Array, repeats: int
+    network: str,
+    lanes: Sequence[int],
+    short: Sequence[int],
+    slots: int,
+    key: jax.Array,
+    repeats: int,
 ) -> list[dict[str, Any]]:
     """Return a row per program and batch; the idiomatic one takes about `slots` steps each."""
     calls, facts = {}, {}

@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import documents
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.output.json_text import json_value, parse_json
 from purejaxrl_reinforce.presets import PRESETS, preset
+
+measure_all = importlib.import_module("all")
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 PNG = b"\x89PNG"
@@ -104,6 +107,38 @@ def test_variances_are_compared(run_script):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("path", documents.DOCUMENTS, ids=lambda path: str(path.parent.name))
+def test_tables_of_the_documents_are_those_of_their_results(path):
+    assert documents.filled(path.read_text()) == path.read_text()
+
+
+def test_a_table_follows_its_result(tmp_path):
+    result = json.loads((BENCHMARKS / "results" / "time_to_solve.json").read_text())
+    result["rows"][0]["quartiles"][1] = 1234.5
+    (tmp_path / "time_to_solve.json").write_text(json.dumps(result))
+    text = "before\n<!-- table: time_to_solve -->\nold\n<!-- end -->\nafter\n"
+    new = documents.filled(text, tmp_path)
+    assert new.startswith("before\n<!-- table: time_to_solve -->\n| until mean return 475 |")
+    assert "| 1234.500 |" in new
+    assert "old" not in new
+    assert new.endswith("<!-- end -->\nafter\n")
+    assert documents.filled(new, tmp_path) == new
+
+
+def test_results_of_another_commit_are_measured_again(tmp_path):
+    path = tmp_path / "x.json"
+    assert not measure_all.is_of("abc", path)
+    path.write_text('{"commit": "abc"}')
+    assert measure_all.is_of("abc", path)
+    assert not measure_all.is_of("abd", path)
+    assert not measure_all.is_of(None, path)
+
+
+def test_an_unknown_result_is_refused():
+    with pytest.raises(ValueError, match="no result is called 'sped'; there are speedup, "):
+        measure_all.measure(["sped"])
+
+
 def test_figures_of_kept_results_are_drawn_again(tmp_path, run_script):
     kept = BENCHMARKS / "results"
     for name in ("hosting", "peers", "pendulum", "roofline", "scaling", "speedup", "throughput"):
