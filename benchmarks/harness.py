@@ -2,9 +2,9 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tyro
@@ -16,6 +16,7 @@ from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
+from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.store import Slice, load_plan, load_slices
 
 RESULTS = Path(__file__).parent / "results"
@@ -32,6 +33,26 @@ def run(main: Callable[..., None]) -> None:
     except ValueError as error:
         print("error:", *str(error).split(), file=sys.stderr)
         sys.exit(2)
+
+
+class Table(NamedTuple):
+    """A table as it is printed and stands in the documents, all cells as text."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def finish(
+    results: Path,
+    name: str,
+    result: Mapping[str, Any],
+    draw: Callable[[Any], Figure],
+    table: Callable[[Any], Table],
+) -> None:
+    """Write `name`.json and `name`.png into the directory `results`, and print the table."""
+    save(results, name, result, draw(result))
+    print_table(*table(result))
 
 
 def save(results: Path, name: str, result: Mapping[str, Any], figure: Figure) -> None:

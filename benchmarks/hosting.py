@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from harness import RESULTS, run, save
+from harness import RESULTS, Table, finish, run
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from ratios import paired_ratio
@@ -28,7 +28,6 @@ from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import REFERENCE, styled
-from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
@@ -87,6 +86,21 @@ def draw(result: dict[str, Any]) -> Figure:
     return figure
 
 
+def table(result: dict[str, Any]) -> Table:
+    """Return what each kind of hosting takes."""
+    bare, *others = result["rows"]
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        times = "{:.2f} ({:.2f} to {:.2f})".format(row["times"], *row["interval"])
+        return [row["name"], f"{row['median']:.1f}", times, f"{row['host_share']:.1%}"]
+
+    return Table(
+        "hosting",
+        ["checkpoints", "seconds", "times bare (95%)", "outside compiled code"],
+        [["none, bare", f"{bare['median']:.1f}", "", ""], *map(cells, others)],
+    )
+
+
 def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) -> None:
     """Measure host cost.
 
@@ -115,21 +129,7 @@ def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) ->
         }
         rows.append(timed_row(name, timings[name], **facts))
     result = make_result("hosting", config, 0, rows)
-    save(results, "hosting", result, draw(result))
-    print_table(
-        "Hosting",
-        ("checkpoints", "seconds", "times bare (95% interval)", "outside compiled code"),
-        [("none, bare", f"{rows[0]['median']:.2f}", "", "")]
-        + [
-            (
-                row["name"],
-                f"{row['median']:.2f}",
-                "{:.3f} ({:.3f} to {:.3f})".format(row["times"], *row["interval"]),
-                f"{row['host_share']:.1%}",
-            )
-            for row in rows[1:]
-        ],
-    )
+    finish(results, "hosting", result, draw, table)
 
 
 if __name__ == "__main__":

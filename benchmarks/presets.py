@@ -40,17 +40,22 @@ REFERENCES = {
     "MetaMaze-misc": (32, _GYMNAX.format("ES, an LSTM")),
     "MountainCarContinuous-v0": (92, _GYMNAX.format("PPO and ES")),
     "Pendulum-v1": (-130, _GYMNAX.format("PPO and ES")),
+    "Reacher-misc": (
+        70.1,
+        "benchmarks/reacher_reference.py: a controller that knows the equations",
+    ),
     "SpaceInvaders-MinAtar": (131, _GYMNAX.format("PPO")),
 }
-# Of the updates, for the training return at the end: single ones may have few episodes.
-_LAST = 0.05
+# Of the updates, for the training return at the end, and how many at least: single ones may have
+# few episodes, or none.
+_LAST, _LEAST = 0.05, 10
 
 
 def returns_of(results: SweepResults) -> dict[str, Any]:
     """Return what the seeds reach, greedily and, over the last updates, while they train."""
     (found,) = summarize(results)
     curves = results.metrics["mean_return"][0]
-    last = np.nanmean(curves[:, -max(1, round(_LAST * curves.shape[1])) :], axis=1)
+    last = np.nanmean(curves[:, -max(_LEAST, round(_LAST * curves.shape[1])) :], axis=1)
     env_steps = results.metrics["env_steps"][0, :, -1]
     return {
         "seeds": found.num_seeds,

@@ -7,12 +7,11 @@ machine's peaks, and compares the time of the phase with the least time that the
 results/roofline.json and .png.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, preset_variant, run, save
+from harness import RESULTS, Table, finish, preset_variant, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.bench.peaks import Peaks, measure_peaks
@@ -25,7 +24,6 @@ from purejaxrl_reinforce.bench.workload import (
     workload_facts,
 )
 from purejaxrl_reinforce.output.plots import styled
-from purejaxrl_reinforce.output.text import print_table
 
 
 def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
@@ -75,24 +73,27 @@ def _title(config: dict[str, Any]) -> str:
     return f"{config['env']}, {config['num_envs']:,} lanes: distance from the roofline"
 
 
-def print_rows(title: str, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
-    """Print least work, floor and time per valid step."""
-    print_table(
-        f"{title}; peaks {peaks.matmul_flops / 1e9:,.0f} GFLOP/s,"
-        f" {peaks.memory_bytes / 1e9:,.0f} GB/s",
+def table(result: dict[str, Any]) -> Table:
+    """Return the floor of each phase and how far it is from it."""
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        steps = row["valid_steps"]
+        return [
+            row["name"],
+            f"{row['flops'] / steps:,.0f}",
+            f"{row['bytes'] / steps:,.0f}",
+            f"{1e9 * row['floor'] / steps:,.1f}",
+            f"{1e9 * row['median'] / steps:,.1f}",
+            f"{row['times_floor']:,.1f}",
+            row["bound"],
+        ]
+
+    peaks = Peaks(**result["peaks"])
+    title = f"{peaks.matmul_flops / 1e9:,.0f} GFLOP/s, {peaks.memory_bytes / 1e9:,.0f} GB/s"
+    return Table(
+        f"{_title(result['config'])}; peaks {title}",
         ["", "FLOP per step", "bytes per step", "floor, ns", "measured, ns", "times", "bound by"],
-        [
-            [
-                row["name"],
-                f"{row['flops'] / row['valid_steps']:,.1f}",
-                f"{row['bytes'] / row['valid_steps']:,.1f}",
-                f"{1e9 * row['floor'] / row['valid_steps']:,.2f}",
-                f"{1e9 * row['median'] / row['valid_steps']:,.2f}",
-                f"{row['times_floor']:,.1f}",
-                row["bound"],
-            ]
-            for row in rows
-        ],
+        [cells(row) for row in result["rows"]],
     )
 
 
@@ -123,8 +124,7 @@ def main(
     result = make_result(
         "roofline", config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
     )
-    save(results, "roofline", result, draw(result))
-    print_rows(_title(result["config"]), rows, peaks)
+    finish(results, "roofline", result, draw, table)
 
 
 if __name__ == "__main__":

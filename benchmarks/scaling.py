@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from compiled import Compiled, compile_apart
-from harness import RESULTS, run, save
+from harness import RESULTS, Table, finish, run
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -49,7 +49,6 @@ from purejaxrl_reinforce.execution.sharding import (
 )
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import REFERENCE, styled
-from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.population import AGENTS, Layout, Population, population_mesh
 
 BLOCKS, FULL = "in blocks", "full batch"
@@ -236,22 +235,18 @@ def _logarithmic(axes: Axes, x: Sequence[int]) -> None:
     axes.set_xticks(list(x), [f"{n:,}" for n in x], minor=False)
 
 
-def print_rows(rows: Sequence[dict[str, Any]]) -> None:
-    """Print time and memory."""
-    print_table(
-        "time and memory",
-        ["", "median", "valid steps", "ns per step", "memory of the program"],
-        [
-            [
-                row["name"],
-                f"{1e3 * row['median']:,.2f} ms" if "median" in row else "does not fit",
-                f"{row['valid_steps']:,}" if "median" in row else "",
-                f"{1e9 * row['median'] / row['valid_steps']:,.1f}" if "median" in row else "",
-                f"{row['program_bytes'] / 2**20:,.1f} MiB",
-            ]
-            for row in rows
-        ],
-    )
+def table(result: dict[str, Any]) -> Table:
+    """Return time and memory."""
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        memory = f"{row['program_bytes'] / 2**20:,.1f}"
+        if "median" not in row:
+            return [row["name"], "does not fit", "", memory]
+        per_step = 1e9 * row["median"] / row["valid_steps"]
+        return [row["name"], f"{1e3 * row['median']:,.1f}", f"{per_step:,.0f}", memory]
+
+    columns = ["", "median, ms", "ns per valid step", "memory of the program, MiB"]
+    return Table("time and memory", columns, [cells(row) for row in result["rows"]])
 
 
 def main(
@@ -284,8 +279,7 @@ def main(
         shared = replace(config, num_envs=device_lanes)
         rows += scale_devices(shared, sorted(devices), seed, repeats)
     result = make_result("scaling", config, seed, rows, repeats=repeats, device_lanes=device_lanes)
-    save(results, "scaling", result, draw(result))
-    print_rows(rows)
+    finish(results, "scaling", result, draw, table)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
     python benchmarks/speedup.py
 
-times both with every number of lanes, in turn in one process: updates of ours, of a trained
-policy, with its lanes sharded over one CPU device per core; and a training of the idiomatic
-program (peers/idiomatic.py) as jax runs it, with XLA's threads. That one's speed does not depend on
-its policy; it is tried with fewer steps per update as well. SPS counts valid steps: all of the
+times both with every number of lanes and both networks, the package's (one hidden layer of 64
+ReLUs) and the one that other libraries default to (two layers of 64, tanh), in turn in one process:
+the first updates of ours, from scratch, when episodes are short; as many of a trained policy; each
+with its lanes sharded over one CPU device per core; and a training of the idiomatic program
+(peers/idiomatic.py) as jax runs it, with XLA's threads. That one's speed does not depend on its
+policy; it is tried with fewer steps per update as well. SPS counts valid steps: all of the
 idiomatic program's, those of living lanes of ours. Writes results/speedup.json and .png.
 """
 
@@ -18,55 +20,85 @@ from typing import Any
 import jax
 import numpy as np
 from compiled import compile_apart
-from harness import RESULTS, run, save
+from harness import RESULTS, Table, finish, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
 from ratios import paired_ratio
 
-from purejaxrl_reinforce import preset, train
-from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce import Config, preset, train
 from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.output.plots import styled
-from purejaxrl_reinforce.output.text import print_table
 
+SCRATCH, TRAINED = "ours from scratch", "ours trained"
 LONGEST_EPISODE = 500
+FIRST_UPDATES = 30
+
+# What the networks are called, and the hidden layers of both.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "64 ReLU": {"hidden_sizes": (64,), "activation": "relu"},
+    "2 x 64 tanh": {"hidden_sizes": (64, 64), "activation": "tanh"},
+}
 
 
-def ours(num_envs: int, updates: int, params: Params, key: jax.Array) -> tuple[Call, int]:
-    """Return a call that does some updates of a trained policy, and the valid steps they take."""
-    program = Program(replace(preset("cartpole"), num_envs=num_envs), key)
-    state = shard_state(program.state._replace(params=params), program.mesh)
+def ours(config: Config, updates: int, trained: bool, key: jax.Array) -> tuple[Call, int]:
+    """Return a call that does some updates, and the valid steps that they take."""
+    program = Program(config, key)
+    state = program.state
+    if trained:
+        params = train(replace(config, num_envs=64, num_updates=FIRST_UPDATES), key)[0].params
+        state = shard_state(state._replace(params=params), program.mesh)
     call = functools.partial(program.advance, state, updates)
     return call, int(np.asarray(call()[1].num_steps)[:updates].sum())
 
 
-def idiomatic(num_envs: int, num_steps: int, num_updates: int, key: jax.Array) -> tuple[Call, int]:
+def idiomatic(settings: Settings, key: jax.Array) -> tuple[Call, int]:
     """Return a call that trains the idiomatic program, and the steps that it takes."""
-    settings = Settings(num_envs=num_envs, num_steps=num_steps, num_updates=num_updates)
     program = compile_apart(make_train(settings), key)
-    return functools.partial(program.call, key), num_envs * num_steps * num_updates
+    steps = settings.num_envs * settings.num_steps * settings.num_updates
+    return functools.partial(program.call, key), steps
 
 
 def measure_all(
-    lanes: Sequence[int], short: int, slots: int, seed: int, repeats: int
+    lanes: Sequence[int], short: Sequence[int], slots: int, seed: int, repeats: int
+) -> list[dict[str, Any]]:
+    """Return the rows of `measure_network` for both networks."""
+    key = jax.random.key(seed)
+    rows = []
+    for network in NETWORKS:
+        rows += measure_network(network, lanes, short, slots, key, repeats)
+    return rows
+
+
+def measure_network(
+    network: str,
+    lanes: Sequence[int],
+    short: Sequence[int],
+    slots: int,
+    key: jax.Array,
+    repeats: int,
 ) -> list[dict[str, Any]]:
     """Return a row per program and batch; the idiomatic one takes about `slots` steps each."""
-    key = jax.random.key(seed)
-    trained, _ = train(replace(preset("cartpole"), num_updates=30), key)
     calls, facts = {}, {}
+    layers = NETWORKS[network]
     for n in lanes:
+        config = replace(preset("cartpole"), num_envs=n, **layers)
         updates = min(100, max(10, slots // (n * LONGEST_EPISODE)))
-        programs = {("ours", LONGEST_EPISODE): ours(n, updates, trained.params, key)}
-        for steps in (LONGEST_EPISODE, short):
-            programs["idiomatic", steps] = idiomatic(n, steps, max(2, slots // (n * steps)), key)
+        programs = {
+            (SCRATCH, LONGEST_EPISODE): ours(config, FIRST_UPDATES, False, key),
+            (TRAINED, LONGEST_EPISODE): ours(config, updates, True, key),
+        }
+        for steps in (LONGEST_EPISODE, *short):
+            settings = Settings(n, steps, max(2, slots // (n * steps)), **layers)
+            programs["idiomatic", steps] = idiomatic(settings, key)
         for (program, steps), (call, valid_steps) in programs.items():
-            name = f"{program} lanes={n} steps={steps}"
+            name = f"{network}, {program} lanes={n} steps={steps}"
             calls[name] = call
             facts[name] = {
+                "network": network,
                 "program": program,
                 "num_envs": n,
                 "num_steps": steps,
@@ -79,8 +111,8 @@ def measure_all(
     ]
     best = max((row for row in rows if row["program"] == "idiomatic"), key=lambda row: row["sps"])
     for row in rows:
-        if row["program"] == "ours":
-            same = f"idiomatic lanes={row['num_envs']} steps={LONGEST_EPISODE}"
+        if row["program"] != "idiomatic":
+            same = f"{network}, idiomatic lanes={row['num_envs']} steps={LONGEST_EPISODE}"
             for against, name in (("same_batch", same), ("its_best", best["name"])):
                 per_step = facts[name]["valid_steps"] / row["valid_steps"]
                 times = paired_ratio(timings[name].samples, timings[row["name"]].samples)
@@ -90,54 +122,57 @@ def measure_all(
 
 @styled()
 def draw(result: dict[str, Any]) -> Figure:
-    """Draw SPS against lanes."""
-    rows = result["rows"]
-    figure = Figure(figsize=(7, 4.3))
-    axes = figure.add_subplot()
-    lines = sorted({(row["program"], row["num_steps"]) for row in rows}, reverse=True)
-    for program, steps in lines:
-        of_line = [r for r in rows if (r["program"], r["num_steps"]) == (program, steps)]
-        label = "this package" if program == "ours" else f"idiomatic, {steps} steps per update"
-        lanes = [row["num_envs"] for row in of_line]
-        axes.plot(lanes, [row["sps"] / 1e6 for row in of_line], label=label)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(lanes, [f"{n:,}" for n in lanes])
-    axes.set(
-        title="CartPole-v1, both in turn on the same machine",
-        xlabel="lanes",
-        ylabel="million valid steps per second",
-    )
-    axes.set_ylim(bottom=0)
-    figure.legend(loc="outside lower center", ncols=3)
+    """Draw SPS against lanes, beside each other for the networks."""
+    figure = Figure(figsize=(9, 4.3))
+    panels = figure.subplots(1, len(NETWORKS), squeeze=False)[0]
+    for axes, network in zip(panels, NETWORKS, strict=True):
+        rows = [row for row in result["rows"] if row["network"] == network]
+        for program, steps in dict.fromkeys((r["program"], r["num_steps"]) for r in rows):
+            of_line = [r for r in rows if (r["program"], r["num_steps"]) == (program, steps)]
+            label = program.replace("ours", "this package,")
+            label = f"idiomatic, {steps} steps per update" if program == "idiomatic" else label
+            lanes = [row["num_envs"] for row in of_line]
+            axes.plot(lanes, [row["sps"] / 1e6 for row in of_line], label=label)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(lanes, [f"{n:,}" for n in lanes])
+        axes.set(title=f"CartPole-v1, {network}", xlabel="lanes")
+        axes.set_ylim(bottom=0)
+    panels[0].set_ylabel("million valid steps per second")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
-def print_rows(rows: Sequence[dict[str, Any]]) -> None:
-    """Print SPS and ratios."""
+def table(result: dict[str, Any]) -> Table:
+    """Return the speed of both programs with every batch, and ours in times the other's."""
+    rows = [row for row in result["rows"] if row["program"] == "idiomatic"]
+    best = {network: max(r["sps"] for r in rows if r["network"] == network) for network in NETWORKS}
+    by_batch = {
+        (row["network"], row["program"], row["num_envs"]): row
+        for row in result["rows"]
+        if row["num_steps"] == LONGEST_EPISODE
+    }
 
-    def times(row: dict[str, Any], against: str) -> str:
-        if row["program"] != "ours":
-            return ""
-        value, low, high = row[f"times_{against}"]
-        return f"{value:.1f} ({low:.1f} to {high:.1f})"
-
-    columns = ["", "median", "SPS", "times, same batch", "times, its best batch"]
-    table = [
-        [
-            row["name"],
-            f"{row['median']:.3f} s",
-            f"{row['sps']:,.0f}",
-            times(row, "same_batch"),
-            times(row, "its_best"),
+    def cells(network: str, lanes: int) -> list[str]:
+        found = [by_batch[network, name, lanes] for name in ("idiomatic", SCRATCH, TRAINED)]
+        times = ["{:.1f} ({:.1f} to {:.1f})".format(*row["times_same_batch"]) for row in found[1:]]
+        speeds = [f"{row['sps'] / 1e6:.2f}" for row in found]
+        return [
+            f"{network}, {lanes:,}",
+            speeds[0],
+            *(x for pair in zip(speeds[1:], times, strict=True) for x in pair),
+            f"{found[1]['sps'] / best[network]:.1f}",
         ]
-        for row in rows
-    ]
-    print_table("this package and the idiomatic program", columns, table)
+
+    return Table(
+        "million valid steps per second, CartPole-v1, 500 steps per lane and update",
+        ["network, lanes", "idiomatic", "from scratch", "times", "trained", "times", "its best"],
+        [cells(row["network"], row["num_envs"]) for row in rows if row["num_steps"] == 500],
+    )
 
 
 def main(
     lanes: tuple[int, ...] = (64, 256, 1024, 4096),
-    short: int = 200,
+    short: tuple[int, ...] = (32, 200),
     slots: int = 2_000_000,
     seed: int = 0,
     repeats: int = 5,
@@ -156,8 +191,7 @@ def main(
     rows = measure_all(sorted(lanes), short, slots, seed, repeats)
     facts = {"repeats": repeats, "slots": slots, "peaks": measure_peaks()._asdict()}
     result = make_result("speedup", preset("cartpole"), seed, rows, **facts)
-    save(results, "speedup", result, draw(result))
-    print_rows(rows)
+    finish(results, "speedup", result, draw, table)
 
 
 if __name__ == "__main__":

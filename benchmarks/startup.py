@@ -19,14 +19,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import RESULTS, run, save
+from harness import RESULTS, Table, finish, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.output.plots import COLORS, styled
-from purejaxrl_reinforce.output.text import print_table
 
 STAGES = ("imports", "tracing", "lowering", "compiling", "training", "writing", "exit")
 HATCHES = ("", "//", "..", "xx", "", "\\\\", "")
@@ -100,6 +99,21 @@ def draw(result: dict[str, Any]) -> Figure:
     return figure
 
 
+def table(result: dict[str, Any]) -> Table:
+    """Return the seconds of a whole command and of each of its stages."""
+    rows = result["rows"]
+    stages = [[stage, *(f"{row['stages'][stage]:.2f}" for row in rows)] for stage in STAGES]
+    return Table(
+        "startup",
+        ["seconds", *CASES],
+        [
+            ["all", *(f"{row['median']:.2f}" for row in rows)],
+            ["CPU", *(f"{statistics.median(row['cpu_seconds']):.2f}" for row in rows)],
+            *stages,
+        ],
+    )
+
+
 def main(
     num_envs: int = 64, num_updates: int = 100, repeats: int = 5, results: Path = RESULTS
 ) -> None:
@@ -120,14 +134,7 @@ def main(
                 processes[name].append(measured(longer, Path(directory), number))
     rows = [row_of(name, done) for name, done in processes.items()]
     result = make_result("startup", config, 0, rows)
-    save(results, "startup", result, draw(result))
-    print_table(
-        "Startup",
-        ("seconds", *CASES),
-        [("all", *(f"{row['median']:.2f}" for row in rows))]
-        + [("CPU", *(f"{statistics.median(row['cpu_seconds']):.2f}" for row in rows))]
-        + [(stage, *(f"{row['stages'][stage]:.2f}" for row in rows)) for stage in STAGES],
-    )
+    finish(results, "startup", result, draw, table)
 
 
 if __name__ == "__main__":

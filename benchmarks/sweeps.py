@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, draw_quantiles, quantiles, run, save, slices_of
+from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run, slices_of
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import load_sweep, preset
@@ -26,7 +26,6 @@ from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import GREEDY_RETURN, REFERENCE, styled
-from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.summary import summarize
 
 SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each"
@@ -93,6 +92,27 @@ def draw(result: dict[str, Any]) -> Figure:
     return figure
 
 
+def table(result: dict[str, Any]) -> Table:
+    """Return the seconds, steps and solved agents of each sweep."""
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        return [
+            row["name"],
+            f"{row['command_seconds']:,.1f} s",
+            f"{row['samples'][0]:,.1f} s",
+            f"{row['valid_steps'] / 1e9:.2f} billion",
+            f"{row['sps'] / 1e6:.1f} million",
+            f"{row['solved']:,} of {row['agents']:,}",
+            f"{row['worst']:.1f}",
+        ]
+
+    return Table(
+        "sweeps",
+        ["", "whole command", "training", "environment steps", "SPS", "solved", "worst agent"],
+        [cells(row) for row in result["rows"]],
+    )
+
+
 def main(
     seeds: int = 1024,
     agents: int = 2048,
@@ -110,23 +130,7 @@ def main(
     fewer = {} if num_updates is None else {"num_updates": num_updates}
     rows = [run_sweep(SEEDS, seeds, fewer), run_sweep(HEADLINE, agents, STREAM | fewer)]
     result = make_result("sweeps", replace(preset("cartpole"), **fewer), 0, rows)
-    save(results, "sweeps", result, draw(result))
-    print_table(
-        "sweeps",
-        ["", "command", "training", "environment steps", "SPS", "solved", "worst"],
-        [
-            [
-                row["name"],
-                f"{row['command_seconds']:,.1f} s",
-                f"{row['samples'][0]:,.1f} s",
-                f"{row['valid_steps']:,}",
-                f"{row['sps']:,.0f}",
-                f"{row['solved']} of {row['agents']}",
-                f"{row['worst']:.1f}",
-            ]
-            for row in rows
-        ],
-    )
+    finish(results, "sweeps", result, draw, table)
 
 
 if __name__ == "__main__":

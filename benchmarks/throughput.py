@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import RESULTS, run, save
+from harness import RESULTS, Table, finish, run
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -23,7 +23,6 @@ from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows, workload_facts
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import styled
-from purejaxrl_reinforce.output.text import print_table
 
 
 def measure_all(configs: Sequence[Config], seed: int, repeats: int) -> dict[str, Any]:
@@ -97,6 +96,27 @@ def _name(config: Config) -> str:
     return f"lanes={config.num_envs} steps={config.num_steps}"
 
 
+def table(result: dict[str, Any]) -> Table:
+    """Return SPS from scratch and halfway, and the nanoseconds per step of each phase."""
+    by_name = {row["name"]: row for row in result["rows"]}
+
+    def cells(size: str) -> list[str]:
+        training, update = (by_name[f"{size}: {part}"] for part in (TRAINING, "update"))
+        return [
+            f"{training['num_envs']:,} x {training['num_steps']}",
+            *(f"{row['sps'] / 1e6:.2f} million" for row in (training, update)),
+            *(f"{1e9 / by_name[f'{size}: {phase}']['sps']:,.1f}" for phase in PHASES),
+            f"{update['fraction_of_matmul_peak']:.0%}",
+        ]
+
+    phases = [f"{phase}, ns" for phase in PHASES]
+    return Table(
+        "valid environment steps per second",
+        ["lanes x steps", "from scratch, SPS", "halfway, SPS", *phases, "of product peak"],
+        [cells(name.split(":")[0]) for name in by_name if name.endswith(TRAINING)],
+    )
+
+
 def main(
     lanes: tuple[int, ...] = (16, 64, 256, 1024, 4096),
     steps: tuple[int, ...] = (50, 100, 200, 500),
@@ -121,21 +141,7 @@ def main(
         for n, t in dict.fromkeys(points)
     ]
     result = measure_all(configs, seed, repeats)
-    save(results, "throughput", result, draw(result))
-    print_table(
-        "valid environment steps per second",
-        ["", "median", "SPS", "ns per step", "of matmul peak"],
-        [
-            [
-                row["name"],
-                f"{1e3 * row['median']:,.2f} ms",
-                f"{row['sps']:,.0f}",
-                f"{1e9 / row['sps']:,.1f}",
-                f"{row['fraction_of_matmul_peak']:.1%}",
-            ]
-            for row in result["rows"]
-        ],
-    )
+    finish(results, "throughput", result, draw, table)
 
 
 if __name__ == "__main__":

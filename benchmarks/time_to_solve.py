@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, preset_variant, run, save
+from harness import RESULTS, Table, finish, preset_variant, run
 from matplotlib.figure import Figure
 from solving import quartiles, run_seeds
 
@@ -20,7 +20,6 @@ from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.output.plots import REFERENCE, styled
-from purejaxrl_reinforce.output.text import print_table
 
 
 def make_solve_result(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict[str, Any]:
@@ -75,6 +74,21 @@ def _title(result: dict[str, Any]) -> str:
     return f"{config['env']}, {config['num_envs']:,} lanes: {solved}"
 
 
+def table(result: dict[str, Any]) -> Table:
+    """Return the quartiles over the seeds."""
+    row = result["rows"][0]
+    threshold = f"until mean return {THRESHOLDS[result['config']['env']]:g}"
+    return Table(
+        _title(result),
+        [threshold, "lower quartile", "median", "upper quartile"],
+        [
+            ["seconds", *(f"{x:.3f}" for x in row["quartiles"])],
+            ["environment steps", *(f"{x:,.0f}" for x in row["env_steps_quartiles"])],
+            ["updates", *(f"{x:,.0f}" for x in row["updates_quartiles"])],
+        ],
+    )
+
+
 def main(
     preset_name: str = "cartpole",
     lanes: int | None = None,
@@ -98,17 +112,7 @@ def main(
         raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
     outcome = run_seeds(config, seeds)
     result = make_solve_result(config, preset_name, outcome)
-    save(results, "time_to_solve", result, draw(result))
-    row = result["rows"][0]
-    print_table(
-        f"{_title(result)}; compiled in {outcome['compile_seconds']:.1f} s, apart",
-        ["until solved", "lower quartile", "median", "upper quartile"],
-        [
-            ["seconds", *(f"{x:.3f}" for x in row["quartiles"])],
-            ["environment steps", *(f"{x:,.0f}" for x in row["env_steps_quartiles"])],
-            ["updates", *(f"{x:,.0f}" for x in row["updates_quartiles"])],
-        ],
-    )
+    finish(results, "time_to_solve", result, draw, table)
 
 
 if __name__ == "__main__":

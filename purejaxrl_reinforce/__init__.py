@@ -13,11 +13,11 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from purejaxrl_reinforce.algorithm.evaluate import Evaluation, evaluate
     from purejaxrl_reinforce.algorithm.reinforce import init, make_train, step, train
     from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
     from purejaxrl_reinforce.bench.benchmark import benchmark
     from purejaxrl_reinforce.config import Config
-    from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
     from purejaxrl_reinforce.evaluation.video import Film, video
     from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
     from purejaxrl_reinforce.presets import preset
@@ -38,7 +38,7 @@ __version__: str  # of the installed package
 
 _HOMES = {
     "Config": "config",
-    "Evaluation": "evaluation.evaluate",
+    "Evaluation": "algorithm.evaluate",
     "Film": "evaluation.video",
     "Hosting": "runs.host_loop",
     "LogRange": "sweeps.axes",
@@ -52,7 +52,7 @@ _HOMES = {
     "benchmark": "bench.benchmark",
     "describe": "reports.description",
     "enable_compilation_cache": "execution.jax_settings",
-    "evaluate": "evaluation.evaluate",
+    "evaluate": "algorithm.evaluate",
     "export": "runs.export",
     "init": "algorithm.reinforce",
     "load_run": "runs.saved_run",

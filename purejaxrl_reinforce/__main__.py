@@ -3,6 +3,7 @@
 From here on Ctrl-C is one line and exit code 130, whatever is being imported.
 """
 
+import atexit
 import gc
 import os
 import signal
@@ -24,10 +25,13 @@ _STARTING = (
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 _interrupted = False
+_code = 0
 
 
 def main() -> int:
     """Run the command line as a process of its own; return its exit code."""
+    global _code
+    atexit.register(_leave)  # before all others, and so run after them
     signal.signal(signal.SIGINT, _interrupt)
     _open_missing_streams()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
@@ -35,7 +39,8 @@ def main() -> int:
         with never_lost(_raise):
             from purejaxrl_reinforce.cli.main import main as run
 
-            return run()
+            _code = run()
+            return _code
     except BaseException:
         if _interrupted:  # inside of an import, which made another exception of it
             _end_at_once()
@@ -69,6 +74,12 @@ def _is_starting(frame: FrameType | None) -> bool:
         importing = frame.f_code.co_filename.startswith("<frozen importlib")
         frame = frame.f_back
     return False
+
+
+def _leave() -> None:
+    """End an interrupted process here: XLA may be compiling in threads that the end would crash."""
+    if _code > 128:
+        os._exit(_code)  # what was printed has been flushed
 
 
 def _end_at_once() -> None:

@@ -82,7 +82,7 @@ class Config:
 
     env: str = "CartPole-v1"
     """Environment: registered with gymnax, CartPole-v0, or one's own as package.module:Class."""
-    env_params: EnvParams = NO_PARAMS
+    env_params: Mapping[str, Any] = NO_PARAMS
     """Parameters of the environment that differ from its own: gravity=12 length=0.7."""
     rollout: RolloutMode = "episodes"
     """episodes: one whole episode per lane and update; stream: num_steps steps, with resets."""
@@ -123,6 +123,10 @@ class Config:
     """Gradient steps of the baseline network per policy step."""
     gradient_noise: bool = False
     """Report variance and signal-to-noise ratio of each policy gradient, for one gradient more."""
+    eval_every: int = 0
+    """Updates between evaluations in the metrics, of greedy episodes as in `evaluate`; 0: none."""
+    eval_episodes: int = 64
+    """Greedy episodes of each of these evaluations; they change nothing else."""
     anneal: bool = True
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
@@ -230,7 +234,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         return _checked_float(name, value)
     if kind is int or (kind == _OPTIONAL and value is not None):
         return _checked_size(name, value)
-    if kind is EnvParams:
+    if name == "env_params":
         return _checked_env_params(value)
     if kind is bool and not isinstance(value, bool):
         raise ValueError(f"{name} must be true or false, not {value!r}")
@@ -297,9 +301,9 @@ def with_fields(config: Config, values: Mapping[str, Any]) -> Config:
 def _checked_size(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ValueError(f"{name} must be a whole number, not {value!r}")
-    size = int(value)
-    if not 1 <= size <= LARGEST_SIZE:
-        bound = "at least 1" if size < 1 else f"at most {LARGEST_SIZE}"
+    size, least = int(value), 0 if name == "eval_every" else 1
+    if not least <= size <= LARGEST_SIZE:
+        bound = f"at least {least}" if size < least else f"at most {LARGEST_SIZE}"
         raise ValueError(f"{name} must be {bound}, not {size}")
     return size
 

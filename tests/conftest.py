@@ -3,12 +3,13 @@
 import gc
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 
 # Tests and the commands they start neither read nor fill the cache of whoever runs them. They share
 # one of their own, which the process that starts the others makes before jax reads its settings.
-# It holds small programs too: each file's tests start without any in memory, see below.
+# It holds small programs too: processes that tests start have none in memory.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _cache = tempfile.TemporaryDirectory()
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
@@ -18,49 +19,74 @@ import jax
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Most of the time goes into compiling. With these flags a training program takes 3 CPU seconds
+# instead of 5.5, and 1 without optimizations. With slow tests, and where XLA_FLAGS is set, even to
+# nothing, programs are compiled as users have them: .ci/run does so with what compares their bits.
+QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+
 # Files with long tests, which start first, so that no process ends up alone with one.
 LONG = (
-    "test_documents.py",
-    "test_processes.py",
-    "test_faults.py",
-    "test_sweep.py",
-    "test_resume.py",
+    "tests/test_documents.py",
+    "tests/runs/test_faults.py",
+    "tests/execution/test_processes.py",
+    "tests/sweeps/test_sweep.py",
+    "tests/sweeps/test_processes.py",
+    "tests/algorithm/test_learning.py",
 )
+# Programs of these files are optimized all the same: they train long, are measured, or give the
+# same bits as another program only so.
+OPTIMIZED = (
+    "tests/algorithm/kernels/test_lane_vectors.py",
+    "tests/algorithm/kernels/test_rollout.py",
+    "tests/algorithm/test_block_sizes.py",
+    "tests/algorithm/test_learning.py",
+    "tests/bench/test_bench.py",
+    "tests/bench/test_compile_for.py",
+    "tests/execution/test_program.py",
+    "tests/runs/test_faults.py",
+    "tests/sweeps/test_processes.py",
+    "tests/test_benchmarks.py",
+    "tests/test_documents.py",
+)
+# Of Linux's limit for a process (vm.max_map_count); a compiled training program keeps some 300.
+MOST_MAPPINGS = 65_530 // 2
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
+
+
+def file_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: (file_of(item) not in LONG, file_of(item) not in OPTIMIZED))
 
 
-# Compiling takes half as long without optimizations, and sums then round as they please. That is
-# for files that compare numbers to a tolerance, train little, and share no runs with other files.
-UNOPTIMIZED = (
-    "test_environment",
-    "test_losses",
-    "test_probes",
-    "test_rollout",
-    "test_transformations",
-    "kernels.test_step",
-)
+def num_mappings() -> float:
+    """Return how many memory mappings this process has; infinity where nobody counts them."""
+    maps = Path("/proc/self/maps")
+    return maps.read_bytes().count(b"\n") if maps.exists() else float("inf")
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _optimizations(request):
-    without = request.module.__name__ in [f"tests.algorithm.{name}" for name in UNOPTIMIZED]
-    jax.config.update("jax_disable_most_optimizations", without)
+def _compilation(request):
+    """Optimize the programs of OPTIMIZED alone, and free those of earlier files in time.
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _forget_compiled_programs():
-    """Free the memory mappings of the programs that a file's tests have compiled.
-
-    On the CPU a compiled training program keeps some 800 of them. A process with 80 programs
-    reaches Linux's limit (vm.max_map_count, 65,530) and dies of a segmentation fault in the middle
-    of a compilation.
+    A process that reaches the limit of mappings dies of a segmentation fault in the middle of a
+    compilation.
     """
-    yield
-    jax.clear_caches()
-    gc.collect()
+    quick = os.environ.get("XLA_FLAGS") == QUICK_TO_COMPILE
+    plain = quick and request.node.nodeid not in OPTIMIZED
+    if (
+        jax.config.values["jax_disable_most_optimizations"] != plain
+        or num_mappings() > MOST_MAPPINGS
+    ):
+        jax.clear_caches()
+        gc.collect()
+    jax.config.update("jax_disable_most_optimizations", plain)
 
 
 @pytest.fixture(scope="session")
@@ -69,12 +95,6 @@ def finished_sweep(tmp_path_factory):
     from tests.support.sweeps import GRID, sweep_into
 
     return sweep_into(tmp_path_factory.mktemp("sweeps") / "grid", GRID)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A directory for compiled programs, of one file's commands: see `processes.command`."""
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")

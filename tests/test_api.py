@@ -14,10 +14,10 @@ from typing import assert_type
 import jax
 
 from purejaxrl_reinforce import (
-    Config, Evaluation, Metrics, TrainState, evaluate, init, make_train, preset, step, train,
+    Config, Evaluation, Metrics, TrainState, evaluate, init, load_run, make_train, step, train,
 )
 
-config, key = preset("cartpole").replace(num_envs=2), jax.random.key(0)
+config, key = Config(num_envs=2, env_params={"gravity": 12.0}), jax.random.key(0)
 assert_type(config, Config)
 assert_type(init(config, key), TrainState)
 assert_type(step(config, init(config, key)), tuple[TrainState, Metrics])
@@ -25,6 +25,7 @@ assert_type(train(config, key), tuple[TrainState, Metrics])
 assert_type(make_train(config)(key), tuple[TrainState, Metrics])
 params = init(config, key).params
 assert_type(evaluate(config, params, key, num_episodes=3, greedy=False), Evaluation)
+assert_type(load_run("run").state, TrainState)
 reveal_type(train)
 train(config, 0)
 """
@@ -39,7 +40,7 @@ def test_functions_keep_their_types(tmp_path):
     out, err, _ = api.run([*options, "--config-file", str(root / "pyproject.toml"), str(file)])
     revealed, error, found, *rest = (out + err).splitlines()
     assert "[config: purejaxrl_reinforce.config.Config, key: jax." in revealed
-    assert 'script.py:19: error: Argument 2 to "__call__" of "Jitted"' in error
+    assert 'script.py:20: error: Argument 2 to "__call__" of "Jitted"' in error
     assert 'has incompatible type "int"; expected "Array"' in error
     assert found.startswith("Found 1 error")
     assert not rest

@@ -16,6 +16,7 @@ from purejaxrl_reinforce.presets import PRESETS, preset
 
 BAD = [
     ({"num_envs": 0}, "num_envs must be at least 1, not 0"),
+    ({"eval_every": -1}, "eval_every must be at least 0, not -1"),
     ({"num_envs": -5}, "num_envs must be at least 1, not -5"),
     ({"num_steps": 0}, "num_steps must be at least 1, not 0"),
     ({"num_updates": 1.5}, "num_updates must be a whole number, not 1.5"),

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "pages").glob("*.md"))]
 # Set-up and what needs several hosts or a compiler are sessions at a prompt: read, not run.
 READ_ONLY = "console"
-# Its one command is a benchmark, which compiles everything afresh; so does bench/test_bench.py.
-SLOW = {"performance": pytest.mark.slow}
+# What these compile, no other page does.
+SLOW = ("custom", "performance", "runs", "sweeps")
 RESULTS = {
     "greedy return": "greedy return: 500.0",
     "return in Gymnasium": "return in Gymnasium: 500.0",
@@ -56,7 +56,11 @@ def test_the_set_up_is_two_lines_that_ci_runs():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(p, marks=SLOW.get(p.stem, ()), id=p.stem) for p in PAGES if RUN[p]],
+    [
+        pytest.param(p, marks=pytest.mark.slow if p.stem in SLOW else (), id=p.stem)
+        for p in PAGES
+        if RUN[p]
+    ],
 )
 def test_blocks(page, tmp_path, monkeypatch, capsys):
     """In this process, since .ci/run proves that the installed command starts."""

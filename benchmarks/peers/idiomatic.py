@@ -29,7 +29,8 @@ class Settings(NamedTuple):
     num_envs: int = 64
     num_steps: int = 500
     num_updates: int = 100
-    hidden_size: int = 64
+    hidden_sizes: tuple[int, ...] = (64,)
+    activation: str = "relu"
     gamma: float = 0.99
     policy_lr: float = 3e-2
     baseline_lr: float = 0.3
@@ -46,14 +47,17 @@ class Transition(NamedTuple):
 
 
 class MLP(nn.Module):
-    """One hidden layer with ReLU."""
+    """Hidden layers with an activation of flax.linen."""
 
-    hidden_size: int
+    hidden_sizes: tuple[int, ...]
+    activation: str
     num_outputs: int
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        return nn.Dense(self.num_outputs)(nn.relu(nn.Dense(self.hidden_size)(x)))
+        for size in self.hidden_sizes:
+            x = getattr(nn, self.activation)(nn.Dense(size)(x))
+        return nn.Dense(self.num_outputs)(x)
 
 
 class Outcome(NamedTuple):
@@ -70,7 +74,8 @@ class Outcome(NamedTuple):
 
 def make_networks(settings: Settings) -> tuple[MLP, MLP]:
     """Return the policy and the baseline."""
-    return MLP(settings.hidden_size, 2), MLP(settings.hidden_size, 1)
+    hidden = settings.hidden_sizes, settings.activation
+    return MLP(*hidden, 2), MLP(*hidden, 1)
 
 
 def make_train(settings: Settings) -> Callable[[Array], Outcome]:

@@ -14,6 +14,7 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.engine import chosen_engine, learning_engine
 from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.evaluate import greedy_return
 from purejaxrl_reinforce.algorithm.fit_baseline import fit_baseline
 from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
 from purejaxrl_reinforce.algorithm.jit import jit
@@ -120,6 +121,7 @@ def step(
     return state, Metrics(
         **metrics,
         **noise._asdict(),
+        eval_return=greedy_return(config, state),
         num_steps=num_steps,
         env_steps=total_steps(state.env_steps),
     )

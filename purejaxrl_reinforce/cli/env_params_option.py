@@ -1,6 +1,7 @@
 """The option --env-params: parameters of the environment, from text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
@@ -39,7 +40,7 @@ def _parse(texts: Sequence[str]) -> EnvParams:
 
 @REGISTRY.primitive_rule
 def _rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[EnvParams] | None:
-    if info.type is not EnvParams:
+    if info.type != Mapping[str, Any]:  # of env_params alone
         return None
     return PrimitiveConstructorSpec(
         nargs="*",

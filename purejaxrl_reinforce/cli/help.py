@@ -22,6 +22,7 @@ GROUPS = {
         "policy-lr", "baseline-lr", "anneal", "baseline-steps", "max-grad-norm", "adam-epsilon",
         "keras-adam",
     ),
+    "evaluation": ("eval-every", "eval-episodes"),
     "output": (
         "run-dir", "sweep-dir", "out", "force", "quiet", "tensorboard", "wandb", "wandb-project",
         "wandb-group", "wandb-tags",

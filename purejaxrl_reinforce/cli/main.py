@@ -27,7 +27,7 @@ from purejaxrl_reinforce.cli.help import print_help
 from purejaxrl_reinforce.cli.options import DEFAULT_PRESET, foreign_option
 from purejaxrl_reinforce.cli.policy import Evaluate, Export, Video
 from purejaxrl_reinforce.cli.report import Describe, Plot, Report
-from purejaxrl_reinforce.cli.sweep import Extract, Sweep
+from purejaxrl_reinforce.cli.sweep import Extract, Sweep, with_swept_steps
 from purejaxrl_reinforce.cli.train import Train
 from purejaxrl_reinforce.config import Config, nearest
 from purejaxrl_reinforce.config_file import load_config, load_run_config
@@ -171,6 +171,8 @@ def _default(verb: Any, args: list[str]) -> Any:
     if "config" not in names:
         return tyro.MISSING_NONPROP
     name, config, seed = _starting_point(args)
+    if verb is Sweep:
+        config = with_swept_steps(config, args)
     start = {"preset": name, "config": config, "seed": seed, "arguments": tuple(args)}
     return verb(**{name: value for name, value in start.items() if name in names})
 

@@ -58,6 +58,43 @@ class ProcessOptions:
 
 ProcessesOption = Annotated[ProcessOptions, tyro.conf.arg(name="")]
 
+
+@dataclass(frozen=True)
+class LoggerOptions:
+    """Where metrics go beside the files."""
+
+    tensorboard: Annotated[
+        bool, tyro.conf.arg(help="Log to TensorBoard, in the directory of the results.")
+    ] = False
+    wandb: Annotated[
+        bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
+    ] = False
+    wandb_project: Annotated[
+        str | None, tyro.conf.arg(help="Project of --wandb. None: WANDB_PROJECT or the package's.")
+    ] = None
+    wandb_group: Annotated[str | None, tyro.conf.arg(help="Group of --wandb.")] = None
+    wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help="Tags of --wandb.")] = ()
+
+    def chosen(self) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Return the names of the loggers of this process, and the arguments of `wandb.init`.
+
+        Raises:
+            ValueError: an option lacks --wandb, or an extra is not installed.
+        """
+        from purejaxrl_reinforce.execution.processes import is_primary
+        from purejaxrl_reinforce.runs.loggers import MODULES, require_loggers
+
+        given = {name: getattr(self, f"wandb_{name}") for name in ("project", "group", "tags")}
+        arguments = {name: value for name, value in given.items() if value}
+        if arguments and not self.wandb:
+            raise ValueError(f"--wandb-{next(iter(arguments))} needs --wandb")
+        names = tuple(name for name in MODULES if getattr(self, name)) if is_primary() else ()
+        require_loggers(names)
+        return names, arguments
+
+
+LoggersOption = Annotated[LoggerOptions, tyro.conf.arg(name="")]
+
 # Options of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and what they are here.
 _FOREIGN = {
     "lr": "--policy-lr and --baseline-lr",
@@ -117,8 +154,8 @@ Arguments = Annotated[tuple[str, ...], tyro.conf.Suppress]
 
 # What may differ between processes: where they write and print, and what is compared otherwise.
 _OF_ONE_PROCESS = {
-    "arguments", "config", "config_file", "force", "preset", "processes", "quiet", "resume",
-    "run_dir", "sweep_dir",
+    "arguments", "config", "config_file", "force", "loggers", "preset", "processes", "quiet",
+    "resume", "run_dir", "sweep_dir",
 }  # fmt: skip
 
 _OPTIONS_OF_ONE_PROCESS = {"--coordinator", "--force", "--process-id", "--quiet", "--resume"}
@@ -129,6 +166,7 @@ def facts_of(verb: Any) -> dict[str, Any]:
     from purejaxrl_reinforce.execution.machine import describe_versions
 
     options = {name: value for name, value in vars(verb).items() if name not in _OF_ONE_PROCESS}
+    options |= vars(verb.loggers)
     resumed = getattr(verb, "resume", None) is not None
     return {
         "the verb": type(verb).__name__.lower() + (" --resume" if resumed else ""),

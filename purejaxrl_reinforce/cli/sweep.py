@@ -1,19 +1,22 @@
 """The verbs of sweeps: `sweep`, `extract`."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from purejaxrl_reinforce.cli.axis_option import parse_axes
+from purejaxrl_reinforce.cli.axis_option import parse_axes, parse_axis
 from purejaxrl_reinforce.cli.options import (
     DEFAULT_PRESET,
     Arguments,
     ConfigFileOption,
     ConfigOptions,
     ForceOption,
+    LoggerOptions,
+    LoggersOption,
     PresetOption,
     ProcessesOption,
     ProcessOptions,
@@ -68,6 +71,7 @@ class Sweep:
     episodes: Annotated[
         int, tyro.conf.arg(help="Greedy episodes to evaluate each agent with after training.")
     ] = 100
+    loggers: LoggersOption = field(default_factory=LoggerOptions)
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
@@ -84,6 +88,7 @@ class Sweep:
         connect(**vars(self.processes))
         require_equal(facts_of(self))
         seeds, axes, path = run_on_all(self._checked)
+        loggers = run_on_all(self.loggers.chosen)
         stopped_by = run_sweep(
             self.config,
             seeds,
@@ -94,6 +99,7 @@ class Sweep:
             self.episodes,
             self.quiet,
             self.force,
+            loggers,
         )
         return 0 if stopped_by is None else 128 + stopped_by
 
@@ -116,6 +122,15 @@ class Sweep:
         if "env" not in axes and is_primary():
             warn_if_untuned(self)
         return range(first, first + self.num_seeds), axes, path
+
+
+def with_swept_steps(config: Config, arguments: Sequence[str]) -> Config:
+    """Return `config` with a num_steps where it is swept: `--rollout stream` needs one."""
+    for text in given_options(arguments).get("--axis", []):
+        name, values = parse_axis(text)
+        if name == "num_steps" and values and isinstance(values[0], int):
+            return config.replace(num_steps=values[0])
+    return config
 
 
 @dataclass(frozen=True)

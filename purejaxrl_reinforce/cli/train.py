@@ -13,6 +13,8 @@ from purejaxrl_reinforce.cli.options import (
     ConfigFileOption,
     ConfigOptions,
     ForceOption,
+    LoggerOptions,
+    LoggersOption,
     PresetOption,
     ProcessesOption,
     ProcessOptions,
@@ -56,17 +58,7 @@ class Train:
             help="Checkpoints to keep: the latest; the one with the best training return too."
         ),
     ] = 3
-    tensorboard: Annotated[
-        bool, tyro.conf.arg(help="Log to TensorBoard, in the run directory.")
-    ] = False
-    wandb: Annotated[
-        bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
-    ] = False
-    wandb_project: Annotated[
-        str | None, tyro.conf.arg(help="Project of --wandb. None: WANDB_PROJECT or the package's.")
-    ] = None
-    wandb_group: Annotated[str | None, tyro.conf.arg(help="Group of --wandb.")] = None
-    wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help="Tags of --wandb.")] = ()
+    loggers: LoggersOption = field(default_factory=LoggerOptions)
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
     config: ConfigOptions = field(default_factory=Config)
@@ -104,23 +96,14 @@ class Train:
             if is_primary():
                 message = f"error: {error}; kept the parameters from before it"
                 print(message, file=sys.stderr)
-            return 1
+            return 1 if error.env is None else 2
         return 0 if result.signal is None else 128 + result.signal
 
     def _hosting(self) -> Any:
-        from purejaxrl_reinforce.execution.processes import is_primary
         from purejaxrl_reinforce.runs.host_loop import Hosting
-        from purejaxrl_reinforce.runs.loggers import MODULES
 
-        loggers = tuple(name for name in MODULES if getattr(self, name)) if is_primary() else ()
-        options = {
-            name: getattr(self, f"wandb_{name}")
-            for name in ("project", "group", "tags")
-            if getattr(self, f"wandb_{name}")
-        }
-        if options and not self.wandb:
-            raise ValueError(f"--wandb-{next(iter(options))} needs --wandb")
-        return Hosting(self.checkpoint_every, self.checkpoint_seconds, self.keep, loggers, options)
+        names, wandb = self.loggers.chosen()
+        return Hosting(self.checkpoint_every, self.checkpoint_seconds, self.keep, names, wandb)
 
     def _checked(self) -> tuple[dict[str, Any], int, str]:
         if self.resume is not None:

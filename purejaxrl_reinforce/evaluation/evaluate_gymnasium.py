@@ -8,10 +8,10 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.evaluate import Evaluation
 from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.evaluate import Evaluation
 from purejaxrl_reinforce.evaluation.gymnasium_env import gym_actions, make_vector
 
 

@@ -16,9 +16,9 @@ from jax import Array
 
 from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT, derived
 from purejaxrl_reinforce.algorithm.environments.environment import ALIASES, Environment
+from purejaxrl_reinforce.algorithm.evaluate import make_act
 from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.evaluate import make_act
 
 RenderedEnv = gymnasium.Env[Any, Any]
 

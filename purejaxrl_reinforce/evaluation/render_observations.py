@@ -11,11 +11,11 @@ from PIL import Image, ImageColor, ImageDraw
 
 from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.evaluate import whole_episodes
 from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, record
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.evaluate import whole_episodes
 from purejaxrl_reinforce.evaluation.video_frames import Film, Panel, View
 from purejaxrl_reinforce.output.colors import COLORS
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from purejaxrl_reinforce.algorithm.evaluate import Evaluation, evaluate
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
-from purejaxrl_reinforce.evaluation.evaluate import Evaluation, evaluate
 from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_interval
 from purejaxrl_reinforce.execution.memory import evaluation_bytes, require_memory
 from purejaxrl_reinforce.output.extras import require_extra

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.reinforce import init, step
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
@@ -85,18 +86,20 @@ class NonFiniteError(ArithmeticError):
     Attributes:
         update: number of the update where that happened, counted from 1. It was not applied.
         metrics: of that update, scalars.
+        env: the environment whose rewards were not finite, if that is why.
     """
 
-    def __init__(self, update: int, metrics: Metrics) -> None:
+    def __init__(self, update: int, metrics: Metrics, env: str | None = None) -> None:
         suspects = {
             name: value
             for name, value in metrics._asdict().items()
             if name.endswith(("_loss", "_norm", "entropy")) and not np.isfinite(value)
         }
         found = ", ".join(f"{name} is {value}" for name, value in suspects.items())
+        if env is not None:
+            found = f"{env} gave rewards that are not"
         super().__init__(f"update {update} is not finite: {found or 'its new parameters are not'}")
-        self.update = update
-        self.metrics = metrics
+        self.update, self.metrics, self.env = update, metrics, env
 
 
 class Program:
@@ -179,11 +182,23 @@ class Program:
                 continue
             applied = int(np.argmin(finite))
             yield chunk._replace(metrics=_rows(chunk.metrics, slice(applied)))
-            raise NonFiniteError(int(chunk.state.update) + 1, _rows(chunk.metrics, applied))
+            update, metrics = int(chunk.state.update) + 1, _rows(chunk.metrics, applied)
+            blamed = self.config.env if _has_bad_rewards(self.config, update, metrics) else None
+            raise NonFiniteError(update, metrics, blamed)
 
     def _advance_rows(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
         state, buffers = self.advance(state, length)
         return state, _rows(buffers, slice(length))
+
+
+def _has_bad_rewards(config: Config, update: int, metrics: Metrics) -> bool:
+    """Return whether sound actions had rewards that are not finite.
+
+    Continuous actions of a policy that diverges may themselves not be finite.
+    """
+    has_sound_actions = update == 1 or environment.make(config.env, config.env_params).num_actions
+    is_known = metrics.num_episodes > 0
+    return bool(has_sound_actions and is_known and not np.isfinite(metrics.mean_return))
 
 
 def without_length(config: Config) -> Config:

@@ -70,6 +70,7 @@ class Curve(NamedTuple):
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     band_label: str | None = None
+    is_line: bool = True  # else markers alone
 
 
 class Panel(NamedTuple):
@@ -152,6 +153,9 @@ def _draw_panel(part: Figure | SubFigure, panel: Panel, legend: Mapping[str, Any
 def _draw_curve(axes: Axes, curve: Curve, label: str, i: int, number: int) -> None:
     # About eight markers, which lie apart from those of other curves.
     every = max(1, len(curve.x) // 8)
+    if not curve.is_line:
+        axes.plot(curve.x, curve.mean, label=label, linestyle="none")
+        return
     where = (i * every // number, every)
     (line,) = axes.plot(curve.x, curve.mean, label=label, markevery=where)
     if curve.low is not None and curve.high is not None:
@@ -184,17 +188,20 @@ def png_bytes(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def plot_returns(path: Path, title: str, returns: np.ndarray, solved: float | None = None) -> None:
-    """Draw the training return of each update.
+def plot_returns(
+    path: Path, title: str, metrics: Mapping[str, np.ndarray], solved: float | None = None
+) -> None:
+    """Draw the training return of each update, and the greedy returns where there are some.
 
     Args:
         path: of the picture.
         title: of the picture.
-        returns: [num_updates, 3], mean, lowest and highest return of each update's episodes.
+        metrics: the columns of metrics.csv.
         solved: the mean return from which the environment counts as solved.
     """
-    updates = np.arange(1, len(returns) + 1)
-    panel = Panel([returns_curve(updates, *returns.reshape(-1, 3).T)], solved)
+    x, spread = metrics["update"], (metrics[f"{name}_return"] for name in ("mean", "min", "max"))
+    curves = [returns_curve(x, *spread), *greedy_curves(x, metrics["eval_return"])]
+    panel = Panel(curves, solved)
     save_figure(draw_curves(title, "update", TRAINING_RETURN, {title: panel}), path)
 
 
@@ -204,3 +211,9 @@ def returns_curve(
     """Return the curve of one run: the mean of each update's episodes, and how far they spread."""
     label, band_label = "mean of the update's episodes", "lowest to highest of them"
     return Curve(label, x, mean, lowest, highest, band_label)
+
+
+def greedy_curves(x: np.ndarray, returns: np.ndarray) -> list[Curve]:
+    """Return the curve of one run's greedy returns, NaN where there was none; none of NaN alone."""
+    known = np.isfinite(returns)
+    return [Curve(GREEDY_RETURN, x[known], returns[known], is_line=False)] if known.any() else []

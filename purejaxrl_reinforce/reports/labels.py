@@ -15,6 +15,8 @@ _LABELS = {
     "advantage_norm": "normalization of advantages",
     "bootstrap": "bootstrapping where truncated",
     "baseline_steps": "baseline steps per policy step",
+    "eval_every": "updates between evaluations",
+    "eval_episodes": "episodes of an evaluation",
     "anneal": "learning rates fall to 0",
     "keras_adam": "Adam as in Keras",
     "precision": "precision of products",

@@ -90,11 +90,20 @@ def _statistics(history: History) -> dict[str, Any]:
         "episodes": int(metrics["num_episodes"].sum()),
         "training return of the last update": round(float(returns[-1]), 2),
         "training return of the best update": f"{returns[best]:,.2f} (update {best + 1:,})",
+        **_last_evaluation(metrics["eval_return"]),
         **({"solved": f"in update {solved:,}"} if solved else {}),
         "mean length of the last episodes": round(float(metrics["mean_length"][-1]), 2),
         "last policy entropy": f"{metrics['entropy'][-1]:.3g} nats",
         "last explained variance": f"{metrics['explained_variance'][-1]:.3g}",
     }
+
+
+def _last_evaluation(returns: np.ndarray) -> dict[str, str]:
+    played = np.flatnonzero(np.isfinite(returns))
+    if not len(played):
+        return {}
+    last = played[-1]
+    return {"greedy return while training": f"{returns[last]:,.2f} (update {last + 1:,})"}
 
 
 def _curves(history: History) -> str:

@@ -106,6 +106,7 @@ def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, 
     return {
         "format": FORMAT,
         "env": env.name,
+        "env_params": dict(config.env_params),
         "observation": {
             "shape": list(env.obs_shape),
             "num_values": env.num_obs,

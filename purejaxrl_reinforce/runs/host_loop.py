@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from purejaxrl_reinforce.execution.processes import (
 )
 from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
 from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
-from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.runs.checkpoint import CheckpointError, CheckpointWriter
-from purejaxrl_reinforce.runs.loggers import MODULES, Logger, make_loggers
+from purejaxrl_reinforce.runs.loggers import Logger, make_loggers, require_loggers
 from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk
 from purejaxrl_reinforce.runs.result import RunResult
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
@@ -60,8 +59,7 @@ class Hosting:
             )
         if self.keep < 1:
             raise ValueError(f"keep must be at least 1, not {self.keep}")
-        for name in self.loggers:
-            require_extra(name, MODULES[name])
+        require_loggers(self.loggers)
 
 
 class HostLoop:
@@ -83,12 +81,14 @@ class HostLoop:
         self._callback = callback
         self._run, self._program, self._hosting = run, program, hosting
         self._reporter, self._stop = reporter, stop
-        config, update = run.config, run.metrics.num_updates
+        facts, update = asdict(run.config) | {"seed": run.seed}, run.metrics.num_updates
         self._loggers = [
-            *make_loggers(hosting.loggers, run.path, config, run.seed, update, hosting.wandb),
+            *make_loggers(hosting.loggers, run.path, facts, update, hosting.wandb),
             *loggers,
         ]
-        self._checkpoints = CheckpointWriter(run.path / CHECKPOINTS, config, run.seed, hosting.keep)
+        self._checkpoints = CheckpointWriter(
+            run.path / CHECKPOINTS, run.config, run.seed, hosting.keep
+        )
         self._saved_at = time.monotonic()
 
     def train(self, state: TrainState) -> RunResult:

@@ -1,26 +1,30 @@
 """Where metrics go beside metrics.csv: TensorBoard, Weights & Biases, or anything of one's own."""
 
-import dataclasses
 import functools
+import math
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.output.extras import require_extra
 
 # What each logger imports; an extra of the same name installs it.
 MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
 # Where TensorBoard and Weights & Biases show a metric; the rest is in "train".
-_GROUPS = {"seconds": "time", "sps": "time", "env_steps": "time", "num_steps": "time"}
+_GROUPS = {
+    **dict.fromkeys(("seconds", "sps", "env_steps", "num_steps"), "time"),
+    "eval_return": "eval",
+}
 
 
 def _grouped(metrics: dict[str, float]) -> dict[str, float]:
-    """Name metrics like `train/mean_return`, `loss/entropy`, `time/sps`."""
-    return {f"{_group(name)}/{name}": value for name, value in metrics.items()}
+    """Name metrics like `train/mean_return`, `loss/entropy`, `time/sps`; leave out what is NaN."""
+    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    return {f"{_group(name)}/{name}": value for name, value in known.items()}
 
 
 def _group(name: str) -> str:
@@ -43,17 +47,29 @@ class Logger(Protocol):
         """Finish; nothing follows."""
 
 
+def require_loggers(names: Sequence[str]) -> None:
+    """Raise ValueError if what one of these loggers needs is not installed."""
+    for name in names:
+        require_extra(name, MODULES[name])
+
+
 def make_loggers(
     names: Sequence[str],
-    run_dir: Path,
-    config: Config,
-    seed: int,
+    path: Path,
+    facts: dict[str, Any],
     update: int,
     wandb: Mapping[str, Any],
+    part: str = "",
 ) -> list[Logger]:
-    """Return the loggers of these names for a run that has done `update` updates.
+    """Return the loggers of these names.
 
-    `wandb` are arguments of `wandb.init`: project, group, tags.
+    Args:
+        names: "tensorboard" or "wandb".
+        path: directory of the run or sweep.
+        facts: its configuration.
+        update: updates done before; what was logged of later ones is hidden.
+        wandb: arguments of `wandb.init`: project, group, tags.
+        part: of a sweep, which is shown as a run of its own.
 
     Raises:
         ValueError: one of them cannot start, such as for want of an account.
@@ -65,7 +81,7 @@ def make_loggers(
     loggers = []
     for name in names:
         try:
-            loggers.append(makers[name](run_dir, config, seed, update))
+            loggers.append(makers[name](path, facts, update, part))
         except Exception as error:  # each package raises its own
             for logger in loggers:
                 logger.close()
@@ -74,13 +90,13 @@ def make_loggers(
 
 
 class _TensorBoard:
-    """Event files in RUN/tensorboard."""
+    """Event files in PATH/tensorboard."""
 
-    def __init__(self, run_dir: Path, _config: Config, _seed: int, update: int) -> None:
+    def __init__(self, path: Path, _facts: dict[str, Any], update: int, part: str) -> None:
         from tensorboardX import SummaryWriter
 
         # Events that a killed process wrote after its last checkpoint are not shown.
-        self._writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=update + 1)
+        self._writer = SummaryWriter(str(path / "tensorboard" / part), purge_step=update + 1)
 
     def log(self, update: int, metrics: dict[str, float]) -> None:
         for name, value in _grouped(metrics).items():
@@ -91,28 +107,33 @@ class _TensorBoard:
 
 
 class _WeightsAndBiases:
-    """A run of Weights & Biases, with its files in RUN/wandb; WANDB_MODE=offline needs no network.
+    """A run of Weights & Biases, with its files in PATH/wandb; WANDB_MODE=offline needs no network.
 
     What `options` do not say comes from the environment variables of wandb.
     """
 
     def __init__(
-        self, run_dir: Path, config: Config, seed: int, _update: int, options: Mapping[str, Any]
+        self,
+        path: Path,
+        facts: dict[str, Any],
+        _update: int,
+        part: str,
+        options: Mapping[str, Any],
     ) -> None:
         import wandb
 
-        directory = run_dir / "wandb"
+        directory = path / "wandb"
         directory.mkdir(exist_ok=True)
-        id_file = directory / "run_id.txt"
+        id_file = directory / f"{part or 'run'}_id.txt"
         if not id_file.exists():
             id_file.write_text(uuid.uuid4().hex)
         os.environ.setdefault("WANDB_SILENT", "true")
         self._run: Any = wandb.init(
-            dir=str(run_dir),
+            dir=str(path),
             id=id_file.read_text(),
             resume="allow",
-            name=run_dir.name,
-            config=dataclasses.asdict(config) | {"seed": seed},
+            name=f"{path.name} {part}".strip(),
+            config=facts,
             **{"project": os.environ.get("WANDB_PROJECT", "purejaxrl_reinforce"), **options},
         )
 

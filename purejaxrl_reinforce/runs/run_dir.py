@@ -147,13 +147,11 @@ class RunDirectory:
         from purejaxrl_reinforce.output.plots import plot_returns
 
         columns = self.metrics.columns
-        returns = [columns[f"{name}_return"] for name in ("mean", "min", "max")]
         save_params(self.path / PARAMS_FILE, params)
         with atomic_write(self.path / REWARDS_FILE) as unfinished:
-            np.save(unfinished, returns[0])
+            np.save(unfinished, columns["mean_return"])
         with atomic_write(self.path / PLOT_FILE) as unfinished:
-            spread = np.stack(returns, axis=1)
-            plot_returns(unfinished, self._title(), spread, threshold(self.config))
+            plot_returns(unfinished, self._title(), columns, threshold(self.config))
 
     def close(self) -> None:
         """Release the lock."""

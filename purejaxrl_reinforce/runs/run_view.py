@@ -41,7 +41,7 @@ class RunView:
         self._clock, self._began, self._phase = clock, clock(), "compiling"
         self._first = self.done = 0
         self.seconds = 0.0
-        self._returns = np.empty(0)
+        self._returns, self._greedy = np.empty(0), ""
         self._figures: dict[str, str] = {}
 
     def start(self, state: TrainState) -> None:
@@ -56,6 +56,8 @@ class RunView:
         self.seconds += chunk.seconds
         self.done = int(chunk.state.update)
         self._returns = np.append(self._returns, chunk.metrics.mean_return)
+        for value in chunk.metrics.eval_return[np.isfinite(chunk.metrics.eval_return)]:
+            self._greedy = f"greedy return {value:.1f}"
         self._steps, self._sps = exact_steps(chunk.state.env_steps), steps_per_second(chunk)
         last = {name: float(values[-1]) for name, values in chunk.metrics._asdict().items()}
         names = ("policy_loss", "baseline_loss", "entropy", "explained_variance")
@@ -63,10 +65,15 @@ class RunView:
 
     def line(self) -> str:
         """Return the last chunk's figures in a plain line."""
-        return (
-            f"{self._updates()}  {self._steps:,} steps"
-            f"  training return {self._returns[-1]:.1f}  {self._sps:,.0f} SPS  {self._left()}"
-        )
+        parts = [
+            self._updates(),
+            f"{self._steps:,} steps",
+            f"training return {self._returns[-1]:.1f}",
+            self._greedy,
+            f"{self._sps:,.0f} SPS",
+            self._left(),
+        ]
+        return "  ".join(filter(None, parts))
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -100,6 +107,7 @@ class RunView:
             figure(last),
             [
                 f"best {figure(known.max())}" if len(known) else "",
+                self._greedy,
                 "" if enough is None else f"solved at {enough:g}",
             ],
             "green" if enough is not None and last >= enough else "",

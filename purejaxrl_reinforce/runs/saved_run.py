@@ -50,15 +50,15 @@ class SavedRun:
         return load_history(self.path).metrics
 
     @cached_property
-    def state(self) -> TrainState | None:
-        """Training state of the latest intact checkpoint, to go on with `step`; None without one.
+    def state(self) -> TrainState:
+        """Training state of the latest intact checkpoint, to go on with `step`.
 
         Raises:
-            ValueError: no checkpoint is intact, or one is of another run.
+            ValueError: there is no checkpoint, none is intact, or one is of another run.
         """
         checkpoint, _ = load_latest(self.path / CHECKPOINTS, self.config, self.seed)
         if checkpoint is None:
-            return None
+            raise ValueError(f"{self.path} has no checkpoint yet")
         state = checkpoint.state
         return state._replace(key=jax.random.wrap_key_data(state.key))
 

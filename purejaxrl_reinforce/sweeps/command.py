@@ -4,8 +4,9 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -25,6 +26,7 @@ from purejaxrl_reinforce.output.progress import has_terminal, live, plain_lines
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
+from purejaxrl_reinforce.sweeps.log_curves import log_curves
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan
 from purejaxrl_reinforce.sweeps.ranking import ranking_view
 from purejaxrl_reinforce.sweeps.results import SweepResults, save_table
@@ -43,11 +45,13 @@ def run_sweep(
     num_episodes: int,
     quiet: bool,
     force: bool = False,
+    loggers: tuple[Sequence[str], Mapping[str, Any]] = ((), {}),
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
     See `sweep` for the other arguments; with `quiet`, only errors and warnings are printed; with
-    `force`, another sweep in the directory is replaced.
+    `force`, another sweep in the directory is replaced. `loggers` are names and arguments as of
+    `log_curves`.
 
     Returns:
         The number of the signal that stopped it, SIGINT or SIGTERM, or None; finished slices are
@@ -66,10 +70,16 @@ def run_sweep(
             if not quiet:
                 print(_headline(plan, path), flush=True)
             with _naming(path):
-                return _run(sweep, stop, path, quiet)
+                return _run(sweep, stop, path, quiet, loggers)
 
 
-def _run(sweep: SweepLoop, stop: StopRequest, path: Path, quiet: bool) -> int | None:
+def _run(
+    sweep: SweepLoop,
+    stop: StopRequest,
+    path: Path,
+    quiet: bool,
+    loggers: tuple[Sequence[str], Mapping[str, Any]],
+) -> int | None:
     started = time.perf_counter()
     number = _train(sweep, stop, quiet)
     if number is not None:
@@ -78,6 +88,7 @@ def _run(sweep: SweepLoop, stop: StopRequest, path: Path, quiet: bool) -> int | 
     results = sweep.finish()
     seconds = time.perf_counter() - started
     run_on_primary(lambda: save_outputs(path, results, quiet))
+    run_on_primary(lambda: log_curves(path, results, *loggers))
     sweep.log(f"finished in {seconds:.1f} s")
     return None
 

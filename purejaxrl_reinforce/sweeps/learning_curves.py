@@ -19,7 +19,7 @@ from purejaxrl_reinforce.output.plots import (
 from purejaxrl_reinforce.output.text import count, setting_labels
 from purejaxrl_reinforce.runs.load import History
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.seed_curves import notes_on, run_curve, seeds_curve, statistic_of
+from purejaxrl_reinforce.sweeps.seed_curves import notes_on, run_curves, seeds_curve, statistic_of
 
 _COLUMNS = ("env_steps", "mean_return", "min_return", "max_return")
 # Axis labels of the columns of the metrics that curves are drawn over.
@@ -79,9 +79,8 @@ def learning_curves(
     """
     if len(groups) == len(groups[0]) == 1:
         (history,) = groups[0]
-        return {
-            task(history.config): _panel(task(history.config), [run_curve(history, x, smooth)])
-        }, ""
+        name = task(history.config)
+        return {name: _panel(name, run_curves(history, x, smooth))}, ""
     names, statistics = _names(groups), [statistic_of(group) for group in groups]
     several = {s for group, s in zip(groups, statistics, strict=True) if len(group) > 1}
     common = several.pop() if len(groups) > 1 and len(several) == 1 else ""

@@ -19,10 +19,10 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from purejaxrl_reinforce.algorithm.evaluate import evaluate
 from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.evaluate import evaluate
 from purejaxrl_reinforce.execution.processes import collective, to_host
 from purejaxrl_reinforce.execution.program import program_bytes, run_updates, without_length
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs

@@ -11,7 +11,7 @@ from purejaxrl_reinforce.evaluation.statistics import (
     interquartile_mean_interval,
 )
 from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.output.plots import Curve, returns_curve
+from purejaxrl_reinforce.output.plots import Curve, greedy_curves, returns_curve
 from purejaxrl_reinforce.runs.load import History
 
 # Points of a curve of many updates.
@@ -20,8 +20,8 @@ _MOST_POINTS = 400
 _NO_LINE = (np.empty(0), np.empty(0))
 
 
-def run_curve(history: History, x: str, smooth: int) -> Curve:
-    """Return the curve of one run: the mean of each update's episodes, and their range.
+def run_curves(history: History, x: str, smooth: int) -> list[Curve]:
+    """Return the curves of one run: the mean of each update's episodes, greedy returns if any.
 
     Raises:
         ValueError: no episode finished.
@@ -31,7 +31,8 @@ def run_curve(history: History, x: str, smooth: int) -> Curve:
     if not known.any():
         raise ValueError(f"{history.path}: no episode finished, so there is no return to draw")
     returns = (_smoothed(history.metrics[column][known], smooth) for column in columns)
-    return returns_curve(history.metrics[x][known], *returns)
+    greedy = greedy_curves(history.metrics[x], history.metrics["eval_return"])
+    return [returns_curve(history.metrics[x][known], *returns), *greedy]
 
 
 def seeds_curve(group: Sequence[History], label: str, x: str, smooth: int) -> Curve:

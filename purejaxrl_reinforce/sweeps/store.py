@@ -29,6 +29,7 @@ from purejaxrl_reinforce.output.files import (
 )
 from purejaxrl_reinforce.output.json_text import json_value
 from purejaxrl_reinforce.output.replacing import SetAside
+from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.sweeps.axes import make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
@@ -36,7 +37,7 @@ SETTINGS_FILE = "sweep.json"
 LOG_FILE = "sweep.log"
 SLICES = "slices"
 # Counts up whenever the content of these files changes.
-FORMAT = 2
+FORMAT = 3
 
 # A slice has the number of its first agent.
 _SLICE_NAME = re.compile(r"\d{9,}\.npz")
@@ -45,7 +46,7 @@ _SLICE_NAME = re.compile(r"\d{9,}\.npz")
 _PATHS = re.compile(
     rf"{SETTINGS_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
     r"|(learning_curves|final_returns|performance_profiles|heatmap)\.png"
-    rf"|{SLICES}(/(damaged-)?\d{{9,}}(-\d+)?\.npz)?"
+    rf"|{SLICES}(/(damaged-)?\d{{9,}}(-\d+)?\.npz)?|({'|'.join(MODULES)})(/.+)?"
 )
 
 

@@ -86,7 +86,7 @@ def sweep(
     path: StrPath | None = None,
     width: int | None = None,
     num_episodes: int = NUM_EPISODES,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,  # jax.Device, a type that pyright does not know
 ) -> SweepResults:
     """Train every setting with every key; evaluate each agent greedily at the end.
 

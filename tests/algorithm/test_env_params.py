@@ -1,19 +1,15 @@
 """Parameters of environments: the same physics as in Gymnasium, and nothing that is not there."""
 
 import gymnasium
-import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from purejaxrl_reinforce.algorithm.environments.environment import checked, make
-from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.config import Config, EnvParams
 from purejaxrl_reinforce.evaluation.gymnasium_env import make_rendered, make_vector
-
-# MNISTBandit fetches its data from the network; others are probes of tests.
-NAMES = [x for x in gymnax.registered_envs if not x.startswith("MNIST") and "probe" not in x]
+from tests.support.env_params import settable
 
 # Environments of both libraries, the names of a state's numbers in gymnax, a state and an action
 # at which every parameter counts.
@@ -26,8 +22,6 @@ COUNTERPARTS = {
     "MountainCar-v0": (("position", "velocity"), [-0.3, 0.02], 2),
     "MountainCarContinuous-v0": (("position", "velocity"), [-0.3, 0.02], [0.5]),
 }  # fmt: skip
-# Set by arrays, by noise, or by what both libraries have but only in their spaces.
-NOT_SET = {"available_torque", "torque_noise_max", "max_torque", "min_action", "max_action"}
 
 
 def key():
@@ -50,12 +44,6 @@ def our_step(env, names, state, action):
     values = {name: jnp.full(1, value) for name, value in zip(names, state, strict=True)}
     result = env.step(key(), lanes.replace(**values), jnp.array([action]))
     return result.obs[0], result.reward[0], result.terminated[0]
-
-
-def settable(name):
-    params = make(name)._params
-    derived = ("total_mass", "polemass_length")
-    return [x for x in vars(params) if x not in {*NOT_SET, *derived, "max_steps_in_episode"}]
 
 
 @pytest.mark.parametrize("name", COUNTERPARTS)
@@ -97,21 +85,6 @@ def test_what_gymnasium_cannot_change_is_refused(name, params, message):
     assert make_rendered(make(name, EnvParams(params))) is None
     with pytest.raises(ValueError, match=message):
         make_vector(make(name, EnvParams(params)), 2)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_all_parameters_of_every_environment_can_be_given(name):
-    """As they are: floats traced, the others static."""
-    own = vars(make(name)._params)
-    given = {x: own[x] for x in settable(name) if isinstance(own[x], bool | int | float)}
-    config = Config(
-        env=name, num_envs=2, num_steps=5,
-        env_params=given | {"max_steps_in_episode": int(own["max_steps_in_episode"])},
-    )  # fmt: skip
-    state = state_shapes(config)
-    with jax.numpy_rank_promotion("allow"):  # gymnax's Swimmer relies on it
-        lanes, _, _ = jax.eval_shape(collect, config, state)
-    assert jax.tree.map(jnp.shape, lanes) == jax.tree.map(jnp.shape, state.lanes)
 
 
 def test_the_time_limit_is_a_parameter():

@@ -15,6 +15,7 @@ from purejaxrl_reinforce import Config, evaluate, init, step, train
 from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from tests.support.configs import TEXTBOOK
+from tests.support.env_params import settable
 
 
 def test_transitions_agree_with_gymnasium():
@@ -94,12 +95,31 @@ def test_a_policy_scores_the_same_in_gymnasium():
 LOCAL_ENVIRONMENTS = [name for name in gymnax.registered_envs if not re.search("MNIST|probe", name)]
 
 
+def own_params(name):
+    """Return all parameters of an environment that can be given, as they are."""
+    own = vars(make(name)._params)
+    given = {x: own[x] for x in settable(name) if isinstance(own[x], bool | int | float)}
+    return given | {"max_steps_in_episode": int(own["max_steps_in_episode"])}
+
+
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize("name", LOCAL_ENVIRONMENTS)
-@pytest.mark.parametrize("rollout", ["episodes", pytest.param("stream", marks=pytest.mark.slow)])
-def test_every_gymnax_environment_can_be_trained_on(name, rollout):
+@pytest.mark.parametrize(
+    ("rollout", "given"),
+    [
+        ("episodes", own_params),  # floats traced, the others static
+        pytest.param("episodes", lambda name: {}, marks=SLOW),
+        pytest.param("stream", lambda name: {}, marks=SLOW),
+    ],
+    ids=["with all parameters", "episodes", "stream"],
+)
+def test_every_gymnax_environment_can_be_trained_on(name, rollout, given):
     config = TEXTBOOK.replace(
-        env=name, rollout=rollout, num_envs=3, num_steps=12, hidden_sizes=(8,)
-    )
+        env=name, rollout=rollout, num_envs=3, num_steps=12, hidden_sizes=(8,),
+        env_params=given(name),
+    )  # fmt: skip
     with jax.numpy_rank_promotion("allow"):  # gymnax's Swimmer relies on it
         state = jax.eval_shape(init, config, jax.random.key(0))
         after, metrics = jax.eval_shape(step, config, state)
@@ -115,8 +135,8 @@ def test_every_gymnax_environment_can_be_trained_on(name, rollout):
         ("Pendulum-v1", "episodes"),
         ("FrozenLake-misc", "stream"),
         # As `test_block_sizes` plays them.
-        pytest.param("Pendulum-v1", "stream", marks=pytest.mark.slow),
-        pytest.param("Random-probe", "episodes", marks=pytest.mark.slow),
+        pytest.param("Pendulum-v1", "stream", marks=SLOW),
+        pytest.param("Random-probe", "episodes", marks=SLOW),
     ],
 )
 def test_continuous_discrete_and_random_environments_give_finite_updates(name, rollout):

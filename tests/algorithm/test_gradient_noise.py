@@ -48,7 +48,9 @@ def test_it_is_the_variance_over_batches():
     np.testing.assert_allclose(mean_signal, signal, rtol=0.2, atol=0.02 * variance)
 
 
-@pytest.mark.parametrize("block_rows", [1, 100, 100_000])
+@pytest.mark.parametrize(
+    "block_rows", [100, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 100_000))]
+)
 def test_lanes_in_blocks_are_lanes_one_by_one(block_rows):
     config = TEXTBOOK.replace(
         num_envs=5, num_steps=30, hidden_sizes=(8,), gradient_noise=True, block_rows=block_rows,

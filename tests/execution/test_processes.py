@@ -88,7 +88,7 @@ def test_an_interruption_before_the_first_update_leaves_nothing(tmp_path, output
 
 
 @pytest.mark.parametrize("whom", [0, 1])
-def test_one_is_killed(whom, tmp_path, undisturbed, cache, outputs):
+def test_one_is_killed(whom, tmp_path, undisturbed, outputs):
     """The other says so and ends soon; a rerun, of one process or of SLURM's two, is the same."""
     path = tmp_path / "run"
     arguments = ["train", *RUN, *SAVE_OFTEN, "--run-dir", path, "--quiet"]
@@ -103,7 +103,7 @@ def test_one_is_killed(whom, tmp_path, undisturbed, cache, outputs):
     assert errors.count("\n") == 1
     assert num_rows(path) < 200
     if whom == 0:
-        with pair("train", "--resume", path, "--quiet", cache=cache, cluster=True) as both:
+        with pair("train", "--resume", path, "--quiet", cluster=True) as both:
             assert [ended(process) for process in both] == [(0, "", "")] * 2
     else:
         again = ForkedCommand("train", "--resume", path, "--quiet", directory=outputs, devices=2)

@@ -30,13 +30,9 @@ from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, summarize
 from tests.support.browser import open_pages, screenshot
 from tests.support.runs import TINY, error_of, random_run, write_metrics
+from tests.support.sweeps import TRAINING, sweep_into
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
-# Of all sweeps, so that the programs that one has compiled are there for the next.
-SWEEP = [
-    *("--num-envs", "8", "--num-updates", "4", "--num-steps", "50"),
-    *("--num-seeds", "3", "--width", "2", "--episodes", "5"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +47,9 @@ def run_report(run_dir):
 
 
 @pytest.fixture(scope="module")
-def sweep_dir(tmp_path_factory):
+def sweep_dir(finished_sweep, tmp_path_factory):
     """Of settings that differ in two fields, one of which makes agents diverge."""
-    path = tmp_path_factory.mktemp("sweeps") / "sweep"
-    axes = ["--axis", "policy_lr=0.01,1e38", "--axis", "hidden_sizes=[8],[8,8]"]
-    assert main(["sweep", *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
-    return path
+    return shutil.copytree(finished_sweep, tmp_path_factory.mktemp("sweeps") / "sweep")
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +100,7 @@ def in_a_browser(run_report, sweep_report, bench_report, other_report, tmp_path_
     return open_pages(pages, tmp_path_factory.mktemp("browser"), WIDTHS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fixture", "num_images"), REPORTS.items())
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_browser_shows_everything(fixture, num_images, width, in_a_browser, request):
@@ -122,10 +116,12 @@ def test_a_browser_shows_everything(fixture, num_images, width, in_a_browser, re
     assert all(a.startswith(("data:", "#")) for a in found["addresses"])
 
 
+@pytest.mark.slow
 def test_a_browser_has_nothing_to_say(in_a_browser):
     assert in_a_browser[1] == ""
 
 
+@pytest.mark.slow
 def test_what_is_broken_would_be_seen(tmp_path):
     """The check itself: a broken picture, a script's error and a wide line are all found."""
     broken = tmp_path / "broken.html"
@@ -139,6 +135,7 @@ def test_what_is_broken_would_be_seen(tmp_path):
     assert "TypeError" in messages
 
 
+@pytest.mark.slow
 def test_a_phone_shows_a_page_that_is_not_blank(run_report, tmp_path):
     picture = tmp_path / "shot.png"
     screenshot(run_report, picture, height=2000)
@@ -185,7 +182,7 @@ def test_what_a_sweeps_report_holds(sweep_dir, sweep_report):
         "|policy&#x27;s learning rate (policy_lr)||0.01, 1e+38|",
         "|widths of the hidden layers (hidden_sizes)||8, 8x8|",
         "|values taken||in all combinations|",
-        "|seed||0 to 2|",
+        "|seed||5 to 7|",
         "|updates (num_updates)||4|",
         "|cores||",
         f"|jax||{jax.__version__}||{jax.__version__}|",
@@ -236,7 +233,7 @@ def test_the_video_plays_the_agent_that_it_names(sweep_dir, tmp_path, monkeypatc
 def test_several_environments_have_a_video_each(tmp_path):
     path = tmp_path / "s"
     axes = ["--axis", "env=CartPole-v1,Catch-bsuite", "--hidden-sizes", "8"]
-    assert main(["sweep", *SWEEP, *axes, "--quiet", "--sweep-dir", str(path)]) == 0
+    sweep_into(path, [*TRAINING, "--num-seeds", "3", *axes])
     assert main(["report", str(path)]) == 0
     text = (path / "report.html").read_text()
     assert len(re.findall("data:image/gif;base64,R0lGOD", text)) == 2

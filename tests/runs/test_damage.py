@@ -58,7 +58,10 @@ def read_or_refuse(read, path):
     return None
 
 
-@pytest.mark.parametrize("name", READERS)
+# Slow for a checkpoint: `test_checkpoint` damages each of its files, in one place.
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=pytest.mark.slow) if x == LAST else x for x in READERS]
+)
 def test_damaged_files_are_read_right_or_refused(name, run):
     read = READERS[name]
     for older in range(1, 6):

@@ -17,7 +17,9 @@ from tests.support.runs import TINY, error_of, random_run
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
 CONFIGS = {
     "CartPole-v1": Config(),
-    "Pendulum-v1": Config(env="Pendulum-v1", hidden_sizes=(8, 5), activation="tanh"),
+    "Pendulum-v1": Config(
+        env="Pendulum-v1", env_params={"g": 9.0}, hidden_sizes=(8, 5), activation="tanh"
+    ),
     "DiscountingChain-bsuite": Config(env="DiscountingChain-bsuite"),
     "squash": Config(env="Pendulum-v1", hidden_sizes=(8,), action="squash", log_std="state"),
     "cnn": Config(env="Breakout-MinAtar", hidden_sizes=(8,), layer_norm=True, activation="tanh"),
@@ -63,6 +65,7 @@ def test_it_is_the_same_policy(config, suffix, tmp_path):
     out = tmp_path / "made" / f"policy.{suffix}"
     assert main(["export", str(run_dir), "--out", str(out)]) == 0
     description = json.loads(out.with_suffix(".json").read_text())
+    assert description["env_params"] == config.env_params
     arrays = dict(np.load(out)) if suffix == "npz" else load_file(out)
     _, params = load_policy(run_dir)
     env = environment.make(config.env)

@@ -35,7 +35,7 @@ def train(tmp_path):
     return lambda *arguments: ForkedCommand("train", *arguments, directory=tmp_path)
 
 
-@pytest.mark.parametrize("luck", [0, 1])
+@pytest.mark.parametrize("luck", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_change_no_bit(luck, tmp_path, undisturbed, train, record_property):
     """kill -9, each time after some progress, saves included, until the run is done."""
     path, draw = tmp_path / "run", random.Random(luck)

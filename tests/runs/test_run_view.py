@@ -18,10 +18,11 @@ def state(update, env_steps=0):
     return SimpleNamespace(update=jnp.int32(update), env_steps=np.array([0, env_steps]))
 
 
-def chunk(returns, first=0, seconds=2.0):
+def chunk(returns, first=0, seconds=2.0, greedy=np.nan):
     """A chunk of as many updates as there are returns, after the first ones."""
     columns = dict.fromkeys(Metrics._fields, np.full(len(returns), 0.25))
     columns |= {"mean_return": np.array(returns), "num_steps": np.full(len(returns), 1000)}
+    columns["eval_return"] = np.array([np.nan] * (len(returns) - 1) + [greedy])
     return Chunk(state(first + len(returns), 12_345), Metrics(**columns), seconds)
 
 
@@ -62,6 +63,14 @@ def test_its_plain_line():
     assert view([10.0, 20.0]).line() == (
         "update 12/100  12,345 steps  training return 20.0  1,000 SPS  1:28 left"
     )
+
+
+def test_the_last_greedy_return_stays():
+    run = view([10.0])
+    run.add(chunk([20.0], 11, greedy=30.0))
+    run.add(chunk([21.0], 12))
+    assert "  training return 21.0  greedy return 30.0  500 SPS  " in run.line()
+    assert "greedy return 30.0" in "\n".join(drawn(run))
 
 
 def test_updates_without_finished_episodes_have_no_return():

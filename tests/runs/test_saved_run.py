@@ -29,7 +29,8 @@ def test_a_directory_without_checkpoints_has_no_state(tmp_path, finished_run):
     for name in ("config.toml", "params.npz"):
         (tmp_path / name).write_bytes((finished_run / name).read_bytes())
     run = load_run(tmp_path)
-    assert run.state is None
+    with pytest.raises(ValueError, match="has no checkpoint yet"):
+        _ = run.state
     with pytest.raises(ValueError, match=r"metrics\.csv"):
         _ = run.metrics
 

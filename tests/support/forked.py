@@ -29,6 +29,8 @@ _context.set_forkserver_preload(_LIBRARIES)
 class ForkedCommand:
     """A running command line, with one device unless there is to be another number of them.
 
+    It compiles with optimizations where this process does.
+
     Args:
         arguments: of the command line.
         directory: for what it prints; also where it runs.
@@ -39,8 +41,12 @@ class ForkedCommand:
         self._outputs = [directory / f"{time.monotonic_ns()}.{name}" for name in ("out", "err")]
         for path in self._outputs:
             path.touch()
+        settings = {
+            "jax_num_cpu_devices": devices,
+            "jax_disable_most_optimizations": jax.config.values["jax_disable_most_optimizations"],
+        }
         self._process = _context.Process(
-            target=_run, args=([str(x) for x in arguments], directory, self._outputs, devices)
+            target=_run, args=([str(x) for x in arguments], directory, self._outputs, settings)
         )
         self._process.start()
         self.pid = self._process.pid
@@ -94,12 +100,13 @@ def forked_pair(*arguments, directory, second=()):
                 process.kill()
 
 
-def _run(arguments, directory, outputs, devices):
+def _run(arguments, directory, outputs, settings):
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     os.chdir(directory)
-    os.environ["JAX_NUM_CPU_DEVICES"] = str(devices)
-    jax.config.update("jax_num_cpu_devices", devices)
+    os.environ["JAX_NUM_CPU_DEVICES"] = str(settings["jax_num_cpu_devices"])
+    for name, value in settings.items():
+        jax.config.update(name, value)
     from purejaxrl_reinforce.cli.main import main
 
     try:

@@ -15,18 +15,12 @@ LOST = (
 )
 
 
-def command(*arguments, cache=None, devices=1, variables=None, **options):
-    """Start the command line; `cache` is a directory for compiled programs, which saves seconds."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})}
-    if cache is not None:
-        environment |= {
-            "JAX_ENABLE_COMPILATION_CACHE": "true",
-            "JAX_COMPILATION_CACHE_DIR": str(cache),
-            "JAX_NUM_CPU_DEVICES": str(devices),
-        }
+def command(*arguments, **variables):
+    """Start the command line with one device and these further environment variables."""
     return subprocess.Popen(
         [sys.executable, "-m", "purejaxrl_reinforce", *map(str, arguments)],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1", **variables},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -55,7 +49,7 @@ def killed_at_the_end(started):
             process.communicate()
 
 
-def pair(*arguments, cache, cluster=False):
+def pair(*arguments, cluster=False):
     """Start two processes with one device each, by hand or as SLURM would on one host."""
     port, started = free_port(), []
     for number in (0, 1):
@@ -70,7 +64,7 @@ def pair(*arguments, cache, cluster=False):
             "JAX_COORDINATOR_PORT": str(port),
         }
         options, variables = ([], slurm) if cluster else (by_hand, {})
-        started.append(command(*arguments, *options, cache=cache, variables=variables))
+        started.append(command(*arguments, *options, **variables))
     return killed_at_the_end(started)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.axis_option import parse_axes, parse_axis
+from purejaxrl_reinforce.cli.main import _parse
 from purejaxrl_reinforce.sweeps.axes import LogRange, make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import make_plan
 from tests.support.configs import TEXTBOOK
@@ -121,6 +122,12 @@ def test_an_option_of_a_swept_field_is_refused(axis, option, tmp_path, capsys):
     name = axis.partition("=")[0].replace("_", "-").partition(".")[0]
     assert f"--{name} is also swept: drop it or its --axis" in error
     assert not path.exists()
+
+
+def test_a_stream_takes_its_steps_from_their_axis():
+    verb = _parse(["sweep", "--rollout", "stream", "--axis", "gamma=0.9", "--axis=num_steps=9,20"])
+    settings = make_settings(verb.config, parse_axes(verb.axis), zipped=False)
+    assert [setting.num_steps for setting in settings] == [9, 20]
 
 
 @pytest.mark.parametrize(

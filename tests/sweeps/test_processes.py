@@ -11,7 +11,7 @@ import pytest
 from purejaxrl_reinforce.output.files import is_unfinished
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from tests.support.forked import forked_pair
-from tests.support.processes import LOST, ended, pair
+from tests.support.processes import LOST
 from tests.support.sweeps import slices_of, sweep_into
 
 SWEEP = [
@@ -114,12 +114,12 @@ def test_a_signal_to_one_stops_both(tmp_path):
         (["--axis", "policy_rl=0.1"], "no field 'policy_rl' to sweep"),
     ],
 )
-def test_bad_input_is_said_once(tmp_path, cache, options, message):
+def test_bad_input_is_said_once(tmp_path, options, message):
     path = tmp_path / "sweep"
     arguments = ["sweep", "--num-updates", 2, "--sweep-dir", path, *options]
-    with pair(*arguments, cache=cache) as (first, second):
-        code, output, errors = ended(first)
-        assert ended(second) == (2, "", "")
+    with forked_pair(*arguments, directory=tmp_path) as (first, second):
+        code, output, errors = first.wait()
+        assert second.wait() == (2, "", "")
     assert (code, output, errors.count("\n")) == (2, "", 1)
     assert errors.startswith("error: ")
     assert message in errors

@@ -22,7 +22,7 @@ def derived(name: str) -> Mapping[str, Callable[[Any], Any]]:
     return DERIVED.get(name.partition("-")[0], {})
 
 
-def changed(name: str, params: Any, env_params: EnvParams) -> Any:
+def changed(name: str, params: Any, env_params: Mapping[str, Any]) -> Any:
     """Return the parameters of the environment `name` with some changed, which may be traced.
 
     Raises:
@@ -38,7 +38,7 @@ def changed(name: str, params: Any, env_params: EnvParams) -> Any:
     return dataclasses.replace(new, **{key: of(new) for key, of in derived(name).items()})
 
 
-def in_own_types(params: Any, env_params: EnvParams) -> EnvParams:
+def in_own_types(params: Any, env_params: Mapping[str, Any]) -> EnvParams:
     """Return `env_params`, all of which there are, with a float for each parameter that is one."""
     return EnvParams(
         {
@@ -52,7 +52,7 @@ def _is_float(params: Any, key: str) -> bool:
     return key != TIME_LIMIT and isinstance(getattr(params, key), float)
 
 
-def _check_names(name: str, params: Any, env_params: EnvParams) -> None:
+def _check_names(name: str, params: Any, env_params: Mapping[str, Any]) -> None:
     there = [field.name for field in dataclasses.fields(params) if field.name not in derived(name)]
     for key in env_params:
         if key in derived(name):

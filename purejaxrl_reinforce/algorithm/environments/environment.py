@@ -6,6 +6,7 @@ can choose its devices.
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.environments.deferred_imports import deferred_imports
 from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT, changed, in_own_types
 from purejaxrl_reinforce.algorithm.environments.own_environment import own_environment
-from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, EnvParams, nearest
+from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest
 
 # Environments that differ from a registered one by their parameters only.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -52,7 +53,7 @@ class Environment:
     num_obs: int | None
     num_actions: int | None
     action_shape: tuple[int, ...]
-    env_params: EnvParams
+    env_params: Mapping[str, Any]
     _env: Any
     _params: Any
 
@@ -71,8 +72,8 @@ class Environment:
         space = self._env.action_space(self._params)
         if any(isinstance(bound, jax.core.Tracer) for bound in (space.low, space.high)):
             raise ValueError(
-                f"the bounds of actions of {self.name} follow from env_params, which must be known"
-                " to squash"
+                f"action='squash' needs constant bounds, and those of the actions of {self.name}"
+                " follow from a parameter in env_params; leave it out, or use action='clip'"
             )
         low, high = (
             np.broadcast_to(np.asarray(bound, np.float32), self.action_shape)
@@ -118,7 +119,7 @@ class Environment:
         )
 
 
-def make(name: str, env_params: EnvParams = NO_PARAMS) -> Environment:
+def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
     """Return the environment that `Config.env` names, with these parameters.
 
     Raises:
@@ -170,7 +171,7 @@ def _loaded(name: str) -> tuple[Any, Any]:
     return env, dataclasses.replace(params, **overrides)
 
 
-def _described(name: str, env_params: EnvParams, env: Any, params: Any) -> Environment:
+def _described(name: str, env_params: Mapping[str, Any], env: Any, params: Any) -> Environment:
     num_obs = _num_obs(name, env.observation_space(params))
     num_actions, action_shape = _action(name, env.action_space(params))
     return Environment(

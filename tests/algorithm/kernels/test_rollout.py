@@ -91,9 +91,12 @@ def test_rows_after_the_end_are_zero(episodes):
     "config",
     [
         STREAM,
-        replace(STREAM, env="Random-probe"),
+        pytest.param(replace(STREAM, env="Random-probe"), marks=pytest.mark.slow),
         replace(EPISODES, env="Random-probe", num_steps=3),
-        replace(EPISODES, env="TimeLimit-probe", num_envs=1, hidden_sizes=(3,)),
+        pytest.param(
+            replace(EPISODES, env="TimeLimit-probe", num_envs=1, hidden_sizes=(3,)),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["stream", "random steps", "time limit", "one lane"],
 )

@@ -2,15 +2,18 @@
 
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, tuning
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, any_lane, tuning
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.jit import jit
 from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Networks, Params, make_networks
 from purejaxrl_reinforce.algorithm.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
+from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 
 
@@ -43,6 +46,27 @@ def evaluate(
     keys = ONE_DEVICE.keys(evaluation_key(key), num_episodes)
     lanes, _ = play(rollout, fresh_lanes(rollout.env, keys_for(keys, Use.START)), keys)
     return Evaluation(lanes.episode_return, lanes.episode_length)
+
+
+def greedy_return(config: Config, state: TrainState) -> Array:
+    """Return the mean return of `eval_episodes` greedy episodes after every `eval_every`-th update.
+
+    They are those of `evaluate` with the key `jax.random.fold_in(state.key, state.update)`, from
+    which the next update makes other keys. After the other updates the result is NaN. Each device
+    plays all episodes.
+    """
+    if not config.eval_every:
+        return jnp.float32(jnp.nan)
+    due = state.update % config.eval_every == 0
+    key = jax.random.fold_in(state.key, state.update)
+
+    def play_all() -> Array:
+        episodes = evaluate(config, state.params, key, config.eval_episodes)
+        return jnp.mean(episodes.episode_return)
+
+    # Not mapped, the condition stays one: agents that are mapped over reach an update together.
+    found = jax.lax.cond(any_lane(due), play_all, lambda: jnp.float32(jnp.nan))
+    return jnp.where(due, found, jnp.nan)
 
 
 def whole_episodes(config: Config, params: Params, greedy: bool) -> Rollout:

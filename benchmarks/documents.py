@@ -1,0 +1,52 @@
+"""Tables of kept results in the documents, written anew from their JSON.
+
+    python benchmarks/documents.py
+
+replaces what stands between `<!-- table: NAME -->` and `<!-- end -->` by the table of
+results/NAME.json, with the commit, date and machine that it was measured on.
+"""
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+from harness import RESULTS, Table, run
+
+from purejaxrl_reinforce.output.json_text import parse_json
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+
+_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(text: str, results: Path = RESULTS) -> str:
+    """Return the text of a document with its tables as the kept results have them."""
+
+    def table(match: re.Match[str]) -> str:
+        name = match[2]
+        result = parse_json((results / f"{name}.json").read_text())
+        return match[1] + markdown(importlib.import_module(name).table(result), result) + match[3]
+
+    return _TABLE.sub(table, text)
+
+
+def markdown(table: Table, result: dict[str, Any]) -> str:
+    """Return the table in Markdown, and a line that says what it was measured on."""
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    rows = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    machine, commit = result["machine"], result["commit"] or "of no commit"
+    cores = f"{machine['cores']} cores of {machine['cpu']}"
+    where = machine["device_kind"] if machine["backend"] != "cpu" else cores
+    return f"{rows}\n\nMeasured at {commit[:7]}, {result['date'][:10]}, on {where}.\n"
+
+
+def main() -> None:
+    """Write the tables."""
+    for path in DOCUMENTS:
+        path.write_text(filled(path.read_text()))
+
+
+if __name__ == "__main__":
+    run(main)
