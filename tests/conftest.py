@@ -1,6 +1,7 @@
 """Strict settings for every test, and one cache of compiled programs for all processes."""
 
 import gc
+import importlib.metadata
 import os
 import tempfile
 from pathlib import Path
@@ -53,7 +54,9 @@ MOST_MAPPINGS = 65_530 // 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.markexpr == "not slow":
+    # XLA ends a process with flags that it does not know; jax 0.11 has lost one of these.
+    known = importlib.metadata.version("jaxlib").startswith("0.10.")
+    if config.option.markexpr == "not slow" and known:
         os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 
