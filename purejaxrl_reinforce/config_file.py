@@ -32,7 +32,7 @@ def dump_config(config: Config, seed: int) -> str:
     return f"{text}{_CHECKSUM}{_digest(text)}\n"
 
 
-def load_config(path: Path) -> tuple[Config, int | None]:
+def load_config(path: str | Path) -> tuple[Config, int | None]:
     """Return the configuration of a TOML file, and its `seed` if it has one.
 
     Fields that the file leaves out have their defaults.
@@ -42,7 +42,7 @@ def load_config(path: Path) -> tuple[Config, int | None]:
             one line that begins with the file's name.
     """
     try:
-        values = _parse(path)
+        values = _parse(Path(path))
         seed = values.pop("seed", None)
         for name in values:
             if name not in FIELD_KINDS:

@@ -135,7 +135,7 @@ def test_files_round_trip(name, tmp_path):
     config = replace(preset(name), policy_lr=1e-3, block_rows=7)
     path = tmp_path / "config.toml"
     path.write_text(dump_config(config, seed=3))
-    assert load_config(path) == (config, 3)
+    assert load_config(path) == load_config(str(path)) == (config, 3)
 
 
 @pytest.mark.parametrize(
