@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import commits
 import documents
 import jax
 import jax.numpy as jnp
@@ -137,6 +138,33 @@ def test_results_of_another_commit_are_measured_again(tmp_path):
 def test_an_unknown_result_is_refused():
     with pytest.raises(ValueError, match="no result is called 'sped'; there are speedup, "):
         measure_all.measure(["sped"])
+
+
+def test_commits_are_compared_row_by_row():
+    old = [{"update": 1.0, "rollout": 1.0, "gone": 1.0}, {"update": 2.0, "rollout": 2.0}]
+    new = [{"update": 1.5, "rollout": 1.02, "new": 1.0}, {"update": 3.0, "rollout": 2.0}]
+    found = commits.changes(old, new)
+    assert list(found) == ["update"]
+    assert found["update"] == (1.5, 1.5, 1.5)
+
+
+def test_an_unknown_commit_is_refused(tmp_path):
+    if not (BENCHMARKS.parent / ".git").exists():
+        pytest.skip("not in a repository")
+    with (
+        pytest.raises(ValueError, match="invalid reference: nowhere"),
+        commits.checked_out("nowhere", tmp_path / "x"),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_two_checkouts_are_measured_in_turn(tmp_path, capsys):
+    if not (BENCHMARKS.parent / ".git").exists():
+        pytest.skip("not in a repository")
+    commits.main("HEAD", "HEAD", rounds=1, num_envs=2, num_updates=2)
+    out = capsys.readouterr().out
+    assert "times as long" in out or "no row of bench changed" in out
 
 
 def test_figures_of_kept_results_are_drawn_again(tmp_path, run_script):

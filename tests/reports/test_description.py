@@ -53,7 +53,8 @@ def test_cartpole(capsys):
 
 
 def test_other_options(capsys):
-    assert main(["describe", "--preset", "cartpole", "--env", "Pendulum-v1", "--num-envs", "1"]) == 0
+    untuned = ["--preset", "cartpole", "--env", "Pendulum-v1"]
+    assert main(["describe", *untuned, "--num-envs", "1"]) == 0
     out = capsys.readouterr().out
     assert "Box of shape (1,), float32, from -2 to 2" in out
     assert "3 x 64 x 1, relu, and log_std: 322 parameters" in out
