@@ -47,10 +47,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
 def ours(config: Config, updates: int, trained: bool, key: jax.Array) -> tuple[Call, int]:
     """Return a call that does some updates, and the valid steps that they take."""
     program = Program(config, key)
-    state = program.state
     if trained:
         params = train(replace(config, num_envs=64, num_updates=FIRST_UPDATES), key)[0].params
-        state = shard_state(state._replace(params=params), program.mesh)
+        # It stays as it is: Adam, which starts anew here, would first take steps of full size.
+        program = Program(replace(config, policy_lr=1e-9, baseline_lr=1e-9), key)
+        state = shard_state(program.state._replace(params=params), program.mesh)
+    else:
+        state = program.state
     call = functools.partial(program.advance, state, updates)
     return call, int(np.asarray(call()[1].num_steps)[:updates].sum())
 

@@ -13,6 +13,9 @@ from jax.experimental.compilation_cache import compilation_cache
 REPEATS = 5
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
 SHORTEST_SAMPLE = 0.01
+# What takes less than this runs once untimed before each sample. A long call just before leaves
+# memory to be freed and cold caches: with 67 ms of training, that tripled the time.
+SETTLING_SECONDS = 0.5
 # jax reports tracing, lowering and the backend's compilation below this name.
 _COMPILE_EVENTS = "/jax/core/compile/"
 
@@ -64,17 +67,16 @@ def measure(calls: Mapping[str, Call], repeats: int = REPEATS) -> dict[str, Timi
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, not {repeats}")
-    numbers = {name: _warm_up(call) for name, call in calls.items()}
+    warm = {name: _warm_up(call) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     with no_compilation():
         for _ in range(repeats):
             for name, call in calls.items():
-                if numbers[name] > 1:
-                    # A long call just before leaves memory to be freed and cold caches: what is
-                    # short runs once untimed, to have that behind it.
+                seconds, number = warm[name]
+                if seconds < SETTLING_SECONDS:
                     _seconds(call, 1)
-                samples[name].append(_seconds(call, numbers[name]))
-    return {name: Timing(tuple(taken), numbers[name]) for name, taken in samples.items()}
+                samples[name].append(_seconds(call, number))
+    return {name: Timing(tuple(taken), warm[name][1]) for name, taken in samples.items()}
 
 
 @contextlib.contextmanager
@@ -102,12 +104,12 @@ def _use_persistent_cache(enabled: bool) -> None:
     compilation_cache.reset_cache()
 
 
-def _warm_up(call: Call) -> int:
-    """Run `call`; return how many calls fill a sample."""
+def _warm_up(call: Call) -> tuple[float, int]:
+    """Run `call`; return the seconds of one, and how many fill a sample."""
     seconds = _seconds(call, 1)
     if seconds < 1:  # else a second look costs more than it tells
         seconds = _seconds(call, 1)
-    return max(1, math.ceil(SHORTEST_SAMPLE / max(seconds, 1e-9)))
+    return seconds, max(1, math.ceil(SHORTEST_SAMPLE / max(seconds, 1e-9)))
 
 
 def _seconds(call: Call, number: int) -> float:
