@@ -4,8 +4,8 @@
 
 runs every script below, each in a process of its own, and then writes the tables of the documents.
 A result that this commit has measured already is kept, so that the command goes on after an
-interruption; results from other commits are measured again. Takes some two hours on two cores, one
-of them for the peers; nothing else should run beside it.
+interruption; results from other commits are measured again. Takes hours on two cores, one of
+them for the peers; nothing else should run beside it.
 """
 
 import subprocess
@@ -18,6 +18,10 @@ from harness import RESULTS, run
 
 from purejaxrl_reinforce.execution.machine import describe_commit
 from purejaxrl_reinforce.output.json_text import parse_json
+from purejaxrl_reinforce.presets import PRESETS
+
+# Over 256 seeds, or by throughput.py.
+MEASURED_OTHERWISE = ("cartpole", "classic", "throughput")
 
 # The name of a result, and the script that writes it with its options; the front page's first.
 SCRIPTS: dict[str, tuple[str, ...]] = {
@@ -32,6 +36,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "variance": ("variance.py",),
     "cartpole": ("presets.py", "cartpole", "--seeds", "256"),
     "classic": ("presets.py", "classic", "--seeds", "256"),
+    **{name: ("presets.py", name) for name in PRESETS if name not in MEASURED_OTHERWISE},
     "peers": ("peers/compare.py",),
 }
 

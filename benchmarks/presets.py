@@ -6,12 +6,10 @@ sweeps the seeds of a preset, writes benchmarks/results/<preset>.json and <prese
 what they say.
 """
 
-import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 import tyro
 from harness import RESULTS, draw_quantiles, quantiles, run, save, slices_of
@@ -20,6 +18,12 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import preset, sweep
 from purejaxrl_reinforce.algorithm.environments.environment import threshold
 from purejaxrl_reinforce.evaluation.statistics import interquartile_mean_interval
+from purejaxrl_reinforce.execution.machine import (
+    describe_commit,
+    describe_machine,
+    describe_versions,
+    now,
+)
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import styled
 from purejaxrl_reinforce.presets import PRESETS
@@ -128,7 +132,10 @@ def main(
         "preset": name,
         "purpose": PRESETS[name].purpose,
         "config": asdict(config),
-        "platform": f"{platform.machine()}, jax {jax.__version__} on {jax.default_backend()}",
+        "commit": describe_commit(),
+        "date": now(),
+        "machine": describe_machine(),
+        "versions": describe_versions(),
         "reference": reference,
         "reference_source": source,
         "threshold": solved,
@@ -138,7 +145,7 @@ def main(
     }
     save(results, name, result, draw(result))
     for key, value in result.items():
-        if key not in ("config", "purpose", "curves"):
+        if key not in ("config", "purpose", "curves", "machine", "versions"):
             print(f"{key:42} {value}")
 
 

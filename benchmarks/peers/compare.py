@@ -23,7 +23,12 @@ from summary import OURS, summarize
 from table import make_table
 
 from purejaxrl_reinforce.bench.result_file import write_result
-from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
+from purejaxrl_reinforce.execution.machine import (
+    describe_commit,
+    describe_machine,
+    describe_versions,
+    now,
+)
 from purejaxrl_reinforce.output.plots import save_figure
 
 FORMAT = 1
@@ -129,6 +134,8 @@ def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -
     runs = list(interleaved(entries, options.seeds, settings, timeout, progress.print))
     result = {
         "format": FORMAT,
+        "commit": describe_commit(),
+        "date": now(),
         "machine": describe_machine(),
         "versions": describe_versions(),
         "settings": {
