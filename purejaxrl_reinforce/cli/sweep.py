@@ -127,7 +127,10 @@ class Sweep:
 def with_swept_steps(config: Config, arguments: Sequence[str]) -> Config:
     """Return `config` with a num_steps where it is swept: `--rollout stream` needs one."""
     for text in given_options(arguments).get("--axis", []):
-        name, values = parse_axis(text)
+        try:
+            name, values = parse_axis(text)
+        except ValueError:
+            continue  # said once, when all axes are checked
         if name == "num_steps" and values and isinstance(values[0], int):
             return config.replace(num_steps=values[0])
     return config

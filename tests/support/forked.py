@@ -35,9 +35,10 @@ class ForkedCommand:
         arguments: of the command line.
         directory: for what it prints; also where it runs.
         devices: number of CPU devices.
+        xla_flags: for XLA; None: those of this process.
     """
 
-    def __init__(self, *arguments, directory, devices=1):
+    def __init__(self, *arguments, directory, devices=1, xla_flags=None):
         self._outputs = [directory / f"{time.monotonic_ns()}.{name}" for name in ("out", "err")]
         for path in self._outputs:
             path.touch()
@@ -46,7 +47,8 @@ class ForkedCommand:
             "jax_disable_most_optimizations": jax.config.values["jax_disable_most_optimizations"],
         }
         self._process = _context.Process(
-            target=_run, args=([str(x) for x in arguments], directory, self._outputs, settings)
+            target=_run,
+            args=([str(x) for x in arguments], directory, self._outputs, settings, xla_flags),
         )
         self._process.start()
         self.pid = self._process.pid
@@ -82,16 +84,19 @@ class ForkedCommand:
 
 
 @contextlib.contextmanager
-def forked_pair(*arguments, directory, second=()):
+def forked_pair(*arguments, directory, second=(), xla_flags=None):
     """Give two processes with one device each that do one thing; leave none of them behind.
 
-    `second` are further options of the second process.
+    `second` are further options of the second process, `xla_flags` as of `ForkedCommand`.
     """
     together = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", 2, "--process-id"]
     both = [
-        ForkedCommand(*arguments, *together, number, *(number * second), directory=directory)
+        ForkedCommand(
+            *arguments, *together, number, *(number * second),
+            directory=directory, xla_flags=xla_flags,
+        )
         for number in (0, 1)
-    ]
+    ]  # fmt: skip
     try:
         yield both
     finally:
@@ -100,7 +105,9 @@ def forked_pair(*arguments, directory, second=()):
                 process.kill()
 
 
-def _run(arguments, directory, outputs, settings):
+def _run(arguments, directory, outputs, settings, xla_flags):
+    if xla_flags is not None:
+        os.environ["XLA_FLAGS"] = xla_flags
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     os.chdir(directory)

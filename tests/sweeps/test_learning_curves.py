@@ -70,6 +70,7 @@ def history(seed=0, scale=1.0, num_updates=8, **fields):
     columns = {"update": update, "env_steps": (10 + seed) * update, "seconds": update / 10}
     mean = scale * update + seed
     returns = {"mean_return": mean, "min_return": mean - 1, "max_return": mean + 2}
+    returns["eval_return"] = np.full(len(mean), np.nan)
     config = Config(num_updates=num_updates, **fields)
     return History(Path(f"run-{seed}-{fields}"), config, seed, {**columns, **returns})
 

@@ -10,9 +10,9 @@ import pytest
 
 from purejaxrl_reinforce.output.files import is_unfinished
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from tests.support.forked import forked_pair
+from tests.support.forked import ForkedCommand, forked_pair
 from tests.support.processes import LOST
-from tests.support.sweeps import slices_of, sweep_into
+from tests.support.sweeps import slices_of
 
 SWEEP = [
     "sweep", "--num-envs", "4", "--hidden-sizes", "8", "--num-updates", "50", "--num-seeds", "41",
@@ -20,10 +20,22 @@ SWEEP = [
 ]  # fmt: skip
 
 
+# One process takes twice as many agents side by side as each of two. Only programs that are compiled
+# as users have them then have the same bits.
+AS_USERS = {"xla_flags": ""}
+
+
+def sweep_alone(path):
+    """Sweep with one process and one device."""
+    arguments = (*SWEEP, "--sweep-dir", path, "--quiet")
+    assert ForkedCommand(*arguments, directory=path.parent, **AS_USERS).wait() == (0, "", "")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """One process with one device."""
-    return sweep_into(tmp_path_factory.mktemp("undisturbed") / "sweep", SWEEP)
+    path = tmp_path_factory.mktemp("undisturbed") / "sweep"
+    sweep_alone(path)
+    return path
 
 
 def assert_same_results(path, other):
@@ -41,7 +53,10 @@ def wait_for_slices(process, path, number):
 
 def test_two_processes_sweep_as_one_does(tmp_path, undisturbed):
     path = tmp_path / "sweep"
-    with forked_pair(*SWEEP, "--sweep-dir", path, directory=tmp_path) as (first, second):
+    with forked_pair(*SWEEP, "--sweep-dir", path, directory=tmp_path, **AS_USERS) as (
+        first,
+        second,
+    ):
         code, output, errors = first.wait()
         assert second.wait() == (0, "", "")
     assert code == 0, errors
@@ -55,7 +70,9 @@ def test_two_processes_sweep_as_one_does(tmp_path, undisturbed):
 def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undisturbed, victim):
     """The rerun may have two processes or one."""
     path = tmp_path / "sweep"
-    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
+    with forked_pair(
+        *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
+    ) as both:
         wait_for_slices(both[0], path, 2)
         both[victim].kill()
         killed = time.monotonic()
@@ -66,10 +83,12 @@ def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undistur
     done = len(slices_of(path))
     assert 2 <= done < 21
     if victim == 0:
-        with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
+        with forked_pair(
+            *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
+        ) as both:
             assert [process.wait() for process in both] == [(0, "", "")] * 2
     else:
-        sweep_into(path, SWEEP)
+        sweep_alone(path)
     assert f"{4 * done} agents already trained" in (path / "sweep.log").read_text()
     assert_same_results(path, undisturbed)
 
@@ -78,13 +97,17 @@ def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undistur
 def test_kills_of_both_at_random_moments_change_no_bit(tmp_path, undisturbed, record_property):
     path, draw, running = tmp_path / "sweep", random.Random(0), 0
     for _ in range(10):
-        with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
+        with forked_pair(
+            *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
+        ) as both:
             wait_for_slices(both[0], path, len(slices_of(path)) + draw.choice([0, 1, 1, 2]))
             time.sleep(draw.uniform(0, 0.2))
             running += both[0].poll() is None  # and killed, as the other is
     record_property("kills of a sweep that was not finished", running)
     assert running >= 8
-    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
+    with forked_pair(
+        *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
+    ) as both:
         assert [process.wait() for process in both] == [(0, "", "")] * 2
     assert not any(map(is_unfinished, path.rglob("*")))
     assert_same_results(path, undisturbed)
@@ -92,7 +115,9 @@ def test_kills_of_both_at_random_moments_change_no_bit(tmp_path, undisturbed, re
 
 def test_a_signal_to_one_stops_both(tmp_path):
     path = tmp_path / "sweep"
-    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
+    with forked_pair(
+        *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
+    ) as both:
         wait_for_slices(both[0], path, 1)
         both[1].send_signal(signal.SIGTERM)
         code, output, errors = both[0].wait()
