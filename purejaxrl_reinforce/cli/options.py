@@ -32,7 +32,7 @@ SampleOption = Annotated[
 ]
 ForceOption = Annotated[
     tyro.conf.FlagCreatePairsOff[bool],
-    tyro.conf.arg(help="Replace what is there, if such a command wrote it."),
+    tyro.conf.arg(help="Replace what is there, but no directory with files of others."),
 ]
 
 

@@ -1,5 +1,6 @@
 """Directories of earlier results, kept aside until new ones have taken their place."""
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -20,8 +21,8 @@ class SetAside:
             `export` write.
 
     Raises:
-        ValueError: it has something of others in it, or another process writes to it.
-        OSError: it cannot be renamed.
+        ValueError: it has something of others in it, another process writes to it, or it cannot be
+            renamed.
     """
 
     def __init__(self, path: Path, log: str, ours: re.Pattern[str]) -> None:
@@ -32,12 +33,12 @@ class SetAside:
         if others or path.is_symlink() or not (path / log).is_file():
             found = others[0] if others else path
             raise ValueError(f"--force replaces only what this command wrote, not {found}")
-        lock = LockedLog(path / log, "writing")
         try:
-            self._aside = first_free(path.parent, f"{path.name}-replaced")
-            path.rename(self._aside)
-        finally:
-            lock.close()
+            with contextlib.closing(LockedLog(path / log, "writing")):
+                self._aside = first_free(path.parent, f"{path.name}-replaced")
+                path.rename(self._aside)
+        except OSError as error:
+            raise ValueError(f"cannot replace {path}: {error.strerror}") from None
 
     def restore(self) -> None:
         """Put it back, where nothing is."""

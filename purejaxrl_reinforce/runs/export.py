@@ -43,6 +43,7 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
+    require_free(path, force, _is_description(description_path))
     config, params = load_policy(run_dir)
     if config.network not in NETWORKS:
         raise ValueError(

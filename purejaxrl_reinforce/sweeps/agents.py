@@ -41,11 +41,11 @@ def extract_agent(
     try:
         with contextlib.closing(run):
             _write(run, part, row, state)
-            run.drop_replaced()
             run.log(f"extracted from a sweep: setting {setting}, seed {seed}")
     except BaseException:
         run.remove()
         raise
+    run.drop_replaced()
 
 
 def agent_state(part: Slice, row: int) -> TrainState:

@@ -147,6 +147,7 @@ class SweepStore:
         if self._replaced is not None:
             with contextlib.suppress(OSError):
                 self._replaced.restore()
+            self._replaced = None  # what is there now is not to be discarded
 
     def close(self) -> None:
         """Release the directory; a sweep that nothing has replaced comes back."""

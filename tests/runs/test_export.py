@@ -109,7 +109,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(out, message, run_dir, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_force_replaces_an_export_but_no_json_of_others(run_dir, tmp_path, capsys):
+def test_force_replaces_an_export_but_nothing_else(run_dir, tmp_path, capsys):
     out, description = tmp_path / "policy.npz", tmp_path / "policy.json"
     assert main(["export", str(run_dir), "--out", str(out)]) == 0
     out.write_text("damaged")
@@ -117,8 +117,12 @@ def test_force_replaces_an_export_but_no_json_of_others(run_dir, tmp_path, capsy
     assert "out/kernel" in np.load(out)
     description.write_text("{}")
     error = error_of(["export", str(run_dir), "--out", str(out), "--force"], capsys)
-    assert "policy.json is not what this command writes" in error
+    assert "policy.npz is not what this command writes" in error
     assert description.read_text() == "{}"
+    error = error_of(
+        ["export", str(run_dir), "--out", str(run_dir / "params.npz"), "--force"], capsys
+    )
+    assert "params.npz is not what this command writes" in error
 
 
 def test_a_network_of_ones_own_is_refused(tmp_path, capsys):

@@ -313,6 +313,16 @@ def test_force_replaces_another_sweep_once_it_has_a_slice(sweep_dir):
     assert [path for path in sweep_dir.parent.iterdir() if "replaced" in path.name] == []
 
 
+def test_a_replaced_sweep_that_came_back_is_not_discarded(sweep_dir):
+    """Also one whose slices somebody has removed."""
+    shutil.rmtree(sweep_dir / "slices")
+    before = {file.name for file in sweep_dir.iterdir()}
+    store = SweepStore(sweep_dir, make_plan(Config(), range(2), {}, False, 5), force=True)
+    store.discard_if_empty()
+    store.close()
+    assert {file.name for file in sweep_dir.iterdir()} == before
+
+
 def test_force_finishes_the_same_sweep(sweep_dir):
     SweepStore(sweep_dir, load_plan(sweep_dir), force=True).close()
     assert len(list(load_slices(sweep_dir, load_plan(sweep_dir)))) == 6
