@@ -79,9 +79,11 @@ def make_targets(
     engine = engine or learning_engine(config)
     valid, kind, moments, slope = trajectory.valid, config.advantage_norm, None, None
     values = jnp.zeros_like(trajectory.reward)
+    # With one lane, XLA adds up one pass's bias gradients in another order inside of a sweep.
+    one_pass = config.whole_returns and valid.shape[1] > 1
     if engine != "xla":
         returns, values, moments = targets_by_kernel(config, params, trajectory, engine, axis)
-    elif config.baseline != "value" or config.whole_returns:
+    elif config.baseline != "value" or one_pass:
         returns = _returns(config, params, trajectory, None)
     else:
         values = values_of(config, params, trajectory.obs, valid)
@@ -91,7 +93,7 @@ def make_targets(
             values = mean_baseline(returns, valid, axis)
         case "loo":
             values = leave_one_out_baseline(returns, valid, axis)
-        case "value" if engine == "xla" and config.whole_returns:
+        case "value" if engine == "xla" and one_pass:
             values, slope = values_and_slope(config, params, trajectory, returns)
     advantages = jnp.where(valid, returns - values, 0.0)
     if moments is None:
