@@ -21,7 +21,7 @@ from purejaxrl_reinforce.runs.load import History
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.seed_curves import notes_on, run_curves, seeds_curve, statistic_of
 
-_COLUMNS = ("env_steps", "mean_return", "min_return", "max_return")
+_COLUMNS = ("env_steps", "mean_return", "min_return", "max_return", "eval_return")
 # Axis labels of the columns of the metrics that curves are drawn over.
 X_LABELS = {
     "env_steps": "environment steps",

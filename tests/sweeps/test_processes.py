@@ -20,7 +20,7 @@ SWEEP = [
 ]  # fmt: skip
 
 
-# One process takes twice as many agents side by side as each of two. Only programs that are compiled
+# One process takes twice as many agents at once as each of two. Only programs that are compiled
 # as users have them then have the same bits.
 AS_USERS = {"xla_flags": ""}
 
