@@ -147,8 +147,7 @@ class Config:
     gamma: float = 0.995
     """Discount per step, in [0, 1]."""
     trace_lambda: float = 1.0
-    """Weight of the return against the next state's value, in [0, 1]; 1: no bootstrapping. Its
-    program for exactly 1 is another, and faster; else, as for all floats, one serves all values."""
+    """Weight of the return against the next state's value, in [0, 1]; 1: no bootstrapping."""
     policy_lr: float = 2e-2
     """Learning rate of the policy network's Adam."""
     baseline_lr: float = 0.3
@@ -175,8 +174,8 @@ class Config:
             raise ValueError("bootstrap=True needs baseline='value'; set bootstrap=False")
         if self.baseline_steps > 1 and self.baseline != "value":
             raise ValueError("baseline_steps above 1 needs baseline='value'")
-        known = isinstance(self.trace_lambda, float)
-        if known and not self.whole_returns and self.baseline != "value":
+        bootstraps = isinstance(self.trace_lambda, float) and self.trace_lambda < 1
+        if bootstraps and self.baseline != "value":
             raise ValueError("trace_lambda below 1 needs baseline='value'")
         if self.network not in NETWORKS and (self.layer_norm or self.orthogonal):
             raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
@@ -185,11 +184,6 @@ class Config:
                 raise ValueError("baseline='loo' needs num_envs of at least 2")
             if self.gradient_noise:
                 raise ValueError("gradient_noise=True needs num_envs of at least 2")
-
-    @property
-    def whole_returns(self) -> bool:
-        """Whether `trace_lambda` is 1 and not traced: no return within an episode takes a value."""
-        return isinstance(self.trace_lambda, float) and self.trace_lambda == 1
 
     def replace(self, **changes: Any) -> "Config":
         """Return a copy with some fields changed, checked again."""

@@ -2,7 +2,7 @@
 
 May import `config` only, beside jax, flax, optax, chex, numpy and gymnax. Importing any module of
 this room registers Config as a pytree: floats are its leaves, also those of env_params; everything
-else is static, and so is a `trace_lambda` of 1, since whole returns need no values beforehand.
+else is static.
 """
 
 from typing import Any
@@ -15,16 +15,14 @@ _LEAVES = (*FLOAT_FIELDS, "env_params")
 
 
 def _flatten(config: Config) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    static = (*STATIC_FIELDS, "trace_lambda") if config.whole_returns else STATIC_FIELDS
-    traced = tuple(name for name in _LEAVES if name not in static)
-    leaves = tuple(getattr(config, name) for name in traced)
-    return leaves, (traced, tuple((name, getattr(config, name)) for name in static))
+    leaves = tuple(getattr(config, name) for name in _LEAVES)
+    return leaves, tuple(getattr(config, name) for name in STATIC_FIELDS)
 
 
-def _unflatten(names: tuple[Any, ...], leaves: tuple[Any, ...]) -> Config:
+def _unflatten(static: tuple[Any, ...], leaves: tuple[Any, ...]) -> Config:
     # Not through __init__: its checks are for people, and jax puts tracers and markers in leaves.
-    config, (traced, static) = object.__new__(Config), names
-    for name, value in (*static, *zip(traced, leaves, strict=True)):
+    config = object.__new__(Config)
+    for name, value in zip(STATIC_FIELDS + _LEAVES, static + tuple(leaves), strict=True):
         object.__setattr__(config, name, value)
     return config
 

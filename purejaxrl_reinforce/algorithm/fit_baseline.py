@@ -4,7 +4,7 @@ import jax
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.batching import LaneAxis
-from purejaxrl_reinforce.algorithm.losses import Targets, gradients, values_and_slope
+from purejaxrl_reinforce.algorithm.losses import Targets, gradients, values_of
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
@@ -23,8 +23,8 @@ def fit_baseline(
     """Take the `baseline_steps` after the first, each a gradient step towards the same returns."""
 
     def baseline_step(state: TrainState, _: None) -> tuple[TrainState, None]:
-        values, slope = values_and_slope(config, state.params, trajectory, targets.returns)
-        new = targets._replace(values=values, baseline_slope=slope)
+        values = values_of(config, state.params, trajectory.obs, trajectory.valid)
+        new = targets._replace(values=values)
         baseline = Params(None, state.params.baseline)
         grads, _policy = gradients(config, baseline, trajectory, new, axis)
         return apply_gradients(config, state, grads, num_updates), None

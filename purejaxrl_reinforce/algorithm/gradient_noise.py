@@ -60,7 +60,7 @@ def gradient_noise(
         grad = jax.grad(lambda p: policy_terms(config, p, rows, targets, count).loss)(policy_params)
         return jnp.asarray(optax.tree.norm(grad, squared=True))
 
-    per_step = trajectory._replace(next_obs=None), targets.per_step()
+    per_step = trajectory._replace(next_obs=None), targets._replace(statistics=None)
     lanes = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), per_step)
     at_once = min(max(tuning(config).block_rows // num_steps, 1), num_lanes)
     squares = jnp.sum(jax.lax.map(squared_norm, lanes, batch_size=at_once))

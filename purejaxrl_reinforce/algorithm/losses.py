@@ -41,19 +41,12 @@ class Targets(NamedTuple):
     """Learning targets, [T, N]: returns G_t, baseline values b_t, normalized advantages.
 
     `statistics` (a `returns.Statistics`) are of the whole batch; a block of rows has None.
-    `baseline_slope` is the gradient of the sum of (V(s_t) - G_t)^2 over the steps that are here, in
-    the baseline network's parameters; None where it did not come with the values.
     """
 
     returns: Array
     values: Array
     advantages: Array
     statistics: Any
-    baseline_slope: Any = None
-
-    def per_step(self) -> "Targets":
-        """Return what there is of each step, [T, N], alone."""
-        return self._replace(statistics=None, baseline_slope=None)
 
 
 class PolicyTerms(NamedTuple):
@@ -77,37 +70,31 @@ def make_targets(
     an episode V(s_{t+1}) is the next row's value, so that a `trace_lambda` below 1 costs nothing.
     """
     engine = engine or learning_engine(config)
-    valid, kind, moments, slope = trajectory.valid, config.advantage_norm, None, None
-    values = jnp.zeros_like(trajectory.reward)
-    # With one lane, XLA adds up one pass's bias gradients in another order inside of a sweep.
-    one_pass = config.whole_returns and valid.shape[1] > 1
-    if engine != "xla":
-        returns, values, moments = targets_by_kernel(config, params, trajectory, engine, axis)
-    elif config.baseline != "value" or one_pass:
-        returns = _returns(config, params, trajectory, None)
+    valid, kind, moments = trajectory.valid, config.advantage_norm, None
+    if engine == "xla":
+        returns, values = _returns(config, params, trajectory)
     else:
-        values = values_of(config, params, trajectory.obs, valid)
-        returns = _returns(config, params, trajectory, values)
+        returns, values, moments = targets_by_kernel(config, params, trajectory, engine, axis)
     match config.baseline:
         case "mean":
             values = mean_baseline(returns, valid, axis)
         case "loo":
             values = leave_one_out_baseline(returns, valid, axis)
-        case "value" if engine == "xla" and one_pass:
-            values, slope = values_and_slope(config, params, trajectory, returns)
     advantages = jnp.where(valid, returns - values, 0.0)
     if moments is None:
         moments = batch_moments(advantages, returns, valid, kind)
-    return Targets(returns, values, *normalize(advantages, valid, kind, moments, axis), slope)
+    return Targets(returns, values, *normalize(advantages, valid, kind, moments, axis))
 
 
-def _returns(config: Config, params: Params, trajectory: Trajectory, values: Array | None) -> Array:
-    """Return the returns [T, N]; `values` [T, N] weigh in where an episode goes on."""
+def _returns(config: Config, params: Params, trajectory: Trajectory) -> tuple[Array, Array]:
+    """Return the returns and the values of the baseline network, 0 without one, [T, N]."""
     valid = trajectory.valid
+    values = jnp.zeros_like(trajectory.reward)
     goes_on = _next_row(valid) & ~trajectory.truncated
     next_values = jnp.broadcast_to(_values_at_cuts(config, params, trajectory), valid.shape)
     traces = jnp.float32(goes_on)
-    if values is not None:
+    if config.baseline == "value":
+        values = values_of(config, params, trajectory.obs, valid)
         next_values = jnp.where(goes_on, _next_row(values), next_values)
         traces *= config.trace_lambda
     returns = discounted_returns(
@@ -117,7 +104,7 @@ def _returns(config: Config, params: Params, trajectory: Trajectory, values: Arr
         next_values=next_values,
         unroll=tuning(config).unroll_returns,
     )
-    return zero_invalid(returns, valid)
+    return zero_invalid(returns, valid), values
 
 
 def _next_row(x: Array) -> Array:
@@ -136,34 +123,6 @@ def values_of(config: Config, params: Params, obs: Array, valid: Array) -> Array
 
     values = map_blocks(values_of_block, blocks, _num_live_blocks(config, valid))
     return values.reshape(-1)[: valid.size].reshape(valid.shape)
-
-
-def values_and_slope(
-    config: Config, params: Params, trajectory: Trajectory, returns: Array
-) -> tuple[Array, Any]:
-    """Return V(s), [T, N], and the gradient of the sum of (V(s_t) - G_t)^2 over valid steps.
-
-    Where G_t is known before V(s_t), both come of one forward pass.
-    """
-    networks, valid = make_networks(config), trajectory.valid
-    blocks, whole = _row_blocks(config, (trajectory.obs, returns, valid))
-    num_blocks, *rows = jax.tree.leaves(split_rows(valid, tuning(config).block_rows))[0].shape
-
-    def add_block(carry: Any, numbered: Any) -> Any:
-        (values, slope), (i, block) = carry, numbered
-        obs, returns, valid = whole(block)
-
-        def of_block(baseline: Any) -> Array:
-            return networks.values(baseline, _zero_invalid(config, obs, valid))
-
-        new, pullback = jax.vjp(of_block, params.baseline)
-        (more,) = pullback(jnp.where(valid, 2 * (new - returns), 0.0))
-        return values.at[i].set(new), jax.tree.map(jnp.add, slope, more)
-
-    nothing = jnp.zeros((num_blocks, *rows)), jax.tree.map(jnp.zeros_like, params.baseline)
-    numbered = jnp.arange(num_blocks), blocks
-    values, slope = fold_blocks(add_block, nothing, numbered, _num_live_blocks(config, valid))
-    return values.reshape(-1)[: valid.size].reshape(valid.shape), slope
 
 
 def gradients(
@@ -211,17 +170,11 @@ def gradients(
     def add_block(total: Any, block: Any) -> Any:
         return jax.tree.map(jnp.add, total, jax.grad(block_loss, has_aux=True)(params, block))
 
-    slope = jax.tree.map(lambda x: x / count, targets.baseline_slope)
-    if slope is not None:
-        params = params._replace(baseline=None)
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
-    played = trajectory._replace(next_obs=None), targets.per_step()
+    played = trajectory._replace(next_obs=None), targets._replace(statistics=None)
     blocks, whole = _row_blocks(config, played)
     num_blocks = _num_live_blocks(config, trajectory.valid)
-    grads, policy = fold_blocks(add_block, zeros, blocks, num_blocks)
-    if slope is not None:
-        grads = grads._replace(baseline=slope)
-    return axis.sum((grads, policy))
+    return axis.sum(fold_blocks(add_block, zeros, blocks, num_blocks))
 
 
 def zero_invalid(x: Array, valid: Array) -> Array:

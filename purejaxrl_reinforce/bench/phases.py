@@ -39,7 +39,7 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     """
 
     def targets(config: Config, params: Params, trajectory: Trajectory) -> Targets:
-        return _slope_by_device(make_targets(config, params, trajectory, LANES), lambda x: x[None])
+        return make_targets(config, params, trajectory, LANES)
 
     def call(f: Callable[..., Any], out_specs: Any, *args_and_specs: tuple[Any, Any]) -> Call:
         args, in_specs = zip(*args_and_specs, strict=True)
@@ -52,7 +52,7 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
     trajectory = (rollout()[2], BY_TIME_AND_LANE)
     params = (state.params, REPLICATED)
-    spec: Any = Targets._make([*[BY_TIME_AND_LANE] * 3, REPLICATED, BY_LANE])
+    spec: Any = Targets._make([*[BY_TIME_AND_LANE] * 3, REPLICATED])
     make = call(targets, spec, params, trajectory)
     backward = call(_gradient, REPLICATED, params, trajectory, (make(), spec))
     calls = {
@@ -65,11 +65,5 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     return calls, int(trajectory[0].valid.sum())
 
 
-def _slope_by_device(targets: Targets, change: Callable[[jax.Array], jax.Array]) -> Targets:
-    """Return targets with a changed slope: each device has its own, which needs an axis outside."""
-    return targets._replace(baseline_slope=jax.tree.map(change, targets.baseline_slope))
-
-
 def _gradient(config: Config, params: Params, trajectory: Trajectory, targets: Targets) -> Params:
-    targets = _slope_by_device(targets, lambda x: x[0])
     return gradients(config, params, trajectory, targets, LANES)[0]

@@ -18,8 +18,6 @@ from tests.support.configs import TEXTBOOK
 TINY = TEXTBOOK.replace(
     num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,), max_grad_norm=10.0
 )
-# A trace_lambda of exactly 1 is static: returns then take no values, in another program.
-WEIGHED = replace(TINY, trace_lambda=0.9)
 # Another valid value for every float.
 OTHER = {
     "gamma": 0.5,
@@ -51,24 +49,21 @@ def test_new_floats_and_new_keys_do_not_retrace():
     chex.clear_trace_counter()
     once = jax.jit(chex.assert_max_traces(train.__wrapped__, n=1))
     for seed in range(3):
-        once(WEIGHED, jax.random.key(seed))
+        once(TINY, jax.random.key(seed))
     for name, value in OTHER.items():
-        once(replace(WEIGHED, **{name: value}), jax.random.key(9))
-        once(replace(WEIGHED, **{name: np.float64(value)}), jax.random.key(9))
-    once(replace(WEIGHED, gamma=1), jax.random.key(9))
+        once(replace(TINY, **{name: value}), jax.random.key(9))
+        once(replace(TINY, **{name: np.float64(value)}), jax.random.key(9))
+    once(replace(TINY, gamma=1), jax.random.key(9))
     with pytest.raises(AssertionError, match="traced > 1"):
-        once(replace(WEIGHED, num_envs=5), jax.random.key(9))
+        once(replace(TINY, num_envs=5), jax.random.key(9))
 
 
 def test_every_float_is_a_leaf_and_nothing_else():
     assert set(OTHER) == set(FLOAT_FIELDS)
     named = {*FLOAT_FIELDS, *STATIC_FIELDS, "env_params"}
     assert named == {f.name for f in dataclasses.fields(Config)}
-    leaves, structure = jax.tree.flatten(WEIGHED)
-    assert leaves == [getattr(WEIGHED, name) for name in FLOAT_FIELDS]
-    assert jax.tree.unflatten(structure, leaves) == WEIGHED
     leaves, structure = jax.tree.flatten(TINY)
-    assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS if name != "trace_lambda"]
+    assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS]
     assert jax.tree.unflatten(structure, leaves) == TINY
     assert jax.tree.map(lambda x: None, TINY).gamma is None
     assert hash(structure) == hash(jax.tree.structure(replace(TINY, gamma=0.1)))
@@ -144,7 +139,7 @@ def test_step_maps_over_every_float(name):
 
 
 def test_configs_map_as_pytrees():
-    configs = jax.tree.map(lambda *x: jnp.stack(x), WEIGHED, replace(TINY, **OTHER))
+    configs = jax.tree.map(lambda *x: jnp.stack(x), TINY, replace(TINY, **OTHER))
     _, metrics = jax.vmap(train, in_axes=(0, None))(configs, jax.random.key(0))
     _, alone = train(replace(TINY, **OTHER), jax.random.key(0))
     assert_trees_close(jax.tree.map(lambda x: x[1], metrics), alone)
