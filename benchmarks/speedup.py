@@ -44,16 +44,15 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
-def ours(config: Config, updates: int, trained: bool, key: jax.Array) -> tuple[Call, int]:
-    """Return a call that does some updates, and the valid steps that they take."""
+def ours(config: Config, updates: int, trained: Any, key: jax.Array) -> tuple[Call, int]:
+    """Return a call that does some updates, from `trained` parameters or None, and their steps."""
+    if trained is not None:
+        # They stay as they are: Adam, which starts anew, would first take steps of full size.
+        config = replace(config, policy_lr=1e-9, baseline_lr=1e-9)
     program = Program(config, key)
-    if trained:
-        params = train(replace(config, num_envs=64, num_updates=FIRST_UPDATES), key)[0].params
-        # It stays as it is: Adam, which starts anew here, would first take steps of full size.
-        program = Program(replace(config, policy_lr=1e-9, baseline_lr=1e-9), key)
-        state = shard_state(program.state._replace(params=params), program.mesh)
-    else:
-        state = program.state
+    state = program.state
+    if trained is not None:
+        state = shard_state(state._replace(params=trained), program.mesh)
     call = functools.partial(program.advance, state, updates)
     return call, int(np.asarray(call()[1].num_steps)[:updates].sum())
 
@@ -87,12 +86,14 @@ def measure_network(
     """Return a row per program and batch; the idiomatic one takes about `slots` steps each."""
     calls, facts = {}, {}
     layers = NETWORKS[network]
+    base = replace(preset("cartpole"), **layers)
+    trained = train(replace(base, num_updates=FIRST_UPDATES), key)[0].params
     for n in lanes:
-        config = replace(preset("cartpole"), num_envs=n, **layers)
+        config = replace(base, num_envs=n)
         updates = min(100, max(10, slots // (n * LONGEST_EPISODE)))
         programs = {
-            (SCRATCH, LONGEST_EPISODE): ours(config, FIRST_UPDATES, False, key),
-            (TRAINED, LONGEST_EPISODE): ours(config, updates, True, key),
+            (SCRATCH, LONGEST_EPISODE): ours(config, FIRST_UPDATES, None, key),
+            (TRAINED, LONGEST_EPISODE): ours(config, updates, trained, key),
         }
         for steps in (LONGEST_EPISODE, *short):
             settings = Settings(n, steps, max(2, slots // (n * steps)), **layers)
@@ -169,7 +170,11 @@ def table(result: dict[str, Any]) -> Table:
     return Table(
         "million valid steps per second, CartPole-v1, 500 steps per lane and update",
         ["network, lanes", "idiomatic", "from scratch", "times", "trained", "times", "its best"],
-        [cells(row["network"], row["num_envs"]) for row in rows if row["num_steps"] == 500],
+        [
+            cells(row["network"], row["num_envs"])
+            for row in rows
+            if row["num_steps"] == LONGEST_EPISODE
+        ],
     )
 
 

@@ -1,7 +1,6 @@
 """Result files of benchmarks: figures as JSON, and all that is needed to judge and repeat them."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from purejaxrl_reinforce.output.files import (
     require_free,
     require_writable,
 )
-from purejaxrl_reinforce.output.json_text import dump_json
+from purejaxrl_reinforce.output.json_text import dump_json, is_json_with
 
 if TYPE_CHECKING:  # comparing two files needs no jax
     from purejaxrl_reinforce.bench.timing import Timing
@@ -96,8 +95,4 @@ def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
 
 def _is_result(path: Path) -> bool:
     """Return whether `path` is a result."""
-    try:
-        result = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(result, dict) and {"format", "benchmark", "rows"} <= result.keys()
+    return is_json_with(path, {"format", "benchmark", "rows"})

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,12 @@ def _parsed(value: Any) -> Any:
     if isinstance(value, list):
         return [_parsed(x) for x in value]
     return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def is_json_with(path: Path, keys: Set[str]) -> bool:
+    """Return whether a file is a JSON object that has these keys."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and keys <= found.keys()

@@ -1,6 +1,5 @@
 """Export: a policy as plain arrays and a small JSON, for use without this package."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from purejaxrl_reinforce.algorithm.obs_normalizer import VARIANCE_EPSILON, obs_m
 from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file, require_free, write_output
-from purejaxrl_reinforce.output.json_text import dump_json
+from purejaxrl_reinforce.output.json_text import dump_json, is_json_with
 from purejaxrl_reinforce.runs.load import load_policy
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE
 
@@ -70,11 +69,7 @@ def _is_left_over(path: Path, text: str) -> bool:
 
 def _is_description(path: Path) -> bool:
     """Return whether `path` is a JSON that an export wrote."""
-    try:
-        facts = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(facts, dict) and {"format", "layers", "observation"} <= facts.keys()
+    return is_json_with(path, {"format", "layers", "observation"})
 
 
 def policy_arrays(policy_params: Any) -> dict[str, np.ndarray]:
