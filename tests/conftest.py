@@ -90,6 +90,7 @@ def _compilation(request):
         jax.clear_caches()
         gc.collect()
     jax.config.update("jax_disable_most_optimizations", plain)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(plain)  # for processes that tests start
 
 
 @pytest.fixture(scope="session")

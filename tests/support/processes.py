@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import jax
-
 ROOT = Path(__file__).parent.parent.parent
 LOST = (
     "error: another process has ended or cannot be reached; restart all processes: train --resume"
@@ -18,12 +16,8 @@ LOST = (
 
 
 def command(*arguments, **variables):
-    """Start the command line with one device and these further environment variables.
-
-    It compiles with optimizations where this process does.
-    """
-    plain = str(jax.config.values["jax_disable_most_optimizations"])
-    own = {"JAX_NUM_CPU_DEVICES": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": plain, **variables}
+    """Start the command line with one device and these further environment variables."""
+    own = {"JAX_NUM_CPU_DEVICES": "1", **variables}
     return subprocess.Popen(
         [sys.executable, "-m", "purejaxrl_reinforce", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **own},
