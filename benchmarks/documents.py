@@ -3,7 +3,8 @@
     python benchmarks/documents.py
 
 replaces what stands between `<!-- table: NAME -->` and `<!-- end -->` by the table of
-results/NAME.json, with the commit, date and machine that it was measured on.
+results/NAME.json, with the commit, date and machine that it was measured on. The table `presets` is
+of all their results.
 """
 
 import importlib
@@ -12,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from harness import RESULTS, Table, run
+from presets import table_of_all
 
 from purejaxrl_reinforce.output.json_text import parse_json
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "docs" / "pages" / "presets.md",
+)
 
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -26,6 +32,8 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
     def table(match: re.Match[str]) -> str:
         name = match[2]
+        if name == "presets":
+            return match[1] + rows_of(table_of_all(results)) + match[3]
         result = parse_json((results / f"{name}.json").read_text())
         return match[1] + markdown(importlib.import_module(name).table(result), result) + match[3]
 
@@ -34,12 +42,16 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
 def markdown(table: Table, result: dict[str, Any]) -> str:
     """Return the table in Markdown, and a line that says what it was measured on."""
-    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-    rows = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     machine, commit = result["machine"], result["commit"] or "of no commit"
     cores = f"{machine['cores']} cores of {machine['cpu']}"
     where = machine["device_kind"] if machine["backend"] != "cpu" else cores
-    return f"{rows}\n\nMeasured at {commit[:7]}, {result['date'][:10]}, on {where}.\n"
+    return f"{rows_of(table)}\nMeasured at {commit[:7]}, {result['date'][:10]}, on {where}.\n"
+
+
+def rows_of(table: Table) -> str:
+    """Return the table in Markdown."""
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from harness import RESULTS, draw_quantiles, quantiles, run, save, slices_of
+from harness import RESULTS, Table, draw_quantiles, quantiles, run, save, slices_of
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset, sweep
@@ -25,6 +25,7 @@ from purejaxrl_reinforce.execution.machine import (
     now,
 )
 from purejaxrl_reinforce.output.interval import Interval
+from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.plots import styled
 from purejaxrl_reinforce.presets import PRESETS
 from purejaxrl_reinforce.sweeps.results import SweepResults
@@ -104,6 +105,31 @@ def draw(result: dict[str, Any]) -> Figure:
     axes.set_title(f"{result['config']['env']}, preset {result['preset']}: {result['seeds']} seeds")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def table_of_all(results: Path) -> Table:
+    """Return a row per preset with a kept result, in the order of the presets."""
+
+    def interval(of: dict[str, float]) -> str:
+        return f"{of['value']:.4g} ({of['low']:.4g} to {of['high']:.4g})"
+
+    def cells(result: dict[str, Any]) -> list[str]:
+        seeds, solved = result["seeds"], result.get("seeds_solved_greedy")
+        return [
+            f"`{result['preset']}`",
+            interval(result["greedy_return"]),
+            f"{result['lowest_greedy_return']:.4g}",
+            f"{seeds}" if solved is None else f"{solved} of {seeds}",
+            interval(result["training_return_at_the_end"]),
+            f"{result['mean_steps_of_a_run'] / 1e6:.2f} million",
+            f"{result['sps'] / 1e6:.2f} million",
+            (result["commit"] or "")[:7],
+        ]
+
+    paths = [results / f"{name}.json" for name in PRESETS if name != "throughput"]
+    kept = [parse_json(path.read_text()) for path in paths if path.is_file()]
+    columns = ["preset", "return", "worst seed", "seeds, or solved", "return while it trains"]
+    return Table("presets", [*columns, "steps of a run", "SPS", "commit"], list(map(cells, kept)))
 
 
 def main(
