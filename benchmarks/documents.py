@@ -35,7 +35,8 @@ def filled(text: str, results: Path = RESULTS) -> str:
         if name == "presets":
             return match[1] + rows_of(table_of_all(results)) + match[3]
         result = parse_json((results / f"{name}.json").read_text())
-        return match[1] + markdown(importlib.import_module(name).table(result), result) + match[3]
+        module = importlib.import_module("peers.table" if name == "peers" else name)
+        return match[1] + markdown(Table(*module.table(result)), result) + match[3]
 
     return _TABLE.sub(table, text)
 

@@ -2,7 +2,8 @@
 
     python benchmarks/draw.py [NAME ...]
 
-draws results/NAME.png from results/NAME.json; all that there are by default.
+draws results/NAME.png from results/NAME.json, and for the peers two figures more; all that there
+are by default.
 """
 
 import importlib
@@ -17,16 +18,17 @@ from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.plots import save_figure
 
 
-def figure_of(name: str, result: dict[str, Any]) -> Figure | None:
-    """Return the figure of a result, or None where its script draws none.
+def figures_of(name: str, result: dict[str, Any]) -> dict[str, Figure]:
+    """Return the figures of a result by name, none where its script draws none.
 
     Raises:
         ValueError: the result lacks something, such as the curves that older ones do not have.
     """
     script = {"peers": "peers.figure"}.get(name, "presets" if "purpose" in result else name)
-    draw = getattr(importlib.import_module(script), "draw", None)
+    module = importlib.import_module(script)
+    several = getattr(module, "FIGURES", {name: getattr(module, "draw", None)})
     try:
-        return None if draw is None else draw(result)
+        return {one: draw(result) for one, draw in several.items() if draw is not None}
     except KeyError as missing:
         raise ValueError(f"{name}.json has no {missing}: measure it again") from None
 
@@ -41,15 +43,15 @@ def main(names: tyro.conf.Positional[tuple[str, ...]] = (), results: Path = RESU
     for name in names or sorted(path.stem for path in results.glob("*.json")):
         result = parse_json((results / f"{name}.json").read_text())
         try:
-            figure = figure_of(name, result)
+            figures = figures_of(name, result)
         except ValueError as error:
             if names:
                 raise
             print(error)
             continue
-        if figure is not None:
-            save_figure(figure, results / f"{name}.png")
-            print(results / f"{name}.png")
+        for one, figure in figures.items():
+            save_figure(figure, results / f"{one}.png")
+            print(results / f"{one}.png")
 
 
 if __name__ == "__main__":

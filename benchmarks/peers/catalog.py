@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+# The names of the networks that some peers can be told to train (protocol.NETWORKS).
+NETWORK_TITLES = {"small": "64 ReLU", "deep": "2 x 64 tanh"}
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -12,6 +15,9 @@ class Peer:
         name: in the options, the results and the names of its files.
         title: for the table and the figure.
         caveat: what keeps its figures from being compared one to one.
+        network: its own network, two hidden layers or more; None: it is told which.
+        batches: which it runs with: "own", its default, and "equal", ours. Not the equal one where
+            that teaches nothing: of a peer that cannot learn with it or plays no faster.
         own_environment: whether it runs in a virtual environment with its own requirements; if
             not, in the interpreter of compare.py.
         directory: of its program and its requirements.
@@ -23,6 +29,8 @@ class Peer:
     name: str
     title: str
     caveat: str
+    network: str | None = None
+    batches: tuple[str, ...] = ("own", "equal")
     own_environment: bool = True
     directory: Path = Path(__file__).parent
     repository: str | None = None
@@ -45,7 +53,9 @@ PEERS = {
         Peer(
             "ours",
             "this package",
-            "Its default batch is the equal batch, so it runs once.",
+            "Its default batch is the equal batch. It runs to the end of its budget, over which "
+            "its learning rates fall to zero.",
+            batches=("equal",),
             own_environment=False,
         ),
         Peer(
@@ -58,30 +68,39 @@ PEERS = {
         Peer(
             "torch_notebook",
             "eager PyTorch",
-            "One environment whatever the batch; an equal batch only means fewer updates.",
+            "One environment, one step at a time, as in the notebook.",
+            network="64 ReLU",
+            batches=("own",),
         ),
         Peer(
             "sb3_a2c",
             "SB3 A2C",
-            "Bootstraps n-step returns; its learning rate is meant for batches of 20 steps.",
+            "Bootstraps n-step returns; its learning rate is meant for batches of 20 steps: the "
+            "equal batch shows its speed, not how well it learns.",
+            network="2 x 64 tanh",
         ),
         Peer(
             "sbx",
             "SBX PPO",
             "SBX has neither A2C nor REINFORCE. PPO takes ten epochs over each batch, so a step "
             "costs more and teaches more. Environments are stepped by Python.",
+            network="2 x 64 tanh",
+            batches=("own",),
         ),
         Peer(
             "rejax",
             "rejax PPO",
-            "PPO takes eight epochs over each batch. Its curve is of evaluation episodes, made in "
-            "a second, untimed run; its final evaluation samples actions.",
+            "PPO takes eight epochs over each batch. Its curve is of evaluation episodes, whose "
+            "time does not count; its final evaluation samples actions.",
+            network="2 x 64 swish",
         ),
         Peer(
             "purejaxrl",
             "PureJaxRL PPO",
-            "PPO takes four epochs over each batch, with two hidden tanh layers of 64. Its script "
-            "runs as it is, beside gymnax 0.0.9, without brax and navix, which it does not use.",
+            "PPO takes four epochs over each batch. Its script runs as it is: one program, which "
+            "cannot stop early; gymnax 0.0.9; without brax and navix, which it does not use.",
+            network="2 x 64 tanh",
+            batches=("own",),
             repository="https://github.com/luchris429/purejaxrl",
             commit="31756b197773a52db763fdbe6d635e4b46522a73",
         ),
@@ -90,6 +109,7 @@ PEERS = {
             "Tianshou REINFORCE",
             "No baseline; two epochs over each batch in minibatches of 64. An equal batch is as "
             "many whole episodes.",
+            network="2 x 64 ReLU",
         ),
     )
 }

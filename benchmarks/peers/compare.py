@@ -1,26 +1,29 @@
 """Comparison with other trainers on CartPole-v1: steps per second, time to solve, who solves it.
 
     python benchmarks/peers/compare.py
-    python benchmarks/peers/compare.py --peers ours,idiomatic,rejax --seeds 5
+    python benchmarks/peers/compare.py --peers ours,idiomatic,rejax --seeds 3
 
-Each peer runs with its own batch and again with ours, in a process and, where its pins need one, a
-virtual environment of its own; all of them in turn for seed 0, then for seed 1, and so on. Writes
-peers.json and peers.png into the results directory and prints a table.
+Each peer runs until it has solved the task or spent a budget, with its own batch, some again with
+ours, in a process and, where its pins need one, a virtual environment of its own; those that can be
+told run with both networks. All of them in turn for seed 0, then for seed 1, and so on. Writes
+peers.json, peers.png, peers_solving.png and peers_curves.png into the results directory and prints
+a table.
 """
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from catalog import PEERS, Peer
+from catalog import NETWORK_TITLES, PEERS, Peer
 from environments import InstallError, interpreter
-from figure import draw
+from figure import FIGURES
 from processes import Entry, RunError, ask, interleaved
 from rich.console import Console
-from summary import OURS, summarize
-from table import make_table
+from summary import summarize
+from table import table
 
 from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.machine import (
@@ -30,8 +33,9 @@ from purejaxrl_reinforce.execution.machine import (
     now,
 )
 from purejaxrl_reinforce.output.plots import save_figure
+from purejaxrl_reinforce.output.text import print_table
 
-FORMAT = 1
+FORMAT = 2
 RESULTS = Path(__file__).parents[1] / "results"
 # Time of a run beyond its training budget: imports, compiling, evaluations.
 OVERHEAD_SECONDS = 300.0
@@ -46,7 +50,7 @@ def parse(argv: Sequence[str] | None, peers: Mapping[str, Peer]) -> argparse.Nam
     parser.error = refuse
     add = parser.add_argument
     add("--peers", default=",".join(peers), help="which, with commas (default: %(default)s)")
-    add("--seeds", type=int, default=3, help="seeds 0, 1, ... (default: 3)")
+    add("--seeds", type=int, default=5, help="seeds 0, 1, ... (default: 5)")
     add("--num-envs", type=int, default=64, help="lanes of the equal batch (default: 64)")
     add("--num-steps", type=int, default=500, help="steps of the equal batch (default: 500)")
     add(
@@ -92,21 +96,25 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[list[Entry],
             missing[peer.name] = f"could not be installed: {error}"
             console.print(f"{peer.title} is left out: it {missing[peer.name]}", highlight=False)
             continue
-        if peer.name != OURS:
-            entries.append(Entry(peer, "own", python))
-        entries.append(Entry(peer, "equal", python, equal))
+        networks = {title: {"network": name} for name, title in NETWORK_TITLES.items()}
+        if peer.network is not None:
+            networks = {peer.network: {}}
+        for network, told in networks.items():
+            for variant in peer.batches:
+                batch = equal if variant == "equal" else {}
+                entries.append(Entry(peer, network, variant, python, {**told, **batch}))
     return entries, missing
 
 
 def with_best_batch(
     entries: list[Entry], options: argparse.Namespace, console: Console
-) -> tuple[list[Entry], dict[str, Any] | None]:
-    """Give the idiomatic program's own entry its fastest batch; return the sweep that found it."""
-    sweep = None
+) -> tuple[list[Entry], dict[str, Any]]:
+    """Give the idiomatic program's own entries their fastest batches; return the sweeps, too."""
+    sweeps = {}
     chosen = []
     for entry in entries:
         if entry.peer.name == "idiomatic" and entry.variant == "own":
-            request = {"mode": "sweep", **(SMOKE_SWEEP if options.smoke else {})}
+            request = {"mode": "sweep", **entry.given, **(SMOKE_SWEEP if options.smoke else {})}
             try:
                 sweep = ask(entry, request, timeout=options.max_seconds + OVERHEAD_SECONDS)
             except RunError as error:
@@ -114,9 +122,10 @@ def with_best_batch(
                 console.print(f"{entry.label}: the sweep failed: {error}", highlight=False)
             else:
                 batch = {name: sweep["best"][name] for name in ("num_envs", "num_steps")}
-                entry = Entry(entry.peer, entry.variant, entry.python, batch)
+                entry = replace(entry, given={**entry.given, **batch})
+            sweeps[entry.network] = sweep
         chosen.append(entry)
-    return chosen, sweep
+    return chosen, sweeps
 
 
 def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -> None:
@@ -126,7 +135,7 @@ def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -
     console = Console(width=None if sys.stdout.isatty() else 150)
     progress = Console(stderr=True)
     entries, missing = prepare(options, progress)
-    entries, sweep = with_best_batch(entries, options, progress)
+    entries, sweeps = with_best_batch(entries, options, progress)
     settings = {
         name: getattr(options, name) for name in ("max_env_steps", "max_seconds", "eval_episodes")
     }
@@ -145,7 +154,7 @@ def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -
         },
         "not_comparable": {peer.name: peer.caveat for peer in options.peers},
         "not_measured": missing,
-        "idiomatic_sweep": sweep,
+        "idiomatic_sweeps": sweeps,
         "summary": summarize(runs),
         "runs": runs,
     }
@@ -155,11 +164,12 @@ def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -
 def publish(
     result: dict[str, Any], peers: Mapping[str, Peer], results: Path, console: Console
 ) -> None:
-    """Write the result and its figure; print the table, failures and caveats."""
+    """Write the result and its figures; print the table, failures and caveats."""
     write_result(results / "peers.json", result)
     if result["runs"]:
-        save_figure(draw(result), results / "peers.png")
-        console.print(make_table(result["summary"]))
+        for name, draw in FIGURES.items():
+            save_figure(draw(result), results / f"{name}.png")
+        print_table(*table(result))
     for row in result["summary"]:
         for error in row["errors"]:
             console.print(f"{row['entry']} failed: {error}", highlight=False)

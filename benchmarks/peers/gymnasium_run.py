@@ -11,7 +11,7 @@ from protocol import Settings
 
 
 class BudgetSpentError(Exception):
-    """Raised by an environment's step to end training, whoever drives it."""
+    """Raised by an environment's step to end training, solved or not, whoever drives it."""
 
 
 class WatchedEnv(gymnasium.Wrapper):
@@ -42,7 +42,7 @@ class GymnasiumRun:
         progress: the learning curve.
         env_steps: taken so far by all environments together.
         train_seconds: of the finished run, compilation apart.
-        stopped_by: which budget ended it.
+        stopped_by: "solved", or which budget ended it.
     """
 
     def __init__(self, settings: Settings, compile_seconds: Callable[[], float] = lambda: 0.0):
@@ -80,6 +80,9 @@ class GymnasiumRun:
         seconds = self.seconds()
         if finished_return is not None:
             self.progress.add(self.env_steps, seconds, finished_return, 1)
+        if self.progress.solved_at:
+            self.stopped_by = "solved"
+            raise BudgetSpentError
         if self.env_steps >= self.settings.max_env_steps:
             raise BudgetSpentError
         if seconds >= self.settings.max_seconds:

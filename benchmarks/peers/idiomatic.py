@@ -31,8 +31,8 @@ class Settings(NamedTuple):
     num_updates: int = 100
     hidden_sizes: tuple[int, ...] = (64,)
     activation: str = "relu"
-    gamma: float = 0.99
-    policy_lr: float = 3e-2
+    gamma: float = 0.995
+    policy_lr: float = 2e-2
     baseline_lr: float = 0.3
 
 

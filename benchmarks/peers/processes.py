@@ -18,24 +18,32 @@ class RunError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A peer with one batch: its own, or one equal to ours.
+    """A peer with one network and one batch: its own, or one equal to ours.
 
     Attributes:
         peer: which.
+        network: its title.
         variant: "own" or "equal".
         python: that runs it.
-        batch: num_envs and num_steps to ask for; {}: the peer's default.
+        given: settings to ask for, such as num_envs; {}: the peer's defaults.
     """
 
     peer: Peer
+    network: str
     variant: str
     python: Path
-    batch: dict[str, int] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """Return the name in tables and figures."""
-        return f"{self.peer.title}, {self.variant} batch"
+        return f"{self.peer.title}, {self.network}, {self.variant} batch"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Return what its results say of it."""
+        names = {"entry": self.label, "peer": self.peer.name, "title": self.peer.title}
+        return {**names, "network": self.network, "variant": self.variant}
 
 
 def ask(entry: Entry, settings: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -80,16 +88,19 @@ def interleaved(
     """
     for seed in range(seeds):
         for entry in entries:
-            identity = {"entry": entry.label, "peer": entry.peer.name, "variant": entry.variant}
-            given = {**settings, **entry.batch, "seed": seed, "launched_at": time.time()}
+            given = {**settings, **entry.given, "seed": seed, "launched_at": time.time()}
             try:
                 result = ask(entry, given, timeout)
             except (RunError, json.JSONDecodeError) as error:
                 announce(f"{entry.label}, seed {seed}: failed: {error}")
-                yield {**identity, "seed": seed, "error": str(error)}
+                yield {**entry.identity, "seed": seed, "error": str(error)}
                 continue
             sps = result["env_steps"] / result["train_seconds"]
             solved = result["solved_at"]
-            when = f"solved in {solved['seconds']:.2f} s" if solved else "not solved"
+            when = "not solved"
+            if solved:
+                waited = result["startup_seconds"] + result["compile_seconds"]
+                solved["total_seconds"] = waited + solved["seconds"]
+                when = "solved in {total_seconds:.2f} s, {seconds:.2f} of training".format(**solved)
             announce(f"{entry.label}, seed {seed}: {sps:,.0f} steps/s, {when}")
-            yield {**identity, **result, "sps": sps}
+            yield {**entry.identity, **result, "sps": sps}

@@ -12,6 +12,13 @@ from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from typing import Any, NoReturn
 
+# What trainers that let us choose are asked for: our preset's network, and the one that most
+# libraries default to.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "small": {"hidden_sizes": (64,), "activation": "relu"},
+    "deep": {"hidden_sizes": (64, 64), "activation": "tanh"},
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -22,10 +29,12 @@ class Settings:
     """Environments side by side. None: the peer's own default."""
     num_steps: int | None = None
     """Steps per environment and update. None: the peer's own default."""
+    network: str = "small"
+    """Of NETWORKS; a peer with a network of its own ignores it."""
     max_env_steps: int = 3_200_000
     """Environment steps after which training stops; what the peer's schedules are laid out for."""
     max_seconds: float = 120.0
-    """Training time after which a peer that can be interrupted stops."""
+    """Training time after which a peer that can be interrupted stops, as it does once solved."""
     eval_episodes: int = 100
     """Episodes of the final evaluation."""
     launched_at: float | None = None
@@ -61,7 +70,7 @@ class Result:
     evaluation: dict[str, Any]
     """policy (greedy or sampled), episodes, mean_return: of the final parameters."""
     stopped_by: str
-    """"env_steps" or "seconds": which budget was spent."""
+    """"solved", or which budget was spent: "env_steps" or "seconds"."""
     notes: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -80,6 +89,8 @@ def read_settings(argv: list[str]) -> Settings:
     if unknown:
         refuse(f"unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
     settings = Settings(**given)
+    if settings.network not in NETWORKS:
+        refuse(f"unknown network {settings.network!r}; there are {', '.join(NETWORKS)}")
     optional = [x for x in (settings.num_envs, settings.num_steps) if x is not None]
     for size in (settings.max_env_steps, settings.max_seconds, settings.eval_episodes, *optional):
         if isinstance(size, bool) or not isinstance(size, (int, float)) or size <= 0:

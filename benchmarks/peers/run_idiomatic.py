@@ -17,12 +17,12 @@ import jax.numpy as jnp
 from idiomatic import Outcome, Settings, make_networks, make_train
 from jax import Array
 from progress import Progress
-from protocol import Result, read_object, read_settings, refuse
+from protocol import NETWORKS, Result, read_object, read_settings, refuse
 from protocol import Settings as RunSettings
 
-SWEEP_LANES = (16, 64, 256, 1024, 4096)
+SWEEP_LANES = (64, 256, 1024, 4096)
 SWEEP_STEPS = (32, 128, 500)
-SWEEP_SLOTS = 2_000_000  # environment steps of one timed run
+SWEEP_SLOTS = 1_000_000  # environment steps of one timed run
 REPEATS = 3
 
 
@@ -71,10 +71,12 @@ def timed(settings: Settings, repeats: int) -> dict[str, Any]:
     }
 
 
-def sweep(lanes: list[int], steps: list[int], slots: int, repeats: int) -> dict[str, Any]:
+def sweep(
+    lanes: list[int], steps: list[int], network: str, slots: int, repeats: int
+) -> dict[str, Any]:
     """Time every batch of lanes x steps; return all of it and the fastest."""
     tried = [
-        timed(Settings(n, t, num_updates=max(1, slots // (n * t))), repeats)
+        timed(Settings(n, t, max(1, slots // (n * t)), **NETWORKS[network]), repeats)
         for n in lanes
         for t in steps
     ]
@@ -92,11 +94,13 @@ def compiled_run(batch: Settings, key: Array) -> tuple[Outcome, float, float]:
 
 def train_once(settings: RunSettings) -> None:
     """Train, evaluate, print the result."""
-    startup_seconds = settings.seconds_since_start()
-    batch = Settings(settings.num_envs or 64, settings.num_steps or 500)
+    batch = Settings(
+        settings.num_envs or 64, settings.num_steps or 500, **NETWORKS[settings.network]
+    )
     per_update = batch.num_envs * batch.num_steps
     batch = batch._replace(num_updates=max(1, settings.max_env_steps // per_update))
     key = jax.random.key(settings.seed)
+    startup_seconds = settings.seconds_since_start()
     outcome, compile_seconds, train_seconds = compiled_run(batch, key)
     progress = Progress()
     episodes = zip(outcome.mean_return.tolist(), outcome.num_episodes.tolist(), strict=True)
@@ -144,7 +148,8 @@ def main(argv: list[str]) -> None:
         print(json.dumps(timed(batch_settings(given), repeats)))
     elif mode == "sweep":
         lanes, steps = given.get("lanes", SWEEP_LANES), given.get("steps", SWEEP_STEPS)
-        print(json.dumps(sweep(lanes, steps, given.get("slots", SWEEP_SLOTS), repeats)))
+        network, slots = given.get("network", "small"), given.get("slots", SWEEP_SLOTS)
+        print(json.dumps(sweep(lanes, steps, network, slots, repeats)))
     else:
         refuse(f"mode must be train, time or sweep, not {mode!r}")
 

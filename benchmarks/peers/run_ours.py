@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import jax
 from progress import Progress
-from protocol import Result, Settings, read_settings
+from protocol import NETWORKS, Result, Settings, read_settings
 
 from purejaxrl_reinforce import evaluate, preset
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
@@ -46,14 +46,15 @@ def main(settings: Settings) -> None:
     As many updates as fit into the budget of environment steps if every episode lasts to the
     limit; the learning rate falls to zero over them. By default these are the preset's own 100.
     """
-    startup_seconds = settings.seconds_since_start()
     use_all_cores()
     config = preset("cartpole")
     num_envs = settings.num_envs or config.num_envs
     num_steps = settings.num_steps or LONGEST_EPISODE
     num_updates = max(1, settings.max_env_steps // (num_envs * num_steps))
-    config = replace(config, num_envs=num_envs, num_steps=num_steps, num_updates=num_updates)
+    sizes = {"num_envs": num_envs, "num_steps": num_steps, "num_updates": num_updates}
+    config = replace(config, **sizes, **NETWORKS[settings.network])
     key = jax.random.key(settings.seed)
+    startup_seconds = settings.seconds_since_start()
     program = Program(config, key)
     progress = Progress()
     run = train(program, settings, progress)

@@ -79,9 +79,9 @@ def evaluate(ppo: Any, config: dict[str, Any], params: Any, episodes: int, key: 
 def main(settings: Settings) -> None:
     """Train once and print the result."""
     ppo = import_script()
-    startup_seconds = settings.seconds_since_start()
     config = settings_of_script(settings)
     key = jax.random.PRNGKey(settings.seed)
+    startup_seconds = settings.seconds_since_start()
     started = time.perf_counter()
     program = jax.jit(ppo.make_train(config)).lower(key).compile()
     compiled = time.perf_counter()

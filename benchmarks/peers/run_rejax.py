@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 from progress import Progress
@@ -15,45 +17,62 @@ EVALUATIONS = 100
 
 
 def make(settings: Settings) -> PPO:
-    """Return the algorithm, laid out for the budget of environment steps."""
+    """Return the algorithm, whose training is a hundredth of the budget of environment steps."""
     num_envs = settings.num_envs or NUM_ENVS
     num_steps = settings.num_steps or NUM_STEPS
-    updates = max(1, settings.max_env_steps // (num_envs * num_steps))
-    # rejax trains in stretches of `eval_freq` steps and rounds their number up.
-    per_evaluation = -(-updates // EVALUATIONS)
+    one_update = num_envs * num_steps
+    stretch = one_update * max(1, -(-settings.max_env_steps // (one_update * EVALUATIONS)))
     return PPO.create(
         env="CartPole-v1",
         num_envs=num_envs,
         num_steps=num_steps,
-        eval_freq=num_envs * num_steps * per_evaluation,
-        total_timesteps=num_envs * num_steps * per_evaluation * max(1, updates // per_evaluation),
+        eval_freq=stretch,
+        total_timesteps=stretch,
         skip_initial_evaluation=True,
     )
 
 
-def timed(ppo: PPO, key: jax.Array) -> tuple[object, float, float]:
-    """Train without evaluations; return the state, the seconds of compiling and of training."""
+def compiled(ppo: PPO, key: jax.Array) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the initial state and the program that trains a state for one stretch."""
     silent = ppo.replace(eval_callback=lambda _algo, _state, _key: ())
-    started = time.perf_counter()
-    program = jax.jit(silent.train).lower(key).compile()
-    compiled = time.perf_counter()
-    state, _ = jax.block_until_ready(program(key))
-    return state, compiled - started, time.perf_counter() - compiled
+    state = jax.jit(ppo.init_state)(key)
+    return state, jax.jit(lambda x: silent.train(train_state=x)[0]).lower(state).compile()
+
+
+def train(
+    ppo: PPO, state: Any, program: Callable[[Any], Any], settings: Settings, progress: Progress
+) -> tuple[Any, float, str]:
+    """Train stretch by stretch until solved or a budget is spent: state, seconds, what ended it.
+
+    rejax reports no training returns, and its evaluations cost more than its training: the
+    learning curve comes from evaluations whose time does not count.
+    """
+    play = jax.jit(lambda x: ppo.eval_callback(ppo, x, x.rng)[1])
+    seconds, env_steps = 0.0, 0
+    while env_steps + ppo.total_timesteps <= max(settings.max_env_steps, ppo.total_timesteps):
+        started = time.perf_counter()
+        state = jax.block_until_ready(program(state))
+        seconds += time.perf_counter() - started
+        env_steps += ppo.total_timesteps
+        returns = play(state)
+        progress.add(env_steps, seconds, float(returns.sum()), len(returns))
+        if progress.solved_at:
+            return state, seconds, "solved"
+        if seconds >= settings.max_seconds:
+            return state, seconds, "seconds"
+    return state, seconds, "env_steps"
 
 
 def main(settings: Settings) -> None:
-    """Train twice from the same key, timed and with evaluations; print the result."""
-    startup_seconds = settings.seconds_since_start()
+    """Train, evaluate, print the result."""
     ppo = make(settings)
     key = jax.random.key(settings.seed)
-    state, compile_seconds, train_seconds = timed(ppo, key)
-    # rejax reports no training returns, and its evaluations cost more than its training: the
-    # learning curve comes from a second run of the same training.
-    _, (_, returns) = jax.jit(ppo.train)(key)
+    startup_seconds = settings.seconds_since_start()
+    started = time.perf_counter()
+    state, program = compiled(ppo, key)
+    compile_seconds = time.perf_counter() - started
     progress = Progress()
-    progress.add_updates(
-        [(ppo.eval_freq, float(row.mean()), len(row)) for row in returns], train_seconds
-    )
+    state, train_seconds, stopped_by = train(ppo, state, program, settings, progress)
     act = ppo.make_act(state)
     _, final = evaluate(act, key, ppo.env, ppo.env_params, settings.eval_episodes)
     Result(
@@ -76,7 +95,7 @@ def main(settings: Settings) -> None:
             "episodes": settings.eval_episodes,
             "mean_return": float(final.mean()),
         },
-        stopped_by="env_steps",
+        stopped_by=stopped_by,
         notes=f"{ppo.num_epochs} epochs over each batch in {ppo.num_minibatches} minibatches; "
         "its curve is of 128 evaluation episodes, not of finished training episodes",
     ).send("rejax", "gymnax", "jax", "flax")

@@ -1,36 +1,43 @@
 """The notebook's way in PyTorch: one environment, one step at a time, an update per 2,000 steps.
 
-Two separate networks with one hidden layer of 64, an Adam for each, Monte Carlo returns and a
+Two separate networks, an Adam for each, Monte Carlo returns and a
 learned value baseline; advantages centered and divided by the root of their sum of squares, as the
 notebook does.
 """
 
+import itertools
 import sys
 
 import numpy as np
 import torch
 from gymnasium_run import GymnasiumRun, WatchedEnv, play
-from protocol import Result, Settings, read_settings
+from protocol import NETWORKS, Result, Settings, read_settings
 
 NUM_STEPS = 2_000
 GAMMA = 0.99
 LEARNING_RATE = 3e-2
 
 
-def network(num_outputs: int) -> torch.nn.Sequential:
-    """Return a network with one hidden layer."""
-    return torch.nn.Sequential(
-        torch.nn.Linear(4, 64), torch.nn.ReLU(), torch.nn.Linear(64, num_outputs)
-    )
+def make_network(
+    hidden_sizes: tuple[int, ...], activation: str, num_outputs: int
+) -> torch.nn.Sequential:
+    """Return a network of hidden layers with an activation, and a linear last one."""
+    activations = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
+    layers: list[torch.nn.Module] = []
+    for size_in, size in itertools.pairwise((4, *hidden_sizes)):
+        layers += [torch.nn.Linear(size_in, size), activations[activation]()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(hidden_sizes[-1], num_outputs))
 
 
 class Trainer:
     """The two networks and how they learn from a batch."""
 
-    def __init__(self, env: WatchedEnv, num_steps: int) -> None:
+    def __init__(self, env: WatchedEnv, num_steps: int, network: str) -> None:
         self.env = env
         self.num_steps = num_steps
-        self.policy, self.baseline = network(2), network(1)
+        layers = NETWORKS[network]
+        self.policy = make_network(**layers, num_outputs=2)
+        self.baseline = make_network(**layers, num_outputs=1)
         self.optimizers = [
             torch.optim.Adam(net.parameters(), lr=LEARNING_RATE, eps=1e-7)
             for net in (self.policy, self.baseline)
@@ -84,7 +91,7 @@ def main(settings: Settings) -> None:
     torch.manual_seed(settings.seed)
     num_steps = (settings.num_envs or 1) * (settings.num_steps or NUM_STEPS)
     run = GymnasiumRun(settings)
-    trainer = Trainer(run.make_env(), num_steps)
+    trainer = Trainer(run.make_env(), num_steps, settings.network)
     run.train(lambda: trainer.learn(settings.seed))
     with torch.no_grad():
         mean_return = play(

@@ -5,10 +5,13 @@ import statistics
 from typing import Any
 
 OURS = "ours"
+_IDENTITY = ("entry", "peer", "title", "network", "variant")
 
 
 def summarize(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row per entry, in the order of its first run.
+    """Return one row per entry, in the order of its first run, with ratios to ours.
+
+    Ours is that with the same network, or our larger one where we have none like it.
 
     A seed that never solved the task, or failed, counts as infinite: a median of None says that at
     least half of them are.
@@ -16,18 +19,20 @@ def summarize(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     by_entry: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         by_entry.setdefault(run["entry"], []).append(run)
-    ours = next((group for group in by_entry.values() if group[0]["peer"] == OURS), [])
-    return [_row(group, ours) for group in by_entry.values()]
+    ours = {group[0]["network"]: group for group in by_entry.values() if group[0]["peer"] == OURS}
+    # Networks that we do not train have two layers at least, as our last one.
+    other = next(reversed(ours.values()), [])
+    return [_row(group, ours.get(group[0]["network"], other)) for group in by_entry.values()]
 
 
 def _row(group: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:
     done = [run for run in group if "error" not in run]
     solved = [run["solved_at"] for run in done if run["solved_at"]]
     errors = sorted({run["error"] for run in group if "error" in run})
-    row = {name: group[0][name] for name in ("entry", "peer", "variant")}
+    row = {name: group[0][name] for name in _IDENTITY}
     row |= {"runs": len(group), "failed": len(group) - len(done), "errors": errors}
     row |= {"solved": len(solved)}
-    for name in ("seconds", "env_steps"):
+    for name in ("seconds", "total_seconds", "env_steps"):
         times = [at[name] for at in solved]
         row[f"solved_{name}"] = _spread(times + [math.inf] * (len(group) - len(times)))
     if not done:
@@ -37,7 +42,7 @@ def _row(group: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, A
     row["evaluation"] = _spread([run["evaluation"]["mean_return"] for run in done])
     row |= {"batch": done[0]["batch"], "algorithm": done[0]["algorithm"]}
     row["our_speed_over_its"] = _ratio(_speeds(ours), _speeds(done))
-    # Of the seeds that solved the task: whoever fails to is not slow but unable.
+    # From launch, of the seeds that solved the task: whoever fails to is not slow but unable.
     row["its_solving_time_over_ours"] = _ratio(_solving_times(done), _solving_times(ours))
     return row
 
@@ -62,6 +67,6 @@ def _speeds(runs: list[dict[str, Any]]) -> dict[int, float]:
 
 
 def _solving_times(runs: list[dict[str, Any]]) -> dict[int, float]:
-    """Return the seconds of the seeds that solved the task."""
+    """Return the seconds from launch of the seeds that solved the task."""
     done = [run for run in runs if run.get("solved_at")]
-    return {run["seed"]: run["solved_at"]["seconds"] for run in done}
+    return {run["seed"]: run["solved_at"]["total_seconds"] for run in done}

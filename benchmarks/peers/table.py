@@ -1,47 +1,33 @@
-"""Table of the summary for the terminal."""
+"""Table of the comparison, for the terminal and the documents."""
 
 from typing import Any
 
-from rich import box
-from rich.table import Table
 
-
-def make_table(summary: list[dict[str, Any]]) -> Table:
-    """Return one line per entry: medians over the seeds, with least and most where it matters."""
-    table = Table(title="CartPole-v1: medians over seeds (least to most)", box=box.SIMPLE_HEAD)
-    table.add_column("peer, batch")
-    columns = ("envs x steps", "steps/s", "ours: times as fast", "solved", "solve s")
-    for name in (*columns, "times ours", "solve steps", "compile s", "final return"):
-        table.add_column(name, justify="right")
-    for row in summary:
-        table.add_row(row["entry"], *_cells(row))
-    return table
+def table(result: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    """Return the title, the columns and a row per entry: medians over the seeds."""
+    columns = ["peer (network, batch)", "algorithm", "solved", "seconds to solve, all included"]
+    columns += ["training alone", "steps to solve", "SPS", "times ours"]
+    return "CartPole-v1: medians over seeds", columns, [_cells(row) for row in result["summary"]]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
+    solved = f"{row['solved']} of {row['runs']}"
     if row["failed"] == row["runs"]:
-        return ["", "failed", "", f"0/{row['runs']}"]
-    batch = row["batch"]
+        return [f"{row['title']} ({row['network']})", "failed", solved, *[""] * 5]
+    batch, seconds = row["batch"], row["solved_total_seconds"]["median"]
+    ratio = row["its_solving_time_over_ours"] if seconds is not None else None
     return [
-        f"{batch['num_envs']} x {batch['num_steps']}",
-        _number(row["sps"]["median"], ","),
-        _ratio(row["our_speed_over_its"]),
-        f"{row['solved']}/{row['runs']}",
+        f"{row['title']} ({row['network']}, {batch['num_envs']} x {batch['num_steps']})",
+        row["algorithm"],
+        solved,
+        _number(seconds, ".1f"),
         _number(row["solved_seconds"]["median"], ".2f"),
-        _ratio(row["its_solving_time_over_ours"]),
-        _number(row["solved_env_steps"]["median"], ","),
-        _number(row["compile_seconds"]["median"], ".1f"),
-        _number(row["evaluation"]["median"], ".1f"),
+        _number(row["solved_env_steps"]["median"], ",.0f"),
+        _number(row["sps"]["median"], ",.0f"),
+        f"{ratio['of_medians']:.3g}" if ratio else "",
     ]
 
 
-def _ratio(ratio: dict[str, float] | None) -> str:
-    if ratio is None:
-        return ""
-    return f"{ratio['of_medians']:.3g} ({ratio['min']:.3g} to {ratio['max']:.3g})"
-
-
 def _number(value: float | None, style: str) -> str:
-    if value is None:
-        return "never"
-    return format(round(value) if style == "," else value, style)
+    """Return a number, or nothing for a median that half of the seeds did not reach."""
+    return "" if value is None else format(value, style)
