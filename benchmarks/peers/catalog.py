@@ -15,9 +15,10 @@ class Peer:
         name: in the options, the results and the names of its files.
         title: for the table and the figure.
         caveat: what keeps its figures from being compared one to one.
-        network: its own network, two hidden layers or more; None: it is told which.
+        network: the title of its own network; None: it is told which.
         batches: which it runs with: "own", its default, and "equal", ours. Not the equal one where
-            that teaches nothing: of a peer that cannot learn with it or plays no faster.
+            that teaches nothing or takes minutes.
+        max_env_steps: its own budget of environment steps; None: that of all.
         own_environment: whether it runs in a virtual environment with its own requirements; if
             not, in the interpreter of compare.py.
         directory: of its program and its requirements.
@@ -31,6 +32,7 @@ class Peer:
     caveat: str
     network: str | None = None
     batches: tuple[str, ...] = ("own", "equal")
+    max_env_steps: int | None = None
     own_environment: bool = True
     directory: Path = Path(__file__).parent
     repository: str | None = None
@@ -75,9 +77,10 @@ PEERS = {
         Peer(
             "sb3_a2c",
             "SB3 A2C",
-            "Bootstraps n-step returns; its learning rate is meant for batches of 20 steps: the "
-            "equal batch shows its speed, not how well it learns.",
+            "Bootstraps n-step returns; its learning rate is meant for batches of 20 steps. More "
+            "environments would play faster and learn from larger batches than that.",
             network="2 x 64 tanh",
+            batches=("own",),
         ),
         Peer(
             "sbx",
@@ -98,11 +101,13 @@ PEERS = {
             "purejaxrl",
             "PureJaxRL PPO",
             "PPO takes four epochs over each batch. Its script runs as it is: one program, which "
-            "cannot stop early; gymnax 0.0.9; without brax and navix, which it does not use.",
+            "cannot stop early, over the 500,000 steps that it sets itself; beside gymnax 0.0.9, "
+            "without brax and navix, which it does not use.",
             network="2 x 64 tanh",
             batches=("own",),
             repository="https://github.com/luchris429/purejaxrl",
             commit="31756b197773a52db763fdbe6d635e4b46522a73",
+            max_env_steps=500_000,
         ),
         Peer(
             "tianshou",

@@ -96,13 +96,16 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[list[Entry],
             missing[peer.name] = f"could not be installed: {error}"
             console.print(f"{peer.title} is left out: it {missing[peer.name]}", highlight=False)
             continue
+        own = {}
+        if peer.max_env_steps is not None and not options.smoke:
+            own = {"max_env_steps": peer.max_env_steps}
         networks = {title: {"network": name} for name, title in NETWORK_TITLES.items()}
         if peer.network is not None:
             networks = {peer.network: {}}
         for network, told in networks.items():
             for variant in peer.batches:
                 batch = equal if variant == "equal" else {}
-                entries.append(Entry(peer, network, variant, python, {**told, **batch}))
+                entries.append(Entry(peer, network, variant, python, {**own, **told, **batch}))
     return entries, missing
 
 
