@@ -110,6 +110,17 @@ PEERS = {
             max_env_steps=500_000,
         ),
         Peer(
+            "stoix",
+            "Stoix REINFORCE",
+            "Its ff_reinforce runs with its own settings and libraries (jax 0.5); their learning "
+            "rates, which do not fall, are meant for ten million steps, its budget here.",
+            network="2 x 256 ReLU",
+            batches=("own",),
+            repository="https://github.com/EdanToledo/Stoix",
+            commit="8fff19c94a478c1e1ff75fbf10396d488aa25d70",
+            max_env_steps=10_000_000,
+        ),
+        Peer(
             "tianshou",
             "Tianshou REINFORCE",
             "No baseline; two epochs over each batch in minibatches of 64. An equal batch is as "
