@@ -33,6 +33,8 @@ LONG = (
     "tests/sweeps/test_sweep.py",
     "tests/sweeps/test_processes.py",
     "tests/algorithm/test_learning.py",
+    "tests/sweeps/test_store.py",
+    "tests/test_api.py",
 )
 # Programs of these files are optimized all the same: they train long, are measured, or give the
 # same bits as another program only so.

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from purejaxrl_reinforce.evaluation.render_observations import drawing_of, split
 from purejaxrl_reinforce.evaluation.video import make_video, progress_panels
 from purejaxrl_reinforce.evaluation.video_frames import View, frames
 from purejaxrl_reinforce.runs.load import Snapshot, load_policy, load_snapshots
-from tests.support.runs import TINY, error_of, random_run, train_run
+from tests.support.runs import TINY, error_of, random_run
 
 STATED = re.compile(r"(\S+): ([\d,]+) frames, ([\d,]+) kB, (.*)")
 
@@ -161,10 +162,11 @@ def test_an_episode_that_has_ended_keeps_its_last_view():
     assert middles == [[50, 150], [51, 152], [51, 154]]
 
 
-def test_progress_of_a_run(tmp_path, capsys):
+def test_progress_of_a_run(finished_run, tmp_path, capsys):
     """Each panel has the parameters of its checkpoint, in the order of training."""
-    size = ("--num-envs", "8", "--num-steps", "30", "--num-updates", "6", "--hidden-sizes", "8")
-    run = train_run(tmp_path / "run", *size, "--checkpoint-every", "2", "--keep", "9")
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    for update in (1, 3, 5):
+        shutil.rmtree(run / "checkpoints" / f"{update:09}")
     snapshots = load_snapshots(run)
     assert [snapshot.update for snapshot in snapshots] == [2, 4, 6]
     _, last = load_policy(run)

@@ -58,7 +58,10 @@ def files_of(path):
     return sorted((p, p.stat().st_mtime_ns) for p in path.rglob("*") if p.name != "run.log")
 
 
-@pytest.mark.parametrize("config", [CONFIG, STREAM], ids=lambda c: c.rollout)
+# Episodes are continued by `test_more_updates_can_be_asked_for` as well, and in test_faults.py.
+@pytest.mark.parametrize(
+    "config", [pytest.param(CONFIG, marks=pytest.mark.slow), STREAM], ids=["episodes", "stream"]
+)
 def test_interrupted_at_any_points_with_any_chunks(config, tmp_path, request):
     run = tmp_path / "run"
     if config == CONFIG:
