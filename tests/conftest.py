@@ -33,8 +33,6 @@ LONG = (
     "tests/sweeps/test_sweep.py",
     "tests/sweeps/test_processes.py",
     "tests/algorithm/test_learning.py",
-    "tests/sweeps/test_store.py",
-    "tests/test_api.py",
 )
 # Programs of these files are optimized all the same: they train long, are measured, or give the
 # same bits as another program only so.
@@ -53,6 +51,7 @@ OPTIMIZED = (
 )
 # Of Linux's limit for a process (vm.max_map_count); a compiled training program keeps some 300.
 MOST_MAPPINGS = 65_530 // 2
+_FILE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,15 +75,18 @@ def num_mappings() -> float:
     return maps.read_bytes().count(b"\n") if maps.exists() else float("inf")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _compilation(request):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Optimize the programs of OPTIMIZED alone, and free those of earlier files in time.
 
-    A process that reaches the limit of mappings dies of a segmentation fault in the middle of a
-    compilation.
+    Not a fixture: those of the session come before those of a file. A process that reaches the
+    limit of mappings dies of a segmentation fault in the middle of a compilation.
     """
+    if item.config.stash.get(_FILE, None) == file_of(item):
+        return
+    item.config.stash[_FILE] = file_of(item)
     quick = os.environ.get("XLA_FLAGS") == QUICK_TO_COMPILE
-    plain = quick and request.node.nodeid not in OPTIMIZED
+    plain = quick and file_of(item) not in OPTIMIZED
     if (
         jax.config.values["jax_disable_most_optimizations"] != plain
         or num_mappings() > MOST_MAPPINGS

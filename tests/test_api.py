@@ -31,6 +31,7 @@ train(config, 0)
 """
 
 
+@pytest.mark.slow
 def test_functions_keep_their_types(tmp_path):
     api = pytest.importorskip("mypy.api")
     file = tmp_path / "script.py"

@@ -113,6 +113,25 @@ def test_tables_of_the_documents_are_those_of_their_results(path):
     assert documents.filled(path.read_text()) == path.read_text()
 
 
+# Sentences of README.md, and the results that their figures come from.
+SENTENCES = {
+    "Every one of {rows[0][solved]:,} seeds solves the task": "sweeps",
+    "a run needs {rows[0][quartiles][1]:.2f} seconds of training": "time_to_solve",
+    "and {rows[0][median]:.1f} seconds from the command to the picture the first time": "startup",
+    "picture the first time, {rows[1][median]:.1f} from then on": "startup",
+    "`sweep --num-seeds 1024` took {rows[0][command_seconds]:.0f} seconds": "sweeps",
+    "{rows[1][command_seconds]:.0f} seconds on these cores": "sweeps",
+    "{rows[1][solved]:,} of {rows[1][agents]:,} agents end solved": "sweeps",
+}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_figures_in_sentences_are_those_of_their_results(sentence):
+    result = json.loads((BENCHMARKS / "results" / f"{SENTENCES[sentence]}.json").read_text())
+    readme = (BENCHMARKS.parent / "README.md").read_text()
+    assert sentence.format(**result) in " ".join(readme.split())
+
+
 def test_a_table_follows_its_result(tmp_path):
     result = json.loads((BENCHMARKS / "results" / "time_to_solve.json").read_text())
     result["rows"][0]["quartiles"][1] = 1234.5

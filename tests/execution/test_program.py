@@ -66,7 +66,8 @@ def test_steps_are_counted_beyond_32_bits():
     assert float(total_steps(counter)) == pytest.approx(2**32 + 2**31 + 1, rel=1e-6)
 
 
-@pytest.mark.parametrize("num_envs", [2048, pytest.param(8192, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_envs", [2048, 8192])
 def test_the_memory_estimate_is_a_lower_bound_and_not_a_loose_one(num_envs, monkeypatch):
     config = replace(preset("cartpole"), num_envs=num_envs)
     needed = Program(config, jax.random.key(0)).memory_bytes

@@ -120,7 +120,7 @@ def test_two_processes_on_one_directory(tmp_path, train, capsys):
     first.kill()
 
 
-@pytest.mark.parametrize("largest_file", [30_000, 7_000])
+@pytest.mark.parametrize("largest_file", [pytest.param(30_000, marks=pytest.mark.slow), 7_000])
 def test_a_full_disk(largest_file, tmp_path, undisturbed, train):
     """Where no file may grow beyond some bytes, checkpoints fail (7,000) or metrics do."""
     path = tmp_path / "run"

@@ -94,7 +94,9 @@ def test_quiet_says_nothing(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_it_and_a_rerun_finishes(number, tmp_path, capsys):
     path = tmp_path / "s"
     arguments = [*TINY, "--num-seeds", "300"]

@@ -113,6 +113,7 @@ def test_kills_of_both_at_random_moments_change_no_bit(tmp_path, undisturbed, re
     assert_same_results(path, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_stops_both(tmp_path):
     path = tmp_path / "sweep"
     with forked_pair(

@@ -66,7 +66,7 @@ def assert_close(ours, theirs, tolerance=1e-6):
 
 
 # The kernels of these are those of other cases, or take long.
-SLOW = ("mean", "one lane", "three actions")
+SLOW = ("mean", "one lane", "three actions", "cut once")
 
 
 @pytest.mark.parametrize(
