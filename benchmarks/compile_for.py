@@ -74,9 +74,9 @@ def row(case: Case, update: CompiledUpdate) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> Table:
-    """Return counts per update of one device, those of phases with the GB that they move."""
+    """Return counts per update of one device, those of phases with the MB that they move."""
     columns = [
-        "preset, lanes, device", "launches", "GB moved", *PHASES, "rest", "graphs", "host waits",
+        "preset, lanes, device", "launches", "MB moved", *PHASES, "rest", "graphs", "host waits",
         "collectives", "MB of temporaries", "lanes that fit", "commit",
     ]  # fmt: skip
     return Table("an update, compiled and not run", columns, [_cells(x) for x in result["rows"]])
@@ -89,8 +89,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [
         row["name"],
         f"{row['launches']:,}",
-        f"{row['bytes'] / 1e9:,.3g}",
-        *(f"{x['launches']:,}; {x['bytes'] / 1e9:,.3g}" for x in (*phases, rest)),
+        f"{row['bytes'] / 1e6:,.1f}",
+        *(f"{x['launches']:,}; {x['bytes'] / 1e6:,.1f}" for x in (*phases, rest)),
         *(f"{row[what]:,}" for what in ("graphs", "synchronizations", "collectives")),
         f"{row['memory']['temporaries'] / 1e6:,.1f}",
         "" if lanes is None else f"{lanes:,}",

@@ -65,6 +65,8 @@ def test_against_numerical_differentiation(env, bootstrap, engine):
     config = replace(SMALL, env=env, bootstrap=bootstrap, engine=engine)
     state = initial(config)
     trajectory = random_trajectory(config)
+    if not bootstrap:
+        trajectory = trajectory._replace(next_obs=None)
     played = as_float64(trajectory._replace(action=None))
     action, valid = np.asarray(trajectory.action), np.asarray(trajectory.valid)
     params = as_float64(state.params)
