@@ -178,7 +178,7 @@ def test_an_update_on_a_slice_of_four_tpus(name):
 @pytest.mark.slow
 def test_an_update_on_four_gpus():
     update = compile_for(preset("throughput"), "h100", num_devices=4)
-    assert update.collectives == 3
+    assert 1 < update.collectives <= 3
     assert update.total("synchronizations") <= 5
 
 
