@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import RESULTS, run
+from harness import RESULTS, Table, run
 
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.compile_for import CompiledUpdate, compile_for
@@ -62,31 +62,40 @@ CASES = (
     Case("throughput", 65_536, "cpu", num_devices=2),
 )
 
+PHASES = ("rollout", "targets", "gradient")
+WHOLE = ("launches", "bytes", "copies", "graphs", "synchronizations")
+
 
 def row(case: Case, update: CompiledUpdate) -> dict[str, Any]:
     """Return what the results hold of a compiled update, and at which commit it was compiled."""
-    whole = ("launches", "copies", "graphs", "synchronizations", "bytes")
-    totals = {what: update.total(what) for what in whole}
+    totals = {what: update.total(what) for what in WHOLE}
     commit = describe_commit()
     return {"name": case.name, **case._asdict(), **update._asdict(), **totals, "commit": commit}
 
 
-def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Print counts per update."""
-    columns = ["", "launches", "graphs", "host waits", "GB moved", "MB needed", "all-reduces"]
-    table = [
-        [
-            row["name"],
-            f"{row['launches']:,}",
-            f"{row['graphs']:,}",
-            f"{row['synchronizations']:,}",
-            f"{row['bytes'] / 1e9:,.2f}",
-            f"{sum(row['memory'].values()) / 1e6:,.1f}",
-            f"{row['collectives']}",
-        ]
-        for row in rows
+def table(result: dict[str, Any]) -> Table:
+    """Return counts per update of one device, those of phases with the MB that they move."""
+    columns = [
+        "preset, lanes, device", "launches", "MB moved", *PHASES, "rest", "graphs", "host waits",
+        "collectives", "MB of temporaries", "lanes that fit", "commit",
+    ]  # fmt: skip
+    return Table("an update, compiled and not run", columns, [_cells(x) for x in result["rows"]])
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    phases = [{what: row["phases"][name][what] for what in WHOLE[:2]} for name in PHASES]
+    rest = {what: row[what] - sum(x[what] for x in phases) for what in WHOLE[:2]}
+    lanes = row["largest_num_envs"]
+    return [
+        row["name"],
+        f"{row['launches']:,}",
+        f"{row['bytes'] / 1e6:,.1f}",
+        *(f"{x['launches']:,}; {x['bytes'] / 1e6:,.1f}" for x in (*phases, rest)),
+        *(f"{row[what]:,}" for what in ("graphs", "synchronizations", "collectives")),
+        f"{row['memory']['temporaries'] / 1e6:,.1f}",
+        "" if lanes is None else f"{lanes:,}",
+        row["commit"][:7],
     ]
-    print_table("an update, compiled and not measured", columns, table)
 
 
 def main(cases: tuple[int, ...] = tuple(range(len(CASES))), results: Path = RESULTS) -> None:
@@ -104,8 +113,9 @@ def main(cases: tuple[int, ...] = tuple(range(len(CASES))), results: Path = RESU
         rows[case.name] = row(case, update)
         ordered = [rows[x.name] for x in CASES if x.name in rows]
         # After each of them, for compiling them all takes long.
-        write_result(path, make_result("compile_for", preset("cartpole"), 0, ordered))
-    print_rows(ordered)
+        result = make_result("compile_for", preset("cartpole"), 0, ordered)
+        write_result(path, result)
+    print_table(*table(result))
 
 
 if __name__ == "__main__":

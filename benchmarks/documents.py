@@ -42,17 +42,25 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
 
 def markdown(table: Table, result: dict[str, Any]) -> str:
-    """Return the table in Markdown, and a line that says what it was measured on."""
-    machine, commit = result["machine"], result["commit"] or "of no commit"
-    cores = f"{machine['cores']} cores of {machine['cpu']}"
-    where = machine["device_kind"] if machine["backend"] != "cpu" else cores
-    return f"{rows_of(table)}\nMeasured at {commit[:7]}, {result['date'][:10]}, on {where}.\n"
+    """Return the table in Markdown, and a line that says where its figures come from."""
+    return f"{rows_of(table)}\n{_source(result)}\n"
 
 
 def rows_of(table: Table) -> str:
     """Return the table in Markdown."""
     lines = [table.columns, ["---"] * len(table.columns), *table.rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _source(result: dict[str, Any]) -> str:
+    """Return what a result was measured on, or that nothing was."""
+    date = result["date"][:10]
+    if result["benchmark"] == "compile_for":
+        return f"Compiled by jax {result['versions']['jax']}, not run; {date}."
+    machine, commit = result["machine"], result["commit"] or "of no commit"
+    cores = f"{machine['cores']} cores of {machine['cpu']}"
+    where = machine["device_kind"] if machine["backend"] != "cpu" else cores
+    return f"Measured at {commit[:7]}, {date}, on {where}."
 
 
 def main() -> None:

@@ -58,12 +58,15 @@ def assert_trees_close(ours, theirs, **tolerance):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), ours, theirs)
 
 
+@pytest.mark.parametrize("engine", ["xla", pytest.param("interpret", marks=SLOW)])
 @pytest.mark.parametrize("bootstrap", [False, True])
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
-def test_against_numerical_differentiation(env, bootstrap):
-    config = replace(SMALL, env=env, bootstrap=bootstrap)
+def test_against_numerical_differentiation(env, bootstrap, engine):
+    config = replace(SMALL, env=env, bootstrap=bootstrap, engine=engine)
     state = initial(config)
     trajectory = random_trajectory(config)
+    if not bootstrap:
+        trajectory = trajectory._replace(next_obs=None)
     played = as_float64(trajectory._replace(action=None))
     action, valid = np.asarray(trajectory.action), np.asarray(trajectory.valid)
     params = as_float64(state.params)

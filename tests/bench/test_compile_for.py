@@ -178,7 +178,7 @@ def test_an_update_on_a_slice_of_four_tpus(name):
 @pytest.mark.slow
 def test_an_update_on_four_gpus():
     update = compile_for(preset("throughput"), "h100", num_devices=4)
-    assert update.collectives == 3
+    assert 1 < update.collectives <= 3
     assert update.total("synchronizations") <= 5
 
 
@@ -191,6 +191,26 @@ def test_an_update_by_kernels_on_an_h100(case):
     update = compile_for(config, "h100")
     assert update.total("launches") <= MOST_WITH_KERNELS
     assert set(update.kernels) == KERNELS
+    assert not any(kernel["spilled_bytes"] for kernel in update.kernels.values())
+
+
+@needs["h100"]
+@pytest.mark.slow
+@pytest.mark.parametrize("num_envs", [64, 65_536])
+def test_normalized_advantages_by_kernels_on_an_h100(num_envs):
+    """Their moments are a second pass over all lanes."""
+    config = replace(
+        preset("cartpole"), num_envs=num_envs, engine="kernel", advantage_norm="standardize"
+    )
+    assert compile_for(config, "h100").total("launches") <= MOST_WITH_KERNELS
+
+
+@needs["h100"]
+@pytest.mark.slow
+def test_many_agents_by_kernels_fit_an_h100():
+    update = compile_for(replace(preset("cartpole"), engine="kernel"), "h100", num_agents=2_048)
+    assert update.total("launches") <= MOST_WITH_KERNELS
+    assert update.largest_num_envs >= 64
     assert not any(kernel["spilled_bytes"] for kernel in update.kernels.values())
 
 
