@@ -123,7 +123,7 @@ def table_of_all(results: Path) -> Table:
             interval(result["training_return_at_the_end"]),
             f"{result['mean_steps_of_a_run'] / 1e6:.2f} million",
             f"{result['sps'] / 1e6:.2f} million",
-            (result["commit"] or "")[:7],
+            (result.get("commit") or "")[:7],
         ]
 
     paths = [results / f"{name}.json" for name in PRESETS if name != "throughput"]
