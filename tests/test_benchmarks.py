@@ -188,7 +188,7 @@ def test_two_checkouts_are_measured_in_turn(tmp_path, capsys):
 
 def test_figures_of_kept_results_are_drawn_again(tmp_path, run_script):
     kept = BENCHMARKS / "results"
-    for name in ("hosting", "pendulum", "roofline", "scaling", "speedup", "throughput"):
+    for name in ("hosting", "peers", "pendulum", "roofline", "scaling", "speedup", "throughput"):
         (tmp_path / f"{name}.json").write_bytes((kept / f"{name}.json").read_bytes())
     run_script("draw")
     assert all(path.with_suffix(".png").is_file() for path in tmp_path.glob("*.json"))
