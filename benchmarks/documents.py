@@ -55,7 +55,7 @@ def rows_of(table: Table) -> str:
 def _source(result: dict[str, Any]) -> str:
     """Return what a result was measured on, or that nothing was."""
     date = result["date"][:10]
-    if result["benchmark"] == "compile_for":
+    if result.get("benchmark") == "compile_for":
         return f"Compiled by jax {result['versions']['jax']}, not run; {date}."
     machine, commit = result["machine"], result["commit"] or "of no commit"
     cores = f"{machine['cores']} cores of {machine['cpu']}"
