@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from gymnax_play import mean_return
 from progress import Progress
 from protocol import Result, Settings, read_settings
 
@@ -58,22 +59,10 @@ def evaluate(ppo: Any, config: dict[str, Any], params: Any, episodes: int, key: 
     env, env_params = ppo.gymnax.make(config["ENV_NAME"])
     network = ppo.ActorCritic(env.action_space(env_params).n, activation=config["ACTIVATION"])
 
-    def play(key: jax.Array) -> jax.Array:
-        key, key_reset = jax.random.split(key)
-        obs, state = env.reset(key_reset, env_params)
+    def act(obs: jax.Array, key: jax.Array) -> jax.Array:
+        return network.apply(params, obs)[0].sample(seed=key)
 
-        def step(carry: Any, key: jax.Array) -> tuple[Any, None]:
-            obs, state, alive, total = carry
-            key_action, key_step = jax.random.split(key)
-            action = network.apply(params, obs)[0].sample(seed=key_action)
-            obs, state, reward, done, _ = env.step(key_step, state, action, env_params)
-            return (obs, state, alive & ~done, total + reward * alive), None
-
-        start = (obs, state, jax.numpy.bool_(True), jax.numpy.float32(0))
-        keys = jax.random.split(key, env_params.max_steps_in_episode)
-        return jax.lax.scan(step, start, keys)[0][3]
-
-    return float(jax.jit(jax.vmap(play))(jax.random.split(key, episodes)).mean())
+    return mean_return(env, env_params, act, episodes, key)
 
 
 def main(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from gymnax_play import mean_return
 from progress import Progress
 from protocol import Result, Settings, read_settings
 
@@ -74,22 +75,10 @@ def evaluate(network: Any, params: Any, episodes: int, key: jax.Array) -> float:
     """Return the mean return of so many greedy episodes."""
     import gymnax
 
-    env, env_params = gymnax.make("CartPole-v1")
+    def act(obs: jax.Array, _key: jax.Array) -> jax.Array:
+        return network.apply(params, obs[None]).mode()[0]
 
-    def play(key: jax.Array) -> jax.Array:
-        obs, state = env.reset(key, env_params)
-
-        def step(carry: Any, key: jax.Array) -> tuple[Any, None]:
-            obs, state, alive, total = carry
-            action = network.apply(params, obs[None]).mode()[0]
-            obs, state, reward, done, _ = env.step(key, state, action, env_params)
-            return (obs, state, alive & ~done, total + reward * alive), None
-
-        start = (obs, state, jax.numpy.bool_(True), jax.numpy.float32(0))
-        keys = jax.random.split(key, env_params.max_steps_in_episode)
-        return jax.lax.scan(step, start, keys)[0][3]
-
-    return float(jax.jit(jax.vmap(play))(jax.random.split(key, episodes)).mean())
+    return mean_return(*gymnax.make("CartPole-v1"), act, episodes, key)
 
 
 def main(settings: Settings) -> None:
