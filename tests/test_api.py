@@ -1,6 +1,8 @@
 """The public names: found by tab completion, typed, and taking plain arguments."""
 
 import importlib.metadata
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import purejaxrl_reinforce
 from purejaxrl_reinforce import Config
 
+ROOT = Path(__file__).parents[1]
 SCRIPT = """
 from typing import assert_type
 
@@ -33,13 +36,13 @@ train(config, 0)
 
 @pytest.mark.slow
 def test_functions_keep_their_types(tmp_path):
-    api = pytest.importorskip("mypy.api")
-    file = tmp_path / "script.py"
-    file.write_text(SCRIPT)
-    root = Path(__file__).parents[1]
-    options = ["--strict", "--cache-dir", str(root / ".mypy_cache")]
-    out, err, _ = api.run([*options, "--config-file", str(root / "pyproject.toml"), str(file)])
-    revealed, error, found, *rest = (out + err).splitlines()
+    pytest.importorskip("mypy")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    # A process and a directory of its own: mypy then finds the package as it is installed, and
+    # says nothing of what it would find in it.
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml"]
+    ran = subprocess.run([*command, "script.py"], cwd=tmp_path, capture_output=True, text=True)
+    revealed, error, found, *rest = (ran.stdout + ran.stderr).splitlines()
     assert "[config: purejaxrl_reinforce.config.Config, key: jax." in revealed
     assert 'script.py:20: error: Argument 2 to "__call__" of "Jitted"' in error
     assert 'has incompatible type "int"; expected "Array"' in error
