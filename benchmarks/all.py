@@ -3,8 +3,8 @@
     python benchmarks/all.py
 
 runs every script below, each in a process of its own, and then writes the tables of the documents.
-A result that this commit has measured already is kept, so that the command goes on after an
-interruption; results from other commits are measured again. Takes hours on two cores, one of
+A result that was measured with today's package code is kept, so that the command goes on after an
+interruption; results of other code are measured again. Takes hours on two cores, one of
 them for the peers; nothing else should run beside it.
 """
 
@@ -16,12 +16,11 @@ from pathlib import Path
 import documents
 from harness import RESULTS, run
 
-from purejaxrl_reinforce.execution.machine import describe_commit
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.presets import PRESETS
 
-# Over 256 seeds, or by throughput.py.
-MEASURED_OTHERWISE = ("cartpole", "classic", "throughput")
+# Over more seeds, or by throughput.py.
+MEASURED_OTHERWISE = ("cartpole", "cartpole-efficient", "classic", "throughput")
 
 # The name of a result, and the script that writes it with its options; the front page's first.
 SCRIPTS: dict[str, tuple[str, ...]] = {
@@ -34,18 +33,20 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "scaling": ("scaling.py", "--lanes", "64", "256", "1024", "4096"),
     "hosting": ("hosting.py", "--num-updates", "3000"),
     "variance": ("variance.py",),
+    "coverage": ("coverage.py",),
     "cartpole": ("presets.py", "cartpole", "--seeds", "256"),
+    "cartpole-efficient": ("presets.py", "cartpole-efficient", "--seeds", "1024"),
     "classic": ("presets.py", "classic", "--seeds", "256"),
     **{name: ("presets.py", name) for name in PRESETS if name not in MEASURED_OTHERWISE},
     "peers": ("peers/compare.py",),
 }
 
 
-def is_of(commit: str | None, path: Path) -> bool:
-    """Return whether a kept result was measured at this commit."""
-    if commit is None or not path.is_file():
-        return False
-    return parse_json(path.read_text()).get("commit") == commit
+def is_current(path: Path, root: Path = documents.ROOT) -> bool:
+    """Return whether a kept result was measured with the package code of the checkout `root`."""
+    commit = path.is_file() and parse_json(path.read_text()).get("commit")
+    same = ["git", "-C", str(root), "diff", "--quiet", str(commit), "--", "purejaxrl_reinforce"]
+    return bool(commit) and subprocess.run(same, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def main(names: tuple[str, ...] = tuple(SCRIPTS), again: bool = False) -> None:
@@ -53,9 +54,9 @@ def main(names: tuple[str, ...] = tuple(SCRIPTS), again: bool = False) -> None:
 
     Args:
         names: of results; all by default.
-        again: measure those of this commit again, too.
+        again: measure those of today's package code again, too.
     """
-    measure([name for name in names if again or not is_of(describe_commit(), _path(name))])
+    measure([name for name in names if again or not is_current(RESULTS / f"{name}.json")])
     documents.main()
 
 
@@ -73,10 +74,6 @@ def measure(names: Sequence[str]) -> None:
         command = [sys.executable, str(Path(__file__).parent / script), *options]
         if code := subprocess.run(command).returncode:
             raise ValueError(f"{script} ended with {code}; the same command goes on with it")
-
-
-def _path(name: str) -> Path:
-    return RESULTS / f"{name}.json"
 
 
 if __name__ == "__main__":

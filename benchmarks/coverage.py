@@ -1,7 +1,9 @@
 """How often the 95% intervals of `evaluation/statistics.py` hold the truth, with few seeds.
 
-Scores are drawn from known distributions, again and again. Beside each interval stands the
-percentile bootstrap's, which rliable uses.
+    python benchmarks/coverage.py
+
+draws scores from known distributions, again and again. Beside each interval stands the percentile
+bootstrap's, which rliable uses. Writes results/coverage.json.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, run
+from harness import RESULTS, Table, measured_on, run
 from scipy import stats
 
+from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.evaluation.statistics import (
     interquartile_mean,
     interquartile_mean_interval,
     performance_profile,
     probability_of_improvement,
 )
-from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.output.text import print_table
 
 # Scores from standard normal numbers.
@@ -78,7 +79,7 @@ def cover_interquartile_mean(name: str, n: int, repeats: int) -> list[dict[str, 
         ours.add(interquartile_mean_interval(x), truth)
         drawn = x[rng.integers(n, size=(_RESAMPLES, n))]
         bootstrap.add(percentiles(0, interquartile_mean(drawn, axis=1)), truth)
-    return rows("interquartile mean", name, n, ours, bootstrap)
+    return rows("interquartile mean", name, n, ours, bootstrap, f"interquartile mean: {name}")
 
 
 def cover_improvement(
@@ -98,7 +99,8 @@ def cover_improvement(
         resampled = wins[drawn[:, :, None], drawn[:, None, :]].mean(axis=(1, 2))
         bootstrap.add(percentiles(0, resampled), truth)
     what = f"improvement, +{shift:g}, correlation {correlation:g}"
-    return rows(what, name, n, ours, bootstrap)
+    group = f"probability of improvement, seeds correlate by {correlation:g}"
+    return rows(what, name, n, ours, bootstrap, group)
 
 
 def cover_profile(n: int, repeats: int, fraction: float) -> list[dict[str, Any]]:
@@ -110,27 +112,38 @@ def cover_profile(n: int, repeats: int, fraction: float) -> list[dict[str, Any]]
         ours.add(Interval(*(found[0] for found in performance_profile(x, threshold))), fraction)
         drawn = x[rng.integers(n, size=(_RESAMPLES, n))]
         bootstrap.add(percentiles(0, (drawn > threshold).mean(axis=1)), fraction)
-    return rows(f"performance profile at {fraction:.0%}", "any", n, ours, bootstrap)
+    what = f"performance profile at {fraction:.0%}"
+    return rows(what, "any", n, ours, bootstrap, "performance profile")
 
 
-def rows(statistic: str, scores: str, n: int, ours: Count, bootstrap: Count) -> list[Any]:
-    facts = {"statistic": statistic, "scores": scores, "seeds": n}
+def rows(
+    statistic: str, scores: str, n: int, ours: Count, bootstrap: Count, group: str
+) -> list[dict[str, Any]]:
+    """Return what was counted; simulations of one `group` share a row of the table."""
+    facts = {"statistic": statistic, "scores": scores, "group": group, "seeds": n}
     return [ours.row(**facts, method="ours"), bootstrap.row(**facts, method="bootstrap")]
 
 
-def show(table: Sequence[dict[str, Any]], seeds: Sequence[int]) -> None:
-    """Print a row for each statistic and distribution, and a column for each number of seeds."""
-    cells: dict[tuple[str, str], dict[tuple[int, str], str]] = {}
-    for row in table:
-        refused = f" ({row['unbounded']:.0%})" if row["unbounded"] else ""
-        of = cells.setdefault((row["statistic"], row["scores"]), {})
-        of[row["seeds"], row["method"]] = f"{row['coverage']:.1%}"[:-1] + refused
-    lines = [
-        (*what, *(f"{of[n, 'ours']} | {of[n, 'bootstrap']}" for n in seeds))
-        for what, of in cells.items()
-    ]
-    title = "coverage in percent (share without bounds): ours | percentile bootstrap"
-    print_table(title, ("statistic", "scores", *(f"{n} seeds" for n in seeds)), lines)
+def table(result: dict[str, Any]) -> Table:
+    """Return the least coverage of each group of simulations, a column per number of seeds."""
+    groups = dict.fromkeys(row["group"] for row in result["rows"])
+    seeds = sorted({row["seeds"] for row in result["rows"]})
+    lines = [[group, *(_cell(result["rows"], group, n) for n in seeds)] for group in groups]
+    title = "coverage in percent (share without bounds): ours / percentile bootstrap"
+    return Table(title, ["", *(f"{n} seeds" for n in seeds)], lines)
+
+
+def _cell(rows: Sequence[dict[str, Any]], group: str, n: int) -> str:
+    own = [row for row in rows if (row["group"], row["seeds"]) == (group, n)]
+    least = {
+        method: 100 * min(row["coverage"] for row in own if row["method"] == method)
+        for method in ("ours", "bootstrap")
+    }
+    unbounded = max(row["unbounded"] for row in own)
+    if unbounded == 1:
+        return f"none / {least['bootstrap']:.1f}"
+    share = f" ({unbounded:.0%})" if unbounded >= 0.005 else ""
+    return f"{least['ours']:.1f}{share} / {least['bootstrap']:.1f}"
 
 
 def main(
@@ -143,18 +156,18 @@ def main(
         seeds: numbers of seeds.
         results: directory for the result.
     """
-    table: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for n in seeds:
         for name in DISTRIBUTIONS:
-            table += cover_interquartile_mean(name, n, repeats)
+            found += cover_interquartile_mean(name, n, repeats)
         for name in PAIRED:
             for pair in PAIRS:
-                table += cover_improvement(name, n, repeats, *pair)
+                found += cover_improvement(name, n, repeats, *pair)
         for fraction in FRACTIONS:
-            table += cover_profile(n, repeats, fraction)
-    with atomic_write(results / "coverage.json") as unfinished:
-        unfinished.write_text(dump_json({"repeats": repeats, "rows": table}))
-    show(table, seeds)
+            found += cover_profile(n, repeats, fraction)
+    result = {**measured_on(), "repeats": repeats, "rows": found}
+    write_result(results / "coverage.json", result)
+    print_table(*table(result))
 
 
 if __name__ == "__main__":

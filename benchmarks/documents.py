@@ -4,7 +4,7 @@
 
 replaces what stands between `<!-- table: NAME -->` and `<!-- end -->` by the table of
 results/NAME.json, with the commit, date and machine that it was measured on. The table `presets` is
-of all their results.
+of all their results, `learning` of those of `cartpole` and `classic` alone.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import RESULTS, Table, run
-from presets import table_of_all
+from presets import table_of_all, table_of_learning
 
 from purejaxrl_reinforce.output.json_text import parse_json
 
@@ -24,6 +24,8 @@ DOCUMENTS = (
     ROOT / "docs" / "pages" / "presets.md",
 )
 
+# These name the commit of each preset themselves.
+_OF_PRESETS = {"presets": table_of_all, "learning": table_of_learning}
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -32,8 +34,8 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
     def table(match: re.Match[str]) -> str:
         name = match[2]
-        if name == "presets":
-            return match[1] + rows_of(table_of_all(results)) + match[3]
+        if name in _OF_PRESETS:
+            return match[1] + rows_of(_OF_PRESETS[name](results)) + match[3]
         result = parse_json((results / f"{name}.json").read_text())
         module = importlib.import_module("peers.table" if name == "peers" else name)
         return match[1] + markdown(Table(*module.table(result)), result) + match[3]

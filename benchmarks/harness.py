@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import write_result
+from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
@@ -20,6 +21,13 @@ from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.store import Slice, load_plan, load_slices
 
 RESULTS = Path(__file__).parent / "results"
+
+# What is measured with two networks is measured with these, by name: the package's, and the one
+# that other libraries default to.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "64 ReLU": {"hidden_sizes": (64,), "activation": "relu"},
+    "2 x 64 tanh": {"hidden_sizes": (64, 64), "activation": "tanh"},
+}
 
 
 def run(main: Callable[..., None]) -> None:
@@ -33,6 +41,16 @@ def run(main: Callable[..., None]) -> None:
     except ValueError as error:
         print("error:", *str(error).split(), file=sys.stderr)
         sys.exit(2)
+
+
+def measured_on() -> dict[str, Any]:
+    """Return commit, date, machine and versions of a result that `make_result` does not make."""
+    return {
+        "commit": machine.describe_commit(),
+        "date": machine.now(),
+        "machine": machine.describe_machine(),
+        "versions": machine.describe_versions(),
+    }
 
 
 class Table(NamedTuple):

@@ -6,24 +6,28 @@ sweeps the seeds of a preset, writes benchmarks/results/<preset>.json and <prese
 what they say.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from harness import RESULTS, Table, draw_quantiles, quantiles, run, save, slices_of
+from harness import (
+    RESULTS,
+    Table,
+    draw_quantiles,
+    measured_on,
+    quantiles,
+    run,
+    save,
+    slices_of,
+)
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset, sweep
 from purejaxrl_reinforce.algorithm.environments.environment import threshold
 from purejaxrl_reinforce.evaluation.statistics import interquartile_mean_interval
-from purejaxrl_reinforce.execution.machine import (
-    describe_commit,
-    describe_machine,
-    describe_versions,
-    now,
-)
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.plots import styled
@@ -132,6 +136,38 @@ def table_of_all(results: Path) -> Table:
     return Table("presets", [*columns, "steps of a run", "SPS", "commit"], list(map(cells, kept)))
 
 
+def table_of_learning(results: Path) -> Table:
+    """Return how `cartpole` and `classic` solve their tasks, a column each."""
+    kept = [parse_json((results / f"{name}.json").read_text()) for name in ("cartpole", "classic")]
+    rows = [[what, *(cell(result) for result in kept)] for what, cell in _LEARNING.items()]
+    return Table("learning", ["", *(f"`{result['preset']}`" for result in kept)], rows)
+
+
+# What a row of that table says, and how it is read off a result.
+_LEARNING: dict[str, Callable[[dict[str, Any]], str]] = {
+    "environment, threshold": lambda r: f"{r['config']['env']}, {r['threshold']:g}",
+    "seeds whose greedy policy is solved at the end": lambda r: (
+        f"{r['seeds_solved_greedy']} of {r['seeds']}"
+    ),
+    "lowest greedy return of a seed": lambda r: f"{r['lowest_greedy_return']:.1f}",
+    "updates to the threshold: median, most": lambda r: (
+        f"{r['median_updates_to_threshold']:g}, {r['most_updates_to_threshold']:g}"
+    ),
+    "environment steps to the threshold: median, most": lambda r: (
+        f"{r['median_steps_to_threshold']:,.0f}, {r['most_steps_to_threshold']:,.0f}"
+    ),
+    "lowest afterwards: median seed, worst seed": lambda r: (
+        f"{r['median_lowest_return_afterwards']:.1f}, {r['lowest_return_afterwards']:.1f}"
+    ),
+    "return of the last twentieth of the updates: interquartile mean, lowest seed": lambda r: (
+        f"{r['training_return_at_the_end']['value']:.1f},"
+        f" {r['lowest_training_return_at_the_end']:.1f}"
+    ),
+    "environment steps of a run": lambda r: f"{r['mean_steps_of_a_run']:,.0f}",
+    "commit, date": lambda r: f"{(r['commit'] or '')[:7]}, {r['date'][:10]}",
+}
+
+
 def main(
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")] = "cartpole",
     seeds: int = 64,
@@ -158,10 +194,7 @@ def main(
         "preset": name,
         "purpose": PRESETS[name].purpose,
         "config": asdict(config),
-        "commit": describe_commit(),
-        "date": now(),
-        "machine": describe_machine(),
-        "versions": describe_versions(),
+        **measured_on(),
         "reference": reference,
         "reference_source": source,
         "threshold": solved,

@@ -2,16 +2,19 @@
 
     python benchmarks/roofline.py
 
-counts the floating-point operations and bytes that each phase needs at least, measures the
-machine's peaks, and compares the time of the phase with the least time that these allow. Writes
-results/roofline.json and .png.
+counts the floating-point operations and bytes that each phase needs at least, with both networks,
+measures the machine's peaks, and compares the time of the phase with the least time that these
+allow. Writes results/roofline.json and .png.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, Table, finish, preset_variant, run
+from harness import NETWORKS, RESULTS, Table, finish, preset_variant, run
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.bench.peaks import Peaks, measure_peaks
@@ -40,37 +43,31 @@ def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
 
 @styled()
 def draw(result: dict[str, Any]) -> Figure:
-    """Draw the rate of each phase under the roofline of the machine."""
-    rows = [row for row in result["rows"] if row["name"] != TRAINING]
+    """Draw the rate of each phase under the roofline of the machine, a panel per network."""
+    networks = list(dict.fromkeys(row["network"] for row in result["rows"]))
     peaks = Peaks(**result["peaks"])
+    figure = Figure(figsize=(9, 4.6))
+    panels = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
+    for axes, network in zip(panels, networks, strict=True):
+        rows = [row for row in result["rows"] if row["network"] == network]
+        _draw_phases(axes, [row for row in rows if row["phase"] != TRAINING], peaks)
+        axes.set(title=f"{network}, {result['config']['num_envs']:,} lanes")
+        axes.set(xlabel="operations per byte of main memory, at least (FLOP/B)")
+    panels[0].set_ylabel("achieved GFLOP/s")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw_phases(axes: Axes, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
     intensity = np.array([row["flops"] / row["bytes"] for row in rows])
     rates = np.array([row["flops_per_second"] for row in rows]) / 1e9
     ridge = peaks.matmul_flops / peaks.memory_bytes
     x = np.geomspace(min(intensity.min(), ridge) / 3, max(intensity.max(), ridge) * 3, 200)
-    figure = Figure(figsize=(7.5, 4.8))
-    axes = figure.add_subplot()
     roofline = np.minimum(peaks.matmul_flops, x * peaks.memory_bytes) / 1e9
     label = "measured peaks of this machine"
     axes.loglog(x, roofline, color="black", linestyle="-", marker="", label=label)
     for i, row in enumerate(rows):
-        axes.loglog(
-            intensity[i],
-            rates[i],
-            linestyle="none",
-            markersize=8,
-            label=f"{row['name']}: {row['times_floor']:,.1f} times its floor",
-        )
-    axes.set(
-        title=_title(result["config"]),
-        xlabel="operations per byte of main memory, at least (FLOP/B)",
-        ylabel="achieved GFLOP/s",
-    )
-    figure.legend(loc="outside lower center", ncols=3)
-    return figure
-
-
-def _title(config: dict[str, Any]) -> str:
-    return f"{config['env']}, {config['num_envs']:,} lanes: distance from the roofline"
+        axes.loglog(intensity[i], rates[i], linestyle="none", markersize=8, label=row["phase"])
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -85,14 +82,16 @@ def table(result: dict[str, Any]) -> Table:
             f"{1e9 * row['floor'] / steps:,.1f}",
             f"{1e9 * row['median'] / steps:,.1f}",
             f"{row['times_floor']:,.1f}",
+            f"{row['fraction_of_matmul_peak']:.0%}",
             row["bound"],
         ]
 
     peaks = Peaks(**result["peaks"])
     title = f"{peaks.matmul_flops / 1e9:,.0f} GFLOP/s, {peaks.memory_bytes / 1e9:,.0f} GB/s"
+    columns = ["", "FLOP per step", "bytes per step", "floor, ns", "measured, ns", "times floor"]
     return Table(
-        f"{_title(result['config'])}; peaks {title}",
-        ["", "FLOP per step", "bytes per step", "floor, ns", "measured, ns", "times", "bound by"],
+        f"{result['config']['env']}, {result['config']['num_envs']:,} lanes; peaks {title}",
+        [*columns, "of product peak", "bound by"],
         [cells(row) for row in result["rows"]],
     )
 
@@ -116,15 +115,18 @@ def main(
         results: directory for the result.
     """
     config = preset_variant(preset_name, lanes, num_updates)
-    workload = Workload(config, seed)
-    timings = measure(workload.calls, repeats)
-    facts = workload_facts(workload)
     peaks = measure_peaks()
-    rows = [with_floor(row, peaks) for row in result_rows(workload, timings, peaks)]
-    result = make_result(
-        "roofline", config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
-    )
-    finish(results, "roofline", result, draw, table)
+    rows: list[dict[str, Any]] = []
+    workloads = []
+    for network, layers in NETWORKS.items():
+        workload = Workload(replace(config, **layers), seed)
+        timings = measure(workload.calls, repeats)
+        for row in result_rows(workload, timings, peaks):
+            names = {"name": f"{network}, {row['name']}", "network": network, "phase": row["name"]}
+            rows.append(with_floor(row, peaks) | names)
+        workloads.append({"network": network, **workload_facts(workload)})
+    facts = {"repeats": repeats, "peaks": peaks._asdict(), "workloads": workloads}
+    finish(results, "roofline", make_result("roofline", config, seed, rows, **facts), draw, table)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 from compiled import compile_apart
-from harness import RESULTS, Table, finish, run
+from harness import NETWORKS, RESULTS, Table, finish, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
 from ratios import paired_ratio
@@ -36,12 +36,6 @@ from purejaxrl_reinforce.output.plots import styled
 SCRATCH, TRAINED = "ours from scratch", "ours trained"
 LONGEST_EPISODE = 500
 FIRST_UPDATES = 30
-
-# What the networks are called, and the hidden layers of both.
-NETWORKS: dict[str, dict[str, Any]] = {
-    "64 ReLU": {"hidden_sizes": (64,), "activation": "relu"},
-    "2 x 64 tanh": {"hidden_sizes": (64, 64), "activation": "tanh"},
-}
 
 
 def ours(config: Config, updates: int, trained: Any, key: jax.Array) -> tuple[Call, int]:

@@ -41,11 +41,8 @@ OPTIMIZED = (
     "tests/algorithm/kernels/test_rollout.py",
     "tests/algorithm/test_block_sizes.py",
     "tests/algorithm/test_learning.py",
-    "tests/bench/test_bench.py",
     "tests/bench/test_compile_for.py",
     "tests/execution/test_program.py",
-    "tests/runs/test_faults.py",
-    "tests/sweeps/test_processes.py",
     "tests/test_benchmarks.py",
     "tests/test_documents.py",
 )

@@ -114,22 +114,49 @@ def test_tables_of_the_documents_are_those_of_their_results(path):
 
 
 # Sentences of README.md, and the results that their figures come from.
+class Results(dict):
+    """Kept results by name, with _ instead of -."""
+
+    def __missing__(self, name):
+        path = BENCHMARKS / "results" / f"{name.replace('_', '-')}.json"
+        path = path if path.exists() else path.with_name(f"{name}.json")
+        return json.loads(path.read_text())
+
+
+# What documents say of results outside of their tables.
+README, FIGURES = "README.md", "benchmarks/README.md"
 SENTENCES = {
-    "Every one of {rows[0][solved]:,} seeds solves the task": "sweeps",
-    "a run needs {rows[0][quartiles][1]:.2f} seconds of training": "time_to_solve",
-    "and {rows[0][median]:.1f} seconds from the command to the picture the first time": "startup",
-    "picture the first time, {rows[1][median]:.1f} from then on": "startup",
-    "`sweep --num-seeds 1024` took {rows[0][command_seconds]:.0f} seconds": "sweeps",
-    "{rows[1][command_seconds]:.0f} seconds on these cores": "sweeps",
-    "{rows[1][solved]:,} of {rows[1][agents]:,} agents end solved": "sweeps",
+    "Every one of {sweeps[rows][0][solved]:,} seeds solves the task": README,
+    "a run needs {time_to_solve[rows][0][quartiles][1]:.2f} seconds of training": README,
+    "and {startup[rows][0][median]:.1f} seconds from the command to the picture the first": README,
+    "picture the first time, {startup[rows][1][median]:.1f} from then on": README,
+    "`sweep --num-seeds 1024` took {sweeps[rows][0][command_seconds]:.0f} seconds": README,
+    "{sweeps[rows][1][command_seconds]:.0f} seconds on these cores": README,
+    "{sweeps[rows][1][solved]:,} of {sweeps[rows][1][agents]:,} agents end solved": README,
+    "greedy return at least 475 of 500 (lowest {sweeps[rows][0][worst]:.1f})": README,
+    "{cartpole_efficient[seeds_solved_greedy]:,} of {cartpole_efficient[seeds]:,} seeds (lowest"
+    " {cartpole_efficient[lowest_greedy_return]:.1f}); first update at 475 after"
+    " {cartpole_efficient[median_steps_to_threshold]:,.0f} steps": README,
+    "| {acrobot[greedy_return][value]:.1f}, {pendulum[greedy_return][value]:.1f},"
+    " {mountaincar_continuous[greedy_return][value]:.1f}, {reacher[greedy_return][value]:.1f},"
+    " over {reacher[seeds]} seeds each |": README,
+    "| {catch[greedy_return][value]:.3g}, {deepsea[greedy_return][value]:.3g},"
+    " {fourrooms[greedy_return][value]:.3g}, {metamaze[greedy_return][value]:.3g},"
+    " {breakout_minatar[greedy_return][value]:.1f},"
+    " {space_invaders_minatar[greedy_return][value]:.1f}, over {catch[seeds]} seeds each |": README,
+    "{classic[seeds]} seeds: {classic[training_return_at_the_end][value]:.1f} of 200 over the last"
+    " 15 updates, {classic[seeds_solved_greedy]} end solved": README,
+    "{time_to_solve[seeds_solved]} of {time_to_solve[seeds]} seeds; compiling, apart,"
+    " {time_to_solve[compile_seconds]:.1f} s with cold caches": FIGURES,
+    "training of 100 updates reaches {roofline[rows][0][fraction_of_matmul_peak]:.0%} of": FIGURES,
+    "tanh units it reaches {roofline[rows][6][fraction_of_matmul_peak]:.0%}, where": FIGURES,
 }
 
 
-@pytest.mark.parametrize("sentence", SENTENCES)
-def test_figures_in_sentences_are_those_of_their_results(sentence):
-    result = json.loads((BENCHMARKS / "results" / f"{SENTENCES[sentence]}.json").read_text())
-    readme = (BENCHMARKS.parent / "README.md").read_text()
-    assert sentence.format(**result) in " ".join(readme.split())
+@pytest.mark.parametrize(("sentence", "document"), SENTENCES.items())
+def test_figures_in_sentences_are_those_of_their_results(sentence, document):
+    text = " ".join((BENCHMARKS.parent / document).read_text().split())
+    assert sentence.format_map(Results()) in text
 
 
 def test_a_table_follows_its_result(tmp_path):
@@ -145,13 +172,29 @@ def test_a_table_follows_its_result(tmp_path):
     assert documents.filled(new, tmp_path) == new
 
 
-def test_results_of_another_commit_are_measured_again(tmp_path):
-    path = tmp_path / "x.json"
-    assert not measure_all.is_of("abc", path)
-    path.write_text('{"commit": "abc"}')
-    assert measure_all.is_of("abc", path)
-    assert not measure_all.is_of("abd", path)
-    assert not measure_all.is_of(None, path)
+def test_results_of_other_package_code_are_measured_again(tmp_path):
+    def git(*arguments):
+        known = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        command = ["git", "-C", str(tmp_path), *known, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    result, code = tmp_path / "x.json", tmp_path / "purejaxrl_reinforce" / "code.py"
+    assert not measure_all.is_current(result, tmp_path)
+    git("init")
+    code.parent.mkdir()
+    code.write_text("1")
+    git("add", ".")
+    git("commit", "-m", "code")
+    result.write_text(json.dumps({"commit": git("rev-parse", "HEAD")}))
+    assert measure_all.is_current(result, tmp_path)
+    git("commit", "--allow-empty", "-m", "a document")
+    assert measure_all.is_current(result, tmp_path)
+    code.write_text("2")
+    assert not measure_all.is_current(result, tmp_path)
+    result.write_text(json.dumps({"commit": "of code that nobody has"}))
+    assert not measure_all.is_current(result, tmp_path)
+    result.write_text(json.dumps({"commit": None}))
+    assert not measure_all.is_current(result, tmp_path)
 
 
 def test_an_unknown_result_is_refused():
@@ -321,6 +364,24 @@ def test_a_peer_that_fails_is_reported(tmp_path, compare_peers):
     assert result["not_measured"]["absent"].startswith("could not be installed: ")
     assert "no such luck" in printed
     assert "absent could not be installed" in printed
+
+
+def test_kept_seeds_are_not_measured_again(tmp_path, compare_peers, monkeypatch, capsys):
+    smoke, program = importlib.import_module("compare").SMOKE, tmp_path / "run_broken.py"
+    here = {"own_environment": False, "directory": tmp_path}
+    broken = importlib.import_module("catalog").Peer("broken", "broken", "", "its own", **here)
+    program.write_text("raise SystemExit('one')")
+    compare_peers(peers={"broken": broken})
+    program.write_text("raise SystemExit('another')")
+    monkeypatch.setitem(smoke, "seeds", 2)
+    result, _ = compare_peers("--keep", peers={"broken": broken})
+    errors = [(run["seed"], run["error"]) for run in result["runs"]]
+    assert errors == [(0, "exited 1: one")] * 2 + [(1, "exited 1: another")] * 2
+    assert result["settings"]["seeds"] == 2
+    monkeypatch.setitem(smoke, "eval_episodes", 3)
+    with pytest.raises(SystemExit):
+        compare_peers("--keep", peers={"broken": broken})
+    assert "peers.json has other settings: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@
 
 Each peer runs until it has solved the task or spent a budget, with its own batch, some again with
 ours, in a process and, where its pins need one, a virtual environment of its own; those that can be
-told run with both networks. All of them in turn for seed 0, then for seed 1, and so on. Writes
-peers.json, peers.png, peers_solving.png and peers_curves.png into the results directory and prints
-a table.
+told run with both networks. All of them in turn for seed 0, then for seed 1, and so on; --keep goes
+on after the seeds that peers.json has. Writes peers.json, peers.png, peers_solving.png and
+peers_curves.png into the results directory and prints a table.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from catalog import NETWORK_TITLES, PEERS, Peer
 from environments import InstallError, interpreter
 from figure import FIGURES
-from processes import Entry, RunError, ask, interleaved
+from processes import Entry, RunError, ask, measured
 from rich.console import Console
 from summary import summarize
 from table import table
@@ -32,11 +32,13 @@ from purejaxrl_reinforce.execution.machine import (
     describe_versions,
     now,
 )
+from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.plots import save_figure
 from purejaxrl_reinforce.output.text import print_table
 
 FORMAT = 2
 RESULTS = Path(__file__).parents[1] / "results"
+RESULT = "peers.json"
 # Time of a run beyond its training budget: imports, compiling, evaluations.
 OVERHEAD_SECONDS = 300.0
 # rejax splits a batch into 16 equal minibatches: 2 x 24 is the least of the kind.
@@ -64,6 +66,7 @@ def parse(argv: Sequence[str] | None, peers: Mapping[str, Peer]) -> argparse.Nam
     add("--eval-episodes", type=int, default=100, help="of the final policy (default: 100)")
     add("--venvs", type=Path, default=Path(".peers"), help="the peers' environments")
     add("--results", type=Path, default=RESULTS, help="directory for the results")
+    add("--keep", action="store_true", help="the seeds that peers.json has")
     add("--smoke", action="store_true", help="the smallest sizes, to see that everything runs")
     options = parser.parse_args(argv)
     if options.smoke:
@@ -110,25 +113,29 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[list[Entry],
 
 
 def with_best_batch(
-    entries: list[Entry], options: argparse.Namespace, console: Console
-) -> tuple[list[Entry], dict[str, Any]]:
-    """Give the idiomatic program's own entries their fastest batches; return the sweeps, too."""
-    sweeps = {}
+    entries: list[Entry], options: argparse.Namespace, sweeps: dict[str, Any], console: Console
+) -> list[Entry]:
+    """Give the idiomatic program's own entries their fastest batches; complete `sweeps`."""
     chosen = []
     for entry in entries:
         if entry.peer.name == "idiomatic" and entry.variant == "own":
-            request = {"mode": "sweep", **entry.given, **(SMOKE_SWEEP if options.smoke else {})}
-            try:
-                sweep = ask(entry, request, timeout=options.max_seconds + OVERHEAD_SECONDS)
-            except RunError as error:
-                sweep = {"error": str(error)}
-                console.print(f"{entry.label}: the sweep failed: {error}", highlight=False)
-            else:
-                batch = {name: sweep["best"][name] for name in ("num_envs", "num_steps")}
-                entry = replace(entry, given={**entry.given, **batch})
-            sweeps[entry.network] = sweep
+            if entry.network not in sweeps:
+                sweeps[entry.network] = sweep_of_batches(entry, options, console)
+            best = sweeps[entry.network].get("best", {})
+            batch = {name: best[name] for name in ("num_envs", "num_steps") if best}
+            entry = replace(entry, given={**entry.given, **batch})
         chosen.append(entry)
-    return chosen, sweeps
+    return chosen
+
+
+def sweep_of_batches(entry: Entry, options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Return the speed of an entry with each batch and the best of them, or the error."""
+    request = {"mode": "sweep", **entry.given, **(SMOKE_SWEEP if options.smoke else {})}
+    try:
+        return ask(entry, request, timeout=options.max_seconds + OVERHEAD_SECONDS)
+    except RunError as error:
+        console.print(f"{entry.label}: the sweep failed: {error}", highlight=False)
+        return {"error": str(error)}
 
 
 def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -> None:
@@ -137,38 +144,64 @@ def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -
     # A file or a pipe has no width of its own; 80 columns would break the table up.
     console = Console(width=None if sys.stdout.isatty() else 150)
     progress = Console(stderr=True)
-    entries, missing = prepare(options, progress)
-    entries, sweeps = with_best_batch(entries, options, progress)
-    settings = {
+    result = kept_result(options) if options.keep else new_result(options)
+    entries, result["not_measured"] = prepare(options, progress)
+    entries = with_best_batch(entries, options, result["idiomatic_sweeps"], progress)
+    result["not_comparable"] = {peer.name: peer.caveat for peer in options.peers}
+    runs, timeout = result["runs"], options.max_seconds + OVERHEAD_SECONDS
+    for seed in range(len({run["seed"] for run in runs}), options.seeds):
+        runs += measured(entries, seed, settings_of(options), timeout, progress.print)
+        result |= {"date": now(), "summary": summarize(runs)}
+        result["settings"]["seeds"] = seed + 1
+        write_result(options.results / RESULT, result)
+    publish(result, peers, options.results, console)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what every run is told unless its entry says otherwise."""
+    return {
         name: getattr(options, name) for name in ("max_env_steps", "max_seconds", "eval_episodes")
     }
-    timeout = options.max_seconds + OVERHEAD_SECONDS
-    runs = list(interleaved(entries, options.seeds, settings, timeout, progress.print))
-    result = {
+
+
+def new_result(options: argparse.Namespace) -> dict[str, Any]:
+    """Return a result without runs."""
+    batch = {"num_envs": options.num_envs, "num_steps": options.num_steps}
+    return {
         "format": FORMAT,
         "commit": describe_commit(),
         "date": now(),
         "machine": describe_machine(),
         "versions": describe_versions(),
-        "settings": {
-            **settings,
-            "seeds": options.seeds,
-            "equal_batch": {"num_envs": options.num_envs, "num_steps": options.num_steps},
-        },
-        "not_comparable": {peer.name: peer.caveat for peer in options.peers},
-        "not_measured": missing,
-        "idiomatic_sweeps": sweeps,
-        "summary": summarize(runs),
-        "runs": runs,
+        "settings": {**settings_of(options), "seeds": 0, "equal_batch": batch},
+        "not_comparable": {},
+        "not_measured": {},
+        "idiomatic_sweeps": {},
+        "summary": [],
+        "runs": [],
     }
-    publish(result, peers, options.results, console)
+
+
+def kept_result(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the result in the results directory, if more seeds of the same can be added."""
+    path, new = options.results / RESULT, new_result(options)
+    if not path.is_file():
+        return new
+    kept = parse_json(path.read_text())
+    for name in ("commit", "machine", "versions"):
+        if kept[name] != new[name]:
+            refuse(f"{path} has another {name}: {kept[name]}, not {new[name]}")
+    new["settings"]["seeds"] = kept["settings"]["seeds"]
+    if kept["settings"] != new["settings"]:
+        refuse(f"{path} has other settings: {kept['settings']}, not {new['settings']}")
+    return kept
 
 
 def publish(
     result: dict[str, Any], peers: Mapping[str, Peer], results: Path, console: Console
 ) -> None:
     """Write the result and its figures; print the table, failures and caveats."""
-    write_result(results / "peers.json", result)
+    write_result(results / RESULT, result)
     if result["runs"]:
         for name, draw in FIGURES.items():
             save_figure(draw(result), results / f"{name}.png")

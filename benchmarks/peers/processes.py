@@ -75,32 +75,31 @@ def ask(entry: Entry, settings: dict[str, Any], timeout: float) -> dict[str, Any
     raise RunError("printed no result")
 
 
-def interleaved(
+def measured(
     entries: list[Entry],
-    seeds: int,
+    seed: int,
     settings: dict[str, Any],
     timeout: float,
     announce: Callable[[str], None],
 ) -> Iterator[dict[str, Any]]:
-    """Yield a result of every entry for seed 0, then for seed 1, and so on.
+    """Yield a result of every entry for a seed, in turn: disturbances then affect all alike.
 
-    Disturbances of the machine then affect all alike. A run that fails is yielded with an "error".
+    A run that fails is yielded with an "error".
     """
-    for seed in range(seeds):
-        for entry in entries:
-            given = {**settings, **entry.given, "seed": seed, "launched_at": time.time()}
-            try:
-                result = ask(entry, given, timeout)
-            except (RunError, json.JSONDecodeError) as error:
-                announce(f"{entry.label}, seed {seed}: failed: {error}")
-                yield {**entry.identity, "seed": seed, "error": str(error)}
-                continue
-            sps = result["env_steps"] / result["train_seconds"]
-            solved = result["solved_at"]
-            when = "not solved"
-            if solved:
-                waited = result["startup_seconds"] + result["compile_seconds"]
-                solved["total_seconds"] = waited + solved["seconds"]
-                when = "solved in {total_seconds:.2f} s, {seconds:.2f} of training".format(**solved)
-            announce(f"{entry.label}, seed {seed}: {sps:,.0f} steps/s, {when}")
-            yield {**entry.identity, **result, "sps": sps}
+    for entry in entries:
+        given = {**settings, **entry.given, "seed": seed, "launched_at": time.time()}
+        try:
+            result = ask(entry, given, timeout)
+        except (RunError, json.JSONDecodeError) as error:
+            announce(f"{entry.label}, seed {seed}: failed: {error}")
+            yield {**entry.identity, "seed": seed, "error": str(error)}
+            continue
+        sps = result["env_steps"] / result["train_seconds"]
+        solved = result["solved_at"]
+        when = "not solved"
+        if solved:
+            waited = result["startup_seconds"] + result["compile_seconds"]
+            solved["total_seconds"] = waited + solved["seconds"]
+            when = "solved in {total_seconds:.2f} s, {seconds:.2f} of training".format(**solved)
+        announce(f"{entry.label}, seed {seed}: {sps:,.0f} steps/s, {when}")
+        yield {**entry.identity, **result, "sps": sps}

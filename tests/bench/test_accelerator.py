@@ -95,6 +95,7 @@ def bare_result(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_a_bare_machine_measures(bare_result):
     result = json.loads((bare_result / "accelerator.json").read_text())
     assert result["how"] == "measured"
@@ -106,6 +107,7 @@ def test_a_bare_machine_measures(bare_result):
     assert not (bare_result / "accelerator.png").exists()
 
 
+@pytest.mark.slow
 def test_a_picture_is_drawn_afterwards(bare_result):
     assert (
         importlib.import_module("accelerator").main(

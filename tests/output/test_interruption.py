@@ -45,6 +45,15 @@ def collect_garbage():
         gc.collect()
 
 
+@pytest.fixture
+def interruptible():
+    """Take SIGINT as Python does by default: a shell starts background jobs with it ignored."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     "interrupted",
     [drop_an_object_with_a_finalizer, drop_what_a_weak_reference_watches, collect_garbage],

@@ -35,10 +35,9 @@ class ForkedCommand:
         arguments: of the command line.
         directory: for what it prints; also where it runs.
         devices: number of CPU devices.
-        xla_flags: for XLA; None: those of this process.
     """
 
-    def __init__(self, *arguments, directory, devices=1, xla_flags=None):
+    def __init__(self, *arguments, directory, devices=1):
         self._outputs = [directory / f"{time.monotonic_ns()}.{name}" for name in ("out", "err")]
         for path in self._outputs:
             path.touch()
@@ -48,7 +47,7 @@ class ForkedCommand:
         }
         self._process = _context.Process(
             target=_run,
-            args=([str(x) for x in arguments], directory, self._outputs, settings, xla_flags),
+            args=([str(x) for x in arguments], directory, self._outputs, settings),
         )
         self._process.start()
         self.pid = self._process.pid
@@ -84,19 +83,16 @@ class ForkedCommand:
 
 
 @contextlib.contextmanager
-def forked_pair(*arguments, directory, second=(), xla_flags=None):
+def forked_pair(*arguments, directory, second=()):
     """Give two processes with one device each that do one thing; leave none of them behind.
 
-    `second` are further options of the second process, `xla_flags` as of `ForkedCommand`.
+    `second` are further options of the second process.
     """
     together = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", 2, "--process-id"]
     both = [
-        ForkedCommand(
-            *arguments, *together, number, *(number * second),
-            directory=directory, xla_flags=xla_flags,
-        )
+        ForkedCommand(*arguments, *together, number, *(number * second), directory=directory)
         for number in (0, 1)
-    ]  # fmt: skip
+    ]
     try:
         yield both
     finally:
@@ -105,9 +101,7 @@ def forked_pair(*arguments, directory, second=(), xla_flags=None):
                 process.kill()
 
 
-def _run(arguments, directory, outputs, settings, xla_flags):
-    if xla_flags is not None:
-        os.environ["XLA_FLAGS"] = xla_flags
+def _run(arguments, directory, outputs, settings):
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     os.chdir(directory)

@@ -20,15 +20,13 @@ SWEEP = [
 ]  # fmt: skip
 
 
-# One process takes twice as many agents at once as each of two. Only programs that are compiled
-# as users have them then have the same bits.
-AS_USERS = {"xla_flags": ""}
-
-
 def sweep_alone(path):
-    """Sweep with one process and one device."""
+    """Sweep with one process."""
+    # One device takes twice as many agents at once as each of two. Only programs that are compiled
+    # as users have them then have the same bits.
+    devices = 2 if jax.config.values["jax_disable_most_optimizations"] else 1
     arguments = (*SWEEP, "--sweep-dir", path, "--quiet")
-    assert ForkedCommand(*arguments, directory=path.parent, **AS_USERS).wait() == (0, "", "")
+    assert ForkedCommand(*arguments, directory=path.parent, devices=devices).wait() == (0, "", "")
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +51,7 @@ def wait_for_slices(process, path, number):
 
 def test_two_processes_sweep_as_one_does(tmp_path, undisturbed):
     path = tmp_path / "sweep"
-    with forked_pair(*SWEEP, "--sweep-dir", path, directory=tmp_path, **AS_USERS) as (
-        first,
-        second,
-    ):
+    with forked_pair(*SWEEP, "--sweep-dir", path, directory=tmp_path) as (first, second):
         code, output, errors = first.wait()
         assert second.wait() == (0, "", "")
     assert code == 0, errors
@@ -70,9 +65,7 @@ def test_two_processes_sweep_as_one_does(tmp_path, undisturbed):
 def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undisturbed, victim):
     """The rerun may have two processes or one."""
     path = tmp_path / "sweep"
-    with forked_pair(
-        *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
-    ) as both:
+    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
         wait_for_slices(both[0], path, 2)
         both[victim].kill()
         killed = time.monotonic()
@@ -83,9 +76,7 @@ def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undistur
     done = len(slices_of(path))
     assert 2 <= done < 21
     if victim == 0:
-        with forked_pair(
-            *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
-        ) as both:
+        with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
             assert [process.wait() for process in both] == [(0, "", "")] * 2
     else:
         sweep_alone(path)
@@ -97,17 +88,13 @@ def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undistur
 def test_kills_of_both_at_random_moments_change_no_bit(tmp_path, undisturbed, record_property):
     path, draw, running = tmp_path / "sweep", random.Random(0), 0
     for _ in range(10):
-        with forked_pair(
-            *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
-        ) as both:
+        with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
             wait_for_slices(both[0], path, len(slices_of(path)) + draw.choice([0, 1, 1, 2]))
             time.sleep(draw.uniform(0, 0.2))
             running += both[0].poll() is None  # and killed, as the other is
     record_property("kills of a sweep that was not finished", running)
     assert running >= 8
-    with forked_pair(
-        *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
-    ) as both:
+    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
         assert [process.wait() for process in both] == [(0, "", "")] * 2
     assert not any(map(is_unfinished, path.rglob("*")))
     assert_same_results(path, undisturbed)
@@ -116,9 +103,7 @@ def test_kills_of_both_at_random_moments_change_no_bit(tmp_path, undisturbed, re
 @pytest.mark.slow
 def test_a_signal_to_one_stops_both(tmp_path):
     path = tmp_path / "sweep"
-    with forked_pair(
-        *SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path, **AS_USERS
-    ) as both:
+    with forked_pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
         wait_for_slices(both[0], path, 1)
         both[1].send_signal(signal.SIGTERM)
         code, output, errors = both[0].wait()
