@@ -66,6 +66,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (file_of(item) not in LONG, file_of(item) not in OPTIMIZED))
 
 
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look at what tests make alone, and less often."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+
+
 def num_mappings() -> float:
     """Return how many memory mappings this process has; infinity where nobody counts them."""
     maps = Path("/proc/self/maps")
