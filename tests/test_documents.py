@@ -16,7 +16,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "pages").glob("*.md"))]
 # Set-up and what needs several hosts or a compiler are sessions at a prompt: read, not run.
 READ_ONLY = "console"
 # These take long: what they compile, no other page does.
-SLOW = ("README", "custom", "getting-started", "performance", "runs", "sweeps", "tutorial")
+SLOW = (
+    "README",
+    "custom",
+    "deploy",
+    "getting-started",
+    "performance",
+    "runs",
+    "sweeps",
+    "tutorial",
+)
 RESULTS = {
     "greedy return": "greedy return: 500.0",
     "return in Gymnasium": "return in Gymnasium: 500.0",
