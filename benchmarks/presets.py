@@ -106,7 +106,9 @@ def draw(result: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(7, 4.3))
     axes = figure.add_subplot()
     draw_quantiles(axes, result["curves"], result["threshold"], result["reference"])
-    axes.set_title(f"{result['config']['env']}, preset {result['preset']}: {result['seeds']} seeds")
+    axes.set_title(
+        f"{result['config']['env']}, preset {result['preset']}: {result['seeds']:,} seeds"
+    )
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 
@@ -123,7 +125,7 @@ def table_of_all(results: Path) -> Table:
             f"`{result['preset']}`",
             interval(result["greedy_return"]),
             f"{result['lowest_greedy_return']:.4g}",
-            f"{seeds}" if solved is None else f"{solved} of {seeds}",
+            f"{seeds:,}" if solved is None else f"{solved:,} of {seeds:,}",
             interval(result["training_return_at_the_end"]),
             f"{result['mean_steps_of_a_run'] / 1e6:.2f} million",
             f"{result['sps'] / 1e6:.2f} million",
