@@ -5,7 +5,7 @@ import json
 import runpy
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import commits
@@ -113,7 +113,6 @@ def test_tables_of_the_documents_are_those_of_their_results(path):
     assert documents.filled(path.read_text()) == path.read_text()
 
 
-# Sentences of README.md, and the results that their figures come from.
 class Results(dict):
     """Kept results by name, with _ instead of -."""
 
@@ -378,6 +377,9 @@ def test_kept_seeds_are_not_measured_again(tmp_path, compare_peers, monkeypatch,
     errors = [(run["seed"], run["error"]) for run in result["runs"]]
     assert errors == [(0, "exited 1: one")] * 2 + [(1, "exited 1: another")] * 2
     assert result["settings"]["seeds"] == 2
+    with pytest.raises(SystemExit):
+        compare_peers("--keep", peers={"another": replace(broken, name="another")})
+    assert "peers.json has other peers: broken, not another" in capsys.readouterr().err
     monkeypatch.setitem(smoke, "eval_episodes", 3)
     with pytest.raises(SystemExit):
         compare_peers("--keep", peers={"broken": broken})

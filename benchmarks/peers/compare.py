@@ -147,14 +147,13 @@ def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -
     result = kept_result(options) if options.keep else new_result(options)
     entries, result["not_measured"] = prepare(options, progress)
     entries = with_best_batch(entries, options, result["idiomatic_sweeps"], progress)
-    result["not_comparable"] = {peer.name: peer.caveat for peer in options.peers}
     runs, timeout = result["runs"], options.max_seconds + OVERHEAD_SECONDS
-    for seed in range(len({run["seed"] for run in runs}), options.seeds):
+    for seed in range(result["settings"]["seeds"], options.seeds):
         runs += measured(entries, seed, settings_of(options), timeout, progress.print)
         result |= {"date": now(), "summary": summarize(runs)}
         result["settings"]["seeds"] = seed + 1
         write_result(options.results / RESULT, result)
-    publish(result, peers, options.results, console)
+    show(result, peers, options.results, console)
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -174,7 +173,7 @@ def new_result(options: argparse.Namespace) -> dict[str, Any]:
         "machine": describe_machine(),
         "versions": describe_versions(),
         "settings": {**settings_of(options), "seeds": 0, "equal_batch": batch},
-        "not_comparable": {},
+        "not_comparable": {peer.name: peer.caveat for peer in options.peers},
         "not_measured": {},
         "idiomatic_sweeps": {},
         "summary": [],
@@ -191,17 +190,19 @@ def kept_result(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("commit", "machine", "versions"):
         if kept[name] != new[name]:
             refuse(f"{path} has another {name}: {kept[name]}, not {new[name]}")
+    had, asked = (", ".join(sorted(of["not_comparable"])) for of in (kept, new))
+    if had != asked:
+        refuse(f"{path} has other peers: {had}, not {asked}")
     new["settings"]["seeds"] = kept["settings"]["seeds"]
     if kept["settings"] != new["settings"]:
         refuse(f"{path} has other settings: {kept['settings']}, not {new['settings']}")
     return kept
 
 
-def publish(
+def show(
     result: dict[str, Any], peers: Mapping[str, Peer], results: Path, console: Console
 ) -> None:
-    """Write the result and its figures; print the table, failures and caveats."""
-    write_result(results / RESULT, result)
+    """Draw the figures; print the table, failures and caveats."""
     if result["runs"]:
         for name, draw in FIGURES.items():
             save_figure(draw(result), results / f"{name}.png")
