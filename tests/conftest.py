@@ -44,7 +44,6 @@ OPTIMIZED = (
     "tests/bench/test_compile_for.py",
     "tests/execution/test_program.py",
     "tests/test_benchmarks.py",
-    "tests/test_documents.py",
 )
 # Of Linux's limit for a process (vm.max_map_count); a compiled training program keeps some 300.
 MOST_MAPPINGS = 65_530 // 2

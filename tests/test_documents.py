@@ -15,17 +15,6 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "pages").glob("*.md"))]
 # Set-up and what needs several hosts or a compiler are sessions at a prompt: read, not run.
 READ_ONLY = "console"
-# These take long: what they compile, no other page does.
-SLOW = (
-    "README",
-    "custom",
-    "deploy",
-    "getting-started",
-    "performance",
-    "runs",
-    "sweeps",
-    "tutorial",
-)
 RESULTS = {
     "greedy return": "greedy return: 500.0",
     "return in Gymnasium": "return in Gymnasium: 500.0",
@@ -63,14 +52,8 @@ def test_the_set_up_is_two_lines_that_ci_runs():
 
 # Short examples may leave files for the interpreter to close.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(p, marks=pytest.mark.slow if p.stem in SLOW else (), id=p.stem)
-        for p in PAGES
-        if RUN[p]
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [p for p in PAGES if RUN[p]], ids=lambda page: page.stem)
 def test_blocks(page, tmp_path, monkeypatch, capsys):
     """In this process, since .ci/run proves that the installed command starts."""
     monkeypatch.chdir(tmp_path)
