@@ -11,7 +11,6 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # A path as public functions take it.
@@ -61,12 +60,6 @@ def remove_unfinished(directory: Path) -> None:
     for path in directory.iterdir() if directory.is_dir() else ():
         if is_unfinished(path):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def sync_tree(directory: Path) -> None:
-    """Wait until a directory and everything below it are on disk."""
-    with ThreadPoolExecutor(32) as pool:  # which file systems do at once, for all of them
-        list(pool.map(sync, (*directory.rglob("*"), directory)))
 
 
 def sync(path: Path) -> None:

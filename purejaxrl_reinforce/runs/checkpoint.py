@@ -1,17 +1,14 @@
 """Checkpoints: the whole training state on disk, written in the background, verified when read.
 
-A checkpoint is a directory named after its update. It holds the arrays, which orbax writes, and a
-manifest with their checksums. Both are written under another name and read back first: one rename
-makes them a checkpoint.
+A checkpoint is a directory named after its update. It holds the arrays and a manifest with their
+checksum. Both are written under another name and read back first: one rename makes them a
+checkpoint.
 """
 
 import contextlib
-import logging
 import math
-import os
 import re
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -24,14 +21,20 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.machine import describe_versions
-from purejaxrl_reinforce.output.checksums import file_digest, read_sealed, write_sealed
-from purejaxrl_reinforce.output.files import sync, sync_tree, unfinished_path
+from purejaxrl_reinforce.output.checksums import (
+    file_digest,
+    load_arrays,
+    read_sealed,
+    save_arrays,
+    write_sealed,
+)
+from purejaxrl_reinforce.output.files import sync, unfinished_path
 from purejaxrl_reinforce.output.json_text import dump_json, parse_json
 
 # Counts up whenever a checkpoint's content or its meaning changes.
-FORMAT = 3
+FORMAT = 4
 
-_MANIFEST, _STATE = "manifest.json", "state"
+_MANIFEST, _STATE = "manifest.json", "state.npz"
 
 
 class CheckpointError(OSError):
@@ -111,15 +114,14 @@ class CheckpointWriter:
         try:
             path.parent.mkdir(exist_ok=True)
             unfinished.mkdir()
-            with _in_place(path.parent):
-                self._write(unfinished, state, content)
+            self._write(unfinished, state, content)
             unfinished.rename(path)
             sync(self._directory)
             sync(self._directory.parent)  # where this may be the first
-        except Exception as error:  # orbax and tensorstore raise all sorts of them
+        except (OSError, ValueError) as error:
             shutil.rmtree(unfinished, ignore_errors=True)
             for made in (self._directory, self._directory.parent):
-                with contextlib.suppress(OSError):  # not empty, unless it was removed meanwhile
+                with contextlib.suppress(OSError):  # not empty, or removed meanwhile
                     made.rmdir()
             update = content["update"]
             raise CheckpointError(
@@ -129,16 +131,9 @@ class CheckpointWriter:
 
     def _write(self, path: Path, state: TrainState, content: dict[str, Any]) -> None:
         """Write a state and its manifest; return once they were read back and are on disk."""
-        with _orbax() as orbax:
-            orbax.save(path.absolute() / _STATE, _named_arrays(state))
+        save_arrays(path / _STATE, _named_arrays(state))
         _require_same_bits(_read_state(path, self._config), state)
-        files = {
-            str(file.relative_to(path)): file_digest(file)
-            for file in sorted(path.rglob("*"))
-            if file.is_file()
-        }
-        write_sealed(path / _MANIFEST, content | {"files": files})
-        sync_tree(path)
+        write_sealed(path / _MANIFEST, content | {"state": file_digest(path / _STATE)})
 
     def _prune(self) -> None:
         finished = {path: x for path in _checkpoints(self._directory) if (x := _content_of(path))}
@@ -216,17 +211,18 @@ def _load(path: Path, config: Config, seed: int) -> Checkpoint | str:
     if content is None:
         return f"{path} is damaged: checksum mismatch in {_MANIFEST}"
     _require_same_run(path, content, config, seed)
-    if damage := _find_damage(path, content["files"]):
-        return f"{path} is damaged: {damage}"
     try:
+        if file_digest(path / _STATE) != content["state"]:
+            return f"{path} is damaged: checksum mismatch in {_STATE}"
         return Checkpoint(_read_state(path, config), content["seconds"])
-    except Exception as error:  # orbax and tensorstore raise all sorts of them
+    except FileNotFoundError:
+        return f"{path} is damaged: {_STATE} is missing"
+    except (OSError, ValueError) as error:
         return f"{path} cannot be read: {_first_line(error)}"
 
 
 def _read_state(path: Path, config: Config) -> TrainState:
-    with _orbax() as orbax:
-        arrays = orbax.restore(path.absolute() / _STATE)
+    arrays = load_arrays(path / _STATE)
     key_data: Any = key_data_shape()
     shapes = state_shapes(config)._replace(key=key_data)
     expected = _named_arrays(shapes)
@@ -251,43 +247,6 @@ def _named_arrays(state: TrainState) -> dict[str, Any]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): x for path, x in paths}
 
 
-@contextlib.contextmanager
-def _in_place(directory: Path) -> Iterator[None]:
-    """Raise FileNotFoundError if the directory is removed or renamed within the block.
-
-    What writes below it makes its parents again.
-    """
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        yield
-        if not os.path.samestat(os.fstat(handle), directory.stat()):
-            raise FileNotFoundError(f"{directory} was removed or renamed")
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _orbax() -> Iterator[Any]:
-    """Give a checkpointer for NumPy arrays, which no other process takes part in."""
-    import orbax.checkpoint as ocp
-
-    here = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"process{here}"
-    )
-    # One file per array. OCDBT's few would be merged with a glob of the whole path, which finds
-    # nothing where that has brackets or backslashes in it.
-    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=alone)
-    # What orbax raises it also logs, with a traceback.
-    logger, is_other = logging.getLogger("absl"), lambda record: "orbax" not in record.pathname
-    logger.addFilter(is_other)
-    try:
-        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
-            yield checkpointer
-    finally:
-        logger.removeFilter(is_other)
-
-
 def _require_same_run(path: Path, content: dict[str, Any], config: Config, seed: int) -> None:
     if content["format"] != FORMAT:
         raise ValueError(
@@ -302,16 +261,6 @@ def _require_same_run(path: Path, content: dict[str, Any], config: Config, seed:
                 f"{path} is of another run: its {name} is {there.get(name)!r}, here it is"
                 f" {here.get(name)!r}"
             )
-
-
-def _find_damage(path: Path, files: dict[str, str]) -> str | None:
-    for name, digest in files.items():
-        try:
-            if file_digest(path / name) != digest:
-                return f"checksum mismatch in {name}"
-        except OSError:
-            return f"{name} is missing"
-    return None
 
 
 def _checkpoints(directory: Path) -> list[Path]:

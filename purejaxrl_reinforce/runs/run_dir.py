@@ -59,13 +59,11 @@ class RunDirectory:
         force: whether a run that is there is replaced.
 
     Raises:
-        ValueError: checkpoints cannot be written to such a path.
+        ValueError: the path is too long, or not UTF-8.
     """
 
     def __init__(self, path: Path, config: Config, seed: int, force: bool = False) -> None:
         require_usable(path)
-        if "\\" in str(path.absolute()):
-            raise ValueError(f"{path} has a backslash in its path, which checkpoints cannot have")
         self.path, self.config, self.seed = path, config, seed
         self.metrics = MetricsFile(path / METRICS_FILE)
         self._made: list[Path] = []

@@ -171,14 +171,13 @@ def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Pro
             lambda: shown.enter_context(reporter.compiling(run.config, run.seed, resumed))
         )
         if is_primary():
-            threading.Thread(target=_import_writers).start()
+            threading.Thread(target=_import_plots).start()
         return run_on_all(compile_here)
 
 
-def _import_writers() -> None:
-    """Import what writes checkpoints and figures, in the time that XLA compiles in."""
+def _import_plots() -> None:
+    """Import what draws figures, in the time that XLA compiles in."""
     with contextlib.suppress(Exception):  # raised again where it is used
-        importlib.import_module("orbax.checkpoint")
         importlib.import_module("purejaxrl_reinforce.output.plots")
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
@@ -50,8 +49,7 @@ def extract_agent(
 
 def agent_state(part: Slice, row: int) -> TrainState:
     """Return the training state of one agent of a slice: NumPy arrays, the key as key data."""
-    # An array without dimensions, not NumPy's scalar: orbax would restore that as a Python number.
-    state: TrainState = jax.tree.map(lambda x: np.asarray(x[row]), part.state)
+    state: TrainState = jax.tree.map(lambda x: x[row], part.state)
     return state
 
 

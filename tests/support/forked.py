@@ -18,7 +18,7 @@ from tests.support.processes import free_port
 
 _LIBRARIES = [
     "chex", "flax.linen", "jax.experimental.multihost_utils", "matplotlib.pyplot", "optax",
-    "orbax.checkpoint", "pandas", "purejaxrl_reinforce.cli.main", "purejaxrl_reinforce.runs.train",
+    "pandas", "purejaxrl_reinforce.cli.main", "purejaxrl_reinforce.runs.train",
     "purejaxrl_reinforce.sweeps.command", "pytest", "rich.live", "rich.table", "scipy.stats",
     "seaborn", "tyro", __name__,
 ]  # fmt: skip
