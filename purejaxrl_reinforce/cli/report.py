@@ -81,7 +81,13 @@ class Plot:
     ] = "screen"
 
     figure: Annotated[
-        Literal["learning_curves", "final_returns", "performance_profiles", "heatmap"],
+        Literal[
+            "learning_curves",
+            "evaluation_curves",
+            "final_returns",
+            "performance_profiles",
+            "heatmap",
+        ],
         tyro.conf.arg(help="What to draw; all but learning curves are of one sweep."),
     ] = "learning_curves"
 

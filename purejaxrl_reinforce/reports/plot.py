@@ -37,7 +37,8 @@ def plot(
         x: horizontal axis: env_steps, seconds (of training, of runs only) or update.
         smooth: updates of the trailing moving average.
         style: screen, phone or paper, which is as wide as a column.
-        figure: learning_curves; of one sweep also final_returns, performance_profiles or heatmap.
+        figure: learning_curves; of one sweep also evaluation_curves, final_returns,
+            performance_profiles or heatmap.
 
     Returns:
         A matplotlib figure; `figure.savefig("curves.pdf")` writes it.

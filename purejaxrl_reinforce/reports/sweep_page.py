@@ -43,6 +43,7 @@ _MOST_PAIRED = 8
 
 _ALTS = {
     "learning_curves": "Learning curves: training return over environment steps, by setting.",
+    "evaluation_curves": "Greedy return during training over environment steps, by setting.",
     "final_returns": "Final returns: the score of each seed, and their mean, by setting.",
     "performance_profiles": "Performance profiles: how many seeds score above each return.",
     "heatmap": "Heat map: the mean score of the seeds for each pair of the two swept fields.",

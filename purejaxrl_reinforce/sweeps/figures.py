@@ -54,12 +54,14 @@ def sweep_figures(
         style: of the pictures.
 
     Returns:
-        `learning_curves`, where any episode finished; `final_returns`; `performance_profiles`,
-        where any agent did not diverge; `heatmap`, where all pairs of the values of two fields
-        were swept in one environment.
+        `learning_curves`, where any episode finished; `evaluation_curves`, of greedy returns
+        during training, with `eval_every`; `final_returns`; `performance_profiles`, where any
+        agent did not diverge; `heatmap`, where all pairs of the values of two fields were swept in
+        one environment.
     """
     figures = {
-        "learning_curves": _learning_curves(results, summaries, style),
+        "learning_curves": _curves(results, summaries, style, "mean_return"),
+        "evaluation_curves": _curves(results, summaries, style, "eval_return"),
         "final_returns": _final_returns(results, summaries, style),
         "performance_profiles": _performance_profiles(results, summaries, style),
         "heatmap": heatmap(results, summaries, style),
@@ -67,15 +69,16 @@ def sweep_figures(
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def _learning_curves(
-    results: SweepResults, summaries: Sequence[Summary], style: Style
+def _curves(
+    results: SweepResults, summaries: Sequence[Summary], style: Style, column: str
 ) -> Figure | None:
-    if not np.isfinite(results.metrics["mean_return"]).any():
+    if not np.isfinite(results.metrics[column]).any():
         return None
     shown = _best(summaries, _MOST_BANDS)
     groups = setting_histories(results, [summary.setting for summary in shown])
+    what = _what(summaries, len(shown))
     try:
-        return curves_figure(groups, "env_steps", style=style, what=_what(summaries, len(shown)))
+        return curves_figure(groups, "env_steps", style=style, what=what, y=column)
     except ValueError:  # no episode finished in any of these
         return None
 

@@ -1,4 +1,4 @@
-"""Learning curves of runs and settings: the training return, with intervals over seeds."""
+"""Learning curves of runs and settings: returns of each update, with intervals over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS, task
 from purejaxrl_reinforce.output.plots import (
+    GREEDY_RETURN,
     MOST_CURVES,
     TRAINING_RETURN,
     Curve,
@@ -28,6 +29,8 @@ X_LABELS = {
     "seconds": "seconds of training, compilation apart",
     "update": "update",
 }
+# Those of the columns that are drawn.
+Y_LABELS = {"mean_return": TRAINING_RETURN, "eval_return": GREEDY_RETURN}
 
 
 def curves_figure(
@@ -36,6 +39,7 @@ def curves_figure(
     smooth: int = 1,
     style: Style = "screen",
     what: str = "",
+    y: str = "mean_return",
 ) -> Figure:
     """Return the figure of `learning_curves`.
 
@@ -45,17 +49,18 @@ def curves_figure(
         smooth: updates of the trailing moving average.
         style: of the figure.
         what: part of the title; "": the seed of a run, or the number of settings.
+        y: the column of the metrics to draw, one of Y_LABELS.
 
     Raises:
         ValueError: there is nothing to draw, or too much.
     """
-    panels, common = learning_curves(groups, x, smooth)
+    panels, common = learning_curves(groups, x, smooth, y)
     seeds = {history.seed for group in groups for history in group}
     if not what:
         alone = len(groups) == len(groups[0]) == 1
         what = f"seed {groups[0][0].seed}" if alone else count(len(groups), "setting")
     title = f"{' and '.join(panels)}: learning curves, {what}"
-    ylabel = TRAINING_RETURN
+    ylabel = Y_LABELS[y]
     if smooth > 1:
         ylabel += f"\n(mean of the last {smooth:,} updates)"
     xlabel = X_LABELS[x]
@@ -65,29 +70,29 @@ def curves_figure(
 
 
 def learning_curves(
-    groups: Sequence[Sequence[History]], x: str, smooth: int
+    groups: Sequence[Sequence[History]], x: str, smooth: int, y: str = "mean_return"
 ) -> tuple[dict[str, Panel], str]:
     """Return the curves of each environment, and what the legend says of all of them.
 
     The curve of a group is the interquartile mean over its seeds at each update, with its 95%
     interval or, below MIN_SEEDS seeds, their range. It is drawn at the mean environment steps or
     seconds of that update and goes on for as long as any seed; the label says how many ended
-    before. Where no episode finished, it has no points.
+    before. Where no episode finished, it has no points. Between greedy returns it is a line.
 
     Raises:
         ValueError: there are more than MOST_CURVES of an environment; there is nothing to draw.
     """
-    if len(groups) == len(groups[0]) == 1:
+    if len(groups) == len(groups[0]) == 1 and y == "mean_return":
         (history,) = groups[0]
         name = task(history.config)
         return {name: _panel(name, run_curves(history, x, smooth))}, ""
-    names, statistics = _names(groups), [statistic_of(group) for group in groups]
+    names, statistics = _names(groups), [statistic_of(group, y) for group in groups]
     several = {s for group, s in zip(groups, statistics, strict=True) if len(group) > 1}
     common = several.pop() if len(groups) > 1 and len(several) == 1 else ""
     by_env: dict[str, list[Curve]] = {}
     for group, name, statistic in zip(groups, names, statistics, strict=True):
-        parts = (name, "" if statistic == common else statistic, *notes_on(group))
-        curve = seeds_curve(group, ", ".join(filter(None, parts)), x, smooth)
+        parts = (name, "" if statistic == common else statistic, *notes_on(group, y))
+        curve = seeds_curve(group, ", ".join(filter(None, parts)), x, y, smooth)
         by_env.setdefault(task(group[0].config), []).append(curve)
     if not any(len(curve.x) for curves in by_env.values() for curve in curves):
         raise ValueError("there is nothing to draw: no episode finished")

@@ -35,13 +35,13 @@ def run_curves(history: History, x: str, smooth: int) -> list[Curve]:
     return [returns_curve(history.metrics[x][known], *returns), *greedy]
 
 
-def seeds_curve(group: Sequence[History], label: str, x: str, smooth: int) -> Curve:
-    """Return the curve of the seeds of a setting."""
-    drawn = _drawn(group)
+def seeds_curve(group: Sequence[History], label: str, x: str, y: str, smooth: int) -> Curve:
+    """Return the curve of the seeds of a setting, of column `y` over column `x`."""
+    drawn = _drawn(group, y)
     if not drawn:
         return Curve(label, *_NO_LINE)
     n = max(len(history.metrics["update"]) for history in drawn)
-    lines = np.stack([_padded(_filled(history, smooth), n) for history in drawn])
+    lines = np.stack([_padded(_filled(history.metrics[y], smooth), n) for history in drawn])
     at = _mean_positions([history.metrics[x] for history in drawn], n)
     known = np.flatnonzero(np.isfinite(lines).any(axis=0))
     shown = known[np.unique(np.linspace(0, len(known) - 1, _MOST_POINTS).astype(int))]
@@ -68,34 +68,35 @@ def _over_seeds(lines: np.ndarray) -> Interval:
 
 def _possible_returns(group: Sequence[History]) -> tuple[float, float]:
     """Return the range of an episode's return, where it is not known that of the data."""
-    seen = [(history.metrics[f"{end}_return"] for history in group) for end in ("min", "max")]
-    lowest, highest = (np.concatenate(list(columns)) for columns in seen)
-    data = float(np.nanmin(lowest)), float(np.nanmax(highest))
+    columns = ("min_return", "max_return", "eval_return")
+    seen = np.concatenate([history.metrics[name] for history in group for name in columns])
+    data = float(np.nanmin(seen)), float(np.nanmax(seen))
     return RETURN_RANGES.get(task(group[0].config), data)
 
 
-def _drawn(group: Sequence[History]) -> list[History]:
-    return [history for history in group if np.isfinite(history.metrics["mean_return"]).any()]
+def _drawn(group: Sequence[History], y: str) -> list[History]:
+    return [history for history in group if np.isfinite(history.metrics[y]).any()]
 
 
-def statistic_of(group: Sequence[History]) -> str:
+def statistic_of(group: Sequence[History], y: str) -> str:
     """Return what a curve shows of the seeds of a setting."""
     if len(group) == 1:
         return f"seed {group[0].seed}"
-    drawn = len(_drawn(group))
+    drawn = len(_drawn(group, y))
     band = "95% interval" if drawn >= MIN_SEEDS else "lowest to highest"
     what = f"interquartile mean of {len(group):,} seeds"
     return f"{what}, band: {band}" if drawn > 1 else f"{len(group):,} seeds"
 
 
-def notes_on(group: Sequence[History]) -> list[str]:
+def notes_on(group: Sequence[History], y: str) -> list[str]:
     """Return which seeds are not in the curve, or not up to its end."""
-    drawn = _drawn(group)
+    drawn = _drawn(group, y)
     lengths = [len(history.metrics["update"]) for history in drawn]
     notes = []
     if len(drawn) < len(group):
         of = f" in {len(group) - len(drawn):,} of {len(group):,} seeds" if drawn else ""
-        notes.append(f"no episode finished{of}")
+        missing = "no episode finished" if y == "mean_return" else "never evaluated"
+        notes.append(f"{missing}{of}")
     if shorter := sum(length < max(lengths) for length in lengths):
         notes.append(f"{len(drawn) - shorter:,} of {len(group):,} seeds to the end")
     return notes
@@ -107,12 +108,11 @@ def _mean_positions(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
     return np.nanmean(advances, axis=0).cumsum()
 
 
-def _filled(history: History, smooth: int) -> np.ndarray:
-    """Return the smoothed training return of each update, NaN before the first episode's end.
+def _filled(y: np.ndarray, smooth: int) -> np.ndarray:
+    """Return the smoothed return of each update, NaN before the first update that has one.
 
-    In updates where none finished, it lies on a line between those before and after.
+    In updates without one, it lies on a line between those before and after.
     """
-    y = history.metrics["mean_return"]
     known = np.flatnonzero(np.isfinite(y))
     return np.interp(np.arange(len(y)), known, _smoothed(y[known], smooth), left=np.nan)
 

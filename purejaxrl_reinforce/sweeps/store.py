@@ -45,7 +45,7 @@ _SLICE_NAME = re.compile(r"\d{9,}\.npz")
 # All that a sweep makes in its directory.
 _PATHS = re.compile(
     rf"{SETTINGS_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
-    r"|(learning_curves|final_returns|performance_profiles|heatmap)\.png"
+    r"|(learning_curves|evaluation_curves|final_returns|performance_profiles|heatmap)\.png"
     rf"|{SLICES}(/(damaged-)?\d{{9,}}(-\d+)?\.npz)?|({'|'.join(MODULES)})(/.+)?"
 )
 

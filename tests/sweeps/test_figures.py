@@ -115,6 +115,25 @@ def test_learning_curves_of_the_best():
     ]
 
 
+def test_greedy_returns_during_training():
+    """They lie 7 above the training returns, after every second update; a seed has none."""
+    results = many(3)
+    results.metrics["eval_return"][..., 1::2] = results.metrics["mean_return"][..., 1::2] + 7
+    results.metrics["eval_return"][2, 0] = np.nan
+    figures = figures_of(results)
+    assert list(figures) == ["learning_curves", "evaluation_curves", *NAMES[1:]]
+    axes = figures["evaluation_curves"].axes[0]
+    assert axes.get_ylabel() == "greedy return"
+    label = " ".join(legend(figures["evaluation_curves"])[1][0].split())
+    assert label == (
+        "policy_lr=0.03, interquartile mean of 5 seeds, band: lowest to highest,"
+        " never evaluated in 1 of 5 seeds"
+    )
+    last = axes.lines[-2]  # of the last setting; the threshold comes after it
+    np.testing.assert_allclose(last.get_xdata(), 102 * np.arange(2, UPDATES + 1), rtol=1e-6)
+    np.testing.assert_allclose(last.get_ydata(), 40 * np.arange(2, UPDATES + 1) + 7 - 2, rtol=1e-6)
+
+
 def test_environments_have_axes_of_their_own():
     results = sweep({"env": ("CartPole-v1", "Pendulum-v1"), "gamma": tuple(np.arange(1, 7) / 10)})
     figures = figures_of(results)
