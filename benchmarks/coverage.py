@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, Table, measured_on, run
+from harness import RESULTS, Table, run
 from scipy import stats
 
 from purejaxrl_reinforce.bench.result_file import write_result
@@ -21,6 +21,7 @@ from purejaxrl_reinforce.evaluation.statistics import (
     performance_profile,
     probability_of_improvement,
 )
+from purejaxrl_reinforce.execution.machine import measured_on
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import print_table
 

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import write_result
-from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.output.colors import COLORS
 from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
@@ -41,16 +40,6 @@ def run(main: Callable[..., None]) -> None:
     except ValueError as error:
         print("error:", *str(error).split(), file=sys.stderr)
         sys.exit(2)
-
-
-def measured_on() -> dict[str, Any]:
-    """Return commit, date, machine and versions of a result that `make_result` does not make."""
-    return {
-        "commit": machine.describe_commit(),
-        "date": machine.now(),
-        "machine": machine.describe_machine(),
-        "versions": machine.describe_versions(),
-    }
 
 
 class Table(NamedTuple):

@@ -17,7 +17,6 @@ from harness import (
     RESULTS,
     Table,
     draw_quantiles,
-    measured_on,
     quantiles,
     run,
     save,
@@ -28,6 +27,7 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import preset, sweep
 from purejaxrl_reinforce.algorithm.environments.environment import threshold
 from purejaxrl_reinforce.evaluation.statistics import interquartile_mean_interval
+from purejaxrl_reinforce.execution.machine import measured_on
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.plots import styled

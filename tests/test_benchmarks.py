@@ -386,6 +386,25 @@ def test_kept_seeds_are_not_measured_again(tmp_path, compare_peers, monkeypatch,
     assert "peers.json has other settings: " in capsys.readouterr().err
 
 
+def test_our_kept_runs_of_another_commit_are_measured_again(tmp_path, compare_peers):
+    Peer = importlib.import_module("catalog").Peer
+    here = {"network": "its own", "own_environment": False, "directory": tmp_path}
+    peers = {name: Peer(name, name, "", **here) for name in ("ours", "broken")}
+    for name in peers:
+        (tmp_path / f"run_{name}.py").write_text("raise SystemExit('one')")
+    before, _ = compare_peers(peers=peers)
+    kept = json.loads((tmp_path / "results" / "peers.json").read_text()) | {"commit": "earlier"}
+    kept["runs"] = [{**run, "commit": "earlier"} for run in kept["runs"]]
+    (tmp_path / "results" / "peers.json").write_text(json.dumps(kept))
+    for name in peers:
+        (tmp_path / f"run_{name}.py").write_text("raise SystemExit('another')")
+    result, _ = compare_peers("--keep", peers=peers)
+    found = [(run["peer"], run["error"], run["commit"]) for run in result["runs"]]
+    ours, broken = ("ours", "exited 1: another", before["commit"]), ("broken", "exited 1: one")
+    assert found == [ours] * 2 + [(*broken, "earlier")] * 2
+    assert result["commit"] == before["commit"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

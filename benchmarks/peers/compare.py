@@ -5,8 +5,9 @@
 
 Each peer runs until it has solved the task or spent a budget, with its own batch, some again with
 ours, in a process and, where its pins need one, a virtual environment of its own; those that can be
-told run with both networks. All of them in turn for seed 0, then for seed 1, and so on; --keep goes
-on after the seeds that peers.json has. Writes peers.json, peers.png, peers_solving.png and
+told run with both networks. All of them in turn for seed 0, then for seed 1, and so on. --keep
+measures only what peers.json lacks, and our own runs where it is of another commit: each run names
+the commit that it was measured at. Writes peers.json, peers.png, peers_solving.png and
 peers_curves.png into the results directory and prints a table.
 """
 
@@ -22,16 +23,11 @@ from environments import InstallError, interpreter
 from figure import FIGURES
 from processes import Entry, RunError, ask, measured
 from rich.console import Console
-from summary import summarize
+from summary import OURS, summarize
 from table import table
 
 from purejaxrl_reinforce.bench.result_file import write_result
-from purejaxrl_reinforce.execution.machine import (
-    describe_commit,
-    describe_machine,
-    describe_versions,
-    now,
-)
+from purejaxrl_reinforce.execution.machine import measured_on, now
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.plots import save_figure
 from purejaxrl_reinforce.output.text import print_table
@@ -66,7 +62,7 @@ def parse(argv: Sequence[str] | None, peers: Mapping[str, Peer]) -> argparse.Nam
     add("--eval-episodes", type=int, default=100, help="of the final policy (default: 100)")
     add("--venvs", type=Path, default=Path(".peers"), help="the peers' environments")
     add("--results", type=Path, default=RESULTS, help="directory for the results")
-    add("--keep", action="store_true", help="the seeds that peers.json has")
+    add("--keep", action="store_true", help="measure only what peers.json lacks")
     add("--smoke", action="store_true", help="the smallest sizes, to see that everything runs")
     options = parser.parse_args(argv)
     if options.smoke:
@@ -147,11 +143,16 @@ def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -
     result = kept_result(options) if options.keep else new_result(options)
     entries, result["not_measured"] = prepare(options, progress)
     entries = with_best_batch(entries, options, result["idiomatic_sweeps"], progress)
-    runs, timeout = result["runs"], options.max_seconds + OVERHEAD_SECONDS
-    for seed in range(result["settings"]["seeds"], options.seeds):
-        runs += measured(entries, seed, settings_of(options), timeout, progress.print)
-        result |= {"date": now(), "summary": summarize(runs)}
-        result["settings"]["seeds"] = seed + 1
+    order = {entry.label: i for i, entry in enumerate(entries)}
+    timeout = options.max_seconds + OVERHEAD_SECONDS
+    for seed in range(options.seeds):
+        had = {run["entry"] for run in result["runs"] if run["seed"] == seed}
+        lacking = [entry for entry in entries if entry.label not in had]
+        new = measured(lacking, seed, settings_of(options), timeout, progress.print)
+        runs = [*result["runs"], *({**run, "commit": result["commit"]} for run in new)]
+        runs.sort(key=lambda run: (run["seed"], order.get(run["entry"], len(order))))
+        result |= {"date": now(), "runs": runs, "summary": summarize(runs)}
+        result["settings"]["seeds"] = max(seed + 1, result["settings"]["seeds"])
         write_result(options.results / RESULT, result)
     show(result, peers, options.results, console)
 
@@ -168,10 +169,7 @@ def new_result(options: argparse.Namespace) -> dict[str, Any]:
     batch = {"num_envs": options.num_envs, "num_steps": options.num_steps}
     return {
         "format": FORMAT,
-        "commit": describe_commit(),
-        "date": now(),
-        "machine": describe_machine(),
-        "versions": describe_versions(),
+        **measured_on(),
         "settings": {**settings_of(options), "seeds": 0, "equal_batch": batch},
         "not_comparable": {peer.name: peer.caveat for peer in options.peers},
         "not_measured": {},
@@ -182,12 +180,15 @@ def new_result(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def kept_result(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the result in the results directory, if more seeds of the same can be added."""
+    """Return the result in the results directory, without our runs if they are of another commit.
+
+    The other peers' code is pinned: their runs stay as long as machine and versions do.
+    """
     path, new = options.results / RESULT, new_result(options)
     if not path.is_file():
         return new
     kept = parse_json(path.read_text())
-    for name in ("commit", "machine", "versions"):
+    for name in ("machine", "versions"):
         if kept[name] != new[name]:
             refuse(f"{path} has another {name}: {kept[name]}, not {new[name]}")
     had, asked = (", ".join(sorted(of["not_comparable"])) for of in (kept, new))
@@ -196,7 +197,9 @@ def kept_result(options: argparse.Namespace) -> dict[str, Any]:
     new["settings"]["seeds"] = kept["settings"]["seeds"]
     if kept["settings"] != new["settings"]:
         refuse(f"{path} has other settings: {kept['settings']}, not {new['settings']}")
-    return kept
+    runs = [{"commit": kept["commit"], **run} for run in kept["runs"]]
+    runs = [run for run in runs if run["peer"] != OURS or run["commit"] == new["commit"]]
+    return {**kept, "commit": new["commit"], "runs": runs}
 
 
 def show(

@@ -50,6 +50,17 @@ def gradient_noise(
     """
     if not config.gradient_noise:
         return GradientNoise(jnp.float32(jnp.nan), jnp.float32(jnp.nan))
+    squares = jnp.sum(_squared_norms(config, policy_params, trajectory, targets))
+    squares, number = axis.sum((squares, jnp.float32(trajectory.valid.shape[1])))
+    whole = optax.tree.norm(gradient, squared=True)
+    variance = number / (number - 1) * (squares - whole / number)
+    return GradientNoise(variance, (whole - variance) / variance)
+
+
+def _squared_norms(
+    config: Config, policy_params: Any, trajectory: Trajectory, targets: Targets
+) -> Array:
+    """Return the squared norm of each lane's part in the gradient, [N]."""
     count = jnp.maximum(targets.statistics.num_steps, 1)
     num_steps, num_lanes = trajectory.valid.shape
 
@@ -63,8 +74,5 @@ def gradient_noise(
     per_step = trajectory._replace(next_obs=None), targets._replace(statistics=None)
     lanes = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), per_step)
     at_once = min(max(tuning(config).block_rows // num_steps, 1), num_lanes)
-    squares = jnp.sum(jax.lax.map(squared_norm, lanes, batch_size=at_once))
-    squares, number = axis.sum((squares, jnp.float32(num_lanes)))
-    whole = optax.tree.norm(gradient, squared=True)
-    variance = number / (number - 1) * (squares - whole / number)
-    return GradientNoise(variance, (whole - variance) / variance)
+    norms: Array = jax.lax.map(squared_norm, lanes, batch_size=at_once)
+    return norms

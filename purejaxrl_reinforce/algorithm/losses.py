@@ -151,30 +151,44 @@ def gradients(
     engine = engine or learning_engine(config)
     count = jnp.maximum(targets.statistics.num_steps, 1)
     if engine != "xla":
-        rows = KernelRows(trajectory.action, targets.advantages, targets.returns)
-        grads, gains, entropy = axis.sum(
-            gradients_by_kernel(config, params, trajectory, rows, engine)
-        )
-        grads, entropy = jax.tree.map(lambda x: x / count, (grads, entropy))
-        return grads, PolicyTerms(-gains / count - config.entropy_coef * entropy, entropy)
-
-    def block_loss(params: Params, block: Any) -> tuple[Array, PolicyTerms]:
-        rows, targets = whole(block)
-        # Whatever stands in an invalid row, even a NaN, must reach neither the loss nor, through a
-        # product with 0, its derivative.
-        obs, action = (_zero_invalid(config, x, rows.valid) for x in (rows.obs, rows.action))
-        rows = rows._replace(obs=obs, action=action)
-        policy = policy_terms(config, params.policy, rows, targets, count)
-        return policy.loss + _baseline_slope(config, params.baseline, rows, targets) / count, policy
+        return _gradients_by_kernel(config, params, trajectory, targets, count, axis, engine)
 
     def add_block(total: Any, block: Any) -> Any:
-        return jax.tree.map(jnp.add, total, jax.grad(block_loss, has_aux=True)(params, block))
+        gradient = jax.grad(_losses, argnums=1, has_aux=True)
+        return jax.tree.map(jnp.add, total, gradient(config, params, *whole(block), count))
 
     zeros = jax.tree.map(jnp.zeros_like, params), PolicyTerms(*jnp.zeros(2))
     played = trajectory._replace(next_obs=None), targets._replace(statistics=None)
     blocks, whole = _row_blocks(config, played)
     num_blocks = _num_live_blocks(config, trajectory.valid)
     return axis.sum(fold_blocks(add_block, zeros, blocks, num_blocks))
+
+
+def _gradients_by_kernel(
+    config: Config,
+    params: Params,
+    trajectory: Trajectory,
+    targets: Targets,
+    count: Array,
+    axis: LaneAxis,
+    engine: KernelEngine,
+) -> tuple[Params, PolicyTerms]:
+    rows = KernelRows(trajectory.action, targets.advantages, targets.returns)
+    grads, gains, entropy = axis.sum(gradients_by_kernel(config, params, trajectory, rows, engine))
+    grads, entropy = jax.tree.map(lambda x: x / count, (grads, entropy))
+    return grads, PolicyTerms(-gains / count - config.entropy_coef * entropy, entropy)
+
+
+def _losses(
+    config: Config, params: Params, rows: Trajectory, targets: Targets, count: Array
+) -> tuple[Array, PolicyTerms]:
+    """Return what has both losses' gradients at some of `count` valid steps, and policy terms."""
+    # Whatever stands in an invalid row, even a NaN, must reach neither the loss nor, through a
+    # product with 0, its derivative.
+    obs, action = (_zero_invalid(config, x, rows.valid) for x in (rows.obs, rows.action))
+    rows = rows._replace(obs=obs, action=action)
+    policy = policy_terms(config, params.policy, rows, targets, count)
+    return policy.loss + _baseline_slope(config, params.baseline, rows, targets) / count, policy
 
 
 def zero_invalid(x: Array, valid: Array) -> Array:

@@ -12,7 +12,6 @@ from purejaxrl_reinforce.algorithm.batching import LaneAxis
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.obs_normalizer import (
     VARIANCE_EPSILON,
-    RunningMoments,
     add_values,
     obs_moments,
     with_obs_moments,
@@ -44,15 +43,15 @@ def add_observations(params: Params, old: Params, trajectory: Trajectory, axis: 
 
 def scale_rewards(
     config: Config, state: TrainState, trajectory: Trajectory, axis: LaneAxis
-) -> tuple[Trajectory, RunningMoments | None, Array | None]:
+) -> tuple[Trajectory, TrainState]:
     """Return the trajectory with its rewards over the running deviation of the discounted return.
 
     The sum of an episode's rewards so far, each discounted by its age, stands for the return: it is
-    known at each step, however long the episode. Returned with it: what the state's
-    `reward_moments` and `reward_sums` become.
+    known at each step, however long the episode. Returned with it: the state with new
+    `reward_moments` and `reward_sums`.
     """
     if not config.normalize_rewards:
-        return trajectory, None, None
+        return trajectory, state
     assert state.reward_moments is not None
     assert state.reward_sums is not None
     rewards = jnp.where(trajectory.valid, trajectory.reward, 0.0)
@@ -68,4 +67,5 @@ def scale_rewards(
     moments = add_values(state.reward_moments, totals, trajectory.valid, axis)
     scaled = rewards * jax.lax.rsqrt(moments.var + VARIANCE_EPSILON)
     clipped = jnp.clip(scaled, -LARGEST_REWARD, LARGEST_REWARD)
-    return trajectory._replace(reward=clipped), moments, sums
+    new = state._replace(reward_moments=moments, reward_sums=sums)
+    return trajectory._replace(reward=clipped), new

@@ -40,7 +40,6 @@ from purejaxrl_reinforce.algorithm.state import (
     TrainState,
     add_steps,
     conclude,
-    total_steps,
 )
 from purejaxrl_reinforce.config import Config
 
@@ -88,9 +87,8 @@ def step(
     baseline network then takes further steps on the same returns.
 
     An update in which a loss, a gradient or a new parameter is not finite is not applied: the
-    state comes back unchanged, and `Metrics.finite` is false. Since its randomness is a function
-    of the state, any further step repeats that update: training stays at its last finite
-    parameters.
+    state comes back unchanged, and `Metrics.finite` is false. Any further step repeats that
+    update, whose randomness is a function of the state.
 
     Args:
         config: what to train.
@@ -100,31 +98,21 @@ def step(
             `config`; given here, they do not shape the program.
     """
     lanes, finished, played = collect(config, state, axis)
-    trajectory, reward_moments, reward_sums = scale_rewards(config, state, played, axis)
+    trajectory, new = scale_rewards(config, state, played, axis)
     targets = make_targets(config, state.params, trajectory, axis)
     grads, policy = gradients(config, state.params, trajectory, targets, axis)
-    new = apply_gradients(config, state, grads, num_updates)
+    new = apply_gradients(config, new, grads, num_updates)
     new = fit_baseline(config, new, trajectory, targets, axis, num_updates)
-
-    num_steps = targets.statistics.num_steps
     new = new._replace(
         params=add_observations(new.params, state.params, trajectory, axis),
         lanes=lanes if carries_lanes(config) else state.lanes,
         update=state.update + 1,
-        env_steps=add_steps(state.env_steps, num_steps),
-        reward_moments=reward_moments,
-        reward_sums=reward_sums,
+        env_steps=add_steps(state.env_steps, targets.statistics.num_steps),
     )
     noise = gradient_noise(config, state.params.policy, trajectory, targets, grads.policy, axis)
     learned = targets.statistics, grads, policy
     state, metrics = conclude(learning_engine(config), state, new, finished, learned, axis)
-    return state, Metrics(
-        **metrics,
-        **noise._asdict(),
-        eval_return=greedy_return(config, state),
-        num_steps=num_steps,
-        env_steps=total_steps(state.env_steps),
-    )
+    return state, Metrics(**metrics, **noise._asdict(), eval_return=greedy_return(config, state))
 
 
 @jit()

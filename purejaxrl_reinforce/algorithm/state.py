@@ -185,7 +185,9 @@ def conclude(
         (new.lanes, new.reward_sums),
         (old.lanes, old.reward_sums),
     )
-    return state._replace(key=old.key, lanes=lanes, reward_sums=reward_sums), metrics
+    state = state._replace(key=old.key, lanes=lanes, reward_sums=reward_sums)
+    num_steps, env_steps = learned[0].num_steps, total_steps(state.env_steps)
+    return state, metrics | {"num_steps": num_steps, "env_steps": env_steps}
 
 
 def _all_finite(tree: Any, engine: KernelEngine) -> Array:

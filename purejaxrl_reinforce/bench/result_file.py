@@ -40,10 +40,7 @@ def make_result(
     return {
         "format": FORMAT,
         "benchmark": benchmark,
-        "date": machine.now(),
-        "commit": machine.describe_commit(),
-        "machine": machine.describe_machine(),
-        "versions": machine.describe_versions(),
+        **machine.measured_on(),
         "flags": machine.describe_flags(),
         "config": dataclasses.asdict(config),
         "engine": chosen_engine(config),

@@ -70,12 +70,7 @@ def video(
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
     """
-    if not 1 <= num_episodes <= MOST_EPISODES:
-        raise ValueError(f"episodes must lie between 1 and {MOST_EPISODES}, not {num_episodes}")
-    if progress and num_episodes > 1:
-        raise ValueError("--progress shows one episode per checkpoint; leave --episodes out")
-    if not _NARROWEST <= width <= _WIDEST:
-        raise ValueError(f"width must lie between {_NARROWEST} and {_WIDEST}, not {width}")
+    _check(num_episodes, progress, width)
     run_dir = Path(run_dir)
     config, params = load_policy(run_dir)
     path = new_file(out, run_dir / "video.gif", SUFFIXES, force)
@@ -88,6 +83,15 @@ def video(
         ]
     columns = len(panels) if progress else math.ceil(math.sqrt(num_episodes))
     return make_video(path, config, panels, greedy, columns, width)
+
+
+def _check(num_episodes: int, progress: bool, width: int) -> None:
+    if not 1 <= num_episodes <= MOST_EPISODES:
+        raise ValueError(f"episodes must lie between 1 and {MOST_EPISODES}, not {num_episodes}")
+    if progress and num_episodes > 1:
+        raise ValueError("--progress shows one episode per checkpoint; leave --episodes out")
+    if not _NARROWEST <= width <= _WIDEST:
+        raise ValueError(f"width must lie between {_NARROWEST} and {_WIDEST}, not {width}")
 
 
 def progress_panels(snapshots: Sequence[Snapshot], seed: int) -> list[Panel]:

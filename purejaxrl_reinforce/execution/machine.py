@@ -27,6 +27,16 @@ _JAX_SETTINGS = (
 )
 
 
+def measured_on() -> dict[str, Any]:
+    """Return what every result says of its measurement: date, commit, machine, versions."""
+    return {
+        "date": now(),
+        "commit": describe_commit(),
+        "machine": describe_machine(),
+        "versions": describe_versions(),
+    }
+
+
 def describe_machine() -> dict[str, Any]:
     """Return processor, cores, memory, accelerators, operating system."""
     devices = jax.devices()

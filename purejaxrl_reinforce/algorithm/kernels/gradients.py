@@ -85,30 +85,33 @@ def gradients_in_one_launch(
     num_steps, num_lanes = valid.shape
     functions = [_trace(loss, rows, obs) for loss in losses]
     num_blocks = pl.cdiv(num_lanes, tiling.lanes)
-    most_spans = max(1, _MOST_PROGRAMS // num_blocks)
-    span = max(_FEWEST_STEPS, pl.cdiv(num_steps, most_spans))
+    span = _steps_of_a_program(num_steps, num_blocks)
     grid = (num_blocks, pl.cdiv(num_steps, span))
     shared = [
         (padded(loss.layers), jax.tree.map(jnp.ravel, loss.others), [traced(f.consts) for f in fs])
         for loss, fs in zip(losses, functions, strict=True)
     ]
-    numbers = [_num_rows(loss, fs) for loss, fs in zip(losses, functions, strict=True)]
-    width = pl.next_power_of_2(losses[0].layers.hidden_bias.shape[0])
-    num_rows = sum(map(sum, numbers))
+    num_rows = [sum(_num_rows(loss, fs)) for loss, fs in zip(losses, functions, strict=True)]
+    part = (sum(num_rows), pl.next_power_of_2(losses[0].layers.hidden_bias.shape[0]))
     data = (rows, obs, valid)
     call = pl.pallas_call(
         lambda *refs: _Program(functions, span, this_block(num_lanes, tiling), *refs).add(),
         grid=grid,
         in_specs=[by_lanes(data, 1, tiling), jax.tree.map(whole, shared)],
-        out_specs=[pl.BlockSpec((None, None, num_rows, width), lambda i, j: (i, j, 0, 0))],
-        out_shape=[jax.ShapeDtypeStruct((*grid, num_rows, width), jnp.float32)],
+        out_specs=[pl.BlockSpec((None, None, *part), lambda i, j: (i, j, 0, 0))],
+        out_shape=[jax.ShapeDtypeStruct((*grid, *part), jnp.float32)],
         compiler_params=tiling.params(),
         interpret=interpret,
         name="gradients",
     )
     (parts,) = call(data, shared)
-    sums = jnp.split(jnp.sum(parts, axis=(0, 1)), list(itertools.accumulate(map(sum, numbers))))
+    sums = jnp.split(jnp.sum(parts, axis=(0, 1)), list(itertools.accumulate(num_rows)))
     return [_finish(*x) for x in zip(losses, functions, sums[:-1], strict=True)]
+
+
+def _steps_of_a_program(num_steps: int, num_blocks: int) -> int:
+    most_spans = max(1, _MOST_PROGRAMS // num_blocks)
+    return max(_FEWEST_STEPS, pl.cdiv(num_steps, most_spans))
 
 
 class _Functions(NamedTuple):

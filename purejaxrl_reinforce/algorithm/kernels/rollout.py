@@ -6,6 +6,7 @@ evaluated on vectors of lanes, with the same random numbers. Only the policy net
 anew: sums over a tile [lanes, hidden units].
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -77,7 +78,7 @@ def record_in_one_launch(
 ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
     """Do what `rollout.record` does, with `policy` in place of the rollout's `act`.
 
-    The trajectory has exactly T rows. With `interpret`, the kernel runs on any device, slowly.
+    The trajectory has exactly T rows.
 
     Args:
         rollout: a way to play.
@@ -87,19 +88,36 @@ def record_in_one_launch(
         policy: in its parts.
         axis: the device axis the lanes are sharded over.
         tiling: lanes and warps of a program.
-        interpret: run on any device.
+        interpret: run on any device, slowly.
 
     Raises:
         UnsupportedError: the environment or its state use what the kernel cannot hold.
     """
     functions = _trace(rollout, key, policy)
-    *ends, row = functions.step.shapes
-    _check(ends[0], key)
-    ends = _shapes(ends, (num_lanes,))
-    trajectory = _shapes(row, (rollout.num_steps, num_lanes))
+    _check(functions.step.shapes[0], key)
     numbers = jax.random.key_data(key), jnp.reshape(axis.first_lane(num_lanes), 1)
     shared = (numbers, padded(policy.layers), [traced(function.consts) for function in functions])
-    call = pl.pallas_call(
+    call = _kernel(rollout, functions, lanes, shared, num_lanes, tiling, interpret)
+    (lanes, finished), trajectory = call(lanes, shared)
+    if rollout.record_next_obs and not rollout.auto_reset:
+        trajectory = trajectory._replace(next_obs=lanes.obs[None])
+    return lanes, finished, trajectory
+
+
+def _kernel(
+    rollout: Rollout,
+    functions: _Functions,
+    lanes: Lanes | None,
+    shared: Any,
+    num_lanes: int,
+    tiling: Tiling,
+    interpret: bool,
+) -> Callable[..., Any]:
+    """Return the launch: a function of `lanes` and `shared`, or of arrays of their shapes."""
+    *ends, row = functions.step.shapes
+    ends = _shapes(ends, (num_lanes,))
+    trajectory = _shapes(row, (rollout.num_steps, num_lanes))
+    call: Callable[..., Any] = pl.pallas_call(
         lambda *refs: _Program(rollout, functions, this_block(num_lanes, tiling)).play(*refs),
         grid=(pl.cdiv(num_lanes, tiling.lanes),),
         in_specs=[by_lanes(lanes, 0, tiling), jax.tree.map(whole, shared)],
@@ -109,10 +127,7 @@ def record_in_one_launch(
         interpret=interpret,
         name="rollout",
     )
-    (lanes, finished), trajectory = call(lanes, shared)
-    if rollout.record_next_obs and not rollout.auto_reset:
-        trajectory = trajectory._replace(next_obs=lanes.obs[None])
-    return lanes, finished, trajectory
+    return call
 
 
 def _check(lanes: Lanes, key: Array) -> None:

@@ -69,8 +69,7 @@ def targets_in_one_launch(
 ) -> LaneTargets:
     """Return the returns of a trajectory and the values of a baseline network, if there is one.
 
-    Cut returns bootstrap from the baseline where the trajectory has `next_obs`. With `interpret`,
-    the kernel runs on any device, slowly.
+    Cut returns bootstrap from the baseline where the trajectory has `next_obs`.
 
     Args:
         trajectory: a `Trajectory`.
@@ -79,7 +78,7 @@ def targets_in_one_launch(
         gamma: discount per step, ().
         trace_lambda: trace within an episode, ().
         tiling: lanes and warps of a program.
-        interpret: run on any device.
+        interpret: run on any device, slowly.
     """
     shape = trajectory.valid.shape
     trajectory = trajectory._replace(action=None)
@@ -88,10 +87,7 @@ def targets_in_one_launch(
         function, layers = trace(inputs, trajectory.obs[0, :1]), padded(layers)
     settings = [jnp.reshape(jnp.float32(x), 1) for x in (gamma, trace_lambda)]
     shared = (layers, traced(function.consts) if function else [], settings)
-    rows: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
-    lane: Any = jax.ShapeDtypeStruct(shape[1:], jnp.float32)
-    counts: Any = jax.ShapeDtypeStruct(shape[1:], jnp.int32)
-    results = LaneTargets(rows, rows, counts, LaneMoments(lane, lane), LaneMoments(lane, lane))
+    results = _result_shapes(shape)
     specs = results._replace(
         **{name: by_lanes(x, name in _BY_ROW, tiling) for name, x in results._asdict().items()}
     )
@@ -110,6 +106,13 @@ def targets_in_one_launch(
 
 
 _BY_ROW = ("returns", "values")
+
+
+def _result_shapes(shape: tuple[int, int]) -> LaneTargets:
+    rows: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
+    lane: Any = jax.ShapeDtypeStruct(shape[1:], jnp.float32)
+    counts: Any = jax.ShapeDtypeStruct(shape[1:], jnp.int32)
+    return LaneTargets(rows, rows, counts, LaneMoments(lane, lane), LaneMoments(lane, lane))
 
 
 class _Step(NamedTuple):
