@@ -62,7 +62,9 @@ def _source(result: dict[str, Any]) -> str:
     machine, commit = result["machine"], result["commit"] or "of no commit"
     cores = f"{machine['cores']} cores of {machine['cpu']}"
     where = machine["device_kind"] if machine["backend"] != "cpu" else cores
-    return f"Measured at {commit[:7]}, {date}, on {where}."
+    earlier = {(run.get("commit") or commit)[:7] for run in result.get("runs", ())} - {commit[:7]}
+    others = f" (other trainers at {', '.join(sorted(earlier))})" if earlier else ""
+    return f"Measured at {commit[:7]}{others}, {date}, on {where}."
 
 
 def main() -> None:

@@ -129,3 +129,6 @@ PEERS = {
         ),
     )
 }
+
+# Their programs change with this package.
+OF_THIS_REPOSITORY = tuple(name for name, peer in PEERS.items() if not peer.own_environment)

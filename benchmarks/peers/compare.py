@@ -6,9 +6,9 @@
 Each peer runs until it has solved the task or spent a budget, with its own batch, some again with
 ours, in a process and, where its pins need one, a virtual environment of its own; those that can be
 told run with both networks. All of them in turn for seed 0, then for seed 1, and so on. --keep
-measures only what peers.json lacks, and our own runs where it is of another commit: each run names
-the commit that it was measured at. Writes peers.json, peers.png, peers_solving.png and
-peers_curves.png into the results directory and prints a table.
+measures only what peers.json lacks, and where it is of another commit, the programs of this
+repository again: each run names the commit that it was measured at. Writes peers.json, peers.png,
+peers_solving.png and peers_curves.png into the results directory and prints a table.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from catalog import NETWORK_TITLES, PEERS, Peer
+from catalog import NETWORK_TITLES, OF_THIS_REPOSITORY, PEERS, Peer
 from environments import InstallError, interpreter
 from figure import FIGURES
 from processes import Entry, RunError, ask, measured
 from rich.console import Console
-from summary import OURS, summarize
+from summary import summarize
 from table import table
 
 from purejaxrl_reinforce.bench.result_file import write_result
@@ -180,9 +180,10 @@ def new_result(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def kept_result(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the result in the results directory, without our runs if they are of another commit.
+    """Return the result in the results directory, if more runs of the same can be added.
 
-    The other peers' code is pinned: their runs stay as long as machine and versions do.
+    Of another commit, the programs of this repository are left out. The other peers' code is
+    pinned: their runs stay as long as machine and versions do.
     """
     path, new = options.results / RESULT, new_result(options)
     if not path.is_file():
@@ -197,9 +198,11 @@ def kept_result(options: argparse.Namespace) -> dict[str, Any]:
     new["settings"]["seeds"] = kept["settings"]["seeds"]
     if kept["settings"] != new["settings"]:
         refuse(f"{path} has other settings: {kept['settings']}, not {new['settings']}")
-    runs = [{"commit": kept["commit"], **run} for run in kept["runs"]]
-    runs = [run for run in runs if run["peer"] != OURS or run["commit"] == new["commit"]]
-    return {**kept, "commit": new["commit"], "runs": runs}
+    if kept["commit"] == new["commit"]:
+        return kept
+    others = [run for run in kept["runs"] if run["peer"] not in OF_THIS_REPOSITORY]
+    runs = [{"commit": kept["commit"], **run} for run in others]
+    return {**kept, "commit": new["commit"], "idiomatic_sweeps": {}, "runs": runs}
 
 
 def show(
