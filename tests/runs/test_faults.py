@@ -17,7 +17,7 @@ from tests.support.runs import FILES, assert_same_run, error_of
 
 # So small that saving takes most of the time: kills at random moments hit saves.
 RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]
-SAVE_OFTEN = ["--checkpoint-every", 5, "--keep", 2, "--quiet"]
+SAVE_OFTEN = ["--checkpoint-every", 1, "--keep", 2, "--quiet"]
 KILLS_PER_RUN = 11
 
 
