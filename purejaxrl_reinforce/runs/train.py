@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +68,17 @@ def train_run(
     hosting, reporter = _here(hosting, reporter)
     run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir), force))
     with StopRequest() as stop:
-        stop.deferred = not is_single_process()
+        stop.deferred = True
         run_on_primary(run.create)
-        try:
+        with _removed_on_failure(run):
+            stop.deferred = not is_single_process()
+            raise_if_stopped(stop)
             program = _compile(run, reporter, None)
             loop = run_on_all(
                 lambda: HostLoop(run, program, hosting, loggers, reporter, stop, callback)
             )
             stop.deferred = True
             raise_if_stopped(stop)
-        except BaseException:
-            if is_primary():
-                run.remove()
-            raise
         with contextlib.closing(run):
             run_on_primary(run.drop_replaced)
             run.log(f"started: {config.num_updates} updates, seed {seed}")
@@ -157,6 +155,17 @@ def _run_directory(config: Config, seed: int, path: Path, force: bool = False) -
     config = environment.checked(config)
     require_batch_memory(config)
     return RunDirectory(path, config, seed, force)
+
+
+@contextlib.contextmanager
+def _removed_on_failure(run: RunDirectory) -> Iterator[None]:
+    """Remove what was made of a run if anything is raised in the block."""
+    try:
+        yield
+    except BaseException:
+        if is_primary():
+            run.remove()
+        raise
 
 
 def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Program:

@@ -1,7 +1,9 @@
 """Run directories: what is ours is written, removed and found missing; nothing else is touched."""
 
 import ast
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,19 @@ class InterruptedWhileCompiling(Reporter):
     def compiling(self, _config, _seed, _resumed):
         self.path.write_text("theirs")
         raise KeyboardInterrupt
+
+
+def test_an_interruption_while_the_first_files_are_written_leaves_nothing(tmp_path, monkeypatch):
+    write_config = RunDirectory.write_config
+
+    def interrupted(run):
+        write_config(run)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(RunDirectory, "write_config", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(TINY, SEED, tmp_path / "new" / "run")
+    assert names(tmp_path) == set()
 
 
 def test_a_file_put_there_while_it_compiles_survives_an_interruption(tmp_path):
