@@ -223,7 +223,7 @@ def test_an_unknown_commit_is_refused(tmp_path):
 def test_two_checkouts_are_measured_in_turn(tmp_path, capsys):
     if not (BENCHMARKS.parent / ".git").exists():
         pytest.skip("not in a repository")
-    commits.main("HEAD", "HEAD", rounds=1, num_envs=2, num_updates=2)
+    commits.main("HEAD", "HEAD", rounds=2, num_envs=2, num_updates=2)
     out = capsys.readouterr().out
     assert "times as long" in out or "no row of bench changed" in out
 
