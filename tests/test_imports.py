@@ -57,10 +57,10 @@ def imported(script: str) -> set[str]:
 
 def test_train_and_evaluate_need_six_packages():
     # gymnax itself imports matplotlib and scipy, flax rich and yaml: those are theirs to drop.
-    unused = {"platformdirs", "psutil", "tomli_w", "tyro"}
+    unused = {"orbax", "platformdirs", "psutil", "tomli_w", "tyro"}
     assert not imported(TRAIN_AND_EVALUATE) & unused
 
 
 def test_help_and_mistakes_answer_without_heavy_imports():
-    heavy = {"flax", "gymnax", "jax", "matplotlib", "numpy", "optax", "PIL", "rich"}
+    heavy = {"flax", "gymnax", "jax", "matplotlib", "numpy", "optax", "orbax", "PIL", "rich"}
     assert not imported(HELP_AND_A_MISTAKE) & (heavy | {"pandas", "psutil", "scipy"})

@@ -148,6 +148,8 @@ def main(argv: Sequence[str] | None = None, peers: Mapping[str, Peer] = PEERS) -
     for seed in range(options.seeds):
         had = {run["entry"] for run in result["runs"] if run["seed"] == seed}
         lacking = [entry for entry in entries if entry.label not in had]
+        if had and not lacking:
+            continue  # the date is that of the last measurement
         new = measured(lacking, seed, settings_of(options), timeout, progress.print)
         runs = [*result["runs"], *({**run, "commit": result["commit"]} for run in new)]
         runs.sort(key=lambda run: (run["seed"], order.get(run["entry"], len(order))))

@@ -70,7 +70,7 @@ def test_tables_hold_every_row(report):
 
 BARE = """
 import sys
-absent = {"matplotlib", "platformdirs", "psutil", "scipy", "tyro"}
+absent = {"matplotlib", "orbax", "platformdirs", "psutil", "scipy", "tyro"}
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in absent:

@@ -1,6 +1,7 @@
 """Checkpoints: exact, verified, refused where they do not belong."""
 
 import json
+import logging
 import shutil
 from dataclasses import replace
 
@@ -212,3 +213,12 @@ def test_manifests_say_what_was_saved(written):
     assert (content["update"], content["seed"], content["config"]["num_envs"]) == (4, 1, 8)
     assert content["versions"]["jax"]
     assert content["env_steps"] > 0
+
+
+def test_the_users_log_of_absl_stays_as_it_is(states, tmp_path):
+    absl = logging.getLogger("absl")
+    before = absl.level, absl.filters.copy()
+    write(tmp_path, states[:1])
+    load_latest(tmp_path, TINY, SEED)
+    assert (absl.level, absl.filters) == before
+    assert absl.isEnabledFor(logging.ERROR)

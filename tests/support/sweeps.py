@@ -32,7 +32,7 @@ def slices_of(path: Path) -> list[Path]:
     return sorted((path / "slices").glob("[0-9]*.npz"))
 
 
-def made_up(axes, configs: list[Config], evaluation, returns, steps, greedy=np.nan) -> SweepResults:
+def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepResults:
     """Return results of agents none of which diverged.
 
     Args:
@@ -41,7 +41,6 @@ def made_up(axes, configs: list[Config], evaluation, returns, steps, greedy=np.n
         evaluation: returns, [setting, seed, episode].
         returns: mean returns in training, of a shape that fits [setting, seed, update].
         steps: environment steps so far, likewise.
-        greedy: returns of the evaluations in training, likewise.
     """
     num_updates = max(config.num_updates for config in configs)
     shape = (*np.shape(evaluation)[:2], num_updates)
@@ -52,7 +51,7 @@ def made_up(axes, configs: list[Config], evaluation, returns, steps, greedy=np.n
         "mean_return": returns,
         "min_return": returns - 10,
         "max_return": returns + 10,
-        "eval_return": np.where(own, greedy, np.nan).astype(np.float32),
+        "eval_return": np.full(shape, np.nan, np.float32),
         "env_steps": np.where(own, steps, 0).astype(np.int64),
         "finite": own.copy(),
     }
