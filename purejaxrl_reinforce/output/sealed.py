@@ -1,0 +1,92 @@
+"""Arrays and JSON in files that are verified when they are read, and say whose they are.
+
+An owner is the identity of a run or a sweep. A file of another owner is refused, whatever its name
+and its shapes.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
+
+# The member of an .npz file that says whose it is.
+_ABOUT = "about"
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], owner: str) -> None:
+    """Write arrays by name as `.npz`, a zip file, which has a CRC of each of them."""
+    # To NumPy's files a bfloat16 is two bytes without a meaning, so its name is kept beside them.
+    extended = {name: x.dtype.name for name, x in arrays.items() if x.dtype.kind == "V"}
+    about = np.array(json.dumps({"owner": owner, "dtypes": extended}))
+    with atomic_write(path) as unfinished:
+        np.savez(unfinished, **arrays, **{_ABOUT: about})  # type: ignore[arg-type]
+
+
+def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
+    """Return the arrays that `save_arrays` wrote for an owner; None: for any.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it is not what was written, or another owner's; one line that begins with its
+            path.
+    """
+    with path.open("rb") as opened:
+        try:
+            # NumPy reads no further than an array's header says, so it may miss a wrong CRC.
+            with zipfile.ZipFile(opened) as archive:
+                damaged = archive.testzip()
+            opened.seek(0)
+            with np.load(opened) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.pop(_ABOUT)))
+            arrays |= {name: arrays[name].view(dtype) for name, dtype in about["dtypes"].items()}
+        except Exception as error:  # zipfile and NumPy raise all sorts of them on damaged files
+            raise ValueError(f"{path} is damaged: {error!r}") from None
+    if damaged is not None:
+        raise ValueError(f"{path} is damaged: checksum mismatch in {damaged}")
+    _require_owner(path, about["owner"], owner)
+    return arrays
+
+
+def write_sealed(path: Path, content: Any, owner: str) -> None:
+    """Write `content` as JSON, with its owner and the checksum of both."""
+    sealed = {"content": content, "owner": owner, "sha256": _digest(content, owner)}
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(dump_json(sealed))
+
+
+def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
+    """Return what `write_sealed` was given for an owner, None: for any; and that owner.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not what was written, or another owner's; one line that begins with its
+            path.
+    """
+    try:
+        sealed = parse_json(path.read_text())
+        content, found = sealed["content"], sealed["owner"]
+        intact = sealed["sha256"] == _digest(content, found)
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is damaged") from None
+    if not intact:
+        raise ValueError(f"{path} is damaged: checksum mismatch")
+    _require_owner(path, found, owner)
+    return content, found
+
+
+def _require_owner(path: Path, found: Any, owner: str | None) -> None:
+    if owner is not None and found != owner:
+        raise ValueError(f"{path} belongs to another run or sweep")
+
+
+def _digest(content: Any, owner: str) -> str:
+    text = json.dumps([json_value(content), owner], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
