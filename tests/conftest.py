@@ -41,7 +41,6 @@ OPTIMIZED = (
     "tests/algorithm/kernels/test_rollout.py",
     "tests/algorithm/test_block_sizes.py",
     "tests/algorithm/test_learning.py",
-    "tests/bench/test_compile_for.py",
     "tests/execution/test_program.py",
     "tests/test_benchmarks.py",
 )

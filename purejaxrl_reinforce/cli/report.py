@@ -22,14 +22,6 @@ class Describe:
 
     preset: PresetOption = DEFAULT_PRESET
     config_file: ConfigFileOption = None
-    target: Annotated[
-        Literal["h100", "a100", "v5e", "cpu"] | None,
-        tyro.conf.arg(
-            name="for",
-            help="Compile an update for this device, which need not be there, and describe that:"
-            " launches, bytes, memory. It takes a minute.",
-        ),
-    ] = None
     config: ConfigOptions = field(default_factory=Config)
 
     def run(self) -> int:
@@ -38,7 +30,7 @@ class Describe:
         prepare()
         from purejaxrl_reinforce.reports.description import describe
 
-        lines = describe(self.config, self.target)
+        lines = describe(self.config)
         width = max(map(len, lines))
         for name, text in lines.items():
             print(f"{name:<{width}}  {text}")

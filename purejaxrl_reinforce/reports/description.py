@@ -1,52 +1,30 @@
 """Description of a configuration: environment, networks, batch, memory, operations."""
 
-import dataclasses
 import math
 
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm.engine import why_not_lowered
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
-from purejaxrl_reinforce.bench.compile_for import compile_for
 from purejaxrl_reinforce.bench.flops import phase_costs
-from purejaxrl_reinforce.bench.targets import TARGETS
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import batch_bytes, free_bytes
 from purejaxrl_reinforce.output.text import count
 
 
-def describe(config: Config, target: str | None = None) -> dict[str, str]:
+def describe(config: Config) -> dict[str, str]:
     """Return what a configuration means: spaces, networks, batch, memory, operations per step.
 
     Args:
         config: to describe.
-        target: h100, a100, v5e or cpu: also compile an update for this device, which need not be
-            there, and say what that is: launches, bytes, memory. It takes a minute.
 
     Returns:
         A text by topic.
-
-    Raises:
-        ValueError: the environment is unknown or its spaces are not supported; the target is
-            unknown, or its compiler is not installed.
-    """
-    if target is not None and target not in TARGETS:
-        raise ValueError(f"unknown target {target!r}; there are {', '.join(TARGETS)}")
-    if target is None:
-        return description(config)
-    # This machine may not have what the engine needs, and nothing else depends on that.
-    here = dataclasses.replace(config, engine="xla")
-    return description(here) | compiled_description(config, target)
-
-
-def description(config: Config) -> dict[str, str]:
-    """Return a description in words, one line per topic.
 
     Raises:
         ValueError: the environment is unknown or its spaces are not supported.
@@ -62,47 +40,6 @@ def description(config: Config) -> dict[str, str]:
         "memory": _memory(config),
         **_operations(config),
     }
-
-
-def compiled_description(config: Config, target: str) -> dict[str, str]:
-    """Return what an update compiled for a device is, each fact in a line.
-
-    Raises:
-        ValueError: the compiler for that device is not installed, or refuses.
-    """
-    update = compile_for(config, target)
-    device = TARGETS[target]
-    lines = {"compiled for": f"{device.label}, with episodes of full length; nothing is measured"}
-    if device.platform == "gpu":
-        lines["engine"] = _engine(config, set(update.kernels))
-        phases = ", ".join(f"{name} {x['launches']:,}" for name, x in update.phases.items())
-        lines["launches"] = (
-            f"{update.total('launches'):,} per update ({phases}) in"
-            f" {count(update.total('graphs'), 'CUDA graph')};"
-            f" {count(update.total('synchronizations'), 'host synchronization')}"
-        )
-        lines |= {
-            f"kernel {name}": f"{facts['registers']} registers, {_bytes(facts['spilled_bytes'])}"
-            " spilled"
-            for name, facts in update.kernels.items()
-        }
-    memory = ", ".join(f"{_bytes(size)} {name}" for name, size in update.memory.items())
-    if update.largest_num_envs is not None:
-        memory += f"; about {update.largest_num_envs:,} lanes fit"
-    products = ", ".join(f"{number} in {name}" for name, number in update.products.items())
-    return lines | {
-        "bytes moved": f"{_bytes(update.total('bytes'))} per update, caches not considered",
-        "device memory": memory,
-        "matrix products": products or "none: written as sums in float32",
-    }
-
-
-def _engine(config: Config, kernels: set[str]) -> str:
-    """Return what plays and what learns in a program with these kernels."""
-    if not kernels:
-        reason = why_not_lowered(config) if config.engine == "kernel" else None
-        return "xla" + (f", since there is no kernel: {reason}" if reason else "")
-    return "kernel" if "gradients" in kernels else "kernel for the rollout, xla for the rest"
 
 
 def _networks(config: Config) -> dict[str, str]:

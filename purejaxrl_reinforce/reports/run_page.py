@@ -21,7 +21,7 @@ from purejaxrl_reinforce.evaluation.video_frames import Panel
 from purejaxrl_reinforce.output.html import commands, facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.reports.commands import command, config_options
-from purejaxrl_reinforce.reports.description import description
+from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.labels import labeled_fields
 from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
@@ -55,7 +55,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Final evaluation": _evaluation(config, params, seed),
             "Video": video(config, Panel("episode 1", params, seed)),
             "Timing": facts(_timing(history)),
-            "What was trained": facts(description(config)),
+            "What was trained": facts(describe(config)),
             "Configuration": facts(
                 labeled_fields({**dataclasses.asdict(config), "seed": history.seed})
             ),

@@ -13,7 +13,7 @@ from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.commands import axis_option, command, config_options
-from purejaxrl_reinforce.reports.description import description
+from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.labels import labeled_fields
 from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.sweeps.agents import agent_state
@@ -82,7 +82,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Swept fields": facts(labeled_fields(_swept(plan, results))),
             "Fields that all settings share": facts(labeled_fields(_shared(plan))),
             "Commands": _commands(sweep_dir.absolute().name, plan, results, best[0]),
-            "Best setting": "\n".join(facts(description(plan.configs[s.setting])) for s in best),
+            "Best setting": "\n".join(facts(describe(plan.configs[s.setting])) for s in best),
             "Versions": versions(trained_with),
             "This report": this_report("The video was made on this machine."),
         },

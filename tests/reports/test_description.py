@@ -9,7 +9,7 @@ import pytest
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.reports.description import description
+from purejaxrl_reinforce.reports.description import describe
 from tests.support.configs import TEXTBOOK
 from tests.support.runs import error_of
 
@@ -25,7 +25,7 @@ from tests.support.runs import error_of
     ids=lambda config: config.env,
 )
 def test_parameters_are_counted(config):
-    lines = description(config)
+    lines = describe(config)
     params = init(config, jax.random.key(0)).params
     for name, network in (("policy", params.policy), ("baseline", params.baseline)):
         text = lines[f"{name} network"]
@@ -64,18 +64,18 @@ def test_other_options(capsys):
 
 
 def test_networks_in_words():
-    minatar = description(Config(env="Breakout-MinAtar", layer_norm=True))
+    minatar = describe(Config(env="Breakout-MinAtar", layer_norm=True))
     assert minatar["policy network"].startswith(
         "16 filters of 3 x 3, 1024 x 64 x 3, relu, layer norm: "
     )
-    own = description(Config(env="Pendulum-v1", network="tests.support.networks:Tanh"))
+    own = describe(Config(env="Pendulum-v1", network="tests.support.networks:Tanh"))
     assert own["policy network"] == "tests.support.networks:Tanh, and log_std: 42 parameters"
 
 
 def test_memory_grows_with_the_lanes():
     def stated(num_envs):
         number, unit = re.search(
-            r"at least ([\d.,]+) (\w+)", description(Config(num_envs=num_envs))["memory"]
+            r"at least ([\d.,]+) (\w+)", describe(Config(num_envs=num_envs))["memory"]
         ).groups()
         return float(number.replace(",", "")) * {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
 
