@@ -76,7 +76,7 @@ def draw(result: Mapping[str, Any]) -> Any:
 def draw_beside(path: Path) -> None:
     """Draw a result's picture beside it."""
     from purejaxrl_reinforce.bench.compare import load_result
-    from purejaxrl_reinforce.output.plots import save_figure
+    from purejaxrl_reinforce.figures.style import save_figure
 
     save_figure(draw(load_result(path)), path.with_suffix(".png"))
 

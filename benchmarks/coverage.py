@@ -15,15 +15,15 @@ from harness import RESULTS, Table, run
 from scipy import stats
 
 from purejaxrl_reinforce.bench.result_file import write_result
-from purejaxrl_reinforce.evaluation.statistics import (
+from purejaxrl_reinforce.execution.machine import measured_on
+from purejaxrl_reinforce.output.interval import Interval
+from purejaxrl_reinforce.output.text import print_table
+from purejaxrl_reinforce.statistics import (
     interquartile_mean,
     interquartile_mean_interval,
     performance_profile,
     probability_of_improvement,
 )
-from purejaxrl_reinforce.execution.machine import measured_on
-from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.output.text import print_table
 
 # Scores from standard normal numbers.
 DISTRIBUTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

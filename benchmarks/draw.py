@@ -14,8 +14,8 @@ import tyro
 from harness import RESULTS, run
 from matplotlib.figure import Figure
 
+from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
-from purejaxrl_reinforce.output.plots import save_figure
 
 
 def figures_of(name: str, result: dict[str, Any]) -> dict[str, Figure]:

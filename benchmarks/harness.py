@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
-from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.plots import REFERENCE, TRAINING_RETURN, save_figure
+from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, TRAINING_RETURN, save_figure
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.store import Slice, load_plan, load_slices
 

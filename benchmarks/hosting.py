@@ -26,8 +26,7 @@ from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
-from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.plots import REFERENCE, styled
+from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, styled
 from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import RunDirectory

@@ -26,7 +26,7 @@ from purejaxrl_reinforce.bench.workload import (
     result_rows,
     workload_facts,
 )
-from purejaxrl_reinforce.output.plots import styled
+from purejaxrl_reinforce.figures.style import styled
 
 
 def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:

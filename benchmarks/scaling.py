@@ -47,8 +47,7 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_lanes,
     shard_state,
 )
-from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.plots import REFERENCE, styled
+from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, styled
 from purejaxrl_reinforce.sweeps.population import AGENTS, Layout, Population, population_mesh
 
 BLOCKS, FULL = "in blocks", "full batch"

@@ -31,7 +31,7 @@ from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
-from purejaxrl_reinforce.output.plots import styled
+from purejaxrl_reinforce.figures.style import styled
 
 SCRATCH, TRAINED = "ours from scratch", "ours trained"
 LONGEST_EPISODE = 500

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Timing
-from purejaxrl_reinforce.output.plots import COLORS, styled
+from purejaxrl_reinforce.figures.style import COLORS, styled
 
 STAGES = ("imports", "tracing", "lowering", "compiling", "training", "writing", "exit")
 HATCHES = ("", "//", "..", "xx", "", "\\\\", "")

@@ -24,8 +24,7 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import load_sweep, preset
 from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.plots import GREEDY_RETURN, REFERENCE, styled
+from purejaxrl_reinforce.figures.style import COLORS, GREEDY_RETURN, REFERENCE, styled
 from purejaxrl_reinforce.sweeps.summary import summarize
 
 SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each"

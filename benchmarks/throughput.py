@@ -21,8 +21,7 @@ from purejaxrl_reinforce.bench.phases import PHASES
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows, workload_facts
-from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.plots import styled
+from purejaxrl_reinforce.figures.style import COLORS, styled
 
 
 def measure_all(configs: Sequence[Config], seed: int, repeats: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from solving import quartiles, run_seeds
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.output.plots import REFERENCE, styled
+from purejaxrl_reinforce.figures.style import REFERENCE, styled
 
 
 def make_solve_result(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict[str, Any]:

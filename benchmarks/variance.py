@@ -29,7 +29,7 @@ from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.output.plots import REFERENCE, styled
+from purejaxrl_reinforce.figures.style import REFERENCE, styled
 from purejaxrl_reinforce.output.text import print_table
 
 # Baseline and normalization of each estimate; the first is what variances are relative to.

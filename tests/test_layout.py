@@ -9,8 +9,8 @@ import purejaxrl_reinforce
 
 PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 ROOMS = (
-    "config", "presets", "config_file", "algorithm", "output", "execution", "runs", "bench",
-    "evaluation", "sweeps", "reports", "cli",
+    "config", "presets", "config_file", "algorithm", "output", "statistics", "execution",
+    "figures", "runs", "bench", "evaluation", "sweeps", "reports", "cli",
 )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from purejaxrl_reinforce.evaluation import statistics
-from purejaxrl_reinforce.evaluation.statistics import (
+from purejaxrl_reinforce import statistics
+from purejaxrl_reinforce.statistics import (
     binomial_interval,
     interquartile_mean,
     interquartile_mean_interval,

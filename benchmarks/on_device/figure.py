@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.output.plots import REFERENCE, styled
+from purejaxrl_reinforce.figures.style import REFERENCE, styled
 
 
 @styled()

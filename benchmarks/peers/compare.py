@@ -28,8 +28,8 @@ from table import table
 
 from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.machine import measured_on, now
+from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
-from purejaxrl_reinforce.output.plots import save_figure
 from purejaxrl_reinforce.output.text import print_table
 
 FORMAT = 2

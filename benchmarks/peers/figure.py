@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.plots import (
+from purejaxrl_reinforce.figures.style import (
+    COLORS,
     MARKERS,
     REFERENCE,
     STROKES,

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from purejaxrl_reinforce.bench.figure import draw_bench
 from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result, new_result_path, write_result
 from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows, workload_facts
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.output.plots import save_figure
+from purejaxrl_reinforce.figures.bench import draw_bench
+from purejaxrl_reinforce.figures.style import save_figure
 
 BENCHMARK = "bench"
 

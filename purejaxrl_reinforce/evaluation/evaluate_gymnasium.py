@@ -12,7 +12,7 @@ from purejaxrl_reinforce.algorithm.evaluate import Evaluation
 from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.gymnasium_env import gym_actions, make_vector
+from purejaxrl_reinforce.evaluation.gymnasium import gym_actions, make_vector
 
 
 def evaluate_in_gymnasium(

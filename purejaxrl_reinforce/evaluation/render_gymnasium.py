@@ -10,7 +10,7 @@ from PIL import Image
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.gymnasium_env import RenderedEnv, gym_actions, make_rendered
+from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, gym_actions, make_rendered
 from purejaxrl_reinforce.evaluation.video_frames import Film, Panel, View
 
 _DEFAULT_STEPS_PER_SECOND = 30

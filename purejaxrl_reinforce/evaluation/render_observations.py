@@ -17,7 +17,7 @@ from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, record
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.video_frames import Film, Panel, View
-from purejaxrl_reinforce.output.colors import COLORS
+from purejaxrl_reinforce.figures.style import COLORS
 
 Drawing = Callable[[np.ndarray], Image.Image]
 

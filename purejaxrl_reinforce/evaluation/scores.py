@@ -9,11 +9,11 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.evaluate import Evaluation, evaluate
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
-from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_interval
 from purejaxrl_reinforce.execution.memory import evaluation_bytes, require_memory
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.runs.load import load_policy
+from purejaxrl_reinforce.statistics import difference_interval, mean_interval
 
 
 class ReturnStatistics(NamedTuple):

@@ -5,8 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.plots import REFERENCE, Style, styled
+from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, Style, styled
 
 
 def draw_bench(title: str, rows: Sequence[Mapping[str, Any]], style: Style = "screen") -> Figure:

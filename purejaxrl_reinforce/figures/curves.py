@@ -1,14 +1,21 @@
-"""Learning curves of runs and settings: returns of each update, with intervals over seeds."""
+"""Learning curves of runs: returns of each update, and over seeds their interquartile mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS, task
-from purejaxrl_reinforce.output.plots import (
+from purejaxrl_reinforce.algorithm.environments.environment import (
+    RETURN_RANGES,
+    THRESHOLDS,
+    task,
+    threshold,
+)
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.figures.style import (
     GREEDY_RETURN,
     MOST_CURVES,
     TRAINING_RETURN,
@@ -16,13 +23,13 @@ from purejaxrl_reinforce.output.plots import (
     Panel,
     Style,
     draw_curves,
+    save_figure,
 )
 from purejaxrl_reinforce.output.text import count, setting_labels
-from purejaxrl_reinforce.runs.load import History
-from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.seed_curves import notes_on, run_curves, seeds_curve, statistic_of
+from purejaxrl_reinforce.statistics import interquartile_mean, interquartile_mean_interval
 
-_COLUMNS = ("env_steps", "mean_return", "min_return", "max_return", "eval_return")
+Metrics = Mapping[str, np.ndarray]
+
 # Axis labels of the columns of the metrics that curves are drawn over.
 X_LABELS = {
     "env_steps": "environment steps",
@@ -32,136 +39,225 @@ X_LABELS = {
 # Those of the columns that are drawn.
 Y_LABELS = {"mean_return": TRAINING_RETURN, "eval_return": GREEDY_RETURN}
 
+# So many seeds have a band, their 95% interval; of fewer, each is seen.
+_BAND_SEEDS = 10
+# Points of a curve of many updates.
+_MOST_POINTS = 400
 
-def curves_figure(
-    groups: Sequence[Sequence[History]],
-    x: str,
-    smooth: int = 1,
-    style: Style = "screen",
-    what: str = "",
-    y: str = "mean_return",
-) -> Figure:
-    """Return the figure of `learning_curves`.
+
+class Runs(NamedTuple):
+    """Runs that differ by their seeds only.
+
+    Attributes:
+        config: what was trained.
+        seeds: of the runs.
+        metrics: of each run, arrays [updates] by column of metrics.csv.
+        source: names them where others have their configuration.
+    """
+
+    config: Config
+    seeds: Sequence[int]
+    metrics: Sequence[Metrics]
+    source: str = ""
+
+
+def plot_returns(path: Path, title: str, config: Config, metrics: Metrics) -> None:
+    """Draw into a file what a run returned, update by update; without an episode, empty axes.
 
     Args:
-        groups: histories that differ only by seed.
-        x: the column of the metrics to draw over, one of X_LABELS.
-        smooth: updates of the trailing moving average.
-        style: of the figure.
-        what: part of the title; "": the seed of a run, or the number of settings.
-        y: the column of the metrics to draw, one of Y_LABELS.
-
-    Raises:
-        ValueError: there is nothing to draw, or too much.
+        path: of the picture.
+        title: of the picture.
+        config: what was trained.
+        metrics: of the run, arrays [updates] by column of metrics.csv.
     """
-    panels, common = learning_curves(groups, x, smooth, y)
-    seeds = {history.seed for group in groups for history in group}
-    if not what:
-        alone = len(groups) == len(groups[0]) == 1
-        what = f"seed {groups[0][0].seed}" if alone else count(len(groups), "setting")
-    title = f"{' and '.join(panels)}: learning curves, {what}"
-    ylabel = Y_LABELS[y]
-    if smooth > 1:
-        ylabel += f"\n(mean of the last {smooth:,} updates)"
-    xlabel = X_LABELS[x]
-    if x != "update" and len(seeds) > 1:
-        xlabel += ", mean over the seeds"
-    return draw_curves(title, xlabel, ylabel, panels, style, common)
+    panel = Panel(_run_curves(metrics, "update", 1), threshold(config))
+    save_figure(draw_curves(title, "update", TRAINING_RETURN, {title: panel}), path)
 
 
 def learning_curves(
-    groups: Sequence[Sequence[History]], x: str, smooth: int, y: str = "mean_return"
-) -> tuple[dict[str, Panel], str]:
-    """Return the curves of each environment, and what the legend says of all of them.
+    groups: Sequence[Runs],
+    x: str = "env_steps",
+    y: str = "mean_return",
+    smooth: int = 1,
+    style: Style = "screen",
+    what: str = "",
+) -> Figure:
+    """Draw a curve for each group of runs, on axes for each environment.
 
-    The curve of a group is the interquartile mean over its seeds at each update, with its 95%
-    interval or, below MIN_SEEDS seeds, their range. It is drawn at the mean environment steps or
-    seconds of that update and goes on for as long as any seed; the label says how many ended
-    before. Where no episode finished, it has no points. Between greedy returns it is a line.
+    One run alone shows how far the episodes of each update spread. Otherwise a curve is the
+    interquartile mean over the seeds at each update, with its 95% interval from 10 seeds on, else
+    with a thin line for each. It is drawn at the mean environment steps or seconds of that update
+    and goes on for as long as any seed; its label says how many ended before. Where no episode
+    finished, it has no points. Between greedy returns it is a line.
+
+    Args:
+        groups: of runs, at least one.
+        x: the column of the metrics to draw over, one of X_LABELS.
+        y: the column of the metrics to draw, one of Y_LABELS.
+        smooth: updates of the trailing moving average.
+        style: of the figure.
+        what: part of the title; "": the seed of a run, or the number of settings.
 
     Raises:
-        ValueError: there are more than MOST_CURVES of an environment; there is nothing to draw.
+        ValueError: there is nothing to draw, or more than MOST_CURVES of an environment.
     """
-    if len(groups) == len(groups[0]) == 1 and y == "mean_return":
-        (history,) = groups[0]
-        name = task(history.config)
-        return {name: _panel(name, run_curves(history, x, smooth))}, ""
-    names, statistics = _names(groups), [statistic_of(group, y) for group in groups]
-    several = {s for group, s in zip(groups, statistics, strict=True) if len(group) > 1}
-    common = several.pop() if len(groups) > 1 and len(several) == 1 else ""
-    by_env: dict[str, list[Curve]] = {}
-    for group, name, statistic in zip(groups, names, statistics, strict=True):
-        parts = (name, "" if statistic == common else statistic, *notes_on(group, y))
-        curve = seeds_curve(group, ", ".join(filter(None, parts)), x, y, smooth)
-        by_env.setdefault(task(group[0].config), []).append(curve)
-    if not any(len(curve.x) for curves in by_env.values() for curve in curves):
+    by_task: dict[str, list[Curve]] = {}
+    seeds, common = {seed for group in groups for seed in group.seeds}, ""
+    alone = len(groups) == len(groups[0].seeds) == 1
+    if alone and y == "mean_return":
+        by_task[task(groups[0].config)] = _run_curves(groups[0].metrics[0], x, smooth)
+    else:
+        common = _common_statistic(groups, y)
+        for group, name in zip(groups, _names(groups), strict=True):
+            curve = _seeds_curve(group, x, y, smooth)
+            parts = (name, "" if curve.label == common else curve.label, *_left_out(group, y))
+            curve = curve._replace(label=", ".join(filter(None, parts)))
+            by_task.setdefault(task(group.config), []).append(curve)
+    _require_drawable(by_task)
+    what = what or (f"seed {groups[0].seeds[0]}" if alone else count(len(groups), "setting"))
+    return draw_curves(
+        f"{' and '.join(by_task)}: learning curves, {what}",
+        X_LABELS[x] + (", mean over the seeds" if x != "update" and len(seeds) > 1 else ""),
+        Y_LABELS[y] + (f"\n(mean of the last {smooth:,} updates)" if smooth > 1 else ""),
+        {name: Panel(curves, THRESHOLDS.get(name)) for name, curves in by_task.items()},
+        style,
+        common,
+    )
+
+
+def _require_drawable(by_task: Mapping[str, Sequence[Curve]]) -> None:
+    if not any(len(curve.x) for curves in by_task.values() for curve in curves):
         raise ValueError("there is nothing to draw: no episode finished")
-    for env, curves in by_env.items():
+    for name, curves in by_task.items():
         if len(curves) > MOST_CURVES:
             raise ValueError(
-                f"{len(curves):,} curves of {env} are too many; draw at most {MOST_CURVES}"
+                f"{len(curves):,} curves of {name} are too many; draw at most {MOST_CURVES}"
             )
-    return {env: _panel(env, curves) for env, curves in by_env.items()}, common
 
 
-def _panel(env: str, curves: Sequence[Curve]) -> Panel:
-    return Panel(curves, THRESHOLDS.get(env))
+def _run_curves(metrics: Metrics, x: str, smooth: int) -> list[Curve]:
+    """Return the mean of each update's episodes with their range, and greedy returns if any."""
+    known, played = (np.isfinite(metrics[name]) for name in ("mean_return", "eval_return"))
+    mean, low, high = (
+        _smoothed(metrics[f"{name}_return"][known], smooth) for name in ("mean", "min", "max")
+    )
+    label, band_label = "mean of the update's episodes", "lowest to highest of them"
+    curves = [Curve(label, metrics[x][known], mean, np.stack([low, high]), band_label)]
+    if played.any():
+        greedy = metrics["eval_return"][played]
+        curves.append(Curve(GREEDY_RETURN, metrics[x][played], greedy, is_line=False))
+    return curves
 
 
-def by_config(histories: Sequence[History]) -> list[list[History]]:
-    """Group runs that differ only by seed.
+def _seeds_curve(group: Runs, x: str, y: str, smooth: int) -> Curve:
+    """Return the curve of the seeds of a group; its label is its statistic."""
+    drawn, statistic = _drawn(group, y), _statistic(group, y)
+    if not drawn:
+        return Curve(statistic, np.empty(0), np.empty(0))
+    n = max(len(metrics[y]) for metrics in drawn)
+    lines = np.stack([_padded(_filled(metrics[y], smooth), n) for metrics in drawn])
+    # Updates lie at the mean advance of the seeds that train on.
+    advances = [_padded(np.diff(metrics[x], prepend=0.0), n) for metrics in drawn]
+    at = np.nanmean(advances, axis=0).cumsum()
+    known = np.flatnonzero(np.isfinite(lines).any(axis=0))
+    shown = known[np.unique(np.linspace(0, len(known) - 1, _MOST_POINTS).astype(int))]
+    at, lines = at[shown], lines[:, shown]
+    if len(drawn) == 1:
+        return Curve(statistic, at, lines[0])
+    value, *ends = _over_seeds(lines)
+    if len(drawn) < _BAND_SEEDS:
+        return Curve(statistic, at, value, thin=lines)
+    return Curve(statistic, at, value, np.clip(ends, *_possible_returns(group)))
 
-    Raises:
-        ValueError: two do not even differ by that.
+
+def _over_seeds(lines: np.ndarray) -> np.ndarray:
+    """Return interquartile mean and interval of lines [seeds, n], NaN where a seed ended: [3, n].
+
+    Where too few seeds are left for an interval, there is none.
     """
-    groups: dict[object, dict[int, History]] = {}
-    for history in histories:
-        same = groups.setdefault(history.config, {}).setdefault(history.seed, history)
-        if same is not history:
-            raise ValueError(
-                f"{same.path} and {history.path} have the same configuration and seed:"
-                " give only one of them"
-            )
-    return [list(group.values()) for group in groups.values()]
+    ordered, number = np.sort(lines, axis=0), np.isfinite(lines).sum(axis=0)  # NaN comes last
+    found = np.full((3, lines.shape[1]), np.nan)
+    for seeds in np.unique(number):
+        values = ordered[:seeds, number == seeds]
+        if len(lines) < _BAND_SEEDS:
+            found[0, number == seeds] = interquartile_mean(values, axis=0)
+        else:
+            found[:, number == seeds] = interquartile_mean_interval(values)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
-def setting_histories(
-    results: SweepResults, settings: Sequence[int], path: Path = Path()
-) -> list[list[History]]:
-    """Return the histories of the agents of settings.
-
-    One ends with its last finite update, as that of a run does. It has the columns that learning
-    curves need, but no `seconds`: agents are trained together, and none of them has a time of its
-    own.
-    """
-    return [
-        [
-            History(path, results.configs[setting], seed, _metrics(results, setting, row))
-            for row, seed in enumerate(results.seeds)
-        ]
-        for setting in settings
-    ]
+def _possible_returns(group: Runs) -> tuple[float, float]:
+    """Return the range of an episode's return; where it is not known, that of the data."""
+    columns = ("min_return", "max_return", "eval_return")
+    seen = np.concatenate([metrics[name] for metrics in group.metrics for name in columns])
+    data = float(np.nanmin(seen)), float(np.nanmax(seen))
+    return RETURN_RANGES.get(task(group.config), data)
 
 
-def _metrics(results: SweepResults, setting: int, row: int) -> dict[str, np.ndarray]:
-    # What was not finite was not applied, and no later update is.
-    applied = int(results.metrics["finite"][setting, row].sum())
-    columns = {
-        name: results.metrics[name][setting, row, :applied].astype(np.float64) for name in _COLUMNS
-    }
-    return {"update": np.arange(1.0, applied + 1), **columns}
+def _drawn(group: Runs, y: str) -> list[Metrics]:
+    return [metrics for metrics in group.metrics if np.isfinite(metrics[y]).any()]
 
 
-def _names(groups: Sequence[Sequence[History]]) -> list[str]:
-    """Name groups by the fields in which those of an environment differ, else by directory."""
+def _statistic(group: Runs, y: str) -> str:
+    """Return what a curve shows of the seeds of a group."""
+    seeds, drawn = count(len(group.seeds), "seed"), len(_drawn(group, y))
+    if len(group.seeds) == 1:
+        return f"seed {group.seeds[0]}"
+    if drawn < 2:
+        return seeds
+    around = "band: 95% interval" if drawn >= _BAND_SEEDS else "thin: each seed"
+    return f"interquartile mean of {seeds}, {around}"
+
+
+def _common_statistic(groups: Sequence[Runs], y: str) -> str:
+    """Return the statistic that all groups of several seeds share; "" without one."""
+    found = {_statistic(group, y) for group in groups if len(group.seeds) > 1}
+    return found.pop() if len(groups) > 1 and len(found) == 1 else ""
+
+
+def _left_out(group: Runs, y: str) -> list[str]:
+    """Return which seeds are not in the curve, or not up to its end."""
+    drawn, seeds, notes = _drawn(group, y), f"{count(len(group.seeds), 'seed')}", []
+    if missing := len(group.seeds) - len(drawn):
+        what = "no episode finished" if y == "mean_return" else "never evaluated"
+        notes.append(f"{what} in {missing:,} of {seeds}" if drawn else what)
+    lengths = [len(metrics[y]) for metrics in drawn]
+    at_end = sum(length == max(lengths) for length in lengths)
+    if at_end < len(drawn):
+        notes.append(f"{at_end:,} of {seeds} to the end")
+    return notes
+
+
+def _names(groups: Sequence[Runs]) -> list[str]:
+    """Name groups by the fields in which those of an environment differ, else by source."""
     names = [""] * len(groups)
-    for env in {task(group[0].config) for group in groups}:
-        where = [i for i, group in enumerate(groups) if task(group[0].config) == env]
-        configs = [groups[i][0].config for i in where]
+    for name in {task(group.config) for group in groups}:
+        where = [i for i, group in enumerate(groups) if task(group.config) == name]
+        configs = [groups[i].config for i in where]
         fields = [asdict(config) for config in configs]
         differing = [name for name in fields[0] if len({str(f[name]) for f in fields}) > 1]
-        for i, name in zip(where, setting_labels(configs, differing), strict=True):
-            first = groups[i][0]
-            source = first.path.name if configs.count(first.config) > 1 else ""
-            names[i] = ", ".join(filter(None, (name, source)))
+        for i, label in zip(where, setting_labels(configs, differing), strict=True):
+            source = groups[i].source if configs.count(groups[i].config) > 1 else ""
+            names[i] = ", ".join(filter(None, (label, source)))
     return names
+
+
+def _filled(y: np.ndarray, smooth: int) -> np.ndarray:
+    """Return the smoothed return of each update, NaN before the first update that has one.
+
+    In updates without one, it lies on a line between those before and after.
+    """
+    known = np.flatnonzero(np.isfinite(y))
+    return np.interp(np.arange(len(y)), known, _smoothed(y[known], smooth), left=np.nan)
+
+
+def _padded(line: np.ndarray, n: int) -> np.ndarray:
+    return np.concatenate([line, np.full(n - len(line), np.nan)])
+
+
+def _smoothed(y: np.ndarray, smooth: int) -> np.ndarray:
+    """Return a trailing moving average."""
+    sums = np.concatenate([[0.0], np.cumsum(y)])
+    ends = np.arange(1, len(y) + 1)
+    starts = np.maximum(ends - smooth, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)

@@ -12,15 +12,16 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import EngFormatter
-
-from purejaxrl_reinforce.output.colors import COLORS
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 Style = Literal["screen", "phone", "paper"]
 
 # One name for each kind of return: on axes, in tables and in texts.
 TRAINING_RETURN, GREEDY_RETURN = "training return", "greedy return"
 
+# Okabe and Ito's colors, which color-blind people can tell apart, without the yellow, which is
+# hard to see on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # Curves differ by marker and line style as well as by color.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", ":", "-.")
@@ -62,15 +63,25 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 class Curve(NamedTuple):
-    """A line, and a band around it where `low` and `high` are there; every array is [n]."""
+    """A line, with a band or thin lines around it.
+
+    Attributes:
+        label: in the legend.
+        x: [n].
+        y: [n].
+        band: lower and upper end, [2, n].
+        band_label: in the legend.
+        thin: values of what the line summarizes, [k, n].
+        is_line: else markers alone.
+    """
 
     label: str
     x: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
+    y: np.ndarray
+    band: np.ndarray | None = None
     band_label: str | None = None
-    is_line: bool = True  # else markers alone
+    thin: np.ndarray | None = None
+    is_line: bool = True
 
 
 class Panel(NamedTuple):
@@ -141,27 +152,32 @@ def _draw_panel(part: Figure | SubFigure, panel: Panel, legend: Mapping[str, Any
         _draw_curve(axes, curve, label, i, len(panel.curves))
     if panel.solved is not None:
         axes.axhline(panel.solved, label=f"solved: {panel.solved:g}", **REFERENCE)
-    if any((curve.x >= 10_000).any() for curve in panel.curves):
+    x = np.concatenate([curve.x for curve in panel.curves])
+    if (x >= 10_000).any():
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     wide = mpl.rcParams["figure.figsize"][0] > 6
-    axes.locator_params(axis="x", nbins=9 if wide else 6)
+    # Updates have no ticks between them.
+    axes.xaxis.set_major_locator(MaxNLocator(9 if wide else 6, integer=bool((x % 1 == 0).all())))
     columns = 3 if len(panel.curves) == 1 and wide else legend["ncols"]
     place = {"loc": "outside lower center", "ncols": columns, "title": legend["title"]}
     part.legend(title_fontsize="small", **place)
 
 
 def _draw_curve(axes: Axes, curve: Curve, label: str, i: int, number: int) -> None:
+    if not curve.is_line:
+        axes.plot(curve.x, curve.y, label=label, linestyle="none")
+        return
     # About eight markers, which lie apart from those of other curves.
     every = max(1, len(curve.x) // 8)
-    if not curve.is_line:
-        axes.plot(curve.x, curve.mean, label=label, linestyle="none")
-        return
-    where = (i * every // number, every)
-    (line,) = axes.plot(curve.x, curve.mean, label=label, markevery=where)
-    if curve.low is not None and curve.high is not None:
+    (line,) = axes.plot(curve.x, curve.y, label=label, markevery=(i * every // number, every))
+    color = line.get_color()
+    if curve.band is not None:
         alpha = min(0.2, max(0.06, 0.5 / number))  # many bands hide each other
-        band: Any = {"color": line.get_color(), "alpha": alpha, "linewidth": 0}
-        axes.fill_between(curve.x, curve.low, curve.high, label=curve.band_label, **band)
+        band: Any = {"color": color, "alpha": alpha, "linewidth": 0}
+        axes.fill_between(curve.x, *curve.band, label=curve.band_label, **band)
+    if curve.thin is not None:
+        thin: Any = {"color": color, "linestyle": "-", "marker": "", "linewidth": 0.5}
+        axes.plot(curve.x, curve.thin.T, alpha=0.5, zorder=1, **thin)
 
 
 def line_letters(share: float = 1.0) -> int:
@@ -186,34 +202,3 @@ def png_bytes(figure: Figure) -> bytes:
     file = io.BytesIO()
     save_figure(figure, file)
     return file.getvalue()
-
-
-def plot_returns(
-    path: Path, title: str, metrics: Mapping[str, np.ndarray], solved: float | None = None
-) -> None:
-    """Draw the training return of each update, and the greedy returns where there are some.
-
-    Args:
-        path: of the picture.
-        title: of the picture.
-        metrics: the columns of metrics.csv.
-        solved: the mean return from which the environment counts as solved.
-    """
-    x, spread = metrics["update"], (metrics[f"{name}_return"] for name in ("mean", "min", "max"))
-    curves = [returns_curve(x, *spread), *greedy_curves(x, metrics["eval_return"])]
-    panel = Panel(curves, solved)
-    save_figure(draw_curves(title, "update", TRAINING_RETURN, {title: panel}), path)
-
-
-def returns_curve(
-    x: np.ndarray, mean: np.ndarray, lowest: np.ndarray, highest: np.ndarray
-) -> Curve:
-    """Return the curve of one run: the mean of each update's episodes, and how far they spread."""
-    label, band_label = "mean of the update's episodes", "lowest to highest of them"
-    return Curve(label, x, mean, lowest, highest, band_label)
-
-
-def greedy_curves(x: np.ndarray, returns: np.ndarray) -> list[Curve]:
-    """Return the curve of one run's greedy returns, NaN where there was none; none of NaN alone."""
-    known = np.isfinite(returns)
-    return [Curve(GREEDY_RETURN, x[known], returns[known], is_line=False)] if known.any() else []

@@ -1,7 +1,8 @@
 """Figures of a sweep: learning curves, final returns, performance profiles, a heat map."""
 
-from collections.abc import Sequence
-from typing import Any
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -9,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from purejaxrl_reinforce.algorithm.environments.environment import RETURN_RANGES, THRESHOLDS
-from purejaxrl_reinforce.evaluation.statistics import performance_profile
-from purejaxrl_reinforce.output.colors import COLORS
-from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.output.plots import (
+from purejaxrl_reinforce.algorithm.environments.environment import RETURN_RANGES, THRESHOLDS, task
+from purejaxrl_reinforce.config import get_field
+from purejaxrl_reinforce.figures.curves import Runs, learning_curves
+from purejaxrl_reinforce.figures.style import (
+    COLORS,
     GREEDY_RETURN,
     REFERENCE,
     Curve,
@@ -23,16 +24,12 @@ from purejaxrl_reinforce.output.plots import (
     styled,
     wrapped,
 )
-from purejaxrl_reinforce.output.text import count
-from purejaxrl_reinforce.sweeps.heatmap import heatmap
-from purejaxrl_reinforce.sweeps.learning_curves import curves_figure, setting_histories
-from purejaxrl_reinforce.sweeps.ranking import TOO_FEW, swept_fields
-from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, by_env
+from purejaxrl_reinforce.output.interval import Interval
+from purejaxrl_reinforce.output.text import count, short_values
+from purejaxrl_reinforce.statistics import performance_profile
 
-# More bands than this hide each other; more rows than this are not looked at.
-_MOST_BANDS = 8
-_MOST_ROWS = 20
+# More curves than this hide each other; more rows than this are not looked at.
+_MOST_CURVES, _MOST_ROWS = 8, 20
 # Points of a performance profile.
 _POINTS = 400
 _ALL = (-np.inf, np.inf)
@@ -43,121 +40,124 @@ _SEED: dict[str, Any] = {
 _MEAN: dict[str, Any] = {"color": COLORS[1], "linestyle": "-", "marker": "D"}
 
 
+class Setting(NamedTuple):
+    """One setting of a sweep.
+
+    Attributes:
+        runs: of its seeds.
+        fields: the swept ones, each as `name=value`.
+        scores: mean greedy return of each seed after training, [seeds]; -inf: it diverged.
+        iqm: interquartile mean of the scores; without bounds where the seeds are too few.
+        solved: share of the seeds that solve the environment; None where that is not defined.
+    """
+
+    runs: Runs
+    fields: Sequence[str]
+    scores: np.ndarray
+    iqm: Interval
+    solved: float | None
+
+
 def sweep_figures(
-    results: SweepResults, summaries: Sequence[Summary], style: Style = "screen"
+    settings: Sequence[Setting], axes: Mapping[str, Sequence[Any]], style: Style = "screen"
 ) -> dict[str, Figure]:
-    """Return the pictures that these results have.
+    """Return the pictures that a sweep has.
 
     Args:
-        results: of the sweep.
-        summaries: of its settings, as `summarize` returns them.
+        settings: all of them, the best first within each environment.
+        axes: values by swept field.
         style: of the pictures.
 
     Returns:
         `learning_curves`, where any episode finished; `evaluation_curves`, of greedy returns
-        during training, with `eval_every`; `final_returns`; `performance_profiles`, where any
-        agent did not diverge; `heatmap`, where all pairs of the values of two fields were swept in
-        one environment.
+        during training, with `eval_every`; `final_returns` and `performance_profiles`, where any
+        of the agents shown did not diverge; `heatmap`, where all pairs of the values of two fields
+        were swept in one environment.
     """
     figures = {
-        "learning_curves": _curves(results, summaries, style, "mean_return"),
-        "evaluation_curves": _curves(results, summaries, style, "eval_return"),
-        "final_returns": _final_returns(results, summaries, style),
-        "performance_profiles": _performance_profiles(results, summaries, style),
-        "heatmap": heatmap(results, summaries, style),
+        "learning_curves": _curves(settings, style, "mean_return"),
+        "evaluation_curves": _curves(settings, style, "eval_return"),
+        "final_returns": _final_returns(settings, style),
+        "performance_profiles": _performance_profiles(settings, style),
+        "heatmap": _heatmap(settings, axes, style),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def _curves(
-    results: SweepResults, summaries: Sequence[Summary], style: Style, column: str
-) -> Figure | None:
-    if not np.isfinite(results.metrics[column]).any():
+def _curves(settings: Sequence[Setting], style: Style, y: str) -> Figure | None:
+    groups = [setting.runs for setting in _best(settings, _MOST_CURVES)]
+    if not any(np.isfinite(metrics[y]).any() for group in groups for metrics in group.metrics):
         return None
-    shown = _best(summaries, _MOST_BANDS)
-    groups = setting_histories(results, [summary.setting for summary in shown])
-    what = _what(summaries, len(shown))
-    try:
-        return curves_figure(groups, "env_steps", style=style, what=what, y=column)
-    except ValueError:  # no episode finished in any of these
-        return None
+    return learning_curves(groups, y=y, style=style, what=_what(settings, len(groups)))
 
 
-def _performance_profiles(
-    results: SweepResults, summaries: Sequence[Summary], style: Style
-) -> Figure | None:
-    shown, scores = _best(summaries, _MOST_BANDS), agent_scores(results)
-    panels = {}
-    for env, ranked in by_env(shown).items():
-        drawn = scores[[summary.setting for summary in ranked]]
-        finite = drawn[np.isfinite(drawn)]
+def _performance_profiles(settings: Sequence[Setting], style: Style) -> Figure | None:
+    shown, panels = _best(settings, _MOST_CURVES), {}
+    for env, ranked in _by_env(shown).items():
+        scores = np.concatenate([setting.scores for setting in ranked])
+        finite = scores[np.isfinite(scores)]
         if not len(finite):
             continue
         room = 0.02 * np.ptp(finite) or 1.0
         low, high = RETURN_RANGES.get(env, _ALL)
         x = np.linspace(max(low, finite.min() - room), min(high, finite.max() + room), _POINTS)
-        profiles = [performance_profile(scores[summary.setting], x) for summary in ranked]
-        labels = map(_label, ranked)
-        curves = [Curve(label, x, *y) for label, y in zip(labels, profiles, strict=True)]
+        profiles = [performance_profile(setting.scores, x) for setting in ranked]
+        curves = [
+            Curve(", ".join(setting.fields), x, value, np.stack(bounds))
+            for setting, (value, *bounds) in zip(ranked, profiles, strict=True)
+        ]
         panels[env] = Panel(curves)
     if not panels:
         return None
-    title = _title("performance profiles", summaries, len(shown))
-    what = f"{count(summaries[0].num_seeds, 'seed')}, band: 95% interval of each point"
-    ylabel = "fraction of seeds above that"
-    return draw_curves(title, GREEDY_RETURN, ylabel, panels, style, what)
+    seeds = f"{count(len(shown[0].scores), 'seed')}, band: 95% interval of each point"
+    title, ylabel = _title("performance profiles", settings, len(shown)), "fraction of seeds"
+    return draw_curves(title, GREEDY_RETURN, f"{ylabel} with return > x", panels, style, seeds)
 
 
-def _final_returns(
-    results: SweepResults, summaries: Sequence[Summary], style: Style
-) -> Figure | None:
+def _final_returns(settings: Sequence[Setting], style: Style) -> Figure | None:
     """Draw a row for each setting: a dot for each seed, and the mean with its interval."""
-    shown, scores = _best(summaries, _MOST_ROWS), agent_scores(results)
-    if not np.isfinite(scores[[summary.setting for summary in shown]]).any():
+    shown = _best(settings, _MOST_ROWS)
+    if not any(np.isfinite(setting.scores).any() for setting in shown):
         return None
-    rankings = by_env(shown)
+    rankings = _by_env(shown)
     with styled(style):
         letter, width = mpl.rcParams["font.size"] / 72, mpl.rcParams["figure.figsize"][0]
         lines = [
-            len(r) * max(2, *(_row_label(s).count("\n") + 1 for s in r)) for r in rankings.values()
+            len(ranked) * max(2, *(_row_label(s).count("\n") + 1 for s in ranked))
+            for ranked in rankings.values()
         ]
         height = letter * (8 + sum(1.3 * number + 4 for number in lines))
         figure = Figure(figsize=(width, height))
         panels = figure.subplots(len(rankings), squeeze=False, height_ratios=lines)[:, 0]
         for (env, ranked), axes in zip(rankings.items(), panels, strict=True):
-            _draw_rows(axes, ranked, scores)
+            _draw_rows(axes, ranked, THRESHOLDS.get(env))
             axes.set_title(env if len(rankings) > 1 else "")
-        figure.suptitle(wrapped(_title("final returns", summaries, len(shown))))
+        figure.suptitle(wrapped(_title("final returns", settings, len(shown))))
         _explain_rows(figure, shown)
     return figure
 
 
-def _draw_rows(axes: Axes, ranked: Sequence[Summary], scores: np.ndarray) -> None:
-    threshold = THRESHOLDS.get(ranked[0].env)
-    drawn = scores[[summary.setting for summary in ranked]]
-    bounds = [bound for summary in ranked for bound in summary.iqm]
-    ends = [x for x in [*drawn.flat, *bounds, threshold] if x is not None and np.isfinite(x)]
-    if ends:
+def _draw_rows(axes: Axes, ranked: Sequence[Setting], threshold: float | None) -> None:
+    ends = np.array([number for s in ranked for number in (*s.scores, *s.iqm)], float)
+    ends = np.append(ends[np.isfinite(ends)], [] if threshold is None else threshold)
+    if len(ends):
         room = 0.03 * np.ptp(ends) or 1.0
-        axes.set_xlim(min(ends) - room, max(ends) + room)
-    for row, summary in enumerate(ranked):
-        _draw_seeds(axes, row, scores[summary.setting])
-        if summary.num_seeds > 1:
-            _draw_mean(axes, row, summary.iqm)
+        axes.set_xlim(ends.min() - room, ends.max() + room)
+    for row, setting in enumerate(ranked):
+        x = np.sort(setting.scores[np.isfinite(setting.scores)])
+        # Multiples of the golden section keep neighbors apart, the same way each time.
+        up = (0.5 + np.arange(len(x)) * _GOLDEN) % 1 - 0.5
+        # 1,024 dots show where they are dense; a few are seen one by one.
+        alpha = max(0.1, min(0.7, 20 / len(setting.scores)))
+        axes.plot(x, row + 0.6 * up, **_SEED, alpha=alpha)
+        if len(setting.scores) > 1:
+            _draw_mean(axes, row, setting.iqm)
     if threshold is not None:
         axes.axvline(threshold, **REFERENCE)
     axes.set_yticks(range(len(ranked)), map(_row_label, ranked))
     axes.set_ylim(len(ranked) - 0.5, -0.5)
     axes.set_xlabel(GREEDY_RETURN)
     axes.grid(visible=False, axis="y")
-
-
-def _draw_seeds(axes: Axes, row: int, scores: np.ndarray) -> None:
-    x = np.sort(scores[np.isfinite(scores)])
-    # Multiples of the golden section keep neighbors apart, the same way each time.
-    up = (0.5 + np.arange(len(x)) * _GOLDEN) % 1 - 0.5
-    # 1,024 dots show where they are dense; a few are seen one by one.
-    axes.plot(x, row + 0.6 * up, **_SEED, alpha=max(0.1, min(0.7, 20 / len(scores))))
 
 
 def _draw_mean(axes: Axes, row: int, iqm: Interval) -> None:
@@ -169,50 +169,102 @@ def _draw_mean(axes: Axes, row: int, iqm: Interval) -> None:
         axes.plot(iqm.value, row, **_MEAN)
 
 
-def _explain_rows(figure: Figure, shown: Sequence[Summary]) -> None:
+def _explain_rows(figure: Figure, shown: Sequence[Setting]) -> None:
     """Put a legend below."""
-    bounded = any(np.isfinite(summary.iqm.high) for summary in shown)
-    mean = f"interquartile mean{', 95% interval' if bounded else f' ({TOO_FEW} for an interval)'}"
-    handles = [Line2D([], [], **_SEED, label="a seed"), Line2D([], [], **_MEAN, label=mean)]
-    if shown[0].num_seeds == 1:
-        handles.pop()
-    thresholds = dict.fromkeys(THRESHOLDS[s.env] for s in shown if s.env in THRESHOLDS)
-    if thresholds:
-        label = "solved: " + " and ".join(f"{threshold:g}" for threshold in thresholds)
+    bounded = any(np.isfinite(setting.iqm.high) for setting in shown)
+    around = ", 95% interval" if bounded else " (too few seeds for an interval)"
+    handles = [Line2D([], [], **_SEED, label="a seed")]
+    if len(shown[0].scores) > 1:
+        handles.append(Line2D([], [], **_MEAN, label=f"interquartile mean{around}"))
+    known = [f"{THRESHOLDS[env]:g}" for env in _by_env(shown) if env in THRESHOLDS]
+    if known:
+        label = "solved: " + " and ".join(dict.fromkeys(known))
         handles.append(Line2D([], [], **REFERENCE, label=label))
     columns = len(handles) if figure.get_figwidth() > 6 else 1
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
-def _best(summaries: Sequence[Summary], most: int) -> list[Summary]:
-    """Return the best summaries, as many of each environment."""
-    rankings = by_env(summaries).values()
+def _heatmap(
+    settings: Sequence[Setting], axes: Mapping[str, Sequence[Any]], style: Style
+) -> Figure | None:
+    """Draw the interquartile mean for each pair of values of two fields."""
+    if len(axes) != 2 or len(_by_env(settings)) > 1:
+        return None
+    (down, rows), (across, columns) = sorted(axes.items(), key=lambda axis: -len(axis[1]))
+    cells = {tuple(get_field(s.runs.config, x) for x in (down, across)): s for s in settings}
+    grid = [[cells.get((row, column)) for column in columns] for row in rows]
+    shown = [setting for line in grid for setting in line if setting is not None]
+    # Neither zipped nor with a value twice.
+    if not len(shown) == len(cells) == len(settings) == len(rows) * len(columns):
+        return None
+    iqm = np.reshape([setting.iqm.value for setting in shown], (len(rows), len(columns)))
+    if not np.isfinite(iqm).any():
+        return None
+    title = f"{task(shown[0].runs.config)}: final returns, {count(len(settings), 'setting')}"
+    if shown[0].solved is not None:
+        title += "; below each, the share of seeds that solve it"
+    with styled(style):
+        em = mpl.rcParams["font.size"] / 72
+        row_ticks, column_ticks = _ticks(rows), _ticks(columns)
+        width = max(mpl.rcParams["figure.figsize"][0], (16 + 4.7 * len(columns)) * em)
+        row_height = max(3.0, 1.44 * max(tick.count("\n") + 1 for tick in row_ticks)) * em
+        figure = Figure(figsize=(width, 13 * em + max(row_height * len(rows), 11.5 * em)))
+        panel = figure.add_subplot()
+        image = panel.imshow(np.ma.masked_invalid(iqm), aspect="auto", cmap="cividis")
+        _write_cells(panel, shown, iqm, np.mean(image.get_clim()))
+        upright = 90 if max(map(len, column_ticks)) > 8 else 0
+        panel.set_xticks(range(len(columns)), column_ticks, rotation=upright)
+        panel.set_yticks(range(len(rows)), row_ticks)
+        panel.set(xlabel=across, ylabel=down)
+        panel.grid(visible=False)
+        figure.colorbar(image, label=f"interquartile mean\nof the {GREEDY_RETURN}s")
+        figure.suptitle(wrapped(title))
+    return figure
+
+
+def _write_cells(
+    axes: Axes, shown: Sequence[Setting], iqm: np.ndarray, middle: np.floating[Any]
+) -> None:
+    """Write into each cell its numbers; below the middle of the scale cells are dark."""
+    axes.set_facecolor("#dddddd")  # of those without a number
+    for ((i, j), value), setting in zip(np.ndenumerate(iqm), shown, strict=True):
+        text = f"{value:,.1f}" if abs(value) >= 10 else f"{value + 0.0:.3g}"
+        text = text if np.isfinite(value) else "diverged"
+        share = "" if setting.solved is None else f"\n{setting.solved:.0%}"
+        color = "white" if np.isfinite(value) and value < middle else "black"
+        place: Any = {"ha": "center", "va": "center", "fontsize": "small", "color": color}
+        axes.text(j, i, text + share, **place)
+
+
+def _ticks(values: Sequence[Any]) -> list[str]:
+    return ["\n".join(textwrap.wrap(text.replace("x", " x "), 16)) for text in short_values(values)]
+
+
+def _by_env(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
+    """Return the settings of each environment, in their order."""
+    names = dict.fromkeys(task(setting.runs.config) for setting in settings)
+    return {name: [s for s in settings if task(s.runs.config) == name] for name in names}
+
+
+def _best(settings: Sequence[Setting], most: int) -> list[Setting]:
+    """Return the best settings, as many of each environment."""
+    rankings = _by_env(settings).values()
     share = max(1, most // len(rankings))
-    return [summary for ranked in rankings for summary in ranked[:share]][:most]
+    return [setting for ranked in rankings for setting in ranked[:share]][:most]
 
 
-def _title(what: str, summaries: Sequence[Summary], num_shown: int) -> str:
-    return f"{' and '.join(by_env(summaries))}: {what}, {_what(summaries, num_shown)}"
+def _title(what: str, settings: Sequence[Setting], num_shown: int) -> str:
+    return f"{' and '.join(_by_env(settings))}: {what}, {_what(settings, num_shown)}"
 
 
-def _what(summaries: Sequence[Summary], num_shown: int) -> str:
-    if num_shown < len(summaries):
-        return f"the best {num_shown} of {len(summaries):,} settings"
+def _what(settings: Sequence[Setting], num_shown: int) -> str:
+    if num_shown < len(settings):
+        return f"the best {num_shown} of {len(settings):,} settings"
     return count(num_shown, "setting")
 
 
-def _fields(summary: Summary) -> list[str]:
-    """Return the swept fields but for the environment, which has axes of its own."""
-    fields = swept_fields(summary.label)
-    return [field for field in fields if not field.startswith("env=")] or fields
-
-
-def _label(summary: Summary) -> str:
-    return ", ".join(_fields(summary))
-
-
-def _row_label(summary: Summary) -> str:
-    lines = [wrapped(field, 0.42) for field in _fields(summary)]
-    if summary.num_diverged:
-        lines.append(f"({summary.num_diverged:,} of {summary.num_seeds:,} diverged)")
+def _row_label(setting: Setting) -> str:
+    lines = [wrapped(field, 0.42) for field in setting.fields]
+    if num_diverged := int(np.isinf(setting.scores).sum()):
+        lines.append(f"({num_diverged:,} of {len(setting.scores):,} diverged)")
     return "\n".join(lines)

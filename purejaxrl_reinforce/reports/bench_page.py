@@ -5,8 +5,9 @@ from typing import Any
 
 from purejaxrl_reinforce.bench.benchmark import BENCHMARK, result_title
 from purejaxrl_reinforce.bench.compare import load_result
-from purejaxrl_reinforce.bench.figure import draw_bench
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
+from purejaxrl_reinforce.figures.bench import draw_bench
+from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import (
     commands,
     facts,
@@ -16,7 +17,6 @@ from purejaxrl_reinforce.output.html import (
     scrolling,
     table,
 )
-from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.reports.commands import command, config_options
 from purejaxrl_reinforce.reports.labels import label, labeled, labeled_fields
 

@@ -5,17 +5,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.config import LARGEST_SIZE
+from purejaxrl_reinforce.config import LARGEST_SIZE, Config
+from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
+from purejaxrl_reinforce.figures.style import Style, save_figure
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
-from purejaxrl_reinforce.output.plots import Style, save_figure
-from purejaxrl_reinforce.runs.load import History, load_history
-from purejaxrl_reinforce.sweeps.figures import sweep_figures
-from purejaxrl_reinforce.sweeps.learning_curves import (
-    X_LABELS,
-    by_config,
-    curves_figure,
-    setting_histories,
-)
+from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
+from purejaxrl_reinforce.sweeps.figures import setting_runs, sweep_figures
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import is_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize
@@ -58,9 +53,9 @@ def plot(
     sweeps = [path for path in paths if is_sweep(path)]
     if twice := [sweep for i, sweep in enumerate(sweeps) if sweep in sweeps[:i]]:
         raise ValueError(f"{twice[0]} is given twice")
-    groups = [group for sweep in sweeps for group in _load_sweep(sweep, x)]
-    groups += by_config([load_history(path) for path in paths if path not in sweeps])
-    return curves_figure(groups, x, smooth, style)
+    groups = [group for sweep in sweeps for group in _settings(sweep, x)]
+    groups += _runs([path for path in paths if path not in sweeps])
+    return learning_curves(groups, x, smooth=smooth, style=style)
 
 
 def _sweep_figure(paths: Sequence[Path], figure: str, style: Style) -> Figure:
@@ -101,12 +96,30 @@ def plot_curves(
     return path
 
 
-def _load_sweep(source: Path, x: str) -> list[list[History]]:
-    """Return the histories of the settings, the best first."""
+def _settings(sweep: Path, x: str) -> list[Runs]:
+    """Return the runs of a sweep's settings, the best first."""
     if x == "seconds":
         raise ValueError(
-            f"the agents of the sweep {source} have no seconds of their own;"
+            f"the agents of the sweep {sweep} have no seconds of their own;"
             " use --x env_steps or --x update"
         )
-    results = load_sweep(source)
-    return setting_histories(results, [s.setting for s in summarize(results)], source)
+    results = load_sweep(sweep)
+    return setting_runs(results, [s.setting for s in summarize(results)], sweep.name)
+
+
+def _runs(paths: Sequence[Path]) -> list[Runs]:
+    """Return runs, grouped where they differ by their seeds only."""
+    by_config: dict[Config, list[SavedRun]] = {}
+    for run in map(load_run, paths):
+        group = by_config.setdefault(run.config, [])
+        if same := [other for other in group if other.seed == run.seed]:
+            raise ValueError(
+                f"{same[0].path} and {run.path} have the same configuration and seed:"
+                " give only one of them"
+            )
+        group.append(run)
+    return [
+        Runs(config, [run.seed for run in group], [run.metrics for run in group],
+             group[0].path.name)
+        for config, group in by_config.items()
+    ]  # fmt: skip

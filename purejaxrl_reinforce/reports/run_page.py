@@ -18,8 +18,9 @@ from purejaxrl_reinforce.evaluation.scores import (
     returns_in_jax,
 )
 from purejaxrl_reinforce.evaluation.video_frames import Panel
+from purejaxrl_reinforce.figures.curves import Runs, learning_curves
+from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import commands, facts, page, paragraph, picture, table
-from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.reports.commands import command, config_options
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.labels import labeled_fields
@@ -27,7 +28,6 @@ from purejaxrl_reinforce.reports.sections import this_report, versions, video
 from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
 from purejaxrl_reinforce.runs.load import History, load_history, load_policy
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
-from purejaxrl_reinforce.sweeps.learning_curves import curves_figure
 
 _EPISODES = 100
 
@@ -107,9 +107,10 @@ def _last_evaluation(returns: np.ndarray) -> dict[str, str]:
 
 
 def _curves(history: History) -> str:
+    runs = [Runs(history.config, [history.seed], [history.metrics])]
     return "\n".join(
         picture(
-            png_bytes(curves_figure([[history]], x, style="phone")),
+            png_bytes(learning_curves(runs, x, style="phone")),
             "png",
             f"Learning curve: training return of each update over {label}.",
         )
@@ -118,7 +119,7 @@ def _curves(history: History) -> str:
 
 
 def _evaluation(config: Config, params: Params, seed: int) -> str:
-    from purejaxrl_reinforce.evaluation.gymnasium_env import has_counterpart
+    from purejaxrl_reinforce.evaluation.gymnasium import has_counterpart
 
     columns = (
         "greedy episodes",

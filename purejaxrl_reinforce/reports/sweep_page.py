@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.evaluation.video_frames import Panel
+from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import commands, facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.output.plots import png_bytes
 from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.commands import axis_option, command, config_options
 from purejaxrl_reinforce.reports.description import describe

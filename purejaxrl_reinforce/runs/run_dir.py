@@ -142,14 +142,14 @@ class RunDirectory:
 
     def write_results(self, params: Params) -> None:
         """Write the parameters, `rewards.npy` (training return per update) and its plot."""
-        from purejaxrl_reinforce.output.plots import plot_returns
+        from purejaxrl_reinforce.figures.curves import plot_returns
 
         columns = self.metrics.columns
         save_params(self.path / PARAMS_FILE, params)
         with atomic_write(self.path / REWARDS_FILE) as unfinished:
             np.save(unfinished, columns["mean_return"])
         with atomic_write(self.path / PLOT_FILE) as unfinished:
-            plot_returns(unfinished, self._title(), columns, threshold(self.config))
+            plot_returns(unfinished, self._title(), self.config, columns)
 
     def close(self) -> None:
         """Release the lock."""

@@ -187,7 +187,7 @@ def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Pro
 def _import_plots() -> None:
     """Import what draws figures, in the time that XLA compiles in."""
     with contextlib.suppress(Exception):  # raised again where it is used
-        importlib.import_module("purejaxrl_reinforce.output.plots")
+        importlib.import_module("purejaxrl_reinforce.figures.curves")
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:

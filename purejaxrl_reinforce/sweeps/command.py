@@ -19,9 +19,9 @@ from purejaxrl_reinforce.execution.processes import (
     run_on_primary,
 )
 from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped, stop_signal
+from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.json_text import dump_json
-from purejaxrl_reinforce.output.plots import save_figure
 from purejaxrl_reinforce.output.progress import has_terminal, live, plain_lines
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.evaluation.statistics import interquartile_mean
 from purejaxrl_reinforce.runs.loggers import make_loggers
+from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.results import SweepResults
 
 

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
-from purejaxrl_reinforce.evaluation.statistics import Quartiles, probability_of_improvement
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.statistics import Quartiles, probability_of_improvement
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, agent_scores, by_env
 

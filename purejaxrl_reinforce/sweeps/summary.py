@@ -16,7 +16,8 @@ from purejaxrl_reinforce.algorithm.environments.environment import (
     task,
 )
 from purejaxrl_reinforce.config import get_field
-from purejaxrl_reinforce.evaluation.statistics import (
+from purejaxrl_reinforce.output.interval import Interval
+from purejaxrl_reinforce.statistics import (
     Quartiles,
     binomial_interval,
     interquartile_mean_interval,
@@ -24,7 +25,6 @@ from purejaxrl_reinforce.evaluation.statistics import (
     quartiles,
     rank_test,
 )
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 
 # Pairs grow with the square, and a larger matrix is not read.

@@ -10,11 +10,11 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from purejaxrl_reinforce.algorithm.environments.environment import task
-from purejaxrl_reinforce.evaluation.statistics import interquartile_mean
 from purejaxrl_reinforce.execution.memory import used_bytes
 from purejaxrl_reinforce.output.panel import figures, frame, heading, inner_width, progress_row
 from purejaxrl_reinforce.output.progress import duration, waiting
 from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.ranking import show_bounds, show_score
 from purejaxrl_reinforce.sweeps.results import labels_of

@@ -8,7 +8,7 @@ import pytest
 
 from purejaxrl_reinforce.algorithm.environments.environment import checked, make
 from purejaxrl_reinforce.config import Config, EnvParams
-from purejaxrl_reinforce.evaluation.gymnasium_env import make_rendered, make_vector
+from purejaxrl_reinforce.evaluation.gymnasium import make_rendered, make_vector
 from tests.support.env_params import settable
 
 # Environments of both libraries, the names of a state's numbers in gymnax, a state and an action

@@ -15,10 +15,10 @@ from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnasium
-from purejaxrl_reinforce.evaluation.gymnasium_env import gym_actions, make_rendered, make_vector
+from purejaxrl_reinforce.evaluation.gymnasium import gym_actions, make_rendered, make_vector
 from purejaxrl_reinforce.evaluation.scores import agreement
-from purejaxrl_reinforce.evaluation.statistics import difference_interval, mean_interval
 from purejaxrl_reinforce.runs.load import load_policy
+from purejaxrl_reinforce.statistics import difference_interval, mean_interval
 from tests.support.runs import error_of, random_run, train_run
 
 

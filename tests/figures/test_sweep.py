@@ -4,12 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from scipy import stats
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.output.colors import COLORS
+from purejaxrl_reinforce.figures.style import COLORS
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.summary import summarize
 from tests.support.configs import TEXTBOOK
@@ -72,30 +71,29 @@ def legend(figure):
     return box.get_title().get_text(), [text.get_text() for text in box.get_texts()]
 
 
-@pytest.mark.parametrize("style", ["screen", "phone", "paper"])
+@pytest.mark.parametrize("style", ["screen", "paper"])
 @pytest.mark.parametrize(("name", "results"), list(cases()), ids=[name for name, _ in cases()])
 def test_all_can_be_seen(name, results, style):
+    """No text leaves the picture or lies on another of its axis, and axes say what they are."""
     figures = figures_of(results, style)
     assert list(figures) == [*NAMES, "heatmap"][: len(figures)]
     assert len(figures) >= 3
     for figure in figures.values():
+        figure.draw_without_rendering()
+        width, height = figure.get_size_inches() * figure.dpi
+        assert figure.axes[0].get_xlabel()
         for axes in figure.axes:
             assert axes.get_ylabel() or any(t.get_text() for t in axes.get_yticklabels())
-        assert figure.axes[0].get_xlabel()
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-        # Nothing touches the edges, where it would be cut off.
-        edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
-        assert all((edge == 255).all() for edge in edges)
+            box = axes.get_tightbbox()
+            assert 0 <= box.x0 < box.x1 <= width
+            assert 0 <= box.y0 < box.y1 <= height
         assert figure.axes[0].get_window_extent().height > 60
         for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
             low, high = sorted(axis.get_view_interval())
             ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
             boxes = [label.get_window_extent() for at, label in ticks if low <= at <= high]
-            assert len(boxes) >= 1
+            assert boxes
             assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
-        assert pixels.shape[1] == {"screen": 1050, "phone": 750, "paper": 990}[style]
 
 
 def test_learning_curves_of_the_best():
@@ -104,9 +102,10 @@ def test_learning_curves_of_the_best():
     title = axes.figure.get_suptitle()
     assert title == "CartPole-v1: learning curves, the best 8 of 9 settings"
     title, labels = legend(figures["learning_curves"])
-    assert title == "interquartile mean of 5 seeds, band: 95% interval"
+    assert title == "interquartile mean of 5 seeds, thin: each seed"
     assert labels == [*(f"policy_lr=0.0{i}" for i in range(9, 1, -1)), SOLVED]
-    assert len(axes.collections) == 8
+    assert sum(line.get_linewidth() < 1 for line in axes.lines) == 8 * 5
+    assert len(figures_of(many(2, num_seeds=10))["learning_curves"].axes[0].collections) == 2
     alone = figures_of(sweep({}, 1))["learning_curves"]
     assert legend(alone)[1] == [
         "mean of the update's episodes",
@@ -125,11 +124,9 @@ def test_greedy_returns_during_training():
     axes = figures["evaluation_curves"].axes[0]
     assert axes.get_ylabel() == "greedy return"
     label = " ".join(legend(figures["evaluation_curves"])[1][0].split())
-    assert label == (
-        "policy_lr=0.03, interquartile mean of 5 seeds, band: lowest to highest,"
-        " never evaluated in 1 of 5 seeds"
-    )
-    last = axes.lines[-2]  # of the last setting; the threshold comes after it
+    assert label == "policy_lr=0.03, never evaluated in 1 of 5 seeds"
+    means = [line for line in axes.lines if line.get_linewidth() > 1]
+    last = means[-1]  # of the last setting; the threshold is thinner
     np.testing.assert_allclose(last.get_xdata(), 102 * np.arange(2, UPDATES + 1), rtol=1e-6)
     np.testing.assert_allclose(last.get_ydata(), 40 * np.arange(2, UPDATES + 1) + 7 - 2, rtol=1e-6)
 
@@ -165,6 +162,7 @@ def test_profiles():
         np.testing.assert_allclose(line.get_ydata(), expected)
     assert (best.get_ydata()[0], best.get_ydata()[-1]) == (1, 0)
     assert len(axes.collections) == 2
+    assert axes.get_ylabel() == "fraction of seeds with return > x"
 
 
 def test_final_returns_show_every_seed():

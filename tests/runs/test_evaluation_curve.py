@@ -14,10 +14,10 @@ from purejaxrl_reinforce import Hosting, TerminalReporter, evaluate, resume_run,
 from purejaxrl_reinforce.algorithm.evaluate import greedy_return
 from purejaxrl_reinforce.algorithm.keys import key_shape
 from purejaxrl_reinforce.algorithm.reinforce import init
+from purejaxrl_reinforce.figures.curves import Runs, learning_curves
 from purejaxrl_reinforce.runs.checkpoint import load_all
 from purejaxrl_reinforce.runs.load import load_history
 from purejaxrl_reinforce.runs.loggers import _grouped
-from purejaxrl_reinforce.sweeps.learning_curves import curves_figure
 from tests.support.runs import TINY, assert_same_run, trained
 
 CONFIG, SEED = TINY.replace(eval_every=2, eval_episodes=5), 1
@@ -72,7 +72,7 @@ def test_they_are_shown_and_drawn(evaluated):
     history = load_history(path)
     returns = history.metrics["eval_return"][1::2]
     assert f"greedy return {returns[-1]:.1f}" in shown.splitlines()[-1]
-    (axes,) = curves_figure([[history]], "update").axes
+    (axes,) = learning_curves([Runs(CONFIG, [SEED], [history.metrics])], "update").axes
     (marks,) = (line for line in axes.lines if line.get_label() == "greedy return")
     assert marks.get_linestyle() == "None"
     np.testing.assert_array_equal(marks.get_xydata(), np.c_[[2, 4, 6], returns])

@@ -10,8 +10,8 @@ from rich.console import Console
 from scipy import stats
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.statistics import probability_of_improvement
 from purejaxrl_reinforce.output.json_text import dump_json
+from purejaxrl_reinforce.statistics import probability_of_improvement
 from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_score
 from purejaxrl_reinforce.sweeps.summary import agent_scores, by_env, summarize, summary_dict
 from tests.support.sweeps import made_up
