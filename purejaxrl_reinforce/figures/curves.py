@@ -16,6 +16,7 @@ from purejaxrl_reinforce.algorithm.environments.environment import (
 )
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.figures.style import (
+    BAND_SEEDS,
     GREEDY_RETURN,
     MOST_CURVES,
     TRAINING_RETURN,
@@ -39,8 +40,6 @@ X_LABELS = {
 # Those of the columns that are drawn.
 Y_LABELS = {"mean_return": TRAINING_RETURN, "eval_return": GREEDY_RETURN}
 
-# So many seeds have a band, their 95% interval; of fewer, each is seen.
-_BAND_SEEDS = 10
 # Points of a curve of many updates.
 _MOST_POINTS = 400
 
@@ -165,7 +164,7 @@ def _seeds_curve(group: Runs, x: str, y: str, smooth: int) -> Curve:
     if len(drawn) == 1:
         return Curve(statistic, at, lines[0])
     value, *ends = _over_seeds(lines)
-    if len(drawn) < _BAND_SEEDS:
+    if len(drawn) < BAND_SEEDS:
         return Curve(statistic, at, value, thin=lines)
     return Curve(statistic, at, value, np.clip(ends, *_possible_returns(group)))
 
@@ -179,7 +178,7 @@ def _over_seeds(lines: np.ndarray) -> np.ndarray:
     found = np.full((3, lines.shape[1]), np.nan)
     for seeds in np.unique(number):
         values = ordered[:seeds, number == seeds]
-        if len(lines) < _BAND_SEEDS:
+        if len(lines) < BAND_SEEDS:
             found[0, number == seeds] = interquartile_mean(values, axis=0)
         else:
             found[:, number == seeds] = interquartile_mean_interval(values)
@@ -205,7 +204,7 @@ def _statistic(group: Runs, y: str) -> str:
         return f"seed {group.seeds[0]}"
     if drawn < 2:
         return seeds
-    around = "band: 95% interval" if drawn >= _BAND_SEEDS else "thin: each seed"
+    around = "band: 95% interval" if drawn >= BAND_SEEDS else "thin: each seed"
     return f"interquartile mean of {seeds}, {around}"
 
 

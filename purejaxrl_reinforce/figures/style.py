@@ -27,6 +27,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", ":", "-.")
 MOST_CURVES = len(COLORS) * len(STROKES)
 
+# So many seeds have a band, their 95% interval; that of fewer would fill the axes.
+BAND_SEEDS = 10
+
 # A threshold, or whatever else curves are compared with.
 REFERENCE: dict[str, Any] = {"color": "#444444", "linestyle": (0, (5, 3)), "linewidth": 1}
 

@@ -14,6 +14,7 @@ from purejaxrl_reinforce.algorithm.environments.environment import RETURN_RANGES
 from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves
 from purejaxrl_reinforce.figures.style import (
+    BAND_SEEDS,
     COLORS,
     GREEDY_RETURN,
     REFERENCE,
@@ -93,6 +94,8 @@ def _curves(settings: Sequence[Setting], style: Style, y: str) -> Figure | None:
 
 def _performance_profiles(settings: Sequence[Setting], style: Style) -> Figure | None:
     shown, panels = _best(settings, _MOST_CURVES), {}
+    num_seeds = len(shown[0].scores)
+    banded = num_seeds >= BAND_SEEDS
     for env, ranked in _by_env(shown).items():
         scores = np.concatenate([setting.scores for setting in ranked])
         finite = scores[np.isfinite(scores)]
@@ -102,16 +105,17 @@ def _performance_profiles(settings: Sequence[Setting], style: Style) -> Figure |
         low, high = RETURN_RANGES.get(env, _ALL)
         x = np.linspace(max(low, finite.min() - room), min(high, finite.max() + room), _POINTS)
         profiles = [performance_profile(setting.scores, x) for setting in ranked]
-        curves = [
-            Curve(", ".join(setting.fields), x, value, np.stack(bounds))
-            for setting, (value, *bounds) in zip(ranked, profiles, strict=True)
-        ]
-        panels[env] = Panel(curves)
+        panels[env] = Panel(
+            [
+                Curve(", ".join(setting.fields), x, value, np.stack(ends) if banded else None)
+                for setting, (value, *ends) in zip(ranked, profiles, strict=True)
+            ]
+        )
     if not panels:
         return None
-    seeds = f"{count(len(shown[0].scores), 'seed')}, band: 95% interval of each point"
+    legend = count(num_seeds, "seed") + (", band: 95% interval of each point" if banded else "")
     title, ylabel = _title("performance profiles", settings, len(shown)), "fraction of seeds"
-    return draw_curves(title, GREEDY_RETURN, f"{ylabel} with return > x", panels, style, seeds)
+    return draw_curves(title, GREEDY_RETURN, f"{ylabel} with return > x", panels, style, legend)
 
 
 def _final_returns(settings: Sequence[Setting], style: Style) -> Figure | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm.environments.environment import threshold
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
