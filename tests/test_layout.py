@@ -9,7 +9,7 @@ import purejaxrl_reinforce
 
 PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 ROOMS = (
-    "config", "presets", "config_file", "algorithm", "output", "statistics", "execution",
+    "config", "presets", "algorithm", "output", "config_file", "statistics", "execution",
     "figures", "runs", "bench", "evaluation", "sweeps", "reports", "cli",
 )  # fmt: skip
 

@@ -202,7 +202,7 @@ def _starting_point(args: list[str]) -> tuple[str, Config, int]:
             raise ValueError("--resume takes the run's own configuration: no --preset or --config")
         if known.process_id not in (None, "0"):
             return name, preset(name), 0  # the first process reads the run's, for all of them
-        return name, *load_run_config(known.resume)
+        return name, *load_run_config(known.resume)[:2]
     if known.config is None:
         return name, preset(name), 0
     if known.preset is not None:

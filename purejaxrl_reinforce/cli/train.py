@@ -119,7 +119,7 @@ class Train:
             raise ValueError(
                 f"give --resume or {'--force' if self.force else '--run-dir'}, not both"
             )
-        config, seed = load_run_config(run_dir)
+        config, seed, _ = load_run_config(run_dir)
         changed = [name for name in vars(config) if vars(config)[name] != vars(self.config)[name]]
         changed += ["seed"] if seed != self.seed else []
         if other := [name for name in changed if name != "num_updates"]:

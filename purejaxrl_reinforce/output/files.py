@@ -8,10 +8,12 @@ import itertools
 import os
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 # A path as public functions take it.
 StrPath = str | Path
@@ -60,6 +62,24 @@ def remove_unfinished(directory: Path) -> None:
     for path in directory.iterdir() if directory.is_dir() else ():
         if is_unfinished(path):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def open_regular(path: Path, mode: str = "rb") -> IO[Any]:
+    """Open a regular file, which never waits; for writing, no link is followed.
+
+    Raises:
+        OSError: it cannot be opened, or is something else, such as a pipe or a directory.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        is_read = mode in ("r", "rb")
+        handle = os.open(name, flags | os.O_NONBLOCK | (0 if is_read else os.O_NOFOLLOW), 0o666)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "not a regular file", name)
+        return handle
+
+    return open(path, mode, opener=opener)
 
 
 def sync(path: Path) -> None:
@@ -177,7 +197,7 @@ class LockedLog:
     def __init__(self, path: Path, doing: str) -> None:
         self._path = path
         # The file carries the lock: the system drops it however the process ends.
-        self._file = path.open("a")
+        self._file = open_regular(path, "a")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

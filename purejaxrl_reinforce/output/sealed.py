@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.files import atomic_write, open_regular
 from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
 
 # The member of an .npz file that says whose it is.
@@ -37,7 +37,7 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
         ValueError: it is not what was written, or another owner's; one line that begins with its
             path.
     """
-    with path.open("rb") as opened:
+    with open_regular(path) as opened:
         try:
             # NumPy reads no further than an array's header says, so it may miss a wrong CRC.
             with zipfile.ZipFile(opened) as archive:
@@ -71,7 +71,8 @@ def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
             path.
     """
     try:
-        sealed = parse_json(path.read_text())
+        with open_regular(path) as file:
+            sealed = parse_json(file.read().decode())
         content, found = sealed["content"], sealed["owner"]
         intact = sealed["sha256"] == _digest(content, found)
     except (ValueError, KeyError, TypeError):

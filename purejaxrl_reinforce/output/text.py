@@ -21,6 +21,18 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
+def number(x: Any, digits: int = 4) -> str:
+    """Return a number with so many digits, or all before the point: `12,345`, `487.3`, `1.2e-05`.
+
+    Args:
+        x: a number, or an array of no dimensions; infinities and NaN are `inf`, `-inf`, `nan`.
+    """
+    x = float(x) + 0.0  # never -0
+    if 10**digits - 0.5 <= abs(x) < 1e15:
+        return f"{x:,.0f}"
+    return f"{x:,.{digits}g}"
+
+
 def show(value: Any) -> str:
     """Return a value as people read it: numbers with six digits or all, other values as words."""
     if value is None:
@@ -30,7 +42,7 @@ def show(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:,.6g}"
+        return number(value, 6)
     if isinstance(value, (list, tuple)):
         return ", ".join(show(x) for x in value)
     return str(value)

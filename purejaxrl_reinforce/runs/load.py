@@ -40,7 +40,7 @@ def load_history(path: Path) -> History:
     Raises:
         ValueError: it is no run directory, or its metrics are missing, damaged or empty.
     """
-    config, seed = load_run_config(path)
+    config, seed, _ = load_run_config(path)
     saved = latest_update(path / CHECKPOINTS)  # first: a run may be going on
     metrics = read_metrics(path / METRICS_FILE)
     if len(metrics["update"]) < saved:
@@ -57,7 +57,7 @@ def load_policy(path: Path) -> tuple[Config, Params]:
         ValueError: it is no run directory, or a file in it is missing, damaged or does not fit
             the others.
     """
-    config, _ = load_run_config(path)
+    config, *_ = load_run_config(path)
     params = _load_params(path / PARAMS_FILE)
     expected = state_shapes(config).params
     if jax.tree.map(_shape_and_dtype, expected) != jax.tree.map(_shape_and_dtype, params):
@@ -100,7 +100,7 @@ def load_snapshots(run_dir: Path) -> list[Snapshot]:
     Raises:
         ValueError: it is no run directory, has no intact checkpoint, or one is of another run.
     """
-    config, seed = load_run_config(run_dir)
+    config, seed, _ = load_run_config(run_dir)
     states = load_all(run_dir / CHECKPOINTS, config, seed)
     if not states:
         raise ValueError(

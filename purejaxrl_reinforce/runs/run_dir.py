@@ -11,7 +11,13 @@ from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
+from purejaxrl_reinforce.config_file import (
+    CONFIG_FILE,
+    dump_config,
+    load_run_config,
+    new_identity,
+    run_content,
+)
 from purejaxrl_reinforce.output.checksums import save_arrays
 from purejaxrl_reinforce.output.files import (
     LockedLog,
@@ -22,7 +28,7 @@ from purejaxrl_reinforce.output.files import (
     require_usable,
     sync,
 )
-from purejaxrl_reinforce.output.replacing import SetAside
+from purejaxrl_reinforce.output.replacing import Replacement
 from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
@@ -56,18 +62,22 @@ class RunDirectory:
         seed: of the run.
         metrics: its table.
         force: whether a run that is there is replaced.
+        owner: identity of the run. None: of a new one.
 
     Raises:
         ValueError: the path is too long, or not UTF-8.
     """
 
-    def __init__(self, path: Path, config: Config, seed: int, force: bool = False) -> None:
+    def __init__(
+        self, path: Path, config: Config, seed: int, force: bool = False, owner: str | None = None
+    ) -> None:
         require_usable(path)
         self.path, self.config, self.seed = path, config, seed
         self.metrics = MetricsFile(path / METRICS_FILE)
+        self.owner = owner or new_identity(run_content(config, seed))
         self._made: list[Path] = []
         self._force = force
-        self._replaced: SetAside | None = None
+        self._replaced: Replacement | None = None
         self._log: LockedLog | None = None
 
     def create(self) -> None:
@@ -76,7 +86,8 @@ class RunDirectory:
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
         """
-        self._replaced = SetAside(self.path, LOG_FILE, _PATHS) if self._force else None
+        if self._force:
+            self._replaced = Replacement(self.path, LOG_FILE, _PATHS, load_run_config)
         require_new(self.path)
         self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
         try:
@@ -108,7 +119,7 @@ class RunDirectory:
     def write_config(self) -> None:
         """Write the configuration and the seed."""
         with atomic_write(self.path / CONFIG_FILE) as unfinished:
-            unfinished.write_text(dump_config(self.config, self.seed))
+            unfinished.write_text(dump_config(self.config, self.seed, self.owner))
 
     def log(self, message: str) -> None:
         """Append a line to the log; it is lost on a full disk, or where the directory is closed."""
@@ -132,12 +143,12 @@ class RunDirectory:
                 path.rmdir()
         if self._replaced is not None:
             with contextlib.suppress(OSError):
-                self._replaced.restore()
+                self._replaced.rollback()
 
     def drop_replaced(self) -> None:
         """Remove the run that this one replaces."""
         if self._replaced is not None:
-            self._replaced.drop()
+            self._replaced.commit()
 
     def write_results(self, params: Params) -> None:
         """Write the parameters, `rewards.npy` (training return per update) and its plot."""

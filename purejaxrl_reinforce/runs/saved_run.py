@@ -69,4 +69,5 @@ def load_run(path: StrPath) -> SavedRun:
     Raises:
         ValueError: it is no run directory, or its configuration is damaged.
     """
-    return SavedRun(Path(path), *load_run_config(Path(path)))
+    config, seed, _ = load_run_config(Path(path))
+    return SavedRun(Path(path), config, seed)

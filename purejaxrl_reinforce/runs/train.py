@@ -108,8 +108,8 @@ def resume_run(
         NonFiniteError, OSError: as for `train_run`.
     """
     hosting, reporter = _here(hosting, reporter)
-    config, seed = _saved_config(Path(run_dir), num_updates)
-    run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir)))
+    config, seed, owner = _saved_config(Path(run_dir), num_updates)
+    run = run_on_all(lambda: _run_directory(config, seed, Path(run_dir), owner=owner))
     with StopRequest() as stop, contextlib.closing(run):
         stop.deferred = not is_single_process()
         run_on_primary(run.open)
@@ -129,17 +129,17 @@ def resume_run(
         return loop.train(state)
 
 
-def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int]:
-    """Return configuration and seed of a run directory, read by the first process for all."""
+def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str]:
+    """Return configuration, seed and identity of a run, read by the first process for all."""
 
-    def load() -> tuple[dict[str, Any], int]:
-        config, seed = load_run_config(path)
-        return vars(
-            config if num_updates is None else config.replace(num_updates=num_updates)
-        ), seed
+    def load() -> tuple[dict[str, Any], int, str]:
+        config, seed, owner = load_run_config(path)
+        if num_updates is not None:
+            config = config.replace(num_updates=num_updates)
+        return vars(config), seed, owner
 
-    facts, seed = broadcast_from_primary(load)
-    return Config(**facts), seed
+    facts, seed, owner = broadcast_from_primary(load)
+    return Config(**facts), seed, owner
 
 
 def _here(hosting: Hosting, reporter: Reporter) -> tuple[Hosting, Reporter]:
@@ -151,10 +151,12 @@ def _here(hosting: Hosting, reporter: Reporter) -> tuple[Hosting, Reporter]:
     )
 
 
-def _run_directory(config: Config, seed: int, path: Path, force: bool = False) -> RunDirectory:
+def _run_directory(
+    config: Config, seed: int, path: Path, force: bool = False, owner: str | None = None
+) -> RunDirectory:
     config = environment.checked(config)
     require_batch_memory(config)
-    return RunDirectory(path, config, seed, force)
+    return RunDirectory(path, config, seed, force, owner)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from purejaxrl_reinforce.output.files import (
     remove_unfinished,
 )
 from purejaxrl_reinforce.output.json_text import json_value
-from purejaxrl_reinforce.output.replacing import SetAside
+from purejaxrl_reinforce.output.replacing import Replacement
 from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.sweeps.axes import make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
@@ -83,13 +83,13 @@ class SweepStore:
 
     def __init__(self, path: Path, plan: SweepPlan, force: bool = False) -> None:
         self.path, self._plan = path, plan
-        self._replaced: SetAside | None = None
+        self._replaced: Replacement | None = None
         try:
             _require_same_sweep(path, plan)
         except ValueError:
             if not force:
                 raise
-            self._replaced = SetAside(path, LOG_FILE, _PATHS)
+            self._replaced = Replacement(path, LOG_FILE, _PATHS, load_plan)
             _require_same_sweep(path, plan)
         ours = map(path.joinpath, (SETTINGS_FILE, LOG_FILE, SLICES))
         self._made = [p for p in (*ours, path, *path.absolute().parents) if not p.exists()]
@@ -121,7 +121,7 @@ class SweepStore:
         }
         save_arrays(self.path / SLICES / _slice_name(part.agents), arrays)
         if self._replaced is not None:
-            self._replaced.drop()
+            self._replaced.commit()
             self._replaced = None
 
     def load_done(self, warn: Callable[[str], None]) -> Iterator[Slice]:
@@ -146,7 +146,7 @@ class SweepStore:
                 path.rmdir() if path.is_dir() else path.unlink()
         if self._replaced is not None:
             with contextlib.suppress(OSError):
-                self._replaced.restore()
+                self._replaced.rollback()
             self._replaced = None  # what is there now is not to be discarded
 
     def close(self) -> None:

@@ -17,12 +17,11 @@ from PIL import Image
 
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.config_file import dump_config
 from purejaxrl_reinforce.evaluation.render_observations import drawing_of, split_catch
 from purejaxrl_reinforce.evaluation.video import make_video, progress_panels
 from purejaxrl_reinforce.evaluation.video_frames import View, frames
 from purejaxrl_reinforce.runs.load import Snapshot, load_policy, load_snapshots
-from tests.support.runs import TINY, error_of, random_run
+from tests.support.runs import TINY, error_of, random_run, write_config
 
 STATED = re.compile(r"(\S+): ([\d,]+) frames, ([\d,]+) kB, (.*)")
 
@@ -214,7 +213,7 @@ def directory(tmp_path):
     """One with files that stay as they are."""
     (tmp_path / "there.gif").write_text("kept")
     (tmp_path / "half").mkdir()
-    (tmp_path / "half" / "config.toml").write_text(dump_config(TINY, seed=0))
+    write_config(tmp_path / "half" / "config.toml", TINY)
     before = sorted(tmp_path.rglob("*"))
     yield tmp_path
     assert sorted(tmp_path.rglob("*")) == before

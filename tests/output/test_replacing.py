@@ -1,20 +1,31 @@
-"""--force: earlier results are kept until new ones take their place, and others' files stay."""
+"""--force: earlier results are kept until new ones are whole, and others' files stay."""
 
+import os
 import re
 
 import pytest
 
 from purejaxrl_reinforce.output.files import LockedLog, new_file, unfinished_path
-from purejaxrl_reinforce.output.replacing import SetAside
+from purejaxrl_reinforce.output.replacing import Replacement
 
-OURS = re.compile(r"our\.log|data|data/\d+\.npz")
+OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
+
+
+def load(path):
+    if not (path / "our.toml").is_file():
+        raise ValueError(f"{path} has no our.toml")
+
+
+def replacement(path):
+    return Replacement(path, "our.log", OURS, load)
 
 
 @pytest.fixture
 def results(tmp_path):
     path = tmp_path / "results"
     (path / "data").mkdir(parents=True)
-    for name in ("our.log", "data/1.npz", "report-2.html", unfinished_path(path / "x").name):
+    names = ("our.toml", "our.log", "data/1.npz", "report-2.html", unfinished_path(path / "x").name)
+    for name in names:
         (path / name).write_text("old")
     return path
 
@@ -25,48 +36,93 @@ def files(directory):
 
 def test_earlier_results_come_back(results):
     before = files(results)
-    replaced = SetAside(results, "our.log", OURS)
+    replaced = replacement(results)
     assert not results.exists()
-    replaced.restore()
+    replaced.rollback()
     assert files(results) == before
 
 
 def test_earlier_results_go_when_new_ones_are_there(results):
-    replaced = SetAside(results, "our.log", OURS)
+    replaced = replacement(results)
     results.mkdir()
     (results / "our.log").write_text("new")
-    replaced.drop()
-    replaced.restore()  # of nothing
+    replaced.commit()
+    replaced.rollback()  # of nothing
     assert files(results.parent) == {"results", "results/our.log"}
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "data/notes.npz", "data/1.npz.bak", "report.txt"])
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "data/notes.npz", "data/1.npz.bak", "report.txt", "data/2.npz/x"]
+)
 def test_files_of_others_are_named_and_stay(results, name):
+    (results / name).parent.mkdir(exist_ok=True)
     (results / name).write_text("theirs")
     before = files(results)
     with pytest.raises(ValueError, match=re.escape(f"not {results / name}")):
-        SetAside(results, "our.log", OURS)
+        replacement(results)
     assert files(results) == before
 
 
-def test_a_directory_without_our_log_is_not_ours(results):
-    (results / "our.log").unlink()
-    with pytest.raises(ValueError, match="only what this command wrote"):
-        SetAside(results, "our.log", OURS)
+def test_links_below_it_are_not_ours(results):
+    (results / "data" / "2.npz").symlink_to("1.npz")
+    with pytest.raises(ValueError, match=r"not .*2\.npz$"):
+        replacement(results)
+
+
+def test_what_is_no_directory_of_ours_stays(results, tmp_path):
+    (tmp_path / "link").symlink_to(results)
+    (tmp_path / "file").touch()
+    before = files(tmp_path)
+    for name in ("link", "file"):
+        with pytest.raises(ValueError, match=f"directories only, not .*{name}$"):
+            replacement(tmp_path / name)
+    (results / "our.toml").unlink()
+    with pytest.raises(ValueError, match=r"only what this command wrote: .* has no our\.toml"):
+        replacement(results)
+    assert files(tmp_path) == before - {"results/our.toml"}
+
+
+def test_the_current_directory_is_not_replaced(results, monkeypatch):
+    monkeypatch.chdir(results / "data")
+    for path in (results, results / "data" / ".."):
+        with pytest.raises(ValueError, match="does not replace the current directory"):
+            replacement(path)
+    assert results.exists()
 
 
 def test_a_directory_in_use_is_not_replaced(results):
     log = LockedLog(results / "our.log", "training")
     with pytest.raises(ValueError, match="another process"):
-        SetAside(results, "our.log", OURS)
+        replacement(results)
     log.close()
     assert results.exists()
+
+
+def test_what_cannot_be_renamed_is_one_line(results, monkeypatch):
+    def refuse(*_):
+        raise OSError(16, "Device or resource busy")  # of a mount point
+
+    monkeypatch.setattr(type(results), "rename", refuse)
+    with pytest.raises(ValueError, match=r"cannot replace .*results: Device or resource busy$"):
+        replacement(results)
+
+
+def test_what_cannot_be_removed_is_named(results, monkeypatch):
+    replaced = replacement(results)
+    results.mkdir()
+
+    def refuse(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(OSError, match=r"are left in .*results-replaced: Operation not permitted$"):
+        replaced.commit()
 
 
 def test_nothing_is_done_where_nothing_is(tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("empty", "nowhere"):
-        SetAside(tmp_path / name, "our.log", OURS).drop()
+        replacement(tmp_path / name).commit()
     assert files(tmp_path) == {"empty"}
 
 
@@ -80,7 +136,8 @@ def test_a_file_is_replaced_only_with_force(tmp_path):
     assert new_file(None, path, (".svg",), force=True) == path
 
 
-def test_a_directory_is_no_file_to_replace(tmp_path):
-    (tmp_path / "a.svg").mkdir()
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_not_replaced(make, tmp_path):
+    make(tmp_path / "a.svg")
     with pytest.raises(ValueError, match=r"a.svg is not what this command writes"):
         new_file(tmp_path / "a.svg", tmp_path, (".svg",), force=True)

@@ -18,7 +18,6 @@ from purejaxrl_reinforce.bench.phases import PHASES
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row, write_result
 from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.config_file import dump_config
 from purejaxrl_reinforce.output.checksums import read_sealed, write_sealed
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
@@ -29,7 +28,7 @@ from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, summarize
 from tests.support.browser import open_pages, screenshot
-from tests.support.runs import TINY, error_of, random_run, write_metrics
+from tests.support.runs import TINY, error_of, random_run, write_config, write_metrics
 from tests.support.sweeps import TRAINING, sweep_into
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
@@ -311,7 +310,7 @@ def mistakes_dir(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("empty", "half"):
         (tmp_path / name).mkdir()
-    (tmp_path / "half" / "config.toml").write_text(dump_config(TINY, seed=0))
+    write_config(tmp_path / "half" / "config.toml", TINY)
     (tmp_path / "note.txt").write_text("a note")
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "bad.json").write_text(

@@ -10,7 +10,7 @@ from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config
+from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, new_identity, run_content
 from purejaxrl_reinforce.output.checksums import load_arrays
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE, save_params
@@ -43,6 +43,11 @@ def error_of(arguments: list[str], capsys) -> str:
     return error.removeprefix("error: ")
 
 
+def write_config(path: Path, config: Config, seed: int = 0) -> None:
+    """Leave the configuration of a new run."""
+    path.write_text(dump_config(config, seed, new_identity(run_content(config, seed))))
+
+
 def random_run(path: Path, config: Config) -> Path:
     """Leave a run directory with the configuration and random parameters, without compiling."""
     path.mkdir()
@@ -51,7 +56,7 @@ def random_run(path: Path, config: Config) -> Path:
     for network in filter(None, params):
         for stats in network.get("obs_stats", {}).values():
             stats["var"] = np.abs(stats["var"])
-    (path / CONFIG_FILE).write_text(dump_config(config, seed=0))
+    write_config(path / CONFIG_FILE, config)
     save_params(path / PARAMS_FILE, params)
     return path
 
