@@ -16,8 +16,8 @@ from pathlib import Path
 
 import tyro
 from harness import run
-from ratios import paired_ratio
 
+from purejaxrl_reinforce.bench.compare import paired_ratio
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table

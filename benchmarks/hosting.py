@@ -19,9 +19,9 @@ import numpy as np
 from harness import RESULTS, Table, finish, run
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from ratios import paired_ratio
 
 from purejaxrl_reinforce import preset
+from purejaxrl_reinforce.bench.compare import paired_ratio
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program

@@ -23,9 +23,9 @@ from compiled import compile_apart
 from harness import NETWORKS, RESULTS, Table, finish, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
-from ratios import paired_ratio
 
 from purejaxrl_reinforce import Config, preset, train
+from purejaxrl_reinforce.bench.compare import paired_ratio
 from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure

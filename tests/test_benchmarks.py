@@ -275,16 +275,6 @@ def test_compile_apart_runs_and_tells_its_memory():
     assert compiled.memory_bytes >= 2 * x.nbytes
 
 
-def test_paired_ratios_cancel_what_disturbs_both():
-    random = np.random.default_rng(0)
-    paired_ratio = importlib.import_module("ratios").paired_ratio
-    disturbance = random.uniform(1, 10, 9)
-    found = paired_ratio(2 * disturbance, disturbance)
-    np.testing.assert_allclose(found, (2, 2, 2))
-    with pytest.raises(ValueError, match="shorter"):
-        paired_ratio(disturbance, disturbance[1:])
-
-
 @pytest.fixture
 def compare_peers(tmp_path, capsys):
     """Compare peers at the smallest sizes; return the result and what was printed."""

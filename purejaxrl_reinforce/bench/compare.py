@@ -1,10 +1,12 @@
-"""Comparison of two benchmark results: which rows are slower or faster."""
+"""Comparison of two benchmark results: which rows are slower or faster; ratios of timings."""
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from purejaxrl_reinforce.bench.ratios import ratio_of_medians
+import numpy as np
+
 from purejaxrl_reinforce.bench.result_file import FORMAT
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
@@ -16,6 +18,7 @@ TOLERANCE = 0.05
 FEWEST_SAMPLES = 5
 # Where these differ, figures may differ for reasons other than the code.
 _CONTEXT = ("machine", "versions", "flags", "config", "seed")
+_RESAMPLES = 2_000
 
 Verdict = Literal["slower", "faster", "unchanged", "too few samples"]
 
@@ -116,6 +119,40 @@ def row_samples(result: dict[str, Any]) -> dict[str, list[float]]:
     """Return the seconds of each row that has any."""
     timed = [row for row in result["rows"] if row.get("samples")]
     return {row["name"]: [float(x) for x in row["samples"]] for row in timed}
+
+
+def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """Return median(a) / median(b), of samples from separate runs, with its 95% interval."""
+    draws = np.random.default_rng(0)  # the same samples always compare the same
+    x, y = (np.asarray(z)[draws.integers(len(z), size=(_RESAMPLES, len(z)))] for z in (a, b))
+    resampled = _divided(np.median(x, axis=1), np.median(y, axis=1))
+    return _interval(_divided(np.median(a), np.median(b)), resampled)
+
+
+def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """Return the median of a_i / b_i, of samples that were taken in turn, with its 95% interval.
+
+    What disturbs both of a pair alike, such as a clock that changes, cancels.
+
+    Raises:
+        ValueError: the samples are not pairs.
+    """
+    ratios = np.array([x / y for x, y in zip(a, b, strict=True)])
+    draws = np.random.default_rng(0).integers(len(ratios), size=(_RESAMPLES, len(ratios)))
+    return _interval(np.median(ratios), np.median(ratios[draws], axis=1))
+
+
+def _divided(a: Any, b: Any) -> Any:
+    """Return a / b; a task that both never finished (infinite) has not changed: 1."""
+    both = np.isinf(a) & np.isinf(b)
+    return np.divide(np.where(both, 1.0, a), np.where(both, 1.0, b))
+
+
+def _interval(value: Any, resampled: np.ndarray) -> Interval:
+    """Return the percentile bootstrap's interval."""
+    # Interpolating between a finite and an infinite ratio would give NaN.
+    low, high = np.percentile(resampled, (2.5, 97.5), method="inverted_cdf")
+    return Interval(float(value), float(low), float(high))
 
 
 def _change(name: str, old: list[float], new: list[float]) -> Change:

@@ -1,37 +1,33 @@
-"""Operation counts of training: the least floating-point operations and bytes, by piece.
+"""Operation counts of training: the least floating-point operations and bytes, by phase.
 
-XLA's own count of a whole program takes the body of a loop once, whatever its length. So the
-perceptrons are counted by formula, and the pieces without a formula (the environment's step, an
-action's sampling, the loss at the network's output) by XLA's count of a single step of them, taken
-before optimization so that what the compiler computes twice does not count twice.
+XLA's own count of a program takes the body of a loop once, whatever its length. So dense layers are
+counted by formula. One from `a` to `b` units takes, per row,
 
-Additions, multiplications, comparisons and functions like exp count as one each. Random bits,
-masking and metrics do not count: the figures are a floor.
+    forward:   2ab (product) + b (bias), and b for its activation if it is hidden
+    backward:  2ab (kernel's gradient) + b (bias's gradient), and, above a hidden layer,
+               2ab (gradient of its input) + 2a (activation's derivative, times)
+
+and the backward pass of a `relu_mlp` with K inputs, H hidden units and O outputs
+
+    2 O (K + 1) H (product) + O (K + 1) (its factor) + H (which units are on) + O (bias)
+
+Nothing else counts: not the environment's step, nor sampling, random bits, masking, convolutions,
+or other layers of a network of one's own. The figures are a floor.
 """
 
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.environments.environment import Environment
-from purejaxrl_reinforce.algorithm.networks.build import make_networks
-from purejaxrl_reinforce.algorithm.reinforce import collect
-from purejaxrl_reinforce.algorithm.rollout import Trajectory
-from purejaxrl_reinforce.bench.network_flops import ROWS, counted, network_flops
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.networks.relu_mlp import takes_one_product
+from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.memory import few_lanes
 
 _FLOAT_BYTES = 4
-# reward + discount * ((1 - trace) * value + trace * return)
-_RETURN_FLOPS = 6
-# Subtracting the baseline; then shifting, centering, squaring, two sums, dividing.
-_ADVANTAGE_FLOPS = {"none": 1, "unit": 7, "standardize": 7}
-# Baselines without a network: a sum over the lanes, and taking the own return out of it.
-_BASELINE_FLOPS = {"none": 0, "mean": 1, "loo": 3}
-# (V - G)^2 and its derivative 2 (V - G) / count.
-_SQUARED_ERROR_FLOPS = 5
 # Per parameter, Adam: moments 3 + 4, their bias 2, root, epsilon, division, rate, addition;
 # and the norm that clipping looks at, 2.
 _OPTIMIZER_FLOPS = 16
@@ -55,99 +51,77 @@ def phase_costs(config: Config) -> dict[str, Cost]:
     needs it: what happens within a block of time is taken to stay in the cache. Whether a
     trajectory that is small enough stays there as well is not considered.
     """
-    env = environment.make(config.env, config.env_params)
+    policy, baseline = (layer_sizes(config, name) for name in Params._fields)
+    forward, values = forward_flops(policy), forward_flops(baseline)
+    backward, fitting = (backward_flops(x, config.activation) for x in (policy, baseline))
+    # The values are known from the targets, so that the output layer is not computed again.
+    known = forward_flops(baseline[-2:])
+    is_stream = config.rollout == "stream"
+    bytes_of = _field_bytes(config)
+    seen = bytes_of["obs"] + (bytes_of["next_obs"] if is_stream else 0)
+    flags = sum(bytes_of[name] for name in ("reward", "terminated", "truncated", "valid"))
+    learned = bytes_of["obs"] + bytes_of["action"] + bytes_of["valid"]
+    has_values, repeats = config.baseline == "value", config.baseline_steps - 1
+    size = sum(x.size for x in jax.tree.leaves(state_shapes(config).params))
     return {
-        "rollout": Cost(_rollout_flops(config, env), _row_bytes(config, Trajectory._fields)),
-        "targets": Cost(_targets_flops(config), _targets_bytes(config)),
-        "gradient": Cost(_gradient_flops(config), _gradient_bytes(config)),
-        "further": _further_cost(config),
-        "optimizer": _optimizer_cost(config),
+        "rollout": Cost(forward, sum(bytes_of.values())),
+        # In whole episodes there is one value to bootstrap from per lane: next to nothing.
+        "targets": Cost(
+            values * (2 if config.bootstrap and is_stream else 1),
+            flags + seen * has_values + 3 * _FLOAT_BYTES,  # returns, values, advantages
+        ),
+        "gradient": Cost(
+            forward + backward + values - known + fitting,
+            learned + (3 if has_values else 1) * _FLOAT_BYTES,
+        ),
+        "further": Cost(
+            repeats * (values + fitting),
+            repeats * (bytes_of["obs"] + bytes_of["valid"] + _FLOAT_BYTES),  # and returns
+        ),
+        "optimizer": Cost(_OPTIMIZER_FLOPS * size, _OPTIMIZER_FLOATS * _FLOAT_BYTES * size),
     }
 
 
-def _rollout_flops(config: Config, env: Environment) -> float:
-    distribution, action, noise = _policy_shapes(config)
-    sampling = counted(lambda d, noise: d.sample(noise), distribution, noise)
-    keys = _key_shapes()
-    stepping = counted(env.step, keys, jax.eval_shape(env.reset, keys)[1], action)
-    return network_flops(config).policy.forward + sampling + stepping
+def layer_sizes(config: Config, network: str) -> tuple[int, ...]:
+    """Return the sizes of a network's dense layers, inputs to outputs; () where none is known.
+
+    Args:
+        config: of the training.
+        network: policy or baseline.
+    """
+    params = getattr(state_shapes(config).params, network)
+    flat = flatten_dict({} if params is None else params["params"])
+    shapes = {path[-2]: x.shape for path, x in flat.items() if path[-1] == "kernel"}
+    if "out" not in shapes:
+        return ()
+    hidden = [shapes[name] for name in sorted(shapes) if name.startswith("hidden_")]
+    inputs, outputs = shapes["out"]
+    env = environment.make(config.env, config.env_params)
+    if network == "policy" and env.num_actions:
+        outputs -= 1  # the last of the logits is 0
+    return (*(shape[0] for shape in hidden), inputs, outputs)
 
 
-def _targets_flops(config: Config) -> float:
-    if config.baseline == "value":
-        # In whole episodes there is one value to bootstrap from per lane: next to nothing.
-        twice = config.bootstrap and config.rollout == "stream"
-        values = network_flops(config).baseline.forward * (2 if twice else 1)
-    else:
-        values = _BASELINE_FLOPS[config.baseline]
-    return values + _RETURN_FLOPS + _ADVANTAGE_FLOPS[config.advantage_norm]
+def forward_flops(sizes: tuple[int, ...]) -> int:
+    """Return the operations per row of a network with these layer sizes, inputs to outputs."""
+    return sum(2 * a * b + b for a, b in pairwise(sizes)) + sum(sizes[1:-1])
 
 
-def _gradient_flops(config: Config) -> float:
-    networks = network_flops(config)
-    distribution, action, _ = _policy_shapes(config)
-
-    def loss(distribution: Any, action: Any, advantages: Any) -> Any:
-        gain = jnp.sum(distribution.log_prob(action) * advantages)
-        return -gain - jnp.sum(distribution.entropy())
-
-    advantages = jax.ShapeDtypeStruct((ROWS,), jnp.float32)
-    losses = counted(jax.value_and_grad(loss), distribution, action, advantages)
-    flops = networks.policy.forward + losses + networks.policy.backward
-    return flops + (_baseline_flops(config) if config.baseline == "value" else 0)
+def backward_flops(sizes: tuple[int, ...], activation: str) -> int:
+    """Return the operations per row of a network's gradient, given that of its outputs."""
+    if sizes and takes_one_product(sizes, activation):
+        num_inputs, width, num_outputs = sizes
+        products = num_outputs * (num_inputs + 1)
+        return 2 * products * width + products + width + num_outputs
+    kernels = sum(2 * a * b + b for a, b in pairwise(sizes))
+    return kernels + sum(2 * a * b + 2 * a for a, b in pairwise(sizes[1:]))
 
 
-def _baseline_flops(config: Config) -> float:
-    """Return the operations of the baseline's gradient, given its outputs."""
-    baseline = network_flops(config).baseline
-    return baseline.forward - baseline.output + _SQUARED_ERROR_FLOPS + baseline.backward
-
-
-def _further_cost(config: Config) -> Cost:
-    times = config.baseline_steps - 1
-    if times == 0:
-        return Cost(0, 0)
-    num_bytes = _row_bytes(config, ["obs", "valid"]) + _FLOAT_BYTES  # returns
-    flops = network_flops(config).baseline.forward + _baseline_flops(config)
-    return Cost(times * flops, times * num_bytes)
-
-
-def _optimizer_cost(config: Config) -> Cost:
-    params = few_lanes(config)[1].params
-    size = sum(x.size for x in jax.tree.leaves(params))
-    return Cost(_OPTIMIZER_FLOPS * size, _OPTIMIZER_FLOATS * _FLOAT_BYTES * size)
-
-
-def _targets_bytes(config: Config) -> float:
-    read = ["reward", "terminated", "truncated", "valid"]
-    if config.baseline == "value":
-        read += ["obs", "next_obs"] if config.rollout == "stream" else ["obs"]
-    return _row_bytes(config, read) + 3 * _FLOAT_BYTES  # returns, values, advantages
-
-
-def _gradient_bytes(config: Config) -> float:
-    floats = 3 if config.baseline == "value" else 1  # advantages, returns, values
-    return _row_bytes(config, ["obs", "action", "valid"]) + floats * _FLOAT_BYTES
-
-
-def _row_bytes(config: Config, names: Any) -> float:
-    """Return the bytes per step of some fields of the trajectory."""
-    trajectory = jax.eval_shape(collect, *few_lanes(config))[2]
-    leaves = jax.tree.leaves([getattr(trajectory, name) for name in names])
-    num_steps, num_envs = trajectory.valid.shape
-    return sum(x.size * x.dtype.itemsize for x in leaves) / (num_steps * num_envs)
-
-
-def _policy_shapes(config: Config) -> tuple[Any, Any, Any]:
-    """Return shapes of the action distribution, actions and noise of ROWS lanes."""
-    networks = make_networks(config)
-    _, state = few_lanes(config)
-    obs = jax.ShapeDtypeStruct((ROWS, *state.lanes.obs.shape[1:]), state.lanes.obs.dtype)
-    distribution = jax.eval_shape(networks.distribution, state.params.policy, obs)
-    noise = jax.eval_shape(jax.vmap(networks.policy.noise), _key_shapes())
-    action = jax.eval_shape(lambda d, noise: d.sample(noise), distribution, noise)
-    return distribution, action, noise
-
-
-def _key_shapes() -> Any:
-    return jax.eval_shape(lambda: jax.random.split(jax.random.key(0), ROWS))
+def _field_bytes(config: Config) -> dict[str, float]:
+    """Return the bytes per step of each field of the trajectory."""
+    trajectory = jax.eval_shape(collect, config, state_shapes(config))[2]
+    num_slots = trajectory.valid.size
+    return {
+        name: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(field)) / num_slots
+        for name, field in trajectory._asdict().items()
+    }

@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from purejaxrl_reinforce.bench.timing import Call, measure
+from purejaxrl_reinforce.bench.timing import measure
 
 # Side of the square matrices, and bytes of the array that is passed over: enough to fill the
 # device and to leave its caches, few enough to be done in about a second.
@@ -41,27 +41,20 @@ def measure_peaks() -> Peaks:
 
 
 def _matmul_rate(size: int) -> float:
-    """Return FLOP/s of one product on one device (all its threads), or of one on each."""
-    key_one, key_many = jax.random.split(jax.random.key(0))
-    one = jax.random.normal(key_one, (size, size))
-    product = jax.jit(jnp.matmul)
-    calls: dict[str, Call] = {"one": lambda: product(one, one)}
-    num_devices = jax.local_device_count()
-    if num_devices > 1:
-        sharding = _over_devices()
-        each = jax.jit(
-            jax.shard_map(
-                lambda x: (x[0] @ x[0])[None],
-                mesh=sharding.mesh,
-                in_specs=sharding.spec,
-                out_specs=sharding.spec,
-            )
+    """Return FLOP/s of one product on each device at the same time."""
+    sharding = _over_devices()
+    product = jax.jit(
+        jax.shard_map(
+            lambda x: (x[0] @ x[0])[None],
+            mesh=sharding.mesh,
+            in_specs=sharding.spec,
+            out_specs=sharding.spec,
         )
-        many = jax.device_put(jax.random.normal(key_many, (num_devices, size, size)), sharding)
-        calls["each"] = lambda: each(many)
-    products = {"one": 1, "each": num_devices}
-    timings = measure(calls, _REPEATS)
-    return max(products[name] * 2 * size**3 / timing.min for name, timing in timings.items())
+    )
+    shape = jax.local_device_count(), size, size
+    x = jax.device_put(jax.random.normal(jax.random.key(0), shape), sharding)
+    seconds = measure({"product": lambda: product(x)}, _REPEATS)["product"].min
+    return shape[0] * 2 * size**3 / seconds
 
 
 def _memory_rate(num_bytes: int) -> float:

@@ -1,6 +1,6 @@
 """Workload of a benchmark: training from scratch as a whole, and the phases of one update."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -60,36 +60,6 @@ class Workload:
         }
 
 
-class Work(NamedTuple):
-    """Least work of one timed call: valid steps, operations, bytes."""
-
-    steps: int
-    flops: float
-    bytes: float
-
-
-def work(workload: Workload) -> dict[str, Work]:
-    """Return the work of one call of each of the workload's `calls`."""
-    costs = phase_costs(workload.config)
-    once = costs.pop("optimizer")
-    per_step = Cost(*(sum(parts) for parts in zip(*costs.values(), strict=True)))
-
-    def work_of(steps: int, cost: Cost, updates: int = 0) -> Work:
-        return Work(
-            steps,
-            steps * cost.flops + updates * once.flops,
-            steps * cost.bytes + updates * once.bytes,
-        )
-
-    steps = workload.phase_steps
-    return {
-        TRAINING: work_of(workload.valid_steps, per_step, workload.config.num_updates),
-        **{name: work_of(steps, costs[name]) for name in ("rollout", "targets", "gradient")},
-        "optimizer": Work(steps, *once),
-        "update": work_of(steps, per_step, updates=1),
-    }
-
-
 def result_rows(
     workload: Workload, timings: dict[str, Timing], peaks: Peaks, prefix: str = ""
 ) -> list[dict[str, Any]]:
@@ -98,22 +68,35 @@ def result_rows(
     `sps` and `flops_per_second` are those of the median; `sps_best` is that of the minimum.
     """
     rows = []
-    for name, (steps, flops, num_bytes) in work(workload).items():
+    for name, (steps, cost) in _least_work(workload).items():
         timing = timings[prefix + name]
-        rows.append(
-            timed_row(
-                prefix + name,
-                timing,
-                valid_steps=steps,
-                sps=steps / timing.median,
-                sps_best=steps / timing.min,
-                flops=flops,
-                bytes=num_bytes,
-                flops_per_second=flops / timing.median,
-                fraction_of_matmul_peak=flops / timing.median / peaks.matmul_flops,
-            )
-        )
+        rates = {
+            "valid_steps": steps,
+            "sps": steps / timing.median,
+            "sps_best": steps / timing.min,
+            **cost._asdict(),
+            "flops_per_second": cost.flops / timing.median,
+            "fraction_of_matmul_peak": cost.flops / timing.median / peaks.matmul_flops,
+        }
+        rows.append(timed_row(prefix + name, timing, **rates))
     return rows
+
+
+def _least_work(workload: Workload) -> dict[str, tuple[int, Cost]]:
+    """Return valid steps and least cost of one call of each of the workload's `calls`."""
+    costs, steps = phase_costs(workload.config), workload.phase_steps
+    optimizer, nothing = costs.pop("optimizer"), Cost(0, 0)
+    per_step = Cost(*map(sum, zip(*costs.values(), strict=True)))
+    calls = {
+        TRAINING: (workload.valid_steps, per_step, workload.config.num_updates),
+        **{name: (steps, costs[name], 0) for name in ("rollout", "targets", "gradient")},
+        "optimizer": (steps, nothing, 1),
+        "update": (steps, per_step, 1),
+    }
+    return {
+        name: (n, Cost(n * x.flops + k * optimizer.flops, n * x.bytes + k * optimizer.bytes))
+        for name, (n, x, k) in calls.items()
+    }
 
 
 def workload_facts(workload: Workload) -> dict[str, Any]:

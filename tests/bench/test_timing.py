@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.bench.ratios import ratio_of_medians
+from purejaxrl_reinforce.bench.compare import paired_ratio, ratio_of_medians
 from purejaxrl_reinforce.bench.timing import (
     RecompilationError,
     cold_caches,
@@ -106,3 +106,10 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
 def test_infinite_times_compare():
     assert ratio_of_medians([np.inf] * 5, [np.inf] * 5).value == 1
     assert ratio_of_medians([np.inf] * 5, [1.0] * 5).low == np.inf
+
+
+def test_paired_ratios_cancel_what_disturbs_both():
+    disturbance = np.random.default_rng(0).uniform(1, 10, 9)
+    np.testing.assert_allclose(paired_ratio(2 * disturbance, disturbance), (2, 2, 2))
+    with pytest.raises(ValueError, match="shorter"):
+        paired_ratio(disturbance, disturbance[1:])
