@@ -1,60 +1,85 @@
-"""Progress on standard error: a live view, or plain lines where there is no terminal."""
+"""Progress on standard error: a bar and a line below it, or plain lines without a terminal."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-# Of amounts done, their total, the seconds that they took, a text that says it, and whether it
-# is shown in any case.
-ShowLine = Callable[[int, int, float, str, bool], None]
 _SECONDS_BETWEEN_LINES = 10.0
 _DRAWN_PER_SECOND = 3
 
 
-def has_terminal() -> bool:
-    """Return whether standard error is a terminal, which can show a live view."""
-    return Console(stderr=True).is_terminal
+class Board(Progress):
+    """The progress of a run or a sweep, shown while the board is entered.
 
-
-@contextlib.contextmanager
-def live(view: RenderableType, transient: bool = False) -> Iterator[None]:
-    """Show a view, drawn again a few times a second by a thread of its own.
+    On a terminal, a thread of rich draws a bar, the time elapsed and left, and below them a line
+    that says what is reached. Elsewhere such a line is printed whenever another tenth is done, or
+    ten seconds passed.
 
     Args:
-        view: what is shown; its last state stays.
-        transient: nothing stays.
+        doing: shown before the bar.
+        done: what is done at the start.
+        quiet: whether nothing is shown.
+        transient: whether nothing of it stays on the terminal.
     """
-    console = Console(stderr=True)
-    with Live(
-        view,
-        console=console,
-        refresh_per_second=_DRAWN_PER_SECOND,
-        transient=transient,
-        redirect_stdout=sys.stdout.isatty(),  # what goes elsewhere is not for the terminal
-    ):
-        console.show_cursor(True)  # a process that a second Ctrl-C ends could not do that
-        yield
 
+    def __init__(
+        self, doing: str, done: int = 0, *, quiet: bool = False, transient: bool = False
+    ) -> None:
+        console = Console(stderr=True)
+        super().__init__(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(None),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
+            console=console,
+            disable=quiet or not console.is_interactive,
+            expand=True,
+            redirect_stdout=sys.stdout.isatty(),  # what goes elsewhere is not for the terminal
+            refresh_per_second=_DRAWN_PER_SECOND,
+            transient=transient,
+        )
+        self._has_lines = not (quiet or console.is_interactive)
+        self._first, self._shown, self._shown_at = done, done, 0.0
+        self._task = self.add_task(doing, total=None, left="", text="")
 
-def plain_lines(shown: int = 0) -> ShowLine:
-    """Give a function that prints a line whenever another tenth is done, or ten seconds passed.
+    def start(self) -> None:
+        """Show the board."""
+        super().start()
+        if not self.disable:
+            self.console.show_cursor(True)  # a process that a second Ctrl-C ends could not do that
 
-    Args:
-        shown: what is done at the start.
-    """
-    console, shown_at = Console(stderr=True), 0.0
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bar, and the line below it."""
+        yield from super().get_renderables()
+        yield from (Text(task.fields["text"]) for task in self.tasks if task.fields["text"])
 
-    def show(done: int, total: int, seconds: float, text: str, at_once: bool) -> None:
-        nonlocal shown, shown_at
-        another_tenth = done * 10 // total > shown * 10 // total
-        if at_once or another_tenth or seconds > shown_at + _SECONDS_BETWEEN_LINES:
-            shown, shown_at = done, seconds
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+    def show(
+        self, doing: str, done: int, total: int, seconds: float, text: str, at_once: bool = False
+    ) -> None:
+        """Show how far it is.
 
-    return show
+        Args:
+            doing: before the bar.
+            done: of the total.
+            total: of all.
+            seconds: that was spent, since the start, on what is done.
+            text: what is reached.
+            at_once: whether a plain line is printed in any case.
+        """
+        per_one = seconds / max(1, done - self._first)
+        left = f"{duration(per_one * (total - done))} left" if done > self._first else ""
+        fields: Any = {"left": left, "text": text}
+        self.update(self._task, description=doing, completed=done, total=total, **fields)
+        another_tenth = done * 10 // total > self._shown * 10 // total
+        waited = seconds > self._shown_at + _SECONDS_BETWEEN_LINES
+        if self._has_lines and (at_once or another_tenth or waited):
+            self._shown, self._shown_at = done, seconds
+            line = "  ".join(filter(None, [doing, text, left]))
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
@@ -62,8 +87,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def waiting(seconds: float) -> str:
-    """Return a time that people wait: `12 s`, `1:05 min`."""
-    return f"{seconds:.0f} s" if seconds < 59.5 else f"{duration(seconds)} min"

@@ -23,10 +23,9 @@ from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
 from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
 from purejaxrl_reinforce.runs.checkpoint import CheckpointError, CheckpointWriter
 from purejaxrl_reinforce.runs.loggers import Logger, make_loggers, require_loggers
-from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk
+from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_second
 from purejaxrl_reinforce.runs.result import RunResult
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
-from purejaxrl_reinforce.runs.run_view import steps_per_second
 
 # A user's function of the updates done so far, and the columns of metrics.csv of a chunk's updates.
 Callback = Callable[[int, dict[str, np.ndarray]], None]

@@ -13,9 +13,8 @@ from purejaxrl_reinforce.algorithm.environments.environment import first_solved,
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.program import Chunk
-from purejaxrl_reinforce.output.progress import has_terminal, live, plain_lines
+from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.runs.result import RunResult
-from purejaxrl_reinforce.runs.run_view import RunView
 
 ShowChunk = Callable[[Chunk], None]
 
@@ -53,7 +52,6 @@ class TerminalReporter(Reporter):
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._is_live = not quiet and has_terminal()
 
     @contextlib.contextmanager
     def compiling(self, config: Config, seed: int, resumed: Path | None) -> Iterator[None]:
@@ -62,8 +60,7 @@ class TerminalReporter(Reporter):
             f"{config.env} on {jax.default_backend()}: {config.num_envs:,} lanes,"
             f" {config.num_updates:,} updates, seed {seed}; {doing}"
         )
-        self._view = RunView(config, seed)
-        with self._live(transient=True):
+        with Board("compiling", quiet=self._quiet, transient=True):
             yield
 
     def resuming(self, update: int) -> None:
@@ -71,22 +68,28 @@ class TerminalReporter(Reporter):
 
     @contextlib.contextmanager
     def training(self, config: Config, state: TrainState) -> Iterator[ShowChunk]:
-        view = self._view
-        view.start(state)
-        show_line = plain_lines(view.done)
+        seconds, greedy, total = 0.0, "", config.num_updates
 
         def show(chunk: Chunk) -> None:
+            nonlocal seconds, greedy
             if not len(chunk.metrics.num_steps):
                 return
-            view.add(chunk)
-            if not (self._is_live or self._quiet):
-                show_line(view.done, config.num_updates, view.seconds, view.line(), False)
+            seconds += chunk.seconds
+            for value in chunk.metrics.eval_return[np.isfinite(chunk.metrics.eval_return)]:
+                greedy = f"greedy return {value:.1f}"
+            parts = (
+                f"{exact_steps(chunk.state.env_steps):,} steps",
+                f"training return {chunk.metrics.mean_return[-1]:.1f}",
+                greedy,
+                f"{steps_per_second(chunk):,.0f} SPS",
+            )
+            done = int(chunk.state.update)
+            board.show(
+                f"update {done:,}/{total:,}", done, total, seconds, "  ".join(filter(None, parts))
+            )
 
-        with self._live():
+        with Board("training", int(state.update), quiet=self._quiet) as board:
             yield show
-
-    def _live(self, transient: bool = False) -> contextlib.AbstractContextManager[None]:
-        return live(self._view, transient) if self._is_live else contextlib.nullcontext()
 
     def warn(self, message: str) -> None:
         print(f"warning: {message}", file=sys.stderr)
@@ -143,3 +146,8 @@ def _solved(result: RunResult) -> str | None:
         f"solved ({enough:g}) in update {update:,}, after {steps:,} steps and {seconds:.1f} s;"
         f" last 10 updates: {last:.1f}"
     )
+
+
+def steps_per_second(chunk: Chunk) -> float:
+    """Return the chunk's valid environment steps per second (SPS)."""
+    return float(chunk.metrics.num_steps.sum() / chunk.seconds)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 
+from purejaxrl_reinforce.algorithm.environments.environment import task
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.processes import (
     PeerLostError,
@@ -22,17 +24,17 @@ from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped,
 from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.json_text import dump_json
-from purejaxrl_reinforce.output.progress import has_terminal, live, plain_lines
+from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.log_curves import log_curves
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan
-from purejaxrl_reinforce.sweeps.ranking import ranking_view
-from purejaxrl_reinforce.sweeps.results import SweepResults, save_table
-from purejaxrl_reinforce.sweeps.summary import summarize, summary_dict
-from purejaxrl_reinforce.sweeps.sweep import SweepLoop, open_sweep
-from purejaxrl_reinforce.sweeps.sweep_view import SweepView
+from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_bounds, show_score
+from purejaxrl_reinforce.sweeps.results import SweepResults, labels_of, save_table
+from purejaxrl_reinforce.sweeps.summary import score_interval, summarize, summary_dict
+from purejaxrl_reinforce.sweeps.sweep import SweepLoop, SweepProgress, open_sweep
 
 
 def run_sweep(
@@ -122,19 +124,37 @@ def _headline(plan: SweepPlan, path: Path) -> str:
 
 def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
     """Train until the end, or until a signal on any process; return its number, or None."""
-    view, is_live = SweepView(sweep.plan, sweep.progress), not quiet and has_terminal()
-    show_line = plain_lines()
-    with live(view) if is_live else contextlib.nullcontext():
+    plan, labels = sweep.plan, labels_of(sweep.plan.axes, sweep.plan.configs)
+    with Board("starting", quiet=quiet) as board:
         for now in sweep.train():
-            view.note()
-            if not (is_live or quiet):
-                # The headline has said that the first program is compiled.
-                at_once = now.updates > 0 and now.doing.startswith("compiling")
-                show_line(*view.amounts(), view.line(), at_once)
+            # An agent's evaluation counts as one more update.
+            done, total = now.updates + now.agents, now.updates + now.updates_left + plan.num_agents
+            agents = f"{now.agents:,}/{plan.num_agents:,} agents"
+            compiling = now.doing if now.doing.startswith("compiling") else ""
+            speed = f"{now.steps / now.seconds:,.0f} SPS" if now.seconds else ""
+            text = "  ".join(filter(None, [speed, *_best_so_far(plan, now, labels), compiling]))
+            # The headline has said that the first program is compiled.
+            board.show(agents, done, total, now.seconds, text, now.updates > 0 and compiling != "")
             number = stop_signal(stop)
             if number is not None and now.updates_left:
                 return number
     return None
+
+
+def _best_so_far(plan: SweepPlan, now: SweepProgress, labels: Sequence[str]) -> Iterator[str]:
+    """Return the best setting of each environment among the agents that are trained."""
+    best: dict[str, tuple[float, int]] = {}
+    for i, (config, scores) in enumerate(zip(plan.configs, now.scores, strict=True)):
+        if scores:
+            found = float(interquartile_mean(np.array(scores))), i
+            best[task(config)] = max(found, best.get(task(config), found))
+    for name, (_, i) in best.items():
+        interval = score_interval(name, np.array(now.scores[i]))
+        seeds = count(len(now.scores[i]), "seed")
+        of = f" of {name}" if len(best) > 1 else ""
+        setting = f", setting {i}: {labels[i]}" if len(labels) > 1 else ""
+        score = f"{show_score(interval.value)} {show_bounds(interval)}"
+        yield f"best greedy return{of} so far {score}, {seeds}{setting}"
 
 
 def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:

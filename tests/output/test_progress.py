@@ -1,4 +1,4 @@
-"""The live panel of a run."""
+"""Progress of runs and sweeps: the board of a terminal, and plain lines without one."""
 
 from types import SimpleNamespace
 
@@ -6,12 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import TerminalReporter
+from purejaxrl_reinforce import Config, TerminalReporter
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.execution.program import Chunk
+from purejaxrl_reinforce.output.progress import Board, duration
 from purejaxrl_reinforce.presets import preset
-from purejaxrl_reinforce.runs.run_view import RunView
-from tests.support.screen import drawn
+from purejaxrl_reinforce.sweeps.command import _best_so_far
+from purejaxrl_reinforce.sweeps.plan import make_plan
+from purejaxrl_reinforce.sweeps.results import labels_of
+from purejaxrl_reinforce.sweeps.sweep import SweepProgress
 
 
 def state(update, env_steps=0):
@@ -26,67 +29,102 @@ def chunk(returns, first=0, seconds=2.0, greedy=np.nan):
     return Chunk(state(first + len(returns), 12_345), Metrics(**columns), seconds)
 
 
-def view(returns=()):
-    """A run of 100 updates, resumed after the 10th, which has done one more for each return."""
-    now = iter([0.0, 12.0, 15.0])
-    run = RunView(preset("cartpole"), 7, clock=lambda: next(now))
-    if len(returns):
-        run.start(state(10))
-        run.add(chunk(returns, 10))
-    return run
-
-
-def test_it_says_how_long_it_has_compiled():
-    assert "│ compiling, 12 s " in drawn(view())[1]
-    assert "CartPole-v1, seed 7" in drawn(view())[0]
-
-
-@pytest.mark.parametrize("width", [80, 200])
-def test_it_shows_everything_within_the_width(width):
-    lines = drawn(view(np.linspace(20, 480, 40)), width)
-    assert {len(line) for line in lines} == {width - 2}  # beside which there is room for ^C
-    text = "\n".join(lines)
-    for part in (
-        "training return 480.0", "best 480.0", "solved at 475", "update 50/100", "0:02 left",
-        "20,000", "12,345", "policy loss", "baseline loss", "entropy", "explained variance 0.25",
-        " MB", "1 x cpu", "0:03",
-    ):  # fmt: skip
-        assert part in text, part
-
-
-@pytest.mark.parametrize("width", [3, 10, 30])
-def test_no_terminal_is_too_narrow(width):
-    assert drawn(view(np.linspace(20, 480, 40)), width)
-
-
-def test_its_plain_line():
-    assert view([10.0, 20.0]).line() == (
-        "update 12/100  12,345 steps  training return 20.0  1,000 SPS  1:28 left"
-    )
-
-
-def test_the_last_greedy_return_stays():
-    run = view([10.0])
-    run.add(chunk([20.0], 11, greedy=30.0))
-    run.add(chunk([21.0], 12))
-    assert "  training return 21.0  greedy return 30.0  500 SPS  " in run.line()
-    assert "greedy return 30.0" in "\n".join(drawn(run))
-
-
-def test_updates_without_finished_episodes_have_no_return():
-    text = "\n".join(drawn(view([np.nan, np.nan])))
-    assert "training return -" in text
-    assert "best" not in text
-
-
-def test_a_terminal_gets_the_panel_and_the_cursor_stays(capsys, monkeypatch):
+@pytest.fixture
+def terminal(monkeypatch):
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TTY_INTERACTIVE", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_a_run_without_a_terminal_has_plain_lines(capsys):
+    """The first of ten tenths after the start, and the last greedy return stays."""
+    with TerminalReporter().training(preset("cartpole"), state(10)) as show:
+        show(chunk([10.0, 20.0], 10))
+        show(chunk(np.linspace(20, 30, 8), 12, greedy=33.0))
+        show(chunk([31.0], 20))  # another tenth is far
+        show(chunk([np.nan], 21, seconds=20.0))  # but this took long
+    lines = [line.split("  ") for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        ["update 20/100", "12,345 steps", "training return 30.0", "greedy return 33.0",
+         "4,000 SPS", "0:32 left"],
+        ["update 22/100", "12,345 steps", "training return nan", "greedy return 33.0",
+         "50 SPS", "2:49 left"],
+    ]  # fmt: skip
+
+
+def test_a_terminal_has_a_bar_and_the_cursor_stays(terminal, capsys):
     config, reporter = preset("cartpole"), TerminalReporter()
     with reporter.compiling(config, 0, None):
         pass
     with reporter.training(config, state(0)) as show:
         show(chunk([10.0, 20.0]))
-    errors = capsys.readouterr().err
-    assert "compiling, 0 s" in errors
-    assert "update 2/100" in errors
-    assert errors.rindex("\x1b[?25h") > errors.rindex("\x1b[?25l")
+    shown = capsys.readouterr().err
+    assert "compiling" in shown
+    *_, bar, line, _ = shown.splitlines()  # the last shows the cursor
+    for part in ("update 2/100", "━", "0:00:00", "1:38 left"):
+        assert part in bar
+    assert "12,345 steps  training return 20.0  1,000 SPS" in line
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_a_quiet_run_shows_nothing(terminal, capsys):
+    reporter = TerminalReporter(quiet=True)
+    with reporter.compiling(preset("cartpole"), 0, None):
+        pass
+    with reporter.training(preset("cartpole"), state(0)) as show:
+        show(chunk(np.zeros(100)))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_text_is_no_markup(terminal, capsys):
+    for doing in ("[red]a", "b"):
+        with Board(doing) as board:
+            board.show(doing, 1, 2, 1.0, "env=[bold]")
+    shown = capsys.readouterr().err
+    assert "[red]a" in shown
+    assert "env=[bold]" in shown
+
+
+def test_what_is_new_is_shown_at_once(capsys):
+    with Board("a") as board:
+        board.show("0/2", 0, 2, 0.0, "compiling", at_once=True)
+        board.show("0/2", 0, 2, 1.0, "not yet")
+    assert capsys.readouterr().err == "0/2  compiling\n"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7.4, "0:07"), (750, "12:30"), (3900, "1:05:00")])
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def best(axes, agents, evaluation):
+    """Return what a sweep with 8 seeds says of its best settings."""
+    plan = make_plan(Config(num_updates=10, num_envs=4), range(8), axes, False, 2)
+    progress = SweepProgress(plan)
+    progress.finish(np.array(agents), np.array(evaluation))
+    return list(_best_so_far(plan, progress, labels_of(plan.axes, plan.configs)))
+
+
+RATES = {"policy_lr": (0.1, 0.2)}
+
+
+def test_a_sweep_shows_its_best_setting_with_its_interval():
+    scores = np.concatenate([np.full(8, 100.0), np.linspace(200, 270, 8)])
+    (text,) = best(RATES, range(16), np.stack([scores - 1, scores + 1], axis=1))
+    assert text.startswith("best greedy return so far 235.0 (")
+    assert text.endswith("), 8 seeds, setting 1: policy_lr=0.2")
+
+
+def test_a_diverged_agent_is_no_best():
+    (text,) = best(RATES, [0, 8], [[np.nan, 5.0], [1.0, 1.0]])
+    assert "setting 1" in text
+    assert best(RATES, [], np.empty((0, 2))) == []
+
+
+def test_environments_are_not_compared():
+    axes = {"env": ("CartPole-v1", "Acrobot-v1")}
+    found = best(axes, [0, 8], [[30.0, 30.0], [-90.0, -90.0]])
+    assert [text.partition(" so far")[0] for text in found] == [
+        "best greedy return of CartPole-v1",
+        "best greedy return of Acrobot-v1",
+    ]
