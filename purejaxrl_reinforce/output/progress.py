@@ -32,7 +32,7 @@ class Board(Progress):
         console = Console(stderr=True)
         super().__init__(
             TextColumn("{task.description}", markup=False),
-            BarColumn(None),
+            BarColumn(None, complete_style="cyan", finished_style="cyan"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}", markup=False),
             console=console,
