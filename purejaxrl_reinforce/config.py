@@ -8,7 +8,7 @@ import difflib
 import math
 import numbers
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NoReturn, get_args
 
@@ -17,14 +17,22 @@ Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
 ActionKind = Literal["clip", "squash"]
 LogStd = Literal["free", "fixed", "state"]
 BaselineKind = Literal["value", "none", "mean", "loo"]
-
 Engine = Literal["auto", "xla", "kernel", "interpret"]
-
 AdvantageNorm = Literal["standardize", "unit", "none"]
-
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
-
 Platform = Literal["auto", "cpu", "gpu", "tpu"]
+
+# What fits into the program's int32 and float32 (normal numbers).
+LARGEST_SIZE = 2**31 - 1
+LARGEST_FLOAT = 3.4028234e38
+SMALLEST_FLOAT = 1.1754944e-38
+# Deeper networks take minutes to compile, and plain ones do not learn.
+MOST_LAYERS = 32
+# Built-in networks, and how those of one's own are named.
+NETWORKS = ("auto", "mlp", "cnn")
+_CLASS_NAME = re.compile(r"\w+(\.\w+)*:\w+")
+# The name of a parameter of the environment, as a field that can be swept, begins so.
+ENV_PARAM = "env_params."
 
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
@@ -177,13 +185,17 @@ class Config:
         bootstraps = isinstance(self.trace_lambda, float) and self.trace_lambda < 1
         if bootstraps and self.baseline != "value":
             raise ValueError("trace_lambda below 1 needs baseline='value'")
-        if self.network not in NETWORKS and (self.layer_norm or self.orthogonal):
+        own_network = self.network not in NETWORKS
+        if own_network and not _CLASS_NAME.fullmatch(self.network):
+            raise ValueError(
+                f"network must be one of {', '.join(NETWORKS)} or a class as package.module:Class,"
+                f" not {self.network!r}{nearest(self.network, NETWORKS)}"
+            )
+        if own_network and (self.layer_norm or self.orthogonal):
             raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
-        if self.num_envs == 1:
-            if self.baseline == "loo":
-                raise ValueError("baseline='loo' needs num_envs of at least 2")
-            if self.gradient_noise:
-                raise ValueError("gradient_noise=True needs num_envs of at least 2")
+        if self.num_envs == 1 and (self.baseline == "loo" or self.gradient_noise):
+            field = "gradient_noise=True" if self.gradient_noise else "baseline='loo'"
+            raise ValueError(f"{field} needs num_envs of at least 2")
 
     def replace(self, **changes: Any) -> "Config":
         """Return a copy with some fields changed, checked again."""
@@ -193,85 +205,72 @@ class Config:
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in (*FLOAT_FIELDS, "env_params"))
-# The name of a parameter of the environment, as a field that can be swept, begins so.
-ENV_PARAM = "env_params."
-# What fits into the program's int32 and float32 (normal numbers).
-LARGEST_SIZE = 2**31 - 1
+OPTIONAL_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind == int | None)
 
-# Deeper networks take minutes to compile, and plain ones do not learn.
-MOST_LAYERS = 32
-
-LARGEST_FLOAT = 3.4028234e38
-SMALLEST_FLOAT = 1.1754944e-38
-_OPTIONAL = int | None
-
-# Built-in networks, and how those of one's own are named.
-NETWORKS = ("auto", "mlp", "cnn")
-_CLASS_NAME = re.compile(r"\w+(\.\w+)*:\w+")
-
-OPTIONAL_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind == _OPTIONAL)
-
-_FRACTIONS = ("gamma", "trace_lambda")
-_POSITIVE_FLOATS = (
-    "policy_lr",
-    "baseline_lr",
-    "initial_std",
-    "obs_clip",
-    "adam_epsilon",
-    "max_grad_norm",
-)
+# The smallest and the largest number that each kind of field takes, and the fields that differ.
+_LIMITS: dict[Any, tuple[float, float]] = {
+    int: (1, LARGEST_SIZE),
+    float: (SMALLEST_FLOAT, LARGEST_FLOAT),
+    "eval_every": (0, LARGEST_SIZE),
+    "gamma": (0, 1),
+    "trace_lambda": (0, 1),
+    "entropy_coef": (0, LARGEST_FLOAT),
+    "max_grad_norm": (SMALLEST_FLOAT, math.inf),
+}
+# What the other kinds of fields take, in words and as a test.
+_TESTS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    bool: ("true or false", lambda x: isinstance(x, bool)),
+    str: ("a string of printable characters", lambda x: isinstance(x, str) and x.isprintable()),
+    tuple[int, ...]: (
+        f"a list of widths such as [64], at most {MOST_LAYERS}",
+        lambda x: isinstance(x, list | tuple) and len(x) <= MOST_LAYERS,
+    ),
+    Mapping[str, Any]: (
+        "a table such as {gravity = 12.0}",
+        lambda x: isinstance(x, Mapping) and all(str(name).isidentifier() for name in x),
+    ),
+}
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
     """Return `value` in the type of its field, or raise ValueError with what would be right."""
-    if kind is float:
-        return _checked_float(name, value)
-    if kind is int or (kind == _OPTIONAL and value is not None):
-        return _checked_size(name, value)
-    if name == "env_params":
-        return _checked_env_params(value)
-    if kind is bool and not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, not {value!r}")
-    if kind is str and not isinstance(value, str):
-        raise ValueError(f"{name} must be a string, not {value!r}")
-    if name == "network" and value not in NETWORKS and not _CLASS_NAME.fullmatch(value):
-        raise ValueError(
-            f"network must be one of {', '.join(NETWORKS)} or a class as package.module:Class,"
-            f" not {value!r}{nearest(value, NETWORKS)}"
-        )
-    if name == "hidden_sizes":
-        if not isinstance(value, (list, tuple)):
-            raise ValueError(f"hidden_sizes must be a list of widths such as [64], not {value!r}")
-        if len(value) > MOST_LAYERS:
-            raise ValueError(
-                f"hidden_sizes must have at most {MOST_LAYERS} widths, not {len(value)}"
-            )
-        return tuple(_checked_size("each of hidden_sizes", width) for width in value)
-    choices = get_args(kind)
-    if choices and kind != _OPTIONAL and value not in choices:
-        near = nearest(value, choices) if isinstance(value, str) else ""
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}{near}")
+    if kind in (int, float):
+        return _checked_number(name, kind, value, _LIMITS.get(name) or _LIMITS[kind])
+    if kind == int | None:
+        return None if value is None else _checked_number(name, int, value, _LIMITS[int])
+    if choices := () if kind in _TESTS else get_args(kind):
+        in_words, is_right = f"one of {', '.join(choices)}", value in choices
+    else:
+        in_words, is_right = _TESTS[kind][0], _TESTS[kind][1](value)
+    if not is_right:
+        near = nearest(str(value), choices)
+        raise ValueError(f"{name} must be {in_words}, not {value!r:.200}{near}")
+    if kind == tuple[int, ...]:
+        return tuple(_checked_number(f"each of {name}", int, x, _LIMITS[int]) for x in value)
+    if kind == Mapping[str, Any]:
+        return EnvParams({key: _checked_param(f"{name}.{key}", x) for key, x in value.items()})
     return value
 
 
-def _checked_env_params(values: Any) -> EnvParams:
-    """Return parameters of which only the environment knows whether it has them."""
-    if not isinstance(values, Mapping):
-        raise ValueError(f"env_params must be a table such as {{gravity = 12.0}}, not {values!r}")
-    for name, value in values.items():
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if whole and abs(value) > LARGEST_SIZE:
-            raise ValueError(f"{ENV_PARAM}{name} must be at most {LARGEST_SIZE}, not {value}")
-    return EnvParams(
-        {
-            name: value
-            if isinstance(value, bool)
-            else int(value)
-            if isinstance(value, numbers.Integral)
-            else _checked_float(f"{ENV_PARAM}{name}", value)
-            for name, value in values.items()
-        }
-    )
+def _checked_param(name: str, value: Any) -> Any:
+    """Return a parameter of an environment, which alone knows more about it."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Integral):
+        return _checked_number(name, int, value, (-LARGEST_SIZE, LARGEST_SIZE))
+    return _checked_number(name, float, value, (-LARGEST_FLOAT, LARGEST_FLOAT))
+
+
+def _checked_number(name: str, kind: Any, value: Any, limits: tuple[float, float]) -> Any:
+    if kind is float and hasattr(value, "dtype") and not isinstance(value, numbers.Real):
+        return value  # a tracer or an array: its value is not known here
+    is_number = isinstance(value, numbers.Integral if kind is int else numbers.Real)
+    if isinstance(value, bool) or not is_number:
+        in_words = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} must be {in_words}, not {value!r:.200}")
+    if not limits[0] <= value <= limits[1]:  # of NaN neither is true
+        raise ValueError(f"{name} must lie between {limits[0]} and {limits[1]}, not {value}")
+    return kind(value)
 
 
 def get_field(config: Config, name: str) -> Any:
@@ -292,42 +291,6 @@ def with_fields(config: Config, values: Mapping[str, Any]) -> Config:
     return replace(config, **fields)
 
 
-def _checked_size(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise ValueError(f"{name} must be a whole number, not {value!r}")
-    size, least = int(value), 0 if name == "eval_every" else 1
-    if not least <= size <= LARGEST_SIZE:
-        bound = f"at least {least}" if size < least else f"at most {LARGEST_SIZE}"
-        raise ValueError(f"{name} must be {bound}, not {size}")
-    return size
-
-
-def _checked_float(name: str, value: Any) -> Any:
-    if hasattr(value, "dtype") and not isinstance(value, numbers.Real):
-        return value  # a tracer or an array: its value is not known here
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ValueError(f"{name} must be a number, not {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if name == "max_grad_norm" and number == math.inf:
-        return number
-    if not abs(number) <= LARGEST_FLOAT:
-        raise ValueError(f"{name} must be a finite number below 3.4e38, not {number}")
-    if name in _FRACTIONS and not 0 <= number <= 1:
-        raise ValueError(f"{name} must lie between 0 and 1, not {number}")
-    if name in _POSITIVE_FLOATS and number < SMALLEST_FLOAT:
-        raise ValueError(f"{name} must be above 0 (at least 1.2e-38), not {number}")
-    if name == "entropy_coef" and number < 0:
-        raise ValueError(f"entropy_coef must be at least 0, not {number}")
-    return number
-
-
 def checked_seed(seed: Any) -> int:
     """Return `seed`, or raise ValueError if keys could not tell it from another seed."""
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError(f"seed must be a whole number, not {seed!r}")
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed must lie between 0 and {2**32 - 1}, not {seed}")
-    return seed
+    return int(_checked_number("seed", int, seed, (0, 2**32 - 1)))

@@ -62,5 +62,5 @@ def test_version_is_that_of_the_package():
 
 def test_replace_checks_the_copy():
     assert Config().replace(num_envs=3) == Config(num_envs=3)
-    with pytest.raises(ValueError, match="num_envs must be at least 1"):
+    with pytest.raises(ValueError, match="num_envs must lie between 1"):
         Config().replace(num_envs=0)

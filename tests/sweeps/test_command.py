@@ -31,7 +31,7 @@ from tests.support.sweeps import TINY, slices_of, sweep_into
         (["--num-seeds", "100000000000000000000"], "seed must lie between 0 and 4294967295"),
         (["--axis", "policy_lr=log:1e-9:1:2000000000"], "at most 100,000 settings, not 2,000,000"),
         (["--num-seeds", "1000000", "--num-updates", "1000000"], "do not fit into memory"),
-        (["--axis", "num_envs=8,1000000000000"], "num_envs must be at most"),
+        (["--axis", "num_envs=8,1000000000000"], "num_envs must lie between"),
         (["--axis", "num_envs=8,2000000000"], "the batch does not fit"),
         (["--sweep-dir", "/dev/null/sweep"], "/dev/null"),
         (["--num-env", "4"], "did you mean"),
