@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
     from purejaxrl_reinforce.bench.benchmark import benchmark
     from purejaxrl_reinforce.config import Config
-    from purejaxrl_reinforce.evaluation.video import Film, video
+    from purejaxrl_reinforce.evaluation.video import Video, video
     from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
     from purejaxrl_reinforce.presets import preset
     from purejaxrl_reinforce.reports.description import describe
@@ -39,7 +39,6 @@ __version__: str  # of the installed package
 _HOMES = {
     "Config": "config",
     "Evaluation": "algorithm.evaluate",
-    "Film": "evaluation.video",
     "Hosting": "runs.host_loop",
     "LogRange": "sweeps.axes",
     "Metrics": "algorithm.state",
@@ -49,6 +48,7 @@ _HOMES = {
     "SweepResults": "sweeps.results",
     "TerminalReporter": "runs.reporter",
     "TrainState": "algorithm.state",
+    "Video": "evaluation.video",
     "benchmark": "bench.benchmark",
     "describe": "reports.description",
     "enable_compilation_cache": "execution.jax_settings",
@@ -71,7 +71,6 @@ _HOMES = {
 __all__ = [
     "Config",
     "Evaluation",
-    "Film",
     "Hosting",
     "LogRange",
     "Metrics",
@@ -81,6 +80,7 @@ __all__ = [
     "SweepResults",
     "TerminalReporter",
     "TrainState",
+    "Video",
     "benchmark",
     "describe",
     "enable_compilation_cache",

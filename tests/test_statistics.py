@@ -7,8 +7,10 @@ from scipy import stats
 from purejaxrl_reinforce import statistics
 from purejaxrl_reinforce.statistics import (
     binomial_interval,
+    difference_interval,
     interquartile_mean,
     interquartile_mean_interval,
+    mean_interval,
     performance_profile,
     probability_of_improvement,
     quartiles,
@@ -262,3 +264,20 @@ def test_intervals_of_the_interquartile_mean_of_several_samples():
     for column in range(4):
         alone = interquartile_mean_interval(x[:, column])
         np.testing.assert_allclose([part[column] for part in together], alone, rtol=1e-12)
+
+
+def test_intervals_hold_the_mean_in_19_of_20():
+    random = np.random.default_rng(0)
+    samples = random.normal(3, 2, (8, 4000))
+    interval = mean_interval(samples)
+    assert abs(np.mean((interval.low <= 3) & (interval.high >= 3)) - 0.95) < 0.015
+    pairs = [difference_interval(x[:5], x[5:]) for x in random.normal(3, 2, (2000, 12))]
+    assert abs(np.mean([low <= 0 <= high for _, low, high in pairs]) - 0.95) < 0.015
+
+
+def test_sides_without_variance():
+    same = difference_interval(np.full(9, 500.0), np.full(5, 500.0))
+    assert same.low <= 0 <= same.high
+    other = difference_interval(np.full(9, 500.0), np.full(5, 499.0))
+    assert other.low > 0
+    assert tuple(bounds(mean_interval(np.ones(1)))) == UNBOUNDED

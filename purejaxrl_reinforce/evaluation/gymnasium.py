@@ -1,12 +1,9 @@
-"""Gymnasium's own environments for a policy trained in gymnax; the only file that knows Gymnasium.
-
-It is an extra: call `require_extra` first.
-"""
+"""Gymnasium's own environments, played by a policy trained in gymnax."""
 
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium
@@ -14,13 +11,73 @@ import jax
 import numpy as np
 from jax import Array
 
+from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT, derived
 from purejaxrl_reinforce.algorithm.environments.environment import ALIASES, Environment
-from purejaxrl_reinforce.algorithm.evaluate import make_act
+from purejaxrl_reinforce.algorithm.evaluate import Evaluation, make_act
+from purejaxrl_reinforce.algorithm.keys import evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
 from purejaxrl_reinforce.config import Config
 
 RenderedEnv = gymnasium.Env[Any, Any]
+
+
+def evaluate_in_gymnasium(
+    config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
+) -> Evaluation:
+    """Play `num_episodes` whole episodes in as many of Gymnasium's environments, side by side.
+
+    Each environment counts with its first episode only, to the end or to the time limit that
+    training had. Were the first `num_episodes` to finish anywhere counted, short ones would be
+    too many among them. The policy is called once per step, for all environments. Arguments are
+    those of `evaluate`.
+
+    Returns:
+        NumPy arrays: returns [n] in float64, lengths [n].
+
+    Raises:
+        ValueError: Gymnasium has no environment of that name and those spaces.
+    """
+    env = environment.make(config.env, config.env_params)
+    envs = make_vector(env, num_episodes)
+    start, *keys = jax.random.split(evaluation_key(key), env.time_limit + 1)
+    try:
+        return _play_all(config, params, envs, int(jax.random.bits(start) >> 1), keys, greedy)
+    finally:
+        envs.close()
+
+
+def _play_all(
+    config: Config, params: Params, envs: Any, seed: int, keys: Sequence[Array], greedy: bool
+) -> Evaluation:
+    """Play the first episode of each environment, with a key for each step of the longest."""
+    obs, _ = envs.reset(seed=seed)
+    returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int32)
+    alive = np.ones(envs.num_envs, bool)
+    for key in keys:
+        actions = gym_actions(config, params, obs, key, envs.single_action_space, greedy)
+        obs, reward, terminated, truncated, _ = envs.step(actions)
+        returns += np.where(alive, reward, 0)
+        lengths += alive
+        alive &= ~(terminated | truncated)
+        if not alive.any():
+            return Evaluation(returns, lengths)
+    raise AssertionError("the time limit ends every episode")
+
+
+def play(
+    config: Config, params: Params, env: RenderedEnv, seed: int, greedy: bool
+) -> Iterator[tuple[float, bool]]:
+    """Play an episode; yield at the start and after each step its reward, and whether it ended."""
+    time_limit = environment.make(config.env, config.env_params).time_limit
+    obs, _ = env.reset(seed=seed)
+    yield 0.0, False
+    for key in jax.random.split(evaluation_key(jax.random.key(seed)), time_limit):
+        (action,) = gym_actions(config, params, obs[None], key, env.action_space, greedy)
+        obs, reward, terminated, truncated, _ = env.step(action)
+        yield float(reward), terminated or truncated
+        if terminated or truncated:
+            return
 
 
 def has_counterpart(env: Environment) -> bool:

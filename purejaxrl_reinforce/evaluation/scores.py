@@ -10,9 +10,8 @@ from purejaxrl_reinforce.algorithm.evaluate import Evaluation, evaluate
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.memory import evaluation_bytes, require_memory
-from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.runs.load import load_policy
+from purejaxrl_reinforce.runs.saved_run import load_run
 from purejaxrl_reinforce.statistics import difference_interval, mean_interval
 
 
@@ -42,13 +41,12 @@ def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, back
         backend: jax; gymnasium plays the same number in the real environment too.
 
     Raises:
-        ValueError: the input is bad, or the extra that `backend` needs is missing.
+        ValueError: the input is bad.
     """
     if not 1 <= num_episodes <= LARGEST_SIZE:
         raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
-    if backend == "gymnasium":
-        require_extra("gymnasium", "gymnasium")
-    config, params = load_policy(run_dir)
+    run = load_run(run_dir)
+    config, params = run.config, run.params
     require_memory(evaluation_bytes(config, num_episodes), "play fewer episodes")
     title = f"{config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
     if backend == "jax":
@@ -77,7 +75,7 @@ def returns_in_gymnasium(
     Raises:
         ValueError: it has no environment of that name and those spaces.
     """
-    from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnasium
+    from purejaxrl_reinforce.evaluation.gymnasium import evaluate_in_gymnasium
 
     key = jax.random.key(seed)
     return _returns(evaluate_in_gymnasium(config, params, key, num_episodes, greedy))

@@ -1,30 +1,43 @@
 """Videos of a trained policy's episodes, as a GIF or MP4."""
 
+import contextlib
+import functools
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import matplotlib as mpl
 import numpy as np
+from jax import Array
 
+from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.evaluate import whole_episodes
+from purejaxrl_reinforce.algorithm.keys import evaluation_key
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, record
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.render_observations import observation_film
-from purejaxrl_reinforce.evaluation.video_frames import Panel, frames
+from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, make_rendered, play
+from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
 from purejaxrl_reinforce.execution.memory import require_memory
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file
-from purejaxrl_reinforce.output.video_file import SUFFIXES, write_movie
-from purejaxrl_reinforce.runs.load import Snapshot, load_policy, load_snapshots
+from purejaxrl_reinforce.runs.load import Snapshot, load_snapshots
+from purejaxrl_reinforce.runs.saved_run import load_run
 
 MOST_EPISODES = 16
 _MOST_SNAPSHOTS = 4
 _NARROWEST, _WIDEST = 60, 1200
 # More are hardly seen and make the file larger.
 _FRAMES_PER_SECOND = 25
+# Of an environment that does not say how fast it is meant to be seen.
+_STEPS_PER_SECOND, _GYMNAX_STEPS_PER_SECOND = 30, 10
 
 
-class Film(NamedTuple):
+class Video(NamedTuple):
     """A video that was written.
 
     Attributes:
@@ -42,6 +55,14 @@ class Film(NamedTuple):
         return f"{self.path}: {self.num_frames:,} frames, {size / 1e3:,.0f} kB, {self.drawn_by}"
 
 
+class Episode(NamedTuple):
+    """An episode to play: its title, who plays it, and the seed of its randomness."""
+
+    title: str
+    params: Params
+    seed: int
+
+
 def video(
     run_dir: StrPath,
     out: StrPath | None = None,
@@ -52,10 +73,10 @@ def video(
     width: int = 300,
     seed: int = 0,
     force: bool = False,
-) -> Film:
+) -> Video:
     """Play episodes with the policy of a run into a GIF or MP4.
 
-    Needs Gymnasium, which draws the episodes where it can, and for MP4 imageio-ffmpeg.
+    Gymnasium draws the episodes where it can, which needs the extra `video`, as MP4 does.
 
     Args:
         run_dir: of the run.
@@ -70,69 +91,138 @@ def video(
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
     """
-    _check(num_episodes, progress, width)
-    run_dir = Path(run_dir)
-    config, params = load_policy(run_dir)
-    path = new_file(out, run_dir / "video.gif", SUFFIXES, force)
-    require_extra("video", "gymnasium", *(["imageio_ffmpeg"] if path.suffix == ".mp4" else []))
-    if progress:
-        panels = progress_panels(load_snapshots(run_dir), seed)
-    else:
-        panels = [
-            Panel(f"episode {i + 1}", params, (seed + i) % 2**32) for i in range(num_episodes)
-        ]
-    columns = len(panels) if progress else math.ceil(math.sqrt(num_episodes))
-    return make_video(path, config, panels, greedy, columns, width)
-
-
-def _check(num_episodes: int, progress: bool, width: int) -> None:
     if not 1 <= num_episodes <= MOST_EPISODES:
         raise ValueError(f"episodes must lie between 1 and {MOST_EPISODES}, not {num_episodes}")
     if progress and num_episodes > 1:
         raise ValueError("--progress shows one episode per checkpoint; leave --episodes out")
     if not _NARROWEST <= width <= _WIDEST:
         raise ValueError(f"width must lie between {_NARROWEST} and {_WIDEST}, not {width}")
+    run = load_run(run_dir)
+    params = run.params
+    path = new_file(out, run.path / "video.gif", SUFFIXES, force)
+    if path.suffix.lower() == ".mp4":
+        require_extra("video", "imageio_ffmpeg")
+    if progress:
+        episodes = snapshot_episodes(load_snapshots(run.path), seed)
+    else:
+        episodes = [
+            Episode(f"episode {i + 1}", params, (seed + i) % 2**32) for i in range(num_episodes)
+        ]
+    columns = len(episodes) if progress else math.ceil(math.sqrt(num_episodes))
+    return make_video(path, run.config, episodes, greedy, columns, width)
 
 
-def progress_panels(snapshots: Sequence[Snapshot], seed: int) -> list[Panel]:
-    """Return a panel for each of a few snapshots, evenly spread, all starting from one state."""
+def snapshot_episodes(snapshots: Sequence[Snapshot], seed: int) -> list[Episode]:
+    """Return an episode for each of a few snapshots, evenly spread, all from one start."""
     count = min(len(snapshots), _MOST_SNAPSHOTS)
     chosen = np.linspace(0, len(snapshots) - 1, count).round().astype(int)
     return [
-        Panel(f"update {s.update:,}, {s.env_steps:,} steps", s.params, seed)
+        Episode(f"update {s.update:,}, {s.env_steps:,} steps", s.params, seed)
         for s in (snapshots[i] for i in chosen)
     ]
 
 
 def make_video(
-    path: Path, config: Config, panels: Sequence[Panel], greedy: bool, columns: int, width: int
-) -> Film:
-    """Play the panels' episodes side by side into a GIF or MP4.
+    path: Path, config: Config, episodes: Sequence[Episode], greedy: bool, columns: int, width: int
+) -> Video:
+    """Play episodes side by side into a GIF or MP4.
 
-    Gymnasium draws them where it has a renderer for the environment; else they are played in
-    gymnax, and their observations are drawn.
+    They are played in Gymnasium where it has a renderer for the environment; else in gymnax, with
+    pictures of their observations.
 
     Raises:
         ValueError: a package is missing, or the file cannot be written.
     """
-    from purejaxrl_reinforce.evaluation.render_gymnasium import gymnasium_film
-
-    with gymnasium_film(config, panels, greedy) as rendered:
-        film = rendered or observation_film(config, panels, greedy)
-        every = max(1, round(film.steps_per_second / _FRAMES_PER_SECOND))
-        if path.suffix.lower() == ".gif":
-            num_frames = environment.make(config.env, config.env_params).time_limit // every
-            require_memory(num_frames * len(panels) * _frame_bytes(width), "take a smaller --width")
+    env = environment.make(config.env, config.env_params)
+    with contextlib.ExitStack() as stack:
+        rendered = [made for _ in episodes if (made := make_rendered(env)) is not None]
+        for made in rendered:
+            stack.callback(made.close)
+        rate = _GYMNAX_STEPS_PER_SECOND
+        if rendered:
+            rate = rendered[0].metadata.get("render_fps", _STEPS_PER_SECOND)
+        every = max(1, round(rate / _FRAMES_PER_SECOND))
+        if path.suffix.lower() == ".gif":  # which is written once all frames are there
+            num_bytes = env.time_limit // every * len(episodes) * 2 * width * width
+            require_memory(num_bytes, "take a smaller --width")
+        if rendered:
+            pairs = zip(rendered, episodes, strict=True)
+            played = [_rendered(config, made, episode, greedy, every) for made, episode in pairs]
+        else:
+            played = _observed(config, episodes, greedy, every)
         heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
-        titles = [panel.title for panel in panels]
-        shown = frames(film.episodes, heading, titles, columns, width, every)
-        count = write_movie(path, shown, film.steps_per_second / every)
-    return Film(path, count, film.drawn_by)
+        titles = [episode.title for episode in episodes]
+        pictures = frames(played, heading, titles, columns, width)
+        num_frames = write_movie(path, pictures, rate / every)
+    drawn_by = "Gymnasium's renderer" if rendered else "plain drawings of the observation"
+    return Video(path, num_frames, drawn_by)
 
 
-def _frame_bytes(width: int) -> int:
-    """Return what one episode takes in one frame of a GIF, which is written once all are there.
+def _rendered(
+    config: Config, env: RenderedEnv, episode: Episode, greedy: bool, every: int
+) -> Iterator[Shot]:
+    """Play an episode in Gymnasium; its renderer draws every few steps, and the last one."""
+    steps, total = play(config, episode.params, env, episode.seed, greedy), 0.0
+    for step, (reward, done) in enumerate(steps):
+        total += reward
+        if step % every == 0 or done:
+            yield Shot(np.asarray(env.render(), np.uint8), step, total, done)
 
-    Pictures are hardly higher than wide; Pillow keeps each twice, a byte per pixel.
+
+def _observed(
+    config: Config, episodes: Sequence[Episode], greedy: bool, every: int
+) -> list[Iterator[Shot]]:
+    """Play episodes in gymnax; every few observations are drawn, and the last one."""
+    played, num_obs = [], environment.make(config.env, config.env_params).num_obs
+    for episode in episodes:
+        key = jax.random.key(episode.seed)
+        obs, last, reward, valid = map(np.asarray, _record(config, episode.params, key, greedy))
+        length = int(valid.sum())
+        played.append((np.concatenate([obs[:length], last]), reward[:length].astype(np.float64)))
+    pictures = iter(draw_observations(np.concatenate([obs for obs, _ in played]), num_obs))
+
+    def shots(reward: np.ndarray, own: Sequence[np.ndarray]) -> Iterator[Shot]:
+        for step, picture in enumerate(own):
+            if step % every == 0 or step == len(reward):
+                yield Shot(picture, step, float(reward[:step].sum()), step == len(reward))
+
+    return [shots(reward, list(itertools.islice(pictures, len(obs)))) for obs, reward in played]
+
+
+@functools.partial(jax.jit, static_argnames="greedy")
+def _record(
+    config: Config, params: Params, key: Array, greedy: bool
+) -> tuple[Array, Array, Array, Array]:
+    """Return observations [T, ...], the last one [1, ...], rewards and validity [T]."""
+    rollout = whole_episodes(config, params, greedy)
+    keys = ONE_DEVICE.keys(evaluation_key(key), 1)
+    start = fresh_lanes(rollout.env, keys_for(keys, Use.START))
+    lanes, _, trajectory = record(rollout, start, keys)
+    return trajectory.obs[:, 0], lanes.obs, trajectory.reward[:, 0], trajectory.valid[:, 0]
+
+
+def draw_observations(observations: np.ndarray, num_obs: int | None) -> np.ndarray:
+    """Return observations as cells of one colormap, [n, height, width, 3].
+
+    A discrete observation is the bright one of `num_obs` cells. A vector is a row of cells, each on
+    a scale of its own. An array [height, width, ...] is a map on one scale: a cell shows the last
+    of the channels that are not zero there.
+
+    Args:
+        observations: [n, ...], all that will be drawn.
+        num_obs: number of values of a discrete observation, None for real-valued ones.
     """
-    return 2 * width * width
+    n, own_scale = len(observations), None
+    cells: np.ndarray
+    if num_obs is not None:
+        columns = math.ceil(math.sqrt(num_obs))
+        rows = math.ceil(num_obs / columns)
+        cells = np.eye(num_obs, rows * columns)[observations.ravel()].reshape(n, rows, columns)
+    elif observations.ndim < 3:
+        cells, own_scale = observations.reshape(n, 1, -1).astype(np.float64), 0
+    else:
+        channels = observations.reshape(*observations.shape[:3], -1).astype(np.float64)
+        cells = (channels * np.arange(1, channels.shape[3] + 1)).max(axis=3)
+    low, high = cells.min(axis=own_scale), cells.max(axis=own_scale)
+    shades = (cells - low) / np.where(high > low, high - low, 1)
+    return (255 * mpl.colormaps["cividis"](shades)[..., :3]).astype(np.uint8)

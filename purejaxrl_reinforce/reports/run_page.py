@@ -17,7 +17,7 @@ from purejaxrl_reinforce.evaluation.scores import (
     returns_in_gymnasium,
     returns_in_jax,
 )
-from purejaxrl_reinforce.evaluation.video_frames import Panel
+from purejaxrl_reinforce.evaluation.video import Episode
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import commands, facts, page, paragraph, picture, table
@@ -53,7 +53,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Summary": facts(_statistics(history)),
             "Learning curves": curves,
             "Final evaluation": _evaluation(config, params, seed),
-            "Video": video(config, Panel("episode 1", params, seed)),
+            "Video": video(config, Episode("episode 1", params, seed)),
             "Timing": facts(_timing(history)),
             "What was trained": facts(describe(config)),
             "Configuration": facts(

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.video import make_video
-from purejaxrl_reinforce.evaluation.video_frames import Panel
+from purejaxrl_reinforce.evaluation.video import Episode, make_video
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions, now
 from purejaxrl_reinforce.output.html import facts, paragraph, picture, table
 
 _VIDEO_WIDTH = 300
 
 
-def video(config: Config, panel: Panel) -> str:
+def video(config: Config, episode: Episode) -> str:
     """Return a video of an episode with greedy actions.
 
     Raises:
@@ -21,7 +20,7 @@ def video(config: Config, panel: Panel) -> str:
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "video.gif"
-        make_video(path, config, [panel], greedy=True, columns=1, width=_VIDEO_WIDTH)
+        make_video(path, config, [episode], greedy=True, columns=1, width=_VIDEO_WIDTH)
         data = path.read_bytes()
     return picture(data, "gif", f"Video: an episode of {config.env} with the trained policy.")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.evaluation.video_frames import Panel
+from purejaxrl_reinforce.evaluation.video import Episode
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import commands, facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.interval import Interval
@@ -216,12 +216,12 @@ def _video(
     scores = agent_scores(results)[best.setting]
     middle = int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])
     row, part = load_agent_slice(sweep_dir, plan, best.setting * plan.num_seeds + middle)
-    panel = Panel("episode 1", agent_state(part, row).params, seed)
+    episode = Episode("episode 1", agent_state(part, row).params, seed)
     return paragraph(
         f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
         f" seed {results.seeds[middle]}, whose score, {show_score(scores[middle])}, is the lower"
         f" median of the setting's {count(best.num_seeds, 'seed')}."
-    ) + video(plan.configs[best.setting], panel)
+    ) + video(plan.configs[best.setting], episode)
 
 
 def _timing(sweep_dir: Path, plan: SweepPlan, results: SweepResults) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A trained policy in Gymnasium's environments, beside the same policy in gymnax."""
 
-import importlib.util
 import os
 import re
 
@@ -14,11 +13,14 @@ from purejaxrl_reinforce import Config, evaluate, init
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.evaluation.evaluate_gymnasium import evaluate_in_gymnasium
-from purejaxrl_reinforce.evaluation.gymnasium import gym_actions, make_rendered, make_vector
+from purejaxrl_reinforce.evaluation.gymnasium import (
+    evaluate_in_gymnasium,
+    gym_actions,
+    make_rendered,
+    make_vector,
+)
 from purejaxrl_reinforce.evaluation.scores import agreement
-from purejaxrl_reinforce.runs.load import load_policy
-from purejaxrl_reinforce.statistics import difference_interval, mean_interval
+from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.runs import error_of, random_run, train_run
 
 
@@ -73,9 +75,10 @@ def test_a_difference_is_said():
 
 @pytest.mark.parametrize("greedy", [True, False])
 def test_means_are_equal(cartpole, greedy):
-    config, params = load_policy(cartpole)
-    ours = np.asarray(evaluate(config, params, jax.random.key(0), 400, greedy)[0])
-    theirs = evaluate_in_gymnasium(config, params, jax.random.key(1), 400, greedy).episode_return
+    run = load_run(cartpole)
+    ours = np.asarray(evaluate(run.config, run.params, jax.random.key(0), 400, greedy)[0])
+    played = evaluate_in_gymnasium(run.config, run.params, jax.random.key(1), 400, greedy)
+    theirs = played.episode_return
     assert theirs.std() > 20
     assert abs(ours.mean() - theirs.mean()) < 4 * np.sqrt((ours.var() + theirs.var()) / 400)
 
@@ -111,11 +114,11 @@ class Unequal(gymnasium.vector.VectorEnv):
 def test_first_episodes_only_and_each_once(cartpole, monkeypatch):
     """Short episodes repeat while long ones last; they still count once."""
     monkeypatch.setattr(
-        "purejaxrl_reinforce.evaluation.evaluate_gymnasium.make_vector",
+        "purejaxrl_reinforce.evaluation.gymnasium.make_vector",
         lambda env, num_envs: Unequal(num_envs),
     )
-    config, params = load_policy(cartpole)
-    played = evaluate_in_gymnasium(config, params, jax.random.key(0), 6)
+    run = load_run(cartpole)
+    played = evaluate_in_gymnasium(run.config, run.params, jax.random.key(0), 6)
     np.testing.assert_array_equal(played.episode_length, np.arange(1, 7))
     np.testing.assert_array_equal(played.episode_return, np.arange(1, 7) ** 2)
 
@@ -170,29 +173,3 @@ def test_other_spaces_are_refused(cartpole, monkeypatch, capsys):
     monkeypatch.setitem(environment.ALIASES, "CartPole-v1", ("Acrobot-v1", {}))
     error = error_of(["evaluate", str(cartpole), "--backend", "gymnasium"], capsys)
     assert "has other spaces than gymnax's" in error
-
-
-def test_a_missing_extra_is_said(cartpole, monkeypatch, capsys):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "gymnasium" else find(name)
-    )
-    error = error_of(["evaluate", str(cartpole), "--backend", "gymnasium"], capsys)
-    assert "pip install '.[gymnasium]'" in error
-
-
-def test_intervals_hold_the_mean_in_19_of_20():
-    random = np.random.default_rng(0)
-    samples = random.normal(3, 2, (8, 4000))
-    interval = mean_interval(samples)
-    assert abs(np.mean((interval.low <= 3) & (interval.high >= 3)) - 0.95) < 0.015
-    pairs = [difference_interval(x[:5], x[5:]) for x in random.normal(3, 2, (2000, 12))]
-    assert abs(np.mean([low <= 0 <= high for _, low, high in pairs]) - 0.95) < 0.015
-
-
-def test_sides_without_variance():
-    same = difference_interval(np.full(9, 500.0), np.full(5, 500.0))
-    assert same.low <= 0 <= same.high
-    other = difference_interval(np.full(9, 500.0), np.full(5, 499.0))
-    assert other.low > 0
-    assert re.match(r"-?inf", str(mean_interval(np.ones(1)).low))

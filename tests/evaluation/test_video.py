@@ -16,11 +16,12 @@ from gymnasium.envs.registration import registry
 from PIL import Image
 
 from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce import video as video_of
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.evaluation.render_observations import drawing_of, split_catch
-from purejaxrl_reinforce.evaluation.video import make_video, progress_panels
-from purejaxrl_reinforce.evaluation.video_frames import View, frames
-from purejaxrl_reinforce.runs.load import Snapshot, load_policy, load_snapshots
+from purejaxrl_reinforce.evaluation.movie import Shot, frames
+from purejaxrl_reinforce.evaluation.video import draw_observations, make_video, snapshot_episodes
+from purejaxrl_reinforce.runs.load import Snapshot, load_snapshots
+from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.runs import TINY, error_of, random_run, write_config
 
 STATED = re.compile(r"(\S+): ([\d,]+) frames, ([\d,]+) kB, (.*)")
@@ -133,15 +134,15 @@ def test_progress_shows_snapshots_side_by_side(tmp_path):
     config = Config(hidden_sizes=(8,))
     states = [init(config, jax.random.key(seed)) for seed in range(6)]
     snapshots = [Snapshot(10 * i, 999 * i, state.params) for i, state in enumerate(states)]
-    panels = progress_panels(snapshots, seed=4)
-    assert [panel.title for panel in panels] == [
+    episodes = snapshot_episodes(snapshots, seed=4)
+    assert [episode.title for episode in episodes] == [
         "update 0, 0 steps", "update 20, 1,998 steps", "update 30, 2,997 steps",
         "update 50, 4,995 steps",
     ]  # fmt: skip
     path = tmp_path / "progress.gif"
-    text = str(make_video(path, config, panels, greedy=True, columns=len(panels), width=120))
+    made = make_video(path, config, episodes, greedy=True, columns=4, width=120)
     pictures = gif_frames(path)
-    assert f"{len(pictures)} frames" in text
+    assert (made.path, made.num_frames) == (path, len(pictures))
     assert pictures[0].shape[1] == 4 * (120 + 8) + 8
     starts = [pictures[0][70:, 8 + 128 * i :][:, :120] for i in range(4)]
     assert all((start == starts[0]).mean() > 0.99 for start in starts)  # the same start
@@ -149,16 +150,15 @@ def test_progress_shows_snapshots_side_by_side(tmp_path):
     assert any((end != ends[0]).any() for end in ends)
 
 
-def test_an_episode_that_has_ended_keeps_its_last_view():
+def test_an_episode_that_has_ended_keeps_its_last_shot():
     def episode(length, shade):
         for step in range(length + 1):
-            picture = Image.new("RGB", (60, 60), (shade + step,) * 3)
-            yield View(lambda p=picture: p, step, step, step == length)
+            picture = np.full((60, 60, 3), shade + step, np.uint8)
+            yield Shot(picture, step, step, step == length)
 
-    shown = list(frames([episode(1, 50), episode(4, 150)], "", ["", ""], 2, 60, every=2))
-    # Steps 0, 2 and 4; the middle of each picture.
+    shown = list(frames([episode(1, 50), episode(3, 150)], "", ["", ""], 2, 60))
     middles = [[frame.getpixel((x, 98))[0] for x in (8 + 30, 76 + 30)] for frame in shown]
-    assert middles == [[50, 150], [51, 152], [51, 154]]
+    assert middles == [[50, 150], [51, 151], [51, 152], [51, 153]]
 
 
 def test_progress_of_a_run(finished_run, tmp_path, capsys):
@@ -168,7 +168,7 @@ def test_progress_of_a_run(finished_run, tmp_path, capsys):
         shutil.rmtree(run / "checkpoints" / f"{update:09}")
     snapshots = load_snapshots(run)
     assert [snapshot.update for snapshot in snapshots] == [2, 4, 6]
-    _, last = load_policy(run)
+    last = load_run(run).params
     jax.tree.map(np.testing.assert_array_equal, snapshots[-1].params, last)
     path, _, _ = video(capsys, run, "--progress", "--width", "90")
     assert gif_frames(path)[0].shape[1] == 3 * (90 + 8) + 8
@@ -176,10 +176,10 @@ def test_progress_of_a_run(finished_run, tmp_path, capsys):
 
 def test_titles_fit_and_do_not_touch():
     """A long title gets small letters instead of losing its ends."""
-    view = View(lambda: Image.new("RGB", (600, 400), "white"), 3, -1234567.891, True)
-    episodes = [iter([view]), iter([view])]
+    shot = Shot(np.full((400, 600, 3), 255, np.uint8), 3, -1234567.891, True)
+    episodes = [iter([shot]), iter([shot])]
     title = "update 1,000,000, 123,456,789,012 steps"
-    (frame,) = frames(episodes, "CartPole-v1, greedy actions", [title] * 2, 2, 150, 1)
+    (frame,) = frames(episodes, "CartPole-v1, greedy actions", [title] * 2, 2, 150)
     ink = np.asarray(frame.convert("L")) < 128
     captions = ink[28:66]
     assert captions[:, :8].sum() == captions[:, -8:].sum() == 0
@@ -187,25 +187,32 @@ def test_titles_fit_and_do_not_touch():
     assert captions[:, 8:158].any()
 
 
-def test_bars_point_up_and_down():
-    bars = drawing_of(np.array([[1.0, -2.0], [0.5, 4.0]]), None)
-    picture = np.asarray(bars(np.array([1.0, -2.0])))
-    blue = picture[..., 2] > picture[..., 0] + 50.0
-    assert blue[:195, :200].any()
-    assert not blue[205:, :200].any()
-    assert blue[205:, 200:].any()
+def brightness(observations, num_obs=None):
+    return draw_observations(np.array(observations), num_obs).sum(axis=3, dtype=int)
+
+
+def test_a_vector_is_a_row_of_cells_each_on_its_own_scale():
+    first, second = brightness([[1.0, -2.0, 3.0], [0.5, 4.0, 3.0]])
+    assert first.shape == (1, 3)
+    assert first[0, 0] > second[0, 0]
+    assert first[0, 1] < second[0, 1]
+    assert first[0, 2] == second[0, 2]
 
 
 def test_a_discrete_observation_is_one_cell():
-    cells = drawing_of(np.arange(5), 5)
-    filled = [np.asarray(cells(np.array(i)))[..., 0] < 50 for i in range(5)]
-    assert all(f.sum() == filled[0].sum() > 0 for f in filled)
-    assert not (filled[0] & filled[1]).any()
+    shown = brightness(np.arange(5), 5)
+    assert shown.shape == (5, 2, 3)
+    for i, cells in enumerate(shown):
+        assert cells.argmax() == i
+        assert (cells == cells.min()).sum() == 5
 
 
-def test_a_map_of_zeros_is_drawn():
-    flat = drawing_of(np.zeros((3, 4, 4)), None)
-    assert flat(np.zeros((4, 4))).size == (400, 400)
+def test_channels_of_a_map_have_colors():
+    board = np.zeros((1, 2, 2, 3))
+    board[0, 0, 0, 0] = board[0, 0, 1, 2] = 1
+    ((first, last), empty) = brightness(board)[0]
+    assert last > first > empty[0] == empty[1]
+    assert len(np.unique(brightness(np.zeros((3, 4, 4))))) == 1
 
 
 @pytest.fixture
@@ -255,39 +262,17 @@ def test_options_that_are_refused(cartpole, directory, arguments, message, capsy
     assert message in error_of(["video", str(cartpole), *arguments, *out], capsys)
 
 
-@pytest.mark.parametrize(("missing", "out"), [("gymnasium", "a.gif"), ("imageio_ffmpeg", "a.mp4")])
-def test_a_missing_package_is_named(cartpole, directory, missing, out, monkeypatch, capsys):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == missing else find(name)
-    )
-    error = error_of(["video", str(cartpole), "--out", str(directory / out)], capsys)
-    assert error == f"this needs {missing}: pip install '.[video]' in a clone of the repository\n"
+def test_a_missing_package_is_named(cartpole, directory, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    error = error_of(["video", str(cartpole), "--out", str(directory / "a.mp4")], capsys)
+    assert error.startswith("this needs imageio_ffmpeg: pip install '.[video]'")
 
 
 def test_what_fails_midway_leaves_nothing(cartpole, tmp_path, monkeypatch):
-    config, params = load_policy(cartpole)
     monkeypatch.setattr(
-        "purejaxrl_reinforce.evaluation.video_frames._grid",
+        "purejaxrl_reinforce.evaluation.movie._grid",
         lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
     )
     with pytest.raises(KeyboardInterrupt):
-        make_video(
-            tmp_path / "a.gif", config, progress_panels([Snapshot(1, 1, params)], 0), True, 1, 90
-        )
+        video_of(cartpole, out=tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("paddle", [2, 4])
-def test_ball_and_paddle_of_catch_have_channels_and_colors(paddle):
-    """The ball falls in column 2 of a board of four rows; it is caught, or missed."""
-    boards = np.zeros((4, 4, 5), np.float32)
-    for row in range(4):
-        boards[row, row, 2] = boards[row, -1, paddle] = 1
-    channels = split_catch(boards)
-    np.testing.assert_array_equal(channels[..., 0].sum(axis=(1, 2)), 1)
-    np.testing.assert_array_equal(channels[:3, -1, paddle, 1], 1)
-    assert [channels[-1, -1, 2, 0], channels[-1, -1, paddle, 1]] == [1, 1]
-    assert channels[-1].sum() == 2
-    pixels = np.asarray(drawing_of(channels, None)(channels[0])).reshape(-1, 3)
-    assert {(0, 114, 178), (213, 94, 0)} <= {tuple(pixel) for pixel in pixels.tolist()}

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from purejaxrl_reinforce.bench.result_file import write_result
-from purejaxrl_reinforce.output.video_file import write_movie
+from purejaxrl_reinforce.evaluation.movie import write_movie
 
 
 @contextlib.contextmanager

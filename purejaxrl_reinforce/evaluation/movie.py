@@ -1,0 +1,158 @@
+"""Movies: episodes side by side, frame by frame, in a GIF or MP4."""
+
+import contextlib
+import functools
+import itertools
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from purejaxrl_reinforce.output.files import write_output
+
+SUFFIXES = (".gif", ".mp4")
+
+# A GIF starts again at once: its last frame stays for this many milliseconds.
+_PAUSE = 1_500
+# Of an observation's picture, about; sizes are in pixels.
+_SIDE = 400
+_INK, _PAPER = (0, 0, 0), (255, 255, 255)
+_LARGEST, _SMALLEST, _LINE, _GAP = 16, 7, 20, 8
+
+
+class Shot(NamedTuple):
+    """An episode at one step.
+
+    Attributes:
+        picture: [height, width, 3], uint8.
+        step: number of steps so far.
+        total: sum of rewards so far.
+        done: whether the episode has ended.
+    """
+
+    picture: np.ndarray
+    step: int
+    total: float
+    done: bool
+
+
+def frames(
+    episodes: Sequence[Iterator[Shot]],
+    heading: str,
+    titles: Sequence[str],
+    columns: int,
+    width: int,
+) -> Iterator[Image.Image]:
+    """Draw episodes side by side; one that has ended keeps its last shot.
+
+    Args:
+        episodes: shots of each.
+        heading: above everything.
+        titles: of the episodes.
+        columns: of the grid.
+        width: of an episode's picture, pixels.
+
+    Returns:
+        Pictures of one size, both sides even numbers, as most video players need.
+    """
+    shots = [next(episode) for episode in episodes]
+    while True:
+        cells = [_cell(shot, title, width) for shot, title in zip(shots, titles, strict=True)]
+        yield _grid(heading, cells, columns)
+        if all(shot.done for shot in shots):
+            return
+        shots = [next(episode, shot) for episode, shot in zip(episodes, shots, strict=True)]
+
+
+def _cell(shot: Shot, title: str, width: int) -> Image.Image:
+    """Draw a shot below its title and its return."""
+    picture = Image.fromarray(shot.picture)
+    if larger := _SIDE // max(picture.size):  # cells keep their edges
+        picture = picture.resize(
+            (picture.width * larger, picture.height * larger), Image.Resampling.NEAREST
+        )
+    height = round(picture.height * width / picture.width)
+    cell = Image.new("RGB", (width, height + 2 * _LINE), _PAPER)
+    total = f"{round(shot.total, 2) + 0.0:,.2f}".rstrip("0").rstrip(".")  # -0.0 + 0.0 is 0.0
+    _write(cell, 0, title)
+    _write(cell, _LINE, f"return {total}, {'end at' if shot.done else 'step'} {shot.step:,}")
+    cell.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (0, 2 * _LINE))
+    ImageDraw.Draw(cell).rectangle((0, 2 * _LINE, width - 1, cell.height - 1), outline=_INK)
+    return cell
+
+
+def _grid(heading: str, cells: Sequence[Image.Image], columns: int) -> Image.Image:
+    rows = math.ceil(len(cells) / columns)
+    pitch_x, pitch_y = cells[0].width + _GAP, cells[0].height + _GAP
+    width, height = columns * pitch_x + _GAP, rows * pitch_y + _LINE + 2 * _GAP
+    frame = Image.new("RGB", (width + width % 2, height + height % 2), _PAPER)
+    _write(frame, _GAP // 2, heading)
+    for i, cell in enumerate(cells):
+        row, column = divmod(i, columns)
+        frame.paste(cell, (_GAP + column * pitch_x, _LINE + _GAP + row * pitch_y))
+    return frame
+
+
+def _write(picture: Image.Image, top: int, text: str) -> None:
+    """Write a line in the middle of the width, as large as fits."""
+    pen = ImageDraw.Draw(picture)
+    share = picture.width / max(1.0, pen.textlength(text, _font(_LARGEST)))
+    size = max(_SMALLEST, min(_LARGEST, int(share * _LARGEST)))
+    pen.text((picture.width / 2, top + _LINE / 2), text, _INK, _font(size), anchor="mm")
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def write_movie(path: Path, pictures: Iterator[Image.Image], frames_per_second: float) -> int:
+    """Write pictures of one size as GIF or MP4, by the suffix of `path`; return how many.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    with write_output(path) as unfinished:
+        write = _write_mp4 if path.suffix.lower() == ".mp4" else _write_gif
+        return write(unfinished, pictures, frames_per_second)
+
+
+def _write_gif(path: Path, pictures: Iterator[Image.Image], frames_per_second: float) -> int:
+    # One palette for all: what does not change from frame to frame then takes no room.
+    web: Any = {"mode": "P", "dither": Image.Dither.NONE, "palette": Image.Palette.WEB}
+    first, *others = (picture.convert(**web) for picture in pictures)
+    # Durations are hundredths of a second: rounding the times of the frames keeps the pace.
+    times = np.round(np.arange(len(others) + 1) * 100 / frames_per_second) * 10
+    durations = [*np.diff(times).astype(int).tolist(), _PAUSE]
+    first.save(path, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    return len(durations)
+
+
+def _write_mp4(path: Path, pictures: Iterator[Image.Image], frames_per_second: float) -> int:
+    import imageio_ffmpeg
+
+    first = next(pictures)
+    # With a macro block of 1 the size stays as it is.
+    writer: Any = imageio_ffmpeg.write_frames(
+        str(path), first.size, fps=frames_per_second, macro_block_size=1, ffmpeg_log_level="quiet"
+    )
+    with warnings.catch_warnings():
+        # jax warns of forks, but this one becomes ffmpeg at once.
+        warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called")
+        writer.send(None)
+    count = 0
+    try:
+        for picture in itertools.chain([first], pictures):
+            writer.send(picture.tobytes())
+            count += 1
+    finally:
+        writer.close()
+    # ffmpeg does not tell how it ended, such as on a full disk.
+    with contextlib.suppress(RuntimeError):  # there is no video at all
+        if imageio_ffmpeg.count_frames_and_secs(str(path))[0] == count:
+            return count
+    raise OSError("ffmpeg did not write all frames")
