@@ -1,123 +1,364 @@
-"""Everything there is to know about a device, in one command: the first to run on a new one.
+"""The first hour with a new device: does it compute what a CPU computes, and how fast?
 
     python benchmarks/accelerator.py --minutes 8
-    python benchmarks/accelerator.py --draw results/accelerator.json
 
-checks that the device computes what the CPU computes, then measures: steps per second, phases,
-variants of the program, time to solve, many agents, a PPO for scale, peaks, compilation and power.
-Stages are independent: what fails is named, and so is what the time did not suffice for. Writes
-accelerator.json and accelerator.md after every stage, and accelerator.png at the end, or later with
---draw where matplotlib is missing. Needs jax, flax, optax, chex, gymnax, NumPy and this checkout.
+runs, in this order: correctness (against float64, against the CPU, kernels against XLA, learning),
+steps per second of XLA's program, of the kernels and of the idiomatic program in turn, sizes of
+blocks one by one, and peaks. Writes results/accelerator.json and .md after every case, and a
+picture at the end. A case that fails is named with its reason; so is one that the time did not
+suffice for. The same command goes on with these: what was measured with today's code is kept.
 """
 
-import argparse
 import functools
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from on_device import child
-from on_device.sizes import SIZES, Size
+import jax
+import numpy as np
+import optax
+from documents import rows_of
+from harness import RESULTS, ROOT, Table, is_current, run
+from matplotlib.figure import Figure
+from peers.idiomatic import Settings
+from speedup import idiomatic, ours
 
-RESULTS = Path(__file__).parent / "results"
-STAGES = ("correctness", "sps", "phases", "variants", "solve", "agents", "ppo", "roofline",
-          "compile", "power")  # fmt: skip
+from purejaxrl_reinforce import Config, init, preset, step, train
+from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.bench.compare import load_result, paired_ratio
+from purejaxrl_reinforce.bench.peaks import measure_peaks
+from purejaxrl_reinforce.bench.result_file import make_result, timed_row, write_result
+from purejaxrl_reinforce.bench.timing import measure
+from purejaxrl_reinforce.execution.jax_settings import use_cuda_graphs
+from purejaxrl_reinforce.figures.style import save_figure, styled
+from purejaxrl_reinforce.output.text import print_table
+
+# Of gradients and metrics, relative to numbers above 1.
+TOLERANCE = 1e-4
+# Standard errors between two means that are taken for equal.
+AGREEMENT = 3.0
+SOLVED = 475
+
+Row = dict[str, Any]
 
 
-def make_stages(size: Size, seed: int) -> list[Any]:
-    """Return all stages, in order."""
-    from on_device import correctness, limits, outcomes, speed, variants
+class Size(NamedTuple):
+    """How much is measured.
 
+    Attributes:
+        lanes: the most telling first; blocks are tried with the first.
+        num_steps: of an episode, at most.
+        slots: about how many steps a timed call takes.
+        repeats: of each timing.
+        num_updates: of a training.
+        seeds: that have to solve the task.
+    """
+
+    lanes: tuple[int, ...] = (65_536, 64, 4_096, 1_048_576, 1_024)
+    num_steps: int = 500
+    slots: int = 300_000_000
+    repeats: int = 5
+    num_updates: int = 100
+    seeds: int = 16
+
+
+TINY = Size((2,), 8, 1, 1, 2, 2)
+# Fields of a configuration whose defaults are guesses for a device that nobody has measured.
+BLOCKS = {"block_steps": (10, 20, 50), "lane_width": (2**14, 2**20), "block_rows": (2**20, 2**24)}
+
+
+def on_cpu(function: Callable[..., Any], config: Config, *args: Any) -> Any:
+    """Return function(config, *args) as XLA's program computes it on the CPU."""
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        config = replace(config, platform="cpu", engine="xla")
+        return jax.device_get(jax.jit(function)(config, *jax.device_get(args)))
+
+
+def key_of(seed: int) -> Any:
+    """Return a key that both devices can take."""
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return jax.random.key(seed)
+
+
+def compared(name: str, found: Any, expected: Any) -> Row:
+    """Return a row of the largest difference between two trees, relative to numbers above 1."""
+
+    def difference(x: Any, y: Any) -> float:
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        return float(np.nanmax(np.abs(x - y) / np.maximum(1, np.abs(y)), initial=0.0))
+
+    worst = max(jax.tree.leaves(jax.tree.map(difference, found, expected)))
+    return {"name": name, "difference": worst, "passed": worst <= TOLERANCE}
+
+
+def gradients_of(config: Config, state: Any) -> list[Any]:
+    """Return both networks' gradients of the update after `state`, the first, from Adam's means."""
+    new, _ = jax.device_get(jax.jit(step)(config, state))
+    means = optax.tree_utils.tree_get_all_with_path(new.opt_state, "mu")
+    return [jax.tree.map(lambda x: x / 0.1, mean) for _, mean in means]
+
+
+def float64(size: Size, seed: int) -> list[Row]:  # noqa: ARG001
+    """Compare gradients of a small batch with numerical ones, from equations in NumPy."""
+    from tests.support import reference
+
+    config = Config(
+        hidden_sizes=(4,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9, bootstrap=False,
+        advantage_norm="standardize",
+    )  # fmt: skip
+    state = init(config, jax.random.key(seed))
+    played = jax.device_get(jax.jit(collect)(config, state)[2])
+    obs, valid = np.float64(played.obs), played.valid
+    policy, baseline = jax.tree.map(np.float64, jax.device_get(tuple(state.params)))
+    flags = np.float64(played.reward), played.terminated, played.truncated, valid
+    returns = reference.returns(*flags, 0.9, None)
+    values = reference.mlp(baseline["params"]["mlp"], obs)[..., 0]
+    advantages = reference.normalize(returns - values, valid, "standardize")
+
+    def policy_loss(params: Any) -> float:
+        return reference.policy_loss(params, obs, played.action, advantages, valid, 0.1)
+
+    def baseline_loss(params: Any) -> float:
+        return reference.baseline_loss(params, obs, returns, valid)
+
+    expected = [
+        reference.numerical_gradient(loss, params)
+        for loss, params in ((policy_loss, policy), (baseline_loss, baseline))
+    ]
+    names = ("policy's gradient", "baseline's gradient")
+    return list(map(compared, names, gradients_of(config, state), expected))
+
+
+def against_cpu(size: Size, seed: int) -> list[Row]:
+    """Play the same lanes here and on the CPU, until rounding tips an action over."""
+    num_envs = min(size.lanes[0], 4_096)
+    config = Config(num_envs=num_envs, num_steps=size.num_steps, engine="xla")
+
+    def play(config: Config, key: Any) -> Any:
+        return collect(config, init(config, key))[2]
+
+    key = key_of(seed)
+    here, there = jax.device_get(jax.jit(play)(config, key)), on_cpu(play, config, key)
+    lengths = [np.asarray(x.valid.sum(axis=0), float) for x in (here, there)]
+    error = float(np.sqrt(sum(np.var(x) for x in lengths) / num_envs))
+    means = [float(x.mean()) for x in lengths]
+    agree = abs(means[0] - means[1]) <= AGREEMENT * error or means[0] == means[1]
     return [
-        correctness.stage(size, seed),
-        speed.sps_stage(size, seed),
-        speed.phases_stage(size, seed),
-        variants.stage(size, seed),
-        outcomes.solve_stage(size),
-        outcomes.agents_stage(size),
-        outcomes.ppo_stage(size, seed),
-        *limits.stages(size, seed),
+        compared("first observations", here.obs[0], there.obs[0]),
+        compared("first actions", here.action[0], there.action[0]),
+        {"name": "mean length of episodes", "means": means, "passed": agree},
     ]
 
 
-def prepare(size: Size) -> str:
-    """Make jax's settings, before it starts; return what came of CUDA graphs of loops.
+def kernels(size: Size, seed: int) -> list[Row]:
+    """Play the same lanes, and learn from them, by the kernels and by XLA on this device."""
+    config = Config(num_envs=size.lanes[0], num_steps=size.num_steps)
+    by_xla, by_kernels = (replace(config, engine=engine) for engine in ("xla", "kernel"))
+    state = init(by_xla, jax.random.key(seed))
+    played = [jax.device_get(jax.jit(collect)(c, state)[2]) for c in (by_kernels, by_xla)]
+    valid = played[0].valid
+    rows = [compared("valid", valid, played[1].valid[: len(valid)])]
+    for name in ("obs", "action", "reward", "terminated", "truncated"):
+        found, expected = (getattr(x, name)[: len(valid)][valid] for x in played)
+        rows.append(compared(name, found, expected))
+    learned = [gradients_of(c, state) for c in (by_kernels, by_xla)]
+    return [*rows, compared("gradients", *learned)]
 
-    They are flags that no device has run yet: a process of its own tries them first.
+
+def learning(size: Size, seed: int) -> list[Row]:
+    """Train seeds of the default preset, each of which has to solve the task."""
+    config = replace(preset("cartpole"), num_updates=size.num_updates, num_steps=size.num_steps)
+    keys = jax.random.split(jax.random.key(seed), size.seeds)
+    trained = jax.jit(jax.vmap(lambda c, k: train(c, k)[1].mean_return, in_axes=(None, 0)))
+    best = np.nanmax(np.asarray(trained(config, keys)), axis=1)
+    solved = int((best >= min(SOLVED, size.num_steps)).sum())
+    return [{"name": "seeds solved", "solved": solved, "passed": solved == size.seeds}]
+
+
+@functools.cache
+def trained_params(size: Size, seed: int) -> Any:
+    """Return parameters whose episodes are long."""
+    config = replace(preset("cartpole"), num_steps=size.num_steps, num_updates=size.num_updates)
+    return train(config, jax.random.key(seed))[0].params
+
+
+def timed(size: Size, makers: Mapping[str, Callable[[], Any]], reference: str) -> list[Row]:
+    """Time programs in turn; return rows with SPS and, with its 95% interval, the speed-up."""
+    built, rows = {}, []
+    for name, make in makers.items():
+        try:
+            built[name] = make()
+        except Exception as error:
+            rows.append({"name": name, "failed": one_line(error)})
+    timings = measure({name: call for name, (call, _) in built.items()}, size.repeats)
+    for name, (_, steps) in built.items():
+        row = timed_row(name, timings[name], valid_steps=steps, sps=steps / timings[name].median)
+        if reference in built:
+            ratio = paired_ratio(timings[reference].samples, timings[name].samples)
+            per_step = built[reference][1] / steps
+            row[f"times {reference}"] = [x / per_step for x in (ratio.value, *ratio[1:])]
+        rows.append(row)
+    return rows
+
+
+def variant(size: Size, seed: int, num_envs: int, **changes: Any) -> tuple[Any, int]:
+    """Return a call that does updates of a trained policy, and their valid steps."""
+    config = replace(preset("cartpole"), num_envs=num_envs, num_steps=size.num_steps, **changes)
+    updates = min(100, max(2, size.slots // (num_envs * size.num_steps)))
+    return ours(config, updates, trained_params(size, seed), jax.random.key(seed))
+
+
+def speed(size: Size, seed: int, num_envs: int) -> list[Row]:
+    """Time every program with so many lanes."""
+    slots = num_envs * size.num_steps
+    settings = Settings(num_envs, size.num_steps, max(2, size.slots // slots // 4))
+    programs = {
+        engine: functools.partial(variant, size, seed, num_envs, engine=engine)
+        for engine in ("xla", "kernel")
+    }
+    programs["idiomatic"] = lambda: idiomatic(settings, jax.random.key(seed))
+    return [{**row, "num_envs": num_envs} for row in timed(size, programs, "idiomatic")]
+
+
+def blocks(size: Size, seed: int) -> list[Row]:
+    """Time XLA's program with each size of its blocks."""
+    tried = {f"{name}={x}": {name: x} for name, values in BLOCKS.items() for x in values}
+    programs = {
+        name: functools.partial(variant, size, seed, size.lanes[0], engine="xla", **changes)
+        for name, changes in {"default": {}, **tried}.items()
+    }
+    return timed(size, programs, "default")
+
+
+def peaks(size: Size, seed: int) -> list[Row]:  # noqa: ARG001
+    """Measure a matrix product in each precision, and a pass over memory."""
+    rows = []
+    for precision in ("float32", "tensorfloat32", "bfloat16"):
+        with jax.default_matmul_precision(precision):
+            rows.append({"name": precision, **measure_peaks()._asdict()})
+    return rows
+
+
+def cases_of(size: Size) -> dict[str, Callable[[Size, int], list[Row]]]:
+    """Return what is measured, by name, in this order."""
+    return {
+        "gradients against float64": float64,
+        "rollout against the CPU": against_cpu,
+        "kernels against XLA": kernels,
+        "learning": learning,
+        **{f"{n:,} lanes": functools.partial(speed, num_envs=n) for n in size.lanes},
+        "blocks": blocks,
+        "peaks": peaks,
+    }
+
+
+def run_cases(
+    cases: Mapping[str, Callable[[], list[Row]]],
+    rows: list[Row],
+    seconds: float,
+    write: Callable[[list[Row], dict[str, str]], None],
+) -> dict[str, str]:
+    """Run the cases that have no rows yet, while there is time, and write after each.
+
+    Returns:
+        By case, why it has no rows.
     """
-    from purejaxrl_reinforce.execution.jax_settings import (
-        NVIDIA_DRIVER,
-        use_all_cores,
-        use_cuda_graphs,
-    )
-
-    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", child.OWN_MEMORY)
-    use_all_cores()
-    if not NVIDIA_DRIVER.exists():
-        return "no NVIDIA driver"
-    try:
-        child.run("probe", size, size.few, num_updates=2)
-    except Exception as error:
-        return f"off, for a trial failed: {' '.join(str(error).split())[:300]}"
-    use_cuda_graphs()
-    return "on"
+    deadline, missing = time.monotonic() + seconds, dict.fromkeys(cases, "not reached")
+    for name, case in cases.items():
+        done = any(row["case"] == name for row in rows)
+        if not done and time.monotonic() < deadline:
+            try:
+                rows += [{"case": name, **row} for row in case()]
+                done = True
+            except Exception as error:
+                missing[name] = one_line(error)
+        if done:
+            del missing[name]
+        write(rows, missing)
+    return missing
 
 
-def draw(result: Mapping[str, Any]) -> Any:
-    """Return the figure of a result."""
-    from on_device import figure
-
-    return figure.draw(result)
+def one_line(error: BaseException) -> str:
+    """Return what an error says, in one line of at most 300 characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
-def draw_beside(path: Path) -> None:
-    """Draw a result's picture beside it."""
-    from purejaxrl_reinforce.bench.compare import load_result
-    from purejaxrl_reinforce.figures.style import save_figure
+def table(result: dict[str, Any]) -> Table:
+    """Return a row for each thing that was measured, and for each case that has no result."""
 
-    save_figure(draw(load_result(path)), path.with_suffix(".png"))
+    def cells(row: Row) -> list[str]:
+        hidden = ("case", "name", "samples", "min", "median", "calls_per_sample", "num_envs")
+        found = [f"{what} {_text(x)}" for what, x in row.items() if what not in hidden]
+        return [row["case"], row["name"], "; ".join(found)]
 
-
-def measure(out: Path, name: str, stages: Sequence[str], minutes: float, seed: int) -> int:
-    """Run stages and write what came of them; return how many cases failed."""
-    started, size = time.monotonic(), SIZES[name]
-    facts = {"size": name, "minutes": minutes, "cuda_graphs": prepare(size)}
-    from on_device.report import run_stages, write_report
-
-    out.mkdir(parents=True, exist_ok=True)
-    chosen = [stage for stage in make_stages(size, seed) if stage.name in stages]
-    write = functools.partial(write_report, out, **facts)
-    left = 60 * minutes - (time.monotonic() - started)
-    results = run_stages(chosen, left, write)
-    print((out / "accelerator.md").read_text())
-    try:
-        draw_beside(out / "accelerator.json")
-    except ImportError as missing:
-        print(f"no picture ({missing}): draw it elsewhere with --draw", file=sys.stderr)
-    return sum(len(stage["failed"]) for stage in results.values())
+    missing = [[case, "", why] for case, why in result["missing"].items()]
+    machine = result["machine"]
+    title = f"{machine['devices']} x {machine['device_kind']}, {(result['commit'] or '')[:7]}"
+    return Table(title, ["case", "", "found"], [*map(cells, result["rows"]), *missing])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: 0 also where cases failed, since results say so."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=8.0, help="budget; begun cases are ended")
-    parser.add_argument("--size", choices=SIZES, default="full", help="tiny: a trial of the script")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="some only")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="directory for the results")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--draw", type=Path, metavar="FILE", help="draw this result, no more")
-    options = parser.parse_args(arguments)
-    if options.draw is not None:
-        draw_beside(options.draw)
-        return 0
-    sys.path.append(str(Path(__file__).parent.parent))  # of the package and its tests' references
-    failed = measure(options.out, options.size, options.stages, options.minutes, options.seed)
-    print(f"{failed} cases failed" if failed else "no case failed", file=sys.stderr)
-    return 0
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.4g}"
+    return " to ".join(map(_text, value)) if isinstance(value, list) else f"{value}"
+
+
+@styled()
+def draw(result: dict[str, Any]) -> Figure:
+    """Draw SPS against lanes."""
+    rows = [row for row in result["rows"] if row["case"].endswith(" lanes") and "sps" in row]
+    figure = Figure(figsize=(6, 4.3))
+    axes = figure.subplots()
+    for name in dict.fromkeys(row["name"] for row in rows):
+        points = sorted((r["num_envs"], r["sps"]) for r in rows if r["name"] == name)
+        axes.loglog(*zip(*points, strict=True), label=name)
+    axes.set(xlabel="lanes", ylabel="valid steps per second", title=table(result).title)
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def main(
+    minutes: float = 8.0,
+    tiny: bool = False,
+    graphs: bool = True,
+    seed: int = 0,
+    results: Path = RESULTS,
+) -> None:
+    """Check and measure this device.
+
+    Args:
+        minutes: after which no case is begun.
+        tiny: a trial of the script.
+        graphs: run loops as CUDA graphs, with flags that no device has tried yet.
+        seed: of all randomness.
+        results: directory for the results.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
+    if graphs:
+        use_cuda_graphs()
+    sys.path.append(str(ROOT))  # of the equations in tests/support
+    path, size = results / "accelerator.json", TINY if tiny else Size()
+    facts = {"size": list(size), "graphs": graphs}
+    kept = load_result(path) if is_current(path) else {}
+    same = {name: kept.get(name) for name in facts} == facts
+    rows = kept["rows"] if same else []
+
+    def write(rows: list[Row], missing: dict[str, str]) -> None:
+        config = preset("cartpole")
+        result = make_result("accelerator", config, seed, rows, missing=missing, **facts)
+        write_result(path, result)
+        path.with_suffix(".md").write_text(rows_of(table(result)))
+
+    cases = {name: functools.partial(case, size, seed) for name, case in cases_of(size).items()}
+    run_cases(cases, rows, 60 * minutes, write)
+    result = load_result(path)
+    save_figure(draw(result), path.with_suffix(".png"))
+    print_table(*table(result))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

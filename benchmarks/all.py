@@ -14,13 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import documents
-from harness import RESULTS, run
+from harness import RESULTS, is_current, run
 
-from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.presets import PRESETS
-
-# Over more seeds, or by throughput.py.
-MEASURED_OTHERWISE = ("cartpole", "cartpole-efficient", "classic", "throughput")
 
 # The name of a result, and the script that writes it with its options; the front page's first.
 SCRIPTS: dict[str, tuple[str, ...]] = {
@@ -28,25 +24,17 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "time_to_solve": ("time_to_solve.py",),
     "sweeps": ("sweeps.py",),
     "startup": ("startup.py",),
-    "roofline": ("roofline.py", "--lanes", "2048"),
-    "throughput": ("throughput.py",),
+    "roofline": ("roofline.py",),
     "scaling": ("scaling.py", "--lanes", "64", "256", "1024", "4096"),
     "hosting": ("hosting.py", "--num-updates", "3000"),
     "variance": ("variance.py",),
     "coverage": ("coverage.py",),
+    **{name: ("presets.py", name) for name in PRESETS if name != "throughput"},
     "cartpole": ("presets.py", "cartpole", "--seeds", "256"),
     "cartpole-efficient": ("presets.py", "cartpole-efficient", "--seeds", "1024"),
     "classic": ("presets.py", "classic", "--seeds", "256"),
-    **{name: ("presets.py", name) for name in PRESETS if name not in MEASURED_OTHERWISE},
     "peers": ("peers/compare.py",),
 }
-
-
-def is_current(path: Path, root: Path = documents.ROOT) -> bool:
-    """Return whether a kept result was measured with the package code of the checkout `root`."""
-    commit = path.is_file() and parse_json(path.read_text()).get("commit")
-    same = ["git", "-C", str(root), "diff", "--quiet", str(commit), "--", "purejaxrl_reinforce"]
-    return bool(commit) and subprocess.run(same, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def main(names: tuple[str, ...] = tuple(SCRIPTS), again: bool = False) -> None:

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, Table, run
+from harness import RESULTS, Table, finish, run
 from scipy import stats
 
-from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.machine import measured_on
 from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.statistics import (
     interquartile_mean,
     interquartile_mean_interval,
@@ -167,8 +165,7 @@ def main(
         for fraction in FRACTIONS:
             found += cover_profile(n, repeats, fraction)
     result = {**measured_on(), "repeats": repeats, "rows": found}
-    write_result(results / "coverage.json", result)
-    print_table(*table(result))
+    finish(results, "coverage", result, None, table)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Tables of kept results in the documents, written anew from their JSON.
+"""Tables and figures of kept results, written anew from their JSON; nothing is measured.
 
     python benchmarks/documents.py
+    python benchmarks/documents.py --figures
 
-replaces what stands between `<!-- table: NAME -->` and `<!-- end -->` by the table of
-results/NAME.json, with the commit, date and machine that it was measured on. The table `presets` is
-of all their results, `learning` of those of `cartpole` and `classic` alone.
+replaces what stands between `<!-- table: NAME -->` and `<!-- end -->` in the documents by the table
+of results/NAME.json, with the commit, date and machine that it was measured on. The table `presets`
+is of all their results. With `--figures`,
+results/NAME.png are drawn again, too.
 """
 
 import importlib
@@ -12,20 +14,19 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness import RESULTS, Table, run
-from presets import table_of_all, table_of_learning
+from harness import RESULTS, ROOT, Table, run
+from matplotlib.figure import Figure
+from presets import table_of_all
 
+from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
 
-ROOT = Path(__file__).parent.parent
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "docs" / "pages" / "presets.md",
 )
 
-# These name the commit of each preset themselves.
-_OF_PRESETS = {"presets": table_of_all, "learning": table_of_learning}
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -34,18 +35,18 @@ def filled(text: str, results: Path = RESULTS) -> str:
 
     def table(match: re.Match[str]) -> str:
         name = match[2]
-        if name in _OF_PRESETS:
-            return match[1] + rows_of(_OF_PRESETS[name](results)) + match[3]
+        if name == "presets":  # which name the commit of each themselves
+            return match[1] + rows_of(table_of_all(results)) + match[3]
         result = parse_json((results / f"{name}.json").read_text())
-        module = importlib.import_module("peers.table" if name == "peers" else name)
-        return match[1] + markdown(Table(*module.table(result)), result) + match[3]
+        rows = rows_of(Table(*script_of(name).table(result)))
+        return f"{match[1]}{rows}\n{_source(result)}\n{match[3]}"
 
     return _TABLE.sub(table, text)
 
 
-def markdown(table: Table, result: dict[str, Any]) -> str:
-    """Return the table in Markdown, and a line that says where its figures come from."""
-    return f"{rows_of(table)}\n{_source(result)}\n"
+def script_of(name: str) -> Any:
+    """Return the module that measures a result, draws it and makes its table."""
+    return importlib.import_module("peers.figure" if name == "peers" else name)
 
 
 def rows_of(table: Table) -> str:
@@ -67,10 +68,27 @@ def _source(result: dict[str, Any]) -> str:
     return f"Measured at {commit[:7]}{others}, {date}, on {where}."
 
 
-def main() -> None:
-    """Write the tables."""
+def figure_of(name: str, result: dict[str, Any]) -> Figure | None:
+    """Return the figure of a result, None where its script draws none."""
+    script = script_of("presets" if "purpose" in result else name)
+    draw = getattr(script, "draw", None)
+    return None if draw is None else draw(result)
+
+
+def main(figures: bool = False, results: Path = RESULTS) -> None:
+    """Write the tables.
+
+    Args:
+        figures: draw the figures, too.
+        results: directory of the results.
+    """
     for path in DOCUMENTS:
-        path.write_text(filled(path.read_text()))
+        path.write_text(filled(path.read_text(), results))
+    if figures:
+        for path in sorted(results.glob("*.json")):
+            figure = figure_of(path.stem, parse_json(path.read_text()))
+            if figure is not None:
+                save_figure(figure, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Frame of the benchmark scripts: command line, result and figure."""
 
 import dataclasses
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import tyro
 from matplotlib.axes import Axes
@@ -13,12 +16,16 @@ from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import write_result
+from purejaxrl_reinforce.bench.timing import cold_caches
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
+from purejaxrl_reinforce.execution.program import program_bytes
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, TRAINING_RETURN, save_figure
+from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
 from purejaxrl_reinforce.sweeps.store import Slice, load_plan, load_slices
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 # What is measured with two networks is measured with these, by name: the package's, and the one
 # that other libraries default to.
@@ -53,18 +60,21 @@ def finish(
     results: Path,
     name: str,
     result: Mapping[str, Any],
-    draw: Callable[[Any], Figure],
+    draw: Callable[[Any], Figure] | None,
     table: Callable[[Any], Table],
 ) -> None:
-    """Write `name`.json and `name`.png into the directory `results`, and print the table."""
-    save(results, name, result, draw(result))
+    """Write `name`.json and, if it is drawn, `name`.png into `results`; print the table."""
+    write_result(results / f"{name}.json", result)
+    if draw is not None:
+        save_figure(draw(result), results / f"{name}.png")
     print_table(*table(result))
 
 
-def save(results: Path, name: str, result: Mapping[str, Any], figure: Figure) -> None:
-    """Write `name`.json and `name`.png into the directory `results`."""
-    write_result(results / f"{name}.json", result)
-    save_figure(figure, results / f"{name}.png")
+def is_current(path: Path, root: Path = ROOT) -> bool:
+    """Return whether a kept result was measured with the package code of the checkout `root`."""
+    commit = path.is_file() and parse_json(path.read_text()).get("commit")
+    same = ["git", "-C", str(root), "diff", "--quiet", str(commit), "--", "purejaxrl_reinforce"]
+    return bool(commit) and subprocess.run(same, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def preset_variant(name: str, num_envs: int | None, num_updates: int | None) -> Config:
@@ -72,6 +82,30 @@ def preset_variant(name: str, num_envs: int | None, num_updates: int | None) -> 
     given = {"num_envs": num_envs, "num_updates": num_updates}
     changed: dict[str, Any] = {field: size for field, size in given.items() if size is not None}
     return dataclasses.replace(preset(name), **changed)
+
+
+class Compiled(NamedTuple):
+    """A function compiled ahead of time.
+
+    Attributes:
+        call: runs it; takes the arguments that are not static.
+        seconds: of tracing and compiling, with cold caches.
+        memory_bytes: of arguments, results and temporaries, on one device.
+    """
+
+    call: Callable[..., Any]
+    seconds: float
+    memory_bytes: int
+
+
+def compile_apart(function: Callable[..., Any], *args: Any) -> Compiled:
+    """Compile `function`, jitted or not, for these arguments, and measure that."""
+    jitted: Any = function if hasattr(function, "lower") else jax.jit(function)
+    with cold_caches():
+        started = time.perf_counter()
+        compiled = jitted.lower(*args).compile()
+        seconds = time.perf_counter() - started
+    return Compiled(compiled, seconds, program_bytes(compiled))
 
 
 # Quantiles over seeds that curves are drawn from, and the shade of the band between each pair.

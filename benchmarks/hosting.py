@@ -4,7 +4,7 @@
 
 trains with one compiled program, in turn: bare, chunk after chunk and nothing else; as `train`
 does with its defaults; with a checkpoint every 5 seconds; and with one every second. Writes
-results/hosting.json and .png.
+results/hosting.json.
 """
 
 import statistics
@@ -15,10 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from harness import RESULTS, Table, finish, run
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.compare import paired_ratio
@@ -26,13 +23,10 @@ from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
-from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, styled
 from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 
-_DOTS: dict[str, Any] = {"linestyle": "none", "marker": "o"}
-_MEDIAN: dict[str, Any] = {"linestyle": "none", "marker": "D"}
 INTERVALS = {"defaults": Hosting().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
 
 
@@ -52,37 +46,6 @@ def hosted(program: Program, seconds: float) -> float:
         HostLoop(run, program, options, (), Reporter(), StopRequest()).train(program.state)
         run.close()
         return 1 - run.metrics.seconds / (time.perf_counter() - started)
-
-
-@styled()
-def draw(result: dict[str, Any]) -> Figure:
-    """Draw the share of time outside compiled code, and each run against the bare one in turn."""
-    bare, *rows = result["rows"]
-    names = [f"checkpoints:\n{row['name']}" for row in rows]
-    figure = Figure(figsize=(9, 3.2))
-    figure.suptitle("CartPole-v1: cost of metrics, log, checkpoints and figure")
-    left, right = figure.subplots(1, 2, sharey=True)
-    shares = [100 * row["host_share"] for row in rows]
-    bars = left.barh(names, shares, height=0.5, color=COLORS[0])
-    left.bar_label(bars, [f"{share:.1f}%" for share in shares], padding=4)
-    left.set(xlabel="median share of a run outside compiled code, %", xlim=(0, 1.2 * max(shares)))
-    for i, row in enumerate(rows):
-        ratios = np.divide(row["samples"], bare["samples"])
-        right.plot(ratios, [i + 0.15] * len(ratios), color=COLORS[0], **_DOTS)
-        right.plot(row["interval"], [i - 0.15] * 2, color=COLORS[1], linestyle="-", marker="|")
-        right.plot(row["times"], i - 0.15, color=COLORS[1], **_MEDIAN)
-    right.axvline(1, label="bare", **REFERENCE)
-    right.set(xlabel="seconds / seconds of bare training")
-    right.invert_yaxis()
-    for axes in (left, right):
-        axes.grid(visible=False, axis="y")
-    handles = [
-        Line2D([], [], color=COLORS[0], **_DOTS, label="each run"),
-        Line2D([], [], color=COLORS[1], marker="D", label="median, 95% interval"),
-        Line2D([], [], label="bare training", **REFERENCE),
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    return figure
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -128,7 +91,7 @@ def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) ->
         }
         rows.append(timed_row(name, timings[name], **facts))
     result = make_result("hosting", config, 0, rows)
-    finish(results, "hosting", result, draw, table)
+    finish(results, "hosting", result, None, table)
 
 
 if __name__ == "__main__":

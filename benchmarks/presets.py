@@ -6,22 +6,14 @@ sweeps the seeds of a preset, writes benchmarks/results/<preset>.json and <prese
 what they say.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from harness import (
-    RESULTS,
-    Table,
-    draw_quantiles,
-    quantiles,
-    run,
-    save,
-    slices_of,
-)
+from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run, slices_of
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset, sweep
@@ -115,6 +107,12 @@ def draw(result: dict[str, Any]) -> Figure:
 
 def table_of_all(results: Path) -> Table:
     """Return a row per preset with a kept result, in the order of the presets."""
+    paths = [results / f"{name}.json" for name in PRESETS]
+    return table_of([parse_json(path.read_text()) for path in paths if path.is_file()])
+
+
+def table_of(kept: Sequence[dict[str, Any]]) -> Table:
+    """Return a row per result."""
 
     def interval(of: dict[str, float]) -> str:
         return f"{of['value']:.4g} ({of['low']:.4g} to {of['high']:.4g})"
@@ -132,42 +130,8 @@ def table_of_all(results: Path) -> Table:
             (result.get("commit") or "")[:7],
         ]
 
-    paths = [results / f"{name}.json" for name in PRESETS if name != "throughput"]
-    kept = [parse_json(path.read_text()) for path in paths if path.is_file()]
     columns = ["preset", "return", "worst seed", "seeds, or solved", "return while it trains"]
     return Table("presets", [*columns, "steps of a run", "SPS", "commit"], list(map(cells, kept)))
-
-
-def table_of_learning(results: Path) -> Table:
-    """Return how `cartpole` and `classic` solve their tasks, a column each."""
-    kept = [parse_json((results / f"{name}.json").read_text()) for name in ("cartpole", "classic")]
-    rows = [[what, *(cell(result) for result in kept)] for what, cell in _LEARNING.items()]
-    return Table("learning", ["", *(f"`{result['preset']}`" for result in kept)], rows)
-
-
-# What a row of that table says, and how it is read off a result.
-_LEARNING: dict[str, Callable[[dict[str, Any]], str]] = {
-    "environment, threshold": lambda r: f"{r['config']['env']}, {r['threshold']:g}",
-    "seeds whose greedy policy is solved at the end": lambda r: (
-        f"{r['seeds_solved_greedy']} of {r['seeds']}"
-    ),
-    "lowest greedy return of a seed": lambda r: f"{r['lowest_greedy_return']:.1f}",
-    "updates to the threshold: median, most": lambda r: (
-        f"{r['median_updates_to_threshold']:g}, {r['most_updates_to_threshold']:g}"
-    ),
-    "environment steps to the threshold: median, most": lambda r: (
-        f"{r['median_steps_to_threshold']:,.0f}, {r['most_steps_to_threshold']:,.0f}"
-    ),
-    "lowest afterwards: median seed, worst seed": lambda r: (
-        f"{r['median_lowest_return_afterwards']:.1f}, {r['lowest_return_afterwards']:.1f}"
-    ),
-    "return of the last twentieth of the updates: interquartile mean, lowest seed": lambda r: (
-        f"{r['training_return_at_the_end']['value']:.1f},"
-        f" {r['lowest_training_return_at_the_end']:.1f}"
-    ),
-    "environment steps of a run": lambda r: f"{r['mean_steps_of_a_run']:,.0f}",
-    "commit, date": lambda r: f"{(r['commit'] or '')[:7]}, {r['date'][:10]}",
-}
 
 
 def main(
@@ -204,10 +168,7 @@ def main(
         **({} if solved is None else solving(found, solved)),
         "curves": quantiles(found.metrics["mean_return"][0]),
     }
-    save(results, name, result, draw(result))
-    for key, value in result.items():
-        if key not in ("config", "purpose", "curves", "machine", "versions"):
-            print(f"{key:42} {value}")
+    finish(results, name, result, draw, lambda result: table_of([result]))
 
 
 if __name__ == "__main__":

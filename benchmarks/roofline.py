@@ -1,10 +1,10 @@
-"""Roofline: how far each phase is from the peak rates of this machine.
+"""Speed of training and of each phase of an update, and how far they are from the roofline.
 
     python benchmarks/roofline.py
 
-counts the floating-point operations and bytes that each phase needs at least, with both networks,
-measures the machine's peaks, and compares the time of the phase with the least time that these
-allow. Writes results/roofline.json and .png.
+measures steps per second with each number of lanes and both networks, counts the floating-point
+operations and bytes that each phase needs at least, measures the machine's peaks, and compares the
+time of the phase with the least time that these allow. Writes results/roofline.json and .png.
 """
 
 from collections.abc import Sequence
@@ -43,15 +43,15 @@ def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
 
 @styled()
 def draw(result: dict[str, Any]) -> Figure:
-    """Draw the rate of each phase under the roofline of the machine, a panel per network."""
+    """Draw the rate of each phase at the most lanes under the roofline, a panel per network."""
     networks = list(dict.fromkeys(row["network"] for row in result["rows"]))
-    peaks = Peaks(**result["peaks"])
+    peaks, most = Peaks(**result["peaks"]), max(row["num_envs"] for row in result["rows"])
     figure = Figure(figsize=(9, 4.6))
     panels = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
     for axes, network in zip(panels, networks, strict=True):
-        rows = [row for row in result["rows"] if row["network"] == network]
+        rows = [r for r in result["rows"] if (r["network"], r["num_envs"]) == (network, most)]
         _draw_phases(axes, [row for row in rows if row["phase"] != TRAINING], peaks)
-        axes.set(title=f"{network}, {result['config']['num_envs']:,} lanes")
+        axes.set(title=f"{network}, {most:,} lanes")
         axes.set(xlabel="operations per byte of main memory, at least (FLOP/B)")
     panels[0].set_ylabel("achieved GFLOP/s")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -77,6 +77,7 @@ def table(result: dict[str, Any]) -> Table:
         steps = row["valid_steps"]
         return [
             row["name"],
+            f"{row['sps'] / 1e6:.2f} million",
             f"{row['flops'] / steps:,.0f}",
             f"{row['bytes'] / steps:,.0f}",
             f"{1e9 * row['floor'] / steps:,.1f}",
@@ -88,43 +89,44 @@ def table(result: dict[str, Any]) -> Table:
 
     peaks = Peaks(**result["peaks"])
     title = f"{peaks.matmul_flops / 1e9:,.0f} GFLOP/s, {peaks.memory_bytes / 1e9:,.0f} GB/s"
-    columns = ["", "FLOP per step", "bytes per step", "floor, ns", "measured, ns", "times floor"]
+    columns = ["", "SPS", "FLOP per step", "bytes per step", "floor, ns", "measured, ns"]
     return Table(
-        f"{result['config']['env']}, {result['config']['num_envs']:,} lanes; peaks {title}",
-        [*columns, "of product peak", "bound by"],
+        f"{result['config']['env']}; peaks {title}",
+        [*columns, "times floor", "of product peak", "bound by"],
         [cells(row) for row in result["rows"]],
     )
 
 
 def main(
     preset_name: str = "cartpole",
-    lanes: int | None = None,
+    lanes: tuple[int, ...] = (64, 256, 1024, 4096),
     num_updates: int | None = None,
     seed: int = 0,
     repeats: int = 5,
     results: Path = RESULTS,
 ) -> None:
-    """Measure the distance from the roofline.
+    """Measure the speed of training and of its phases, and their distance from the roofline.
 
     Args:
         preset_name: which preset.
-        lanes: another number of lanes than the preset's.
+        lanes: numbers of lanes.
         num_updates: another number of updates; the phases are those of the update halfway.
         seed: of all randomness.
         repeats: how often each thing is timed.
         results: directory for the result.
     """
-    config = preset_variant(preset_name, lanes, num_updates)
     peaks = measure_peaks()
     rows: list[dict[str, Any]] = []
     workloads = []
     for network, layers in NETWORKS.items():
-        workload = Workload(replace(config, **layers), seed)
-        timings = measure(workload.calls, repeats)
-        for row in result_rows(workload, timings, peaks):
-            names = {"name": f"{network}, {row['name']}", "network": network, "phase": row["name"]}
-            rows.append(with_floor(row, peaks) | names)
-        workloads.append({"network": network, **workload_facts(workload)})
+        for num_envs in lanes:
+            config = replace(preset_variant(preset_name, num_envs, num_updates), **layers)
+            workload, where = Workload(config, seed), {"network": network, "num_envs": num_envs}
+            timings = measure(workload.calls, repeats)
+            for row in result_rows(workload, timings, peaks):
+                name = f"{network}, {num_envs:,} lanes, {row['name']}"
+                rows.append(with_floor(row, peaks) | {**where, "name": name, "phase": row["name"]})
+            workloads.append({**where, **workload_facts(workload)})
     facts = {"repeats": repeats, "peaks": peaks._asdict(), "workloads": workloads}
     finish(results, "roofline", make_result("roofline", config, seed, rows, **facts), draw, table)
 

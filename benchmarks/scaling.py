@@ -24,8 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from compiled import Compiled, compile_apart
-from harness import RESULTS, Table, finish, run
+from harness import RESULTS, Compiled, Table, compile_apart, finish, run
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator

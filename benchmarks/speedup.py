@@ -19,8 +19,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from compiled import compile_apart
-from harness import NETWORKS, RESULTS, Table, finish, run
+from harness import NETWORKS, RESULTS, Table, compile_apart, finish, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
 

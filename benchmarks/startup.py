@@ -3,8 +3,9 @@
     python benchmarks/startup.py
 
 runs the default preset in processes of their own, in turn: with an empty compilation cache, again,
-and again with another number of updates. Writes results/startup.json and .png. Only an idle
-machine gives seconds that mean something; CPU seconds are shown as well.
+and again with another number of updates. Writes results/startup.json. Only an idle
+machine gives seconds that mean something; CPU seconds are shown as well. Imports end where jax
+first traces something; writing is what is left of the command, mostly checkpoints and the picture.
 """
 
 import json
@@ -20,15 +21,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness import RESULTS, Table, finish, run
-from matplotlib.figure import Figure
 
-from purejaxrl_reinforce import Config, preset
+from purejaxrl_reinforce import Config, load_run, preset
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Timing
-from purejaxrl_reinforce.figures.style import COLORS, styled
 
 STAGES = ("imports", "tracing", "lowering", "compiling", "training", "writing", "exit")
-HATCHES = ("", "//", "..", "xx", "", "\\\\", "")
 CASES = {"first time": 0, "second time": 0, "other num_updates": 1}
 
 
@@ -44,7 +42,8 @@ def measured(config: Config, directory: Path, number: int) -> Process:
     """Train in a process of its own, whose compilation cache lies in `directory`."""
     script = Path(__file__).with_name("startup_process.py")
     sizes = ["--num-envs", str(config.num_envs), "--num-updates", str(config.num_updates)]
-    options = ["train", "--quiet", "--run-dir", str(directory / f"run{number}"), *sizes]
+    run_dir = directory / f"run{number}"
+    options = ["train", "--quiet", "--run-dir", str(run_dir), *sizes]
     cache = {"JAX_COMPILATION_CACHE_DIR": str(directory / "cache")}
     before, started = _cpu_seconds(), time.monotonic()
     done = subprocess.run(
@@ -52,8 +51,11 @@ def measured(config: Config, directory: Path, number: int) -> Process:
         env=os.environ | cache, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     wall, cpu = time.monotonic() - started, _cpu_seconds() - before
-    stages = json.loads(done.stdout)
-    return Process(wall, cpu, stages | {"exit": wall - sum(stages.values())})
+    stages = json.loads(done.stdout.splitlines()[-1])
+    end = stages.pop("end")
+    stages["training"] = float(load_run(run_dir).metrics["seconds"][-1])
+    stages |= {"writing": end - sum(stages.values()), "exit": wall - end}
+    return Process(wall, cpu, stages)
 
 
 def _cpu_seconds() -> float:
@@ -72,31 +74,6 @@ def row_of(name: str, processes: list[Process]) -> dict[str, Any]:
             for stage in STAGES
         },
     )
-
-
-@styled()
-def draw(result: dict[str, Any]) -> Figure:
-    """Draw the stages of each case, one after the other."""
-    rows = result["rows"]
-    figure = Figure(figsize=(9, 3.4))
-    axes = figure.subplots()
-    names, left = [row["name"] for row in rows], [0.0] * len(rows)
-    for i, stage in enumerate(STAGES):
-        widths = [row["stages"][stage] for row in rows]
-        style: Any = {"color": COLORS[i], "hatch": HATCHES[i], "edgecolor": "white"}
-        axes.barh(names, widths, left=left, height=0.6, label=stage, **style)
-        left = [a + b for a, b in zip(left, widths, strict=True)]
-    for i, (row, end) in enumerate(zip(rows, left, strict=True)):
-        axes.annotate(f"{row['median']:.1f} s", (end, i), (4, 0), textcoords="offset points",
-                      verticalalignment="center")  # fmt: skip
-    axes.set(xlabel="seconds (median of each stage)", xlim=(0, 1.15 * max(left)))
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
-    figure.suptitle(
-        f"CartPole-v1, {result['config']['num_updates']} updates: the whole command `train`"
-    )
-    figure.legend(loc="outside lower center", ncols=4)
-    return figure
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -134,7 +111,7 @@ def main(
                 processes[name].append(measured(longer, Path(directory), number))
     rows = [row_of(name, done) for name, done in processes.items()]
     result = make_result("startup", config, 0, rows)
-    finish(results, "startup", result, draw, table)
+    finish(results, "startup", result, None, table)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from harness import RESULTS, run, save
+from harness import RESULTS, Table, finish, run
 from jax import Array
 from matplotlib.figure import Figure
 
@@ -30,7 +30,6 @@ from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.figures.style import REFERENCE, styled
-from purejaxrl_reinforce.output.text import print_table
 
 # Baseline and normalization of each estimate; the first is what variances are relative to.
 KINDS = (
@@ -118,6 +117,19 @@ def draw(result: dict[str, Any]) -> Figure:
     return figure
 
 
+def table(result: dict[str, Any]) -> Table:
+    """Return the first and last of the relative variances and of the signal-to-noise ratios."""
+
+    def ends(found: dict[str, list[float]] | None) -> list[str]:
+        return [f"{found['value'][i]:.3g}" if found else "" for i in (0, -1)]
+
+    return Table(
+        "variance relative to no baseline, and signal-to-noise ratio, at the first and last update",
+        ["baseline", "first", "last", "SNR first", "SNR last"],
+        [[label(r), *ends(r.get("relative_variance")), *ends(r["snr"])] for r in result["rows"]],
+    )
+
+
 def main(
     num_envs: int = 64,
     num_updates: int = 24,
@@ -158,20 +170,7 @@ def main(
     result = make_result(
         "variance", config, 0, rows, seeds=seeds, updates=updates, mean_return=returns
     )
-    save(results, "variance", result, draw(result))
-    print_table(
-        "variance relative to no baseline, and signal-to-noise ratio, at the first and last update",
-        ["baseline", "first", "last", "SNR first", "SNR last"],
-        [
-            [label(row), *(f"{x:.3g}" for x in _ends(row.get("relative_variance")))]
-            + [f"{x:.3g}" for x in _ends(row["snr"])]
-            for row in rows
-        ],
-    )
-
-
-def _ends(found: dict[str, list[float]] | None) -> tuple[float, float]:
-    return (np.nan, np.nan) if found is None else (found["value"][0], found["value"][-1])
+    finish(results, "variance", result, draw, table)
 
 
 if __name__ == "__main__":

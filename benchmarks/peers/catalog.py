@@ -68,25 +68,10 @@ PEERS = {
             own_environment=False,
         ),
         Peer(
-            "torch_notebook",
-            "eager PyTorch",
-            "One environment, one step at a time, as in the notebook.",
-            network="64 ReLU",
-            batches=("own",),
-        ),
-        Peer(
             "sb3_a2c",
             "SB3 A2C",
             "Bootstraps n-step returns; its learning rate is meant for batches of 20 steps. More "
             "environments would play faster and learn from larger batches than that.",
-            network="2 x 64 tanh",
-            batches=("own",),
-        ),
-        Peer(
-            "sbx",
-            "SBX PPO",
-            "SBX has neither A2C nor REINFORCE. PPO takes ten epochs over each batch, so a step "
-            "costs more and teaches more. Environments are stepped by Python.",
             network="2 x 64 tanh",
             batches=("own",),
         ),
@@ -109,26 +94,5 @@ PEERS = {
             commit="31756b197773a52db763fdbe6d635e4b46522a73",
             max_env_steps=500_000,
         ),
-        Peer(
-            "stoix",
-            "Stoix REINFORCE",
-            "Its ff_reinforce runs with its own settings and libraries (jax 0.5); their learning "
-            "rates, which do not fall, are meant for ten million steps, its budget here.",
-            network="2 x 256 ReLU",
-            batches=("own",),
-            repository="https://github.com/EdanToledo/Stoix",
-            commit="8fff19c94a478c1e1ff75fbf10396d488aa25d70",
-            max_env_steps=10_000_000,
-        ),
-        Peer(
-            "tianshou",
-            "Tianshou REINFORCE",
-            "No baseline; two epochs over each batch in minibatches of 64. An equal batch is as "
-            "many whole episodes.",
-            network="2 x 64 ReLU",
-        ),
     )
 }
-
-# Their programs change with this package.
-OF_THIS_REPOSITORY = tuple(name for name, peer in PEERS.items() if not peer.own_environment)

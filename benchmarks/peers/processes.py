@@ -1,15 +1,78 @@
-"""Processes of the peers: one run each, all peers in turn."""
+"""Processes of the peers, one run each, in virtual environments of their own."""
 
 import json
+import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from catalog import Peer
-from environments import variables
+
+INSTALL_SECONDS = 1800
+
+
+class InstallError(Exception):
+    """A peer's environment could not be made; the message is one line."""
+
+
+def interpreter(peer: Peer, directory: Path) -> Path:
+    """Return the Python that runs a peer; make its environment if it is not there yet.
+
+    Raises:
+        InstallError: that failed.
+    """
+    if not peer.own_environment:
+        return Path(sys.executable)
+    home = directory / peer.name
+    if peer.repository is not None:
+        _check_out(peer.repository, peer.commit, sources(peer, directory))
+    python = home / "bin" / "python"
+    done = home / "installed.txt"
+    pins = peer.requirements.read_text()
+    # Written last, so that an interrupted installation, or one of other pins, is done again.
+    if not done.is_file() or done.read_text() != pins:
+        _run([sys.executable, "-m", "venv", "--clear", str(home)])
+        _run([str(python), "-m", "pip", "install", "-q", "-r", str(peer.requirements)])
+        done.write_text(pins)
+    return python
+
+
+def sources(peer: Peer, directory: Path) -> Path:
+    """Return where the checkout of a peer's repository is."""
+    return directory / f"{peer.name}-sources"
+
+
+def variables(peer: Peer, python: Path) -> dict[str, str]:
+    """Return the environment variables of a peer's process."""
+    kept = dict(os.environ)
+    if peer.repository is not None:
+        kept["PEER_SOURCES"] = str(sources(peer, python.parents[2]))
+    if peer.own_environment:
+        kept.pop("PYTHONPATH", None)  # its packages are its own
+    return kept
+
+
+def _check_out(repository: str, commit: str, path: Path) -> None:
+    if not path.is_dir():
+        _run(["git", "clone", "-q", repository, str(path)])
+    _run(["git", "-C", str(path), "checkout", "-q", commit])
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InstallError(str(error)) from None
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        last = (lines or done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InstallError(f"{Path(command[0]).name} exited {done.returncode}: {last}")
 
 
 class RunError(Exception):
@@ -80,7 +143,6 @@ def measured(
     seed: int,
     settings: dict[str, Any],
     timeout: float,
-    announce: Callable[[str], None],
 ) -> Iterator[dict[str, Any]]:
     """Yield a result of every entry for a seed, in turn: disturbances then affect all alike.
 
@@ -91,7 +153,7 @@ def measured(
         try:
             result = ask(entry, given, timeout)
         except (RunError, json.JSONDecodeError) as error:
-            announce(f"{entry.label}, seed {seed}: failed: {error}")
+            print(f"{entry.label}, seed {seed}: failed: {error}", file=sys.stderr)
             yield {**entry.identity, "seed": seed, "error": str(error)}
             continue
         sps = result["env_steps"] / result["train_seconds"]
@@ -101,5 +163,5 @@ def measured(
             waited = result["startup_seconds"] + result["compile_seconds"]
             solved["total_seconds"] = waited + solved["seconds"]
             when = "solved in {total_seconds:.2f} s, {seconds:.2f} of training".format(**solved)
-        announce(f"{entry.label}, seed {seed}: {sps:,.0f} steps/s, {when}")
+        print(f"{entry.label}, seed {seed}: {sps:,.0f} steps/s, {when}", file=sys.stderr)
         yield {**entry.identity, **result, "sps": sps}

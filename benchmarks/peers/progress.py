@@ -1,15 +1,13 @@
-"""Learning curve of a run on CartPole-v1 and when it solved the task, by one rule for every peer.
+"""When a run solved CartPole-v1, by one rule for every peer.
 
 Standard library only: every peer's environment has it.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterable
 
 WINDOW = 100
 THRESHOLD = 475.0
-CURVE_POINTS = 400
 
 
 class Progress:
@@ -20,12 +18,10 @@ class Progress:
     reaches `THRESHOLD`.
 
     Attributes:
-        curve: (environment steps, seconds, mean return) after each group.
         solved_at: environment steps and seconds of the first solved window, or None.
     """
 
     def __init__(self) -> None:
-        self.curve: list[tuple[int, float, float]] = []
         self.solved_at: dict[str, float] | None = None
         self._groups: deque[tuple[float, int]] = deque()
         self._sum = 0.0
@@ -42,9 +38,8 @@ class Progress:
             oldest_sum, oldest_count = self._groups.popleft()
             self._sum -= oldest_sum
             self._count -= oldest_count
-        mean = self._sum / self._count
-        self.curve.append((env_steps, round(seconds, 4), round(mean, 3)))
-        if self.solved_at is None and self._count >= WINDOW and mean >= THRESHOLD:
+        is_solved = self._count >= WINDOW and self._sum / self._count >= THRESHOLD
+        if self.solved_at is None and is_solved:
             self.solved_at = {"env_steps": env_steps, "seconds": seconds}
 
     def add_updates(self, updates: Iterable[tuple[int, float, int]], seconds: float) -> None:
@@ -61,8 +56,3 @@ class Progress:
             self.add(
                 done, seconds * done / total, mean_return * episodes if episodes else 0, episodes
             )
-
-    def thinned_curve(self) -> list[tuple[int, float, float]]:
-        """Return at most `CURVE_POINTS` points of the curve, the last one among them."""
-        stride = max(1, math.ceil(len(self.curve) / CURVE_POINTS))
-        return self.curve[::-1][::stride][::-1]

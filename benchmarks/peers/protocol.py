@@ -35,8 +35,6 @@ class Settings:
     """Environment steps after which training stops; what the peer's schedules are laid out for."""
     max_seconds: float = 120.0
     """Training time after which a peer that can be interrupted stops, as it does once solved."""
-    eval_episodes: int = 100
-    """Episodes of the final evaluation."""
     launched_at: float | None = None
     """Unix time at which the peer's process was started; None: unknown."""
 
@@ -49,7 +47,7 @@ class Settings:
 class Result:
     """Result of one training run of a peer on CartPole-v1.
 
-    `seconds` everywhere count training alone: no imports, no compilation, no evaluation.
+    `seconds` everywhere count training alone: no imports and no compilation.
     """
 
     peer: str
@@ -63,15 +61,10 @@ class Result:
     """Tracing and compiling; 0 for an eager program."""
     train_seconds: float
     env_steps: int
-    curve: list[tuple[int, float, float]]
-    """Environment steps, seconds, mean return of the most recently finished episodes."""
     solved_at: dict[str, float] | None
     """env_steps and seconds at which the mean return first reached 475; None: never."""
-    evaluation: dict[str, Any]
-    """policy (greedy or sampled), episodes, mean_return: of the final parameters."""
     stopped_by: str
     """"solved", or which budget was spent: "env_steps" or "seconds"."""
-    notes: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 
     def send(self, *packages: str) -> None:
@@ -92,7 +85,7 @@ def read_settings(argv: list[str]) -> Settings:
     if settings.network not in NETWORKS:
         refuse(f"unknown network {settings.network!r}; there are {', '.join(NETWORKS)}")
     optional = [x for x in (settings.num_envs, settings.num_steps) if x is not None]
-    for size in (settings.max_env_steps, settings.max_seconds, settings.eval_episodes, *optional):
+    for size in (settings.max_env_steps, settings.max_seconds, *optional):
         if isinstance(size, bool) or not isinstance(size, (int, float)) or size <= 0:
             refuse(f"sizes and budgets must be numbers above 0, not {size!r}")
     return settings

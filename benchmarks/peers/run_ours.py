@@ -7,20 +7,18 @@ import jax
 from progress import Progress
 from protocol import NETWORKS, Result, Settings, read_settings
 
-from purejaxrl_reinforce import evaluate, preset
+from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.execution.program import Program
 
 LONGEST_EPISODE = 500
 
 
-def train(program: Program, settings: Settings, progress: Progress) -> dict:
-    """Run the compiled program until it is done or its time is up."""
+def train(program: Program, settings: Settings, progress: Progress) -> tuple[float, int, str]:
+    """Run the compiled program until it is done or its time is up: seconds, steps, why it ended."""
     seconds, env_steps = 0.0, 0
-    stopped_by = "env_steps"
     for chunk in program.run():
-        state, metrics = chunk.state, chunk.metrics
-        done = 0
+        metrics, done = chunk.metrics, 0
         total = int(metrics.num_steps.sum())
         rows = zip(metrics.num_steps, metrics.mean_return, metrics.num_episodes, strict=True)
         for steps, mean_return, episodes in rows:
@@ -30,18 +28,12 @@ def train(program: Program, settings: Settings, progress: Progress) -> dict:
             progress.add(env_steps + done, at, return_sum, int(episodes))
         seconds, env_steps = seconds + chunk.seconds, env_steps + total
         if seconds >= settings.max_seconds:
-            stopped_by = "seconds"
-            break
-    return {
-        "params": state.params,
-        "seconds": seconds,
-        "env_steps": env_steps,
-        "stopped_by": stopped_by,
-    }
+            return seconds, env_steps, "seconds"
+    return seconds, env_steps, "env_steps"
 
 
 def main(settings: Settings) -> None:
-    """Train, evaluate, print the result.
+    """Train, print the result.
 
     As many updates as fit into the budget of environment steps if every episode lasts to the
     limit; the learning rate falls to zero over them. By default these are the preset's own 100.
@@ -57,10 +49,7 @@ def main(settings: Settings) -> None:
     startup_seconds = settings.seconds_since_start()
     program = Program(config, key)
     progress = Progress()
-    run = train(program, settings, progress)
-    played = evaluate(
-        config, run["params"], jax.random.fold_in(key, 1), num_episodes=settings.eval_episodes
-    )
+    seconds, env_steps, stopped_by = train(program, settings, progress)
     Result(
         peer="ours",
         algorithm="REINFORCE with a value baseline",
@@ -68,17 +57,10 @@ def main(settings: Settings) -> None:
         batch={"num_envs": num_envs, "num_steps": num_steps, "gradient_steps": 1},
         startup_seconds=startup_seconds,
         compile_seconds=program.compile_seconds,
-        train_seconds=run["seconds"],
-        env_steps=run["env_steps"],
-        curve=progress.thinned_curve(),
+        train_seconds=seconds,
+        env_steps=env_steps,
         solved_at=progress.solved_at,
-        evaluation={
-            "policy": "greedy",
-            "episodes": settings.eval_episodes,
-            "mean_return": float(played.episode_return.mean()),
-        },
-        stopped_by=run["stopped_by"],
-        notes="whole episodes: an update takes fewer steps while they are short",
+        stopped_by=stopped_by,
     ).send("purejaxrl_reinforce", "jax", "gymnax", "flax")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from gymnax_play import mean_return
 from progress import Progress
 from protocol import Result, Settings, read_settings
 
@@ -54,17 +53,6 @@ def settings_of_script(settings: Settings) -> dict[str, Any]:
     return {**config, "TOTAL_TIMESTEPS": max(one_update, settings.max_env_steps)}
 
 
-def evaluate(ppo: Any, config: dict[str, Any], params: Any, episodes: int, key: jax.Array) -> float:
-    """Return the mean return of so many episodes with sampled actions."""
-    env, env_params = ppo.gymnax.make(config["ENV_NAME"])
-    network = ppo.ActorCritic(env.action_space(env_params).n, activation=config["ACTIVATION"])
-
-    def act(obs: jax.Array, key: jax.Array) -> jax.Array:
-        return network.apply(params, obs)[0].sample(seed=key)
-
-    return mean_return(env, env_params, act, episodes, key)
-
-
 def main(settings: Settings) -> None:
     """Train once and print the result."""
     ppo = import_script()
@@ -86,7 +74,6 @@ def main(settings: Settings) -> None:
         [(steps, float(s / max(n, 1)), int(n)) for s, n in zip(sums, counts, strict=True)],
         train_seconds,
     )
-    params = out["runner_state"][0].params
     Result(
         peer="purejaxrl",
         algorithm="PPO",
@@ -100,16 +87,8 @@ def main(settings: Settings) -> None:
         compile_seconds=compiled - started,
         train_seconds=train_seconds,
         env_steps=steps * ended.shape[0],
-        curve=progress.thinned_curve(),
         solved_at=progress.solved_at,
-        evaluation={
-            "policy": "sampled",
-            "episodes": settings.eval_episodes,
-            "mean_return": evaluate(ppo, config, params, settings.eval_episodes, key),
-        },
         stopped_by="env_steps",
-        notes=f"{config['UPDATE_EPOCHS']} epochs over each batch in "
-        f"{config['NUM_MINIBATCHES']} minibatches",
     ).send("gymnax", "jax", "flax", "distrax")
 
 

@@ -9,7 +9,6 @@ import jax
 from progress import Progress
 from protocol import Result, Settings, read_settings
 from rejax import PPO
-from rejax.evaluate import evaluate
 
 NUM_ENVS = 64
 NUM_STEPS = 64
@@ -64,7 +63,7 @@ def train(
 
 
 def main(settings: Settings) -> None:
-    """Train, evaluate, print the result."""
+    """Train, print the result."""
     ppo = make(settings)
     key = jax.random.key(settings.seed)
     startup_seconds = settings.seconds_since_start()
@@ -73,8 +72,6 @@ def main(settings: Settings) -> None:
     compile_seconds = time.perf_counter() - started
     progress = Progress()
     state, train_seconds, stopped_by = train(ppo, state, program, settings, progress)
-    act = ppo.make_act(state)
-    _, final = evaluate(act, key, ppo.env, ppo.env_params, settings.eval_episodes)
     Result(
         peer="rejax",
         algorithm="PPO",
@@ -88,16 +85,8 @@ def main(settings: Settings) -> None:
         compile_seconds=compile_seconds,
         train_seconds=train_seconds,
         env_steps=int(state.global_step),
-        curve=progress.thinned_curve(),
         solved_at=progress.solved_at,
-        evaluation={
-            "policy": "sampled",
-            "episodes": settings.eval_episodes,
-            "mean_return": float(final.mean()),
-        },
         stopped_by=stopped_by,
-        notes=f"{ppo.num_epochs} epochs over each batch in {ppo.num_minibatches} minibatches; "
-        "its curve is of 128 evaluation episodes, not of finished training episodes",
     ).send("rejax", "gymnax", "jax", "flax")
 
 

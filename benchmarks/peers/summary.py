@@ -39,9 +39,7 @@ def _row(group: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, A
         return row
     for name in ("sps", "startup_seconds", "compile_seconds", "train_seconds", "env_steps"):
         row[name] = _spread([run[name] for run in done])
-    row["evaluation"] = _spread([run["evaluation"]["mean_return"] for run in done])
     row |= {"batch": done[0]["batch"], "algorithm": done[0]["algorithm"]}
-    row["our_speed_over_its"] = _ratio(_speeds(ours), _speeds(done))
     # From launch, of the seeds that solved the task: whoever fails to is not slow but unable.
     row["its_solving_time_over_ours"] = _ratio(_solving_times(done), _solving_times(ours))
     return row
@@ -60,10 +58,6 @@ def _ratio(top: dict[int, float], bottom: dict[int, float]) -> dict[str, float] 
         return None
     of_medians = statistics.median(top.values()) / statistics.median(bottom.values())
     return {"of_medians": of_medians, "min": min(paired), "max": max(paired)}
-
-
-def _speeds(runs: list[dict[str, Any]]) -> dict[int, float]:
-    return {run["seed"]: run["sps"] for run in runs if "error" not in run}
 
 
 def _solving_times(runs: list[dict[str, Any]]) -> dict[int, float]:

@@ -1,1 +1,0 @@
-"""The stages of accelerator.py. They need jax, flax, optax, chex, gymnax and NumPy, no more."""
