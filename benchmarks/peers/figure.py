@@ -39,7 +39,8 @@ def draw(result: dict[str, Any]) -> Figure:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(right=max(10.0, axes.get_xlim()[1]) ** 1.6)  # room for the remarks
+    left, right = axes.get_xlim()
+    axes.set_xlim(max(left, 0.01), max(right, 10.0) ** 1.6)  # room for the remarks
     axes.set(xlabel=f"seconds until the mean return of 100 episodes reaches {SOLVED}")
     figure.suptitle(
         f"Time to solve CartPole-v1 on {machine['cores']} cores of {machine['cpu']}\n"
