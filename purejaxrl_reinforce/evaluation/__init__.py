@@ -1,4 +1,4 @@
-"""What a trained policy does: its returns, their statistics, its videos.
+"""What a trained policy does: its returns, here and in Gymnasium, and its videos.
 
-May import `config`, `algorithm`, `output`, `execution`, `runs` and `bench`.
+May import every room up to `runs`.
 """

@@ -1,4 +1,4 @@
-"""Files, text, plots, pages and videos: output that knows neither jax nor learning.
+"""Files, text, progress and pages: output that knows neither jax nor learning.
 
-May import `config` and what people read with: matplotlib, pillow, rich.
+May import `config` and rich.
 """

@@ -26,8 +26,6 @@ pre { padding: .75rem 1rem; background: var(--shade); border-radius: 6px; white-
       font-size: .9rem; }
 img { max-width: min(100%, 34rem); height: auto; vertical-align: top; margin: 0 .5rem 1rem 0;
       background: #fff; border-radius: 6px; }
-.scrolls { overflow-x: auto; }
-.scrolls img { max-width: 100%; min-width: 45rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top;
          border-bottom: 1px solid var(--line); }
@@ -102,7 +100,7 @@ def paragraph(text: str) -> str:
 def facts(values: Mapping[str, Any]) -> str:
     """Return a table of names and values."""
     rows = "\n".join(
-        f'<tr><th scope="row">{_name(name)}</th><td>{escape(show(value))}</td></tr>'
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(show(value))}</td></tr>'
         for name, value in values.items()
     )
     return f'<table class="facts">\n{rows}\n</table>'
@@ -132,23 +130,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     )
 
 
-def commands(lines: Sequence[str]) -> str:
-    """Return commands as one types them, a line each."""
-    return f"<pre><code>{escape(chr(10).join(lines))}</code></pre>"
+def code(text: str) -> str:
+    """Return text as one types it."""
+    return f"<pre><code>{escape(text)}</code></pre>"
 
 
 def picture(data: bytes, kind: str, alt: str) -> str:
     """Return a picture of a kind such as png, with a text for those who do not see it."""
     encoded = base64.b64encode(data).decode()
     return f'<img src="data:image/{kind};base64,{encoded}" alt="{escape(alt)}">'
-
-
-def scrolling(content: str) -> str:
-    """Return content that may be wider than a phone in a box that scrolls."""
-    # With a tabindex the keyboard can scroll it too.
-    return f'<div class="scrolls" tabindex="0">\n{content}\n</div>'
-
-
-def _name(text: str) -> str:
-    """Return a name that breaks at its underscores rather than anywhere."""
-    return escape(text).replace("_", "_<wbr>")

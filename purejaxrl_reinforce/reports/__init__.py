@@ -1,4 +1,4 @@
-"""Descriptions, learning curves and HTML pages of configurations, runs, sweeps and benchmarks.
+"""Descriptions of configurations; plots and HTML pages of runs, sweeps and benchmarks.
 
 May import every room up to `sweeps`.
 """

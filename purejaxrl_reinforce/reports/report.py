@@ -1,9 +1,11 @@
 """Report on a run, a sweep or a benchmark as one self-contained HTML file."""
 
 from pathlib import Path
+from typing import Any
 
-from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
+from purejaxrl_reinforce.output.html import facts, page, table
 from purejaxrl_reinforce.sweeps.store import is_sweep
 
 
@@ -30,19 +32,38 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bo
         )
     path = new_file(out, default, (".html",), force)
     if is_bench:
-        from purejaxrl_reinforce.reports.bench_page import bench_page
-
         text = bench_page(source)
     elif is_sweep(source):
-        require_extra("video", "gymnasium")
         from purejaxrl_reinforce.reports.sweep_page import sweep_page
 
         text = sweep_page(source, seed)
     else:
-        require_extra("video", "gymnasium")
         from purejaxrl_reinforce.reports.run_page import run_page
 
         text = run_page(source, seed)
     with write_output(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     return path
+
+
+def bench_page(path: Path) -> str:
+    """Return the HTML page of a benchmark's JSON file: a table of its rows, and its other numbers.
+
+    Raises:
+        ValueError: it is not a benchmark result, or is damaged.
+    """
+    result = load_result(path)
+    try:
+        rows = [_scalars(row) for row in result["rows"]]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        title = f"{result['config']['env']}: benchmark {result['benchmark']}"
+        cells = [[row.get(name, "") for name in columns] for row in rows]
+        tables = {name: facts(x) for name, x in result.items() if isinstance(x, dict)}
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError(f"{path} is a damaged benchmark result") from None
+    return page(title, {"rows": table(columns, cells), "facts": facts(_scalars(result)), **tables})
+
+
+def _scalars(values: dict[str, Any]) -> dict[str, Any]:
+    kinds = (str, int, float, bool, type(None))
+    return {name: value for name, value in values.items() if isinstance(value, kinds)}

@@ -1,7 +1,7 @@
 """Page of a sweep: ranking, learning curves, final returns, comparisons, video, timing."""
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,12 @@ import numpy as np
 
 from purejaxrl_reinforce.evaluation.video import Episode
 from purejaxrl_reinforce.figures.style import png_bytes
-from purejaxrl_reinforce.output.html import commands, facts, page, paragraph, picture, table
+from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count, short_values
-from purejaxrl_reinforce.reports.commands import axis_option, command, config_options
 from purejaxrl_reinforce.reports.description import describe
-from purejaxrl_reinforce.reports.labels import labeled_fields
-from purejaxrl_reinforce.reports.sections import this_report, versions, video
-from purejaxrl_reinforce.sweeps.agents import agent_state
+from purejaxrl_reinforce.reports.run_page import video_of
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
-from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.ranking import (
     RANKING_HEADINGS,
     TOO_FEW,
@@ -28,7 +24,7 @@ from purejaxrl_reinforce.sweeps.ranking import (
     show_score,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
-from purejaxrl_reinforce.sweeps.store import load_agent_slice, load_origin, load_plan, load_slices
+from purejaxrl_reinforce.sweeps.store import load_origin, load_plan, load_slices
 from purejaxrl_reinforce.sweeps.summary import (
     MOST_PAIRED,
     Summary,
@@ -40,6 +36,8 @@ from purejaxrl_reinforce.sweeps.summary import (
 
 # A wider table does not fit on a page.
 _MOST_PAIRED = 8
+# More are not read.
+_MOST_SEEDS = 20
 
 _ALTS = {
     "learning_curves": "Learning curves: training return over environment steps, by setting.",
@@ -60,83 +58,57 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     Raises:
         ValueError: it is not a sweep directory, or a file in it is missing or damaged.
     """
-    results, plan = load_sweep(sweep_dir), load_plan(sweep_dir)
-    timing = facts(_timing(sweep_dir, plan, results))
-    trained_with, machine = load_origin(sweep_dir)
+    results = load_sweep(sweep_dir)
+    timing = facts(_timing(sweep_dir, results))  # first: it refuses damaged slices
+    versions, machine = load_origin(sweep_dir)
     summaries = summarize(results)
     rankings = by_env(summaries)
     best = [ranked[0] for ranked in rankings.values()]
-    curves, others = _pictures(results, summaries)
-    title = f"{' and '.join(rankings)}: a sweep with REINFORCE, {count(plan.num_agents, 'agent')}"
+    agents = count(results.scores.size, "agent")
     return page(
-        title,
+        f"{' and '.join(rankings)}: a sweep with REINFORCE, {agents}",
         {
-            "Summary": facts(_overview(plan, results, rankings)),
+            "Summary": facts(_overview(results, rankings)),
             "Settings": "\n".join(map(_ranking, rankings.values())),
-            "Learning curves": curves,
-            "Final evaluation": _evaluation(plan) + others,
+            "Figures": _figures(results, summaries),
             **_comparisons(results, summaries),
-            "Video": "\n".join(_video(sweep_dir, plan, results, s, seed) for s in best),
+            "Video": "\n".join(_video(results, summary, seed) for summary in best),
             "Timing": timing,
+            "Swept fields": facts(_swept(results)),
+            "Shared fields": facts(_shared(results)),
+            "Best setting": "\n".join(facts(describe(results.configs[s.setting])) for s in best),
             "Machine": facts(machine),
-            "Swept fields": facts(labeled_fields(_swept(plan, results))),
-            "Fields that all settings share": facts(labeled_fields(_shared(plan))),
-            "Commands": _commands(sweep_dir.absolute().name, plan, results, best[0]),
-            "Best setting": "\n".join(facts(describe(plan.configs[s.setting])) for s in best),
-            "Versions": versions(trained_with),
-            "This report": this_report("The video was made on this machine."),
+            "Versions": facts(versions),
         },
     )
 
 
-def _commands(name: str, plan: SweepPlan, results: SweepResults, best: Summary) -> str:
-    axes = [word for field, values in plan.axes.items() for word in axis_option(field, values)]
-    options = [*config_options(plan.config, but=plan.axes), *axes, *["--zip"] * plan.zipped]
-    seeds = ["--num-seeds", plan.num_seeds, "--seed", results.seeds[0]]
-    agent = ["--setting", best.setting, "--seed", results.seeds[0], "--run-dir", f"{name}-best"]
-    return paragraph(
-        "The first repeats the sweep; the second takes one agent out of it."
-    ) + commands(
-        [
-            command(
-                "sweep", *options, *seeds, "--episodes", plan.num_episodes, "--sweep-dir", name
-            ),
-            command("extract", name, *agent),
-            command("evaluate", f"{name}-best"),
-            command("plot", name),
-        ]
+def _figures(results: SweepResults, summaries: Sequence[Summary]) -> str:
+    episodes = results.evaluation.shape[2]
+    text = (
+        f"After training, each agent played {count(episodes, 'greedy episode')},"
+        f" {results.evaluation.size:,} in all. The greedy return of an agent is their mean return."
     )
+    figures = sweep_figures(results, summaries, "phone").items()
+    pictures = (picture(png_bytes(figure), "png", _ALTS[name]) for name, figure in figures)
+    return paragraph(text) + "\n".join(pictures)
 
 
-def _pictures(results: SweepResults, summaries: Sequence[Summary]) -> tuple[str, str]:
-    """Return the learning curves, and the other pictures."""
-    pictures = {
-        name: picture(png_bytes(figure), "png", _ALTS[name])
-        for name, figure in sweep_figures(results, summaries, "phone").items()
-    }
-    curves = pictures.pop(
-        "learning_curves", paragraph("No agent finished an episode before it diverged.")
-    )
-    return curves, "\n".join(pictures.values())
-
-
-def _overview(
-    plan: SweepPlan, results: SweepResults, rankings: dict[str, list[Summary]]
-) -> dict[str, Any]:
+def _overview(results: SweepResults, rankings: Mapping[str, Sequence[Summary]]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "settings": len(plan.configs),
-        "seeds of each": plan.num_seeds,
-        "agents": plan.num_agents,
+        "settings": len(results.configs),
+        "seeds of each": len(results.seeds),
+        "agents": results.scores.size,
         "agents that diverged": int(np.isinf(agent_scores(results)).sum()),
     }
     for env, ranked in rankings.items():
         best = ranked[0]
         where = f" in {env}" if len(rankings) > 1 else ""
         found[f"best setting{where}"] = f"{best.setting}: {best.label}"
-        found[f"settings not told from it{where}"] = (
+        found[f"settings not significantly worse{where}"] = (
             ", ".join(str(s.setting) for s in ranked[1:] if s.may_be_best) or "none"
         )
-        found[f"its interquartile mean of greedy returns{where}"] = _with_bounds(
+        found[f"interquartile mean of its greedy returns{where}"] = _with_bounds(
             show_score, best.iqm
         )
         if best.num_solved is not None and best.solved is not None:
@@ -161,14 +133,6 @@ def _ranking(ranked: Sequence[Summary]) -> str:
         paragraph(f"{env}, {count(ranked[0].num_seeds, 'seed')} each, the best setting first.")
         + table(RANKING_HEADINGS, rows)
         + paragraph(explain_ranking(ranked))
-    )
-
-
-def _evaluation(plan: SweepPlan) -> str:
-    episodes = plan.num_episodes * plan.num_agents
-    return paragraph(
-        f"After training, each agent played {count(plan.num_episodes, 'greedy episode')},"
-        f" {episodes:,} in all. The greedy return of an agent is their mean return."
     )
 
 
@@ -210,26 +174,24 @@ def _pair(found: dict[str, Any], down: int, across: int) -> str:
     return "\n".join(show_probability(cell))
 
 
-def _video(
-    sweep_dir: Path, plan: SweepPlan, results: SweepResults, best: Summary, seed: int
-) -> str:
+def _video(results: SweepResults, best: Summary, seed: int) -> str:
     scores = agent_scores(results)[best.setting]
     middle = int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])
-    row, part = load_agent_slice(sweep_dir, plan, best.setting * plan.num_seeds + middle)
-    episode = Episode("episode 1", agent_state(part, row).params, seed)
+    params = results.params(best.setting, results.seeds[middle])
     return paragraph(
         f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
         f" seed {results.seeds[middle]}, whose score, {show_score(scores[middle])}, is the lower"
         f" median of the setting's {count(best.num_seeds, 'seed')}."
-    ) + video(plan.configs[best.setting], episode)
+    ) + video_of(results.configs[best.setting], Episode("episode 1", params, seed))
 
 
-def _timing(sweep_dir: Path, plan: SweepPlan, results: SweepResults) -> dict[str, Any]:
-    seconds, agents, slices = 0.0, 0, 0
+def _timing(sweep_dir: Path, results: SweepResults) -> dict[str, Any]:
+    plan = load_plan(sweep_dir)
+    seconds, agents = 0.0, 0
     for file, part in load_slices(sweep_dir, plan):
         if part is None:
             raise ValueError(f"{file} is damaged; rerun the same sweep command to train it again")
-        seconds, agents, slices = seconds + part.seconds, agents + len(part.agents), slices + 1
+        seconds, agents = seconds + part.seconds, agents + len(part.agents)
     if agents != plan.num_agents:
         raise ValueError(
             f"{sweep_dir} lacks the slices of some agents; rerun the same sweep command to train"
@@ -237,27 +199,19 @@ def _timing(sweep_dir: Path, plan: SweepPlan, results: SweepResults) -> dict[str
         )
     steps = int(results.metrics["env_steps"].max(axis=2).sum())
     return {
-        "agents": agents,
         "environment steps of all agents": steps,
-        "training, compilation and evaluation apart": f"{seconds:,.2f} s",
+        "training, excluding compilation and evaluation": f"{seconds:,.2f} s",
         "environment steps per second (SPS)": f"{steps / max(seconds, 1e-9):,.0f}",
-        "slices, one after the other": slices,
-        "compiled programs": len(plan.programs()),
     }
 
 
-def _swept(plan: SweepPlan, results: SweepResults) -> dict[str, Any]:
-    values = {name: ", ".join(short_values(values)) for name, values in plan.axes.items()}
-    taken = {"values taken": "together" if plan.zipped else "in all combinations"}
-    return {**values, **(taken if len(values) > 1 else {}), "seed": _seeds(results.seeds)}
+def _swept(results: SweepResults) -> dict[str, Any]:
+    seeds = results.seeds
+    shown = ", ".join(map(str, seeds)) if len(seeds) <= _MOST_SEEDS else f"{len(seeds):,} seeds"
+    values = {name: ", ".join(short_values(values)) for name, values in results.axes.items()}
+    return {**values, "seed": shown}
 
 
-def _seeds(seeds: Sequence[int]) -> str:
-    if list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return f"{len(seeds):,} keys"
-
-
-def _shared(plan: SweepPlan) -> dict[str, Any]:
-    fields = dataclasses.asdict(plan.config)
-    return {name: value for name, value in fields.items() if name not in plan.axes}
+def _shared(results: SweepResults) -> dict[str, Any]:
+    fields = asdict(results.configs[0])
+    return {name: value for name, value in fields.items() if name not in results.axes}

@@ -1,0 +1,130 @@
+"""The verb `plot`: curves of runs and sweeps in one figure, and what is refused."""
+
+import shutil
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from purejaxrl_reinforce import plot
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.runs.saved_run import load_run
+from purejaxrl_reinforce.sweeps.figures import sweep_figures
+from purejaxrl_reinforce.sweeps.results import load_sweep
+from purejaxrl_reinforce.sweeps.summary import summarize
+from tests.support.runs import TINY, error_of, write_config, write_metrics
+
+
+@pytest.fixture(scope="module")
+def runs(finished_run, tmp_path_factory):
+    """Of two learning rates, two seeds each; all have the metrics of one run, but for a shift."""
+    root, metrics = tmp_path_factory.mktemp("runs"), load_run(finished_run).metrics
+    paths = [root / f"{lr}-{seed}" for lr in (0.01, 0.001) for seed in (0, 1)]
+    for path in paths:
+        lr, seed = map(float, path.name.split("-"))
+        path.mkdir()
+        write_config(path / "config.toml", replace(TINY, policy_lr=lr), seed=int(seed))
+        shifted = metrics | {"mean_return": metrics["mean_return"] + 2 * seed + 500 * lr}
+        write_metrics(path / "metrics.csv", shifted, 0.06)
+    return paths
+
+
+def labels(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize("x", ["env_steps", "seconds", "update"])
+def test_a_picture_of_runs(x, runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plot", *map(str, runs), "--x", x]) == 0
+    assert capsys.readouterr().out == "curves.png\n"
+    with Image.open("curves.png") as picture:
+        assert picture.size[0] == 1050
+        assert np.asarray(picture.convert("L")).std() > 10
+    figure = plot(*runs, x=x)
+    assert labels(figure)[:2] == ["policy_lr=0.01", "policy_lr=0.001"]
+    first = figure.axes[0].lines[0]
+    expected = [load_run(run).metrics["mean_return"] for run in runs[:2]]
+    np.testing.assert_allclose(first.get_ydata(), np.mean(expected, axis=0))
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf"])
+def test_vector_pictures(suffix, runs, tmp_path):
+    path = tmp_path / f"a.{suffix}"
+    arguments = ["--out", str(path), "--smooth", "2", "--style", "paper"]
+    assert main(["plot", str(runs[0]), *arguments]) == 0
+    if suffix == "pdf":
+        assert path.read_bytes().startswith(b"%PDF")
+    else:
+        assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_settings_of_a_sweep_are_curves_the_best_first(finished_sweep):
+    """`plot` draws them as the sweep's own figure does."""
+    results = load_sweep(finished_sweep)
+    own = sweep_figures(results, summarize(results))["learning_curves"]
+    drawn = plot(finished_sweep)
+    assert labels(own) == labels(drawn)
+    for line, other in zip(own.axes[0].lines, drawn.axes[0].lines, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), other.get_xydata())
+        assert line.get_color() == other.get_color()
+
+
+def test_sweeps_and_runs_in_one_figure(runs, finished_sweep, tmp_path):
+    """A run beside the sweep that has its configuration is named by its directory."""
+    alone = tmp_path / "alone"
+    options = ["--setting", "0", "--seed", "5", "--run-dir", str(alone)]
+    assert main(["extract", str(finished_sweep), *options]) == 0
+    figure = plot(finished_sweep, alone)
+    assert figure.get_suptitle() == "CartPole-v1: learning curves, 5 settings"
+    assert any("grid" in label for label in labels(figure))
+    assert any("alone" in label for label in labels(figure))
+    assert len(labels(plot(runs[0], finished_sweep))) == 6
+
+
+def test_other_figures_of_a_sweep(finished_sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--figure", "final_returns", "--style", "paper"]
+    assert main(["plot", str(finished_sweep), *options]) == 0
+    with Image.open("final_returns.png") as picture:
+        assert picture.size[0] == 990
+
+
+@pytest.fixture
+def mistakes_dir(finished_sweep, tmp_path, monkeypatch):
+    """The current directory, with runs and sweeps that cannot be drawn."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none").mkdir()
+    write_config(tmp_path / "none" / "config.toml", TINY)
+    (tmp_path / "there.png").write_text("kept")
+    shutil.copytree(finished_sweep, tmp_path / "unfinished")
+    (tmp_path / "unfinished" / "results.npz").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    yield tmp_path
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give at least one RUN or SWEEP"),
+        (["nowhere"], "nowhere is the directory of neither a run nor a sweep"),
+        (["SWEEP", "--x", "seconds"], "no seconds of their own; use --x env_steps or --x update"),
+        (["SWEEP", "RUN", "SWEEP"], "/grid is given twice"),
+        (["RUN", "unfinished"], "unfinished is not finished: it has no results.npz"),
+        (["there.png"], "is the directory of neither"),
+        (["none"], "none/metrics.csv: No such file"),
+        (["RUN", "RUN"], "have the same configuration and seed: give only one of them"),
+        (["RUN", "--smooth", "0"], "smooth must lie between 1 and"),
+        (["RUN", "--out", "a.jpg"], "--out must end in .png or .svg or .pdf, not 'a.jpg'"),
+        (["RUN", "--out", "there.png"], "there.png exists; choose another --out"),
+        (["RUN", "--figure", "heatmap"], "the figure heatmap needs one SWEEP"),
+        (["RUN", "--x", "hours"], "invalid choice 'hours'"),
+    ],
+    ids=str,
+)
+def test_mistakes(arguments, message, runs, finished_sweep, mistakes_dir, capsys):
+    paths = {"RUN": str(runs[0]), "SWEEP": str(finished_sweep)}
+    assert message in error_of(["plot", *[paths.get(x, x) for x in arguments]], capsys)
