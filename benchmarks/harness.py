@@ -22,7 +22,6 @@ from purejaxrl_reinforce.execution.program import program_bytes
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, TRAINING_RETURN, save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
-from purejaxrl_reinforce.sweeps.store import Slice, load_plan, load_slices
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -147,9 +146,3 @@ def draw_quantiles(
     elif reference is not None:
         axes.axhline(reference, label=f"reference: {reference:g}", **REFERENCE)
     axes.set(xlabel="update", ylabel=TRAINING_RETURN)
-
-
-def slices_of(sweep_dir: Path) -> list[Slice]:
-    """Return the slices that a sweep trained its agents in."""
-    found = load_slices(sweep_dir, load_plan(sweep_dir))
-    return [part for _, part in found if part is not None]

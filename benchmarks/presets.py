@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run, slices_of
+from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset, sweep
@@ -65,7 +65,7 @@ def returns_of(results: SweepResults) -> dict[str, Any]:
         "training_return_at_the_end": _rounded(interquartile_mean_interval(last)),
         "lowest_training_return_at_the_end": float(last.min()),
         "mean_steps_of_a_run": float(env_steps.mean()),
-        "sps": float(env_steps.sum() / sum(part.seconds for part in slices_of(results.path))),
+        "sps": float(env_steps.sum() / results.seconds.sum()),
     }
 
 

@@ -47,7 +47,7 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_state,
 )
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, styled
-from purejaxrl_reinforce.sweeps.population import AGENTS, Layout, Population, population_mesh
+from purejaxrl_reinforce.sweeps.population import AGENTS, Population, population_mesh
 
 BLOCKS, FULL = "in blocks", "full batch"
 RUN = "runs one after the other"
@@ -114,12 +114,9 @@ def scale_agents(config: Config, agents: Sequence[int], repeats: int) -> list[di
     for number in agents:
         mesh = population_mesh(number, config.num_envs, jax.devices())
         share = -(-number // mesh.shape[AGENTS])
-        layouts = {SWEEP: Layout(mesh, share, 1)}
-        if 1 < share <= MOST_AT_ONCE:
-            layouts[AT_ONCE] = Layout(mesh, 1, share)
-        for kind, layout in layouts.items():
+        for kind in [SWEEP, AT_ONCE] if 1 < share <= MOST_AT_ONCE else [SWEEP]:
             name = f"agents={number} {kind}"
-            population = Population(config, layout, num_episodes=1)
+            population = Population(config, mesh, share, num_episodes=1, one_by_one=kind == SWEEP)
             calls[name] = functools.partial(_train_agents, population, config, number)
             facts[name] = {
                 "agents": number,

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run, slices_of
+from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import load_sweep, preset
 from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.figures.style import COLORS, GREEDY_RETURN, REFERENCE, styled
+from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize
 
 SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each"
@@ -52,16 +53,16 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> dict[str, Any
         subprocess.run(command, check=True)
         wall = time.perf_counter() - started
         results = load_sweep(path)
-        parts = slices_of(path)
+        sizes = [len(part.agents) for part in saved_sweep(path).slices()]
     (found,) = summarize(results)
     steps = results.metrics["env_steps"][0, :, -1]
-    training = sum(part.seconds for part in parts)
+    training = float(results.seconds.sum())
     return {
         "name": f"{agents:,} {name}",
         "agents": agents,
         "settings": settings,
-        "slices": len(parts),
-        "largest_slice": max(len(part.agents) for part in parts),
+        "slices": len(sizes),
+        "largest_slice": max(sizes),
         "command_seconds": wall,
         "samples": [training],
         "valid_steps": int(steps.sum()),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.runs.result import RunResult
     from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
     from purejaxrl_reinforce.runs.train import resume_run, train_run
-    from purejaxrl_reinforce.sweeps.axes import LogRange
+    from purejaxrl_reinforce.sweeps.axes import log_range
     from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
     from purejaxrl_reinforce.sweeps.sweep import sweep
 
@@ -40,7 +40,6 @@ _HOMES = {
     "Config": "config",
     "Evaluation": "algorithm.evaluate",
     "Hosting": "runs.host_loop",
-    "LogRange": "sweeps.axes",
     "Metrics": "algorithm.state",
     "Reporter": "runs.reporter",
     "RunResult": "runs.result",
@@ -57,6 +56,7 @@ _HOMES = {
     "init": "algorithm.reinforce",
     "load_run": "runs.saved_run",
     "load_sweep": "sweeps.results",
+    "log_range": "sweeps.axes",
     "make_train": "algorithm.reinforce",
     "plot": "reports.plot",
     "preset": "presets",
@@ -72,7 +72,6 @@ __all__ = [
     "Config",
     "Evaluation",
     "Hosting",
-    "LogRange",
     "Metrics",
     "Reporter",
     "RunResult",
@@ -89,6 +88,7 @@ __all__ = [
     "init",
     "load_run",
     "load_sweep",
+    "log_range",
     "make_train",
     "plot",
     "preset",

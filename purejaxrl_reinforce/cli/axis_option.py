@@ -6,7 +6,7 @@ from typing import Any
 
 from purejaxrl_reinforce.cli.env_params_option import parse_env_param
 from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS, FLOAT_FIELDS
-from purejaxrl_reinforce.sweeps.axes import LogRange, require_field
+from purejaxrl_reinforce.sweeps.axes import log_range, require_field
 
 _LOG = "log:"
 
@@ -61,12 +61,12 @@ def _parse_env_params(texts: Sequence[str]) -> list[Any]:
     return list(map(float, values)) if float in map(type, values) else values
 
 
-def _parse_log_range(name: str, text: str) -> LogRange:
+def _parse_log_range(name: str, text: str) -> list[float]:
     if name not in FLOAT_FIELDS and not name.startswith(ENV_PARAM):
         raise ValueError(f"a log range needs a float field; {name} is not one")
     try:
         low, high, num = text.removeprefix(_LOG).split(":")
-        return LogRange(float(low), float(high), int(num))
+        return log_range(float(low), float(high), int(num))
     except ValueError as error:
         hint = f" ({error})" if "log range" in str(error) else ""
         raise ValueError(f"{name}: a range is log:LOW:HIGH:NUMBER, not {text!r}{hint}") from None

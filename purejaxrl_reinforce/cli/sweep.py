@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -26,7 +26,9 @@ from purejaxrl_reinforce.cli.options import (
 )
 from purejaxrl_reinforce.config import ENV_PARAM, Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
-from purejaxrl_reinforce.sweeps.axes import Axes
+
+if TYPE_CHECKING:
+    from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Sweep:
     force: ForceOption = False
     width: Annotated[
         int | None,
-        tyro.conf.arg(help="Agents per slice. None: chosen from memory and measured speed."),
+        tyro.conf.arg(help="Agents per slice. None: some seconds of training."),
     ] = None
     episodes: Annotated[
         int, tyro.conf.arg(help="Greedy episodes to evaluate each agent with after training.")
@@ -87,24 +89,14 @@ class Sweep:
 
         connect(**vars(self.processes))
         require_equal(facts_of(self))
-        seeds, axes, path = run_on_all(self._checked)
+        plan, path = run_on_all(self._checked)
         loggers = run_on_all(self.loggers.chosen)
-        stopped_by = run_sweep(
-            self.config,
-            seeds,
-            axes,
-            self.zip,
-            path,
-            self.width,
-            self.episodes,
-            self.quiet,
-            self.force,
-            loggers,
-        )
+        stopped_by = run_sweep(plan, path, self.width, self.quiet, self.force, loggers)
         return 0 if stopped_by is None else 128 + stopped_by
 
-    def _checked(self) -> tuple[range, Axes, Path]:
+    def _checked(self) -> "tuple[SweepPlan, Path]":
         from purejaxrl_reinforce.execution.processes import is_primary
+        from purejaxrl_reinforce.sweeps.plan import make_plan
 
         if self.num_seeds < 1:
             raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
@@ -121,7 +113,8 @@ class Sweep:
                 raise ValueError(f"--{option} is also swept: drop it or its --axis")
         if "env" not in axes and is_primary():
             warn_if_untuned(self)
-        return range(first, first + self.num_seeds), axes, path
+        seeds = range(first, first + self.num_seeds)
+        return make_plan(self.config, seeds, axes, self.zip, self.episodes), path
 
 
 def with_swept_steps(config: Config, arguments: Sequence[str]) -> Config:

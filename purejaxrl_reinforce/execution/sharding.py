@@ -18,7 +18,7 @@ LANES = LaneAxis("lanes")
 REPLICATED, BY_LANE, BY_TIME_AND_LANE = P(), P(LANES.name), P(None, LANES.name)
 
 
-def state_specs(*axes: str) -> Any:
+def state_specs(*axes: str | None) -> Any:
     """Return how the fields of a state are sharded: over `axes`, and the lanes over LANES too."""
     specs: Any = {name: P(*axes) for name in TrainState._fields}
     by_lane = P(*axes, LANES.name)

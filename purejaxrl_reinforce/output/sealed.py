@@ -20,6 +20,10 @@ from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_js
 _ABOUT = "about"
 
 
+class DamagedError(ValueError):
+    """A file is not what was written."""
+
+
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], owner: str) -> None:
     """Write arrays by name as `.npz`, a zip file, which has a CRC of each of them."""
     # To NumPy's files a bfloat16 is two bytes without a meaning, so its name is kept beside them.
@@ -34,8 +38,8 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
 
     Raises:
         OSError: the file cannot be opened.
-        ValueError: it is not what was written, or another owner's; one line that begins with its
-            path.
+        DamagedError: it is not what was written; one line that begins with its path.
+        ValueError: it is another owner's; likewise.
     """
     with open_regular(path) as opened:
         try:
@@ -48,9 +52,9 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
             about = json.loads(str(arrays.pop(_ABOUT)))
             arrays |= {name: arrays[name].view(dtype) for name, dtype in about["dtypes"].items()}
         except Exception as error:  # zipfile and NumPy raise all sorts of them on damaged files
-            raise ValueError(f"{path} is damaged: {error!r}") from None
+            raise DamagedError(f"{path} is damaged: {error!r}") from None
     if damaged is not None:
-        raise ValueError(f"{path} is damaged: checksum mismatch in {damaged}")
+        raise DamagedError(f"{path} is damaged: checksum mismatch in {damaged}")
     _require_owner(path, about["owner"], owner)
     return arrays
 
@@ -67,8 +71,8 @@ def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not what was written, or another owner's; one line that begins with its
-            path.
+        DamagedError: it is not what was written; one line that begins with its path.
+        ValueError: it is another owner's; likewise.
     """
     try:
         with open_regular(path) as file:
@@ -76,9 +80,9 @@ def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
         content, found = sealed["content"], sealed["owner"]
         intact = sealed["sha256"] == _digest(content, found)
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} is damaged") from None
+        raise DamagedError(f"{path} is damaged") from None
     if not intact:
-        raise ValueError(f"{path} is damaged: checksum mismatch")
+        raise DamagedError(f"{path} is damaged: checksum mismatch")
     _require_owner(path, found, owner)
     return content, found
 

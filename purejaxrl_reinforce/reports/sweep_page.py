@@ -23,8 +23,8 @@ from purejaxrl_reinforce.sweeps.ranking import (
     show_probability,
     show_score,
 )
-from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
-from purejaxrl_reinforce.sweeps.store import load_origin, load_plan, load_slices
+from purejaxrl_reinforce.sweeps.results import SweepResults, gather_results
+from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import (
     MOST_PAIRED,
     Summary,
@@ -58,9 +58,8 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     Raises:
         ValueError: it is not a sweep directory, or a file in it is missing or damaged.
     """
-    results = load_sweep(sweep_dir)
-    timing = facts(_timing(sweep_dir, results))  # first: it refuses damaged slices
-    versions, machine = load_origin(sweep_dir)
+    sweep = saved_sweep(sweep_dir)
+    results = gather_results(sweep)
     summaries = summarize(results)
     rankings = by_env(summaries)
     best = [ranked[0] for ranked in rankings.values()]
@@ -73,12 +72,12 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Figures": _figures(results, summaries),
             **_comparisons(results, summaries),
             "Video": "\n".join(_video(results, summary, seed) for summary in best),
-            "Timing": timing,
+            "Timing": facts(_timing(results)),
             "Swept fields": facts(_swept(results)),
             "Shared fields": facts(_shared(results)),
             "Best setting": "\n".join(facts(describe(results.configs[s.setting])) for s in best),
-            "Machine": facts(machine),
-            "Versions": facts(versions),
+            "Machine": facts(sweep.machine),
+            "Versions": facts(sweep.versions),
         },
     )
 
@@ -185,18 +184,8 @@ def _video(results: SweepResults, best: Summary, seed: int) -> str:
     ) + video_of(results.configs[best.setting], Episode("episode 1", params, seed))
 
 
-def _timing(sweep_dir: Path, results: SweepResults) -> dict[str, Any]:
-    plan = load_plan(sweep_dir)
-    seconds, agents = 0.0, 0
-    for file, part in load_slices(sweep_dir, plan):
-        if part is None:
-            raise ValueError(f"{file} is damaged; rerun the same sweep command to train it again")
-        seconds, agents = seconds + part.seconds, agents + len(part.agents)
-    if agents != plan.num_agents:
-        raise ValueError(
-            f"{sweep_dir} lacks the slices of some agents; rerun the same sweep command to train"
-            " them"
-        )
+def _timing(results: SweepResults) -> dict[str, Any]:
+    seconds = float(results.seconds.sum())
     steps = int(results.metrics["env_steps"].max(axis=2).sum())
     return {
         "environment steps of all agents": steps,

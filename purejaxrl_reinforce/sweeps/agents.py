@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
+from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
-from purejaxrl_reinforce.sweeps.store import Slice, load_agent_slice, load_plan
+from purejaxrl_reinforce.sweeps.store import TrainedAgent, saved_sweep
 
 
 def extract_agent(
@@ -31,15 +31,13 @@ def extract_agent(
         ValueError: there is no such sweep, setting or seed, the agent is not trained yet, or
             `run_dir` cannot be written; nothing was written.
     """
-    plan = load_plan(sweep_dir)
-    agent = plan.agent_number(setting, seed)
-    row, part = load_agent_slice(sweep_dir, plan, agent)
-    config, state = plan.configs[setting], agent_state(part, row)
-    run = RunDirectory(run_dir, config, seed, force)
+    sweep = saved_sweep(sweep_dir)
+    agent = sweep.agent(sweep.plan.agent_number(setting, seed))
+    run = RunDirectory(run_dir, sweep.plan.configs[setting], seed, force)
     run.create()
     try:
         with contextlib.closing(run):
-            _write(run, part, row, state)
+            _write(run, agent)
             run.log(f"extracted from a sweep: setting {setting}, seed {seed}")
     except BaseException:
         run.remove()
@@ -47,22 +45,16 @@ def extract_agent(
     run.drop_replaced()
 
 
-def agent_state(part: Slice, row: int) -> TrainState:
-    """Return the training state of one agent of a slice: NumPy arrays, the key as key data."""
-    state: TrainState = jax.tree.map(lambda x: x[row], part.state)
-    return state
-
-
-def _write(run: RunDirectory, part: Slice, row: int, state: TrainState) -> None:
-    applied = int(state.update)  # fewer than all where numbers stopped being finite
-    metrics: Any = jax.tree.map(lambda x: x[row, :applied], part.metrics)
+def _write(run: RunDirectory, agent: TrainedAgent) -> None:
+    applied = int(agent.state.update)  # fewer than all where numbers stopped being finite
+    metrics: Any = jax.tree.map(lambda x: x[:applied], agent.metrics)
     if applied:
-        run.metrics.add(Metrics(*metrics), part.seconds / len(part.agents))
+        run.metrics.add(Metrics(*metrics), agent.seconds)
     checkpoints = CheckpointWriter(run.path / CHECKPOINTS, run.config, run.seed, keep=1)
     try:
         mean_return = run.metrics.last_row.get("mean_return", math.nan)
-        checkpoints.save(state, run.metrics.seconds, mean_return)
+        checkpoints.save(agent.state, run.metrics.seconds, mean_return)
         checkpoints.wait()
     finally:
         checkpoints.close()
-    run.write_results(state.params)
+    run.write_results(agent.state.params)

@@ -3,13 +3,11 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from purejaxrl_reinforce.config import (
     ENV_PARAM,
     FIELD_KINDS,
-    LARGEST_SIZE,
     Config,
     get_field,
     nearest,
@@ -19,38 +17,21 @@ from purejaxrl_reinforce.config import (
 Axes = Mapping[str, Sequence[Any]]
 
 
-@dataclass(frozen=True)
-class LogRange(Sequence[float]):
-    """`num` numbers from `low` to `high`, both included, evenly spaced on a log scale.
+# More settings are not planned, let alone listed in sweep.json, within seconds.
+MOST_SETTINGS = 100_000
+
+
+def log_range(low: float, high: float, num: int) -> list[float]:
+    """Return `num` numbers from `low` to `high`, both included, evenly spaced on a log scale.
 
     Raises:
-        ValueError: an end is not above 0, or there are fewer than two numbers.
+        ValueError: an end is not above 0, or there are fewer than two numbers or too many.
     """
-
-    low: float
-    high: float
-    num: int
-
-    def __post_init__(self) -> None:
-        if not (0 < self.low < math.inf and 0 < self.high < math.inf):
-            raise ValueError(f"a log range needs ends above 0, not {self.low} and {self.high}")
-        if not isinstance(self.num, int) or not 2 <= self.num <= LARGEST_SIZE:
-            raise ValueError(
-                f"a log range needs between 2 and {LARGEST_SIZE} values, not {self.num}"
-            )
-
-    def __len__(self) -> int:
-        return self.num
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self.num))]
-        if not -self.num <= index < self.num:
-            raise IndexError(index)
-        index %= self.num
-        if index in (0, self.num - 1):  # exactly, whatever logarithms round to
-            return self.high if index else self.low
-        return self.low * (self.high / self.low) ** (index / (self.num - 1))
+    if not (0 < low < math.inf and 0 < high < math.inf):
+        raise ValueError(f"a log range needs ends above 0, not {low} and {high}")
+    if not isinstance(num, int) or not 2 <= num <= MOST_SETTINGS:
+        raise ValueError(f"a log range needs between 2 and {MOST_SETTINGS:,} values, not {num}")
+    return [*(low * (high / low) ** (i / (num - 1)) for i in range(num - 1)), high]
 
 
 def require_field(name: str) -> None:

@@ -13,47 +13,40 @@ import numpy as np
 from rich.console import Console
 
 from purejaxrl_reinforce.algorithm.environments.environment import task
-from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import (
-    PeerLostError,
-    is_primary,
-    run_on_all,
-    run_on_primary,
-)
-from purejaxrl_reinforce.execution.signals import StopRequest, raise_if_stopped, stop_signal
+from purejaxrl_reinforce.execution.processes import PeerLostError, is_primary, run_on_primary
+from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
 from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.log_curves import log_curves
-from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan
+from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_bounds, show_score
-from purejaxrl_reinforce.sweeps.results import SweepResults, labels_of, save_table
+from purejaxrl_reinforce.sweeps.results import SweepResults, labels_of, save_results
 from purejaxrl_reinforce.sweeps.summary import score_interval, summarize, summary_dict
-from purejaxrl_reinforce.sweeps.sweep import SweepLoop, SweepProgress, open_sweep
+from purejaxrl_reinforce.sweeps.sweep import SweepLoop, SweepProgress
 
 
 def run_sweep(
-    config: Config,
-    seeds: range,
-    axes: Axes,
-    zipped: bool,
+    plan: SweepPlan,
     path: Path,
     width: int | None,
-    num_episodes: int,
     quiet: bool,
     force: bool = False,
     loggers: tuple[Sequence[str], Mapping[str, Any]] = ((), {}),
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
-    See `sweep` for the other arguments; with `quiet`, only errors and warnings are printed; with
-    `force`, another sweep in the directory is replaced. `loggers` are names and arguments as of
-    `log_curves`.
+    Args:
+        plan: of the sweep.
+        path: of its directory.
+        width: agents per slice, see `sweep`.
+        quiet: whether only errors and warnings are printed.
+        force: whether another sweep in the directory is replaced.
+        loggers: names and arguments, see `log_curves`.
 
     Returns:
         The number of the signal that stopped it, SIGINT or SIGTERM, or None; finished slices are
@@ -63,35 +56,24 @@ def run_sweep(
         ValueError: the input is bad; nothing was written.
         OSError: files could not be written; finished slices are kept.
     """
-    with StopRequest() as stop:
+    quiet = quiet or not is_primary()
+    with (
+        StopRequest() as stop,
+        contextlib.closing(SweepLoop(plan, path, width, warn=_warn, force=force)) as sweep,
+        _naming(path),
+    ):
         stop.deferred = True
-        plan = run_on_all(lambda: make_plan(config, seeds, axes, zipped, num_episodes))
-        raise_if_stopped(stop)
-        quiet = quiet or not is_primary()
-        with open_sweep(plan, path, width, warn=_warn, force=force) as sweep:
-            if not quiet:
-                print(_headline(plan, path), flush=True)
-            with _naming(path):
-                return _run(sweep, stop, path, quiet, loggers)
-
-
-def _run(
-    sweep: SweepLoop,
-    stop: StopRequest,
-    path: Path,
-    quiet: bool,
-    loggers: tuple[Sequence[str], Mapping[str, Any]],
-) -> int | None:
-    started = time.perf_counter()
-    number = _train(sweep, stop, quiet)
-    if number is not None:
-        _report_interruption(sweep, path, number)
-        return number
-    results = sweep.finish()
-    seconds = time.perf_counter() - started
-    run_on_primary(lambda: save_outputs(path, results, quiet))
-    run_on_primary(lambda: log_curves(path, results, *loggers))
-    sweep.log(f"finished in {seconds:.1f} s")
+        if not quiet:
+            print(_headline(plan, path), flush=True)
+        started = time.perf_counter()
+        number = _train(sweep, stop, quiet)
+        if number is not None:
+            _report_interruption(sweep, path, number)
+            return number
+        results = sweep.finish()
+        sweep.log(f"finished in {time.perf_counter() - started:.1f} s")
+        run_on_primary(lambda: save_outputs(path, results, quiet))
+        run_on_primary(lambda: log_curves(path, results, *loggers))
     return None
 
 
@@ -117,22 +99,24 @@ def _headline(plan: SweepPlan, path: Path) -> str:
     envs = ", ".join(dict.fromkeys(config.env for config in plan.configs))
     return (
         f"{envs} on {jax.default_backend()}: {count(len(plan.configs), 'setting')} with"
-        f" {count(plan.num_seeds, 'seed')}, {count(len(plan.programs()), 'program')} to"
+        f" {count(plan.num_seeds, 'seed')}, {count(len(plan.programs), 'program')} to"
         f" compile; {path}"
     )
 
 
 def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
     """Train until the end, or until a signal on any process; return its number, or None."""
-    plan, labels = sweep.plan, labels_of(sweep.plan.axes, sweep.plan.configs)
+    plan, now = sweep.plan, sweep.progress
+    best, known = "", 0
     with Board("starting", quiet=quiet) as board:
-        for now in sweep.train():
+        for compiling in sweep.train():
+            if now.agents > known and not quiet:
+                best, known = "  ".join(_best_so_far(plan, now)), now.agents
             # An agent's evaluation counts as one more update.
             done, total = now.updates + now.agents, now.updates + now.updates_left + plan.num_agents
             agents = f"{now.agents:,}/{plan.num_agents:,} agents"
-            compiling = now.doing if now.doing.startswith("compiling") else ""
             speed = f"{now.steps / now.seconds:,.0f} SPS" if now.seconds else ""
-            text = "  ".join(filter(None, [speed, *_best_so_far(plan, now, labels), compiling]))
+            text = "  ".join(filter(None, [speed, best, compiling]))
             # The headline has said that the first program is compiled.
             board.show(agents, done, total, now.seconds, text, now.updates > 0 and compiling != "")
             number = stop_signal(stop)
@@ -141,8 +125,9 @@ def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
     return None
 
 
-def _best_so_far(plan: SweepPlan, now: SweepProgress, labels: Sequence[str]) -> Iterator[str]:
-    """Return the best setting of each environment among the agents that are trained."""
+def _best_so_far(plan: SweepPlan, now: SweepProgress) -> Iterator[str]:
+    """Yield the best setting of each environment among the agents that are trained."""
+    labels = labels_of(plan.axes, plan.configs)
     best: dict[str, tuple[float, int]] = {}
     for i, (config, scores) in enumerate(zip(plan.configs, now.scores, strict=True)):
         if scores:
@@ -168,14 +153,11 @@ def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
         )
 
 
-SUMMARY_FILE = "summary.json"
-
-
 def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
-    """Write table, statistics and pictures into the directory of a sweep; print the statistics."""
-    save_table(path, results)
+    """Write arrays, table, statistics and pictures into a sweep's directory; print the ranking."""
+    save_results(path, results)
     summaries = summarize(results)
-    with atomic_write(path / SUMMARY_FILE) as unfinished:
+    with atomic_write(path / "summary.json") as unfinished:
         unfinished.write_text(dump_json(summary_dict(results, summaries)))
     for name, figure in sweep_figures(results, summaries).items():
         with atomic_write(path / f"{name}.png") as unfinished:

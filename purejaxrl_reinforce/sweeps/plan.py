@@ -1,5 +1,6 @@
 """The plan of a sweep: settings, seeds, and the agents that they make together."""
 
+import functools
 import numbers
 import shutil
 from collections.abc import Sequence
@@ -17,10 +18,9 @@ from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config, checked_seed, get_field
 from purejaxrl_reinforce.execution.memory import require_batch_memory, state_bytes
 from purejaxrl_reinforce.output.files import nearest_existing
-from purejaxrl_reinforce.sweeps.axes import Axes, make_settings, num_settings
+from purejaxrl_reinforce.sweeps.axes import MOST_SETTINGS, Axes, make_settings, num_settings
 
-# More are not planned, let alone listed in sweep.json, within seconds.
-MOST_SETTINGS, MOST_AGENTS = 100_000, 1_000_000
+MOST_AGENTS = 1_000_000
 
 # A row of the table as CSV, with a little room.
 _TABLE_BYTES_PER_ROW = 250
@@ -85,6 +85,7 @@ class SweepPlan:
         """Return the data of the keys of agents, [agent, ...]."""
         return self.key_data[np.asarray(agents) % self.num_seeds]
 
+    @functools.cached_property
     def programs(self) -> list[list[int]]:
         """Return the agents of each static setting; each needs a program of its own.
 
@@ -130,7 +131,7 @@ def make_plan(
         for name in axes
     }
     plan = SweepPlan(config, values, zipped, _key_data(keys), episodes, configs)
-    for program in plan.programs():
+    for program in plan.programs:
         environment.checked(plan.config_of(program[0]))
         require_batch_memory(plan.config_of(program[0]))
     return plan
@@ -189,7 +190,7 @@ def require_disk(plan: SweepPlan, path: Path) -> None:
     """Raise ValueError if the files of a plan do not fit on the disk below `path`."""
     results = result_bytes(plan.num_agents, plan.num_updates, plan.num_episodes)
     rows = plan.num_agents * plan.num_updates
-    states = sum(len(agents) * state_bytes(plan.config_of(agents[0])) for agents in plan.programs())
+    states = sum(len(agents) * state_bytes(plan.config_of(agents[0])) for agents in plan.programs)
     needed = 2 * results + states + rows * _TABLE_BYTES_PER_ROW
     existing = nearest_existing(path.absolute())
     free = shutil.disk_usage(existing).free

@@ -23,50 +23,30 @@ from purejaxrl_reinforce.algorithm.evaluate import evaluate
 from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import collective, to_host
+from purejaxrl_reinforce.execution.memory import free_bytes, require_memory
+from purejaxrl_reinforce.execution.processes import (
+    collective,
+    max_over_processes,
+    run_on_all,
+    to_host,
+)
 from purejaxrl_reinforce.execution.program import program_bytes, run_updates, without_length
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs
 
 # Updates whose metrics a call has room for.
 LONGEST_CALL = 256
+# On a CPU an agent's arrays should stay in a core's cache, so cores train one agent after the
+# other, which also keeps the arithmetic that of a run of its own: see benchmarks/README.md.
+ONE_BY_ONE = ("cpu",)
+# Agents for each core that a program has room for; more do not train faster.
+_MOST_ROWS = 128
+# Of free memory, for a program whose size is ours to choose.
+_SHARE_OF_MEMORY = 0.5
+
 AGENTS = "agents"
-
-BY_AGENT = P(AGENTS)
-
-STATE = state_specs(AGENTS)
-
-
-class Layout(NamedTuple):
-    """The placement of agents on devices.
-
-    Attributes:
-        mesh: of devices, agents by lanes.
-        groups: most groups of agents that a device trains one after the other.
-        at_once: agents of a group, which a device trains side by side.
-    """
-
-    mesh: Mesh
-    groups: int
-    at_once: int
-
-    @property
-    def rows(self) -> int:
-        """Agents that there is room for on each device."""
-        return self.groups * self.at_once
-
-    @property
-    def capacity(self) -> int:
-        """Agents that there is room for."""
-        return self.mesh.shape[AGENTS] * self.rows
-
-    def place_of(self, num_agents: int) -> np.ndarray:
-        """Return the row of each of so many agents, [num_agents]; devices take turns."""
-        agents, shares = np.arange(num_agents), self.mesh.shape[AGENTS]
-        return agents % shares * self.rows + agents // shares
-
-    def groups_for(self, num_agents: int) -> int:
-        """Return how many groups each device trains so that so many agents are trained."""
-        return -(-num_agents // (self.mesh.shape[AGENTS] * self.at_once))
+# Arrays are [row, device, ...]: in flat order, devices take turns.
+BY_AGENT = P(None, AGENTS)
+STATE = state_specs(None, AGENTS)
 
 
 def population_mesh(num_agents: int, num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
@@ -95,14 +75,15 @@ class Agents(NamedTuple):
 
     Attributes:
         number: of them.
-        num_groups: that each device trains.
+        num_rows: agents that each device trains, the first of its rows.
         num_updates: that each agent trains for.
-        settings: of each agent, one Config of arrays.
-        states: of each agent, with its key's data for its key; some rows are padding.
+        settings: of each agent, one Config of arrays [row, device].
+        states: of each agent, [row, device, ...], with its key's data for its key; some are
+            padding.
     """
 
     number: int
-    num_groups: Array
+    num_rows: Array
     num_updates: Array
     settings: Config
     states: TrainState
@@ -111,99 +92,116 @@ class Agents(NamedTuple):
 class Population:
     """Compiled training of many agents with equal static fields.
 
+    Args:
+        config: one of theirs.
+        mesh: of devices, as `population_mesh` returns it.
+        rows: agents that each device has room for.
+        num_episodes: of each agent's greedy evaluation.
+        one_by_one: whether a device trains one agent after the other, rather than all side by side
+            (vmap). None: what is faster on these devices.
+
     Attributes:
-        layout: how many there is room for, and where.
+        mesh: of devices, agents by lanes.
+        capacity: agents that there is room for.
+        one_by_one: see above.
         longest_call: most updates of one call of `advance`.
         compile_seconds: what tracing and compiling took.
-        memory_bytes: what the largest compiled program needs at most on all devices, inputs and
-            results included.
+        memory_bytes: what the largest compiled program needs at most on all devices of this
+            process, inputs and results included.
     """
 
-    def __init__(self, config: Config, layout: Layout, num_episodes: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        mesh: Mesh,
+        rows: int,
+        num_episodes: int,
+        one_by_one: bool | None = None,
+    ) -> None:
         started = time.perf_counter()
-        self.layout, self.longest_call = layout, LONGEST_CALL
+        self.mesh, self._rows, self.capacity = mesh, rows, rows * mesh.shape[AGENTS]
+        on_cores = mesh.devices.flat[0].platform in ONE_BY_ONE
+        self.one_by_one = on_cores if one_by_one is None else one_by_one
+        self.longest_call = LONGEST_CALL
         one, key_data = jnp.int32(1), jax.random.key_data(jax.random.key(0))
-        settings, keys = self._inputs([config], np.asarray(key_data)[None])
+        own = self._inputs([config], np.asarray(key_data)[None])
         starting = self._jit(_start, (BY_AGENT, BY_AGENT), STATE)
         # Mostly on one core each.
         with ThreadPoolExecutor(max_workers=2) as pool:
-            traced = starting.trace(one, settings, keys)
+            traced = starting.trace(one, (), own)
             start = pool.submit(lambda: traced.lower().compile())
-            states = traced.out_info
+            settings, states = own[0], traced.out_info
             evaluating = self._jit(
                 functools.partial(_evaluate, num_episodes=num_episodes),
-                (REPLICATED, BY_AGENT, BY_AGENT),
+                (BY_AGENT, BY_AGENT),
                 BY_AGENT,
             )
-            evaluated = evaluating.trace(one, key_data, settings, states.params)
+            evaluated = evaluating.trace(one, (key_data,), (settings, states.params))
             evaluation = pool.submit(lambda: evaluated.lower().compile())
             advancing = self._jit(
                 functools.partial(_advance, longest=self.longest_call),
-                (REPLICATED, REPLICATED, BY_AGENT, STATE),
+                (BY_AGENT, STATE),
                 (STATE, BY_AGENT),
             )
-            self._advance = advancing.lower(one, one, one, settings, states).compile()
+            self._advance = advancing.lower(one, (one, one), (settings, states)).compile()
             self._start, self._evaluate = start.result(), evaluation.result()
         self.compile_seconds = time.perf_counter() - started
-        self.memory_bytes = layout.mesh.size * max(
+        self.memory_bytes = len(mesh.local_devices) * max(
             map(program_bytes, (self._start, self._advance, self._evaluate))
         )
         gc.collect()  # of other populations' programs, each of which holds many memory mappings
 
-    def _jit(self, f: Callable[..., Any], in_specs: Any, out_specs: Any) -> Any:
-        """Compile `f(config, ...)`, of one agent, for the first `num_groups` groups of all."""
-        at_once = self.layout.at_once
+    def _jit(self, f: Callable[..., Any], own_specs: Any, out_specs: Any) -> Any:
+        """Return a program of `f(*shared, *own)`, which is of one agent, for all of them.
 
-        mesh, in_specs = self.layout.mesh, (REPLICATED, *in_specs)
+        It takes the number of rows that are used, the arguments that all agents share, and those
+        that each has of its own.
+        """
+        over_rows = _one_by_one if self.one_by_one else _side_by_side
 
-        def of_all(num_groups: Array, *args: Any) -> Any:
-            shared = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec == REPLICATED]
-            own = [x for x, spec in zip(args, in_specs[1:], strict=True) if spec != REPLICATED]
-            return _over_groups(functools.partial(f, *shared), num_groups, own, at_once)
+        def of_device(num_rows: Array, shared: Any, own: Any) -> Any:
+            rows = jax.tree.map(lambda x: x[:, 0], own)
+            results = over_rows(functools.partial(f, *shared), num_rows, rows)
+            return jax.tree.map(lambda x: x[:, None], results)
 
+        in_specs = (REPLICATED, REPLICATED, own_specs)
         # Nothing is reduced over agents; `step` reduces over lanes itself.
         mapped = jax.shard_map(
-            of_all, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
+            of_device, mesh=self.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
         )
         # Without these, jax would choose where arguments lie that the program does not use.
-        return jax.jit(
-            mapped,
-            in_shardings=jax.tree.map(
-                lambda spec: NamedSharding(mesh, spec), in_specs, is_leaf=lambda x: type(x) is P
-            ),
+        shardings = jax.tree.map(
+            lambda spec: NamedSharding(self.mesh, spec), in_specs, is_leaf=lambda x: type(x) is P
         )
+        return jax.jit(mapped, in_shardings=shardings)
 
     def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
-        """Return configurations and key data on the devices, the first agent's as padding.
-
-        The configurations are without their length.
-        """
-        rows = np.zeros(self.layout.capacity, np.intp)
-        rows[self.layout.place_of(len(configs))] = np.arange(len(configs))
+        """Return configurations, without their length, and key data on the devices."""
+        sharding = NamedSharding(self.mesh, BY_AGENT)
+        with_padding = np.minimum(np.arange(self.capacity), len(configs) - 1)
 
         def put(values: np.ndarray) -> Array:
-            sharding = NamedSharding(self.layout.mesh, BY_AGENT)
-            return jax.make_array_from_callback(values.shape, sharding, lambda i: values[i])
+            rows = values[with_padding].reshape(self._rows, -1, *values.shape[1:])
+            return jax.make_array_from_callback(rows.shape, sharding, lambda i: rows[i])
 
-        stacked = jax.tree.map(
-            lambda *x: put(np.asarray(x, np.float32)[rows]), *map(without_length, configs)
+        settings = jax.tree.map(
+            lambda *x: put(np.asarray(x, np.float32)), *map(without_length, configs)
         )
-        return stacked, put(key_data[rows])
+        return settings, put(key_data)
 
     def start(self, configs: Sequence[Config], key_data: np.ndarray) -> Agents:
         """Return agents before their first update.
 
         Args:
-            configs: of each agent, `layout.capacity` at most, all with the same num_updates.
+            configs: of each agent, `capacity` at most, all with the same num_updates.
             key_data: of each agent's key, [agent, ...] uint32.
         """
-        settings, keys = self._inputs(configs, key_data)
-        num_groups = jnp.int32(self.layout.groups_for(len(configs)))
-        states = self._start(num_groups, settings, keys)
+        num_rows = jnp.int32(-(-len(configs) // self.mesh.shape[AGENTS]))
+        own = self._inputs(configs, key_data)
+        states = self._start(num_rows, (), own)
         with collective():
             states = jax.block_until_ready(states)
-        num_updates = jnp.int32(configs[0].num_updates)
-        return Agents(len(configs), num_groups, num_updates, settings, states)
+        return Agents(len(configs), num_rows, jnp.int32(configs[0].num_updates), own[0], states)
 
     def advance(self, agents: Agents, length: int) -> tuple[Agents, Metrics]:
         """Do `length` updates of each agent, `longest_call` at most.
@@ -211,53 +209,77 @@ class Population:
         Returns:
             The agents, and metrics [agent, length] as NumPy.
         """
-        sizes = agents.num_groups, jnp.int32(length), agents.num_updates
-        states, buffers = self._advance(*sizes, agents.settings, agents.states)
-        rows = self.layout.place_of(agents.number)
-        metrics = jax.tree.map(lambda x: x[rows, :length], to_host(buffers))
+        shared = jnp.int32(length), agents.num_updates
+        own = agents.settings, agents.states
+        states, buffers = self._advance(agents.num_rows, shared, own)
+        metrics = jax.tree.map(lambda x: x[:, :length], _to_host(buffers, agents.number))
         return agents._replace(states=states), metrics
 
     def evaluate(self, agents: Agents, key: Array) -> np.ndarray:
         """Return the returns of each agent's greedy episodes from `key`, [agent, episode]."""
-        returns = self._evaluate(
-            agents.num_groups, jax.random.key_data(key), agents.settings, agents.states.params
-        )
-        whole: np.ndarray = to_host(returns)
-        return whole[self.layout.place_of(agents.number)]
+        shared, own = (jax.random.key_data(key),), (agents.settings, agents.states.params)
+        returns: np.ndarray = _to_host(self._evaluate(agents.num_rows, shared, own), agents.number)
+        return returns
 
     def states(self, agents: Agents) -> TrainState:
         """Return the state of each agent as NumPy, [agent, ...]; of its key, the key's data."""
-        rows = self.layout.place_of(agents.number)
-        states: TrainState = jax.tree.map(lambda x: x[rows], to_host(agents.states))
+        states: TrainState = _to_host(agents.states, agents.number)
         return states
 
 
-def _over_groups(
-    f: Callable[..., Any], num_groups: Array, args: Sequence[Any], at_once: int
-) -> Any:
-    """Apply `f` to each of the first `num_groups` groups of `at_once` agents, one by one.
+def make_population(
+    config: Config, num_agents: int, mesh: Mesh, width: int | None, num_episodes: int
+) -> Population:
+    """Compile a population for slices of the `num_agents` agents of one static setting.
 
-    Arguments and results are trees of [agent, ...]; of groups that are left out the results are
-    zero.
+    Args:
+        config: one of theirs.
+        num_agents: that are to be trained.
+        mesh: of devices, as `population_mesh` returns it.
+        width: agents per slice. None: as many as are useful and fit into memory.
+        num_episodes: of each agent's evaluation.
+
+    Raises:
+        ValueError: it does not fit into memory.
     """
+    rows = -(-min(num_agents, width or num_agents) // mesh.shape[AGENTS])
+    if width is None and mesh.devices.flat[0].platform in ONE_BY_ONE:
+        rows = min(rows, _MOST_ROWS)
+    while True:
+        population = Population(config, mesh, rows, num_episodes)
+        (taken,) = max_over_processes(population.memory_bytes / free_bytes())
+        if width is not None or rows == 1 or taken <= _SHARE_OF_MEMORY:
+            break
+        rows = max(1, int(rows * _SHARE_OF_MEMORY / taken))
+    remedy = "try a smaller width or num_envs" if width else "try a smaller num_envs"
+    run_on_all(lambda: require_memory(population.memory_bytes, remedy))
+    return population
 
-    def of_group(i: Array) -> Any:
-        group = jax.tree.map(lambda x: x.reshape(-1, at_once, *x.shape[1:])[i], args)
-        if at_once == 1:  # not mapped at all: the arithmetic is that of a run of its own
-            result = f(*jax.tree.map(lambda x: x[0], group))
-            return jax.tree.map(lambda x: x[None], result)
-        return jax.vmap(f)(*group)
 
-    total = jax.tree.leaves(args)[0].shape[0] // at_once
-    shapes = jax.eval_shape(of_group, num_groups)
-    results = jax.tree.map(lambda x: jnp.zeros((total, *x.shape), x.dtype), shapes)
-    results = jax.lax.fori_loop(
+def _to_host(tree: Any, number: int) -> Any:
+    """Return arrays [row, device, ...] of `number` agents as NumPy arrays [agent, ...]."""
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:number], to_host(tree))
+
+
+def _side_by_side(f: Callable[..., Any], num_rows: Array, rows: Any) -> Any:
+    del num_rows
+    return jax.vmap(f)(*rows)
+
+
+def _one_by_one(f: Callable[..., Any], num_rows: Array, rows: Any) -> Any:
+    """Apply `f` to the first `num_rows` rows, unmapped; of the others the results are zero."""
+
+    def of_row(i: Array) -> Any:
+        return f(*jax.tree.map(lambda x: x[i], rows))
+
+    total = jax.tree.leaves(rows)[0].shape[0]
+    shapes = jax.eval_shape(of_row, num_rows)
+    return jax.lax.fori_loop(
         0,
-        num_groups,
-        lambda i, results: jax.tree.map(lambda r, x: r.at[i].set(x), results, of_group(i)),
-        results,
+        num_rows,
+        lambda i, results: jax.tree.map(lambda r, x: r.at[i].set(x), results, of_row(i)),
+        jax.tree.map(lambda x: jnp.zeros((total, *x.shape), x.dtype), shapes),
     )
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), results)
 
 
 # Keys pass in and out as data: an array of keys that is indexed counts as used.

@@ -1,25 +1,21 @@
 """Results of a sweep: arrays over settings, seeds and updates, and a table of them."""
 
-import csv
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config, get_field
-from purejaxrl_reinforce.output.checksums import load_arrays, save_arrays
 from purejaxrl_reinforce.output.files import StrPath, atomic_write
 from purejaxrl_reinforce.output.text import setting_labels, short_value
-from purejaxrl_reinforce.sweeps.plan import SweepPlan
-from purejaxrl_reinforce.sweeps.store import load_agent_slice, load_plan, load_slices
+from purejaxrl_reinforce.sweeps.store import SavedSweep, saved_sweep
 
-RESULTS_FILE = "results.npz"
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,7 @@ class SweepResults:
         metrics: by field of `Metrics`, [setting, seed, update], with `env_steps` as exact int64.
             Beyond a setting's own num_updates, floats are NaN, integers 0 and `finite` is false.
         evaluation: returns of greedy episodes with the final parameters, [setting, seed, episode].
+        seconds: of training, each agent's share of its slice's, [setting, seed].
         path: the directory that has the agents' parameters; on the first process.
     """
 
@@ -42,6 +39,7 @@ class SweepResults:
     key_data: np.ndarray
     metrics: dict[str, np.ndarray]
     evaluation: np.ndarray
+    seconds: np.ndarray
     path: Path | None = None
 
     @property
@@ -74,9 +72,8 @@ class SweepResults:
         """
         if self.path is None:
             raise ValueError("these results have no directory, which would have the parameters")
-        plan = load_plan(self.path)
-        row, part = load_agent_slice(self.path, plan, plan.agent_number(setting, seed))
-        params: Params = jax.tree.map(lambda x: x[row], part.state.params)
+        sweep = saved_sweep(self.path)
+        params: Params = sweep.agent(sweep.plan.agent_number(setting, seed)).state.params
         return params
 
     def to_rliable(self) -> dict[str, np.ndarray]:
@@ -107,19 +104,27 @@ def _in_order(axes: Mapping[str, Any]) -> list[str]:
     return [*fields, *(name for name in axes if name not in fields)]
 
 
-def gather_results(path: Path, plan: SweepPlan) -> SweepResults:
-    """Gather the slices of a finished plan from the directory of its sweep.
+def load_sweep(path: StrPath) -> SweepResults:
+    """Return the results in the directory of a sweep.
 
     Raises:
-        ValueError: an agent is missing.
+        ValueError: it is no such directory, its slices are damaged, or some are not there yet.
     """
+    return gather_results(saved_sweep(Path(path)))
+
+
+def gather_results(sweep: SavedSweep) -> SweepResults:
+    """Return the results of a finished sweep, from its slices.
+
+    Raises:
+        ValueError: a slice is damaged, or an agent is missing.
+    """
+    plan = sweep.plan
     shape = (len(plan.configs), plan.num_seeds)
     metrics: dict[str, np.ndarray] = {}
     evaluation = np.zeros((*shape, plan.num_episodes), np.float32)
-    missing = np.ones(shape, bool)
-    for _, part in load_slices(path, plan):
-        if part is None:
-            continue
+    seconds = np.full(shape, np.nan)
+    for part in sweep.slices():
         where = np.divmod(part.agents, plan.num_seeds)
         applied = np.where(part.metrics.finite, part.metrics.num_steps, 0)
         columns = part.metrics._asdict() | {"env_steps": applied.cumsum(axis=1, dtype=np.int64)}
@@ -129,112 +134,56 @@ def gather_results(path: Path, plan: SweepPlan) -> SweepResults:
                 metrics[name] = np.full((*shape, plan.num_updates), nothing, values.dtype)
             metrics[name][*where, : values.shape[1]] = values
         evaluation[where] = part.evaluation
-        missing[where] = False
-    if missing.any():
-        raise ValueError(f"{path} lacks {missing.sum()} of {missing.size} agents")
-    return SweepResults(plan.axes, plan.configs, plan.key_data, metrics, evaluation, path)
+        seconds[where] = part.seconds / len(part.agents)
+    if missing := int(np.isnan(seconds).sum()):
+        raise ValueError(
+            f"{sweep.path} is not finished: {missing:,} of {plan.num_agents:,} agents are missing;"
+            " rerun the same sweep command to finish"
+        )
+    return SweepResults(
+        plan.axes, plan.configs, plan.key_data, metrics, evaluation, seconds, sweep.path
+    )
 
 
 def save_results(path: Path, results: SweepResults) -> None:
-    """Write the arrays of a sweep into its directory."""
-    arrays = results.metrics | {"evaluation": results.evaluation, "key_data": results.key_data}
-    save_arrays(path / RESULTS_FILE, arrays)
+    """Write arrays and table into the directory of a sweep, for others: nothing here reads them.
 
-
-def load_sweep(path: StrPath) -> SweepResults:
-    """Return the results in the directory of a sweep.
-
-    Raises:
-        ValueError: it is no such directory, or its results are damaged or not all there yet.
+    The table is Parquet where pyarrow is installed, else CSV. Columns: `setting` counts from 0,
+    then the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field
+    with the name of a metric, `num_steps`, becomes `config_num_steps`.
     """
-    path = Path(path)
-    plan, file = load_plan(path), path / RESULTS_FILE
-    try:
-        arrays = load_arrays(file)
-        metrics = {name: arrays[name] for name in Metrics._fields}
-        evaluation, key_data = arrays["evaluation"], arrays["key_data"]
-        _require_fit(plan, metrics, evaluation, key_data)
-    except FileNotFoundError:
-        raise ValueError(
-            f"{path} is not finished: it has no {file.name}; rerun the same sweep command to finish"
-        ) from None
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}") from None
-    except (KeyError, ValueError):
-        raise ValueError(f"{file} is damaged; rerun the same sweep command to repair it") from None
-    return SweepResults(plan.axes, plan.configs, key_data, metrics, evaluation, path)
+    arrays = {name: getattr(results, name) for name in ("evaluation", "key_data", "seconds")}
+    with atomic_write(path / "results.npz") as unfinished:
+        np.savez(unfinished, **(results.metrics | arrays))
+    parquet = importlib.util.find_spec("pyarrow") is not None
+    with atomic_write(path / f"table.{'parquet' if parquet else 'csv'}") as unfinished:
+        table = _table(results)
+        if parquet:
+            table.to_parquet(unfinished, index=False)
+        else:
+            table.to_csv(unfinished, index=False)
 
 
-def _require_fit(
-    plan: SweepPlan, metrics: dict[str, np.ndarray], evaluation: np.ndarray, key_data: np.ndarray
-) -> None:
-    """Raise ValueError if these are the results of another plan."""
-    shape = (len(plan.configs), plan.num_seeds)
-    shapes = {values.shape for values in metrics.values()}
-    if shapes != {(*shape, plan.num_updates)} or evaluation.shape != (*shape, plan.num_episodes):
-        raise ValueError("arrays of other shapes")
-    if not np.array_equal(key_data, plan.key_data):
-        raise ValueError("other seeds")
+def _table(results: SweepResults) -> "pandas.DataFrame":
+    """Return a row for each setting, seed and update."""
+    import pandas  # takes half a second, and only the end of a sweep needs it
 
-
-TABLE_STEM = "table"
-
-
-def save_table(path: Path, results: SweepResults) -> Path:
-    """Write the table into a sweep's directory and return its path.
-
-    That is Parquet where pyarrow is installed, else CSV. Columns: `setting` counts from 0, then
-    the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field with the
-    name of a metric, `num_steps`, becomes `config_num_steps`.
-    """
-    if importlib.util.find_spec("pyarrow") is not None:
-        file = path / f"{TABLE_STEM}.parquet"
-        with atomic_write(file) as unfinished:
-            _write_parquet(unfinished, results)
-        return file
-    file = path / f"{TABLE_STEM}.csv"
-    with atomic_write(file) as unfinished, unfinished.open("w", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        for i, columns in enumerate(_columns(results)):
-            if i == 0:
-                writer.writerow(columns)
-            writer.writerows(zip(*(x.tolist() for x in columns.values()), strict=True))
-    return file
-
-
-def _write_parquet(file: Path, results: SweepResults) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    writer = None
-    try:
-        for columns in _columns(results):
-            table = pyarrow.table(columns)
-            writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema)
-            writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
-
-
-def _columns(results: SweepResults) -> Iterator[dict[str, np.ndarray]]:
-    """Give the columns of each setting's rows, [seed * update]."""
-    swept = _swept_columns(results)
-    for setting, config in enumerate(results.configs):
-        seeds, updates = len(results.key_data), config.num_updates
-        rows = seeds * updates
-        metrics = {
-            name: values[setting, :, :updates].reshape(rows)
-            for name, values in results.metrics.items()
-        }
-        yield {
-            "setting": np.full(rows, setting),
-            **{name: np.full(rows, values[setting]) for name, values in swept.items()},
-            "seed": np.repeat(np.asarray(results.seeds, np.uint64), updates),
-            "update": np.tile(np.arange(1, updates + 1), seeds),
+    lengths = np.array([[[config.num_updates]] for config in results.configs])
+    shape = results.metrics["finite"].shape
+    own = np.broadcast_to(np.arange(shape[2]) < lengths, shape)
+    setting, seed, update = np.nonzero(own)
+    swept = {name: np.array(values)[setting] for name, values in _swept_columns(results).items()}
+    metrics = {name: values[own] for name, values in results.metrics.items()}
+    return pandas.DataFrame(
+        {
+            "setting": setting,
+            **swept,
+            "seed": np.array(results.seeds, np.uint64)[seed],
+            "update": update + 1,
             "env_steps": metrics.pop("env_steps"),
             **metrics,
         }
+    )
 
 
 def _swept_columns(results: SweepResults) -> dict[str, list[Any]]:

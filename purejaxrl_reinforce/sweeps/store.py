@@ -1,9 +1,13 @@
-"""The directory of a sweep: its plan, and its agents, slice by slice as they finish."""
+"""The directory of a sweep: its plan, and its agents, slice by slice as they finish.
+
+Every file carries the identity of the sweep under its checksum: a slice of another sweep is
+refused, whatever its name and its shapes.
+"""
 
 import contextlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +17,8 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import CONFIG_FILE
+from purejaxrl_reinforce.config_file import CONFIG_FILE, is_identity_of, new_identity
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
-from purejaxrl_reinforce.output.checksums import (
-    load_arrays,
-    read_sealed,
-    save_arrays,
-    write_sealed,
-)
 from purejaxrl_reinforce.output.files import (
     LockedLog,
     first_free,
@@ -29,25 +27,45 @@ from purejaxrl_reinforce.output.files import (
 )
 from purejaxrl_reinforce.output.json_text import json_value
 from purejaxrl_reinforce.output.replacing import Replacement
+from purejaxrl_reinforce.output.sealed import (
+    DamagedError,
+    load_arrays,
+    read_sealed,
+    save_arrays,
+    write_sealed,
+)
 from purejaxrl_reinforce.runs.loggers import MODULES
-from purejaxrl_reinforce.sweeps.axes import make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
-SETTINGS_FILE = "sweep.json"
+PLAN_FILE = "sweep.json"
 LOG_FILE = "sweep.log"
 SLICES = "slices"
 # Counts up whenever the content of these files changes.
-FORMAT = 3
+FORMAT = 4
 
 # A slice has the number of its first agent.
 _SLICE_NAME = re.compile(r"\d{9,}\.npz")
 
 # All that a sweep makes in its directory.
 _PATHS = re.compile(
-    rf"{SETTINGS_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
+    rf"{PLAN_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
     r"|(learning_curves|evaluation_curves|final_returns|performance_profiles|heatmap)\.png"
     rf"|{SLICES}(/(damaged-)?\d{{9,}}(-\d+)?\.npz)?|({'|'.join(MODULES)})(/.+)?"
 )
+
+
+class TrainedAgent(NamedTuple):
+    """One finished agent, as NumPy.
+
+    Attributes:
+        metrics: [update].
+        state: after the last update; of the key, its data.
+        seconds: its share of the time that its slice took.
+    """
+
+    metrics: Metrics
+    state: TrainState
+    seconds: float
 
 
 class Slice(NamedTuple):
@@ -67,14 +85,144 @@ class Slice(NamedTuple):
     state: TrainState
     seconds: float
 
+    def agent(self, number: int) -> TrainedAgent:
+        """Return one of the agents, by its number in the plan."""
+        row = self.agents.tolist().index(number)
+        metrics, state = jax.tree.map(lambda x: x[row], (self.metrics, self.state))
+        return TrainedAgent(metrics, state, self.seconds / len(self.agents))
+
+
+@dataclass(frozen=True)
+class SavedSweep:
+    """What the directory of a sweep has.
+
+    Attributes:
+        path: of the directory.
+        plan: of the sweep.
+        identity: that all of its files carry.
+        versions: of the packages that started it.
+        machine: that started it, as `describe_machine` returns it.
+    """
+
+    path: Path
+    plan: SweepPlan
+    identity: str
+    versions: dict[str, str]
+    machine: dict[str, Any]
+
+    def files(self) -> list[Path]:
+        """Return the paths of the slices."""
+        found = sorted((self.path / SLICES).glob("*.npz"))
+        return [file for file in found if _SLICE_NAME.fullmatch(file.name) and file.is_file()]
+
+    def slices(self) -> Iterator[Slice]:
+        """Load all slices, one after the other.
+
+        Raises:
+            ValueError: one is damaged, another sweep's, or cannot be read.
+        """
+        return map(self.load, self.files())
+
+    def agent(self, number: int) -> TrainedAgent:
+        """Load an agent, by its number in the plan.
+
+        Raises:
+            ValueError: no slice has it, or one is damaged, another sweep's, or cannot be read.
+        """
+        for part in self.slices():
+            if number in part.agents:
+                return part.agent(number)
+        raise ValueError(f"{self.path} does not have this agent yet")
+
+    def load(self, file: Path) -> Slice:
+        """Load a slice.
+
+        Raises:
+            DamagedError: it is damaged.
+            ValueError: it is another sweep's, or cannot be read.
+        """
+        try:
+            arrays = load_arrays(file, self.identity)
+        except DamagedError as error:
+            raise DamagedError(f"{error}; rerun the same sweep command to train it again") from None
+        except OSError as error:
+            raise ValueError(f"cannot read {file}: {error.strerror}") from None
+        agents = arrays["agents"]
+        if file.name != _slice_name(agents):
+            raise DamagedError(f"{file} has the agents of {_slice_name(agents)}")
+        shapes = state_shapes(self.plan.config_of(int(agents[0])))
+        states = [arrays[f"state/{i}"] for i in range(len(jax.tree.leaves(shapes)))]
+        metrics: Any = [arrays[f"metrics/{name}"] for name in Metrics._fields]
+        return Slice(
+            agents,
+            Metrics(*metrics),
+            arrays["evaluation"],
+            jax.tree.unflatten(jax.tree.structure(shapes), states),
+            float(arrays["seconds"]),
+        )
+
+
+def saved_sweep(path: Path) -> SavedSweep:
+    """Return the sweep in a directory.
+
+    Raises:
+        ValueError: it is not the directory of a sweep, or damaged, or of another format.
+    """
+    file = path / PLAN_FILE
+    if not file.exists():
+        raise ValueError(f"{path} is not the directory of a sweep: it has no {file.name}")
+    try:
+        content, identity = read_sealed(file)
+        found, facts = content["format"], content["plan"]
+        origin = content["versions"], content["machine"]
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
+    except (KeyError, TypeError):
+        raise ValueError(f"{file} is not what a sweep writes") from None
+    if found != FORMAT:
+        raise ValueError(
+            f"{path} has sweep format {found}, of another release; this one reads format {FORMAT}"
+        )
+    if not is_identity_of(identity, json_value(facts)):
+        raise ValueError(f"{file} is damaged: it has the identity of another sweep")
+    plan = SweepPlan(
+        Config(**facts["config"]),
+        {name: tuple(map(_hashable, values)) for name, values in facts["axes"].items()},
+        facts["zipped"],
+        np.asarray(facts["key_data"], np.uint32),
+        facts["num_episodes"],
+        tuple(Config(**setting) for setting in facts["settings"]),
+    )
+    return SavedSweep(path, plan, identity, *origin)
+
+
+def is_sweep(path: Path) -> bool:
+    """Return whether a directory is a sweep's, rather than a run's.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if (path / PLAN_FILE).exists():
+        return True
+    if (path / CONFIG_FILE).exists():
+        return False
+    raise ValueError(
+        f"{path} is the directory of neither a run nor a sweep:"
+        f" it has no {CONFIG_FILE} and no {PLAN_FILE}"
+    )
+
 
 class SweepStore:
-    """The files of one sweep, locked by one process at a time.
+    """The files of one sweep, locked: no other process can open them as a SweepStore.
 
     Args:
         path: the directory. Made if it is not there.
         plan: of the sweep.
         force: whether another sweep there is replaced, once this one has its first slice.
+
+    Attributes:
+        saved: what the directory has.
+        log: a file of lines.
 
     Raises:
         ValueError: the directory holds something else, another sweep, or is in use.
@@ -82,33 +230,23 @@ class SweepStore:
     """
 
     def __init__(self, path: Path, plan: SweepPlan, force: bool = False) -> None:
-        self.path, self._plan = path, plan
+        self._path = path
         self._replaced: Replacement | None = None
         try:
             _require_same_sweep(path, plan)
         except ValueError:
             if not force:
                 raise
-            self._replaced = Replacement(path, LOG_FILE, _PATHS, load_plan)
-            _require_same_sweep(path, plan)
-        ours = map(path.joinpath, (SETTINGS_FILE, LOG_FILE, SLICES))
+            self._replaced = Replacement(path, LOG_FILE, _PATHS, saved_sweep)
+        ours = map(path.joinpath, (PLAN_FILE, LOG_FILE, SLICES))
         self._made = [p for p in (*ours, path, *path.absolute().parents) if not p.exists()]
         path.mkdir(parents=True, exist_ok=True)
         self.log = LockedLog(path / LOG_FILE, "sweeping")
         try:
-            self._prepare()
+            self.saved = _prepare(path, plan)
         except BaseException:
-            self.discard_if_empty()
+            self.close()
             raise
-
-    def _prepare(self) -> None:
-        """Remove what a killed process left half-written; write the plan."""
-        remove_unfinished(self.path)
-        remove_unfinished(self.path / SLICES)
-        if not (self.path / SETTINGS_FILE).exists():
-            origin = {"versions": describe_versions(), "machine": describe_machine()}
-            write_sealed(self.path / SETTINGS_FILE, plan_facts(self._plan) | origin)
-        (self.path / SLICES).mkdir(exist_ok=True)
 
     def add(self, part: Slice) -> None:
         """Write a slice."""
@@ -119,47 +257,65 @@ class SweepStore:
             **{f"metrics/{name}": x for name, x in part.metrics._asdict().items()},
             **{f"state/{i}": x for i, x in enumerate(jax.tree.leaves(part.state))},
         }
-        save_arrays(self.path / SLICES / _slice_name(part.agents), arrays)
+        file = self.saved.path / SLICES / _slice_name(part.agents)
+        save_arrays(file, arrays, self.saved.identity)
         if self._replaced is not None:
             self._replaced.commit()
             self._replaced = None
 
     def load_done(self, warn: Callable[[str], None]) -> Iterator[Slice]:
-        """Give the intact slices; rename damaged ones, each with a line for `warn` and the log."""
-        for file, part in load_slices(self.path, self._plan):
-            if part is None:
+        """Load the intact slices; rename damaged ones, each with a line for `warn` and the log.
+
+        Raises:
+            ValueError: a slice is another sweep's, or cannot be read.
+        """
+        for file in self.saved.files():
+            try:
+                yield self.saved.load(file)
+            except DamagedError:
                 aside = first_free(file.parent, f"damaged-{file.stem}", file.suffix)
                 file.rename(aside)
                 message = f"{file} is damaged; its agents are trained again, it is now {aside.name}"
                 self.log.write(f"warning: {message}")
                 warn(message)
-            else:
-                yield part
 
-    def discard_if_empty(self) -> None:
-        """Remove what opening it made, unless there is a slice."""
+    def close(self) -> None:
+        """Release the directory. Without a slice, what opening it has made goes.
+
+        A sweep that was to be replaced then comes back.
+        """
         self.log.close()
-        if any((self.path / SLICES).glob("*")):
+        if any((self._path / SLICES).glob("*")):
             return
         for path in self._made:
             with contextlib.suppress(OSError):  # not there, or with something of someone else's
                 path.rmdir() if path.is_dir() else path.unlink()
+        self._made = []
         if self._replaced is not None:
             with contextlib.suppress(OSError):
                 self._replaced.rollback()
-            self._replaced = None  # what is there now is not to be discarded
 
-    def close(self) -> None:
-        """Release the directory; a sweep that nothing has replaced comes back."""
-        self.log.close()
-        if self._replaced is not None:
-            self.discard_if_empty()
+
+def _prepare(path: Path, plan: SweepPlan) -> SavedSweep:
+    """Remove what a killed process left half-written; write the plan."""
+    remove_unfinished(path)
+    remove_unfinished(path / SLICES)
+    if not (path / PLAN_FILE).exists():
+        facts = plan_facts(plan)
+        content = {
+            "format": FORMAT,
+            "plan": facts,
+            "versions": describe_versions(),
+            "machine": describe_machine(),
+        }
+        write_sealed(path / PLAN_FILE, content, new_identity(facts))
+    (path / SLICES).mkdir(exist_ok=True)
+    return saved_sweep(path)
 
 
 def plan_facts(plan: SweepPlan) -> dict[str, Any]:
     """Return a plan as JSON has it."""
     facts: dict[str, Any] = {
-        "format": FORMAT,
         "config": asdict(plan.config),
         "axes": plan.axes,
         "zipped": plan.zipped,
@@ -172,121 +328,13 @@ def plan_facts(plan: SweepPlan) -> dict[str, Any]:
     return plain
 
 
-def load_plan(path: Path) -> SweepPlan:
-    """Return the plan of the sweep in a directory.
-
-    Raises:
-        ValueError: it is not the directory of a sweep, or damaged, or of another format.
-    """
-    facts = _facts_in(path)
-    try:
-        plan = SweepPlan(
-            Config(**facts["config"]),
-            {name: tuple(map(_hashable, values)) for name, values in facts["axes"].items()},
-            facts["zipped"],
-            np.asarray(facts["key_data"], np.uint32),
-            facts["num_episodes"],
-            tuple(Config(**setting) for setting in facts["settings"]),
-        )
-        _require_consistent(plan, facts["num_seeds"])
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path / SETTINGS_FILE} is damaged: {error!r}") from None
-    return plan
-
-
-def _require_consistent(plan: SweepPlan, num_seeds: Any) -> None:
-    """Raise ValueError unless `make_plan` could have made this."""
-    number = num_settings(plan.axes, plan.zipped)  # before so many are made
-    if number != len(plan.configs) or list(plan.configs) != make_settings(
-        plan.config, plan.axes, plan.zipped
-    ):
-        raise ValueError("settings that are not those of the axes")
-    if plan.key_data.shape != (num_seeds, 2) or not num_seeds:
-        raise ValueError("key_data that are not the keys of num_seeds seeds")
-    if type(plan.num_episodes) is not int or plan.num_episodes < 1:
-        raise ValueError("num_episodes is no number of episodes")
-
-
-def load_origin(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the package versions that started the sweep in a directory, and facts of its machine.
-
-    Raises:
-        ValueError: it is not the directory of a sweep, or damaged, or of another format.
-    """
-    facts = _facts_in(path)
-    try:
-        return dict(facts["versions"]), dict(facts["machine"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path / SETTINGS_FILE} is damaged: {error!r}") from None
-
-
-def load_agent_slice(path: Path, plan: SweepPlan, agent: int) -> tuple[int, Slice]:
-    """Return the slice that holds an agent, and where in it.
-
-    Raises:
-        ValueError: no intact slice has it.
-    """
-    for _, part in load_slices(path, plan):
-        if part is not None and agent in part.agents:
-            return int(np.flatnonzero(part.agents == agent)[0]), part
-    raise ValueError(f"{path} does not have this agent yet, or its slice is damaged")
-
-
-def load_slices(path: Path, plan: SweepPlan) -> Iterator[tuple[Path, Slice | None]]:
-    """Give each slice in the directory of a sweep; None for one that is damaged.
-
-    Raises:
-        ValueError: a slice cannot be opened.
-    """
-    for file in sorted((path / SLICES).glob("*.npz")):
-        if not _SLICE_NAME.fullmatch(file.name) or not file.is_file():
-            continue  # not ours
-        try:
-            yield file, _load_slice(file, plan)
-        except OSError as error:
-            raise ValueError(f"cannot read {file}: {error.strerror}") from None
-        except (IndexError, KeyError, TypeError, ValueError):
-            yield file, None
-
-
-def _load_slice(file: Path, plan: SweepPlan) -> Slice:
-    arrays = load_arrays(file)
-    agents = arrays["agents"]
-    config = plan.config_of(int(agents[0]))
-    leaves, structure = jax.tree.flatten(state_shapes(config))
-    states = [arrays[f"state/{i}"] for i in range(len(leaves))]
-    metrics: Any = [arrays[f"metrics/{name}"] for name in Metrics._fields]
-    part = Slice(
-        agents,
-        Metrics(*metrics),
-        arrays["evaluation"],
-        jax.tree.unflatten(structure, states),
-        float(arrays["seconds"]),
-    )
-    expected: list[tuple[np.ndarray, tuple[int, ...]]] = [
-        *((x, (config.num_updates,)) for x in metrics),
-        (part.evaluation, (plan.num_episodes,)),
-        *((x, leaf.shape) for x, leaf in zip(states, leaves, strict=True)),
-    ]
-    if file.name != _slice_name(agents) or not 0 <= agents.min() <= agents.max() < plan.num_agents:
-        raise ValueError("agents of another slice")
-    # Key data have a dimension more than the key.
-    if any(x.shape[: 1 + len(shape)] != (len(agents), *shape) for x, shape in expected):
-        raise ValueError("arrays of another sweep")
-    return part
-
-
-def _slice_name(agents: np.ndarray) -> str:
-    return f"{agents[0]:09}.npz"
-
-
 def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
     if not path.exists() or all(_is_from_the_start(file) for file in path.iterdir()):
         return
-    there, here = plan_facts(load_plan(path)), plan_facts(plan)
+    there, here = plan_facts(saved_sweep(path).plan), plan_facts(plan)
     old, new = _by_name(there), _by_name(here)
     for name in old | new:
         if old.get(name) != new.get(name):
@@ -316,35 +364,5 @@ def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _facts_in(path: Path) -> dict[str, Any]:
-    file = path / SETTINGS_FILE
-    try:
-        facts: dict[str, Any] = read_sealed(file)
-        found = facts["format"]
-    except FileNotFoundError:
-        raise ValueError(f"{path} is not the directory of a sweep: it has no {file.name}") from None
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}") from None
-    except (KeyError, TypeError):
-        raise ValueError(f"{file} is damaged") from None
-    if found != FORMAT:
-        raise ValueError(
-            f"{path} has sweep format {found}, of another release; this one reads format {FORMAT}"
-        )
-    return facts
-
-
-def is_sweep(path: Path) -> bool:
-    """Return whether a directory is a sweep's, rather than a run's.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if (path / SETTINGS_FILE).exists():
-        return True
-    if (path / CONFIG_FILE).exists():
-        return False
-    raise ValueError(
-        f"{path} is the directory of neither a run nor a sweep:"
-        f" it has no {CONFIG_FILE} and no {SETTINGS_FILE}"
-    )
+def _slice_name(agents: np.ndarray) -> str:
+    return f"{agents[0]:09}.npz"

@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,21 @@ from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.axes import Axes
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan, require_disk
-from purejaxrl_reinforce.sweeps.population import Population
-from purejaxrl_reinforce.sweeps.results import SweepResults, gather_results, save_results
-from purejaxrl_reinforce.sweeps.slice_size import SliceSizes, make_population, slice_mesh
+from purejaxrl_reinforce.sweeps.population import (
+    AGENTS,
+    Population,
+    make_population,
+    population_mesh,
+)
+from purejaxrl_reinforce.sweeps.results import SweepResults, gather_results
 from purejaxrl_reinforce.sweeps.store import Slice, SweepStore
 
 NUM_EPISODES = 100
 
 # Of training per chunk: progress shows and signals are handled in between.
 _SECONDS_PER_CHUNK = 1.0
+# A slice that takes this long costs nothing to write, and little if it is lost.
+_SECONDS_PER_SLICE = 10.0
 
 
 class SweepProgress:
@@ -47,11 +53,9 @@ class SweepProgress:
         seconds: that they took, compilation apart.
         scores: of each setting, the mean greedy return of its agents that are trained; -inf where
             it is not finite.
-        doing: what the sweep waits for, if it does.
     """
 
     def __init__(self, plan: SweepPlan) -> None:
-        self.doing = "starting"
         self.agents, self.updates, self.steps, self.seconds = 0, 0, 0, 0.0
         self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
         self._num_seeds = plan.num_seeds
@@ -96,11 +100,11 @@ def sweep(
     Args:
         config: what all settings share.
         keys: typed keys [seed], or whole numbers, which stand for `jax.random.key`.
-        axes: values by field, lists or a LogRange; None: `config` alone.
+        axes: lists of values by field, of `log_range` too; None: `config` alone.
         zipped: take first values together, then second ones, ..., not all combinations.
         path: of a directory that keeps everything, the agents' parameters too, and resumes the
             same sweep. None: it is kept for as long as the results are.
-        width: agents per slice. None: chosen from memory and from what is measured.
+        width: agents per slice. None: as many as take some seconds and fit into memory.
         num_episodes: of each agent's evaluation.
         devices: to use; None: all.
 
@@ -113,7 +117,7 @@ def sweep(
     scratch = tempfile.TemporaryDirectory()
     directory = Path(scratch.name, "sweep") if path is None else Path(path)
     try:
-        with open_sweep(plan, directory, width, devices) as run:
+        with contextlib.closing(SweepLoop(plan, directory, width, devices)) as run:
             for _ in run.train():
                 pass
             results = run.finish()
@@ -124,106 +128,91 @@ def sweep(
     return results
 
 
-@contextlib.contextmanager
-def open_sweep(
-    plan: SweepPlan,
-    path: Path,
-    width: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
-    warn: Callable[[str], None] = warnings.warn,
-    force: bool = False,
-) -> Iterator["SweepLoop"]:
-    """Give a sweep that has locked its directory; see `sweep` for arguments and errors.
-
-    `warn` takes a line for each slice that is damaged and trained again; with `force` another sweep
-    in the directory is replaced.
-    """
-    meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
-    store = run_on_all(lambda: _open_store(plan, path, force) if is_primary() else None)
-    try:
-        yield SweepLoop(plan, meshes, width, store, warn)
-    except ValueError:  # what was asked for cannot be done, as it turned out on the way
-        if store is not None:
-            store.discard_if_empty()
-        raise
-    finally:
-        if store is not None:
-            store.close()
-
-
-def _open_store(plan: SweepPlan, path: Path, force: bool) -> SweepStore:
-    try:
-        require_disk(plan, path)
-        return SweepStore(path, plan, force)
-    except OSError as error:
-        raise ValueError(f"cannot write to {path}: {error.strerror}") from None
-
-
-def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -> list[Mesh]:
-    if width is not None and width < 1:
-        raise ValueError(f"width must be at least 1 agent, not {width}")
-    return [
-        slice_mesh(plan.config_of(program[0]), len(program), devices, width)
-        for program in plan.programs()
-    ]
-
-
 class SweepLoop:
-    """One sweep, on each of the processes that share it.
+    """A sweep in a directory that it locks, on each of the processes that share it; close it.
+
+    Args:
+        plan: of the sweep.
+        path: of its directory.
+        width: agents per slice, see `sweep`.
+        devices: to use; None: all.
+        warn: takes a line for each slice that is damaged and trained again.
+        force: whether another sweep in the directory is replaced.
 
     Attributes:
         plan: of the sweep.
         progress: so far.
-        store: its directory, locked by the first process; None on others.
+
+    Raises:
+        ValueError: the directory holds something else or cannot be written, or the results do not
+            fit on its disk; nothing was written.
     """
 
     def __init__(
         self,
         plan: SweepPlan,
-        meshes: list[Mesh],
-        width: int | None,
-        store: SweepStore | None,
-        warn: Callable[[str], None],
+        path: Path,
+        width: int | None = None,
+        devices: Sequence[jax.Device] | None = None,
+        warn: Callable[[str], None] = warnings.warn,
+        force: bool = False,
     ) -> None:
-        self.plan, self.store, self._warn = plan, store, warn
-        self._meshes, self._width = meshes, width
-        self.progress = SweepProgress(plan)
+        self.plan, self.progress = plan, SweepProgress(plan)
+        self._width, self._warn = width, warn
+        self._meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
+        self._store = run_on_all(lambda: _open_store(plan, path, force) if is_primary() else None)
 
-    def train(self) -> Iterator[SweepProgress]:
-        """Train the agents that are not on disk yet; give the progress about once a second."""
-        done = self._load_done()
-        yield self.progress
-        programs = self.plan.programs()
-        for i, (agents, mesh) in enumerate(zip(programs, self._meshes, strict=True)):
-            todo = [agent for agent in agents if agent not in done]
-            if todo:
-                self.progress.doing = f"compiling program {i + 1:,} of {len(programs):,}"
-                yield self.progress
-                yield from self._train_program(todo, mesh)
-
-    def finish(self) -> SweepResults:
-        """Gather the results of all agents, which must be trained; write them; return them."""
-
-        def gather() -> tuple[dict[str, np.ndarray], np.ndarray]:
-            assert self.store is not None
-            results = gather_results(self.store.path, self.plan)
-            save_results(self.store.path, results)
-            return results.metrics, results.evaluation
-
-        plan = self.plan
-        path = None if self.store is None else self.store.path
-        metrics, evaluation = broadcast_from_primary(gather)
-        return SweepResults(plan.axes, plan.configs, plan.key_data, metrics, evaluation, path)
+    def close(self) -> None:
+        """Release the directory; it goes if it has no slice yet."""
+        if self._store is not None:
+            self._store.close()
 
     def log(self, message: str) -> None:
         """Append a line to the sweep's log."""
-        if self.store is not None:
-            self.store.log.write(message)
+        if self._store is not None:
+            self._store.log.write(message)
+
+    def train(self) -> Iterator[str]:
+        """Train the agents that are not on disk yet.
+
+        About once a second, when `progress` has changed, this yields which program is compiled
+        next, or "".
+        """
+        done = self._load_done()
+        yield ""
+        programs = self.plan.programs
+        for i, (agents, mesh) in enumerate(zip(programs, self._meshes, strict=True)):
+            todo = [agent for agent in agents if agent not in done]
+            if todo:
+                yield f"compiling program {i + 1:,} of {len(programs):,}"
+                yield from self._train_program(todo, mesh)
+
+    def finish(self) -> SweepResults:
+        """Return the results of all agents, which must be trained."""
+
+        def gather() -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+            assert self._store is not None
+            results = gather_results(self._store.saved)
+            return results.metrics, results.evaluation, results.seconds
+
+        plan = self.plan
+        path = None if self._store is None else self._store.saved.path
+        arrays = broadcast_from_primary(gather)
+        return SweepResults(plan.axes, plan.configs, plan.key_data, *arrays, path)
+
+    def _add(self, part: Slice) -> None:
+        def write() -> None:
+            assert self._store is not None
+            self._store.add(part)
+
+        run_on_primary(write)
 
     def _load_done(self) -> set[int]:
+        """Count the agents that are on disk; return their numbers."""
+
         def load() -> list[tuple[Any, Any, Any]]:
-            assert self.store is not None
-            done = self.store.load_done(self._warn)
+            assert self._store is not None
+            done = self._store.load_done(self._warn)
             return [(part.agents, part.metrics.num_steps, part.evaluation) for part in done]
 
         # The other processes need the numbers and the returns, not the states.
@@ -235,24 +224,32 @@ class SweepLoop:
             self.log(f"{count(len(done), 'agent')} already trained")
         return done
 
-    def _train_program(self, todo: list[int], mesh: Mesh) -> Iterator[SweepProgress]:
-        config = self.plan.config_of(todo[0])
-        population = make_population(config, len(todo), mesh, self._width, self.plan.num_episodes)
-        sizes = SliceSizes(population.layout, self._width)
+    def _train_program(self, todo: list[int], mesh: Mesh) -> Iterator[str]:
+        """Train agents of one static setting, slice by slice."""
+        plan, shares = self.plan, mesh.shape[AGENTS]
+        population = make_population(
+            plan.config_of(todo[0]), len(todo), mesh, self._width, plan.num_episodes
+        )
         self.log(f"compiled for {len(todo)} agents in {population.compile_seconds:.1f} s")
+        # One by one, agents take no longer in short slices: these grow to some seconds.
+        grows = self._width is None and population.one_by_one
+        size = self._width or (shares if grows else population.capacity)
         while todo:
-            chosen, todo = todo[: sizes.next], todo[sizes.next :]
-            yield from self._train_slice(population, sizes, chosen)
-        tried = ", ".join(f"{trial.sps:,.0f} with {trial.agents}" for trial in sizes.trials)
-        self.log(f"agents per slice: {sizes.next}; steps per second: {tried or 'not compared'}")
+            part = yield from self._train_slice(population, todo[:size])
+            todo = todo[size:]
+            self._add(part)
+            self.progress.finish(part.agents, part.evaluation)
+            yield ""
+            if grows:
+                growth = min(2.0, _SECONDS_PER_SLICE / max(part.seconds, 1e-9))
+                size = min(max(1, int(size * growth / shares)) * shares, population.capacity)
 
     def _train_slice(
-        self, population: Population, sizes: SliceSizes, chosen: list[int]
-    ) -> Iterator[SweepProgress]:
+        self, population: Population, chosen: list[int]
+    ) -> Generator[str, None, Slice]:
+        """Train and evaluate some agents; yield after each chunk of updates; return them."""
         plan, progress, started_at = self.plan, self.progress, self.progress.seconds
         configs = [plan.config_of(agent) for agent in chosen]
-        progress.doing = f"training {count(len(chosen), 'agent')}"
-        yield progress
         agents = population.start(configs, plan.keys_of(chosen))
         parts: list[Metrics] = []
         for chunk in run_chunks(
@@ -265,21 +262,38 @@ class SweepLoop:
             agents = chunk.state
             parts.append(chunk.metrics)
             progress.add(chunk.metrics, chunk.seconds)
-            yield progress
-        progress.doing = f"evaluating {count(len(chosen), 'agent')}"
-        yield progress
-        part = Slice(
+            yield ""
+        return Slice(
             np.asarray(chosen),
             jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
             population.evaluate(agents, jax.random.key(0)),
             population.states(agents),
             progress.seconds - started_at,
         )
-        run_on_primary(lambda: self.store.add(part) if self.store is not None else None)
-        sizes.note(len(chosen), _total(part.metrics.num_steps), part.seconds)
-        progress.finish(part.agents, part.evaluation)
-        progress.doing = ""
-        yield progress
+
+
+def _open_store(plan: SweepPlan, path: Path, force: bool) -> SweepStore:
+    try:
+        require_disk(plan, path)
+        return SweepStore(path, plan, force)
+    except OSError as error:
+        raise ValueError(f"cannot write to {path}: {error.strerror}") from None
+
+
+def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -> list[Mesh]:
+    """Return the mesh of each program's slices.
+
+    It depends on all agents of the program, not on how many are left to train, so that results do
+    not.
+    """
+    if width is not None and width < 1:
+        raise ValueError(f"width must be at least 1 agent, not {width}")
+    return [
+        population_mesh(
+            min(width or len(agents), len(agents)), plan.config_of(agents[0]).num_envs, devices
+        )
+        for agents in plan.programs
+    ]
 
 
 def _total(num_steps: Any) -> int:

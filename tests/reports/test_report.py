@@ -201,8 +201,8 @@ def cut_last_slice(sweep):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (cut_last_slice, ".npz is damaged; rerun the same sweep command"),
-        (lambda sweep: sorted((sweep / "slices").iterdir())[-1].unlink(), "lacks the slices of"),
+        (cut_last_slice, "rerun the same sweep command to train it again"),
+        (lambda sweep: sorted((sweep / "slices").iterdir())[-1].unlink(), "is not finished: "),
         (lambda sweep: (sweep / "sweep.json").write_text("{"), "sweep.json is damaged"),
     ],
 )

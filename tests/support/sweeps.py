@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 
 # With one lane a run has one device, like an agent of a sweep, on any machine.
 OPTIONS = ["--num-envs", "1", "--num-steps", "30", "--num-updates", "4"]
@@ -30,6 +31,13 @@ def sweep_into(path: Path, arguments: list[str], *more: str) -> Path:
 def slices_of(path: Path) -> list[Path]:
     """Return the files of a sweep's finished agents."""
     return sorted((path / "slices").glob("[0-9]*.npz"))
+
+
+def assert_same_results(path: Path, other: Path) -> None:
+    """Compare the results of two sweeps bit by bit."""
+    a, b = load_sweep(path), load_sweep(other)
+    jax.tree.map(np.testing.assert_array_equal, a.metrics, b.metrics)
+    np.testing.assert_array_equal(a.evaluation, b.evaluation)
 
 
 def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepResults:
@@ -56,4 +64,5 @@ def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepRes
         "finite": own.copy(),
     }
     keys = np.zeros((shape[1], 2), np.uint32)
-    return SweepResults(axes, tuple(configs), keys, metrics, np.asarray(evaluation, np.float32))
+    returns = np.asarray(evaluation, np.float32)
+    return SweepResults(axes, tuple(configs), keys, metrics, returns, np.ones(shape[:2]))

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.axis_option import parse_axes, parse_axis
 from purejaxrl_reinforce.cli.main import _parse
-from purejaxrl_reinforce.sweeps.axes import LogRange, make_settings, num_settings
+from purejaxrl_reinforce.sweeps.axes import log_range, make_settings, num_settings
 from purejaxrl_reinforce.sweeps.plan import make_plan
 from tests.support.configs import TEXTBOOK
 from tests.support.runs import error_of
@@ -39,15 +37,9 @@ def test_values_are_read_by_the_kind_of_their_field(text, name, values):
 def test_a_log_range_has_its_ends_and_equal_ratios():
     name, values = parse_axis("policy_lr=log:0.001:0.1:5")
     assert (name, len(values), values[0], values[-1]) == ("policy_lr", 5, 0.001, 0.1)
-    np.testing.assert_allclose(list(values), np.geomspace(0.001, 0.1, 5), rtol=1e-12)
-    assert values[1:3] == list(values)[1:3]
-    with pytest.raises(IndexError):
-        values[5]
-
-
-@given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), st.integers(2, 20))
-def test_log_ranges_are_numpys(low, high, num):
-    np.testing.assert_allclose(list(LogRange(low, high, num)), np.geomspace(low, high, num))
+    ratios = np.divide(values[1:], values[:-1])
+    np.testing.assert_allclose(ratios, 100**0.25, rtol=1e-12)
+    assert values == log_range(0.001, 0.1, 5)
 
 
 def test_the_last_field_varies_fastest():
@@ -75,7 +67,7 @@ def test_parameters_of_the_environment_share_a_program(values):
     axes = parse_axes([f"env_params.gravity={values}", "env_params.length=0.5,0.7"])
     config = Config(num_updates=1, env_params={"masscart": 2, "max_steps_in_episode": 9})
     plan = make_plan(config, range(2), axes, False, 1)
-    assert len(plan.programs()) == 1
+    assert len(plan.programs) == 1
     gravities = {setting.env_params["gravity"] for setting in plan.configs}
     assert sorted(gravities) == list(plan.axes["env_params.gravity"])
     assert all(setting.env_params["masscart"] == 2.0 for setting in plan.configs)
@@ -83,19 +75,17 @@ def test_parameters_of_the_environment_share_a_program(values):
 
 def test_whole_parameters_of_the_environment_need_a_program_each():
     axes = {"env_params.max_steps_in_episode": [5, 9]}
-    assert len(make_plan(Config(num_updates=1), range(2), axes, False, 1).programs()) == 2
-
-
-def test_a_huge_range_is_counted_but_not_made():
-    axes = {"policy_lr": LogRange(1e-9, 1.0, 10**9), "gamma": LogRange(0.1, 1.0, 10**9)}
-    assert num_settings(axes, zipped=False) == 10**18
+    assert len(make_plan(Config(num_updates=1), range(2), axes, False, 1).programs) == 2
 
 
 @pytest.mark.parametrize(
     ("axes", "seeds", "message"),
     [
-        (["policy_lr=log:1e-4:1:10000000"], 1, "at most 100,000 settings, not 10,000,000"),
-        (["policy_lr=log:1e-4:1:10000", "gamma=log:0.1:0.9:1000"], 1, "not 10,000,000"),
+        (
+            [f"{name}=log:1e-4:0.9:100000" for name in ("policy_lr", "gamma", "trace_lambda")],
+            1,
+            "at most 100,000 settings, not 1,000,000,000,000,000",
+        ),
         (["policy_lr=log:1e-4:1:1000"], 1001, "at most 1,000,000 agents, not 1,001,000"),
         ([], 10**7, "at most 1,000,000 agents, not 10,000,000"),
     ],
@@ -143,8 +133,8 @@ def test_a_stream_takes_its_steps_from_their_axis():
         (["num_envs=log:1:8:4"], "a log range needs a float field; num_envs is not one"),
         (["policy_lr=log:0:1:4"], "ends above 0"),
         (["policy_lr=log:1:2"], "log:LOW:HIGH:NUMBER"),
-        (["policy_lr=log:1:2:1"], "between 2 and 2147483647 values, not 1"),
-        (["policy_lr=log:1:2:100000000000000000000"], "between 2 and 2147483647 values"),
+        (["policy_lr=log:1:2:1"], "between 2 and 100,000 values, not 1"),
+        (["policy_lr=log:1:2:100000000000000000000"], "between 2 and 100,000 values"),
         (["policy_lr=0.1,,0.2"], "policy_lr has an empty value"),
         (["hidden_sizes=[8]]\ny = [3"], "takes lists such as"),
         (["hidden_sizes=64,64"], "hidden_sizes must be a list of widths"),

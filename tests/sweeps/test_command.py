@@ -29,7 +29,7 @@ from tests.support.sweeps import TINY, slices_of, sweep_into
         (["--episodes", "0"], "at least 1 episode, not 0"),
         (["--num-seeds", "4000000000"], "at most 1,000,000 agents, not 4,000,000,000"),
         (["--num-seeds", "100000000000000000000"], "seed must lie between 0 and 4294967295"),
-        (["--axis", "policy_lr=log:1e-9:1:2000000000"], "at most 100,000 settings, not 2,000,000"),
+        (["--axis", "policy_lr=log:1e-9:1:2000000000"], "between 2 and 100,000 values, not 2000"),
         (["--num-seeds", "1000000", "--num-updates", "1000000"], "do not fit into memory"),
         (["--axis", "num_envs=8,1000000000000"], "num_envs must lie between"),
         (["--axis", "num_envs=8,2000000000"], "the batch does not fit"),
@@ -58,10 +58,10 @@ def test_results_that_do_not_fit_on_the_disk(tmp_path, monkeypatch, capsys):
 
 def test_a_program_that_does_not_fit_leaves_nothing(tmp_path, monkeypatch, capsys):
     from purejaxrl_reinforce.execution import memory
-    from purejaxrl_reinforce.sweeps import slice_size as slicing
+    from purejaxrl_reinforce.sweeps import population
 
     monkeypatch.setattr(memory, "free_bytes", lambda: 10**6)
-    monkeypatch.setattr(slicing, "Population", _HugePopulation)
+    monkeypatch.setattr(population, "Population", _HugePopulation)
     error = error_of([*TINY, "--sweep-dir", str(tmp_path / "made" / "s")], capsys)
     assert "2.0 GB are needed" in error
     assert not any(tmp_path.iterdir())

@@ -5,14 +5,12 @@ import signal
 import time
 
 import jax
-import numpy as np
 import pytest
 
 from purejaxrl_reinforce.output.files import is_unfinished
-from purejaxrl_reinforce.sweeps.results import load_sweep
 from tests.support.forked import ForkedCommand, forked_pair
 from tests.support.processes import LOST
-from tests.support.sweeps import slices_of
+from tests.support.sweeps import assert_same_results, slices_of
 
 SWEEP = [
     "sweep", "--num-envs", "4", "--hidden-sizes", "8", "--num-updates", "50", "--num-seeds", "41",
@@ -34,12 +32,6 @@ def undisturbed(tmp_path_factory):
     path = tmp_path_factory.mktemp("undisturbed") / "sweep"
     sweep_alone(path)
     return path
-
-
-def assert_same_results(path, other):
-    a, b = load_sweep(path), load_sweep(other)
-    jax.tree.map(np.testing.assert_array_equal, a.metrics, b.metrics)
-    np.testing.assert_array_equal(a.evaluation, b.evaluation)
 
 
 def wait_for_slices(process, path, number):

@@ -11,9 +11,9 @@ import pytest
 
 from purejaxrl_reinforce import Config, evaluate, sweep, train
 from purejaxrl_reinforce.algorithm import reinforce
-from purejaxrl_reinforce.sweeps import population, slice_size
-from purejaxrl_reinforce.sweeps.population import Layout, Population, population_mesh
+from purejaxrl_reinforce.sweeps import population
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
+from purejaxrl_reinforce.sweeps.store import saved_sweep
 from tests.support.configs import TEXTBOOK
 from tests.support.processes import ROOT
 
@@ -96,11 +96,12 @@ def test_the_settings_are_strict_json(swept):
     def refuse(constant):
         raise AssertionError(constant)
 
-    facts = json.loads((swept[0] / "sweep.json").read_text(), parse_constant=refuse)["content"]
+    content = json.loads((swept[0] / "sweep.json").read_text(), parse_constant=refuse)["content"]
+    facts = content["plan"]
     assert facts["settings"][5]["num_envs"] == 4
     assert facts["settings"][4]["max_grad_norm"] == 0.1
     assert facts["settings"][5]["max_grad_norm"] == "inf"
-    assert facts["versions"]["jax"] == jax.__version__
+    assert content["versions"]["jax"] == jax.__version__
 
 
 def test_one_compilation_per_static_setting(swept):
@@ -151,7 +152,7 @@ def test_environments_become_tasks():
     axes = {"env": ("CartPole-v1", "CartPole-v0"), "gamma": (0.9, 0.99)}
     configs = tuple(Config(env=env, gamma=gamma) for env in axes["env"] for gamma in axes["gamma"])
     evaluation = np.arange(24.0).reshape(4, 3, 2)
-    results = SweepResults(axes, configs, np.zeros((3, 2), np.uint32), {}, evaluation)
+    results = SweepResults(axes, configs, np.zeros((3, 2), np.uint32), {}, evaluation, evaluation)
     layout = results.to_rliable()
     assert list(layout) == ["gamma=0.9", "gamma=0.99"]
     np.testing.assert_array_equal(layout["gamma=0.99"], results.scores[[1, 3]].T)
@@ -166,7 +167,7 @@ def assert_close(found, expected):
 
 def test_side_by_side_as_on_an_accelerator(swept, monkeypatch):
     """The path of accelerators, vmapped, on the CPU: the same agents up to rounding."""
-    monkeypatch.setattr(slice_size, "ONE_BY_ONE", ())
+    monkeypatch.setattr(population, "ONE_BY_ONE", ())
     config = dataclasses.replace(CONFIG, max_grad_norm=0.1)
     axes = {"policy_lr": [1e-2, 1e-1]}
     together = sweep(config, range(2), axes, width=3, num_episodes=7)
@@ -174,10 +175,35 @@ def test_side_by_side_as_on_an_accelerator(swept, monkeypatch):
     assert_close(together.metrics, {k: x[[0, 4], :2] for k, x in results.metrics.items()})
 
 
-def test_throughput_is_measured():
-    mesh = population_mesh(4, CONFIG.num_envs, jax.devices()[:1])
-    compiled = Population(CONFIG, Layout(mesh, groups=4, at_once=1), num_episodes=7)
-    assert 0 < slice_size._measure(CONFIG, compiled) < 1e9
+def test_slices_double_while_they_are_short(tmp_path):
+    sweep(CONFIG, range(8), path=tmp_path / "sweep", num_episodes=7, devices=jax.devices()[:1])
+    sizes = [len(part.agents) for part in saved_sweep(tmp_path / "sweep").slices()]
+    assert sizes == [1, 2, 4, 1]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "width", "free", "rows"),
+    [
+        (("cpu",), None, 1e12, 128),  # cores gain nothing from more
+        ((), None, 1e12, 1000),
+        ((), None, 160e9, 800),  # of memory, half is taken
+        ((), 7, 160e9, 7),
+        ((), None, 0.15e9, 1),
+    ],
+)
+def test_a_population_has_room_for_what_is_useful_and_fits(
+    monkeypatch, platforms, width, free, rows
+):
+    class Fake:
+        def __init__(self, config, mesh, rows, num_episodes):
+            self.rows, self.memory_bytes = rows, 0.1e9 * rows
+
+    monkeypatch.setattr(population, "Population", Fake)
+    monkeypatch.setattr(population, "ONE_BY_ONE", platforms)
+    monkeypatch.setattr(population, "free_bytes", lambda: free)
+    monkeypatch.setattr(population, "require_memory", lambda needed, remedy: None)
+    mesh = population.population_mesh(1000, 4, jax.devices()[:1])
+    assert population.make_population(CONFIG, 1000, mesh, width, 7).rows == rows
 
 
 GUARANTEE = """
