@@ -11,6 +11,7 @@ import sys
 from types import FrameType
 
 from purejaxrl_reinforce.output.interruption import never_lost
+from purejaxrl_reinforce.output.streams import lost_output, open_streams
 
 # Their imports come before anything is written.
 _STARTING = (
@@ -33,13 +34,13 @@ def main() -> int:
     global _code
     atexit.register(_leave)  # before all others, and so run after them
     signal.signal(signal.SIGINT, _interrupt)
-    _open_missing_streams()
+    streams = open_streams()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         with never_lost(_raise):
             from purejaxrl_reinforce.cli.main import main as run
 
-            _code = run()
+            _code = run() or lost_output(streams)
             return _code
     except BaseException:
         if _interrupted:  # inside of an import, which made another exception of it
@@ -85,13 +86,6 @@ def _leave() -> None:
 def _end_at_once() -> None:
     os.write(2, b"interrupted; nothing was written\n")
     os._exit(128 + signal.SIGINT)
-
-
-def _open_missing_streams() -> None:
-    """Keep the numbers of standard streams that are closed from files that are opened later."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(number)
 
 
 if __name__ == "__main__":

@@ -282,13 +282,11 @@ def get_field(config: Config, name: str) -> Any:
 
 def with_fields(config: Config, values: Mapping[str, Any]) -> Config:
     """Return `config` with other values of what `get_field` returns."""
-    fields = {name: value for name, value in values.items() if not name.startswith(ENV_PARAM)}
-    params = {
-        name.removeprefix(ENV_PARAM): value for name, value in values.items() if name not in fields
-    }
+    own = {name: value for name, value in values.items() if not name.startswith(ENV_PARAM)}
+    params = {name.removeprefix(ENV_PARAM): values[name] for name in values.keys() - own.keys()}
     if params:
-        fields["env_params"] = {**config.env_params, **params}
-    return replace(config, **fields)
+        own["env_params"] = {**own.get("env_params", config.env_params), **params}
+    return replace(config, **own)
 
 
 def checked_seed(seed: Any) -> int:

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-from purejaxrl_reinforce.cli.main import _starting_point
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import load_config
 from purejaxrl_reinforce.presets import PRESETS, preset
@@ -120,8 +119,7 @@ def test_bad_values(changes, message):
     assert "\n" not in str(error.value)
 
 
-def test_the_default_is_what_the_command_line_trains(tmp_path):
-    assert _starting_point([]) == ("cartpole", Config(), 0)
+def test_a_file_leaves_out_what_is_the_default(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("num_envs = 3")
     assert load_config(path)[0] == Config(num_envs=3)

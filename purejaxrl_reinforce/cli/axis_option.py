@@ -1,11 +1,10 @@
-"""The option --axis: a field to sweep and its values, from text."""
+"""Values of fields, from the text of the options --axis and --env-params."""
 
 import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from purejaxrl_reinforce.cli.env_params_option import parse_env_param
-from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS, FLOAT_FIELDS
+from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS
 from purejaxrl_reinforce.sweeps.axes import log_range, require_field
 
 _LOG = "log:"
@@ -62,7 +61,7 @@ def _parse_env_params(texts: Sequence[str]) -> list[Any]:
 
 
 def _parse_log_range(name: str, text: str) -> list[float]:
-    if name not in FLOAT_FIELDS and not name.startswith(ENV_PARAM):
+    if FIELD_KINDS.get(name) is not float and not name.startswith(ENV_PARAM):
         raise ValueError(f"a log range needs a float field; {name} is not one")
     try:
         low, high, num = text.removeprefix(_LOG).split(":")
@@ -81,15 +80,46 @@ def _parse_lists(name: str, text: str) -> list[Any]:
 
 
 def _parse_value(name: str, text: str) -> Any:
+    """Return a value of its field's kind, else the text, which the field's own check refuses."""
     kind = FIELD_KINDS[name]
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
     if kind == int | None and text.lower() == "none":
         return None
-    if name in FLOAT_FIELDS or kind is int or kind == int | None:
-        number = float if name in FLOAT_FIELDS else int
+    try:
+        return float(text) if kind is float else int(text) if kind in (int, int | None) else text
+    except ValueError:
+        return text
+
+
+def parse_env_params(texts: Sequence[str]) -> dict[str, Any]:
+    """Return parameters by name from `gravity=12`, `length=0.7`, ...
+
+    Raises:
+        ValueError: a text is something else, or two name the same parameter.
+    """
+    params: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--env-params takes NAME=VALUE, such as gravity=12, not {text!r}")
+        if name in params:
+            raise ValueError(f"{name} is given twice")
+        params[name] = parse_env_param(value)
+    return params
+
+
+def parse_env_param(text: str) -> bool | int | float:
+    """Return the value of a parameter: `12`, `0.7`, `1e-3`, `true`.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
         try:
-            return number(text.replace("_", ""))
+            return kind(text)
         except ValueError:
-            return text  # the field's own check refuses it and says what would be right
-    return text
+            continue
+    raise ValueError(f"a parameter is a number, true or false, not {text!r}")

@@ -7,15 +7,11 @@ from typing import Annotated
 import tyro
 
 from purejaxrl_reinforce.cli.options import (
-    DEFAULT_PRESET,
-    ConfigFileOption,
+    ConfigOption,
     ConfigOptions,
     ForceOption,
-    PresetOption,
-    SeedOption,
+    TrainingSeedOption,
 )
-from purejaxrl_reinforce.config import Config, checked_seed
-from purejaxrl_reinforce.presets import preset
 
 
 @dataclass(frozen=True)
@@ -26,9 +22,7 @@ class Bench:
     a figure. With --compare the exit code is 1 if anything got slower, else 0.
     """
 
-    preset: PresetOption = DEFAULT_PRESET
-    config_file: ConfigFileOption = None
-    seed: SeedOption = 0
+    seed: TrainingSeedOption = None
     repeats: Annotated[
         int, tyro.conf.arg(help="Samples of each timing; 5 or more are needed to compare.")
     ] = 5
@@ -45,7 +39,7 @@ class Bench:
             " interval of the ratio excludes 1 and the ratio differs from 1 by at least 5%.",
         ),
     ] = None
-    config: ConfigOptions = field(default_factory=Config)
+    start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.output.text import print_table
@@ -53,7 +47,7 @@ class Bench:
         if self.compare is not None:
             from purejaxrl_reinforce.bench.compare import compare_files
 
-            if self != Bench(compare=self.compare, config=preset(DEFAULT_PRESET)):
+            if self != Bench(compare=self.compare):
                 raise ValueError("--compare takes two JSON files and no other option")
             comparison = compare_files(*self.compare)
             for line in comparison.differences:
@@ -69,9 +63,8 @@ class Bench:
             run_benchmark,
         )
 
-        path, result = run_benchmark(
-            self.config, checked_seed(self.seed), self.repeats, self.out, self.force
-        )
+        config, seed = self.start.load(self.seed)
+        path, result = run_benchmark(config, seed, self.repeats, self.out, self.force)
         print_table(*result_table(result))
         print(*result_summary(result), sep="\n")
         print(f"{path}, {path.with_suffix('.png').name}")

@@ -1,28 +1,31 @@
 """Options that several verbs of the command line share."""
 
+import ast
+import inspect
+import itertools
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import tyro
 
-from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.presets import PRESETS
+from purejaxrl_reinforce.cli.axis_option import parse_env_params
+from purejaxrl_reinforce.config import Config, checked_seed, with_fields
+from purejaxrl_reinforce.config_file import load_config
+from purejaxrl_reinforce.presets import PRESETS, preset, preset_for
 
-_PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
 DEFAULT_PRESET = next(iter(PRESETS))
 
-PresetOption = Annotated[
-    str, tyro.conf.arg(help=f"Named configuration that the other options change. {_PURPOSES}.")
-]
-ConfigFileOption = Annotated[
-    Path | None,
-    tyro.conf.arg(name="config", help="TOML file that the other options change."),
-]
 SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]
-ConfigOptions = Annotated[Config, tyro.conf.arg(name="")]
+TrainingSeedOption = Annotated[
+    int | None,
+    tyro.conf.arg(
+        help="Seed of all randomness; of a sweep, the first.",
+        help_behavior_hint="(default: that of --config, else 0)",
+    ),
+]
 RunArgument = Annotated[
     tyro.conf.Positional[Path],
     tyro.conf.arg(name="run", metavar="RUN", help="Run directory."),
@@ -34,6 +37,101 @@ ForceOption = Annotated[
     tyro.conf.FlagCreatePairsOff[bool],
     tyro.conf.arg(help="Replace what is there, but no directory with files of others."),
 ]
+
+
+# The one field that is a table.
+_TABLE = "env_params"
+
+
+def _field_options() -> Any:
+    """Return the type of a dict that has the fields of `Config` that are given, and no others."""
+    (config,) = ast.parse(inspect.getsource(Config)).body
+    assert isinstance(config, ast.ClassDef)
+    helps = {
+        ast.unparse(above.target): inspect.cleandoc(ast.literal_eval(below.value))
+        for above, below in itertools.pairwise(config.body)
+        if isinstance(above, ast.AnnAssign) and isinstance(below, ast.Expr)
+    }
+    options: dict[str, Any] = {}
+    for f in fields(Config):
+        default = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+        is_table = f.name == _TABLE
+        option = tyro.conf.arg(
+            help=helps[f.name],
+            help_behavior_hint=f"(default: {default})",
+            metavar="NAME=VALUE" if is_table else None,
+        )
+        options[f.name] = Annotated[tuple[str, ...] if is_table else f.type, option]
+    return TypedDict("FieldOptions", options, total=False)  # type: ignore[operator]
+
+
+_PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
+
+
+@dataclass(frozen=True)
+class ConfigOptions:
+    """A configuration: that of a preset or of a file, with the fields that are given."""
+
+    preset: Annotated[
+        str | None,
+        tyro.conf.arg(
+            help=f"Named configuration that the other options change. {_PURPOSES}.",
+            help_behavior_hint=f"(default: that for --env, else {DEFAULT_PRESET})",
+        ),
+    ] = None
+    config_file: Annotated[
+        Path | None, tyro.conf.arg(name="config", help="TOML file that the other options change.")
+    ] = None
+    options: Annotated[dict[str, Any], tyro.conf.arg(name="", constructor=_field_options())] = (
+        field(default_factory=dict)
+    )
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields that are given."""
+        params = {name: parse_env_params(x) for name, x in self.options.items() if name == _TABLE}
+        return self.options | params
+
+    @property
+    def preset_name(self) -> str:
+        """The preset that is given, or that of the environment."""
+        return self.preset or preset_for(self.options.get("env", "")) or DEFAULT_PRESET
+
+    def load(self, seed: int | None = None, swept: Mapping[str, Any] = {}) -> tuple[Config, int]:
+        """Return the configuration, with values of swept fields, and the seed.
+
+        Raises:
+            ValueError: the preset or file cannot be used, or the fields do not go together.
+        """
+        if self.preset is not None and self.config_file is not None:
+            raise ValueError("give --preset or --config, not both")
+        if self.config_file is None:
+            config, file_seed = preset(self.preset_name), None
+        else:
+            config, file_seed = load_config(self.config_file)
+        config = with_fields(config, {**self.fields, **swept})
+        return config, checked_seed(seed if seed is not None else file_seed or 0)
+
+    def warn_if_untuned(self, config: Config) -> None:
+        """Warn, in one line, of an environment that the preset was not tuned for.
+
+        Raises:
+            ValueError: the environment cannot be used at all.
+        """
+        tuned = PRESETS[self.preset_name].config.env
+        names = {env.rpartition("-v")[0] or env for env in (tuned, config.env)}
+        if self.config_file is None and len(names) > 1:
+            from purejaxrl_reinforce.algorithm.environments import environment
+
+            environment.make(config.env, config.env_params)  # what is wrong is said alone
+            print(
+                f"warning: preset {self.preset_name} was tuned for {tuned}, and may not learn"
+                f" {config.env}: try other learning rates and more updates, or a sweep of them",
+                file=sys.stderr,
+            )
+
+
+ConfigOption = Annotated[ConfigOptions, tyro.conf.arg(name="")]
 
 
 @dataclass(frozen=True)
@@ -121,71 +219,31 @@ _FOREIGN = {
 }
 
 
-def foreign_option(args: Sequence[str]) -> str | None:
-    """Return what to say of the first option that has another name here, if there is one."""
+def hint_of_foreign_option(args: Sequence[str]) -> str | None:
+    """Return what the first option is called here that has its name from another library."""
     for arg in args:
         name = arg.partition("=")[0].removeprefix("--").replace("_", "-").lower()
         if arg.startswith("--") and name in _FOREIGN:
-            return f"unknown option {arg.partition('=')[0]}; here it is {_FOREIGN[name]}"
+            return f"--{name} is here {_FOREIGN[name]}"
     return None
 
 
-def warn_if_untuned(verb: Any) -> None:
-    """Warn, in one line, of an environment that the verb's preset was not tuned for.
-
-    Raises:
-        ValueError: the environment cannot be used at all.
-    """
-    tuned = PRESETS[verb.preset].config.env
-    names = {env.rpartition("-v")[0] or env for env in (tuned, verb.config.env)}
-    if verb.config_file is None and len(names) > 1 and not verb.quiet:
-        from purejaxrl_reinforce.algorithm.environments import environment
-
-        environment.make(verb.config.env, verb.config.env_params)  # what is wrong is said alone
-        print(
-            f"warning: preset {verb.preset} was tuned for {tuned}, and may not learn"
-            f" {verb.config.env}: try other learning rates and more updates, or a sweep of them",
-            file=sys.stderr,
-        )
-
-
-# As they were typed, of a verb that needs to know; no option of its own.
-Arguments = Annotated[tuple[str, ...], tyro.conf.Suppress]
-
-# What may differ between processes: where they write and print, and what is compared otherwise.
+# What may differ between processes: where they read, write and print.
 _OF_ONE_PROCESS = {
-    "arguments", "config", "config_file", "force", "loggers", "preset", "processes", "quiet",
-    "resume", "run_dir", "sweep_dir",
+    "config_file", "coordinator", "force", "process_id", "quiet", "resume", "run_dir", "sweep_dir",
 }  # fmt: skip
 
-_OPTIONS_OF_ONE_PROCESS = {"--coordinator", "--force", "--process-id", "--quiet", "--resume"}
 
-
-def facts_of(verb: Any) -> dict[str, Any]:
-    """Return by name all that shapes the results of a verb, and must be equal on all processes."""
+def shared_options(verb: Any) -> dict[str, Any]:
+    """Return by name all that must be equal on all processes: the verb, its options, versions."""
     from purejaxrl_reinforce.execution.machine import describe_versions
 
-    options = {name: value for name, value in vars(verb).items() if name not in _OF_ONE_PROCESS}
-    options |= vars(verb.loggers)
-    resumed = getattr(verb, "resume", None) is not None
+    options = asdict(verb)
+    for nested in ("start", "options", "loggers", "processes"):
+        options |= options.pop(nested)
+    is_resumed = options.get("resume") is not None
     return {
-        "the verb": type(verb).__name__.lower() + (" --resume" if resumed else ""),
-        "num_processes": verb.processes.num_processes,
-        # Only the first process knows the configuration of a run that is resumed.
-        **(given_options(verb.arguments) if resumed else options | vars(verb.config)),
+        "the verb": type(verb).__name__.lower() + (" --resume" if is_resumed else ""),
+        **{name: x for name, x in options.items() if name not in _OF_ONE_PROCESS and x is not None},
         **{f"the version of {name}": version for name, version in describe_versions().items()},
     }
-
-
-def given_options(arguments: Sequence[str]) -> dict[str, list[str]]:
-    """Return the words after each option."""
-    given: dict[str, list[str]] = {}
-    words: list[str] = []
-    for word in arguments:
-        if word.startswith("--"):
-            name, _, value = word.partition("=")
-            words = given.setdefault(name.replace("_", "-"), [])
-            words += [value] if value else []
-        else:
-            words.append(word)
-    return {name: words for name, words in given.items() if name not in _OPTIONS_OF_ONE_PROCESS}

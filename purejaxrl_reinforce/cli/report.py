@@ -6,23 +6,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from purejaxrl_reinforce.cli.options import (
-    DEFAULT_PRESET,
-    ConfigFileOption,
-    ConfigOptions,
-    ForceOption,
-    PresetOption,
-)
-from purejaxrl_reinforce.config import Config, checked_seed
+from purejaxrl_reinforce.cli.options import ConfigOption, ConfigOptions, ForceOption
+from purejaxrl_reinforce.config import checked_seed
 
 
 @dataclass(frozen=True)
 class Describe:
     """Describe a configuration: spaces, networks, batch, memory, operations per step."""
 
-    preset: PresetOption = DEFAULT_PRESET
-    config_file: ConfigFileOption = None
-    config: ConfigOptions = field(default_factory=Config)
+    start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare
@@ -30,7 +22,8 @@ class Describe:
         prepare()
         from purejaxrl_reinforce.reports.description import describe
 
-        lines = describe(self.config)
+        config, _ = self.start.load()
+        lines = describe(config)
         width = max(map(len, lines))
         for name, text in lines.items():
             print(f"{name:<{width}}  {text}")

@@ -1,34 +1,26 @@
 """The verbs of sweeps: `sweep`, `extract`."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from purejaxrl_reinforce.cli.axis_option import parse_axes, parse_axis
+from purejaxrl_reinforce.cli.axis_option import parse_axes
 from purejaxrl_reinforce.cli.options import (
-    DEFAULT_PRESET,
-    Arguments,
-    ConfigFileOption,
+    ConfigOption,
     ConfigOptions,
     ForceOption,
     LoggerOptions,
     LoggersOption,
-    PresetOption,
     ProcessesOption,
     ProcessOptions,
-    facts_of,
-    given_options,
-    warn_if_untuned,
+    TrainingSeedOption,
+    shared_options,
 )
 from purejaxrl_reinforce.config import ENV_PARAM, Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
-
-if TYPE_CHECKING:
-    from purejaxrl_reinforce.sweeps.plan import SweepPlan
+from purejaxrl_reinforce.sweeps.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -39,8 +31,6 @@ class Sweep:
     same command with the same directory. It will hold results, statistics, a table and figures.
     """
 
-    preset: PresetOption = DEFAULT_PRESET
-    config_file: ConfigFileOption = None
     axis: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(
@@ -57,7 +47,7 @@ class Sweep:
     num_seeds: Annotated[int, tyro.conf.arg(help="Number of seeds; the same for each setting.")] = (
         16
     )
-    seed: Annotated[int, tyro.conf.arg(help="First seed.")] = 0
+    seed: TrainingSeedOption = None
     sweep_dir: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -76,57 +66,51 @@ class Sweep:
     loggers: LoggersOption = field(default_factory=LoggerOptions)
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
-    config: ConfigOptions = field(default_factory=Config)
-    arguments: Arguments = ()
+    start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare
 
         prepare()
         from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import require_equal, run_on_all
+        from purejaxrl_reinforce.execution.processes import (
+            broadcast_from_primary,
+            require_equal,
+            run_on_all,
+        )
         from purejaxrl_reinforce.sweeps.command import run_sweep
-
-        connect(**vars(self.processes))
-        require_equal(facts_of(self))
-        plan, path = run_on_all(self._checked)
-        loggers = run_on_all(self.loggers.chosen)
-        stopped_by = run_sweep(plan, path, self.width, self.quiet, self.force, loggers)
-        return 0 if stopped_by is None else 128 + stopped_by
-
-    def _checked(self) -> "tuple[SweepPlan, Path]":
-        from purejaxrl_reinforce.execution.processes import is_primary
         from purejaxrl_reinforce.sweeps.plan import make_plan
 
+        connect(**vars(self.processes))
+        require_equal(shared_options(self))
+        config, seed, path = broadcast_from_primary(self._checked)
+        seeds, axes = range(seed, seed + self.num_seeds), parse_axes(self.axis)
+        plan = run_on_all(lambda: make_plan(Config(**config), seeds, axes, self.zip, self.episodes))
+        loggers = run_on_all(self.loggers.chosen)
+        stopped_by = run_sweep(plan, Path(path), self.width, self.quiet, self.force, loggers)
+        return 0 if stopped_by is None else 128 + stopped_by
+
+    def _checked(self) -> tuple[dict[str, Any], int, str]:
+        """Return the configuration with the first value of each axis, first seed and directory."""
         if self.num_seeds < 1:
             raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
-        first = checked_seed(self.seed)
-        checked_seed(first + self.num_seeds - 1)
-        path = self.sweep_dir or new_dated_path(Path("sweeps"), self.config.env)
         axes = parse_axes(self.axis)
-        given = {re.sub("^--(no-)?", "", name) for name in given_options(self.arguments)}
+        self._require_given_once(axes)
+        first_values = {name: values[0] for name, values in axes.items() if values}
+        config, seed = self.start.load(self.seed, first_values)
+        checked_seed(seed + self.num_seeds - 1)
+        if "env" not in axes and not self.quiet:
+            self.start.warn_if_untuned(config)
+        path = self.sweep_dir or new_dated_path(Path("sweeps"), config.env)
+        return vars(config), seed, str(path)
+
+    def _require_given_once(self, axes: Axes) -> None:
+        fields = self.start.fields
+        params = fields.get("env_params", {})
         for name in axes:
-            option, _, param = name.replace("_", "-").partition(".")
-            if option in given and (
-                not param or name in map(ENV_PARAM.__add__, self.config.env_params)
-            ):
+            if name in fields or name.removeprefix(ENV_PARAM) in params:
+                option = name.partition(".")[0].replace("_", "-")
                 raise ValueError(f"--{option} is also swept: drop it or its --axis")
-        if "env" not in axes and is_primary():
-            warn_if_untuned(self)
-        seeds = range(first, first + self.num_seeds)
-        return make_plan(self.config, seeds, axes, self.zip, self.episodes), path
-
-
-def with_swept_steps(config: Config, arguments: Sequence[str]) -> Config:
-    """Return `config` with a num_steps where it is swept: `--rollout stream` needs one."""
-    for text in given_options(arguments).get("--axis", []):
-        try:
-            name, values = parse_axis(text)
-        except ValueError:
-            continue  # said once, when all axes are checked
-        if name == "num_steps" and values and isinstance(values[0], int):
-            return config.replace(num_steps=values[0])
-    return config
 
 
 @dataclass(frozen=True)

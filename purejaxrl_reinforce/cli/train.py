@@ -8,21 +8,17 @@ from typing import Annotated, Any
 import tyro
 
 from purejaxrl_reinforce.cli.options import (
-    DEFAULT_PRESET,
-    Arguments,
-    ConfigFileOption,
+    ConfigOption,
     ConfigOptions,
     ForceOption,
     LoggerOptions,
     LoggersOption,
-    PresetOption,
     ProcessesOption,
     ProcessOptions,
-    SeedOption,
-    facts_of,
-    warn_if_untuned,
+    TrainingSeedOption,
+    shared_options,
 )
-from purejaxrl_reinforce.config import Config, checked_seed
+from purejaxrl_reinforce.config import Config, with_fields
 from purejaxrl_reinforce.config_file import load_run_config
 from purejaxrl_reinforce.output.files import new_dated_path
 
@@ -31,9 +27,7 @@ from purejaxrl_reinforce.output.files import new_dated_path
 class Train:
     """Train a policy; write a run directory: configuration, metrics, figure, parameters."""
 
-    preset: PresetOption = DEFAULT_PRESET
-    config_file: ConfigFileOption = None
-    seed: SeedOption = 0
+    seed: TrainingSeedOption = None
     run_dir: Annotated[
         Path | None,
         tyro.conf.arg(help="New or empty directory for the results. None: a new one below runs/."),
@@ -61,8 +55,7 @@ class Train:
     loggers: LoggersOption = field(default_factory=LoggerOptions)
     quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
     processes: ProcessesOption = field(default_factory=ProcessOptions)
-    config: ConfigOptions = field(default_factory=Config)
-    arguments: Arguments = ()
+    start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.jax_settings import prepare
@@ -80,8 +73,7 @@ class Train:
         from purejaxrl_reinforce.runs.train import resume_run, train_run
 
         connect(**vars(self.processes))
-        # preset and config_file have done their work before parsing: see _starting_point.
-        require_equal(facts_of(self))
+        require_equal(shared_options(self))
         hosting = run_on_all(self._hosting)
         config, seed, run_dir = broadcast_from_primary(self._checked)
         reporter = TerminalReporter(self.quiet)
@@ -106,24 +98,31 @@ class Train:
         return Hosting(self.checkpoint_every, self.checkpoint_seconds, self.keep, names, wandb)
 
     def _checked(self) -> tuple[dict[str, Any], int, str]:
+        """Return configuration, seed and directory."""
         if self.resume is not None:
-            self._require_same_run(self.resume)
-        else:
-            warn_if_untuned(self)
-        name = f"{self.config.env}-seed{self.seed}"
-        run_dir = self.resume or self.run_dir or new_dated_path(Path("runs"), name)
-        return vars(self.config), checked_seed(self.seed), str(run_dir)
+            return self._resumed(self.resume)
+        config, seed = self.start.load(self.seed)
+        if not self.quiet:
+            self.start.warn_if_untuned(config)
+        run_dir = self.run_dir or new_dated_path(Path("runs"), f"{config.env}-seed{seed}")
+        return vars(config), seed, str(run_dir)
 
-    def _require_same_run(self, run_dir: Path) -> None:
-        if self.run_dir is not None or self.force:
-            raise ValueError(
-                f"give --resume or {'--force' if self.force else '--run-dir'}, not both"
-            )
-        config, seed, _ = load_run_config(run_dir)
-        changed = [name for name in vars(config) if vars(config)[name] != vars(self.config)[name]]
-        changed += ["seed"] if seed != self.seed else []
+    def _resumed(self, run_dir: Path) -> tuple[dict[str, Any], int, str]:
+        others = {
+            "--run-dir": self.run_dir,
+            "--force": self.force,
+            "--preset": self.start.preset,
+            "--config": self.start.config_file,
+        }
+        if given := [name for name, value in others.items() if value]:
+            raise ValueError(f"give --resume or {given[0]}, not both")
+        saved, seed, _ = load_run_config(run_dir)
+        config = with_fields(saved, self.start.fields)
+        changed = [name for name in vars(saved) if vars(saved)[name] != vars(config)[name]]
+        changed += ["seed"] if self.seed not in (None, seed) else []
         if other := [name for name in changed if name != "num_updates"]:
             raise ValueError(
                 f"--resume keeps the configuration of {run_dir}, but {other[0]} differs;"
                 " only num_updates can change"
             )
+        return vars(config), seed, str(run_dir)

@@ -16,7 +16,6 @@ from typing import Any
 import jax
 
 from purejaxrl_reinforce.execution.processes import PeerLostError, has_lost_peer
-from purejaxrl_reinforce.output.streams import LossyStream
 
 # How long to wait for the others to start; after how much silence one of them counts as lost; and
 # how long to wait for them at the end.
@@ -221,9 +220,5 @@ def _end_on_interrupt(read_end: int) -> None:
 def _keep_stdout_for_python() -> None:
     """Gloo, which moves arrays between CPUs, greets on standard output."""
     sys.stdout.flush()
-    stream = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, buffering=1)
-    if isinstance(sys.stdout, LossyStream):
-        sys.stdout.stream = stream
-    else:
-        sys.stdout = stream
+    sys.stdout = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,67 +1,53 @@
-"""Standard output and error while they can be written; what is lost there costs no results."""
+"""Standard output and error of a process, which cost no results where they cannot be written."""
 
-import contextlib
+import io
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 
-class LossyStream:
-    """A text stream that drops what cannot be written: on a full disk, or without a reader.
+class LossyFile(io.FileIO):
+    """A file that drops what cannot be written: on a full disk, or without a reader.
 
     Attributes:
-        stream: what it writes to; None where the process was started without it.
-        failed: whether anything was dropped.
+        is_whole: whether nothing was dropped.
     """
 
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.failed = False
+    is_whole = True
 
-    def write(self, text: str) -> int:
-        """Write or drop `text`; return its length."""
+    def write(self, data: Any) -> int:
+        """Write or drop bytes; return how many."""
         try:
-            self.stream.write(text)
-        except (OSError, ValueError, AttributeError):  # the latter of None
-            self._fail()
-        return len(text)
-
-    def flush(self) -> None:
-        """Write what is buffered, or drop it."""
-        try:
-            if self.stream is not None:
-                self.stream.flush()
-        except (OSError, ValueError):
-            self._fail()
-
-    def isatty(self) -> bool:
-        """Return whether this is a terminal."""
-        return self.stream is not None and bool(self.stream.isatty())
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-    def _fail(self) -> None:
-        self.failed = True
-        with (
-            contextlib.suppress(OSError, ValueError, AttributeError),
-            Path(os.devnull).open("w") as nowhere,
-        ):
-            # Python flushes once more at its exit.
-            os.dup2(nowhere.fileno(), self.stream.fileno())
+            return super().write(data)
+        except OSError:
+            self.is_whole = False
+            return memoryview(data).nbytes
 
 
-@contextlib.contextmanager
-def lossy_streams() -> Iterator[tuple[LossyStream, LossyStream]]:
-    """Give standard output and error, which meanwhile are lossy."""
-    before = sys.stdout, sys.stderr
-    out, err = LossyStream(sys.stdout), LossyStream(sys.stderr)
-    sys.stdout, sys.stderr = out, err
-    try:
-        yield out, err
-    finally:
-        out.flush()
-        err.flush()
-        sys.stdout, sys.stderr = before
+def open_streams() -> list[LossyFile]:
+    """Open standard output and error anew, so that they never raise; return their files.
+
+    Closed ones lead nowhere, so that no file that is opened later gets their numbers.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    files = []
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        file = LossyFile(number, "w", closefd=False)
+        encoding = getattr(getattr(sys, name), "encoding", "utf-8")  # of None there is none
+        is_line_buffered = name == "stderr" or file.isatty()
+        buffer = io.BufferedWriter(file)
+        text = io.TextIOWrapper(buffer, encoding, "backslashreplace", None, is_line_buffered)
+        setattr(sys, name, text)
+        files.append(file)
+    return files
+
+
+def lost_output(files: list[LossyFile]) -> int:
+    """Write what is buffered; return 1, and say so, if any of the output was dropped, else 0."""
+    sys.stdout.flush()
+    if all(file.is_whole for file in files):
+        return 0
+    print("error: not all of the output could be printed", file=sys.stderr)
+    return 1

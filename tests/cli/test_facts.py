@@ -3,7 +3,7 @@
 import pytest
 
 from purejaxrl_reinforce.cli.main import _parse
-from purejaxrl_reinforce.cli.options import facts_of
+from purejaxrl_reinforce.cli.options import shared_options
 from tests.support.forked import forked_pair
 
 TINY = ["--num-envs", "2", "--num-updates", "1", "--num-steps", "5", "--hidden-sizes", "2"]
@@ -14,7 +14,8 @@ DIFFERENT = [
     ("train", ["--num-envs", "2"], "num_envs"),
     ("train", ["--num-processes", "3"], "num_processes"),
     ("train", ["--checkpoint-every", "3"], "checkpoint_every"),
-    ("train", ["--preset", "classic"], "env"),
+    ("train", ["--preset", "classic"], "preset"),
+    ("train", ["--wandb"], "wandb"),
     ("sweep", ["--baseline-lr", "0.5"], "baseline_lr"),
     ("sweep", ["--activation", "tanh"], "activation"),
     ("sweep", ["--axis", "gamma=0.9,1"], "axis"),
@@ -26,24 +27,24 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("verb", "options", "name"), DIFFERENT)
 def test_another_option_is_another_fact(verb, options, name):
-    ours, theirs = facts_of(_parse([verb])), facts_of(_parse([verb, *options]))
-    assert name in [name for name, fact in ours.items() if theirs[name] != fact]
+    ours, theirs = shared_options(_parse([verb])), shared_options(_parse([verb, *options]))
+    assert ours.get(name) != theirs[name]
 
 
 def test_where_a_process_writes_and_prints_is_its_own():
     others = ["--quiet", "--run-dir", "x", "--process-id", "1", "--coordinator", "a:1"]
-    assert facts_of(_parse(["train"])) == facts_of(_parse(["train", *others]))
+    assert shared_options(_parse(["train"])) == shared_options(_parse(["train", *others]))
 
 
 def test_versions_and_the_verb_are_facts():
-    facts = facts_of(_parse(["train"]))
+    facts = shared_options(_parse(["train"]))
     assert {"the version of python", "the version of jax"} <= set(facts)
-    assert facts["the verb"] != facts_of(_parse(["sweep"]))["the verb"]
+    assert facts["the verb"] != shared_options(_parse(["sweep"]))["the verb"]
 
 
 def resumed(finished_run, *options):
     """Facts of a process that need not see the run's files."""
-    return facts_of(_parse(["train", "--resume", str(finished_run), *options]))
+    return shared_options(_parse(["train", "--resume", str(finished_run), *options]))
 
 
 def test_options_of_a_resumed_run_are_compared_as_they_were_given(finished_run, tmp_path):
@@ -52,14 +53,18 @@ def test_options_of_a_resumed_run_are_compared_as_they_were_given(finished_run, 
     assert first == second
     assert first != resumed(finished_run, "--num-updates", "10")
     assert first != resumed(finished_run)
-    assert resumed(finished_run) != facts_of(_parse(["train"]))
+    assert resumed(finished_run) != shared_options(_parse(["train"]))
 
 
 @pytest.mark.parametrize(
     ("verb", "other", "message"),
     [
-        ("train", ["--seed", 7], "seed is 0 in process 0 and 7 in process 1; give all"),
-        ("sweep", ["--baseline-lr", 0.5], "baseline_lr is 0.3 in process 0 and 0.5 in process 1"),
+        ("train", ["--seed", 7], "seed is not given in process 0 and 7 in process 1; give all"),
+        (
+            "sweep",
+            ["--baseline-lr", 0.5],
+            "baseline_lr is not given in process 0 and 0.5 in process 1",
+        ),
         ("train", ["--num-processes", 3], "num_processes is 2 in process 0 and 3 in process 1"),
     ],
 )
