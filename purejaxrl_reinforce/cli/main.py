@@ -79,7 +79,7 @@ def _parse(args: Sequence[str]) -> Any:
         ValueError: an argument is empty or cannot be printed.
     """
     for arg in args:
-        if not arg or arg.endswith("="):  # as a path it would be the current directory
+        if not arg or re.fullmatch("--[^=]*=", arg):  # as a path, the current directory
             raise ValueError(f"an argument is empty: {' '.join([_PROGRAM, *args])}")
         if not arg.isprintable():
             raise ValueError(f"the argument {arg!a} has characters that cannot be printed")

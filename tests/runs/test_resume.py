@@ -98,7 +98,7 @@ def test_more_updates_can_be_asked_for(run, straight):
         (["--policy-lr", "1"], "but policy_lr differs; only num_updates can change"),
         (["--seed", "8"], "but seed differs; only num_updates can change"),
         (["--run-dir", "x"], "give --resume or --run-dir, not both"),
-        (["--preset", "cartpole"], "no --preset or --config"),
+        (["--preset", "cartpole"], "give --resume or --preset, not both"),
     ],
 )
 def test_nothing_else_can_change(arguments, message, finished_run, capsys):

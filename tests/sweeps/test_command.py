@@ -34,7 +34,6 @@ from tests.support.sweeps import TINY, slices_of, sweep_into
         (["--axis", "num_envs=8,1000000000000"], "num_envs must lie between"),
         (["--axis", "num_envs=8,2000000000"], "the batch does not fit"),
         (["--sweep-dir", "/dev/null/sweep"], "/dev/null"),
-        (["--num-env", "4"], "did you mean"),
         (["--wandb-tags", "a"], "--wandb-tags needs --wandb"),
     ],
 )
