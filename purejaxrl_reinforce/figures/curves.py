@@ -12,7 +12,6 @@ from purejaxrl_reinforce.algorithm.environments.environment import (
     RETURN_RANGES,
     THRESHOLDS,
     task,
-    threshold,
 )
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.figures.style import (
@@ -21,7 +20,6 @@ from purejaxrl_reinforce.figures.style import (
     MOST_CURVES,
     TRAINING_RETURN,
     Curve,
-    Panel,
     Style,
     draw_curves,
     save_figure,
@@ -69,8 +67,8 @@ def plot_returns(path: Path, title: str, config: Config, metrics: Metrics) -> No
         config: what was trained.
         metrics: of the run, arrays [updates] by column of metrics.csv.
     """
-    panel = Panel(_run_curves(metrics, "update", 1), threshold(config))
-    save_figure(draw_curves(title, "update", TRAINING_RETURN, {title: panel}), path)
+    panels = {task(config): _run_curves(metrics, "update", 1)}
+    save_figure(draw_curves(title, "update", TRAINING_RETURN, panels, solved=THRESHOLDS), path)
 
 
 def learning_curves(
@@ -118,9 +116,10 @@ def learning_curves(
         f"{' and '.join(by_task)}: learning curves, {what}",
         X_LABELS[x] + (", mean over the seeds" if x != "update" and len(seeds) > 1 else ""),
         Y_LABELS[y] + (f"\n(mean of the last {smooth:,} updates)" if smooth > 1 else ""),
-        {name: Panel(curves, THRESHOLDS.get(name)) for name, curves in by_task.items()},
+        by_task,
         style,
         common,
+        THRESHOLDS,
     )
 
 

@@ -5,6 +5,7 @@ import io
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Literal, NamedTuple
 
 import matplotlib as mpl
@@ -87,13 +88,6 @@ class Curve(NamedTuple):
     is_line: bool = True
 
 
-class Panel(NamedTuple):
-    """Curves with axes of their own, and the value from which they count as solved."""
-
-    curves: Sequence[Curve]
-    solved: float | None = None
-
-
 @contextlib.contextmanager
 def styled(style: Style = "screen") -> Iterator[None]:
     """Make figures in a style, in a context or in a function that this decorates."""
@@ -106,9 +100,10 @@ def draw_curves(
     title: str,
     xlabel: str,
     ylabel: str,
-    panels: Mapping[str, Panel],
+    panels: Mapping[str, Sequence[Curve]],
     style: Style = "screen",
     legend_title: str = "",
+    solved: Mapping[str, float] = MappingProxyType({}),
 ) -> Figure:
     """Draw lines with their bands, and a legend below them that takes less than a third.
 
@@ -116,31 +111,32 @@ def draw_curves(
         title: of the picture.
         xlabel: what the curves are drawn over.
         ylabel: what they show.
-        panels: by title, which is shown where there are several; each has at least one curve and
-            at most MOST_CURVES.
+        panels: curves on axes of their own, by title, which is shown where there are several; each
+            has at least one curve and at most MOST_CURVES.
         style: of the picture.
         legend_title: what the legend says of all curves.
+        solved: the return from which it is solved, by title of the panel.
     """
     with styled(style):
-        legends = [_legend(panel, legend_title) for panel in panels.values()]
+        legends = [_legend(panels[name], legend_title, name in solved) for name in panels]
         width, plain = mpl.rcParams["figure.figsize"]
         heights = [max(plain + legend["height"], 3.2 * legend["height"]) for legend in legends]
         figure = Figure(figsize=(width, sum(heights)))
         parts: Any = [figure]
         if len(panels) > 1:
             parts = figure.subfigures(len(panels), height_ratios=heights)
-        for (name, panel), part, legend in zip(panels.items(), parts, legends, strict=True):
-            _draw_panel(part, panel, legend)
+        for name, part, legend in zip(panels, parts, legends, strict=True):
+            _draw_panel(part, panels[name], legend, solved.get(name))
             part.axes[0].set(xlabel=xlabel, ylabel=ylabel, title=name if len(panels) > 1 else "")
         figure.suptitle(wrapped(title))
     return figure
 
 
-def _legend(panel: Panel, title: str) -> dict[str, Any]:
+def _legend(curves: Sequence[Curve], title: str, has_threshold: bool) -> dict[str, Any]:
     """Return the labels of a legend, its columns and its height in inches."""
     title = wrapped(title, 1.1)
-    labels = [wrapped(curve.label, 1.1) for curve in panel.curves]
-    if panel.solved is None and labels == [""]:  # nothing else would be in the legend
+    labels = [wrapped(curve.label, 1.1) for curve in curves]
+    if not has_threshold and labels == [""]:  # nothing else would be in the legend
         labels, title = [title], ""
     letters = 10 + max(len(line) for label in labels for line in (label or " ").splitlines())
     columns = max(1, min(len(labels), line_letters(1.3) // letters))
@@ -149,19 +145,24 @@ def _legend(panel: Panel, title: str) -> dict[str, Any]:
     return {"labels": labels, "ncols": columns, "title": title, "height": height}
 
 
-def _draw_panel(part: Figure | SubFigure, panel: Panel, legend: Mapping[str, Any]) -> None:
+def _draw_panel(
+    part: Figure | SubFigure,
+    curves: Sequence[Curve],
+    legend: Mapping[str, Any],
+    solved: float | None,
+) -> None:
     axes = part.add_subplot()
-    for i, (curve, label) in enumerate(zip(panel.curves, legend["labels"], strict=True)):
-        _draw_curve(axes, curve, label, i, len(panel.curves))
-    if panel.solved is not None:
-        axes.axhline(panel.solved, label=f"solved: {panel.solved:g}", **REFERENCE)
-    x = np.concatenate([curve.x for curve in panel.curves])
+    for i, (curve, label) in enumerate(zip(curves, legend["labels"], strict=True)):
+        _draw_curve(axes, curve, label, i, len(curves))
+    if solved is not None:
+        axes.axhline(solved, label=f"solved: {solved:g}", **REFERENCE)
+    x = np.concatenate([curve.x for curve in curves])
     if (x >= 10_000).any():
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     wide = mpl.rcParams["figure.figsize"][0] > 6
     # Updates have no ticks between them.
     axes.xaxis.set_major_locator(MaxNLocator(9 if wide else 6, integer=bool((x % 1 == 0).all())))
-    columns = 3 if len(panel.curves) == 1 and wide else legend["ncols"]
+    columns = 3 if len(curves) == 1 and wide else legend["ncols"]
     place = {"loc": "outside lower center", "ncols": columns, "title": legend["title"]}
     part.legend(title_fontsize="small", **place)
 

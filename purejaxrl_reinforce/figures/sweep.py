@@ -8,7 +8,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from purejaxrl_reinforce.algorithm.environments.environment import RETURN_RANGES, THRESHOLDS, task
 from purejaxrl_reinforce.config import get_field
@@ -19,7 +18,6 @@ from purejaxrl_reinforce.figures.style import (
     GREEDY_RETURN,
     REFERENCE,
     Curve,
-    Panel,
     Style,
     draw_curves,
     styled,
@@ -35,10 +33,6 @@ _MOST_CURVES, _MOST_ROWS = 8, 20
 _POINTS = 400
 _ALL = (-np.inf, np.inf)
 _GOLDEN = (5**0.5 - 1) / 2
-_SEED: dict[str, Any] = {
-    "color": COLORS[0], "linestyle": "none", "marker": "o", "markeredgewidth": 0,
-}  # fmt: skip
-_MEAN: dict[str, Any] = {"color": COLORS[1], "linestyle": "-", "marker": "D"}
 
 
 class Setting(NamedTuple):
@@ -105,12 +99,10 @@ def _performance_profiles(settings: Sequence[Setting], style: Style) -> Figure |
         low, high = RETURN_RANGES.get(env, _ALL)
         x = np.linspace(max(low, finite.min() - room), min(high, finite.max() + room), _POINTS)
         profiles = [performance_profile(setting.scores, x) for setting in ranked]
-        panels[env] = Panel(
-            [
-                Curve(", ".join(setting.fields), x, value, np.stack(ends) if banded else None)
-                for setting, (value, *ends) in zip(ranked, profiles, strict=True)
-            ]
-        )
+        panels[env] = [
+            Curve(", ".join(setting.fields), x, value, np.stack(ends) if banded else None)
+            for setting, (value, *ends) in zip(ranked, profiles, strict=True)
+        ]
     if not panels:
         return None
     legend = count(num_seeds, "seed") + (", band: 95% interval of each point" if banded else "")
@@ -133,11 +125,16 @@ def _final_returns(settings: Sequence[Setting], style: Style) -> Figure | None:
         height = letter * (8 + sum(1.3 * number + 4 for number in lines))
         figure = Figure(figsize=(width, height))
         panels = figure.subplots(len(rankings), squeeze=False, height_ratios=lines)[:, 0]
+        legend: dict[str, Any] = {}
         for (env, ranked), axes in zip(rankings.items(), panels, strict=True):
             _draw_rows(axes, ranked, THRESHOLDS.get(env))
             axes.set_title(env if len(rankings) > 1 else "")
+            handles, labels = axes.get_legend_handles_labels()
+            legend |= zip(labels, handles, strict=True)
         figure.suptitle(wrapped(_title("final returns", settings, len(shown))))
-        _explain_rows(figure, shown)
+        columns = len(legend) if width > 6 else 1
+        place: Any = {"loc": "outside lower center", "ncols": columns}
+        figure.legend(legend.values(), legend.keys(), **place)
     return figure
 
 
@@ -153,11 +150,12 @@ def _draw_rows(axes: Axes, ranked: Sequence[Setting], threshold: float | None) -
         up = (0.5 + np.arange(len(x)) * _GOLDEN) % 1 - 0.5
         # 1,024 dots show where they are dense; a few are seen one by one.
         alpha = max(0.1, min(0.7, 20 / len(setting.scores)))
-        axes.plot(x, row + 0.6 * up, **_SEED, alpha=alpha)
-        if len(setting.scores) > 1:
+        look: Any = {"color": COLORS[0], "markeredgewidth": 0, "alpha": alpha}
+        axes.plot(x, row + 0.6 * up, "o", label="" if row else "a seed", **look)
+        if len(setting.scores) > 1 and np.isfinite(setting.iqm.value):
             _draw_mean(axes, row, setting.iqm)
     if threshold is not None:
-        axes.axvline(threshold, **REFERENCE)
+        axes.axvline(threshold, label=f"solved: {threshold:g}", **REFERENCE)
     axes.set_yticks(range(len(ranked)), map(_row_label, ranked))
     axes.set_ylim(len(ranked) - 0.5, -0.5)
     axes.set_xlabel(GREEDY_RETURN)
@@ -165,27 +163,14 @@ def _draw_rows(axes: Axes, ranked: Sequence[Setting], threshold: float | None) -
 
 
 def _draw_mean(axes: Axes, row: int, iqm: Interval) -> None:
-    # Where the interval reaches down to those who diverged, it reaches the edge.
-    low = max(float(iqm.low), axes.get_xlim()[0])
+    around = "too few seeds for an interval"
     if np.isfinite(iqm.high):
-        axes.plot([low, float(iqm.high)], [row, row], **_MEAN | {"marker": "|"})
-    if np.isfinite(iqm.value):
-        axes.plot(iqm.value, row, **_MEAN)
-
-
-def _explain_rows(figure: Figure, shown: Sequence[Setting]) -> None:
-    """Put a legend below."""
-    bounded = any(np.isfinite(setting.iqm.high) for setting in shown)
-    around = ", 95% interval" if bounded else " (too few seeds for an interval)"
-    handles = [Line2D([], [], **_SEED, label="a seed")]
-    if len(shown[0].scores) > 1:
-        handles.append(Line2D([], [], **_MEAN, label=f"interquartile mean{around}"))
-    known = [f"{THRESHOLDS[env]:g}" for env in _by_env(shown) if env in THRESHOLDS]
-    if known:
-        label = "solved: " + " and ".join(dict.fromkeys(known))
-        handles.append(Line2D([], [], **REFERENCE, label=label))
-    columns = len(handles) if figure.get_figwidth() > 6 else 1
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        around = "95% interval"
+        # One that reaches down to those who diverged reaches the edge.
+        low = max(float(iqm.low), axes.get_xlim()[0])
+        axes.plot([low, float(iqm.high)], [row, row], "|-", color=COLORS[1])
+    label = "" if row else f"interquartile mean, {around}"
+    axes.plot(iqm.value, row, "D-", color=COLORS[1], label=label)
 
 
 def _heatmap(
@@ -213,31 +198,28 @@ def _heatmap(
         width = max(mpl.rcParams["figure.figsize"][0], (16 + 4.7 * len(columns)) * em)
         row_height = max(3.0, 1.44 * max(tick.count("\n") + 1 for tick in row_ticks)) * em
         figure = Figure(figsize=(width, 13 * em + max(row_height * len(rows), 11.5 * em)))
-        panel = figure.add_subplot()
+        panel = figure.add_subplot(xlabel=across, ylabel=down)
+        panel.grid(visible=False)
+        panel.set_facecolor("#dddddd")  # of cells without a number
         image = panel.imshow(np.ma.masked_invalid(iqm), aspect="auto", cmap="cividis")
-        _write_cells(panel, shown, iqm, np.mean(image.get_clim()))
+        for ((i, j), value), setting in zip(np.ndenumerate(iqm), shown, strict=True):
+            # Below the middle of the scale cells are dark.
+            dark = np.isfinite(value) and value < np.mean(image.get_clim())
+            look: Any = {"color": "white" if dark else "black", "fontsize": "small"}
+            panel.text(j, i, _cell(setting), ha="center", va="center", **look)
         upright = 90 if max(map(len, column_ticks)) > 8 else 0
         panel.set_xticks(range(len(columns)), column_ticks, rotation=upright)
         panel.set_yticks(range(len(rows)), row_ticks)
-        panel.set(xlabel=across, ylabel=down)
-        panel.grid(visible=False)
         figure.colorbar(image, label=f"interquartile mean\nof the {GREEDY_RETURN}s")
         figure.suptitle(wrapped(title))
     return figure
 
 
-def _write_cells(
-    axes: Axes, shown: Sequence[Setting], iqm: np.ndarray, middle: np.floating[Any]
-) -> None:
-    """Write into each cell its numbers; below the middle of the scale cells are dark."""
-    axes.set_facecolor("#dddddd")  # of those without a number
-    for ((i, j), value), setting in zip(np.ndenumerate(iqm), shown, strict=True):
-        text = f"{value:,.1f}" if abs(value) >= 10 else f"{value + 0.0:.3g}"
-        text = text if np.isfinite(value) else "diverged"
-        share = "" if setting.solved is None else f"\n{setting.solved:.0%}"
-        color = "white" if np.isfinite(value) and value < middle else "black"
-        place: Any = {"ha": "center", "va": "center", "fontsize": "small", "color": color}
-        axes.text(j, i, text + share, **place)
+def _cell(setting: Setting) -> str:
+    value = float(setting.iqm.value)
+    text = f"{value:,.1f}" if abs(value) >= 10 else f"{value + 0.0:.3g}"  # -0.0 + 0.0 is 0.0
+    share = "" if setting.solved is None else f"\n{setting.solved:.0%}"
+    return (text if np.isfinite(value) else "diverged") + share
 
 
 def _ticks(values: Sequence[Any]) -> list[str]:

@@ -191,7 +191,7 @@ def test_who_diverged_is_counted():
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [len(line.get_xdata()) for line in dots] == [5, 3]
     # The interval reaches the edge, not beyond the picture.
-    interval = [line for line in axes.lines if line.get_color() == COLORS[1]][-1]
+    interval = [line for line in axes.lines if line.get_marker() == "|"][-1]
     assert interval.get_xdata()[0] == axes.get_xlim()[0]
 
 
