@@ -152,7 +152,7 @@ def _draw_rows(axes: Axes, ranked: Sequence[Setting], threshold: float | None) -
         alpha = max(0.1, min(0.7, 20 / len(setting.scores)))
         look: Any = {"color": COLORS[0], "markeredgewidth": 0, "alpha": alpha}
         axes.plot(x, row + 0.6 * up, "o", label="" if row else "a seed", **look)
-        if len(setting.scores) > 1 and np.isfinite(setting.iqm.value):
+        if len(setting.scores) > 1:
             _draw_mean(axes, row, setting.iqm)
     if threshold is not None:
         axes.axvline(threshold, label=f"solved: {threshold:g}", **REFERENCE)
