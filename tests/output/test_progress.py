@@ -13,7 +13,6 @@ from purejaxrl_reinforce.output.progress import Board, duration
 from purejaxrl_reinforce.presets import preset
 from purejaxrl_reinforce.sweeps.command import _best_so_far
 from purejaxrl_reinforce.sweeps.plan import make_plan
-from purejaxrl_reinforce.sweeps.results import labels_of
 from purejaxrl_reinforce.sweeps.sweep import SweepProgress
 
 
@@ -102,7 +101,7 @@ def best(axes, agents, evaluation):
     plan = make_plan(Config(num_updates=10, num_envs=4), range(8), axes, False, 2)
     progress = SweepProgress(plan)
     progress.finish(np.array(agents), np.array(evaluation))
-    return list(_best_so_far(plan, progress, labels_of(plan.axes, plan.configs)))
+    return list(_best_so_far(plan, progress))
 
 
 RATES = {"policy_lr": (0.1, 0.2)}
