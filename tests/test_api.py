@@ -16,6 +16,7 @@ from typing import assert_type
 
 import jax
 
+import purejaxrl_reinforce
 from purejaxrl_reinforce import (
     Config, Evaluation, Metrics, TrainState, evaluate, init, load_run, make_train, step, train,
 )
@@ -31,6 +32,7 @@ assert_type(evaluate(config, params, key, num_episodes=3, greedy=False), Evaluat
 assert_type(load_run("run").state, TrainState)
 reveal_type(train)
 train(config, 0)
+purejaxrl_reinforce.trian
 """
 
 
@@ -42,18 +44,22 @@ def test_functions_keep_their_types(tmp_path):
     # says nothing of what it would find in it.
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml"]
     ran = subprocess.run([*command, "script.py"], cwd=tmp_path, capture_output=True, text=True)
-    revealed, error, found, *rest = (ran.stdout + ran.stderr).splitlines()
+    revealed, error, missing, found, *rest = (ran.stdout + ran.stderr).splitlines()
     assert "[config: purejaxrl_reinforce.config.Config, key: jax." in revealed
-    assert 'script.py:20: error: Argument 2 to "__call__" of "Jitted"' in error
+    assert 'script.py:21: error: Argument 2 to "__call__" of "Jitted"' in error
     assert 'has incompatible type "int"; expected "Array"' in error
-    assert found.startswith("Found 1 error")
+    assert 'Module has no attribute "trian"' in missing
+    assert found.startswith("Found 2 errors")
     assert not rest
 
 
-def test_names_are_listed_and_there():
-    for name in purejaxrl_reinforce.__all__:
-        assert name in dir(purejaxrl_reinforce)
-        assert getattr(purejaxrl_reinforce, name).__doc__
+def test_public_names_are_listed_and_there():
+    names = purejaxrl_reinforce.__all__
+    assert dir(purejaxrl_reinforce) == sorted([*names, "__version__"])
+    assert {"Config", "train", "evaluate", "train_run", "sweep"} <= set(names)
+    assert all(getattr(purejaxrl_reinforce, name).__doc__ for name in names)
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        purejaxrl_reinforce.trian  # noqa: B018
 
 
 def test_version_is_that_of_the_package():
