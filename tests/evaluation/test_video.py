@@ -94,18 +94,11 @@ def test_an_mp4_of_a_grid(cartpole, tmp_path, capsys):
     assert [file.name for file in out.parent.iterdir()] == ["grid.mp4"]
 
 
-def test_seeds_start_again_after_the_last(cartpole, tmp_path, capsys):
-    options = ["--out", tmp_path / "a.gif", "--episodes", 2, "--width", 60]
-    assert video(capsys, cartpole, *options, "--seed", 2**32 - 1)[1] > 3
-
-
-@pytest.mark.parametrize("env", ["Acrobot-v1", "Pendulum-v1", "MountainCar-v0"])
-def test_other_renderers(env, tmp_path, capsys):
-    run = random_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
-    _, count, drawn_by = video(capsys, run, "--width", 60, "--seed", 3)
+def test_continuous_actions(tmp_path, capsys):
+    run = random_run(tmp_path / "run", Config(env="Pendulum-v1", hidden_sizes=(8,)))
+    _, count, drawn_by = video(capsys, run, "--width", 60, "--seed", 2**32 - 1, "--episodes", 2)
     assert drawn_by == "Gymnasium's renderer"
-    assert count > 100
-    assert len(gif_frames(run / "video.gif")) == count
+    assert len(gif_frames(run / "video.gif")) == count > 100
 
 
 @pytest.mark.parametrize(
@@ -174,17 +167,14 @@ def test_progress_of_a_run(finished_run, tmp_path, capsys):
     assert gif_frames(path)[0].shape[1] == 3 * (90 + 8) + 8
 
 
-def test_titles_fit_and_do_not_touch():
+def test_titles_fit():
     """A long title gets small letters instead of losing its ends."""
     shot = Shot(np.full((400, 600, 3), 255, np.uint8), 3, -1234567.891, True)
-    episodes = [iter([shot]), iter([shot])]
     title = "update 1,000,000, 123,456,789,012 steps"
-    (frame,) = frames(episodes, "CartPole-v1, greedy actions", [title] * 2, 2, 150)
-    ink = np.asarray(frame.convert("L")) < 128
-    captions = ink[28:66]
-    assert captions[:, :8].sum() == captions[:, -8:].sum() == 0
-    assert captions[:, 158:166].sum() == 0
-    assert captions[:, 8:158].any()
+    (frame,) = frames([iter([shot])], "CartPole-v1, greedy actions", [title], 1, 150)
+    captions = np.asarray(frame.convert("L"))[28:66] < 128
+    assert captions.any()
+    assert captions[:, :8].sum() == captions[:, 158:].sum() == 0
 
 
 def brightness(observations, num_obs=None):

@@ -72,16 +72,6 @@ def test_networks_in_words():
     assert own["policy network"] == "tests.support.networks:Tanh, and log_std: 42 parameters"
 
 
-def test_memory_grows_with_the_lanes():
-    def stated(num_envs):
-        number, unit = re.search(
-            r"at least ([\d.,]+) (\w+)", describe(Config(num_envs=num_envs))["memory"]
-        ).groups()
-        return float(number.replace(",", "")) * {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
-
-    assert 90 < stated(6400) / stated(64) < 101
-
-
 def test_bad_input_is_said(capsys):
     assert "unknown environment 'CartPole-v9'" in error_of(
         ["describe", "--env", "CartPole-v9"], capsys

@@ -1,7 +1,6 @@
 """The verb `plot`: curves of runs and sweeps in one figure, and what is refused."""
 
 import shutil
-import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize
 from tests.support.runs import TINY, error_of, write_config, write_metrics
+from tests.support.sweeps import slices_of
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +50,12 @@ def test_a_picture_of_runs(x, runs, tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(first.get_ydata(), np.mean(expected, axis=0))
 
 
-@pytest.mark.parametrize("suffix", ["svg", "pdf"])
-def test_vector_pictures(suffix, runs, tmp_path):
+@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_vector_pictures(suffix, start, runs, tmp_path):
     path = tmp_path / f"a.{suffix}"
     arguments = ["--out", str(path), "--smooth", "2", "--style", "paper"]
     assert main(["plot", str(runs[0]), *arguments]) == 0
-    if suffix == "pdf":
-        assert path.read_bytes().startswith(b"%PDF")
-    else:
-        assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    assert path.read_bytes().startswith(start)
 
 
 def test_settings_of_a_sweep_are_curves_the_best_first(finished_sweep):
@@ -100,7 +97,7 @@ def mistakes_dir(finished_sweep, tmp_path, monkeypatch):
     write_config(tmp_path / "none" / "config.toml", TINY)
     (tmp_path / "there.png").write_text("kept")
     shutil.copytree(finished_sweep, tmp_path / "unfinished")
-    (tmp_path / "unfinished" / "results.npz").unlink()
+    slices_of(tmp_path / "unfinished")[0].unlink()
     before = sorted(tmp_path.rglob("*"))
     yield tmp_path
     assert sorted(tmp_path.rglob("*")) == before
@@ -113,7 +110,7 @@ def mistakes_dir(finished_sweep, tmp_path, monkeypatch):
         (["nowhere"], "nowhere is the directory of neither a run nor a sweep"),
         (["SWEEP", "--x", "seconds"], "no seconds of their own; use --x env_steps or --x update"),
         (["SWEEP", "RUN", "SWEEP"], "/grid is given twice"),
-        (["RUN", "unfinished"], "unfinished is not finished: it has no results.npz"),
+        (["RUN", "unfinished"], "unfinished is not finished: "),
         (["there.png"], "is the directory of neither"),
         (["none"], "none/metrics.csv: No such file"),
         (["RUN", "RUN"], "have the same configuration and seed: give only one of them"),
@@ -121,7 +118,6 @@ def mistakes_dir(finished_sweep, tmp_path, monkeypatch):
         (["RUN", "--out", "a.jpg"], "--out must end in .png or .svg or .pdf, not 'a.jpg'"),
         (["RUN", "--out", "there.png"], "there.png exists; choose another --out"),
         (["RUN", "--figure", "heatmap"], "the figure heatmap needs one SWEEP"),
-        (["RUN", "--x", "hours"], "invalid choice 'hours'"),
     ],
     ids=str,
 )
