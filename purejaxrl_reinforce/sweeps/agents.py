@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm.state import Metrics
+from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
-from purejaxrl_reinforce.sweeps.store import TrainedAgent, saved_sweep
+from purejaxrl_reinforce.sweeps.store import Slice, saved_sweep
 
 
 def extract_agent(
@@ -32,12 +32,12 @@ def extract_agent(
             `run_dir` cannot be written; nothing was written.
     """
     sweep = saved_sweep(sweep_dir)
-    agent = sweep.agent(sweep.plan.agent_number(setting, seed))
+    part, row = sweep.slice_with(sweep.plan.agent_number(setting, seed))
     run = RunDirectory(run_dir, sweep.plan.configs[setting], seed, force)
     run.create()
     try:
         with contextlib.closing(run):
-            _write(run, agent)
+            _write(run, part, row)
             run.log(f"extracted from a sweep: setting {setting}, seed {seed}")
     except BaseException:
         run.remove()
@@ -45,16 +45,17 @@ def extract_agent(
     run.drop_replaced()
 
 
-def _write(run: RunDirectory, agent: TrainedAgent) -> None:
-    applied = int(agent.state.update)  # fewer than all where numbers stopped being finite
-    metrics: Any = jax.tree.map(lambda x: x[:applied], agent.metrics)
+def _write(run: RunDirectory, part: Slice, row: int) -> None:
+    state: TrainState = jax.tree.map(lambda x: x[row], part.state)
+    applied = int(state.update)  # fewer than all where numbers stopped being finite
+    metrics: Any = jax.tree.map(lambda x: x[row, :applied], part.metrics)
     if applied:
-        run.metrics.add(Metrics(*metrics), agent.seconds)
+        run.metrics.add(Metrics(*metrics), part.seconds / len(part.agents))
     checkpoints = CheckpointWriter(run.path / CHECKPOINTS, run.config, run.seed, keep=1)
     try:
         mean_return = run.metrics.last_row.get("mean_return", math.nan)
-        checkpoints.save(agent.state, run.metrics.seconds, mean_return)
+        checkpoints.save(state, run.metrics.seconds, mean_return)
         checkpoints.wait()
     finally:
         checkpoints.close()
-    run.write_results(agent.state.params)
+    run.write_results(state.params)

@@ -25,9 +25,9 @@ from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.log_curves import log_curves
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_bounds, show_score
-from purejaxrl_reinforce.sweeps.results import SweepResults, labels_of, save_results
-from purejaxrl_reinforce.sweeps.summary import score_interval, summarize, summary_dict
-from purejaxrl_reinforce.sweeps.sweep import SweepLoop, SweepProgress
+from purejaxrl_reinforce.sweeps.results import SweepResults, save_results
+from purejaxrl_reinforce.sweeps.summary import agent_scores, score_interval, summarize, summary_dict
+from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 
 
 def run_sweep(
@@ -70,10 +70,9 @@ def run_sweep(
         if number is not None:
             _report_interruption(sweep, path, number)
             return number
-        results = sweep.finish()
         sweep.log(f"finished in {time.perf_counter() - started:.1f} s")
-        run_on_primary(lambda: save_outputs(path, results, quiet))
-        run_on_primary(lambda: log_curves(path, results, *loggers))
+        run_on_primary(lambda: save_outputs(path, sweep.results, quiet))
+        run_on_primary(lambda: log_curves(path, sweep.results, *loggers))
     return None
 
 
@@ -106,44 +105,46 @@ def _headline(plan: SweepPlan, path: Path) -> str:
 
 def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
     """Train until the end, or until a signal on any process; return its number, or None."""
-    plan, now = sweep.plan, sweep.progress
     best, known = "", 0
     with Board("starting", quiet=quiet) as board:
         for compiling in sweep.train():
-            if now.agents > known and not quiet:
-                best, known = "  ".join(_best_so_far(plan, now)), now.agents
-            # An agent's evaluation counts as one more update.
-            done, total = now.updates + now.agents, now.updates + now.updates_left + plan.num_agents
-            agents = f"{now.agents:,}/{plan.num_agents:,} agents"
-            speed = f"{now.steps / now.seconds:,.0f} SPS" if now.seconds else ""
-            text = "  ".join(filter(None, [speed, best, compiling]))
-            # The headline has said that the first program is compiled.
-            board.show(agents, done, total, now.seconds, text, now.updates > 0 and compiling != "")
+            trained, total = sweep.results.num_trained, sweep.plan.num_agents
+            if trained > known and not quiet:
+                best, known = "  ".join(_best_so_far(sweep.results)), trained
+            speed = f"{sweep.steps / sweep.seconds:,.0f} SPS" if sweep.seconds else ""
+            board.show(
+                f"{trained:,}/{total:,} agents",
+                sweep.updates + trained,  # an agent's evaluation counts as one more update
+                sweep.updates + sweep.updates_left + total,
+                sweep.seconds,
+                "  ".join(filter(None, [speed, best, compiling])),
+                # The headline has said that the first program is compiled.
+                sweep.updates > 0 and compiling != "",
+            )
             number = stop_signal(stop)
-            if number is not None and now.updates_left:
+            if number is not None and sweep.updates_left:
                 return number
     return None
 
 
-def _best_so_far(plan: SweepPlan, now: SweepProgress) -> Iterator[str]:
+def _best_so_far(results: SweepResults) -> Iterator[str]:
     """Yield the best setting of each environment among the agents that are trained."""
-    labels = labels_of(plan.axes, plan.configs)
+    trained, scores, labels = np.isfinite(results.seconds), agent_scores(results), results.labels
     best: dict[str, tuple[float, int]] = {}
-    for i, (config, scores) in enumerate(zip(plan.configs, now.scores, strict=True)):
-        if scores:
-            found = float(interquartile_mean(np.array(scores))), i
-            best[task(config)] = max(found, best.get(task(config), found))
-    for name, (_, i) in best.items():
-        interval = score_interval(name, np.array(now.scores[i]))
-        seeds = count(len(now.scores[i]), "seed")
-        of = f" of {name}" if len(best) > 1 else ""
-        setting = f", setting {i}: {labels[i]}" if len(labels) > 1 else ""
+    for i in np.flatnonzero(trained.any(axis=1)).tolist():
+        found = float(interquartile_mean(scores[i, trained[i]])), i
+        env = task(results.configs[i])
+        best[env] = max(found, best.get(env, found))
+    for env, (_, i) in best.items():
+        interval = score_interval(env, scores[i, trained[i]])
         score = f"{show_score(interval.value)} {show_bounds(interval)}"
-        yield f"best greedy return{of} so far {score}, {seeds}{setting}"
+        of = f" of {env}" if len(best) > 1 else ""
+        setting = f", setting {i}: {labels[i]}" if len(labels) > 1 else ""
+        yield f"best greedy return{of} so far {score}, {count(trained[i].sum(), 'seed')}{setting}"
 
 
 def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
-    name, trained = signal.Signals(number).name, sweep.progress.agents
+    name, trained = signal.Signals(number).name, sweep.results.num_trained
     sweep.log(f"stopped by {name} after {count(trained, 'agent')}")
     if is_primary():
         print(

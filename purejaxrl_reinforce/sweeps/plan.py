@@ -52,6 +52,11 @@ class SweepPlan:
         """Number of seeds of each setting."""
         return len(self.key_data)
 
+    @property
+    def seeds(self) -> list[int]:
+        """Number each seed: s where its key is `jax.random.key(s)`, else the key's bits."""
+        return seed_numbers(self.key_data)
+
     def agent_number(self, setting: int, seed: int) -> int:
         """Return the number of the agent with this setting, from 0, and seed.
 
@@ -61,11 +66,9 @@ class SweepPlan:
         if not 0 <= setting < len(self.configs):
             last = len(self.configs) - 1
             raise ValueError(f"setting must lie between 0 and {last}, not {setting}")
-        key_data = np.asarray(jax.random.key_data(jax.random.key(seed)))
-        found = np.flatnonzero((self.key_data == key_data).all(axis=1))
-        if not len(found):
+        if seed not in self.seeds:
             raise ValueError(f"the sweep has no seed {seed}")
-        return setting * self.num_seeds + int(found[0])
+        return setting * self.num_seeds + self.seeds.index(seed)
 
     @property
     def num_agents(self) -> int:
@@ -101,6 +104,14 @@ class SweepPlan:
         ]
 
 
+def seed_numbers(key_data: np.ndarray) -> list[int]:
+    """Return of each key its seed s, where it is `jax.random.key(s)`, else its bits."""
+    return [
+        sum(int(word) << 32 * i for i, word in enumerate(reversed(words)))
+        for words in key_data.tolist()
+    ]
+
+
 def make_plan(
     config: Config, keys: jax.Array | Sequence[int] | range, axes: Axes, zipped: bool, episodes: int
 ) -> SweepPlan:
@@ -119,7 +130,7 @@ def make_plan(
     _check_sizes(keys, num_settings(axes, zipped), episodes)
     lengths = axes.get("num_updates", [config.num_updates])
     updates = max((n for n in lengths if isinstance(n, int)), default=1)
-    require_memory_for_results(num_settings(axes, zipped) * len(keys), updates, episodes)
+    _require_memory(num_settings(axes, zipped) * len(keys), updates, episodes)
     configs = tuple(
         environment.checked(setting) if setting.env_params else setting
         for setting in make_settings(config, axes, zipped)
@@ -170,32 +181,34 @@ def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
     return data
 
 
-def result_bytes(agents: int, updates: int, episodes: int) -> int:
-    """Return the size of the results of so many agents: metrics and evaluation."""
+def require_disk(plan: SweepPlan, path: Path) -> None:
+    """Raise ValueError if the files of a plan do not fit on the disk below `path`."""
+    rows = plan.num_agents * plan.num_updates
+    states = sum(len(agents) * state_bytes(plan.config_of(agents[0])) for agents in plan.programs)
+    existing = nearest_existing(path.absolute())
+    _require_room(
+        2 * _result_bytes(plan.num_agents, plan.num_updates, plan.num_episodes)
+        + states
+        + rows * _TABLE_BYTES_PER_ROW,
+        shutil.disk_usage(existing).free,
+        f"on the disk of {existing}",
+    )
+
+
+def _require_memory(agents: int, updates: int, episodes: int) -> None:
+    """Raise ValueError if the results of so many agents do not fit into memory."""
+    # Once as arrays, once in a file or a table.
+    needed = 2 * _result_bytes(agents, updates, episodes)
+    _require_room(needed, psutil.virtual_memory().available, "into memory")
+
+
+def _result_bytes(agents: int, updates: int, episodes: int) -> int:
     return agents * (updates * _METRICS_BYTES + 4 * episodes)
 
 
-def require_memory_for_results(agents: int, updates: int, episodes: int) -> None:
-    """Raise ValueError if the results of so many agents do not fit into memory."""
-    # Once as arrays, once while they are gathered or written.
-    needed, free = 2 * result_bytes(agents, updates, episodes), psutil.virtual_memory().available
+def _require_room(needed: int, free: int, where: str) -> None:
     if needed > free:
         raise ValueError(
-            f"the results do not fit into memory: {agents:,} agents with {updates:,} updates need"
-            f" {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are free; sweep fewer"
-        )
-
-
-def require_disk(plan: SweepPlan, path: Path) -> None:
-    """Raise ValueError if the files of a plan do not fit on the disk below `path`."""
-    results = result_bytes(plan.num_agents, plan.num_updates, plan.num_episodes)
-    rows = plan.num_agents * plan.num_updates
-    states = sum(len(agents) * state_bytes(plan.config_of(agents[0])) for agents in plan.programs)
-    needed = 2 * results + states + rows * _TABLE_BYTES_PER_ROW
-    existing = nearest_existing(path.absolute())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise ValueError(
-            f"the results do not fit on the disk of {existing}: they need {needed / 1e9:,.1f} GB"
-            f" and {free / 1e9:,.1f} GB are free; sweep fewer"
+            f"the results do not fit {where}: they need {needed / 1e9:,.1f} GB and"
+            f" {free / 1e9:,.1f} GB are free; sweep fewer"
         )

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config, get_field
 from purejaxrl_reinforce.output.files import StrPath, atomic_write
 from purejaxrl_reinforce.output.text import setting_labels, short_value
+from purejaxrl_reinforce.sweeps.plan import SweepPlan, seed_numbers
 from purejaxrl_reinforce.sweeps.store import SavedSweep, saved_sweep
 
 if TYPE_CHECKING:
@@ -30,7 +33,8 @@ class SweepResults:
         metrics: by field of `Metrics`, [setting, seed, update], with `env_steps` as exact int64.
             Beyond a setting's own num_updates, floats are NaN, integers 0 and `finite` is false.
         evaluation: returns of greedy episodes with the final parameters, [setting, seed, episode].
-        seconds: of training, each agent's share of its slice's, [setting, seed].
+        seconds: of training, each agent's share of its slice's, [setting, seed]; NaN before it is
+            trained.
         path: the directory that has the agents' parameters; on the first process.
     """
 
@@ -50,10 +54,12 @@ class SweepResults:
     @property
     def seeds(self) -> list[int]:
         """Number each seed: s where its key is `jax.random.key(s)`, else the key's bits."""
-        return [
-            sum(int(word) << 32 * i for i, word in enumerate(reversed(data.tolist())))
-            for data in self.key_data
-        ]
+        return seed_numbers(self.key_data)
+
+    @property
+    def num_trained(self) -> int:
+        """Number of agents that are trained; fewer than all while a sweep goes on."""
+        return int(np.isfinite(self.seconds).sum())
 
     @property
     def scores(self) -> np.ndarray:
@@ -73,8 +79,25 @@ class SweepResults:
         if self.path is None:
             raise ValueError("these results have no directory, which would have the parameters")
         sweep = saved_sweep(self.path)
-        params: Params = sweep.agent(sweep.plan.agent_number(setting, seed)).state.params
+        part, row = sweep.slice_with(sweep.plan.agent_number(setting, seed))
+        params: Params = jax.tree.map(lambda x: x[row], part.state.params)
         return params
+
+    def add(
+        self, agents: np.ndarray, metrics: Metrics, evaluation: np.ndarray, seconds: float
+    ) -> None:
+        """Fill in agents that are trained; see `Slice`."""
+        where = np.divmod(agents, len(self.key_data))
+        applied = np.where(metrics.finite, metrics.num_steps, 0)
+        columns = metrics._asdict() | {"env_steps": applied.cumsum(axis=1, dtype=np.int64)}
+        for name, values in columns.items():
+            if name not in self.metrics:
+                shape = *self.seconds.shape, max(config.num_updates for config in self.configs)
+                nothing = np.nan if values.dtype.kind == "f" else 0
+                self.metrics[name] = np.full(shape, nothing, values.dtype)
+            self.metrics[name][*where, : values.shape[1]] = values
+        self.evaluation[where] = evaluation
+        self.seconds[where] = seconds / len(agents)
 
     def to_rliable(self) -> dict[str, np.ndarray]:
         """Return the scores as rliable takes them: an array (runs, tasks) by name of a setting.
@@ -119,29 +142,23 @@ def gather_results(sweep: SavedSweep) -> SweepResults:
     Raises:
         ValueError: a slice is damaged, or an agent is missing.
     """
-    plan = sweep.plan
-    shape = (len(plan.configs), plan.num_seeds)
-    metrics: dict[str, np.ndarray] = {}
-    evaluation = np.zeros((*shape, plan.num_episodes), np.float32)
-    seconds = np.full(shape, np.nan)
+    results = empty_results(sweep.plan, sweep.path)
     for part in sweep.slices():
-        where = np.divmod(part.agents, plan.num_seeds)
-        applied = np.where(part.metrics.finite, part.metrics.num_steps, 0)
-        columns = part.metrics._asdict() | {"env_steps": applied.cumsum(axis=1, dtype=np.int64)}
-        for name, values in columns.items():
-            if name not in metrics:
-                nothing = np.nan if values.dtype.kind == "f" else 0
-                metrics[name] = np.full((*shape, plan.num_updates), nothing, values.dtype)
-            metrics[name][*where, : values.shape[1]] = values
-        evaluation[where] = part.evaluation
-        seconds[where] = part.seconds / len(part.agents)
-    if missing := int(np.isnan(seconds).sum()):
+        results.add(part.agents, part.metrics, part.evaluation, part.seconds)
+    if missing := results.seconds.size - results.num_trained:
         raise ValueError(
-            f"{sweep.path} is not finished: {missing:,} of {plan.num_agents:,} agents are missing;"
-            " rerun the same sweep command to finish"
+            f"{sweep.path} is not finished: {missing:,} of {results.seconds.size:,} agents are"
+            " missing; rerun the same sweep command to finish"
         )
+    return results
+
+
+def empty_results(plan: SweepPlan, path: Path | None) -> SweepResults:
+    """Return the results of a plan before any agent is trained."""
+    shape = len(plan.configs), plan.num_seeds
+    evaluation = np.zeros((*shape, plan.num_episodes), np.float32)
     return SweepResults(
-        plan.axes, plan.configs, plan.key_data, metrics, evaluation, seconds, sweep.path
+        plan.axes, plan.configs, plan.key_data, {}, evaluation, np.full(shape, np.nan), path
     )
 
 

@@ -54,20 +54,6 @@ _PATHS = re.compile(
 )
 
 
-class TrainedAgent(NamedTuple):
-    """One finished agent, as NumPy.
-
-    Attributes:
-        metrics: [update].
-        state: after the last update; of the key, its data.
-        seconds: its share of the time that its slice took.
-    """
-
-    metrics: Metrics
-    state: TrainState
-    seconds: float
-
-
 class Slice(NamedTuple):
     """Finished agents of one static setting, as NumPy.
 
@@ -84,12 +70,6 @@ class Slice(NamedTuple):
     evaluation: np.ndarray
     state: TrainState
     seconds: float
-
-    def agent(self, number: int) -> TrainedAgent:
-        """Return one of the agents, by its number in the plan."""
-        row = self.agents.tolist().index(number)
-        metrics, state = jax.tree.map(lambda x: x[row], (self.metrics, self.state))
-        return TrainedAgent(metrics, state, self.seconds / len(self.agents))
 
 
 @dataclass(frozen=True)
@@ -123,15 +103,15 @@ class SavedSweep:
         """
         return map(self.load, self.files())
 
-    def agent(self, number: int) -> TrainedAgent:
-        """Load an agent, by its number in the plan.
+    def slice_with(self, agent: int) -> tuple[Slice, int]:
+        """Load the slice that has an agent, by its number in the plan; return its row there too.
 
         Raises:
-            ValueError: no slice has it, or one is damaged, another sweep's, or cannot be read.
+            ValueError: none has it, or one is damaged, another sweep's, or cannot be read.
         """
         for part in self.slices():
-            if number in part.agents:
-                return part.agent(number)
+            if agent in part.agents:
+                return part, part.agents.tolist().index(agent)
         raise ValueError(f"{self.path} does not have this agent yet")
 
     def load(self, file: Path) -> Slice:
@@ -222,7 +202,6 @@ class SweepStore:
 
     Attributes:
         saved: what the directory has.
-        log: a file of lines.
 
     Raises:
         ValueError: the directory holds something else, another sweep, or is in use.
@@ -241,12 +220,16 @@ class SweepStore:
         ours = map(path.joinpath, (PLAN_FILE, LOG_FILE, SLICES))
         self._made = [p for p in (*ours, path, *path.absolute().parents) if not p.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        self.log = LockedLog(path / LOG_FILE, "sweeping")
+        self._log = LockedLog(path / LOG_FILE, "sweeping")
         try:
             self.saved = _prepare(path, plan)
         except BaseException:
             self.close()
             raise
+
+    def log(self, message: str) -> None:
+        """Append a line to the log."""
+        self._log.write(message)
 
     def add(self, part: Slice) -> None:
         """Write a slice."""
@@ -276,7 +259,7 @@ class SweepStore:
                 aside = first_free(file.parent, f"damaged-{file.stem}", file.suffix)
                 file.rename(aside)
                 message = f"{file} is damaged; its agents are trained again, it is now {aside.name}"
-                self.log.write(f"warning: {message}")
+                self.log(f"warning: {message}")
                 warn(message)
 
     def close(self) -> None:
@@ -284,7 +267,7 @@ class SweepStore:
 
         A sweep that was to be replaced then comes back.
         """
-        self.log.close()
+        self._log.close()
         if any((self._path / SLICES).glob("*")):
             return
         for path in self._made:
@@ -294,6 +277,23 @@ class SweepStore:
         if self._replaced is not None:
             with contextlib.suppress(OSError):
                 self._replaced.rollback()
+
+
+class NoStore:
+    """The store of a process that writes nothing."""
+
+    def log(self, message: str) -> None:
+        """Do nothing."""
+
+    def add(self, part: Slice) -> None:
+        """Do nothing."""
+
+    def load_done(self, _: Callable[[str], None]) -> Iterator[Slice]:
+        """Load nothing."""
+        return iter(())
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def _prepare(path: Path, plan: SweepPlan) -> SavedSweep:
@@ -334,15 +334,12 @@ def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
         raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
     if not path.exists() or all(_is_from_the_start(file) for file in path.iterdir()):
         return
-    there, here = plan_facts(saved_sweep(path).plan), plan_facts(plan)
-    old, new = _by_name(there), _by_name(here)
+    old, new = _by_name(saved_sweep(path).plan), _by_name(plan)
     for name in old | new:
         if old.get(name) != new.get(name):
-            difference = f"its {name} is {_show(old.get(name))}, here it is {_show(new.get(name))}"
-            raise ValueError(f"{path} is of another sweep: {difference}")
-    for name, what in (("key_data", "its seeds differ"), ("settings", "its axes' order differs")):
-        if there[name] != here[name]:
-            raise ValueError(f"{path} is of another sweep: {what}")
+            values = (_show(facts.get(name)) for facts in (old, new))
+            there, here = (f"{name}={value}" for value in values)
+            raise ValueError(f"{path} is of another sweep: {there}, here {here}")
 
 
 def _is_from_the_start(file: Path) -> bool:
@@ -350,14 +347,15 @@ def _is_from_the_start(file: Path) -> bool:
     return file.name == LOG_FILE or is_unfinished(file)
 
 
-def _by_name(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a plan, with all values of those that are swept, and its numbers."""
-    numbers = {name: facts[name] for name in ("num_seeds", "zipped", "num_episodes")}
-    return facts["config"] | facts["axes"] | numbers
+def _by_name(plan: SweepPlan) -> dict[str, Any]:
+    """Return what tells sweeps apart: all values of each field, and what else there is."""
+    numbers = {name: getattr(plan, name) for name in ("zipped", "num_episodes", "seeds")}
+    return asdict(plan.config) | plan.axes | numbers | {"axes": list(plan.axes)}
 
 
 def _show(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) < 60 else f"{text[:60]}..."
 
 
 def _hashable(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Sweeps: many seeds of many settings, trained in slices that are stored as they finish."""
 
 import contextlib
+import functools
 import tempfile
 import warnings
 import weakref
@@ -18,7 +19,6 @@ from purejaxrl_reinforce.execution.processes import (
     broadcast_from_primary,
     is_primary,
     run_on_all,
-    run_on_primary,
 )
 from purejaxrl_reinforce.execution.program import run_chunks
 from purejaxrl_reinforce.output.files import StrPath
@@ -31,8 +31,8 @@ from purejaxrl_reinforce.sweeps.population import (
     make_population,
     population_mesh,
 )
-from purejaxrl_reinforce.sweeps.results import SweepResults, gather_results
-from purejaxrl_reinforce.sweeps.store import Slice, SweepStore
+from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
+from purejaxrl_reinforce.sweeps.store import NoStore, Slice, SweepStore
 
 NUM_EPISODES = 100
 
@@ -40,45 +40,6 @@ NUM_EPISODES = 100
 _SECONDS_PER_CHUNK = 1.0
 # A slice that takes this long costs nothing to write, and little if it is lost.
 _SECONDS_PER_SLICE = 10.0
-
-
-class SweepProgress:
-    """How far a sweep has come; counts up as it goes.
-
-    Attributes:
-        agents: trained, those of earlier processes included.
-        updates: of the agents of this process, all counted.
-        updates_left: likewise.
-        steps: valid environment steps of this process.
-        seconds: that they took, compilation apart.
-        scores: of each setting, the mean greedy return of its agents that are trained; -inf where
-            it is not finite.
-    """
-
-    def __init__(self, plan: SweepPlan) -> None:
-        self.agents, self.updates, self.steps, self.seconds = 0, 0, 0, 0.0
-        self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
-        self._num_seeds = plan.num_seeds
-        self.scores: list[list[float]] = [[] for _ in plan.configs]
-
-    def add(self, metrics: Metrics, seconds: float) -> None:
-        """Count the metrics [agent, update] of a chunk."""
-        self.updates += np.size(metrics.num_steps)
-        self.updates_left -= np.size(metrics.num_steps)
-        self.steps += _total(metrics.num_steps)
-        self.seconds += seconds
-
-    def finish(self, agents: np.ndarray, evaluation: np.ndarray) -> None:
-        """Count the agents of a finished slice."""
-        means = evaluation.astype(np.float64).mean(axis=1)
-        for agent, score in zip(agents, np.where(np.isfinite(means), means, -np.inf), strict=True):
-            self.scores[agent // self._num_seeds].append(float(score))
-        self.agents += len(agents)
-
-    def skip(self, agents: np.ndarray, num_steps: Any, evaluation: np.ndarray) -> None:
-        """Count the agents of a slice of an earlier process."""
-        self.updates_left -= np.size(num_steps)
-        self.finish(agents, evaluation)
 
 
 def sweep(
@@ -120,7 +81,7 @@ def sweep(
         with contextlib.closing(SweepLoop(plan, directory, width, devices)) as run:
             for _ in run.train():
                 pass
-            results = run.finish()
+            results = run.results
     except BaseException:
         scratch.cleanup()
         raise
@@ -141,7 +102,11 @@ class SweepLoop:
 
     Attributes:
         plan: of the sweep.
-        progress: so far.
+        results: of the agents that are trained so far.
+        updates: of agents that this process has trained, counted over all of them.
+        updates_left: likewise.
+        steps: valid environment steps of those updates.
+        seconds: that they took, compilation apart.
 
     Raises:
         ValueError: the directory holds something else or cannot be written, or the results do not
@@ -157,72 +122,42 @@ class SweepLoop:
         warn: Callable[[str], None] = warnings.warn,
         force: bool = False,
     ) -> None:
-        self.plan, self.progress = plan, SweepProgress(plan)
-        self._width, self._warn = width, warn
+        self.plan, self._width, self._warn = plan, width, warn
+        self.updates, self.steps, self.seconds = 0, 0, 0.0
+        self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
         self._meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
-        self._store = run_on_all(lambda: _open_store(plan, path, force) if is_primary() else None)
-
-    def close(self) -> None:
-        """Release the directory; it goes if it has no slice yet."""
-        if self._store is not None:
-            self._store.close()
-
-    def log(self, message: str) -> None:
-        """Append a line to the sweep's log."""
-        if self._store is not None:
-            self._store.log.write(message)
+        self._store = run_on_all(lambda: _open_store(plan, path, force))
+        self.log, self.close = self._store.log, self._store.close
+        self.results = empty_results(plan, path if is_primary() else None)
 
     def train(self) -> Iterator[str]:
         """Train the agents that are not on disk yet.
 
-        About once a second, when `progress` has changed, this yields which program is compiled
+        About once a second, this yields which program is compiled
         next, or "".
         """
-        done = self._load_done()
+        self._load_done()
         yield ""
-        programs = self.plan.programs
+        trained, programs = np.isfinite(self.results.seconds).ravel(), self.plan.programs
         for i, (agents, mesh) in enumerate(zip(programs, self._meshes, strict=True)):
-            todo = [agent for agent in agents if agent not in done]
+            todo = [agent for agent in agents if not trained[agent]]
             if todo:
                 yield f"compiling program {i + 1:,} of {len(programs):,}"
                 yield from self._train_program(todo, mesh)
 
-    def finish(self) -> SweepResults:
-        """Return the results of all agents, which must be trained."""
-
-        def gather() -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-            assert self._store is not None
-            results = gather_results(self._store.saved)
-            return results.metrics, results.evaluation, results.seconds
-
-        plan = self.plan
-        path = None if self._store is None else self._store.saved.path
-        arrays = broadcast_from_primary(gather)
-        return SweepResults(plan.axes, plan.configs, plan.key_data, *arrays, path)
-
-    def _add(self, part: Slice) -> None:
-        def write() -> None:
-            assert self._store is not None
-            self._store.add(part)
-
-        run_on_primary(write)
-
-    def _load_done(self) -> set[int]:
-        """Count the agents that are on disk; return their numbers."""
-
-        def load() -> list[tuple[Any, Any, Any]]:
-            assert self._store is not None
-            done = self._store.load_done(self._warn)
-            return [(part.agents, part.metrics.num_steps, part.evaluation) for part in done]
-
-        # The other processes need the numbers and the returns, not the states.
-        parts = broadcast_from_primary(load)
-        for part in parts:
-            self.progress.skip(*part)
-        done = {int(agent) for agents, _, _ in parts for agent in agents}
-        if done:
-            self.log(f"{count(len(done), 'agent')} already trained")
-        return done
+    def _load_done(self) -> None:
+        """Take what is on disk, but for the states, to all processes."""
+        parts = broadcast_from_primary(
+            lambda: [
+                (part.agents, tuple(part.metrics), part.evaluation, part.seconds)
+                for part in self._store.load_done(self._warn)
+            ]
+        )
+        for agents, metrics, evaluation, seconds in parts:
+            self.results.add(agents, Metrics(*metrics), evaluation, seconds)
+            self.updates_left -= evaluation.shape[0] * metrics[0].shape[1]
+        if parts:
+            self.log(f"{count(self.results.num_trained, 'agent')} already trained")
 
     def _train_program(self, todo: list[int], mesh: Mesh) -> Iterator[str]:
         """Train agents of one static setting, slice by slice."""
@@ -237,8 +172,8 @@ class SweepLoop:
         while todo:
             part = yield from self._train_slice(population, todo[:size])
             todo = todo[size:]
-            self._add(part)
-            self.progress.finish(part.agents, part.evaluation)
+            run_on_all(functools.partial(self._store.add, part))
+            self.results.add(part.agents, part.metrics, part.evaluation, part.seconds)
             yield ""
             if grows:
                 growth = min(2.0, _SECONDS_PER_SLICE / max(part.seconds, 1e-9))
@@ -248,7 +183,7 @@ class SweepLoop:
         self, population: Population, chosen: list[int]
     ) -> Generator[str, None, Slice]:
         """Train and evaluate some agents; yield after each chunk of updates; return them."""
-        plan, progress, started_at = self.plan, self.progress, self.progress.seconds
+        plan, before = self.plan, self.seconds
         configs = [plan.config_of(agent) for agent in chosen]
         agents = population.start(configs, plan.keys_of(chosen))
         parts: list[Metrics] = []
@@ -261,18 +196,23 @@ class SweepLoop:
         ):
             agents = chunk.state
             parts.append(chunk.metrics)
-            progress.add(chunk.metrics, chunk.seconds)
+            self.updates += chunk.metrics.num_steps.size
+            self.updates_left -= chunk.metrics.num_steps.size
+            self.steps += int(np.sum(chunk.metrics.num_steps, dtype=np.int64))
+            self.seconds += chunk.seconds
             yield ""
         return Slice(
             np.asarray(chosen),
             jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
             population.evaluate(agents, jax.random.key(0)),
             population.states(agents),
-            progress.seconds - started_at,
+            self.seconds - before,
         )
 
 
-def _open_store(plan: SweepPlan, path: Path, force: bool) -> SweepStore:
+def _open_store(plan: SweepPlan, path: Path, force: bool) -> SweepStore | NoStore:
+    if not is_primary():
+        return NoStore()
     try:
         require_disk(plan, path)
         return SweepStore(path, plan, force)
@@ -294,7 +234,3 @@ def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -
         )
         for agents in plan.programs
     ]
-
-
-def _total(num_steps: Any) -> int:
-    return int(np.sum(num_steps, dtype=np.int64))
