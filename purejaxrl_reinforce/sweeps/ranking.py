@@ -1,6 +1,5 @@
 """The ranking of a sweep's settings, as a terminal and a page show it."""
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.output.text import count, number
 from purejaxrl_reinforce.statistics import Quartiles, probability_of_improvement
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, agent_scores, by_env
@@ -55,9 +54,10 @@ def explain_ranking(ranked: Sequence[Summary]) -> str:
         " In brackets: 95% intervals."
     )
     if any(summary.may_be_best for summary in ranked[1:]):
+        correction = f", Bonferroni for {others:,} comparisons" if others > 1 else ""
         text += (
-            " *: these seeds do not tell it from the best (one-sided Mann-Whitney test at"
-            f" {LEVEL:.0%}{f', Bonferroni for {others:,} comparisons' if others > 1 else ''})."
+            " *: not significantly worse than the best (one-sided Mann-Whitney test at"
+            f" {LEVEL:.0%}{correction})."
         )
     if env in THRESHOLDS:
         text += (
@@ -68,7 +68,7 @@ def explain_ranking(ranked: Sequence[Summary]) -> str:
 
 
 def number_of(summary: Summary, ranked: Sequence[Summary]) -> str:
-    """Return a setting's number, with a star where it is not told from the best."""
+    """Return a setting's number, with a star if it is not significantly worse than the best."""
     starred = summary.may_be_best and summary is not ranked[0]
     return f"{summary.setting}{'*' if starred else ''}"
 
@@ -94,12 +94,8 @@ def ranking_cells(summary: Summary, ranked: Sequence[Summary]) -> list[str]:
 
 
 def show_score(score: float | np.ndarray) -> str:
-    """Return a score, a number or an array of no dimensions, as a table shows it."""
-    score = float(score)
-    if not math.isfinite(score):
-        return "diverged"
-    # Adding 0 makes -0.0 a 0.0.
-    return f"{score:,.1f}" if abs(score) >= 10 else f"{score + 0.0:.3g}"
+    """Return a score as a table shows it."""
+    return number(score) if np.isfinite(score) else "diverged"
 
 
 def show_bounds(interval: Interval) -> str:
@@ -128,7 +124,7 @@ def _ranking(env: str, ranked: Sequence[Summary]) -> Table:
     title = f"{env}, {count(ranked[0].num_seeds, 'seed')}, {count(len(ranked), 'setting')}"
     caption = explain_ranking(ranked)
     if len(ranked) > _MOST_ROWS:
-        caption += f" {len(ranked) - _MOST_ROWS:,} settings that did worse are left out."
+        caption += f" {len(ranked) - _MOST_ROWS:,} lower-ranked settings are left out."
     table = _table(title + (", the best first" if len(ranked) > 1 else ""), caption)
     for heading in RANKING_HEADINGS[2:]:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -170,11 +166,11 @@ def _show_quartiles(quarters: Quartiles | None) -> str:
     return median if lower == upper else f"{median}\n({lower}-{upper})"
 
 
-def _show_count(number: float) -> str:
-    """Return a number of updates or steps in at most five digits, or that it is never reached."""
-    if number == np.inf:
+def _show_count(found: float) -> str:
+    """Return a number of updates or steps in at most five digits; infinity is "never"."""
+    if found == np.inf:
         return "never"
-    if number < 9_999.5:
-        return f"{number:,.0f}"
-    unit, size = ("k", 1e3) if number < 999.5e3 else ("M", 1e6) if number < 999.5e6 else ("G", 1e9)
-    return f"{number / size:,.3g}{unit}"
+    if found < 9_999.5:
+        return f"{found:,.0f}"
+    unit, size = ("k", 1e3) if found < 999.5e3 else ("M", 1e6) if found < 999.5e6 else ("G", 1e9)
+    return f"{number(found / size, 3)}{unit}"

@@ -30,7 +30,7 @@ from purejaxrl_reinforce.sweeps.results import SweepResults
 # Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32
 
-# How often the truly best setting may count as worse than the one that looks best.
+# Significance level of the comparisons with the best setting.
 LEVEL = 0.05
 
 
@@ -54,9 +54,9 @@ class Summary:
         updates: until an update's mean training return reaches the threshold, quartiles over the
             seeds; inf: never.
         env_steps: valid environment steps up to the end of that update, likewise.
-        may_be_best: whether it is the best of its environment, or the seeds do not tell it from
-            that one: its scores are not lower in the one-sided Mann-Whitney test at LEVEL, divided
-            by the number of settings that are compared with the best (Bonferroni).
+        may_be_best: whether it is the best of its environment or not significantly worse: in a
+            one-sided Mann-Whitney test at LEVEL, divided by the number of settings that are
+            compared with the best (Bonferroni).
     """
 
     setting: int
@@ -75,21 +75,22 @@ class Summary:
 
 
 def agent_scores(results: SweepResults) -> np.ndarray:
-    """Return each agent's score, [setting, seed].
+    """Return each agent's score, [setting, seed]: the mean return of its greedy episodes.
 
-    That is the mean return of its greedy episodes, or -inf, worse than any other, where one of
-    its updates or the evaluation was not finite: diverged agents are not left out.
+    Diverged agents, of which an update or the evaluation was not finite, score -inf.
     """
-    scores = results.scores
-    return np.where(_healthy(results) & np.isfinite(scores), scores, -np.inf)
+    scores, finite = results.scores, results.metrics["finite"]
+    lengths = np.array([[[config.num_updates]] for config in results.configs])
+    later = np.arange(finite.shape[2]) >= lengths  # updates that a setting does not have
+    return np.where((finite | later).all(axis=2) & np.isfinite(scores), scores, -np.inf)
 
 
 def summarize(results: SweepResults) -> list[Summary]:
     """Return a summary of each setting, the best first within each environment.
 
-    The best has the highest interquartile mean; of equals, that of which more seeds solve the
-    environment, then that with the higher worst score, then that which needs fewer environment
-    steps to the threshold in the median. Environments come in the order in which they were given.
+    Settings are ranked by interquartile mean. Ties are broken by the number of seeds that solve the
+    environment, then by the worst score, then by the median of the environment steps to the
+    threshold. Environments come in the order in which they were given.
     """
     labels, scores = results.labels, agent_scores(results)
     summaries = [_summary(results, i, labels[i], scores[i]) for i in range(len(labels))]
@@ -112,11 +113,8 @@ def _compared(ranked: Sequence[Summary], scores: np.ndarray) -> list[Summary]:
 
 def score_interval(env: str, scores: np.ndarray) -> Interval:
     """Return the interquartile mean of scores, its interval within the possible returns."""
-    iqm, (low, high) = (
-        interquartile_mean_interval(scores),
-        RETURN_RANGES.get(env, (-np.inf, np.inf)),
-    )
-    bounds = (bound if np.isinf(bound) else np.clip(bound, low, high) for bound in iqm[1:])
+    iqm, possible = interquartile_mean_interval(scores), RETURN_RANGES.get(env, (-np.inf, np.inf))
+    bounds = (bound if np.isinf(bound) else np.clip(bound, *possible) for bound in iqm[1:])
     return Interval(iqm.value, *bounds)
 
 
@@ -139,16 +137,14 @@ def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[st
 
     Returns:
         `settings`, in the order of `summaries`, with the attributes of `Summary` and the `swept`
-        values by field; and of each environment with 2 to 32 settings, `comparisons`: in row i
-        and column j, how probably a seed of the i-th of its `settings` scores higher than one of
-        the j-th.
+        values by field; and `comparisons`.
     """
-    return {
-        "settings": [
-            {**vars(summary), "swept": _swept(results, summary.setting)} for summary in summaries
-        ],
-        "comparisons": comparisons(results, summaries),
-    }
+    settings = []
+    for summary in summaries:
+        config = results.configs[summary.setting]
+        swept = {name: get_field(config, name) for name in results.axes}
+        settings.append({**vars(summary), "swept": swept})
+    return {"settings": settings, "comparisons": comparisons(results, summaries)}
 
 
 def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
@@ -169,12 +165,6 @@ def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dic
         for env, ranked in by_env(summaries).items()
         if 2 <= len(ranked) <= MOST_PAIRED
     ]
-
-
-def _healthy(results: SweepResults) -> np.ndarray:
-    """Return whether all of each agent's own updates were finite, [setting, seed]."""
-    own = zip(results.metrics["finite"], results.configs, strict=True)
-    return np.stack([finite[:, : config.num_updates].all(axis=1) for finite, config in own])
 
 
 def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> Summary:
@@ -204,10 +194,6 @@ def _until_solved(results: SweepResults, i: int) -> tuple[np.ndarray, np.ndarray
     first = [first_solved(results.configs[i], seed) for seed in returns]
     env_steps = [seed[n - 1] if n else np.inf for n, seed in zip(first, steps, strict=True)]
     return np.array([n or np.inf for n in first], float), np.array(env_steps, float)
-
-
-def _swept(results: SweepResults, i: int) -> dict[str, Any]:
-    return {name: get_field(results.configs[i], name) for name in results.axes}
 
 
 def _matrix(settings: Sequence[int], scores: np.ndarray) -> dict[str, Any]:
