@@ -82,8 +82,7 @@ def test_a_new_directory_for_each_sweep(tmp_path, monkeypatch, capsys):
     captured = capsys.readouterr()
     assert "1 setting with 2 seeds, 1 program to compile" in captured.out
     assert re.search(
-        r"2/2 agents  [\d,]+ SPS  0:00 left  best greedy return so far [\d.]+ \(too few seeds\),"
-        r" 2 seeds\n",
+        r"2/2 agents  [\d,]+ SPS  best greedy return so far [\d.]+ \(too few seeds\), 2 seeds",
         captured.err,
     )
 
