@@ -113,7 +113,7 @@ def float64(size: Size, seed: int) -> list[Row]:  # noqa: ARG001
     state = init(config, jax.random.key(seed))
     played = jax.device_get(jax.jit(collect)(config, state)[2])
     obs, valid = np.float64(played.obs), played.valid
-    policy, baseline = jax.tree.map(np.float64, jax.device_get(tuple(state.params)))
+    policy, baseline = jax.tree.map(np.float64, jax.device_get(tuple(state.params[:2])))
     flags = np.float64(played.reward), played.terminated, played.truncated, valid
     returns = reference.returns(*flags, 0.9, None)
     values = reference.mlp(baseline["params"]["mlp"], obs)[..., 0]

@@ -69,7 +69,7 @@ _USABLE = 0.9
 
 # An instruction belongs to the phase whose function was being traced when it was made.
 _PHASES = {
-    "collect": "rollout",
+    "play_batch": "rollout",
     "make_targets": "targets",
     "gradients": "gradient",
     "apply_gradients": "optimizer",
@@ -409,7 +409,7 @@ def count_launches(thunks: str, metadata: str, program: Program, most_rounds: An
 
 def _most_rounds(config: Config, num_devices: int, functions: tuple[str, ...]) -> int:
     """Return how often a loop over blocks runs if every episode lasts as long as it may."""
-    from purejaxrl_reinforce.algorithm.batching import equal_parts, tuning
+    from purejaxrl_reinforce.algorithm.blocks import equal_parts, tuning
     from purejaxrl_reinforce.algorithm.environments import environment
     from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 
@@ -417,7 +417,7 @@ def _most_rounds(config: Config, num_devices: int, functions: tuple[str, ...]) -
     num_steps = steps_per_update(config, environment.make(config.env, config.env_params))
     length = equal_parts(num_steps, sizes.block_steps)
     num_blocks = -(-num_steps // length)
-    if "collect" in functions:
+    if "play_batch" in functions:
         return num_blocks
     once_per_lane = "_values_at_cuts" in functions and config.rollout == "episodes"
     rows = config.num_envs // num_devices * (1 if once_per_lane else num_blocks * length)

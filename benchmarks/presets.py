@@ -17,7 +17,6 @@ from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset, sweep
-from purejaxrl_reinforce.algorithm.environments.environment import threshold
 from purejaxrl_reinforce.execution.machine import measured_on
 from purejaxrl_reinforce.figures.style import styled
 from purejaxrl_reinforce.output.interval import Interval
@@ -26,6 +25,7 @@ from purejaxrl_reinforce.presets import PRESETS
 from purejaxrl_reinforce.statistics import interquartile_mean_interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import summarize
+from purejaxrl_reinforce.tasks import threshold
 
 _GYMNAX = "README of gymnax, commit 086ad95: its trained {}"
 _MOST = "the most there is"

@@ -22,11 +22,11 @@ from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import load_sweep, preset
-from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.figures.style import COLORS, GREEDY_RETURN, REFERENCE, styled
 from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize
+from purejaxrl_reinforce.tasks import THRESHOLDS
 
 SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each"
 # Few lanes make many updates of these steps: 250. With the preset's 64 lanes and 63 updates, 36 of

@@ -20,7 +20,6 @@ from jax import Array
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, TrainState, init, step
-from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import no_compilation
 from purejaxrl_reinforce.execution.sharding import (
@@ -32,6 +31,7 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_state,
 )
 from purejaxrl_reinforce.figures.style import REFERENCE, styled
+from purejaxrl_reinforce.tasks import THRESHOLDS
 
 
 def train_until(config: Config, state: TrainState, threshold: Array) -> tuple[TrainState, Array]:

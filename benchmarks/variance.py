@@ -22,11 +22,9 @@ from jax import Array
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, init, step
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
-from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
-from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
-from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.losses import gradient_noise, gradients, make_targets
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.figures.style import REFERENCE, styled
@@ -42,18 +40,15 @@ _RESAMPLES = 2_000
 def noise_of(config: Config, state: TrainState) -> tuple[Array, Array]:
     """Return variance and unbiased squared norm of the next gradient, by kind, [kinds] each."""
     trajectory = collect(config, state)[2]
+    policy = state.params._replace(baseline=None)
     found = []
     for baseline, norm in KINDS:
         kind: Any = {"baseline": baseline, "advantage_norm": norm, "gradient_noise": True}
-        changed = replace(config, **kind)
-        targets = make_targets(changed, state.params, trajectory)
-        policy = Params(state.params.policy, None)
-        grads, _ = gradients(changed, policy, trajectory, targets)
-        found.append(
-            gradient_noise(
-                changed, state.params.policy, trajectory, targets, grads.policy, ONE_DEVICE
-            )
-        )
+        setup = make_setup(replace(config, **kind))
+        targets, statistics = make_targets(setup, state.params, trajectory)
+        batch = (policy, trajectory, targets, statistics.num_steps)
+        grads, _ = gradients(setup, *batch)
+        found.append(tuple(gradient_noise(setup, *batch, grads.policy).values()))
     variance, snr = (jnp.stack(x) for x in zip(*found, strict=True))
     return variance, jnp.where(variance > 0, snr * variance, 0.0)
 

@@ -37,8 +37,8 @@ LONG = (
 # Programs of these files are optimized all the same: they train long, are measured, or give the
 # same bits as another program only so.
 OPTIMIZED = (
-    "tests/algorithm/kernels/test_lane_vectors.py",
-    "tests/algorithm/kernels/test_rollout.py",
+    "tests/kernels/test_lane_vectors.py",
+    "tests/kernels/test_rollout.py",
     "tests/algorithm/test_block_sizes.py",
     "tests/algorithm/test_learning.py",
     "tests/execution/test_program.py",

@@ -9,8 +9,8 @@ import purejaxrl_reinforce
 
 PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 ROOMS = (
-    "config", "presets", "algorithm", "output", "config_file", "statistics", "execution",
-    "figures", "runs", "bench", "evaluation", "sweeps", "reports", "cli",
+    "config", "presets", "tasks", "algorithm", "kernels", "output", "config_file",
+    "statistics", "execution", "figures", "runs", "bench", "evaluation", "sweeps", "reports", "cli",
 )  # fmt: skip
 
 

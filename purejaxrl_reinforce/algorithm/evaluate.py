@@ -1,18 +1,25 @@
 """Whole episodes of a trained policy."""
 
-from typing import Any, NamedTuple
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, any_lane, tuning
-from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.jit import jit
-from purejaxrl_reinforce.algorithm.keys import evaluation_key
-from purejaxrl_reinforce.algorithm.networks.build import Networks, Params, make_networks
-from purejaxrl_reinforce.algorithm.rollout import Act, Rollout, Use, fresh_lanes, keys_for, play
+from purejaxrl_reinforce.algorithm.blocks import any_lane
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key
+from purejaxrl_reinforce.algorithm.networks.build import Networks, Params
+from purejaxrl_reinforce.algorithm.rollout import (
+    Act,
+    KeyUse,
+    Rollout,
+    fresh_lanes,
+    keys_for,
+    play,
+)
+from purejaxrl_reinforce.algorithm.setup import Setup, make_setup
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 
@@ -24,7 +31,7 @@ class Evaluation(NamedTuple):
     episode_length: Array | np.ndarray
 
 
-@jit("num_episodes", "greedy")
+@functools.partial(jax.jit, static_argnames=("num_episodes", "greedy"))
 def evaluate(
     config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
 ) -> Evaluation:
@@ -42,26 +49,33 @@ def evaluate(
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes must be at least 1, not {num_episodes}")
-    rollout = whole_episodes(config, params, greedy)
+    return _evaluate(make_setup(config), params, key, num_episodes, greedy)
+
+
+def _evaluate(
+    setup: Setup, params: Params, key: Array, num_episodes: int, greedy: bool
+) -> Evaluation:
+    rollout = whole_episodes(setup, params, greedy)
     keys = ONE_DEVICE.keys(evaluation_key(key), num_episodes)
-    lanes, _ = play(rollout, fresh_lanes(rollout.env, keys_for(keys, Use.START)), keys)
-    return Evaluation(lanes.episode_return, lanes.episode_length)
+    lanes, _ = play(rollout, fresh_lanes(rollout.env, keys_for(keys, KeyUse.START)), keys)
+    return Evaluation(*lanes.episode)
 
 
-def greedy_return(config: Config, state: TrainState) -> Array:
+def greedy_return(setup: Setup, state: TrainState) -> Array:
     """Return the mean return of `eval_episodes` greedy episodes after every `eval_every`-th update.
 
     They are those of `evaluate` with the key `jax.random.fold_in(state.key, state.update)`, from
     which the next update makes other keys. After the other updates the result is NaN. Each device
     plays all episodes.
     """
+    config = setup.config
     if not config.eval_every:
         return jnp.float32(jnp.nan)
     due = state.update % config.eval_every == 0
     key = jax.random.fold_in(state.key, state.update)
 
     def play_all() -> Array:
-        episodes = evaluate(config, state.params, key, config.eval_episodes)
+        episodes = _evaluate(setup, state.params, key, config.eval_episodes, greedy=True)
         return jnp.mean(episodes.episode_return)
 
     # Not mapped, the condition stays one: agents that are mapped over reach an update together.
@@ -69,25 +83,23 @@ def greedy_return(config: Config, state: TrainState) -> Array:
     return jnp.where(due, found, jnp.nan)
 
 
-def whole_episodes(config: Config, params: Params, greedy: bool) -> Rollout:
+def whole_episodes(setup: Setup, params: Params, greedy: bool) -> Rollout:
     """Return how a trained policy plays episodes, each up to the environment's time limit."""
-    env = environment.make(config.env, config.env_params)
-    networks = make_networks(config)
     return Rollout(
-        env=env,
-        act=make_act(networks, params.policy, greedy),
-        noise=networks.policy.noise,
-        num_steps=env.time_limit,
-        tuning=tuning(config),
-        to_env=networks.policy.to_env,
+        env=setup.env,
+        act=make_act(setup.networks, params, greedy),
+        noise=setup.networks.policy.noise,
+        num_steps=setup.env.time_limit,
+        tuning=setup.tuning,
+        to_env=setup.networks.policy.to_env,
     )
 
 
-def make_act(networks: Networks, policy_params: Any, greedy: bool) -> Act:
+def make_act(networks: Networks, params: Params, greedy: bool) -> Act:
     """Return the policy: the most probable action of each state, or a sampled one."""
 
     def act(obs: Array, noise: Array) -> Array:
-        distribution = networks.distribution(policy_params, obs)
+        distribution = networks.distribution(params, obs)
         return distribution.mode() if greedy else distribution.sample(noise)
 
     return act

@@ -4,68 +4,88 @@ Observations are normalized by those of the updates before, since both losses mu
 played with; rewards by those that include the current update.
 """
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from purejaxrl_reinforce.algorithm.batching import LaneAxis
-from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.obs_normalizer import (
-    VARIANCE_EPSILON,
-    add_values,
-    obs_moments,
-    with_obs_moments,
-)
-from purejaxrl_reinforce.algorithm.rollout import Trajectory
-from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.algorithm.lanes import LaneAxis
+
+# Added to each variance.
+VARIANCE_EPSILON = 1e-8
 
 # Scaled rewards are clipped to this, or minus this.
 LARGEST_REWARD = 10.0
 
 
-def add_observations(params: Params, old: Params, trajectory: Trajectory, axis: LaneAxis) -> Params:
-    """Return `params` with the moments of `old`, if it has any, and those of the trajectory.
+class RunningMoments(NamedTuple):
+    """Number of the values so far, their mean and variance: (), [...], [...], float32."""
+
+    number: Array
+    mean: Array
+    var: Array
+
+
+def no_moments(shape: tuple[int, ...]) -> RunningMoments:
+    """Return the moments of no values: those that change nothing are 0 and 1."""
+    return RunningMoments(jnp.zeros(()), jnp.zeros(shape), jnp.ones(shape))
+
+
+def add_values(moments: RunningMoments, x: Array, valid: Array, axis: LaneAxis) -> RunningMoments:
+    """Return the moments with the valid rows of x added.
+
+    (Chan, Golub and LeVeque, 1979, "Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances".)
 
     Args:
-        params: new ones of both networks.
-        old: those that the trajectory was played with.
-        trajectory: of the update.
+        moments: so far.
+        x: [T, N, ...].
+        valid: [T, N].
         axis: the device axis the lanes are sharded over.
     """
-    moments = obs_moments(old.policy)
-    if moments is None:
-        return params
-    obs = trajectory.obs.astype(jnp.float32)
-    moments = add_values(moments, obs, trajectory.valid, axis)
-    return Params(*(with_obs_moments(network, moments) for network in params))
+    rows = valid.reshape(valid.shape + (1,) * (x.ndim - 2))
+
+    def total(values: Array) -> Array:
+        return axis.sum(jnp.sum(values, axis=(0, 1), where=rows))
+
+    added = axis.sum(jnp.sum(valid)).astype(jnp.float32)
+    divisor = jnp.maximum(added, 1)
+    x = x - moments.mean[None, None]  # so that rounding is that of deviations, not of values
+    change = total(x) / divisor
+    batch_var = total((x - change[None, None]) ** 2) / divisor
+    number = moments.number + added
+    share = added / jnp.maximum(number, 1)
+    var = moments.var + share * (batch_var - moments.var + (1 - share) * change**2)
+    return RunningMoments(number, moments.mean + share * change, var)
 
 
-def scale_rewards(
-    config: Config, state: TrainState, trajectory: Trajectory, axis: LaneAxis
-) -> tuple[Trajectory, TrainState]:
-    """Return the trajectory with its rewards over the running deviation of the discounted return.
+def normalized(moments: RunningMoments, obs: Array, clip: Any) -> Array:
+    """Return (obs - mean) / standard deviation, clipped, [N, ...], of observations [N, ...]."""
+    scale = lax.rsqrt(moments.var + VARIANCE_EPSILON)
+    x = (obs.astype(jnp.float32) - moments.mean[None]) * scale[None]
+    return jnp.clip(x, -clip, clip)
 
-    The sum of an episode's rewards so far, each discounted by its age, stands for the return: it is
-    known at each step, however long the episode. Returned with it: the state with new
-    `reward_moments` and `reward_sums`.
+
+def discounted_sums(
+    gamma: Any, before: Array, rewards: Array, valid: Array, done: Array
+) -> tuple[Array, Array]:
+    """Return the sum of each episode's rewards so far, discounted by their age, [T, N].
+
+    It stands for the return, and is known at each step however long the episode. Returned before
+    it: the sums of the episodes that go on after the last step, [N]; `before` are those that went
+    on before the first.
     """
-    if not config.normalize_rewards:
-        return trajectory, state
-    assert state.reward_moments is not None
-    assert state.reward_sums is not None
-    rewards = jnp.where(trajectory.valid, trajectory.reward, 0.0)
-    done = trajectory.terminated | trajectory.truncated
 
     def advance(total: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
         reward, valid, done = row
-        total = jnp.where(valid, config.gamma * total + reward, total)
+        total = jnp.where(valid, gamma * total + reward, total)
         return jnp.where(done, 0.0, total), total
 
-    before = jnp.zeros_like(state.reward_sums) if config.reset_each_update else state.reward_sums
-    sums, totals = jax.lax.scan(advance, before, (rewards, trajectory.valid, done))
-    moments = add_values(state.reward_moments, totals, trajectory.valid, axis)
-    scaled = rewards * jax.lax.rsqrt(moments.var + VARIANCE_EPSILON)
-    clipped = jnp.clip(scaled, -LARGEST_REWARD, LARGEST_REWARD)
-    new = state._replace(reward_moments=moments, reward_sums=sums)
-    return trajectory._replace(reward=clipped), new
+    return jax.lax.scan(advance, before, (rewards, valid, done))
+
+
+def scaled_rewards(moments: RunningMoments, rewards: Array) -> Array:
+    """Return rewards over the standard deviation of discounted sums, clipped."""
+    scaled = rewards * lax.rsqrt(moments.var + VARIANCE_EPSILON)
+    return jnp.clip(scaled, -LARGEST_REWARD, LARGEST_REWARD)

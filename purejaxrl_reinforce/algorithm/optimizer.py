@@ -6,8 +6,6 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.engine import learning_engine
-from purejaxrl_reinforce.algorithm.kernels.one_program import in_one_program
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
@@ -39,10 +37,8 @@ def make_optimizer(
 
 def init_optimizers(config: Config, params: Params) -> Params:
     """Return the state of each network's optimizer before its first step."""
-    rates = _learning_rates(config)
-    return Params(
-        *(make_optimizer(config, rate).init(p) for rate, p in zip(rates, params, strict=True))
-    )
+    optimizer = make_optimizer(config, 0.0)
+    return Params(optimizer.init(params.policy), optimizer.init(params.baseline))
 
 
 def apply_gradients(
@@ -54,43 +50,23 @@ def apply_gradients(
     those of `config`, which then shape the program.
     """
     last = jnp.float32(config.num_updates if num_updates is None else num_updates)
-    networks = {
-        name: (getattr(state.params, name), getattr(state.opt_state, name), grad)
-        for name, grad in grads._asdict().items()
-        if grad is not None
-    }
-    new = in_one_program(
-        learning_engine(config), _optimizer_steps, config, state.update, last, networks
-    )
-    return state._replace(
-        params=state.params._replace(**{name: x[0] for name, x in new.items()}),
-        opt_state=state.opt_state._replace(**{name: x[1] for name, x in new.items()}),
-    )
-
-
-def _optimizer_steps(
-    config: Config, update: Array, last: Array, networks: dict[str, tuple[Any, Any, Any]]
-) -> dict[str, tuple[Any, Any]]:
-    """Return `optimizer_step` of each network, at its learning rate of this update."""
     # Times the reciprocal, as XLA divides by a constant: with either number the bits are the same.
-    remaining = 1 - update * (1 / last) if config.anneal else 1.0
-    rates = _learning_rates(config)._asdict()
-    return {
-        name: optimizer_step(config, rates[name] * remaining, *network)
-        for name, network in networks.items()
-    }
-
-
-def _learning_rates(config: Config) -> Params:
-    return Params(config.policy_lr, config.baseline_lr)
+    remaining = 1 - state.update * (1 / last) if config.anneal else 1.0
+    params, opt_state = state.params, state.opt_state
+    for name, rate in (("policy", config.policy_lr), ("baseline", config.baseline_lr)):
+        if (grad := getattr(grads, name)) is None:
+            continue
+        old = getattr(params, name), getattr(opt_state, name)
+        new, new_state = optimizer_step(config, rate * remaining, *old, grad)
+        params = params._replace(**{name: new})
+        opt_state = opt_state._replace(**{name: new_state})
+    return state._replace(params=params, opt_state=opt_state)
 
 
 def optimizer_step(
     config: Config, learning_rate: Any, params: Any, opt_state: Any, grad: Any
 ) -> tuple[Any, Any]:
     """Return a network's parameters and optimizer state after one step along `grad`."""
-    adam_steps = optax.tree.get(opt_state, "count")
-    updates, opt_state = make_optimizer(config, learning_rate, adam_steps).update(
-        grad, opt_state, params
-    )
+    optimizer = make_optimizer(config, learning_rate, optax.tree.get(opt_state, "count"))
+    updates, opt_state = optimizer.update(grad, opt_state, params)
     return optax.apply_updates(params, updates), opt_state

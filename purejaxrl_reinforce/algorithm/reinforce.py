@@ -5,46 +5,80 @@ over keys and over every float of the configuration, and differentiated with res
 """
 
 import functools
+import importlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
-from purejaxrl_reinforce.algorithm.engine import chosen_engine, learning_engine
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.evaluate import greedy_return
-from purejaxrl_reinforce.algorithm.fit_baseline import fit_baseline
-from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
-from purejaxrl_reinforce.algorithm.jit import jit
-from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
-from purejaxrl_reinforce.algorithm.keys import checked_key, key_shape
-from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
-from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
-from purejaxrl_reinforce.algorithm.normalization import add_observations, scale_rewards
-from purejaxrl_reinforce.algorithm.obs_normalizer import no_moments
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis, checked_key, key_shape
+from purejaxrl_reinforce.algorithm.losses import (
+    PolicyTerms,
+    Targets,
+    gradient_noise,
+    gradients,
+    make_targets,
+    values_of,
+)
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.normalization import (
+    add_values,
+    discounted_sums,
+    no_moments,
+    scaled_rewards,
+)
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
+from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import (
-    FinishedEpisodes,
+    Finished,
     Lanes,
     Trajectory,
-    Use,
+    carries_lanes,
     fresh_lanes,
-    keys_for,
-    make_rollout,
-    record,
+    play_batch,
 )
+from purejaxrl_reinforce.algorithm.setup import Setup, make_setup
 from purejaxrl_reinforce.algorithm.state import (
     Metrics,
     TrainState,
     add_steps,
-    conclude,
+    all_finite,
+    episode_metrics,
+    learning_metrics,
+    new_or_old,
+    total_steps,
 )
 from purejaxrl_reinforce.config import Config
 
 
-@jit()
+class Engine(NamedTuple):
+    """The three functions that take nearly all of an update's time: XLA's, or others like them."""
+
+    play_batch: Callable[[Setup, Params, Lanes, Array], tuple[Lanes, Finished, Trajectory]]
+    make_targets: Callable[[Setup, Params, Trajectory], tuple[Targets, BatchStatistics]]
+    gradients: Callable[[Setup, Params, Trajectory, Targets, Array], tuple[Params, PolicyTerms]]
+
+
+XLA = Engine(play_batch, make_targets, gradients)
+
+
+def make_engine(setup: Setup) -> Engine:
+    """Return what plays and learns: XLA's program, unless `config.engine` asks for kernels.
+
+    Raises:
+        ValueError: it asks for kernels, and this machine has not the device that they need.
+    """
+    if setup.config.engine in ("xla", "auto"):
+        return XLA
+    kernels = importlib.import_module("purejaxrl_reinforce.kernels.engine")
+    engine: Engine = kernels.make_engine(setup)
+    return engine
+
+
+@jax.jit
 def init(config: Config, key: Array) -> TrainState:
     """Return the state before the first update.
 
@@ -57,15 +91,13 @@ def init(config: Config, key: Array) -> TrainState:
             not the device that the engine needs; the key is not one typed key of jax's default
             kind; or jax_enable_x64 is set.
     """
-    chosen_engine(config)
-    networks, env = make_networks(config), environment.make(config.env, config.env_params)
+    setup = make_setup(config)
+    make_engine(setup)
     key_policy, key_baseline, key_lanes, key_train = jax.random.split(checked_key(key), 4)
-    lanes = fresh_lanes(env, ONE_DEVICE.keys(key_lanes, config.num_envs))
-    has_network = config.baseline == "value"
-    params = Params(
-        policy=networks.policy.init(key_policy, lanes.obs),
-        baseline=networks.baseline.init(key_baseline, lanes.obs) if has_network else None,
-    )
+    lanes = fresh_lanes(setup.env, ONE_DEVICE.keys(key_lanes, config.num_envs))
+    params = setup.networks.init(key_policy, key_baseline, lanes.obs)
+    if config.baseline != "value":
+        params = params._replace(baseline=None)
     zero, no_steps = jnp.zeros((), jnp.int32), jnp.zeros(2, jnp.uint32)
     state = TrainState(params, init_optimizers(config, params), lanes, key_train, zero, no_steps)
     if not config.normalize_rewards:
@@ -74,7 +106,7 @@ def init(config: Config, key: Array) -> TrainState:
     return state._replace(reward_moments=no_moments(()), reward_sums=sums)
 
 
-@jit("axis")
+@functools.partial(jax.jit, static_argnames="axis")
 def step(
     config: Config,
     state: TrainState,
@@ -97,25 +129,37 @@ def step(
         num_updates: after which annealed learning rates are zero, () int32. None: those of
             `config`; given here, they do not shape the program.
     """
-    lanes, finished, played = collect(config, state, axis)
-    trajectory, new = scale_rewards(config, state, played, axis)
-    targets = make_targets(config, state.params, trajectory, axis)
-    grads, policy = gradients(config, state.params, trajectory, targets, axis)
+    setup = make_setup(config, axis)
+    engine, params = make_engine(setup), state.params
+    key = jax.random.fold_in(state.key, state.update)
+    lanes, finished, played = engine.play_batch(setup, params, state.lanes, key)
+    trajectory, new = scale_rewards(setup, state, played)
+    targets, statistics = engine.make_targets(setup, params, trajectory)
+    num_steps = statistics.num_steps
+    grads, policy = engine.gradients(setup, params, trajectory, targets, num_steps)
     new = apply_gradients(config, new, grads, num_updates)
-    new = fit_baseline(config, new, trajectory, targets, axis, num_updates)
+    new = fit_baseline(setup, engine, new, trajectory, targets, num_steps, num_updates)
     new = new._replace(
-        params=add_observations(new.params, state.params, trajectory, axis),
+        params=add_observations(setup, new.params, trajectory),
         lanes=lanes if carries_lanes(config) else state.lanes,
         update=state.update + 1,
-        env_steps=add_steps(state.env_steps, targets.statistics.num_steps),
+        env_steps=add_steps(state.env_steps, num_steps),
     )
-    noise = gradient_noise(config, state.params.policy, trajectory, targets, grads.policy, axis)
-    learned = targets.statistics, grads, policy
-    state, metrics = conclude(learning_engine(config), state, new, finished, learned, axis)
-    return state, Metrics(**metrics, **noise._asdict(), eval_return=greedy_return(config, state))
+    learned = learning_metrics(statistics, grads, policy)
+    finite = all_finite((learned, new.params))
+    new = new_or_old(finite, new, state)
+    return new, Metrics(
+        **episode_metrics(finished, axis),
+        **learned,
+        **gradient_noise(setup, params, trajectory, targets, num_steps, grads.policy),
+        eval_return=greedy_return(setup, new),
+        num_steps=num_steps,
+        env_steps=total_steps(new.env_steps),
+        finite=finite,
+    )
 
 
-@jit()
+@jax.jit
 def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
     """Train from scratch; return the final state and metrics of shape [num_updates]."""
     return jax.lax.scan(
@@ -130,29 +174,73 @@ def make_train(config: Config) -> Callable[[Array], tuple[TrainState, Metrics]]:
 
 def collect(
     config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
-) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
-    """Play the batch of one update: up to T steps in each of the state's N lanes."""
-    rollout, num_lanes = make_rollout(config, state.params.policy), state.lanes.alive.shape[0]
-    key = jax.random.fold_in(state.key, state.update)
-    engine = chosen_engine(config)
-    if engine != "xla":
-        policy = make_networks(config).policy_parts(state.params.policy)
-        lanes = state.lanes if carries_lanes(config) else None
-        interpret = engine == "interpret"
-        return record_in_one_launch(
-            rollout, lanes, key, num_lanes, policy, axis, interpret=interpret
-        )
-    keys = axis.keys(key, num_lanes)
-    if carries_lanes(config):
-        return record(rollout, state.lanes, keys)
-    return record(rollout, fresh_lanes(rollout.env, keys_for(keys, Use.START)), keys)
+) -> tuple[Lanes, Finished, Trajectory]:
+    """Return what `step` would play: lanes at its end, finished episodes and the trajectory."""
+    setup, key = make_setup(config, axis), jax.random.fold_in(state.key, state.update)
+    return make_engine(setup).play_batch(setup, state.params, state.lanes, key)
 
 
-def carries_lanes(config: Config) -> bool:
-    """Return whether an update plays on where the last one ended."""
-    return config.rollout == "stream" and not config.reset_each_update
+def fit_baseline(
+    setup: Setup,
+    engine: Engine,
+    state: TrainState,
+    trajectory: Trajectory,
+    targets: Targets,
+    num_steps: Array,
+    num_updates: Array | None,
+) -> TrainState:
+    """Take the `baseline_steps` after the first, each a gradient step towards the same returns."""
+
+    def baseline_step(state: TrainState, _: None) -> tuple[TrainState, None]:
+        params = state.params._replace(policy=None)
+        values = values_of(setup, params, trajectory.obs, trajectory.valid)
+        new = targets._replace(values=values)
+        grads, _policy = engine.gradients(setup, params, trajectory, new, num_steps)
+        return apply_gradients(setup.config, state, grads, num_updates), None
+
+    if setup.config.baseline_steps == 1:
+        return state
+    return jax.lax.scan(baseline_step, state, length=setup.config.baseline_steps - 1)[0]
+
+
+def add_observations(setup: Setup, params: Params, trajectory: Trajectory) -> Params:
+    """Return `params` with the observations of the trajectory in their moments, if they have any.
+
+    The next update normalizes by these; both losses of this one saw what was played with.
+    """
+    if params.obs_moments is None:
+        return params
+    obs = trajectory.obs.astype(jnp.float32)
+    moments = add_values(params.obs_moments, obs, trajectory.valid, setup.axis)
+    return params._replace(obs_moments=moments)
+
+
+def scale_rewards(
+    setup: Setup, state: TrainState, trajectory: Trajectory
+) -> tuple[Trajectory, TrainState]:
+    """Return the trajectory with its rewards over the running deviation of the discounted return.
+
+    Returned with it: the state with new `reward_moments` and `reward_sums`.
+    """
+    config = setup.config
+    if not config.normalize_rewards:
+        return trajectory, state
+    assert state.reward_moments is not None
+    assert state.reward_sums is not None
+    rewards = jnp.where(trajectory.valid, trajectory.reward, 0.0)
+    before = jnp.zeros_like(state.reward_sums) if config.reset_each_update else state.reward_sums
+    done = trajectory.terminated | trajectory.truncated
+    after, sums = discounted_sums(config.gamma, before, rewards, trajectory.valid, done)
+    moments = add_values(state.reward_moments, sums, trajectory.valid, setup.axis)
+    new = state._replace(reward_moments=moments, reward_sums=after)
+    return trajectory._replace(reward=scaled_rewards(moments, rewards)), new
 
 
 def state_shapes(config: Config) -> TrainState:
     """Return the shapes and dtypes of `init(config, key)`, without computing or allocating it."""
     return jax.eval_shape(init, config, key_shape())
+
+
+def trajectory_shapes(config: Config) -> Trajectory:
+    """Return the shapes and dtypes of what an update plays, without computing or allocating it."""
+    return jax.eval_shape(collect, config, state_shapes(config))[2]

@@ -6,26 +6,18 @@ Lanes are played in groups, one group after the other; each stops early, between
 time steps, once none of its lanes is alive.
 """
 
-import functools
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from purejaxrl_reinforce.algorithm.batching import (
-    Tuning,
-    any_lane,
-    equal_parts,
-    num_groups,
-    tuning,
-)
-from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.blocks import Tuning, any_lane, equal_parts, num_groups
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
-from purejaxrl_reinforce.algorithm.networks.build import make_networks
-from purejaxrl_reinforce.algorithm.packing import from_columns, pack, pointwise, to_columns, unpack
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.config import Config
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
@@ -34,19 +26,24 @@ Act = Callable[[Array, Array], Array]
 Noise = Callable[[Array], Array]
 
 
+class Episode(NamedTuple):
+    """Undiscounted return (float32) and length (steps, int32) of an episode of each lane, [N]."""
+
+    episode_return: Array
+    length: Array
+
+
 class Lanes(NamedTuple):
     """The state of each lane: obs [N, ...], the environment's states, the rest [N].
 
-    `episode_return` (sum of raw rewards) and `episode_length` (steps) are those of the episode so
-    far; `alive` is false once a lane of an `episodes` rollout has finished. It then keeps the
-    observation that its episode ended with.
+    `episode` is the one so far; `alive` is false once a lane of an `episodes` rollout has finished.
+    It then keeps the observation that its episode ended with.
     """
 
     obs: Array
     env_state: Any
     alive: Array
-    episode_return: Array
-    episode_length: Array
+    episode: Episode
 
 
 class Trajectory(NamedTuple):
@@ -69,16 +66,13 @@ class Trajectory(NamedTuple):
     next_obs: Array | None = None
 
 
-class FinishedEpisodes(NamedTuple):
-    """Number, sums and extremes of the episodes that each lane finished, [N]."""
+class Finished(NamedTuple):
+    """Number, sum and extremes of the episodes that each lane finished, [N]."""
 
     number: Array
-    return_sum: Array
-    return_min: Array
-    return_max: Array
-    length_sum: Array
-    length_min: Array
-    length_max: Array
+    sum: Episode
+    min: Episode
+    max: Episode
 
 
 class Rollout(NamedTuple):
@@ -104,8 +98,18 @@ class Rollout(NamedTuple):
     auto_reset: bool = False
     record_next_obs: bool = False
 
+    @property
+    def block_length(self) -> int:
+        """Time steps of a block."""
+        return equal_parts(self.num_steps, self.tuning.block_steps)
 
-class Use(IntEnum):
+    @property
+    def num_blocks(self) -> int:
+        """Blocks that cover T."""
+        return -(-self.num_steps // self.block_length)
+
+
+class KeyUse(IntEnum):
     """The uses of randomness in a lane."""
 
     START = 0
@@ -114,9 +118,9 @@ class Use(IntEnum):
     RESET = 3
 
 
-def keys_for(keys: Array, use: Use, t: Array | int = 0) -> Array:
+def keys_for(keys: Array, use: KeyUse, t: Array | int = 0) -> Array:
     """Return the keys for one use at time step t of the lanes with `keys` [N]."""
-    return jax.vmap(jax.random.fold_in, (0, None))(keys, len(Use) * t + use)
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, len(KeyUse) * t + use)
 
 
 def steps_per_update(config: Config, env: Environment) -> int:
@@ -126,182 +130,155 @@ def steps_per_update(config: Config, env: Environment) -> int:
     return config.num_steps if config.rollout == "stream" else min(config.num_steps, env.time_limit)
 
 
-def make_rollout(config: Config, policy_params: Any) -> Rollout:
+def carries_lanes(config: Config) -> bool:
+    """Return whether an update plays on where the last one ended."""
+    return config.rollout == "stream" and not config.reset_each_update
+
+
+def make_rollout(setup: Setup, params: Params) -> Rollout:
     """Return the rollout of an update, with the policy that has these parameters."""
-    env, networks = environment.make(config.env, config.env_params), make_networks(config)
+    config, env, networks, tuning, _ = setup
     return Rollout(
-        env=env,
-        act=lambda obs, noise: networks.distribution(policy_params, obs).sample(noise),
+        env,
+        act=lambda obs, noise: networks.distribution(params, obs).sample(noise),
         noise=networks.policy.noise,
         num_steps=steps_per_update(config, env),
-        tuning=tuning(config),
+        tuning=tuning,
         to_env=networks.policy.to_env,
         auto_reset=config.rollout == "stream",
         record_next_obs=config.bootstrap,
     )
 
 
+def play_batch(
+    setup: Setup, params: Params, lanes: Lanes, key: Array
+) -> tuple[Lanes, Finished, Trajectory]:
+    """Play the batch of one update: up to T steps in each of N lanes.
+
+    Args:
+        setup: what is played.
+        params: the policy's.
+        lanes: where the last update ended; only a `stream` may play on from there.
+        key: of the update, ().
+    """
+    rollout = make_rollout(setup, params)
+    keys = setup.axis.keys(key, lanes.alive.shape[0])
+    if not carries_lanes(setup.config):
+        lanes = fresh_lanes(rollout.env, keys_for(keys, KeyUse.START))
+    return record(rollout, lanes, keys)
+
+
 def fresh_lanes(env: Environment, keys: Array) -> Lanes:
     """Return N lanes at the start of an episode each, one for each of the `keys` [N]."""
     obs, env_state = env.reset(keys)
-    return Lanes(
-        obs=obs,
-        env_state=env_state,
-        alive=jnp.ones(keys.shape, bool),
-        episode_return=jnp.zeros(keys.shape, jnp.float32),
-        episode_length=jnp.zeros(keys.shape, jnp.int32),
-    )
+    episode = Episode(jnp.zeros(keys.shape), jnp.zeros(keys.shape, jnp.int32))
+    return Lanes(obs, env_state, jnp.ones(keys.shape, bool), episode)
 
 
-def record(
-    rollout: Rollout, lanes: Lanes, keys: Array
-) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
+def record(rollout: Rollout, lanes: Lanes, keys: Array) -> tuple[Lanes, Finished, Trajectory]:
     """Play `lanes` for up to T steps, with randomness from `keys` [N], and record what happens.
 
     The trajectory has T rows, rounded up to whole blocks; rows that were not played are invalid.
     """
 
-    def shapes_of_one_row() -> tuple[Trajectory, Any]:
+    def first_row() -> Trajectory:
         noise = jax.vmap(rollout.noise)(keys)
-        step = play_step(rollout, lanes, none_finished(lanes), keys, noise, 0)
-        return step[2], _as_recorded(rollout, step[2])
+        return play_step(rollout, lanes, none_finished(lanes.episode), keys, noise, 0)[2]
 
-    num_rows = _num_blocks(rollout) * _block_length(rollout)
-    row, recorded = jax.eval_shape(shapes_of_one_row)
-    buffers = jax.tree.map(lambda x: jnp.zeros((num_rows, *x.shape), x.dtype), recorded)
-
-    def keep_rows(buffers: Any, rows: Any, start: Array, lane: Array) -> Any:
-        def write(buffer: Array, new: Array) -> Array:
-            return jax.lax.dynamic_update_slice(buffer, new, (start, lane) + (0,) * (new.ndim - 2))
-
-        if not rollout.tuning.packed:
-            return jax.tree.map(write, buffers, rows)
-        (words, others), (new_words, new_others) = buffers, rows
-        words = jax.lax.dynamic_update_slice(words, new_words, (start, 0, lane))
-        return words, list(map(write, others, new_others))
-
-    lanes, finished, rows = _play_groups(rollout, lanes, keys, buffers, keep_rows)
-    trajectory: Trajectory = unpack(rows, row) if rollout.tuning.packed else rows
+    num_rows = rollout.num_blocks * rollout.block_length
+    row = jax.eval_shape(first_row)
+    buffers = jax.tree.map(lambda x: jnp.zeros((num_rows, *x.shape), x.dtype), row)
+    lanes, finished, trajectory = _play_groups(rollout, lanes, keys, buffers)
+    assert trajectory is not None
     if rollout.record_next_obs and not rollout.auto_reset:
         trajectory = trajectory._replace(next_obs=lanes.obs[None])
     return lanes, finished, trajectory
 
 
-def play(rollout: Rollout, lanes: Lanes, keys: Array) -> tuple[Lanes, FinishedEpisodes]:
+def play(rollout: Rollout, lanes: Lanes, keys: Array) -> tuple[Lanes, Finished]:
     """Play `lanes` for up to T steps without recording anything."""
-    lanes, finished, _ = _play_groups(rollout, lanes, keys, None, lambda *_: None)
-    return lanes, finished
+    return _play_groups(rollout, lanes, keys, buffers=None)[:2]
 
 
 def _play_groups(
-    rollout: Rollout,
-    lanes: Lanes,
-    keys: Array,
-    buffers: Any,
-    keep_rows: Callable[[Any, Trajectory, Array, Array], Any],
-) -> tuple[Lanes, FinishedEpisodes, Any]:
-    """Play group after group of lanes; `keep_rows(buffers, rows, t, lane)` keeps each block."""
+    rollout: Rollout, lanes: Lanes, keys: Array, buffers: Trajectory | None
+) -> tuple[Lanes, Finished, Trajectory | None]:
+    """Play group after group of lanes; rows go into `buffers` [T, N, ...], if there are any."""
     num_lanes = keys.shape[0]
     groups = num_groups(num_lanes, rollout.tuning.lane_width)
     width = num_lanes // groups
 
     def play_group(buffers: Any, group: tuple[Array, Lanes, Array]) -> tuple[Any, Any]:
-        first, lanes, keys = group
-
-        def keep(buffers: Any, rows: Trajectory, t: Array) -> Any:
-            return keep_rows(buffers, rows, t, first)
-
-        lanes, finished, buffers = _play(rollout, lanes, keys, buffers, keep)
-        return buffers, (lanes, finished)
+        *played, buffers = _play_group(rollout, *group, buffers)
+        return buffers, played
 
     starts = jnp.arange(groups, dtype=jnp.int32) * width
     split = jax.tree.map(lambda x: x.reshape(groups, width, *x.shape[1:]), (lanes, keys))
-    buffers, played = jax.lax.scan(play_group, buffers, (starts, *split))
+    buffers, played = lax.scan(play_group, buffers, (starts, *split))
     lanes, finished = jax.tree.map(lambda x: x.reshape(num_lanes, *x.shape[2:]), played)
     return lanes, finished, buffers
 
 
-def _block_length(rollout: Rollout) -> int:
-    return equal_parts(rollout.num_steps, rollout.tuning.block_steps)
-
-
-def _num_blocks(rollout: Rollout) -> int:
-    return -(-rollout.num_steps // _block_length(rollout))
-
-
-def _play(
-    rollout: Rollout,
-    lanes: Lanes,
-    keys: Array,
-    buffers: Any,
-    keep_rows: Callable[[Any, Trajectory, Array], Any],
-) -> tuple[Lanes, FinishedEpisodes, Any]:
-    parts, whole = _carried(rollout, lanes)
+def _play_group(
+    rollout: Rollout, first_lane: Array, lanes: Lanes, keys: Array, buffers: Trajectory | None
+) -> tuple[Lanes, Finished, Trajectory | None]:
+    """Play a group of lanes, one block of time steps after the other, until none is alive."""
 
     def some_lane_alive(carry: tuple[Any, ...]) -> Array:
         block, lanes, _, _ = carry
-        return (block < _num_blocks(rollout)) & any_lane(lanes.alive)
+        return (block < rollout.num_blocks) & any_lane(lanes.alive)
 
     def play_block(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         block, lanes, finished, buffers = carry
-        first = block * _block_length(rollout)
-        times = first + jnp.arange(_block_length(rollout))
+        start = block * rollout.block_length
+        times = start + jnp.arange(rollout.block_length)
         # Drawn for a whole block at once, but by lane and time step, so that neither the block
         # length nor what the other lanes do changes what is drawn.
-        noise = jax.vmap(lambda t: jax.vmap(rollout.noise)(keys_for(keys, Use.NOISE, t)))(times)
+        noise = jax.vmap(lambda t: jax.vmap(rollout.noise)(keys_for(keys, KeyUse.NOISE, t)))(times)
 
-        def advance(carry: tuple[Array, Any], noise: Array) -> tuple[tuple[Array, Any], Any]:
-            t, playing = carry
-            lanes, finished = whole(playing)
+        def step(playing: tuple[Any, ...], noise: Array) -> tuple[tuple[Any, ...], Trajectory]:
+            t, lanes, finished = playing  # t is carried: as an input of the scan it cost more
             lanes, finished, row = play_step(rollout, lanes, finished, keys, noise, t)
-            return (t + 1, parts((lanes, finished))), _as_recorded(rollout, row)
+            return (t + 1, lanes, finished), row
 
-        carry = (first, parts((lanes, finished)))
-        (_, playing), rows = jax.lax.scan(advance, carry, noise, unroll=rollout.tuning.unroll_block)
-        lanes, finished = whole(playing)
-        return block + 1, lanes, finished, keep_rows(buffers, rows, first)
+        playing, unroll = (start, lanes, finished), rollout.tuning.unroll_block
+        (_, lanes, finished), rows = lax.scan(step, playing, noise, unroll=unroll)
+        if buffers is not None:
+            buffers = _write(buffers, rows, start, first_lane)
+        return block + 1, lanes, finished, buffers
 
-    carry = (jnp.int32(0), lanes, none_finished(lanes), buffers)
-    _, lanes, finished, buffers = jax.lax.while_loop(some_lane_alive, play_block, carry)
+    carry = (jnp.int32(0), lanes, none_finished(lanes.episode), buffers)
+    _, lanes, finished, buffers = lax.while_loop(some_lane_alive, play_block, carry)
     if not rollout.auto_reset:  # a lane's one episode is counted once, at its end
-        finished = count_finished(finished, lanes, ~lanes.alive)
+        finished = count_finished(finished, lanes.episode, ~lanes.alive)
     return lanes, finished, buffers
 
 
-def _carried(rollout: Rollout, lanes: Lanes) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """Return what makes of (lanes, finished) the carry of the loop over steps, and the inverse."""
-    if not rollout.tuning.packed:
-        return lambda tree: tree, lambda tree: tree
-    shapes = jax.eval_shape(lambda: (lanes, none_finished(lanes)))
-    return to_columns, lambda columns: from_columns(columns, shapes)
+def _write(buffers: Trajectory, rows: Trajectory, t: Array, lane: Array) -> Trajectory:
+    """Write rows of a group of lanes, the first of them for time step t and this lane."""
+
+    def write(buffer: Array, new: Array) -> Array:
+        return lax.dynamic_update_slice(buffer, new, (t, lane) + (0,) * (new.ndim - 2))
+
+    return jax.tree.map(write, buffers, rows)
 
 
 def play_step(
-    rollout: Rollout,
-    lanes: Lanes,
-    finished: FinishedEpisodes,
-    keys: Array,
-    noise: Array,
-    t: Array | int,
-) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
+    rollout: Rollout, lanes: Lanes, finished: Finished, keys: Array, noise: Array, t: Array | int
+) -> tuple[Lanes, Finished, Trajectory]:
     """Take step t in every lane, with randomness from `keys` [N] and `noise` for the actions."""
-    lanes, row = _advance(rollout, lanes, keys_for(keys, Use.STEP, t), noise, t)
+    lanes, row = _advance(rollout, lanes, keys_for(keys, KeyUse.STEP, t), noise, t)
     done = row.terminated | row.truncated
     if not rollout.auto_reset:
         return lanes._replace(alive=lanes.alive & ~done), finished, row
-    finished = count_finished(finished, lanes, done)
+    finished = count_finished(finished, lanes.episode, done)
 
     def reset_done() -> Lanes:
-        fresh = fresh_lanes(rollout.env, keys_for(keys, Use.RESET, t))
-        return _select(rollout, done, fresh, lanes)
+        return _select(done, fresh_lanes(rollout.env, keys_for(keys, KeyUse.RESET, t)), lanes)
 
     if rollout.tuning.skip_resets:  # with few lanes most steps finish no episode
-        return jax.lax.cond(any_lane(done), reset_done, lambda: lanes), finished, row
+        return lax.cond(any_lane(done), reset_done, lambda: lanes), finished, row
     return reset_done(), finished, row
-
-
-def _as_recorded(rollout: Rollout, row: Trajectory) -> Any:
-    return pack(row) if rollout.tuning.packed else row
 
 
 def _advance(
@@ -322,52 +299,37 @@ def _advance(
         valid=valid,
         next_obs=result.obs if rollout.record_next_obs and rollout.auto_reset else None,
     )
-    obs, env_state = _select(
-        rollout, valid, (result.obs, result.env_state), (lanes.obs, lanes.env_state)
-    )
-    lanes = Lanes(
-        obs=obs,
-        env_state=env_state,
-        alive=lanes.alive,
-        episode_return=lanes.episode_return + row.reward,
-        episode_length=lanes.episode_length + valid,
-    )
-    return lanes, row
+    obs, env_state = _select(valid, (result.obs, result.env_state), (lanes.obs, lanes.env_state))
+    episode = Episode(lanes.episode.episode_return + row.reward, lanes.episode.length + valid)
+    return Lanes(obs, env_state, lanes.alive, episode), row
 
 
-def _select(rollout: Rollout, mask: Array, if_true: Any, if_false: Any) -> Any:
+def _select(mask: Array, if_true: Any, if_false: Any) -> Any:
     """Choose per lane between two trees with leaves [N, ...] by mask [N]."""
 
     def choose(x: Array, y: Array) -> Array:
         return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 1)), x, y)
 
-    chosen = functools.partial(jax.tree.map, choose)
-    return pointwise(rollout.tuning.packed, chosen, if_true, if_false)
+    return jax.tree.map(choose, if_true, if_false)
 
 
-def none_finished(lanes: Lanes) -> FinishedEpisodes:
-    zeros = jnp.zeros_like(lanes.episode_length)
-    inf = jnp.full_like(lanes.episode_return, jnp.inf)
-    return FinishedEpisodes(
-        number=zeros,
-        return_sum=jnp.zeros_like(lanes.episode_return),
-        return_min=inf,
-        return_max=-inf,
-        length_sum=zeros,
-        length_min=jnp.full_like(zeros, jnp.iinfo(jnp.int32).max),
-        length_max=zeros,
-    )
+def none_finished(episode: Episode) -> Finished:
+    """Return what lanes with these episodes have finished before the first end."""
+    zeros = jax.tree.map(jnp.zeros_like, episode)
+    inf = jnp.full_like(zeros.episode_return, jnp.inf)
+    longest = jnp.full_like(zeros.length, jnp.iinfo(jnp.int32).max)
+    return Finished(zeros.length, zeros, Episode(inf, longest), Episode(-inf, zeros.length))
 
 
-def count_finished(finished: FinishedEpisodes, lanes: Lanes, done: Array) -> FinishedEpisodes:
+def count_finished(finished: Finished, episode: Episode, done: Array) -> Finished:
     """Add the episodes of the lanes that are done."""
-    returns, lengths = lanes.episode_return, lanes.episode_length
-    return FinishedEpisodes(
-        number=finished.number + done,
-        return_sum=finished.return_sum + jnp.where(done, returns, 0.0),
-        return_min=jnp.where(done, jnp.minimum(finished.return_min, returns), finished.return_min),
-        return_max=jnp.where(done, jnp.maximum(finished.return_max, returns), finished.return_max),
-        length_sum=finished.length_sum + jnp.where(done, lengths, 0),
-        length_min=jnp.where(done, jnp.minimum(finished.length_min, lengths), finished.length_min),
-        length_max=jnp.where(done, jnp.maximum(finished.length_max, lengths), finished.length_max),
+
+    def added(combine: Callable[[Array, Array], Array], so_far: Episode) -> Episode:
+        return jax.tree.map(lambda x, y: jnp.where(done, combine(x, y), x), so_far, episode)
+
+    return Finished(
+        finished.number + done,
+        added(jnp.add, finished.sum),
+        added(jnp.minimum, finished.min),
+        added(jnp.maximum, finished.max),
     )

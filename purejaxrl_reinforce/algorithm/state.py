@@ -1,6 +1,5 @@
 """The training state, carried from update to update, and the metrics of an update."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -10,25 +9,20 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
-from purejaxrl_reinforce.algorithm.kernels.one_program import (
-    KernelEngine,
-    in_one_program,
-    summaries,
-)
+from purejaxrl_reinforce.algorithm.lanes import LaneAxis
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms
 from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.obs_normalizer import RunningMoments
-from purejaxrl_reinforce.algorithm.returns import Statistics
-from purejaxrl_reinforce.algorithm.rollout import FinishedEpisodes, Lanes
+from purejaxrl_reinforce.algorithm.normalization import RunningMoments
+from purejaxrl_reinforce.algorithm.returns import BatchStatistics
+from purejaxrl_reinforce.algorithm.rollout import Finished, Lanes
 
 
 class TrainState(NamedTuple):
     """Everything carried from one update to the next.
 
     Attributes:
-        params: of both networks.
-        opt_state: of both optimizers, in the same places.
+        params: of both networks, and the moments of observations.
+        opt_state: of both optimizers, in the same places as their networks.
         lanes: the state of each lane; used by `stream` rollouts only.
         key: the run's key. Update u draws from fold_in(key, u), so randomness is a counter.
         update: updates done, () int32.
@@ -81,45 +75,36 @@ class Metrics(NamedTuple):
     finite: Array
 
 
-def episode_metrics(parts: FinishedEpisodes) -> dict[str, Array]:
-    """Reduce what was finished in all parts to the fields of `Metrics` that describe it."""
-    count, return_sum, return_min, return_max, length_sum, length_min, length_max = _of_all(parts)
+def episode_metrics(finished: Finished, axis: LaneAxis) -> dict[str, Array]:
+    """Return the fields of `Metrics` that describe the episodes which lanes finished, [N]."""
+    number, total, low, high = _over_lanes(axis.gather(_over_lanes(finished)))
 
     def if_any(x: Array) -> Array:
-        return jnp.where(count > 0, x, jnp.float32(jnp.nan))
+        return jnp.where(number > 0, x, jnp.float32(jnp.nan))
 
     return {
-        "mean_return": if_any(return_sum / count),
-        "min_return": if_any(return_min),
-        "max_return": if_any(return_max),
-        "mean_length": if_any(length_sum / count),
-        "min_length": if_any(length_min),
-        "max_length": if_any(length_max),
-        "num_episodes": count,
+        "mean_return": if_any(total.episode_return / number),
+        "min_return": if_any(low.episode_return),
+        "max_return": if_any(high.episode_return),
+        "mean_length": if_any(total.length / number),
+        "min_length": if_any(low.length),
+        "max_length": if_any(high.length),
+        "num_episodes": number,
     }
 
 
-def _of_all(finished: FinishedEpisodes) -> FinishedEpisodes:
+def _over_lanes(finished: Finished) -> Finished:
     """Reduce what several lanes or devices finished, [...], to that of all, ()."""
-    # That all of them read the number makes one launch of them on a GPU.
-    any_finished = finished.number > 0
-    none = jnp.iinfo(jnp.int32).min
-    sum_ = functools.partial(jnp.sum, where=any_finished)
-    return FinishedEpisodes(
-        number=jnp.sum(finished.number),
-        return_sum=sum_(finished.return_sum),
-        return_min=jnp.min(finished.return_min, where=any_finished, initial=jnp.inf),
-        return_max=jnp.max(finished.return_max, where=any_finished, initial=-jnp.inf),
-        length_sum=sum_(finished.length_sum),
-        length_min=jnp.min(
-            finished.length_min, where=any_finished, initial=jnp.iinfo(jnp.int32).max
-        ),
-        length_max=jnp.max(finished.length_max, where=any_finished, initial=none),
+    return Finished(
+        jnp.sum(finished.number),
+        jax.tree.map(jnp.sum, finished.sum),
+        jax.tree.map(jnp.min, finished.min),
+        jax.tree.map(jnp.max, finished.max),
     )
 
 
 def learning_metrics(
-    statistics: Statistics, grads: Params, policy: PolicyTerms
+    statistics: BatchStatistics, grads: Params, policy: PolicyTerms
 ) -> dict[str, Array]:
     """Return the fields of `Metrics` that describe learning."""
     return {
@@ -130,6 +115,19 @@ def learning_metrics(
         "baseline_grad_norm": optax.tree.norm(grads.baseline),
         "explained_variance": statistics.explained_variance,
     }
+
+
+def all_finite(tree: Any) -> Array:
+    """Return whether all numbers of a tree are finite, ()."""
+    # In one array: a tree of comparisons made thousands of instructions more.
+    return jnp.all(jnp.isfinite(ravel_pytree(tree)[0]))
+
+
+def new_or_old(finite: Array, new: TrainState, old: TrainState) -> TrainState:
+    """Return `new` where an update was finite, else `old`; both have the same key."""
+    without_key: dict[str, Any] = {"key": None}  # choosing would use it a second time
+    states = new._replace(**without_key), old._replace(**without_key)
+    return jax.tree.map(lambda x, y: jnp.where(finite, x, y), *states)._replace(key=old.key)
 
 
 def add_steps(counter: Array, count: Array) -> Array:
@@ -147,52 +145,3 @@ def exact_steps(counter: Array) -> int:
     """Return a counter of `add_steps` as an integer."""
     high, low = np.asarray(counter).tolist()
     return high * 2**32 + low
-
-
-def conclude(
-    engine: KernelEngine,
-    old: TrainState,
-    new: TrainState,
-    finished: FinishedEpisodes,
-    learned: tuple[Statistics, Params, PolicyTerms],
-    axis: LaneAxis = ONE_DEVICE,
-) -> tuple[TrainState, dict[str, Array]]:
-    """Return `new`, or `old` where a loss, gradient or parameter is not finite; and metrics.
-
-    Args:
-        engine: what computes them.
-        old: state before the update.
-        new: state after it.
-        finished: episodes of the lanes that are here.
-        learned: what `learning_metrics` takes.
-        axis: the device axis the lanes are sharded over.
-    """
-
-    def conclusion(old: Any, new: Any, parts: FinishedEpisodes, learned: Any) -> Any:
-        learning = learning_metrics(*learned)
-        finite = _all_finite((learning, new.params), engine)
-        state = jax.tree.map(lambda x, y: jnp.where(finite, x, y), new, old)
-        return state, {**episode_metrics(parts), **learning, "finite": finite}
-
-    # Choosing would use the key a second time; lanes may be too many for one program.
-    apart: dict[str, Any] = {"key": None, "lanes": None, "reward_sums": None}
-    small = old._replace(**apart), new._replace(**apart)
-    of_here = _of_all(finished) if engine == "xla" else summaries(_of_all, finished, axis)
-    parts = axis.gather(of_here)
-    state, metrics = in_one_program(engine, conclusion, *small, parts, learned, in_place=True)
-    lanes, reward_sums = jax.tree.map(
-        lambda x, y: jnp.where(metrics["finite"], x, y),
-        (new.lanes, new.reward_sums),
-        (old.lanes, old.reward_sums),
-    )
-    state = state._replace(key=old.key, lanes=lanes, reward_sums=reward_sums)
-    num_steps, env_steps = learned[0].num_steps, total_steps(state.env_steps)
-    return state, metrics | {"num_steps": num_steps, "env_steps": env_steps}
-
-
-def _all_finite(tree: Any, engine: KernelEngine) -> Array:
-    if engine == "xla":
-        return jnp.all(jnp.isfinite(ravel_pytree(tree)[0]))
-    # A kernel neither concatenates nor reduces truth values.
-    wrong = [jnp.sum(~jnp.isfinite(x), dtype=jnp.int32) for x in jax.tree.leaves(tree)]
-    return functools.reduce(jnp.add, wrong) == 0

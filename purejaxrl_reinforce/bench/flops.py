@@ -22,9 +22,8 @@ import jax
 from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.networks.relu_mlp import takes_one_product
-from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
+from purejaxrl_reinforce.algorithm.networks.mlp import takes_one_product
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes, trajectory_shapes
 from purejaxrl_reinforce.config import Config
 
 _FLOAT_BYTES = 4
@@ -51,7 +50,7 @@ def phase_costs(config: Config) -> dict[str, Cost]:
     needs it: what happens within a block of time is taken to stay in the cache. Whether a
     trajectory that is small enough stays there as well is not considered.
     """
-    policy, baseline = (layer_sizes(config, name) for name in Params._fields)
+    policy, baseline = (layer_sizes(config, name) for name in ("policy", "baseline"))
     forward, values = forward_flops(policy), forward_flops(baseline)
     backward, fitting = (backward_flops(x, config.activation) for x in (policy, baseline))
     # The values are known from the targets, so that the output layer is not computed again.
@@ -119,7 +118,7 @@ def backward_flops(sizes: tuple[int, ...], activation: str) -> int:
 
 def _field_bytes(config: Config) -> dict[str, float]:
     """Return the bytes per step of each field of the trajectory."""
-    trajectory = jax.eval_shape(collect, config, state_shapes(config))[2]
+    trajectory = trajectory_shapes(config)
     num_slots = trajectory.valid.size
     return {
         name: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(field)) / num_slots

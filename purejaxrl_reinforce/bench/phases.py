@@ -5,11 +5,13 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm.losses import Targets, gradients, make_targets
+from purejaxrl_reinforce.algorithm.losses import Targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
-from purejaxrl_reinforce.algorithm.reinforce import collect, step
+from purejaxrl_reinforce.algorithm.reinforce import collect, make_engine, step
+from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.timing import Call
 from purejaxrl_reinforce.config import Config
@@ -38,9 +40,6 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
         of that update.
     """
 
-    def targets(config: Config, params: Params, trajectory: Trajectory) -> Targets:
-        return make_targets(config, params, trajectory, LANES)
-
     def call(f: Callable[..., Any], out_specs: Any, *args_and_specs: tuple[Any, Any]) -> Call:
         args, in_specs = zip(*args_and_specs, strict=True)
         mesh = lane_mesh(config.num_envs, jax.local_devices())
@@ -52,8 +51,8 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
     trajectory = (rollout()[2], BY_TIME_AND_LANE)
     params = (state.params, REPLICATED)
-    spec: Any = Targets._make([*[BY_TIME_AND_LANE] * 3, REPLICATED])
-    make = call(targets, spec, params, trajectory)
+    spec = (BY_TIME_AND_LANE, REPLICATED)
+    make = call(_targets, spec, params, trajectory)
     backward = call(_gradient, REPLICATED, params, trajectory, (make(), spec))
     calls = {
         "rollout": rollout,
@@ -65,5 +64,19 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
     return calls, int(trajectory[0].valid.sum())
 
 
-def _gradient(config: Config, params: Params, trajectory: Trajectory, targets: Targets) -> Params:
-    return gradients(config, params, trajectory, targets, LANES)[0]
+def _targets(
+    config: Config, params: Params, trajectory: Trajectory
+) -> tuple[Targets, BatchStatistics]:
+    setup = make_setup(config, LANES)
+    return make_engine(setup).make_targets(setup, params, trajectory)
+
+
+def _gradient(
+    config: Config,
+    params: Params,
+    trajectory: Trajectory,
+    learned: tuple[Targets, BatchStatistics],
+) -> Params:
+    setup, (targets, statistics) = make_setup(config, LANES), learned
+    engine = make_engine(setup)
+    return engine.gradients(setup, params, trajectory, targets, statistics.num_steps)[0]

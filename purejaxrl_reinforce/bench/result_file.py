@@ -34,7 +34,8 @@ def make_result(
         rows: what was measured. `name` is unique; `samples`, where time was taken, are seconds.
         facts: anything else.
     """
-    from purejaxrl_reinforce.algorithm.engine import chosen_engine
+    from purejaxrl_reinforce.algorithm.reinforce import XLA, make_engine
+    from purejaxrl_reinforce.algorithm.setup import make_setup
     from purejaxrl_reinforce.execution import machine
 
     return {
@@ -43,7 +44,7 @@ def make_result(
         **machine.measured_on(),
         "flags": machine.describe_flags(),
         "config": dataclasses.asdict(config),
-        "engine": chosen_engine(config),
+        "engine": "xla" if make_engine(make_setup(config)) is XLA else config.engine,
         "seed": seed,
         **facts,
         "rows": list(rows),

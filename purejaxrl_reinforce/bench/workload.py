@@ -6,7 +6,6 @@ import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.environments.environment import first_solved
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.bench.flops import Cost, phase_costs
@@ -18,6 +17,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.memory import require_batch_memory, require_memory
 from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, Program
+from purejaxrl_reinforce.tasks import first_solved
 
 TRAINING = "training"
 

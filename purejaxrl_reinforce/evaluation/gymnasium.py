@@ -12,12 +12,14 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT, derived
+from purejaxrl_reinforce.algorithm.environments.env_params import derived
 from purejaxrl_reinforce.algorithm.environments.environment import ALIASES, Environment
 from purejaxrl_reinforce.algorithm.evaluate import Evaluation, make_act
-from purejaxrl_reinforce.algorithm.keys import evaluation_key
-from purejaxrl_reinforce.algorithm.networks.build import Params, make_networks
+from purejaxrl_reinforce.algorithm.lanes import evaluation_key
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.tasks import TIME_LIMIT
 
 RenderedEnv = gymnasium.Env[Any, Any]
 
@@ -184,9 +186,9 @@ def gym_actions(
 
 @functools.partial(jax.jit, static_argnames="greedy")
 def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
-    networks = make_networks(config)
+    networks = make_setup(config).networks
     noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
-    return networks.policy.to_env(make_act(networks, params.policy, greedy)(obs, noise))
+    return networks.policy.to_env(make_act(networks, params, greedy)(obs, noise))
 
 
 def _registered(env: Environment) -> str:

@@ -13,12 +13,12 @@ import matplotlib as mpl
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.evaluate import whole_episodes
-from purejaxrl_reinforce.algorithm.keys import evaluation_key
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.rollout import Use, fresh_lanes, keys_for, record
+from purejaxrl_reinforce.algorithm.rollout import KeyUse, fresh_lanes, keys_for, record
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, make_rendered, play
 from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
@@ -194,9 +194,9 @@ def _record(
     config: Config, params: Params, key: Array, greedy: bool
 ) -> tuple[Array, Array, Array, Array]:
     """Return observations [T, ...], the last one [1, ...], rewards and validity [T]."""
-    rollout = whole_episodes(config, params, greedy)
+    rollout = whole_episodes(make_setup(config), params, greedy)
     keys = ONE_DEVICE.keys(evaluation_key(key), 1)
-    start = fresh_lanes(rollout.env, keys_for(keys, Use.START))
+    start = fresh_lanes(rollout.env, keys_for(keys, KeyUse.START))
     lanes, _, trajectory = record(rollout, start, keys)
     return trajectory.obs[:, 0], lanes.obs, trajectory.reward[:, 0], trajectory.valid[:, 0]
 

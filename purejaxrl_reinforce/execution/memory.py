@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes, trajectory_shapes
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
@@ -41,7 +41,7 @@ def batch_bytes(config: Config) -> tuple[int, int]:
     """
     few, state = few_lanes(config)
     fixed = 2 * tree_bytes((state.params, state.opt_state))  # and as much again while they change
-    trajectory = jax.eval_shape(collect, few, state)[2]
+    trajectory = trajectory_shapes(few)
     num_steps = steps_per_update(config, environment.make(config.env, config.env_params))
     return fixed, tree_bytes(trajectory) // few.num_envs + _TARGET_BYTES_PER_STEP * num_steps
 

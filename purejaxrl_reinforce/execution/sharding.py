@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from purejaxrl_reinforce.algorithm.batching import LaneAxis
+from purejaxrl_reinforce.algorithm.lanes import LaneAxis
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.execution.processes import to_global, to_host
 

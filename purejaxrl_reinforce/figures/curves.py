@@ -8,11 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.algorithm.environments.environment import (
-    RETURN_RANGES,
-    THRESHOLDS,
-    task,
-)
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.figures.style import (
     BAND_SEEDS,
@@ -26,6 +21,11 @@ from purejaxrl_reinforce.figures.style import (
 )
 from purejaxrl_reinforce.output.text import count, setting_labels
 from purejaxrl_reinforce.statistics import interquartile_mean, interquartile_mean_interval
+from purejaxrl_reinforce.tasks import (
+    RETURN_RANGES,
+    THRESHOLDS,
+    task,
+)
 
 Metrics = Mapping[str, np.ndarray]
 

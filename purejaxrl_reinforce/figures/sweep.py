@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.algorithm.environments.environment import RETURN_RANGES, THRESHOLDS, task
 from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves
 from purejaxrl_reinforce.figures.style import (
@@ -26,6 +25,7 @@ from purejaxrl_reinforce.figures.style import (
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.statistics import performance_profile
+from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, task
 
 # More curves than this hide each other; more rows than this are not looked at.
 _MOST_CURVES, _MOST_ROWS = 8, 20

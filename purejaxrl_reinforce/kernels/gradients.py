@@ -6,7 +6,7 @@ parts in a fixed order, so that the same rows give the same bits.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,29 +14,29 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from purejaxrl_reinforce.algorithm.kernels.lane_blocks import (
-    DEFAULT_TILING,
-    LaneBlock,
-    Tiling,
-    bound,
-    by_lanes,
-    hidden_units,
-    outputs,
-    padded,
-    some,
-    this_block,
-    traced,
-    whole,
-)
-from purejaxrl_reinforce.algorithm.kernels.lane_vectors import Elements, LaneFunction, trace
-from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.networks.mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.rollout import Trajectory
+from purejaxrl_reinforce.algorithm.setup import Setup
+from purejaxrl_reinforce.kernels import lane_blocks as blocks
+from purejaxrl_reinforce.kernels.lane_blocks import DEFAULT_TILING, LaneBlock, Tiling
+from purejaxrl_reinforce.kernels.lane_vectors import Elements, LaneFunction, trace
 
 # Time steps of a program, unless there would be more programs than these: then they take more.
 _FEWEST_STEPS = 32
 _MOST_PROGRAMS = 4096
 
 
-class NetworkLoss(NamedTuple):
+class _Row(NamedTuple):
+    """What the losses need of each step beside its observation, [T, N, ...]."""
+
+    action: Array
+    advantages: Array
+    returns: Array
+
+
+class _NetworkLoss(NamedTuple):
     """What a network loses in one step of a lane.
 
     Attributes:
@@ -46,67 +46,118 @@ class NetworkLoss(NamedTuple):
             summed over the valid steps: the gradients with respect to outputs and `others`, and
             what else is to be summed.
         others: parameters behind the outputs.
+        to_params: gives the gradients of the parameters from those of (layers, others).
     """
 
     layers: ReluMLPParams
-    inputs: Any
-    terms: Any
-    others: Any = ()
-
-
-class Sums(NamedTuple):
-    """Sums over the valid steps: a network's gradients, and further terms."""
-
-    layers: ReluMLPParams
+    inputs: Callable[[Array], Array]
+    terms: Callable[[Array, Any, _Row], Any]
     others: Any
-    further: Any
+    to_params: Callable[[Any], tuple[Any]]
 
 
-def gradients_in_one_launch(
-    losses: Sequence[NetworkLoss],
-    rows: Any,
-    obs: Array,
-    valid: Array,
+def gradients(
+    setup: Setup,
+    params: Params,
+    trajectory: Trajectory,
+    targets: Targets,
+    num_steps: Array,
+    *,
+    interpret: bool,
     tiling: Tiling = DEFAULT_TILING,
-    interpret: bool = False,
-) -> list[Sums]:
-    """Return each network's gradients; the networks are equally wide.
-
-    A lane's valid steps come before its invalid ones, whatever these hold.
+) -> tuple[Params, PolicyTerms]:
+    """Do what `losses.gradients` does; a lane's valid steps come before its invalid ones.
 
     Args:
-        losses: of the networks.
-        rows: data of each step, [T, N, ...].
-        obs: observations, [T, N, ...].
-        valid: [T, N].
-        tiling: lanes and warps of a program.
+        setup: its `entropy_coef`.
+        params: of equally wide networks; one whose parameters are None has no loss: 0.
+        trajectory: what was played.
+        targets: of the trajectory.
+        num_steps: valid steps on all devices, ().
         interpret: run on any device, slowly.
+        tiling: lanes and warps of a program.
     """
+    losses: dict[str, _NetworkLoss] = {}
+    if params.policy is not None:
+        losses["policy"] = _policy_loss(setup, params.policy)
+    if params.baseline is not None:
+        losses["baseline"] = _baseline_loss(setup, params.baseline)
+    rows = _Row(trajectory.action, targets.advantages, targets.returns)
+    data = (rows, trajectory.obs, trajectory.valid)
+    sums = _in_one_launch(list(losses.values()), data, tiling, interpret)
+    terms = dict(zip(losses, setup.axis.sum(sums), strict=True))
+    grads, count = Params(None, None), jnp.maximum(num_steps, 1)
+    for name, (d_parts, _) in terms.items():
+        (grad,) = losses[name].to_params(d_parts)
+        grads = grads._replace(**{name: jax.tree.map(lambda x: x / count, grad)})
+    gains, entropy = terms["policy"][1] if "policy" in terms else jnp.zeros(2)
+    entropy = entropy / count
+    return grads, PolicyTerms(-gains / count - setup.config.entropy_coef * entropy, entropy)
+
+
+def _policy_loss(setup: Setup, params: Any) -> _NetworkLoss:
+    def parts_of(params: Any) -> Any:
+        parts = blocks.policy_parts(setup, params)
+        return parts.layers, parts.others
+
+    layers, inputs, others, distribution_of = blocks.policy_parts(setup, params)
+
+    def loss(outputs: Array, others: Any, row: _Row) -> tuple[Array, tuple[Array, Array]]:
+        distribution = distribution_of(outputs, others)
+        gain = distribution.log_prob(row.action)[0] * row.advantages[0]
+        entropy = distribution.entropy()[0]
+        return -gain - setup.config.entropy_coef * entropy, (gain, entropy)
+
+    terms = jax.grad(loss, argnums=(0, 1), has_aux=True)
+    return _NetworkLoss(layers, inputs, terms, others, jax.vjp(parts_of, params)[1])
+
+
+def _baseline_loss(setup: Setup, params: Any) -> _NetworkLoss:
+    def parts_of(params: Any) -> Any:
+        return blocks.layers_of(params), ()
+
+    def terms(values: Array, others: Any, row: _Row) -> Any:
+        return (2 * (values - row.returns[:, None]), others), ()
+
+    (layers, others), to_params = jax.vjp(parts_of, params)
+    inputs = blocks.inputs_of(setup.networks.baseline.network)
+    return _NetworkLoss(layers, inputs, terms, others, to_params)
+
+
+def _in_one_launch(
+    losses: list[_NetworkLoss], data: tuple[_Row, Array, Array], tiling: Tiling, interpret: bool
+) -> list[tuple[Any, Any]]:
+    """Return of each network the sums over the valid steps: gradients, and further terms."""
+    rows, obs, valid = data
     num_steps, num_lanes = valid.shape
     functions = [_trace(loss, rows, obs) for loss in losses]
     num_blocks = pl.cdiv(num_lanes, tiling.lanes)
     span = _steps_of_a_program(num_steps, num_blocks)
     grid = (num_blocks, pl.cdiv(num_steps, span))
+    pairs = list(zip(losses, functions, strict=True))
     shared = [
-        (padded(loss.layers), jax.tree.map(jnp.ravel, loss.others), [traced(f.consts) for f in fs])
-        for loss, fs in zip(losses, functions, strict=True)
+        (
+            blocks.padded(loss.layers),
+            jax.tree.map(jnp.ravel, loss.others),
+            [blocks.traced(f.consts) for f in fs],
+        )
+        for loss, fs in pairs
     ]
-    num_rows = [sum(_num_rows(loss, fs)) for loss, fs in zip(losses, functions, strict=True)]
+    num_rows = [sum(_num_rows(*pair)) for pair in pairs]
     part = (sum(num_rows), pl.next_power_of_2(losses[0].layers.hidden_bias.shape[0]))
-    data = (rows, obs, valid)
-    call = pl.pallas_call(
-        lambda *refs: _Program(functions, span, this_block(num_lanes, tiling), *refs).add(),
+    call = blocks.launch(
+        lambda *refs: _Program(functions, span, blocks.this_block(num_lanes, tiling), *refs).add(),
         grid=grid,
-        in_specs=[by_lanes(data, 1, tiling), jax.tree.map(whole, shared)],
+        name="gradients",
+        tiling=tiling,
+        interpret=interpret,
+        in_specs=[blocks.by_lanes(data, 1, tiling), jax.tree.map(blocks.whole, shared)],
         out_specs=[pl.BlockSpec((None, None, *part), lambda i, j: (i, j, 0, 0))],
         out_shape=[jax.ShapeDtypeStruct((*grid, *part), jnp.float32)],
-        compiler_params=tiling.params(),
-        interpret=interpret,
-        name="gradients",
     )
     (parts,) = call(data, shared)
     sums = jnp.split(jnp.sum(parts, axis=(0, 1)), list(itertools.accumulate(num_rows)))
-    return [_finish(*x) for x in zip(losses, functions, sums[:-1], strict=True)]
+    return [_finish(*pair, x) for pair, x in zip(pairs, sums[:-1], strict=True)]
 
 
 def _steps_of_a_program(num_steps: int, num_blocks: int) -> int:
@@ -121,7 +172,7 @@ class _Functions(NamedTuple):
     terms: LaneFunction
 
 
-def _trace(loss: NetworkLoss, rows: Any, obs: Array) -> _Functions:
+def _trace(loss: _NetworkLoss, rows: _Row, obs: Array) -> _Functions:
     row = jax.tree.map(lambda x: x[0, :1], rows)
     out = loss.layers.out_bias[None]
     return _Functions(
@@ -130,7 +181,7 @@ def _trace(loss: NetworkLoss, rows: Any, obs: Array) -> _Functions:
     )
 
 
-def _num_rows(loss: NetworkLoss, functions: _Functions) -> tuple[int, int]:
+def _num_rows(loss: _NetworkLoss, functions: _Functions) -> tuple[int, int]:
     """Return how many rows [H] there are of M, [O (K + 1), H], of `relu_mlp`, and of terms."""
     num_inputs, width = loss.layers.hidden_kernel.shape
     num_terms = sum(x.size for x in jax.tree.leaves(functions.terms.shapes))
@@ -140,7 +191,7 @@ def _num_rows(loss: NetworkLoss, functions: _Functions) -> tuple[int, int]:
     )
 
 
-def _finish(loss: NetworkLoss, functions: _Functions, rows: Array) -> Sums:
+def _finish(loss: _NetworkLoss, functions: _Functions, rows: Array) -> tuple[Any, Any]:
     """Return gradients from the sums over all programs."""
     layers, shapes = loss.layers, functions.terms.shapes
     num_inputs, width = layers.hidden_kernel.shape
@@ -157,7 +208,7 @@ def _finish(loss: NetworkLoss, functions: _Functions, rows: Array) -> Sums:
     ]
     (d_out, d_others), further = jax.tree.unflatten(structure, terms)
     d_layers = ReluMLPParams(d_kernel[:-1], d_kernel[-1], d_out_kernel, d_out[0])
-    return Sums(d_layers, d_others, further)
+    return (d_layers, d_others), further
 
 
 class _Program(NamedTuple):
@@ -179,7 +230,9 @@ class _Program(NamedTuple):
 
         def played(carry: Any) -> Array:
             t, _ = carry
-            return (t < end) & some(self.block.load(valid_ref, jnp.minimum(t, num_steps - 1))[0])
+            return (t < end) & blocks.some(
+                self.block.load(valid_ref, jnp.minimum(t, num_steps - 1))[0]
+            )
 
         def add_row(carry: Any) -> Any:
             t, sums = carry
@@ -221,12 +274,12 @@ class _Program(NamedTuple):
         self, functions: _Functions, shared: Any, rows: Any, obs: Elements, valid: Array
     ) -> tuple[list[Array], list[Array]]:
         layers, others, consts = shared
-        inputs_of, terms_of = map(bound, functions, consts)
+        inputs_of, terms_of = map(blocks.bound, functions, consts)
         others = jax.tree.map(lambda ref: [ref[jnp.int32(i)] for i in range(ref.size)], others)
         inputs = self.block.vectors(inputs_of(obs))
-        hidden = hidden_units(layers, inputs)
+        hidden = blocks.hidden_units(layers, inputs)
         (d_outputs, d_others), further = self.block.vectors(
-            terms_of(outputs(layers, hidden), others, rows)
+            terms_of(blocks.outputs(layers, hidden), others, rows)
         )
         one = jnp.ones(self.block.num_lanes)
         masked = jax.tree.map(lambda x: jnp.where(valid, x, 0.0), (d_outputs, d_others, further))

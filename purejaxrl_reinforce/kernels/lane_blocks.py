@@ -5,6 +5,7 @@ works on tiles [L, H] of lanes by hidden units.
 """
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,16 +14,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton as pltriton
 
-from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
+from purejaxrl_reinforce.algorithm.networks.distributions import Distribution
+from purejaxrl_reinforce.algorithm.networks.mlp import MLP, ReluMLPParams, relative_to_last
+from purejaxrl_reinforce.algorithm.networks.policies import GaussianPolicy, categorical
+from purejaxrl_reinforce.algorithm.setup import Setup
+from purejaxrl_reinforce.kernels.lane_vectors import (
     Elements,
     LaneFunction,
     broadcast,
     known,
     leaves,
 )
-from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
+
+with warnings.catch_warnings():  # since jax 0.11 this backend is there, but deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from jax.experimental.pallas.triton import CompilerParams, load, store
 
 
 class Tiling(NamedTuple):
@@ -30,10 +37,6 @@ class Tiling(NamedTuple):
 
     lanes: int
     warps: int
-
-    def params(self) -> pltriton.CompilerParams:
-        """Return what the compiler is told."""
-        return pltriton.CompilerParams(num_warps=self.warps, num_stages=1)
 
 
 # Lanes so few that 64 of them occupy several multiprocessors; not measured on any GPU.
@@ -56,7 +59,7 @@ class LaneBlock(NamedTuple):
     def load(self, ref: Any, *row: Array) -> Elements:
         """Read an array [L, ...], or a row of an array [rows, L, ...]: a vector per element."""
         return [
-            pltriton.load(ref.at[(*row, *index)], mask=self.mask, other=np.zeros((), ref.dtype)[()])
+            load(ref.at[(*row, *index)], mask=self.mask, other=np.zeros((), ref.dtype)[()])
             for index in _indices(ref.shape[1 + len(row) :])
         ]
 
@@ -65,7 +68,7 @@ class LaneBlock(NamedTuple):
         for ref, elements in zip(jax.tree.leaves(refs), leaves(values), strict=True):
             indices = _indices(ref.shape[1 + len(row) :])
             for index, element in zip(indices, self.vectors(elements), strict=True):
-                pltriton.store(ref.at[(*row, *index)], element, mask=self.mask)
+                store(ref.at[(*row, *index)], element, mask=self.mask)
 
     def vectors(self, tree: Any) -> Any:
         """Return a tree with a vector of this program's lanes for each element."""
@@ -76,6 +79,27 @@ def this_block(num_lanes: int, tiling: Tiling) -> LaneBlock:
     """Return the block of the program that runs: the last one may have fewer lanes than others."""
     lanes = pl.program_id(0) * tiling.lanes + jnp.arange(tiling.lanes)
     return LaneBlock(tiling.lanes, lanes, lanes < num_lanes)
+
+
+def launch(
+    program: Callable[..., None],
+    grid: tuple[int, ...],
+    name: str,
+    tiling: Tiling,
+    interpret: bool,
+    **specs_and_shapes: Any,
+) -> Callable[..., Any]:
+    """Return a function of arrays: `program` on each point of the grid."""
+    params = CompilerParams(num_warps=tiling.warps, num_stages=1)
+    call: Callable[..., Any] = pl.pallas_call(
+        program,
+        grid=grid,
+        name=name,
+        compiler_params=params,
+        interpret=interpret,
+        **specs_and_shapes,
+    )
+    return call
 
 
 def by_lanes(tree: Any, axis: int, tiling: Tiling) -> Any:
@@ -147,3 +171,41 @@ def outputs(layers: Any, hidden: Array) -> Elements:
         + layers.out_bias[jnp.int32(o)]
         for o in range(layers.out_bias.shape[0])
     ]
+
+
+class PolicyParts(NamedTuple):
+    """The parts of a policy with one hidden layer of ReLUs.
+
+    Attributes:
+        layers: of its network.
+        inputs: gives the network's inputs [N, K] from observations [N, ...].
+        others: further parameters.
+        distribution: gives pi(.|s) from the network's outputs [N, O] and `others`.
+    """
+
+    layers: ReluMLPParams
+    inputs: Callable[[Array], Array]
+    others: Any
+    distribution: Callable[[Array, Any], Distribution]
+
+
+def policy_parts(setup: Setup, params: Any) -> PolicyParts:
+    """Return the parts of a policy that has them, from its parameters."""
+    layers, policy = layers_of(params), setup.networks.policy
+    inputs = inputs_of(policy.network)
+    if isinstance(policy, GaussianPolicy):
+        return PolicyParts(layers, inputs, params["params"]["log_std"], policy.distribution)
+    relative = ReluMLPParams(*layers[:2], *map(relative_to_last, layers[2:]))
+    return PolicyParts(relative, inputs, (), lambda outputs, _: categorical(outputs))
+
+
+def layers_of(params: Any) -> ReluMLPParams:
+    """Return the layers of a policy or baseline with one hidden layer of ReLUs."""
+    hidden, out = params["params"]["mlp"]["hidden_0"], params["params"]["mlp"]["out"]
+    return ReluMLPParams(hidden["kernel"], hidden["bias"], out["kernel"], out["bias"])
+
+
+def inputs_of(network: Any) -> Callable[[Array], Array]:
+    """Return what gives the inputs [N, K] of a built-in network from observations [N, ...]."""
+    assert isinstance(network, MLP)
+    return network.inputs

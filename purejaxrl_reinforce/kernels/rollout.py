@@ -6,7 +6,6 @@ evaluated on vectors of lanes, with the same random numbers. Only the policy net
 anew: sums over a tile [lanes, hidden units].
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,40 +14,30 @@ import numpy as np
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE, LaneAxis
-from purejaxrl_reinforce.algorithm.kernels.lane_blocks import (
-    DEFAULT_TILING,
-    LaneBlock,
-    Tiling,
-    bound,
-    by_lanes,
-    hidden_units,
-    outputs,
-    padded,
-    some,
-    this_block,
-    traced,
-    whole,
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.rollout import (
+    Finished,
+    KeyUse,
+    Lanes,
+    Rollout,
+    Trajectory,
+    carries_lanes,
+    count_finished,
+    fresh_lanes,
+    keys_for,
+    make_rollout,
+    none_finished,
+    play_step,
 )
-from purejaxrl_reinforce.algorithm.kernels.lane_vectors import (
+from purejaxrl_reinforce.algorithm.setup import Setup
+from purejaxrl_reinforce.kernels import lane_blocks as blocks
+from purejaxrl_reinforce.kernels.lane_blocks import DEFAULT_TILING, LaneBlock, PolicyParts, Tiling
+from purejaxrl_reinforce.kernels.lane_vectors import (
     Elements,
     Key,
     LaneFunction,
     UnsupportedError,
     trace,
-)
-from purejaxrl_reinforce.algorithm.networks.policies import PolicyParts
-from purejaxrl_reinforce.algorithm.rollout import (
-    FinishedEpisodes,
-    Lanes,
-    Rollout,
-    Trajectory,
-    Use,
-    count_finished,
-    fresh_lanes,
-    keys_for,
-    none_finished,
-    play_step,
 )
 
 # More numbers of a lane than these do not fit into the registers of a program.
@@ -66,68 +55,54 @@ class _Functions(NamedTuple):
     end: LaneFunction
 
 
-def record_in_one_launch(
-    rollout: Rollout,
-    lanes: Lanes | None,
+def play_batch(
+    setup: Setup,
+    params: Params,
+    lanes: Lanes,
     key: Array,
-    num_lanes: int,
-    policy: PolicyParts,
-    axis: LaneAxis = ONE_DEVICE,
+    *,
+    interpret: bool,
     tiling: Tiling = DEFAULT_TILING,
-    interpret: bool = False,
-) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
-    """Do what `rollout.record` does, with `policy` in place of the rollout's `act`.
-
-    The trajectory has exactly T rows.
+) -> tuple[Lanes, Finished, Trajectory]:
+    """Do what `rollout.play_batch` does; the trajectory has exactly T rows.
 
     Args:
-        rollout: a way to play.
-        lanes: what is played on; None: fresh lanes, as of `keys_for(keys, Use.START)`.
-        key: that `axis.keys` makes the lanes' keys from.
-        num_lanes: that are here.
-        policy: in its parts.
-        axis: the device axis the lanes are sharded over.
-        tiling: lanes and warps of a program.
+        setup: what is played.
+        params: the policy's.
+        lanes: where the last update ended; only a `stream` may play on from there.
+        key: of the update, ().
         interpret: run on any device, slowly.
+        tiling: lanes and warps of a program.
 
     Raises:
         UnsupportedError: the environment or its state use what the kernel cannot hold.
     """
-    functions = _trace(rollout, key, policy)
-    _check(functions.step.shapes[0], key)
-    numbers = jax.random.key_data(key), jnp.reshape(axis.first_lane(num_lanes), 1)
-    shared = (numbers, padded(policy.layers), [traced(function.consts) for function in functions])
-    call = _kernel(rollout, functions, lanes, shared, num_lanes, tiling, interpret)
-    (lanes, finished), trajectory = call(lanes, shared)
+    rollout, policy = make_rollout(setup, params), blocks.policy_parts(setup, params.policy)
+    functions, num_lanes = _trace(rollout, key, policy), lanes.alive.shape[0]
+    *ends, row = functions.step.shapes
+    _check(ends[0], key)
+    numbers = jax.random.key_data(key), jnp.reshape(setup.axis.first_lane(num_lanes), 1)
+    consts = [blocks.traced(function.consts) for function in functions]
+    shared = (numbers, blocks.padded(policy.layers), consts)
+    start = lanes if carries_lanes(setup.config) else None
+    ends = _shapes(ends, (num_lanes,))
+    trajectory = _shapes(row, (rollout.num_steps, num_lanes))
+    call = blocks.launch(
+        lambda *refs: _Program(rollout, functions, blocks.this_block(num_lanes, tiling)).play(
+            *refs
+        ),
+        grid=(pl.cdiv(num_lanes, tiling.lanes),),
+        name="rollout",
+        tiling=tiling,
+        interpret=interpret,
+        in_specs=[blocks.by_lanes(start, 0, tiling), jax.tree.map(blocks.whole, shared)],
+        out_specs=[blocks.by_lanes(ends, 0, tiling), blocks.by_lanes(trajectory, 1, tiling)],
+        out_shape=[ends, trajectory],
+    )
+    (lanes, finished), trajectory = call(start, shared)
     if rollout.record_next_obs and not rollout.auto_reset:
         trajectory = trajectory._replace(next_obs=lanes.obs[None])
     return lanes, finished, trajectory
-
-
-def _kernel(
-    rollout: Rollout,
-    functions: _Functions,
-    lanes: Lanes | None,
-    shared: Any,
-    num_lanes: int,
-    tiling: Tiling,
-    interpret: bool,
-) -> Callable[..., Any]:
-    """Return the launch: a function of `lanes` and `shared`, or of arrays of their shapes."""
-    *ends, row = functions.step.shapes
-    ends = _shapes(ends, (num_lanes,))
-    trajectory = _shapes(row, (rollout.num_steps, num_lanes))
-    call: Callable[..., Any] = pl.pallas_call(
-        lambda *refs: _Program(rollout, functions, this_block(num_lanes, tiling)).play(*refs),
-        grid=(pl.cdiv(num_lanes, tiling.lanes),),
-        in_specs=[by_lanes(lanes, 0, tiling), jax.tree.map(whole, shared)],
-        out_specs=[by_lanes(ends, 0, tiling), by_lanes(trajectory, 1, tiling)],
-        out_shape=[ends, trajectory],
-        compiler_params=tiling.params(),
-        interpret=interpret,
-        name="rollout",
-    )
-    return call
 
 
 def _check(lanes: Lanes, key: Array) -> None:
@@ -147,29 +122,31 @@ def _trace(rollout: Rollout, key: Array, policy: PolicyParts) -> _Functions:
         return jax.vmap(jax.random.fold_in, (None, 0))(key, number)
 
     def fresh(keys: Array) -> Lanes:
-        return fresh_lanes(rollout.env, keys_for(keys, Use.START))
+        return fresh_lanes(rollout.env, keys_for(keys, KeyUse.START))
 
     def step(
-        lanes: Lanes, finished: FinishedEpisodes, keys: Array, t: Array, outputs: Array
-    ) -> tuple[Lanes, FinishedEpisodes, Trajectory]:
-        noise = jax.vmap(rollout.noise)(keys_for(keys, Use.NOISE, t))
+        lanes: Lanes, finished: Finished, keys: Array, t: Array, outputs: Array
+    ) -> tuple[Lanes, Finished, Trajectory]:
+        noise = jax.vmap(rollout.noise)(keys_for(keys, KeyUse.NOISE, t))
         play = rollout._replace(
             act=lambda _, noise: policy.distribution(outputs, policy.others).sample(noise),
-            tuning=rollout.tuning._replace(packed=False, skip_resets=True),
+            tuning=rollout.tuning._replace(skip_resets=True),
         )
         return play_step(play, lanes, finished, keys, noise, t)
 
-    def end(lanes: Lanes, finished: FinishedEpisodes) -> FinishedEpisodes:
-        return finished if rollout.auto_reset else count_finished(finished, lanes, ~lanes.alive)
+    def end(lanes: Lanes, finished: Finished) -> Finished:
+        if rollout.auto_reset:
+            return finished
+        return count_finished(finished, lanes.episode, ~lanes.alive)
 
     number, out = jnp.zeros(1, jnp.int32), policy.layers.out_bias[None]
     keys = jax.eval_shape(lane_key, key, number)
     lane = jax.eval_shape(fresh, keys)
-    finished = jax.eval_shape(none_finished, lane)
+    finished = jax.eval_shape(none_finished, lane.episode)
     return _Functions(
         key=trace(lane_key, key, number),
         fresh=trace(fresh, keys),
-        start=trace(none_finished, lane),
+        start=trace(none_finished, lane.episode),
         inputs=trace(policy.inputs, lane.obs),
         step=trace(step, lane, finished, keys, jnp.int32(0), out),
         end=trace(end, lane, finished),
@@ -188,9 +165,9 @@ class _Program(NamedTuple):
     block: LaneBlock
 
     def play(self, lane_refs: Any, shared_refs: Any, end_refs: Any, row_refs: Trajectory) -> None:
-        """Play the lanes of this program and write what comes of them."""
+        """Play the lanes of this program and write where they end, and every step."""
         (words, first), layers, const_refs = shared_refs
-        key_of, fresh, start, inputs, play_step, end = map(bound, self.functions, const_refs)
+        key_of, fresh, start, inputs, play_step, end = map(blocks.bound, self.functions, const_refs)
         run_key = [Key(words[jnp.int32(0)], words[jnp.int32(1)])]
         key = key_of(run_key, [first[jnp.int32(0)] + self.block.numbers])
         lanes = fresh(key) if lane_refs is None else jax.tree.map(self.block.load, lane_refs)
@@ -200,11 +177,12 @@ class _Program(NamedTuple):
 
         def some_lane_alive(carry: Any) -> Array:
             t, lanes, _ = carry
-            return (t < num_steps) & some(lanes.alive[0])
+            return (t < num_steps) & blocks.some(lanes.alive[0])
 
         def step(carry: Any) -> Any:
             t, lanes, finished = carry
-            policy = outputs(layers, hidden_units(layers, inputs(lanes.obs)))
+            hidden = blocks.hidden_units(layers, inputs(lanes.obs))
+            policy = blocks.outputs(layers, hidden)
             *carried, row = play_step(lanes, finished, key, [t], policy)
             self.block.store(row_refs, row, t)
             return t + 1, *self.block.vectors(carried)
@@ -213,7 +191,7 @@ class _Program(NamedTuple):
             self.block.store(row_refs, jax.tree.map(_zeros, self.functions.step.shapes[2]), t)
             return t + 1
 
-        carry = (jnp.int32(0), lanes, self.block.vectors(start(lanes)))
+        carry = (jnp.int32(0), lanes, self.block.vectors(start(lanes.episode)))
         t, lanes, finished = lax.while_loop(some_lane_alive, step, carry)
         lax.while_loop(lambda t: t < num_steps, clear, t)
         self.block.store(end_refs, (lanes, end(lanes, finished)))

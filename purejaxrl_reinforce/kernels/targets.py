@@ -1,12 +1,10 @@
 """Values and returns in one launch: a Pallas kernel for NVIDIA GPUs that walks time backwards.
 
 Each program holds a few lanes. At each time step it computes V(s) with the hidden units in
-registers and continues the recursion of `returns.discounted_returns`. Normalized advantages need
-the statistics of the whole batch first, so learning takes two passes over the trajectory: this one,
-which leaves the moments of each lane, and that of `kernels.gradients`.
+registers and continues the recursion of `returns.lambda_returns`. Normalized advantages need the
+statistics of the whole batch first, which XLA computes of what this kernel leaves.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,105 +12,56 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from purejaxrl_reinforce.algorithm.kernels.lane_blocks import (
-    DEFAULT_TILING,
-    LaneBlock,
-    Tiling,
-    bound,
-    by_lanes,
-    hidden_units,
-    outputs,
-    padded,
-    some,
-    this_block,
-    traced,
-    whole,
-)
-from purejaxrl_reinforce.algorithm.kernels.lane_vectors import LaneFunction, trace
-from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
+from purejaxrl_reinforce.algorithm.losses import Targets, targets_from
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
+from purejaxrl_reinforce.algorithm.setup import Setup
+from purejaxrl_reinforce.kernels import lane_blocks as blocks
+from purejaxrl_reinforce.kernels.lane_blocks import DEFAULT_TILING, LaneBlock, Tiling
+from purejaxrl_reinforce.kernels.lane_vectors import LaneFunction, trace
 
 
-class LaneMoments(NamedTuple):
-    """Mean, and sum of the squared differences from it, over the valid steps of each lane, [N]."""
-
-    mean: Array
-    squares: Array
-
-
-class LaneTargets(NamedTuple):
-    """What comes of a trajectory.
-
-    Attributes:
-        returns: G_t, [T, N].
-        values: V(s_t), [T, N]; 0 at invalid steps and without a network.
-        num_steps: valid steps of each lane, [N] int32.
-        of_returns: moments of G_t.
-        of_advantages: moments of G_t - V(s_t).
-    """
-
-    returns: Array
-    values: Array
-    num_steps: Array
-    of_returns: LaneMoments
-    of_advantages: LaneMoments
-
-
-def targets_in_one_launch(
-    trajectory: Any,
-    layers: ReluMLPParams | None,
-    inputs: Callable[[Array], Array] | None,
-    gamma: Array | float,
-    trace_lambda: Array | float,
+def make_targets(
+    setup: Setup,
+    params: Params,
+    trajectory: Trajectory,
+    *,
+    interpret: bool,
     tiling: Tiling = DEFAULT_TILING,
-    interpret: bool = False,
-) -> LaneTargets:
-    """Return the returns of a trajectory and the values of a baseline network, if there is one.
-
-    Cut returns bootstrap from the baseline where the trajectory has `next_obs`.
+) -> tuple[Targets, BatchStatistics]:
+    """Do what `losses.make_targets` does.
 
     Args:
-        trajectory: a `Trajectory`.
-        layers: of the baseline network, None where there is none.
-        inputs: gives its inputs [N, K] from observations [N, ...].
-        gamma: discount per step, ().
-        trace_lambda: trace within an episode, ().
-        tiling: lanes and warps of a program.
+        setup: its baseline, gamma and trace_lambda.
+        params: of the baseline network, if there is one.
+        trajectory: what was played.
         interpret: run on any device, slowly.
+        tiling: lanes and warps of a program.
     """
-    shape = trajectory.valid.shape
-    trajectory = trajectory._replace(action=None)
-    function = None
-    if layers is not None and inputs is not None:
-        function, layers = trace(inputs, trajectory.obs[0, :1]), padded(layers)
-    settings = [jnp.reshape(jnp.float32(x), 1) for x in (gamma, trace_lambda)]
-    shared = (layers, traced(function.consts) if function else [], settings)
-    results = _result_shapes(shape)
-    specs = results._replace(
-        **{name: by_lanes(x, name in _BY_ROW, tiling) for name, x in results._asdict().items()}
-    )
-    call = pl.pallas_call(
-        lambda *refs: _Program(function, this_block(shape[1], tiling), *refs).walk(),
-        grid=(pl.cdiv(shape[1], tiling.lanes),),
-        in_specs=[by_lanes(trajectory, 1, tiling), *jax.tree.map(whole, shared)],
-        out_specs=[specs],
-        out_shape=[results],
-        compiler_params=tiling.params(),
-        interpret=interpret,
+    config, layers, function, trace_lambda = setup.config, None, None, 1.0
+    if config.baseline == "value":
+        inputs = blocks.inputs_of(setup.networks.baseline.network)
+        layers = blocks.padded(blocks.layers_of(params.baseline))
+        function, trace_lambda = trace(inputs, trajectory.obs[0, :1]), config.trace_lambda
+    consts = blocks.traced(function.consts) if function else []
+    settings = [jnp.reshape(jnp.float32(x), 1) for x in (config.gamma, trace_lambda)]
+    unused: dict[str, Any] = {"action": None}
+    rows, shared = trajectory._replace(**unused), (layers, consts, settings)
+    shape = jax.ShapeDtypeStruct(trajectory.valid.shape, jnp.float32)
+    num_lanes = trajectory.valid.shape[1]
+    call = blocks.launch(
+        lambda *refs: _Program(function, blocks.this_block(num_lanes, tiling), *refs).walk(),
+        grid=(pl.cdiv(num_lanes, tiling.lanes),),
         name="targets",
+        tiling=tiling,
+        interpret=interpret,
+        in_specs=[blocks.by_lanes(rows, 1, tiling), *jax.tree.map(blocks.whole, shared)],
+        out_specs=blocks.by_lanes([shape, shape], 1, tiling),
+        out_shape=[shape, shape],
     )
-    (results,) = call(trajectory, *shared)
-    return results
-
-
-_BY_ROW = ("returns", "values")
-
-
-def _result_shapes(shape: tuple[int, int]) -> LaneTargets:
-    rows: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
-    lane: Any = jax.ShapeDtypeStruct(shape[1:], jnp.float32)
-    counts: Any = jax.ShapeDtypeStruct(shape[1:], jnp.int32)
-    return LaneTargets(rows, rows, counts, LaneMoments(lane, lane), LaneMoments(lane, lane))
+    returns, values = call(rows, *shared)
+    return targets_from(setup, returns, values, trajectory.valid)
 
 
 class _Step(NamedTuple):
@@ -132,38 +81,22 @@ class _Program(NamedTuple):
     layers: Any
     consts: Any
     settings: Any
-    results: LaneTargets
+    returns: Any
+    values: Any
 
     def walk(self) -> None:
         """Walk from the last time step to the first."""
-        num_steps = self.rows.valid.shape[0]
-
-        def nothing_played(t: Array) -> Array:
-            return (t >= 0) & ~some(self._row(self.rows.valid, jnp.maximum(t, 0)))
-
-        def clear(t: Array) -> Array:
-            self.block.store(self.results[:2], ([jnp.float32(0)], [jnp.float32(0)]), t)
-            return t - 1
-
         zeros = jnp.zeros(self.block.num_lanes)
-        none = jnp.zeros(self.block.num_lanes, jnp.int32)
-        moments = LaneMoments(zeros, zeros)
         at_cut = self._value(self.rows.next_obs, jnp.int32(0)) if self._cut_once else zeros
-        after = _Step(none > 0, zeros, zeros)
-        t = lax.while_loop(nothing_played, clear, jnp.int32(num_steps - 1))
-        carry = (t, after, (none, moments, moments))
 
         def step(carry: Any) -> Any:
-            t, after, (number, of_returns, of_advantages) = carry
+            t, after = carry
             now = self._step(t, after, at_cut)
-            self.block.store(self.results[:2], ([now.g], [now.value]), t)
-            number = number + now.valid.astype(jnp.int32)
-            of_returns = _with(of_returns, now.g, now.valid, number)
-            of_advantages = _with(of_advantages, now.g - now.value, now.valid, number)
-            return t - 1, now, (number, of_returns, of_advantages)
+            self.block.store((self.returns, self.values), ([now.g], [now.value]), t)
+            return t - 1, now
 
-        *_, counts = lax.while_loop(lambda carry: carry[0] >= 0, step, carry)
-        self.block.store(self.results[2:], jax.tree.map(lambda x: [x], counts))
+        last = jnp.int32(self.rows.valid.shape[0] - 1)
+        lax.while_loop(lambda carry: carry[0] >= 0, step, (last, _Step(zeros > 0, zeros, zeros)))
 
     @property
     def _cut_once(self) -> bool:
@@ -177,29 +110,28 @@ class _Program(NamedTuple):
         )
         goes_on = after.valid & ~truncated
         if self.rows.next_obs is not None and not self._cut_once:
-            is_cut = valid & ~goes_on & ~terminated
-            value_at_cut = lambda: self._value(self.rows.next_obs, t)  # noqa: E731
-            at_cut = lax.cond(some(is_cut), value_at_cut, lambda: jnp.zeros_like(at_cut))
-        trace = jnp.where(goes_on, trace_lambda, 0.0)
-        future = (1 - trace) * jnp.where(goes_on, after.value, at_cut) + trace * after.g
+            at_cut = self._value_where(valid & ~goes_on & ~terminated, self.rows.next_obs, t)
+        lambda_ = jnp.where(goes_on, trace_lambda, 0.0)
+        future = (1 - lambda_) * jnp.where(goes_on, after.value, at_cut) + lambda_ * after.g
         g = self._row(self.rows.reward, t) + jnp.where(terminated, 0.0, gamma) * future
-        value = jnp.zeros_like(g) if self.inputs is None else self._value(self.rows.obs, t)
+        value = jnp.zeros_like(g)
+        if self.inputs is not None:
+            value = self._value_where(valid, self.rows.obs, t)
         return _Step(valid, jnp.where(valid, value, 0.0), jnp.where(valid, g, 0.0))
 
     def _row(self, ref: Any, t: Array) -> Array:
         (element,) = self.block.load(ref, t)
         return element
 
+    def _value_where(self, needed: Array, ref: Any, t: Array) -> Array:
+        """Return V(s), [L], of the observations in a row; 0 where no lane needs it."""
+        zeros = jnp.zeros(self.block.num_lanes)
+        return lax.cond(blocks.some(needed), lambda: self._value(ref, t), lambda: zeros)
+
     def _value(self, ref: Any, t: Array) -> Array:
         """Return V(s), [L], of the observations in a row."""
         assert self.inputs is not None
-        inputs = bound(self.inputs, self.consts)(self.block.load(ref, t))
-        (value,) = outputs(self.layers, hidden_units(self.layers, self.block.vectors(inputs)))
+        inputs = blocks.bound(self.inputs, self.consts)(self.block.load(ref, t))
+        hidden = blocks.hidden_units(self.layers, self.block.vectors(inputs))
+        (value,) = blocks.outputs(self.layers, hidden)
         return value
-
-
-def _with(moments: LaneMoments, x: Array, valid: Array, number: Array) -> LaneMoments:
-    """Add x [L] where it is valid: it is then a lane's `number`-th (Welford, 1962)."""
-    change = jnp.where(valid, x - moments.mean, 0.0)
-    mean = moments.mean + change / jnp.maximum(number, 1).astype(jnp.float32)
-    return LaneMoments(mean, moments.squares + change * jnp.where(valid, x - mean, 0.0))

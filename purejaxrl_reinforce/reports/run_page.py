@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.environments.environment import first_solved, task
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.scores import (
     agreement,
@@ -25,6 +24,7 @@ from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
+from purejaxrl_reinforce.tasks import first_solved, task
 
 _EPISODES = 100
 _VIDEO_WIDTH = 300

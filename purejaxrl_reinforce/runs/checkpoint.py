@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from purejaxrl_reinforce.algorithm.keys import key_data_shape
+from purejaxrl_reinforce.algorithm.lanes import key_data_shape
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config

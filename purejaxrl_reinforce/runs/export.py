@@ -8,8 +8,9 @@ from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NORM_EPSILON
-from purejaxrl_reinforce.algorithm.obs_normalizer import VARIANCE_EPSILON, obs_moments
+from purejaxrl_reinforce.algorithm.normalization import VARIANCE_EPSILON
 from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file, require_free, write_output
@@ -49,7 +50,7 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
             f"export takes built-in networks only, not network={config.network!r}; its parameters"
             f" are in {run_dir / PARAMS_FILE}"
         )
-    arrays = policy_arrays(params.policy)
+    arrays = policy_arrays(params)
     text = dump_json(describe_policy(config, arrays))
     if not _is_left_over(description_path, text):
         require_free(description_path, force, _is_description(description_path))
@@ -72,11 +73,11 @@ def _is_description(path: Path) -> bool:
     return is_json_with(path, {"format", "layers", "observation"})
 
 
-def policy_arrays(policy_params: Any) -> dict[str, np.ndarray]:
+def policy_arrays(params: Params) -> dict[str, np.ndarray]:
     """Return the arrays of a policy by names such as `hidden_0/kernel`."""
-    flat = flatten_dict(policy_params["params"])
+    flat = flatten_dict(params.policy["params"])
     arrays = {"/".join(path[-2:]): np.asarray(value) for path, value in flat.items()}
-    if moments := obs_moments(policy_params):
+    if moments := params.obs_moments:
         deviation = np.sqrt(np.asarray(moments.var) + VARIANCE_EPSILON)
         arrays |= {"obs/mean": np.asarray(moments.mean), "obs/std": deviation}
     return arrays

@@ -8,6 +8,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.normalization import RunningMoments
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import exact_steps
 from purejaxrl_reinforce.config import Config
@@ -74,7 +75,12 @@ def _shape_and_dtype(x: Any) -> str:
 def _load_params(path: Path) -> Params:
     try:
         tree = unflatten_dict(load_arrays(path), sep="/")
-        return Params(tree.pop("policy"), tree.pop("baseline", None))
+        moments = tree.pop("obs_moments", None)
+        return Params(
+            tree.pop("policy"),
+            tree.pop("baseline", None),
+            None if moments is None else RunningMoments(**moments),
+        )
     except FileNotFoundError:
         remedy = "; train --resume finishes it" if (path.parent / CHECKPOINTS).is_dir() else ""
         raise ValueError(
@@ -82,7 +88,7 @@ def _load_params(path: Path) -> Params:
         ) from None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    except KeyError:
+    except (KeyError, TypeError):
         raise ValueError(f"{path} does not fit the networks of {CONFIG_FILE}") from None
 
 

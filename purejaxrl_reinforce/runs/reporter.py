@@ -9,12 +9,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environments.environment import first_solved, threshold
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.program import Chunk
 from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.runs.result import RunResult
+from purejaxrl_reinforce.tasks import first_solved, threshold
 
 ShowChunk = Callable[[Chunk], None]
 

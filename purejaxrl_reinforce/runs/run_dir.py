@@ -6,8 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
@@ -194,6 +194,6 @@ def _is_from_the_start(path: Path) -> bool:
 
 def save_params(path: Path, params: Params) -> None:
     """Write parameters as `.npz`, named like `policy/params/mlp/hidden_0/kernel`."""
-    tree = {name: network for name, network in params._asdict().items() if network is not None}
-    flat = flatten_dict(tree, sep="/")
-    save_arrays(path, {name: np.asarray(value) for name, value in flat.items()})
+    paths, _ = jax.tree.flatten_with_path(params)
+    names = (jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths)
+    save_arrays(path, {name: np.asarray(x) for name, (_, x) in zip(names, paths, strict=True)})

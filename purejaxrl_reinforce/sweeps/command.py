@@ -12,7 +12,6 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from purejaxrl_reinforce.algorithm.environments.environment import task
 from purejaxrl_reinforce.execution.processes import PeerLostError, is_primary, run_on_primary
 from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
 from purejaxrl_reinforce.figures.style import save_figure
@@ -28,6 +27,7 @@ from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_bounds, show_s
 from purejaxrl_reinforce.sweeps.results import SweepResults, save_results
 from purejaxrl_reinforce.sweeps.summary import agent_scores, score_interval, summarize, summary_dict
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
+from purejaxrl_reinforce.tasks import task
 
 
 def run_sweep(

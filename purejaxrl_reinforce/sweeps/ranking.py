@@ -9,12 +9,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from purejaxrl_reinforce.algorithm.environments.environment import THRESHOLDS
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count, number
 from purejaxrl_reinforce.statistics import Quartiles, probability_of_improvement
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, agent_scores, by_env
+from purejaxrl_reinforce.tasks import THRESHOLDS
 
 # Stands for an interval without bounds.
 TOO_FEW = "too few seeds"

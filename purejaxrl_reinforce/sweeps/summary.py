@@ -9,12 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environments.environment import (
-    RETURN_RANGES,
-    THRESHOLDS,
-    first_solved,
-    task,
-)
 from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.statistics import (
@@ -26,6 +20,12 @@ from purejaxrl_reinforce.statistics import (
     rank_test,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.tasks import (
+    RETURN_RANGES,
+    THRESHOLDS,
+    first_solved,
+    task,
+)
 
 # Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purejaxrl_reinforce.algorithm.batching import (
+from purejaxrl_reinforce.algorithm.blocks import (
     any_lane,
     equal_parts,
     fold_blocks,

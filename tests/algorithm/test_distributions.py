@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from purejaxrl_reinforce.algorithm.networks.distributions import Categorical, DiagonalGaussian
-from purejaxrl_reinforce.algorithm.networks.squashed_gaussian import SquashedGaussian, squash
+from purejaxrl_reinforce.algorithm.networks.distributions import (
+    Categorical,
+    DiagonalGaussian,
+    SquashedGaussian,
+    squash,
+)
 
 
 def test_categorical_samples_have_their_probabilities():

@@ -10,10 +10,9 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import init, step
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
-from purejaxrl_reinforce.algorithm.gradient_noise import gradient_noise
-from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
+from purejaxrl_reinforce.algorithm.losses import gradient_noise, gradients, make_targets
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from tests.support.configs import TEXTBOOK
 
 CONFIG = TEXTBOOK.replace(
@@ -24,10 +23,11 @@ CONFIG = TEXTBOOK.replace(
 
 def gradient_and_noise(config, state):
     trajectory = collect(config, state)[2]
-    targets = make_targets(config, state.params, trajectory)
-    grad = gradients(config, state.params, trajectory, targets)[0].policy
-    noise = gradient_noise(config, state.params.policy, trajectory, targets, grad, ONE_DEVICE)
-    return grad, noise
+    setup = make_setup(config)
+    targets, statistics = make_targets(setup, state.params, trajectory)
+    batch = (state.params, trajectory, targets, statistics.num_steps)
+    grad = gradients(setup, *batch)[0].policy
+    return grad, gradient_noise(setup, *batch, grad)
 
 
 def test_it_is_the_variance_over_batches():
@@ -42,9 +42,9 @@ def test_it_is_the_variance_over_batches():
     grads, noise = batch(keys)
     flat = np.concatenate([np.asarray(x).reshape(len(keys), -1) for x in jax.tree.leaves(grads)], 1)
     variance = flat.var(axis=0, ddof=1).sum()
-    np.testing.assert_allclose(np.mean(noise.gradient_variance), variance, rtol=0.05)
+    np.testing.assert_allclose(np.mean(noise["gradient_variance"]), variance, rtol=0.05)
     signal = (flat.mean(axis=0) ** 2).sum()
-    mean_signal = np.mean(noise.gradient_snr * noise.gradient_variance)
+    mean_signal = np.mean(noise["gradient_snr"] * noise["gradient_variance"])
     np.testing.assert_allclose(mean_signal, signal, rtol=0.2, atol=0.02 * variance)
 
 
@@ -59,16 +59,17 @@ def test_lanes_in_blocks_are_lanes_one_by_one(block_rows):
     state = init(config, jax.random.key(0))
     grad, noise = jax.jit(gradient_and_noise)(config, state)
     trajectory = collect(config, state)[2]
-    targets = make_targets(config, state.params, trajectory)
+    setup = make_setup(config)
+    targets, statistics = make_targets(setup, state.params, trajectory)
     squares = []
     for n in range(5):
         lane = trajectory._replace(valid=trajectory.valid & (jnp.arange(5) == n)[None])
-        part = gradients(config, state.params, lane, targets)[0].policy
+        part = gradients(setup, state.params, lane, targets, statistics.num_steps)[0].policy
         squares.append(optax.tree.norm(part, squared=True))
     whole = optax.tree.norm(grad, squared=True)
     variance = 5 / 4 * (sum(squares) - whole / 5)
-    np.testing.assert_allclose(noise.gradient_variance, variance, rtol=1e-4)
-    np.testing.assert_allclose(noise.gradient_snr, whole / variance - 1, rtol=1e-3)
+    np.testing.assert_allclose(noise["gradient_variance"], variance, rtol=1e-4)
+    np.testing.assert_allclose(noise["gradient_snr"], whole / variance - 1, rtol=1e-3)
 
 
 def test_it_is_reported_where_asked_for_and_changes_nothing():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import evaluate, init, train
-from purejaxrl_reinforce.algorithm.keys import evaluation_key
+from purejaxrl_reinforce.algorithm.lanes import evaluation_key
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from tests.support.processes import ROOT
 from tests.support.runs import TINY

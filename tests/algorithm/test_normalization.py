@@ -9,12 +9,12 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import evaluate, init, step
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
-from purejaxrl_reinforce.algorithm.networks.build import make_networks
-from purejaxrl_reinforce.algorithm.normalization import LARGEST_REWARD, scale_rewards
-from purejaxrl_reinforce.algorithm.obs_normalizer import add_values, no_moments, obs_moments
-from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE
+from purejaxrl_reinforce.algorithm.normalization import LARGEST_REWARD, add_values, no_moments
+from purejaxrl_reinforce.algorithm.reinforce import collect, scale_rewards
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from tests.support.configs import TEXTBOOK
+from tests.support.learning import networks_of
 
 EPISODES = TEXTBOOK.replace(
     num_envs=6, num_steps=40, hidden_sizes=(8,), normalize_obs=True, normalize_rewards=True
@@ -57,10 +57,9 @@ def updates(request):
 def test_the_moments_of_observations_are_numpys(updates):
     _, states, played = updates
     obs = np.concatenate([np.asarray(t.obs)[np.asarray(t.valid)] for t in played])
-    for network in states[-1].params:
-        moments = obs_moments(network)
-        np.testing.assert_allclose(moments.mean, obs.mean(axis=0), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(moments.var, obs.var(axis=0), rtol=1e-5)
+    moments = states[-1].params.obs_moments
+    np.testing.assert_allclose(moments.mean, obs.mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(moments.var, obs.var(axis=0), rtol=1e-5)
 
 
 def test_the_moments_of_rewards_are_numpys(updates):
@@ -77,7 +76,7 @@ def test_the_moments_of_rewards_are_numpys(updates):
     np.testing.assert_allclose(moments.var, np.var(totals), rtol=1e-4)
     np.testing.assert_allclose(states[-1].reward_sums, sums, rtol=1e-4, atol=1e-6)
     assert np.any(sums) == (config.rollout == "stream")
-    scaled = scale_rewards(config, states[-2], played[-1], ONE_DEVICE)[0].reward
+    scaled = scale_rewards(make_setup(config), states[-2], played[-1])[0].reward
     expected = np.clip(played[-1].reward / np.std(totals), -LARGEST_REWARD, LARGEST_REWARD)
     np.testing.assert_allclose(
         np.where(played[-1].valid, scaled, 0), np.where(played[-1].valid, expected, 0), rtol=1e-4
@@ -86,17 +85,17 @@ def test_the_moments_of_rewards_are_numpys(updates):
 
 def test_networks_see_normalized_and_clipped_observations(updates):
     config, states, _ = updates
-    networks = make_networks(replace(config, obs_clip=1.5))
-    plain = make_networks(replace(config, normalize_obs=False))
-    moments = obs_moments(states[-1].params.baseline)
-    params = states[-1].params.baseline
+    networks = networks_of(replace(config, obs_clip=1.5))
+    plain = networks_of(replace(config, normalize_obs=False))
+    params = states[-1].params
+    moments = params.obs_moments
     obs = moments.mean[None] + 9 * jax.random.normal(jax.random.key(2), (50, *moments.mean.shape))
     mean, var = np.asarray(moments.mean), np.asarray(moments.var)
     normalized = np.clip((np.asarray(obs) - mean) / np.sqrt(var + 1e-8), -1.5, 1.5)
     assert np.mean(np.abs(normalized) == 1.5) > 0.1
     np.testing.assert_allclose(
         networks.values(params, obs),
-        plain.values({"params": params["params"]}, normalized),
+        plain.values(params._replace(obs_moments=None), normalized),
         rtol=1e-4,
         atol=1e-5,
     )
@@ -107,17 +106,18 @@ def test_evaluation_leaves_the_statistics_as_they_are_and_uses_them(updates):
     params = states[-1].params
     played = evaluate(config, params, jax.random.key(3), 4)
     assert np.isfinite(played.episode_return).all()
-    stats = params.policy["obs_stats"]["normalizer"]
-    moved = {"obs_stats": {"normalizer": {**stats, "mean": stats["mean"] + 100}}}
-    other = make_networks(config).distribution(params.policy | moved, states[-1].lanes.obs)
-    ours = make_networks(config).distribution(params.policy, states[-1].lanes.obs)
+    moments = params.obs_moments
+    moved = params._replace(obs_moments=moments._replace(mean=moments.mean + 100))
+    other, ours = (
+        networks_of(config).distribution(p, states[-1].lanes.obs) for p in (moved, params)
+    )
     assert not np.allclose(other.logits, ours.logits)
 
 
 def test_without_normalization_a_state_holds_none_of_it():
     state = init(replace(EPISODES, normalize_obs=False, normalize_rewards=False), jax.random.key(0))
     assert (state.reward_moments, state.reward_sums) == (None, None)
-    assert list(state.params.policy) == ["params"]
+    assert state.params.obs_moments is None
 
 
 def test_discrete_observations_are_not_normalized():

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import init, preset
-from purejaxrl_reinforce.algorithm.losses import make_targets
-from purejaxrl_reinforce.algorithm.networks.build import make_networks
-from tests.support.learning import learn
+from tests.support.learning import learn, networks_of, targets_of
 from tests.support.notebook import DATA, ITERATIONS, recorded_params, recorded_trajectory
 
 ATOL = 1e-4
@@ -19,17 +17,17 @@ def test_five_updates_match_the_notebook(block_rows):
 
     config = replace(preset("classic"), block_rows=block_rows)
     state = init(config, jax.random.key(0))._replace(params=recorded_params("init/"))
-    networks = make_networks(config)
+    networks = networks_of(config)
     for i in range(ITERATIONS):
         trajectory = recorded_trajectory(i)
-        targets = make_targets(config, state.params, trajectory)
+        targets = targets_of(config, state.params, trajectory)
         for ours, name in [
             (targets.returns, "returns"),
             (targets.values, "values_before"),
             (targets.advantages, "advantages"),
         ]:
             np.testing.assert_allclose(ours[:, 0], DATA[f"iter{i}/{name}"], rtol=0, atol=ATOL)
-        distribution = networks.distribution(state.params.policy, trajectory.obs[:, 0])
+        distribution = networks.distribution(state.params, trajectory.obs[:, 0])
         log_probs = distribution.log_prob(trajectory.action[:, 0])
         np.testing.assert_allclose(log_probs, DATA[f"iter{i}/log_probs_before"], rtol=0, atol=ATOL)
 

@@ -7,8 +7,8 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import train
-from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from tests.support.configs import TEXTBOOK
+from tests.support.learning import networks_of
 
 ROLLOUTS = ["episodes", pytest.param("stream", marks=pytest.mark.slow)]
 OBS = jnp.array([[-1.0, 0.0], [1.0, 0.0]])
@@ -24,12 +24,12 @@ def trained_state(env, **changes):
            "policy_lr": 1e-2, "baseline_lr": 1e-2, **changes}
     )  # fmt: skip
     state, metrics = train(config, jax.random.key(0))
-    networks = make_networks(config)
+    networks = networks_of(config)
     return networks, state.params, metrics, state
 
 
 def probability_of_one(networks, params, obs):
-    return jax.nn.softmax(networks.distribution(params.policy, obs).logits)[:, 1]
+    return jax.nn.softmax(networks.distribution(params, obs).logits)[:, 1]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def probability_of_one(networks, params, obs):
 @pytest.mark.parametrize("rollout", ROLLOUTS)
 def test_values(env, obs, values, rollout):
     networks, params, metrics = trained(env, rollout=rollout, num_steps=4)
-    np.testing.assert_allclose(networks.values(params.baseline, obs), values, atol=0.05)
+    np.testing.assert_allclose(networks.values(params, obs), values, atol=0.05)
     assert metrics.explained_variance[-1] >= 0 or env == "ConstantReward-probe"
 
 
@@ -55,7 +55,7 @@ def test_values_of_one_step_targets(rollout):
         "DelayedReward-probe", rollout=rollout, num_steps=4, trace_lambda=0.0
     )
     obs = jnp.array([[1.0, 0.0], [1.0, 1.0]])
-    np.testing.assert_allclose(networks.values(params.baseline, obs), [0.9, 1], atol=0.05)
+    np.testing.assert_allclose(networks.values(params, obs), [0.9, 1], atol=0.05)
 
 
 @pytest.mark.slow  # the match probe is the harder one
@@ -81,12 +81,12 @@ def test_policy_and_values_of_the_match_probe(baseline, norm):
     np.testing.assert_allclose(probability_of_one(networks, params, OBS), [0, 1], atol=0.05)
     assert metrics.entropy[-1] < 0.2 < metrics.entropy[0]
     if baseline == "value":
-        np.testing.assert_allclose(networks.values(params.baseline, OBS), [1, 1], atol=0.1)
+        np.testing.assert_allclose(networks.values(params, OBS), [1, 1], atol=0.1)
 
 
 def test_policy_of_the_continuous_probe():
     networks, params, metrics = trained("Target-probe", num_updates=400)
-    means = networks.distribution(params.policy, OBS).mode()[:, 0]
+    means = networks.distribution(params, OBS).mode()[:, 0]
     np.testing.assert_allclose(means, [-0.5, 0.5], atol=0.1)
     assert metrics.mean_return[-1] > 0.2 * metrics.mean_return[0]
 
@@ -96,7 +96,7 @@ def test_policy_of_squashed_actions_that_depend_on_the_state():
     networks, params, metrics = trained(
         "Edge-probe", num_updates=400, action="squash", log_std="state", initial_std=0.5
     )
-    means = networks.policy.to_env(networks.distribution(params.policy, OBS).mode())[:, 0]
+    means = networks.policy.to_env(networks.distribution(params, OBS).mode())[:, 0]
     np.testing.assert_allclose(means, [2, 3], atol=0.15)
     assert metrics.mean_return[-1] > -0.1
 
@@ -111,7 +111,7 @@ def test_a_time_limit_bootstraps_and_a_termination_does_not(env, bootstrap, valu
     networks, params, _ = trained(
         env, bootstrap=bootstrap, gamma=0.5, rollout=rollout, num_steps=4, num_updates=400
     )
-    np.testing.assert_allclose(networks.values(params.baseline, OBS), value, atol=0.05)
+    np.testing.assert_allclose(networks.values(params, OBS), value, atol=0.05)
 
 
 @pytest.mark.parametrize("rollout", ROLLOUTS)
@@ -121,7 +121,7 @@ def test_a_time_limit_bootstraps_with_normalized_observations(env, value, rollou
         env, bootstrap=True, gamma=0.5, rollout=rollout, num_steps=4, num_updates=400,
         normalize_obs=True,
     )  # fmt: skip
-    np.testing.assert_allclose(networks.values(params.baseline, OBS), value, atol=0.05)
+    np.testing.assert_allclose(networks.values(params, OBS), value, atol=0.05)
 
 
 @pytest.mark.parametrize("rollout", ROLLOUTS)
@@ -133,5 +133,5 @@ def test_a_time_limit_bootstraps_with_scaled_rewards(rollout):
     )  # fmt: skip
     deviation = np.sqrt(state.reward_moments.var)
     assert 0.1 < deviation < 1
-    values = networks.values(params.baseline, OBS) * deviation
+    values = networks.values(params, OBS) * deviation
     np.testing.assert_allclose(values, 2, atol=0.1)

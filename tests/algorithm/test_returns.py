@@ -8,14 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purejaxrl_reinforce.algorithm.returns import (
-    batch_moments,
-    discounted_returns,
+    batch_statistics,
+    lambda_returns,
     leave_one_out_baseline,
     mean_baseline,
 )
-from purejaxrl_reinforce.algorithm.returns import (
-    normalize as normalize_with,
-)
+from purejaxrl_reinforce.algorithm.returns import normalize as normalize_with
 from tests.support import reference
 
 T, N = 9, 3
@@ -44,10 +42,10 @@ def test_returns_match_the_reference(rewards, terminated, truncated, lengths, ga
     valid = np.arange(T)[:, None] < np.array(lengths)
     expected = reference.returns(rewards, terminated, truncated, valid, gamma, next_values)
     next_valid = np.vstack([valid[1:], np.zeros((1, N), bool)])
-    ours = discounted_returns(
+    ours = lambda_returns(
         rewards=jnp.float32(np.where(valid, rewards, 0)),
         discounts=jnp.float32(gamma * (1 - terminated)),
-        traces=jnp.float32(next_valid & ~truncated),
+        lambdas=jnp.float32(next_valid & ~truncated),
         next_values=jnp.float32(np.zeros((T, N)) if next_values is None else next_values),
     )
     np.testing.assert_allclose(np.where(valid, ours, 0), expected, rtol=1e-4, atol=1e-3)
@@ -55,25 +53,25 @@ def test_returns_match_the_reference(rewards, terminated, truncated, lengths, ga
 
 def test_worked_by_hand():
     # Two steps that go on, a cut with V = 8 behind it, then an episode that terminates.
-    returns = discounted_returns(
+    returns = lambda_returns(
         rewards=jnp.array([[1.0], [2.0], [4.0], [1.0]]),
         discounts=jnp.array([[0.5], [0.5], [0.5], [0.0]]),
-        traces=jnp.array([[1.0], [0.0], [1.0], [0.0]]),
+        lambdas=jnp.array([[1.0], [0.0], [1.0], [0.0]]),
         next_values=jnp.array([[100.0], [8.0], [100.0], [100.0]]),
     )
     # 1 / 4 + 0.5 * 1; 2 + 0.5 * 8; 1 + 0.5 * 6
     np.testing.assert_allclose(returns[:, 0], [4.0, 6.0, 4.5, 1.0])
 
 
-def test_the_last_step_is_a_cut_whatever_its_trace():
+def test_the_last_step_is_a_cut_whatever_its_lambda():
     ends = [
-        discounted_returns(
+        lambda_returns(
             rewards=jnp.array([1.0]),
             discounts=jnp.array([0.5]),
-            traces=jnp.array([trace]),
+            lambdas=jnp.array([lambda_]),
             next_values=jnp.array([4.0]),
         )
-        for trace in (0.0, 1.0)
+        for lambda_ in (0.0, 1.0)
     ]
     np.testing.assert_allclose(ends, [[3.0], [3.0]])
 
@@ -94,8 +92,8 @@ def test_leave_one_out_leaves_the_own_lane_out():
 
 def normalized(returns, values, valid, kind):
     advantages = jnp.where(valid, returns - values, 0.0)
-    moments = batch_moments(advantages, returns, valid, kind)
-    return normalize_with(advantages, valid, kind, moments)
+    statistics = batch_statistics(advantages, returns, valid)
+    return normalize_with(advantages, valid, kind, statistics), statistics
 
 
 def explained_variance(returns, values, valid):

@@ -59,8 +59,8 @@ def test_episodes_play_one_episode_each():
     lengths = valid.sum(axis=0)
     np.testing.assert_array_equal(np.sort(valid, axis=0)[::-1], valid)  # no holes
     np.testing.assert_array_equal(finished.number, 1)
-    np.testing.assert_array_equal(finished.return_sum, lengths)
-    np.testing.assert_array_equal(finished.length_max, lengths)
+    np.testing.assert_array_equal(finished.sum.episode_return, lengths)
+    np.testing.assert_array_equal(finished.max.length, lengths)
     done = trajectory.terminated | trajectory.truncated
     np.testing.assert_array_equal(done.sum(axis=0), 1)
     assert done[lengths - 1, np.arange(50)].all()
@@ -76,7 +76,7 @@ def test_num_steps_is_a_time_limit_to_whole_episodes():
     assert 0 < limited.sum() < 50
     np.testing.assert_array_equal(np.asarray(trajectory.truncated[:, limited]).argmax(axis=0), 11)
     np.testing.assert_array_equal(finished.number, 1)
-    np.testing.assert_array_equal(finished.return_sum, lengths)
+    np.testing.assert_array_equal(finished.sum.episode_return, lengths)
     assert not lanes.alive.any()
 
 
@@ -91,7 +91,7 @@ def test_metrics_count_finished_episodes_and_valid_steps():
     state = initial(config)
     _, finished, trajectory = jax.jit(collect)(config, state)
     state, metrics = step(config, state)
-    returns = np.asarray(finished.return_sum)[np.asarray(finished.number) > 0]
+    returns = np.asarray(finished.sum.episode_return)[np.asarray(finished.number) > 0]
     assert metrics.num_episodes == len(returns)
     assert metrics.mean_return == pytest.approx(returns.mean())
     assert (metrics.min_return, metrics.max_return) == (returns.min(), returns.max())
@@ -129,7 +129,7 @@ def test_reset_each_update_drops_unfinished_episodes():
     state = initial(config)
     for _ in range(3):
         lanes, _, _ = collect(config, state)
-        assert (lanes.episode_length == 7).all()
+        assert (lanes.episode.length == 7).all()
         state, metrics = step(config, state)
         assert metrics.num_episodes == 0
 

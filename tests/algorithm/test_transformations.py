@@ -84,7 +84,7 @@ def test_floats_of_the_environment_are_leaves_and_nothing_else_of_it():
 
 def steps_played(config):
     """Return the steps that each lane played in the first update, [N]."""
-    return collect(config, init(config, jax.random.key(0)))[1].length_sum
+    return collect(config, init(config, jax.random.key(0)))[1].sum.length
 
 
 def test_parameters_of_the_environment_are_traced_and_mapped_over():

@@ -13,7 +13,7 @@ PROGRAM = """\
 HloModule jit_f
 
 FunctionNames
-1 "collect"
+1 "play_batch"
 2 "step"
 
 FileLocations
@@ -65,7 +65,7 @@ def test_a_loop_of_unknown_length_is_run_by_the_host():
     """Its predicate is waited for, and its body is a graph."""
     found, functions = counted(THUNKS)
     assert found == ({"rollout": 6 + 5 * 2}, 5, 6)
-    assert functions == [("collect", "step")]
+    assert functions == [("play_batch", "step")]
 
 
 def test_a_loop_of_known_length_waits_for_nothing():

@@ -11,7 +11,6 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from purejaxrl_reinforce import Config, evaluate, init
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.gymnasium import (
     evaluate_in_gymnasium,
@@ -21,6 +20,7 @@ from purejaxrl_reinforce.evaluation.gymnasium import (
 )
 from purejaxrl_reinforce.evaluation.scores import agreement
 from purejaxrl_reinforce.runs.saved_run import load_run
+from tests.support.learning import networks_of
 from tests.support.runs import error_of, random_run, train_run
 
 
@@ -57,7 +57,7 @@ def test_continuous_actions_reach_gymnasium_within_their_bounds(action):
     config = Config(env="Pendulum-v1", hidden_sizes=(), action=action)
     params = init(config, jax.random.key(0)).params
     obs = np.float32([[0.0, 1.0, 0.5], [9.0, 9.0, 9.0]])
-    mean = make_networks(config).distribution(params.policy, obs).mode()
+    mean = networks_of(config).distribution(params, obs).mode()
     space = gymnasium.spaces.Box(-2.0, 2.0, (1,))
     actions = gym_actions(config, params, obs, jax.random.key(1), space, greedy=True)
     expected = 2 * np.tanh(mean) if action == "squash" else np.clip(mean, -2, 2)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import init
-from purejaxrl_reinforce.algorithm.engine import learning_engine
-from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
-from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.reinforce import XLA, make_engine
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from tests.algorithm.test_losses import random_trajectory
 from tests.support.configs import TEXTBOOK
 
@@ -52,9 +51,12 @@ def batch(config):
 @jax.jit
 def learn_in_both_ways(config, params, trajectory):
     """Return targets and gradients of each engine; the gradients are of the same targets."""
-    targets = [make_targets(config, params, trajectory, engine=e) for e in ("xla", "interpret")]
-    return targets, [
-        gradients(config, params, trajectory, targets[0], engine=e) for e in ("xla", "interpret")
+    setup, interpreted = (make_setup(replace(config, engine=e)) for e in ("xla", "interpret"))
+    kernels = make_engine(interpreted)
+    (targets, statistics) = both = XLA.make_targets(setup, params, trajectory)
+    batch = (setup, params, trajectory, targets, statistics.num_steps)
+    return (both, kernels.make_targets(setup, params, trajectory)), [
+        engine.gradients(*batch) for engine in (XLA, kernels)
     ]
 
 
@@ -77,12 +79,11 @@ def test_targets_and_gradients_are_those_of_xla(name):
     state, trajectory = batch(config)
     (xla, kernel), (xla_grads, kernel_grads) = learn_in_both_ways(config, state.params, trajectory)
     valid = np.asarray(trajectory.valid)
-    for ours, theirs in zip(kernel[:2], xla[:2], strict=True):
+    for ours, theirs in zip(kernel[0][:2], xla[0][:2], strict=True):
         assert_close(ours[valid], theirs[valid])
         assert not np.isnan(ours).any()
     # What is normalized has the rounding of the mean and of the scale on top of its own.
-    assert_close(kernel.advantages, xla.advantages, 4e-6)
-    assert_close(kernel.statistics, xla.statistics, 4e-6)
+    assert_close(kernel[0].advantages, xla[0].advantages, 4e-6)
     assert_close(kernel_grads, xla_grads)
     assert any(np.abs(x).max() > 1e-3 for x in jax.tree.leaves(kernel_grads[0].policy))
 
@@ -91,50 +92,31 @@ def test_a_baseline_alone():
     """Its further steps take V at the parameters that they start from."""
     config = replace(CASES["cut once"], num_envs=2)
     state, trajectory = batch(config)
-
-    @jax.jit
-    def learn(baseline):
-        params = Params(None, baseline)
-        targets = make_targets(config, params, trajectory, engine="xla")
-        xla = gradients(config, params, trajectory, targets, engine="xla")
-        return xla, gradients(
-            config, params, trajectory, targets._replace(values=None), engine="interpret"
-        )
-
-    assert_close(*learn(state.params.baseline))
-
-
-def test_a_constant_batch_has_advantages_of_zero():
-    config = replace(PLAIN, baseline="none", advantage_norm="standardize", gamma=0.0)
-    state, trajectory = batch(config)
-    trajectory = trajectory._replace(reward=jnp.full_like(trajectory.reward, 0.1))
-    targets = make_targets(config, state.params, trajectory, engine="interpret")
-    np.testing.assert_array_equal(targets.advantages, 0)
-    assert targets.statistics.explained_variance == 0
+    _, (xla, kernel) = learn_in_both_ways(config, state.params._replace(policy=None), trajectory)
+    assert_close(kernel, xla)
+    assert kernel[0].policy is None
 
 
 def test_agents_are_an_axis_of_the_same_kernels():
     config = CASES["cut once"]
     _, trajectory = batch(config)
     params = jax.vmap(init, (None, 0))(config, jax.random.split(jax.random.key(0), 2)).params
-
-    def learn(params, engine):
-        targets = make_targets(config, params, trajectory, engine=engine)
-        return targets.returns, gradients(config, params, trajectory, targets, engine=engine)
-
-    kernel, xla = (
-        jax.jit(jax.vmap(lambda params, engine=engine: learn(params, engine)))(params)
-        for engine in ("interpret", "xla")
-    )
-    assert np.abs(xla[0][0] - xla[0][1]).max() > 1e-3
+    mapped = jax.vmap(learn_in_both_ways, (None, 0, None))
+    (((xla, _), (kernel, _)), (xla_grads, kernel_grads)) = mapped(config, params, trajectory)
+    assert np.abs(xla.returns[0] - xla.returns[1]).max() > 1e-3
     for agent in range(2):
-        assert_close(*jax.tree.map(lambda x: x[agent], (kernel, xla)), 4e-6)  # noqa: B023
+        ours, theirs = jax.tree.map(
+            lambda x: x[agent],  # noqa: B023
+            ((kernel.returns, kernel_grads), (xla.returns, xla_grads)),
+        )
+        assert_close(ours, theirs, 4e-6)
 
 
 @pytest.mark.parametrize(
-    ("changes", "engine"),
-    [({}, "kernel"), pytest.param({"env": "Catch-bsuite"}, "xla", marks=pytest.mark.slow)],
+    ("changes", "learns"),
+    [({}, True), pytest.param({"env": "Catch-bsuite"}, False, marks=pytest.mark.slow)],
 )
-def test_networks_with_many_products_learn_by_xla(changes, engine):
-    config = replace(PLAIN, engine="kernel", platform="gpu", **changes)
-    assert learning_engine(config) == engine
+def test_networks_with_many_products_learn_by_xla(changes, learns):
+    engine = make_engine(make_setup(replace(PLAIN, engine="kernel", platform="gpu", **changes)))
+    assert engine.play_batch is not XLA.play_batch
+    assert (engine.gradients is not XLA.gradients) == learns

@@ -9,12 +9,11 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import init
-from purejaxrl_reinforce.algorithm.engine import chosen_engine, refusal, why_not_lowered
-from purejaxrl_reinforce.algorithm.kernels.lane_blocks import Tiling
-from purejaxrl_reinforce.algorithm.kernels.rollout import record_in_one_launch
-from purejaxrl_reinforce.algorithm.networks.build import make_networks
-from purejaxrl_reinforce.algorithm.reinforce import carries_lanes, collect
-from purejaxrl_reinforce.algorithm.rollout import make_rollout
+from purejaxrl_reinforce.algorithm.reinforce import XLA, collect, make_engine
+from purejaxrl_reinforce.algorithm.setup import make_setup
+from purejaxrl_reinforce.kernels.engine import refusal, why_not_lowered
+from purejaxrl_reinforce.kernels.lane_blocks import Tiling
+from purejaxrl_reinforce.kernels.rollout import play_batch
 from tests.support.configs import TEXTBOOK
 
 EPISODES = TEXTBOOK.replace(num_envs=11, hidden_sizes=(16,), engine="xla")
@@ -23,13 +22,11 @@ STREAM = replace(EPISODES, rollout="stream", num_steps=40, bootstrap=True, num_e
 
 @jax.jit
 def collect_with_kernel(config, state):
-    rollout = make_rollout(config, state.params.policy)
-    return record_in_one_launch(
-        rollout,
-        state.lanes if carries_lanes(config) else None,
+    return play_batch(
+        make_setup(config),
+        state.params,
+        state.lanes,
         jax.random.fold_in(state.key, state.update),
-        config.num_envs,
-        make_networks(config).policy_parts(state.params.policy),
         tiling=Tiling(lanes=4, warps=1),
         interpret=True,
     )
@@ -192,4 +189,4 @@ def test_the_kernel_needs_an_nvidia_gpu():
 
 @pytest.mark.parametrize("engine", ["auto", "xla"])
 def test_otherwise_xla_plays(engine):
-    assert chosen_engine(replace(EPISODES, engine=engine)) == "xla"
+    assert make_engine(make_setup(replace(EPISODES, engine=engine))) is XLA

@@ -12,7 +12,7 @@ import pytest
 
 from purejaxrl_reinforce import Hosting, TerminalReporter, evaluate, resume_run, sweep, train_run
 from purejaxrl_reinforce.algorithm.evaluate import greedy_return
-from purejaxrl_reinforce.algorithm.keys import key_shape
+from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves
 from purejaxrl_reinforce.runs.checkpoint import load_all

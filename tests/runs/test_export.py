@@ -9,9 +9,9 @@ from safetensors.numpy import load_file
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.networks.build import make_networks
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.runs.load import load_policy
+from tests.support.learning import networks_of
 from tests.support.runs import TINY, error_of, random_run
 
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
@@ -71,7 +71,7 @@ def test_it_is_the_same_policy(config, suffix, tmp_path):
     env = environment.make(config.env)
     obs, _ = env.reset(jax.random.split(jax.random.key(0), 32))
     obs = np.asarray(obs) + (0 if env.num_obs else np.random.default_rng(0).normal(size=obs.shape))
-    expected = make_networks(config).distribution(params.policy, obs)
+    expected = networks_of(config).distribution(params, obs)
     assert list(obs.shape[1:]) == description["observation"]["shape"]
     found = output(description, arrays, obs)
     if description["output"] == "logits":

@@ -75,12 +75,6 @@ class ManyRewards(CartPole):
         return obs, state, obs, terminated, info
 
 
-class TerminatedByANumber(CartPole):
-    def step_env(self, key, state, action, params):
-        obs, state, reward, _, info = super().step_env(key, state, action, params)
-        return obs, state, reward, reward, info
-
-
 class OneAction(CartPole):
     def action_space(self, params=None):
         return spaces.Discrete(1)

@@ -3,10 +3,10 @@
 import jax
 
 from purejaxrl_reinforce import init
-from purejaxrl_reinforce.algorithm.batching import ONE_DEVICE
-from purejaxrl_reinforce.algorithm.fit_baseline import fit_baseline
-from purejaxrl_reinforce.algorithm.losses import gradients, make_targets
+from purejaxrl_reinforce.algorithm.losses import make_targets
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
+from purejaxrl_reinforce.algorithm.reinforce import fit_baseline, make_engine
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import learning_metrics
 from tests.support.configs import TEXTBOOK
 
@@ -26,9 +26,21 @@ def initial(config, seed=0):
 @jax.jit
 def learn(config, state, trajectory):
     """Return the state after an update on `trajectory`, and the metrics of learning."""
-    targets = make_targets(config, state.params, trajectory)
-    grads, policy = gradients(config, state.params, trajectory, targets)
+    setup = make_setup(config)
+    engine = make_engine(setup)
+    targets, statistics = engine.make_targets(setup, state.params, trajectory)
+    steps = statistics.num_steps
+    grads, policy = engine.gradients(setup, state.params, trajectory, targets, steps)
     new = apply_gradients(config, state, grads)
-    new = fit_baseline(config, new, trajectory, targets, ONE_DEVICE, None)
-    metrics = learning_metrics(targets.statistics, grads, policy)
+    new = fit_baseline(setup, engine, new, trajectory, targets, steps, None)
+    metrics = learning_metrics(statistics, grads, policy)
     return new._replace(update=state.update + 1), metrics
+
+
+def networks_of(config):
+    return make_setup(config).networks
+
+
+@jax.jit
+def targets_of(config, params, trajectory):
+    return make_targets(make_setup(config), params, trajectory)[0]

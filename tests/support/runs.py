@@ -53,9 +53,8 @@ def random_run(path: Path, config: Config) -> Path:
     path.mkdir()
     draw = np.random.default_rng(0).normal
     params = jax.tree.map(lambda x: draw(size=x.shape).astype(x.dtype), state_shapes(config).params)
-    for network in filter(None, params):
-        for stats in network.get("obs_stats", {}).values():
-            stats["var"] = np.abs(stats["var"])
+    if moments := params.obs_moments:
+        params = params._replace(obs_moments=moments._replace(var=np.abs(moments.var)))
     write_config(path / CONFIG_FILE, config)
     save_params(path / PARAMS_FILE, params)
     return path

@@ -28,12 +28,15 @@ AXES = {"policy_lr": [1e-2, 1e-1, 1e38], "num_envs": [4, 6], "max_grad_norm": [0
 def swept(tmp_path_factory):
     """A sweep's directory and results, and the numbers of lanes of the programs it traced."""
     traced = []
-    collect = reinforce.collect
+    xla = reinforce.XLA
     path = tmp_path_factory.mktemp("sweeps") / "grid"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            reinforce, "collect", lambda *args: traced.append(args[0].num_envs) or collect(*args)
-        )
+
+        def play_batch(setup, *args):
+            traced.append(setup.config.num_envs)
+            return xla.play_batch(setup, *args)
+
+        patch.setattr(reinforce, "XLA", xla._replace(play_batch=play_batch))
         results = sweep(CONFIG, range(3), AXES, path=path, width=4, num_episodes=7)
     return path, results, traced
 

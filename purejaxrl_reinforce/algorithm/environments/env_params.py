@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from purejaxrl_reinforce.config import ENV_PARAM, EnvParams, nearest
-
-TIME_LIMIT = "max_steps_in_episode"
+from purejaxrl_reinforce.tasks import TIME_LIMIT
 
 # Parameters that follow from others, in gymnax and in Gymnasium alike.
 DERIVED: dict[str, dict[str, Callable[[Any], Any]]] = {

@@ -15,8 +15,8 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.environments.deferred_imports import deferred_imports
-from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT, changed, in_own_types
-from purejaxrl_reinforce.algorithm.environments.own_environment import own_environment
+from purejaxrl_reinforce.algorithm.environments.env_params import changed, in_own_types
+from purejaxrl_reinforce.algorithm.environments.own import own_environment
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest
 
 # Environments that differ from a registered one by their parameters only.
@@ -242,46 +242,3 @@ def _bound(values: Any) -> str:
     if len(set(texts)) == 1:
         return texts[0]
     return f"[{', '.join(texts)}]"
-
-
-def task(config: Config) -> str:
-    """Return the name of the environment, with its time limit if that is not its own.
-
-    Returns are comparable, and thresholds and ranges known, within a task.
-    """
-    limit = config.env_params.get(TIME_LIMIT)
-    return config.env if limit is None else f"{config.env} of {limit} steps"
-
-
-# From Gymnasium's registry.
-THRESHOLDS = {
-    "Acrobot-v1": -100.0,
-    "CartPole-v0": 195.0,
-    "CartPole-v1": 475.0,
-    "MountainCar-v0": -110.0,
-    "MountainCarContinuous-v0": 90.0,
-}
-
-# Lowest and highest return of an episode, as rewards and time limits have it.
-RETURN_RANGES = {
-    "Acrobot-v1": (-500.0, 0.0),
-    "CartPole-v0": (0.0, 200.0),
-    "CartPole-v1": (0.0, 500.0),
-    "Catch-bsuite": (-1.0, 1.0),
-    "MountainCar-v0": (-200.0, 0.0),
-}
-
-
-def threshold(config: Config) -> float | None:
-    """Return the mean return that counts as solved, or None where the task has none."""
-    return THRESHOLDS.get(task(config))
-
-
-def first_solved(config: Config, mean_returns: np.ndarray) -> int | None:
-    """Return the number, counted from 1, of the first update whose mean return is enough.
-
-    None where no update's is, or where the environment has no threshold.
-    """
-    enough = threshold(config)
-    solved = mean_returns >= (np.inf if enough is None else enough)
-    return int(solved.argmax()) + 1 if solved.any() else None

@@ -3,17 +3,12 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
-
-from purejaxrl_reinforce.algorithm.networks.relu_mlp import (
-    ReluMLPParams,
-    relu_mlp,
-    takes_one_product,
-)
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -29,6 +24,9 @@ FILTER_SIZE = 3
 
 # Added to the variance in layer normalization.
 NORM_EPSILON = 1e-6
+
+# With more products per hidden unit than this, `relu_mlp` is slower than the plain gradient.
+MOST_PRODUCTS = 32
 
 _HIDDEN_GAIN = math.sqrt(2)
 
@@ -60,16 +58,14 @@ class MLP(nn.Module):
     Maps observations [N, ...] to [N, num_outputs]. Real-valued observations are flattened; with
     `num_obs`, observations are integers below it and become one-hot vectors. With `relative`, the
     outputs are those but the last, less the last: [N, num_outputs - 1]. `precision` is that of the
-    products; with `sums`, a small network writes them as sums. With `layer_norm`, each hidden layer
-    is normalized before its activation. With `out_gain`, kernels are orthogonal: with this gain
-    at the output, with sqrt(2) elsewhere.
+    products. With `layer_norm`, each hidden layer is normalized before its activation. With
+    `out_gain`, kernels are orthogonal: with this gain at the output, with sqrt(2) elsewhere.
     """
 
     hidden_sizes: tuple[int, ...]
     activation: str
     num_outputs: int
     precision: str = "float32"
-    sums: bool = False
     num_obs: int | None = None
     relative: bool = False
     layer_norm: bool = False
@@ -78,17 +74,16 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, obs: Array) -> Array:
         x = self.inputs(obs)
-        hidden = []
-        for i, width in enumerate(self.hidden_sizes):
-            num_inputs = self.hidden_sizes[i - 1] if i else x.shape[1]
-            hidden.append(DenseParams(width, self.hidden_gain, name=f"hidden_{i}")(num_inputs))
-        num_inputs = self.hidden_sizes[-1] if hidden else x.shape[1]
-        out = DenseParams(self.num_outputs, self.out_gain, name="out")(num_inputs)
+        sizes = (x.shape[1], *self.hidden_sizes)
+        hidden = [
+            DenseParams(width, self.hidden_gain, name=f"hidden_{i}")(sizes[i])
+            for i, width in enumerate(self.hidden_sizes)
+        ]
+        out = DenseParams(self.num_outputs, self.out_gain, name="out")(sizes[-1])
         out_kernel, out_bias = map(relative_to_last, out) if self.relative else out
-        sizes = (x.shape[1], *self.hidden_sizes, out_bias.shape[0])
-        if takes_one_product(sizes, self.activation) and not self.layer_norm:
-            layers = ReluMLPParams(*hidden[0], out_kernel, out_bias)
-            return relu_mlp(self.precision, self.sums, layers, x)
+        is_small = takes_one_product((*sizes, out_bias.shape[0]), self.activation)
+        if is_small and not self.layer_norm:
+            return relu_mlp(self.precision, ReluMLPParams(*hidden[0], out_kernel, out_bias), x)
         for i, (kernel, bias) in enumerate(hidden):
             x = self.product(x, kernel) + bias[None]
             if self.layer_norm:
@@ -143,3 +138,70 @@ def _patches(pictures: Array) -> Array:
 def relative_to_last(x: Array) -> Array:
     """Return the differences to the last element of the last axis: one element fewer."""
     return x[..., :-1] - x[..., -1:]
+
+
+class ReluMLPParams(NamedTuple):
+    """Kernel [K, H] and bias [H] of the hidden layer, kernel [H, O] and bias [O] of the output."""
+
+    hidden_kernel: Array
+    hidden_bias: Array
+    out_kernel: Array
+    out_bias: Array
+
+
+def takes_one_product(sizes: tuple[int, ...], activation: str) -> bool:
+    """Return whether a network with these layer sizes, inputs to outputs, is a `relu_mlp`."""
+    num_products = (sizes[0] + 1) * sizes[-1]
+    return len(sizes) == 3 and activation == "relu" and num_products <= MOST_PRODUCTS
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def relu_mlp(precision: str, layers: ReluMLPParams, x: Array) -> Array:
+    """Return relu(x W + b) V + c, [R, O], for x [R, K].
+
+    With m the hidden units that are on (0 or 1, [R, H]), d the cotangent of the result [R, O] and
+    x' = [x, 1], W' = [W; b], both kernels' gradients follow from one product over the rows,
+
+        M[o, k, h] = sum_r d[r, o] x'[r, k] m[r, h]
+        dW'[k, h] = sum_o M[o, k, h] V[h, o]        dV[h, o] = sum_k M[o, k, h] W'[k, h]
+
+    so that activations are read once on the way back. That pays where O (K + 1) is small.
+
+    Args:
+        precision: of the products.
+        layers: parameters.
+        x: [R, K].
+    """
+    return _forward(precision, layers, x)[0]
+
+
+def _forward(
+    precision: str, layers: ReluMLPParams, x: Array
+) -> tuple[Array, tuple[ReluMLPParams, Array, Array]]:
+    # A sum of few products fuses with the bias and the ReLU, where a dot would write its result.
+    z = layers.hidden_bias[None]
+    for k in range(x.shape[1]):
+        z = z + x[:, k : k + 1] * layers.hidden_kernel[k : k + 1]
+    hidden = jax.nn.relu(z)
+    out = jnp.matmul(hidden, layers.out_kernel, precision=precision)
+    return out + layers.out_bias[None], (layers, x, hidden)
+
+
+def _backward(
+    precision: str, residuals: tuple[ReluMLPParams, Array, Array], d: Array
+) -> tuple[ReluMLPParams, Array]:
+    layers, x, hidden = residuals
+    product = functools.partial(jnp.matmul, precision=precision)
+    sum_of_products = functools.partial(jnp.einsum, precision=precision)
+    is_on = jnp.where(hidden > 0, 1.0, 0.0)
+    x1 = jnp.concatenate([x.T, jnp.ones((1, x.shape[0]))])
+    d_x1 = d.T[:, None] * x1[None]
+    M = product(d_x1.reshape(-1, x.shape[0]), is_on).reshape(*d_x1.shape[:2], -1)
+    kernel1 = jnp.concatenate([layers.hidden_kernel, layers.hidden_bias[None]])
+    d_kernel1 = sum_of_products("okh,ho->kh", M, layers.out_kernel)
+    d_out_kernel = sum_of_products("okh,kh->ho", M, kernel1)
+    d_layers = ReluMLPParams(d_kernel1[:-1], d_kernel1[-1], d_out_kernel, jnp.sum(d, axis=0))
+    return d_layers, product(is_on * product(d, layers.out_kernel.T), layers.hidden_kernel.T)
+
+
+relu_mlp.defvjp(_forward, _backward)

@@ -1,7 +1,6 @@
 """The policies: networks from observations to action distributions."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -12,12 +11,10 @@ from purejaxrl_reinforce.algorithm.networks.distributions import (
     Categorical,
     DiagonalGaussian,
     Distribution,
+    SquashedGaussian,
+    squash,
     uniform_of,
 )
-from purejaxrl_reinforce.algorithm.networks.mlp import MLP, relative_to_last
-from purejaxrl_reinforce.algorithm.networks.relu_mlp import ReluMLPParams
-from purejaxrl_reinforce.algorithm.networks.squashed_gaussian import SquashedGaussian, squash
-from purejaxrl_reinforce.algorithm.obs_normalizer import ObsNormalizer
 from purejaxrl_reinforce.config import LogStd
 
 # A state moves the standard deviation by a factor between exp(-5) and exp(5) at most.
@@ -31,12 +28,11 @@ class SoftmaxPolicy(nn.Module):
     """
 
     network: nn.Module
-    normalizer: ObsNormalizer | None = None
     preserve_adopted_names = True
 
     @nn.compact
     def __call__(self, obs: Array) -> Distribution:
-        return categorical(self.network(obs if self.normalizer is None else self.normalizer(obs)))
+        return categorical(self.network(obs))
 
     def noise(self, key: Array) -> Array:
         """Draw what one action is sampled from: uniform on [0, 1), ()."""
@@ -61,7 +57,6 @@ class GaussianPolicy(nn.Module):
     log_std: LogStd = "free"
     initial_std: Any = 1.0
     bounds: tuple[Any, Any] | None = None
-    normalizer: ObsNormalizer | None = None
     preserve_adopted_names = True
 
     @nn.compact
@@ -69,7 +64,7 @@ class GaussianPolicy(nn.Module):
         def initial(_: Array) -> Array:
             return jnp.full(self.num_dimensions, jnp.log(jnp.float32(self.initial_std)))
 
-        outputs = self.network(obs if self.normalizer is None else self.normalizer(obs))
+        outputs = self.network(obs)
         return self.distribution(outputs, self.param("log_std", initial))
 
     def distribution(self, outputs: Array, log_std: Array) -> Distribution:
@@ -98,44 +93,3 @@ def categorical(relative_logits: Array) -> Categorical:
     # Equal changes of all logits change nothing, so the last one may be taken as 0.
     last = jnp.zeros_like(relative_logits[:, :1])
     return Categorical(jnp.concatenate([relative_logits, last], axis=1))
-
-
-class PolicyParts(NamedTuple):
-    """A policy with one hidden layer of ReLUs in its parts, for who puts them together anew.
-
-    Attributes:
-        layers: of its network.
-        inputs: gives the network's inputs [N, K] from observations [N, ...].
-        others: further parameters.
-        distribution: gives pi(.|s) from the network's outputs [N, O] and `others`.
-    """
-
-    layers: ReluMLPParams
-    inputs: Callable[[Array], Array]
-    others: Any
-    distribution: Callable[[Array, Any], Distribution]
-
-
-def has_parts(policy: SoftmaxPolicy | GaussianPolicy) -> bool:
-    """Return whether a policy is one hidden layer of ReLUs, and has `PolicyParts` therefore."""
-    network = policy.network
-    if type(network) is not MLP or network.layer_norm or policy.normalizer is not None:
-        return False
-    return len(network.hidden_sizes) == 1 and network.activation == "relu"
-
-
-def layers_of(params: Any) -> ReluMLPParams:
-    """Return the layers of a policy or baseline with one hidden layer of ReLUs."""
-    hidden, out = params["params"]["mlp"]["hidden_0"], params["params"]["mlp"]["out"]
-    return ReluMLPParams(hidden["kernel"], hidden["bias"], out["kernel"], out["bias"])
-
-
-def policy_parts(policy: SoftmaxPolicy | GaussianPolicy, policy_params: Any) -> PolicyParts:
-    """Return the parts of a policy that has them."""
-    layers, network = layers_of(policy_params), policy.network
-    assert isinstance(network, MLP)
-    if isinstance(policy, GaussianPolicy):
-        log_std = policy_params["params"]["log_std"]
-        return PolicyParts(layers, network.inputs, log_std, policy.distribution)
-    relative = ReluMLPParams(*layers[:2], *map(relative_to_last, layers[2:]))
-    return PolicyParts(relative, network.inputs, (), lambda outputs, _: categorical(outputs))

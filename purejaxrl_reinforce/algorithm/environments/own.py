@@ -1,0 +1,116 @@
+"""Environments and networks of one's own, which the configuration names `package.module:Name`."""
+
+import dataclasses
+import importlib
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT
+from purejaxrl_reinforce.config import nearest
+
+# Files of Python, of installed packages and of this one.
+_FILES_OF_OTHERS = (
+    "<",
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    str(Path(__file__).parent.parent),
+)
+
+
+def imported(kind: str, path: str) -> Any:
+    """Return what `path` names, also from a module in the current directory.
+
+    Raises:
+        ValueError: there is no such module or name, or the module fails; one line.
+    """
+    module_name, _, name = path.partition(":")
+    if "" not in sys.path:  # a command starts without the current directory
+        sys.path.append("")
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # whatever the module does
+        raise ValueError(f"{kind} {path!r} cannot be imported: {error_in_a_line(error)}") from None
+    if not hasattr(module, name):
+        near = nearest(name, (x for x in vars(module) if not x.startswith("_")))
+        raise ValueError(f"{kind} {path!r}: {module_name} has no {name!r}{near}")
+    return getattr(module, name)
+
+
+def error_in_a_line(error: BaseException) -> str:
+    """Return an error in a line, with the file and line of the user's code that raised it."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    if isinstance(error, SyntaxError):  # its text has both
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_FILES_OF_OTHERS)]
+    return f"{text} ({own[-1].filename}, line {own[-1].lineno})" if own else text
+
+
+def own_environment(path: str) -> tuple[Any, Any]:
+    """Return the gymnax environment `path` and its parameters.
+
+    Raises:
+        ValueError: it cannot be imported, is no environment, or fails, or does not return what
+            gymnax's environments return; one line.
+    """
+    from gymnax.environments.environment import Environment
+
+    found = imported("environment", path)
+    try:
+        env = found() if isinstance(found, type) else found
+        if not isinstance(env, Environment):
+            raise _MistakeError("is neither a class nor an instance of gymnax's Environment")
+        params = env.default_params
+        _check_params(params)
+        _check_functions(env, params)
+    except _MistakeError as mistake:
+        raise ValueError(f"environment {path!r} {mistake}") from None
+    except Exception as error:  # whatever the user's code does
+        raise ValueError(f"environment {path!r} fails: {error_in_a_line(error)}") from None
+    return env, params
+
+
+class _MistakeError(Exception):
+    """What is wrong with an environment, in words that follow its name."""
+
+
+def _check_params(params: Any) -> None:
+    if not dataclasses.is_dataclass(params):
+        raise _MistakeError(
+            f"has default_params that are no dataclass, but {type(params).__name__}"
+        )
+    limit = getattr(params, TIME_LIMIT, None)
+    if not isinstance(limit, int | float) or not 1 <= limit < 2**31:
+        raise _MistakeError(f"has no time limit: its {TIME_LIMIT} is {limit}")
+
+
+def _check_functions(env: Any, params: Any) -> None:
+    """Trace a reset and a step, which must agree with each other and with the space."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    start = jax.eval_shape(env.reset_env, key, params)
+    obs, state = _parts("reset_env", start, "obs, state")
+    action = jax.eval_shape(env.action_space(params).sample, key)
+    step = jax.eval_shape(env.step_env, key, state, action, params)
+    next_obs, next_state, reward, *_ = _parts(
+        "step_env", step, "obs, state, reward, terminated, info"
+    )
+    space = env.observation_space(params)
+    for mistake, found, expected in (
+        ("an observation that is not of its space's shape", obs.shape, space.shape),
+        ("another observation from step_env than from reset_env", next_obs, obs),
+        ("another state from step_env than from reset_env", next_state, state),
+        ("a reward that is no number", reward.size, 1),
+    ):
+        if found != expected:
+            raise _MistakeError(f"returns {mistake}: {found}, not {expected}")
+
+
+def _parts(function: str, result: Any, names: str) -> Any:
+    if not isinstance(result, tuple) or len(result) != names.count(",") + 1:
+        raise _MistakeError(f"must return {names} from {function}")
+    return result

@@ -1,0 +1,39 @@
+"""What an update is made of, put together once."""
+
+from typing import NamedTuple
+
+from purejaxrl_reinforce.algorithm.blocks import Tuning, tuning
+from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.environments.environment import Environment
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis
+from purejaxrl_reinforce.algorithm.networks.build import Networks, make_networks
+from purejaxrl_reinforce.config import Config
+
+
+class Setup(NamedTuple):
+    """A configuration and what follows from it.
+
+    Attributes:
+        config: what to train.
+        env: its environment.
+        networks: the policy and the baseline.
+        tuning: sizes of blocks on its kind of device.
+        axis: the device axis that lanes are sharded over.
+    """
+
+    config: Config
+    env: Environment
+    networks: Networks
+    tuning: Tuning
+    axis: LaneAxis
+
+
+def make_setup(config: Config, axis: LaneAxis = ONE_DEVICE) -> Setup:
+    """Return the setup of a configuration.
+
+    Raises:
+        ValueError: the environment is unknown, its spaces are not supported, or the networks do not
+            fit them.
+    """
+    env = environment.make(config.env, config.env_params)
+    return Setup(config, env, make_networks(config, env), tuning(config), axis)
