@@ -18,9 +18,9 @@ import tyro
 from harness import run
 
 from purejaxrl_reinforce.bench.compare import paired_ratio
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
+from purejaxrl_reinforce.statistics import Interval
 
 ROOT = Path(__file__).parent.parent
 # Smaller differences are within what two runs of one commit differ by.

@@ -15,8 +15,8 @@ from harness import RESULTS, Table, finish, run
 from scipy import stats
 
 from purejaxrl_reinforce.execution.machine import measured_on
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.statistics import (
+    Interval,
     interquartile_mean,
     interquartile_mean_interval,
     performance_profile,

@@ -19,10 +19,9 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import preset, sweep
 from purejaxrl_reinforce.execution.machine import measured_on
 from purejaxrl_reinforce.figures.style import styled
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.presets import PRESETS
-from purejaxrl_reinforce.statistics import interquartile_mean_interval
+from purejaxrl_reinforce.statistics import Interval, interquartile_mean_interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import summarize
 from purejaxrl_reinforce.tasks import threshold

@@ -11,12 +11,19 @@ import functools
 import itertools
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from purejaxrl_reinforce.output.interval import Interval
+
+class Interval(NamedTuple):
+    """An estimate with the 95% interval around it: numbers, or arrays of one shape."""
+
+    value: Any
+    low: Any
+    high: Any
+
 
 _COVERAGE = 0.95
 # Returns are summed in single precision on one side and in double on the other.

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from purejaxrl_reinforce.bench.result_file import FORMAT
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.json_text import parse_json
+from purejaxrl_reinforce.statistics import Interval
 
 # Separate runs differ by more than the repeats within one: another layout of memory, other
 # neighbors on the machine. Below this, a difference is not called one.

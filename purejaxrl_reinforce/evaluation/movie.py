@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from purejaxrl_reinforce.output.files import write_output
+from purejaxrl_reinforce.output.text import number
 
 SUFFIXES = (".gif", ".mp4")
 
@@ -77,9 +78,9 @@ def _cell(shot: Shot, title: str, width: int) -> Image.Image:
         )
     height = round(picture.height * width / picture.width)
     cell = Image.new("RGB", (width, height + 2 * _LINE), _PAPER)
-    total = f"{round(shot.total, 2) + 0.0:,.2f}".rstrip("0").rstrip(".")  # -0.0 + 0.0 is 0.0
     _write(cell, 0, title)
-    _write(cell, _LINE, f"return {total}, {'end at' if shot.done else 'step'} {shot.step:,}")
+    when = f"{'end at' if shot.done else 'step'} {shot.step:,}"
+    _write(cell, _LINE, f"return {number(shot.total)}, {when}")
     cell.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (0, 2 * _LINE))
     ImageDraw.Draw(cell).rectangle((0, 2 * _LINE, width - 1, cell.height - 1), outline=_INK)
     return cell

@@ -10,9 +10,8 @@ from purejaxrl_reinforce.algorithm.evaluate import Evaluation, evaluate
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.memory import evaluation_bytes, require_memory
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.runs.saved_run import load_run
-from purejaxrl_reinforce.statistics import difference_interval, mean_interval
+from purejaxrl_reinforce.statistics import Interval, difference_interval, mean_interval
 
 
 class ReturnStatistics(NamedTuple):
@@ -98,9 +97,9 @@ def agreement(ours: np.ndarray, theirs: np.ndarray) -> str:
     if not np.isfinite(difference.low):
         return "one episode cannot show whether they agree"
     agree = difference.low <= 0 <= difference.high
-    value, low, high = (_one_digit(x) for x in difference)
     return (
-        f"they {'agree' if agree else 'differ'}: JAX minus Gymnasium = {value} ({low} to {high}),"
+        f"they {'agree' if agree else 'differ'}: JAX minus Gymnasium = {difference.value:z.1f}"
+        f" ({difference.low:z.1f} to {difference.high:z.1f}),"
         f" an interval that {'includes' if agree else 'excludes'} 0"
     )
 
@@ -109,11 +108,7 @@ def show_bounds(interval: Interval) -> str:
     """Return the bounds of an interval in words."""
     if not np.isfinite(interval.low):
         return "no interval from one episode"
-    return f"95% interval {_one_digit(interval.low)} to {_one_digit(interval.high)}"
-
-
-def _one_digit(x: float | np.ndarray) -> str:
-    return f"{round(float(x), 1) + 0.0:.1f}"  # adding 0 makes -0.0 a 0.0
+    return f"95% interval {interval.low:z.1f} to {interval.high:z.1f}"
 
 
 def _returns(played: Evaluation) -> np.ndarray:

@@ -160,8 +160,8 @@ def _draw_panel(
     if (x >= 10_000).any():
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     wide = mpl.rcParams["figure.figsize"][0] > 6
-    # Updates have no ticks between them.
-    axes.xaxis.set_major_locator(MaxNLocator(9 if wide else 6, integer=bool((x % 1 == 0).all())))
+    whole = bool((x % 1 == 0).all())  # between updates there are no ticks
+    axes.xaxis.set_major_locator(MaxNLocator(9 if wide else 6, steps=[1, 2, 5], integer=whole))
     columns = 3 if len(curves) == 1 and wide else legend["ncols"]
     place = {"loc": "outside lower center", "ncols": columns, "title": legend["title"]}
     part.legend(title_fontsize="small", **place)

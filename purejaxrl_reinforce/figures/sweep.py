@@ -22,9 +22,8 @@ from purejaxrl_reinforce.figures.style import (
     styled,
     wrapped,
 )
-from purejaxrl_reinforce.output.interval import Interval
-from purejaxrl_reinforce.output.text import count, short_values
-from purejaxrl_reinforce.statistics import performance_profile
+from purejaxrl_reinforce.output.text import count, number, short_values
+from purejaxrl_reinforce.statistics import Interval, performance_profile
 from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, task
 
 # More curves than this hide each other; more rows than this are not looked at.
@@ -216,10 +215,8 @@ def _heatmap(
 
 
 def _cell(setting: Setting) -> str:
-    value = float(setting.iqm.value)
-    text = f"{value:,.1f}" if abs(value) >= 10 else f"{value + 0.0:.3g}"  # -0.0 + 0.0 is 0.0
-    share = "" if setting.solved is None else f"\n{setting.solved:.0%}"
-    return (text if np.isfinite(value) else "diverged") + share
+    text = number(setting.iqm.value) if np.isfinite(setting.iqm.value) else "diverged"
+    return text if setting.solved is None else f"{text}\n{setting.solved:.0%}"
 
 
 def _ticks(values: Sequence[Any]) -> list[str]:

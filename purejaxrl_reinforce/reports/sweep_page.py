@@ -10,10 +10,10 @@ import numpy as np
 from purejaxrl_reinforce.evaluation.video import Episode
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
+from purejaxrl_reinforce.statistics import Interval
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.ranking import (
     RANKING_HEADINGS,

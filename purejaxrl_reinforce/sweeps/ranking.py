@@ -9,9 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.output.text import count, number
-from purejaxrl_reinforce.statistics import Quartiles, probability_of_improvement
+from purejaxrl_reinforce.statistics import Interval, Quartiles, probability_of_improvement
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, agent_scores, by_env
 from purejaxrl_reinforce.tasks import THRESHOLDS

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.config import get_field
-from purejaxrl_reinforce.output.interval import Interval
 from purejaxrl_reinforce.statistics import (
+    Interval,
     Quartiles,
     binomial_interval,
     interquartile_mean_interval,
