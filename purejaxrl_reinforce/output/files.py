@@ -21,12 +21,8 @@ StrPath = str | Path
 # The name of a temporary file: nobody else has one like it.
 _UNFINISHED = re.compile(r"unfinished-[0-9a-f]{32}(\..*)?")
 
-
 # Bytes that Linux allows in a name, and in a path with room for the names below a run directory.
 _LONGEST_NAME, _LONGEST_PATH = 255, 3_500
-
-# Letters of a path in a message.
-_SHOWN = 100
 
 
 @contextlib.contextmanager
@@ -146,17 +142,13 @@ def nearest_existing(path: Path) -> Path:
 
 
 def require_usable(path: Path) -> None:
-    """Raise ValueError unless a path is UTF-8 and not too long for the files below it."""
+    """Raise ValueError unless a path can be printed and is not too long for the files below it."""
     text = str(path.absolute())
-    name = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    try:
-        length = len(text.encode())
-    except UnicodeEncodeError:
-        raise ValueError(f"the path {name!a} is not UTF-8") from None
-    if length > _LONGEST_PATH:
-        raise ValueError(f"the path {name} is longer than {_LONGEST_PATH:,} bytes")
-    if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
-        raise ValueError(f"the path {name} has a name of more than {_LONGEST_NAME} bytes")
+    if not text.isprintable():
+        raise ValueError(f"the path {text!a:.200} has characters that cannot be printed")
+    longest = max(len(part.encode()) for part in (*path.parts, ""))
+    if longest > _LONGEST_NAME or len(text.encode()) > _LONGEST_PATH:
+        raise ValueError(f"the path {text:.100}... is too long")
 
 
 def require_writable(path: Path) -> None:

@@ -1,7 +1,6 @@
 """Directories of earlier results, which stay until new ones are whole."""
 
 import contextlib
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -9,20 +8,25 @@ from pathlib import Path
 
 from purejaxrl_reinforce.output.files import LockedLog, first_free, is_unfinished
 
-# What other verbs write into the directory of a run or a sweep.
-_LATER = re.compile(r"(report(-\d+)?\.html|video(-\d+)?\.gif|policy(-\d+)?\.(npz|json))")
+# What other verbs and loggers write into the directory of a run or a sweep. Weights & Biases has
+# directories of its own, with its files and links to the latest.
+_OF_OTHERS = re.compile(
+    r"report(-\d+)?\.html|video(-\d+)?\.gif|policy(-\d+)?\.(npz|json)"
+    r"|tensorboard(/setting\d[^/]*)?(/events\.out\.tfevents\.[^/]+)?"
+    r"|wandb|wandb/(run|setting\d[^/]*)_id\.txt"
+    r"|wandb/((offline-)?run-\d{8}_\d{6}-\w+(/.+)?|latest-run|debug(-\w+)?\.log|settings)"
+)
 
 
 class Replacement:
-    """A directory of earlier results that makes room; `commit` removes it, `rollback` returns it.
+    """A directory of earlier results that makes room: `commit` removes it, `rollback` returns it.
 
-    Nothing is done where nothing is there, or an empty directory.
+    Nothing is done where nothing is, or no more than a killed process leaves at its start.
 
     Args:
         path: of the directory.
         log: name of the file that it is locked with.
-        ours: matches the paths below it that may be there, beside what `report`, `video` and
-            `export` write.
+        ours: matches the paths below it that may be there, beside those of other verbs and loggers.
         load: reads the identity of what is there; a ValueError says that it is not ours.
 
     Raises:
@@ -35,16 +39,15 @@ class Replacement:
     ) -> None:
         self._path = path
         self._aside: Path | None = None
-        if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
+        if path.is_dir() and all(is_unfinished(x) or x.name == log for x in path.iterdir()):
             return
-        try:
+        if path.exists() or path.is_symlink():
             _require_ours(path, ours, load)
-            with contextlib.closing(LockedLog(path / log, "writing")):
-                aside = first_free(path.parent, f"{path.name}-replaced")
-                path.rename(aside)
-        except OSError as error:
-            raise ValueError(f"cannot replace {path}: {error.strerror}") from None
-        self._aside = aside
+            try:
+                with contextlib.closing(LockedLog(path / log, "writing")):
+                    self._aside = path.rename(first_free(path.parent, f"{path.name}-replaced"))
+            except OSError as error:
+                raise ValueError(f"cannot replace {path}: {error.strerror}") from None
 
     def commit(self) -> None:
         """Remove it: there are new results.
@@ -56,8 +59,8 @@ class Replacement:
             try:
                 shutil.rmtree(self._aside)
             except OSError as error:
-                message = f"earlier results are left in {self._aside}"
-                raise OSError(f"{message}: {error.strerror}") from None
+                left = f"earlier results are left in {self._aside}"
+                raise OSError(f"{left}: {error.strerror}") from None
             self._aside = None
 
     def rollback(self) -> None:
@@ -78,10 +81,7 @@ def _require_ours(path: Path, ours: re.Pattern[str], load: Callable[[Path], obje
     except ValueError as error:
         raise ValueError(f"--force replaces only what this command wrote: {error}") from None
     for found in sorted(path.rglob("*")):
-        if found.is_symlink() or not _is_ours(found.relative_to(path), ours):
+        below = found.relative_to(path)
+        names = (pattern.fullmatch(below.as_posix()) for pattern in (ours, _OF_OTHERS))
+        if not any(names) and not any(map(is_unfinished, (below, *below.parents))):
             raise ValueError(f"--force replaces only what this command wrote, not {found}")
-
-
-def _is_ours(path: Path, ours: re.Pattern[str]) -> bool:
-    known = any(pattern.fullmatch(path.as_posix()) for pattern in (ours, _LATER))
-    return known or any(map(is_unfinished, (path, *path.parents)))

@@ -49,7 +49,7 @@ def show(value: Any) -> str:
 
 
 def setting_labels(configs: Sequence[Config], names: Sequence[str]) -> list[str]:
-    """Return the named fields of each as `policy_lr=0.00316, hidden_sizes=64x64`."""
+    """Return the named fields of each as `policy_lr=0.003162, hidden_sizes=64x64`."""
     columns = [short_values([get_field(config, name) for config in configs]) for name in names]
     named = zip(names, columns, strict=True)
     texts = [[f"{name}={value}" for value in column] for name, column in named]
@@ -57,23 +57,19 @@ def setting_labels(configs: Sequence[Config], names: Sequence[str]) -> list[str]
 
 
 def short_values(values: Sequence[Any]) -> list[str]:
-    """Return a field's values with three digits, or as many as tell different ones apart."""
-    digits = 3
-    while True:
+    """Return a field's values with four digits, or as many as tell different ones apart."""
+    for digits in range(4, 18):
         texts = [short_value(value, digits) for value in values]
-        if digits == 17 or len(set(texts)) == len(set(values)):
-            return texts
-        digits += 1
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
 
 
-def short_value(value: Any, digits: int = 3) -> str:
-    """Return a field's value without brackets or many digits: `64x64`, `0.00316`, `0.9995`."""
+def short_value(value: Any, digits: int = 4) -> str:
+    """Return a field's value without brackets or many digits: `64x64`, `0.003162`."""
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
-    if not isinstance(value, float):
-        return str(value)
-    typed = f"{value:.4g}"  # whole: 0.9995 is not 1
-    return typed if float(typed) == value else f"{value:.{digits}g}"
+    return number(value, digits) if isinstance(value, float) else str(value)
 
 
 def count(number: int, what: str) -> str:

@@ -34,7 +34,6 @@ from purejaxrl_reinforce.output.sealed import (
     save_arrays,
     write_sealed,
 )
-from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
 PLAN_FILE = "sweep.json"
@@ -50,7 +49,7 @@ _SLICE_NAME = re.compile(r"\d{9,}\.npz")
 _PATHS = re.compile(
     rf"{PLAN_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
     r"|(learning_curves|evaluation_curves|final_returns|performance_profiles|heatmap)\.png"
-    rf"|{SLICES}(/(damaged-)?\d{{9,}}(-\d+)?\.npz)?|({'|'.join(MODULES)})(/.+)?"
+    rf"|{SLICES}(/(damaged-)?\d{{9,}}(-\d+)?\.npz)?"
 )
 
 

@@ -126,8 +126,8 @@ BAD = [
     (["evaluate", "a" * 300], r"^a{200}\.\.\. \(300 characters\) is not a run directory"),
     (["report", "a" * 300], r"File name too long|is neither"),
     (["plot", "a" * 300], r"File name too long|is neither"),
-    (["extract", "a" * 300], r"^cannot read a{200}\.\.\. \(\d+ characters\)"),
-    (["bench", "--out", "a" * 300 + ".json"], "has a name of more than 255 bytes"),
+    (["extract", "a" * 300], "File name too long"),
+    (["bench", "--out", "a" * 300 + ".json"], "is too long"),
     (["train", "--config", "a" * 300], "File name too long"),
     (
         ["train", "--hidden-sizes", *["4"] * 1000],
@@ -137,7 +137,7 @@ BAD = [
     (["train", "--num-updates", "10000000000"], "num_updates must lie between 1"),
     (
         ["train", "--run-dir", "made/" + "a" * 300 + "/run"],
-        "the path .* has a name of more than 255 bytes",
+        "the path .* is too long",
     ),
     (["train", "--num-envs", "200000000"], "does not fit: num_envs=200000000 needs at least .* GB"),
     (["train", "--config", "nowhere.toml"], "nowhere.toml: No such file"),

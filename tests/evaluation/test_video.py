@@ -229,7 +229,7 @@ def test_a_directory_without_a_policy(directory, name, message, capsys):
         ("a.avi", "--out must end in .gif or .mp4, not 'a.avi'"),
         ("there.gif", "exists; choose another --out"),
         ("there.gif/a.gif", "cannot be written to"),
-        ("a" * 300 + ".gif", "has a name of more than 255 bytes"),
+        ("a" * 300 + ".gif", "is too long"),
     ],
     ids=["suffix", "taken", "below a file", "too long"],
 )

@@ -156,10 +156,10 @@ def test_a_run_without_metrics_yet_is_resumed(tmp_path, finished_run):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("caf\udce9", "is not UTF-8"),
-        ("a" * 256, "has a name of more than 255 bytes"),
-        ("é" * 128, "has a name of more than 255 bytes"),
-        ("/".join(["a" * 200] * 20), "is longer than 3,500 bytes"),
+        ("caf\udce9", "has characters that cannot be printed"),
+        ("a" * 256, "is too long"),
+        ("é" * 128, "is too long"),
+        ("/".join(["a" * 200] * 20), "is too long"),
     ],
     ids=["not UTF-8", "name", "name in UTF-8", "path"],
 )
@@ -174,7 +174,7 @@ def test_paths_that_cannot_hold_a_run_are_refused_first(name, nested, message, t
 @pytest.mark.parametrize("out", ["a" * 252 + ".npz", "caf\udce9.npz"])
 def test_outputs_with_such_names_are_refused(out, finished_run, tmp_path, capsys):
     error = error_of(["export", str(finished_run), "--out", str(tmp_path / out)], capsys)
-    assert "255 bytes" in error or "is not UTF-8" in error
+    assert "is too long" in error or "cannot be printed" in error
     assert names(tmp_path) == set()
 
 
