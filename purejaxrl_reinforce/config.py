@@ -205,7 +205,6 @@ class Config:
 FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in (*FLOAT_FIELDS, "env_params"))
-OPTIONAL_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind == int | None)
 
 # The smallest and the largest number that each kind of field takes, and the fields that differ.
 _LIMITS: dict[Any, tuple[float, float]] = {

@@ -60,7 +60,7 @@ def load_config(path: str | Path) -> tuple[Config, int | None]:
         ValueError: the file cannot be read or parsed, or has an unknown field or a wrong value;
             one line that begins with the file's name.
     """
-    config, seed, *_ = _parse(Path(path))
+    config, seed, _ = _parse(Path(path), _read(Path(path)))
     return config, seed
 
 
@@ -73,36 +73,38 @@ def load_run_config(run_dir: Path) -> tuple[Config, int, str]:
     path = run_dir / CONFIG_FILE
     if not os.path.lexists(path):  # of a name that is too long as well
         raise ValueError(f"{run_dir} is not a run directory: it has no {CONFIG_FILE}")
-    config, seed, identity, sealed = _parse(path)
-    text, _, checksum = sealed.rpartition(_CHECKSUM)
+    text, _, checksum = _read(path).rpartition(_CHECKSUM)
     if checksum != f"{_digest(text)}\n":
         raise ValueError(
             f"{path} is damaged: checksum mismatch; a run's configuration cannot be"
             " edited, but copied and given as --config"
         )
+    config, seed, identity = _parse(path, text)
     if seed is None or not is_identity_of(identity, run_content(config, seed)):
         raise ValueError(f"{path} has the identity of another run or release")
     return config, seed, str(identity)
 
 
-def _parse(path: Path) -> tuple[Config, int | None, Any, str]:
-    """Return the configuration, seed and identity in a file, and its text."""
+def _read(path: Path) -> str:
     try:
-        if path.suffix.lower() in (".yaml", ".yml", ".json"):
-            raise ValueError("is not TOML, the one format of configurations")
         with open_regular(path) as file:
-            content = file.read(_LARGEST_BYTES + 1)
-        if len(content) > _LARGEST_BYTES:
-            raise ValueError(f"is larger than {_LARGEST_BYTES:,} bytes")
-        text = content.decode()
+            content: bytes = file.read(_LARGEST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    if len(content) > _LARGEST_BYTES:
+        raise ValueError(f"{path} is larger than {_LARGEST_BYTES:,} bytes")
+    return content.decode(errors="replace")
+
+
+def _parse(path: Path, text: str) -> tuple[Config, int | None, Any]:
+    """Return the configuration, the seed and the identity in the text of a file."""
+    try:
         values = tomllib.loads(text)
         seed, identity = values.pop("seed", None), values.pop("identity", None)
         for name in values:
             if name not in FIELD_KINDS:
                 raise ValueError(f"unknown field {name!r}{nearest(name, FIELD_KINDS)}")
-        return Config(**values), None if seed is None else checked_seed(seed), identity, text
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
+        return Config(**values), None if seed is None else checked_seed(seed), identity
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
     except ValueError as error:

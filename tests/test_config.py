@@ -182,7 +182,7 @@ def test_files_round_trip(name, tmp_path):
         ("gamma = " + "[" * 3000, "nested too deeply"),
         ("num_envs = ", "is not TOML: Invalid value"),
         ("num_envs = 1\nnum_envs = 2", "Cannot overwrite a value"),
-        (b"\xff\xfe", "codec can't decode"),
+        (b"\xff\xfe", "is not TOML"),
         ("hidden_sizes = [" + "1," * 10**6 + "]", "is larger than 10,000 bytes"),
         ("a" + ".a" * 4_000 + " = 1", "unknown field 'a'|nested too deeply"),
     ],
@@ -194,14 +194,6 @@ def test_bad_toml(text, message, tmp_path):
         load_config(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("name", ["config.yaml", "config.YML", "config.json"])
-def test_other_formats_are_refused(name, tmp_path):
-    path = tmp_path / name
-    path.write_text("num_envs: 1:30")
-    with pytest.raises(ValueError, match=r"is not TOML, the one format of configurations$"):
-        load_config(path)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
