@@ -55,9 +55,9 @@ def train_until(config: Config, state: TrainState, threshold: Array) -> tuple[Tr
 
 
 def run_seeds(config: Config, seeds: int) -> dict[str, Any]:
-    """Train seeds 0, 1, ...; return seconds, environment steps and updates of each, and compiling.
+    """Train seeds 0, 1, ...; return the row of the result, and facts beside it.
 
-    All three are infinite for a seed that was not solved.
+    Seconds, environment steps and updates are infinite for a seed that was not solved.
     """
     threshold = jnp.float32(THRESHOLDS[config.env])
     keys = [jax.random.key(seed) for seed in range(seeds)]
@@ -80,9 +80,21 @@ def run_seeds(config: Config, seeds: int) -> dict[str, Any]:
         high, low = (int(x) for x in np.asarray(state.env_steps))
         solved = float(mean_return) >= float(threshold)
         rows.append((seconds, high * 2**32 + low, int(state.update)) if solved else (np.inf,) * 3)
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    samples, env_steps, updates = (list(column) for column in zip(*rows, strict=True))
+    row = {
+        "name": "seconds until solved",
+        "quartiles": quartiles(samples),
+        "env_steps_quartiles": quartiles(env_steps),
+        "updates_quartiles": quartiles(updates),
+        "samples": samples,
+        "env_steps": env_steps,
+        "updates": updates,
+    }
     return {
-        **dict(zip(("seconds", "env_steps", "updates"), columns, strict=True)),
+        "rows": [row],
+        "threshold": float(threshold),
+        "seeds": seeds,
+        "seeds_solved": int(np.isfinite(samples).sum()),
         "compile_seconds": program.seconds,
         "program_bytes": program.memory_bytes * mesh.size,
     }
@@ -91,31 +103,6 @@ def run_seeds(config: Config, seeds: int) -> dict[str, Any]:
 def quartiles(values: list[float]) -> list[float]:
     """Return the quartiles, each one of the values: an infinite one cannot be interpolated."""
     return [float(x) for x in np.percentile(values, [25, 50, 75], method="inverted_cdf")]
-
-
-def make_solve_result(config: Config, preset_name: str, outcome: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of an outcome of `run_seeds`."""
-    row = {
-        "name": "seconds until solved",
-        "quartiles": quartiles(outcome["seconds"]),
-        "env_steps_quartiles": quartiles(outcome["env_steps"]),
-        "updates_quartiles": quartiles(outcome["updates"]),
-        "samples": outcome["seconds"],
-        "env_steps": outcome["env_steps"],
-        "updates": outcome["updates"],
-    }
-    return make_result(
-        "time_to_solve",
-        config,
-        0,
-        [row],
-        preset=preset_name,
-        threshold=THRESHOLDS[config.env],
-        seeds=len(outcome["seconds"]),
-        seeds_solved=int(np.isfinite(outcome["seconds"]).sum()),
-        compile_seconds=outcome["compile_seconds"],
-        program_bytes=outcome["program_bytes"],
-    )
 
 
 @styled()
@@ -181,8 +168,8 @@ def main(
         raise ValueError(f"seeds must be at least 1, not {seeds}")
     if config.env not in THRESHOLDS:
         raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
-    outcome = run_seeds(config, seeds)
-    result = make_solve_result(config, preset_name, outcome)
+    found = run_seeds(config, seeds)
+    result = make_result("time_to_solve", config, 0, found.pop("rows"), preset=preset_name, **found)
     finish(results, "time_to_solve", result, draw, table)
 
 
