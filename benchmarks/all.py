@@ -25,7 +25,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "sweeps": ("sweeps.py",),
     "startup": ("startup.py",),
     "roofline": ("roofline.py",),
-    "scaling": ("scaling.py", "--lanes", "64", "256", "1024", "4096"),
+    "scaling": ("scaling.py",),
     "hosting": ("hosting.py", "--num-updates", "3000"),
     "variance": ("variance.py",),
     "coverage": ("coverage.py",),

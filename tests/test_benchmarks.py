@@ -320,7 +320,7 @@ def test_peers_are_compared_from_launch_with_our_run_of_the_same_network():
 
 
 def test_solved_needs_a_full_window():
-    progress = importlib.import_module("progress").Progress()
+    progress = importlib.import_module("protocol").Progress()
     progress.add(500, 1.0, 500.0, 1)
     assert progress.solved_at is None
     progress.add(50_000, 2.0, 99 * 500.0, 99)

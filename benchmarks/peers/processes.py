@@ -164,4 +164,4 @@ def measured(
             solved["total_seconds"] = waited + solved["seconds"]
             when = "solved in {total_seconds:.2f} s, {seconds:.2f} of training".format(**solved)
         print(f"{entry.label}, seed {seed}: {sps:,.0f} steps/s, {when}", file=sys.stderr)
-        yield {**entry.identity, **result, "sps": sps}
+        yield {**entry.identity, **result, "seed": seed, "sps": sps}

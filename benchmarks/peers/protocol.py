@@ -1,4 +1,5 @@
-"""Protocol between compare.py and a peer: settings as a JSON argument, one JSON line of output.
+"""Protocol between compare.py and a peer: settings as a JSON argument, one JSON line of output;
+and when a run has solved the task, by one rule for every peer.
 
     python run_sb3_a2c.py '{"seed": 3, "max_seconds": 20}'
 
@@ -8,9 +9,15 @@ Standard library only: every peer's environment has it.
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass, field, fields
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from typing import Any, NoReturn
+from typing import Any
+
+# A run has solved the task once the mean return of so many finished episodes reaches this.
+WINDOW = 100
+THRESHOLD = 475.0
 
 # What trainers that let us choose are asked for: our preset's network, and the one that most
 # libraries default to.
@@ -50,11 +57,9 @@ class Result:
     `seconds` everywhere count training alone: no imports and no compilation.
     """
 
-    peer: str
     algorithm: str
-    seed: int
-    batch: dict[str, Any]
-    """num_envs, num_steps, and what else the peer does with a batch."""
+    batch: dict[str, int]
+    """num_envs and num_steps."""
     startup_seconds: float
     """Interpreter, imports and construction, compilation apart."""
     compile_seconds: float
@@ -63,8 +68,6 @@ class Result:
     env_steps: int
     solved_at: dict[str, float] | None
     """env_steps and seconds at which the mean return first reached 475; None: never."""
-    stopped_by: str
-    """"solved", or which budget was spent: "env_steps" or "seconds"."""
     versions: dict[str, str] = field(default_factory=dict)
 
     def send(self, *packages: str) -> None:
@@ -76,33 +79,61 @@ class Result:
 
 def read_settings(argv: list[str]) -> Settings:
     """Return the settings in the program's one argument, a JSON object; none: the defaults."""
-    given = read_object(argv)
-    known = {f.name for f in fields(Settings)}
-    unknown = sorted(set(given) - known)
-    if unknown:
-        refuse(f"unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    settings = Settings(**given)
-    if settings.network not in NETWORKS:
-        refuse(f"unknown network {settings.network!r}; there are {', '.join(NETWORKS)}")
-    optional = [x for x in (settings.num_envs, settings.num_steps) if x is not None]
-    for size in (settings.max_env_steps, settings.max_seconds, *optional):
-        if isinstance(size, bool) or not isinstance(size, (int, float)) or size <= 0:
-            refuse(f"sizes and budgets must be numbers above 0, not {size!r}")
-    return settings
+    return Settings(**json.loads(argv[0])) if argv else Settings()
 
 
-def read_object(argv: list[str]) -> dict[str, Any]:
-    """Return the JSON object in the program's one argument; none: {}."""
-    try:
-        given = json.loads(argv[0]) if argv else {}
-    except json.JSONDecodeError as error:
-        refuse(f"the settings are not JSON: {error}")
-    if not isinstance(given, dict) or len(argv) > 1:
-        refuse("give the settings as one JSON object")
-    return given
+class Progress:
+    """Follows the mean return of the last `WINDOW` finished episodes, or just over.
 
+    Episodes come one at a time or in groups (those of an update); whole groups leave the window,
+    so that it never holds fewer than `WINDOW`. A run counts as solved once a full window's mean
+    reaches `THRESHOLD`.
 
-def refuse(message: str) -> NoReturn:
-    """End with one line and the exit code of bad input."""
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    Attributes:
+        solved_at: environment steps and seconds of the first solved window, or None.
+    """
+
+    def __init__(self) -> None:
+        self.solved_at: dict[str, float] | None = None
+        self._groups: deque[tuple[float, int]] = deque()
+        self._sum = 0.0
+        self._count = 0
+
+    def add(self, env_steps: int, seconds: float, return_sum: float, episodes: int) -> None:
+        """Record episodes that finished by the given step and second."""
+        if not episodes:
+            return
+        self._groups.append((return_sum, episodes))
+        self._sum += return_sum
+        self._count += episodes
+        while self._count - self._groups[0][1] >= WINDOW:
+            oldest_sum, oldest_count = self._groups.popleft()
+            self._sum -= oldest_sum
+            self._count -= oldest_count
+        is_solved = self._count >= WINDOW and self._sum / self._count >= THRESHOLD
+        if self.solved_at is None and is_solved:
+            self.solved_at = {"env_steps": env_steps, "seconds": seconds}
+
+    def add_updates(
+        self,
+        updates: Iterable[tuple[int, float, int]],
+        seconds: float,
+        after: tuple[int, float] = (0, 0.0),
+    ) -> None:
+        """Record a compiled run's updates: (environment steps, mean return, episodes) each.
+
+        The host sees no clock between updates inside a compiled program: `seconds` are divided in
+        proportion to environment steps.
+
+        Args:
+            updates: to record.
+            seconds: that they took together.
+            after: environment steps and seconds before them.
+        """
+        updates = list(updates)
+        total, done = max(1, int(sum(update[0] for update in updates))), 0
+        for env_steps, mean_return, episodes in updates:
+            done += int(env_steps)
+            return_sum = float(mean_return) * int(episodes) if episodes else 0.0
+            at = after[1] + seconds * done / total
+            self.add(after[0] + done, at, return_sum, int(episodes))

@@ -4,8 +4,7 @@ import sys
 from dataclasses import replace
 
 import jax
-from progress import Progress
-from protocol import NETWORKS, Result, Settings, read_settings
+from protocol import NETWORKS, Progress, Result, Settings, read_settings
 
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
@@ -14,22 +13,17 @@ from purejaxrl_reinforce.execution.program import Program
 LONGEST_EPISODE = 500
 
 
-def train(program: Program, settings: Settings, progress: Progress) -> tuple[float, int, str]:
-    """Run the compiled program until it is done or its time is up: seconds, steps, why it ended."""
-    seconds, env_steps = 0.0, 0
+def train(program: Program, settings: Settings) -> tuple[Progress, float, int]:
+    """Train until done or time is up: when it was solved, seconds, environment steps."""
+    progress, seconds, env_steps = Progress(), 0.0, 0
     for chunk in program.run():
-        metrics, done = chunk.metrics, 0
-        total = int(metrics.num_steps.sum())
+        metrics = chunk.metrics
         rows = zip(metrics.num_steps, metrics.mean_return, metrics.num_episodes, strict=True)
-        for steps, mean_return, episodes in rows:
-            done += int(steps)
-            at = seconds + chunk.seconds * done / total
-            return_sum = float(mean_return) * int(episodes) if episodes else 0.0
-            progress.add(env_steps + done, at, return_sum, int(episodes))
-        seconds, env_steps = seconds + chunk.seconds, env_steps + total
+        progress.add_updates(rows, chunk.seconds, after=(env_steps, seconds))
+        seconds, env_steps = seconds + chunk.seconds, env_steps + int(metrics.num_steps.sum())
         if seconds >= settings.max_seconds:
-            return seconds, env_steps, "seconds"
-    return seconds, env_steps, "env_steps"
+            break
+    return progress, seconds, env_steps
 
 
 def main(settings: Settings) -> None:
@@ -45,22 +39,17 @@ def main(settings: Settings) -> None:
     num_updates = max(1, settings.max_env_steps // (num_envs * num_steps))
     sizes = {"num_envs": num_envs, "num_steps": num_steps, "num_updates": num_updates}
     config = replace(config, **sizes, **NETWORKS[settings.network])
-    key = jax.random.key(settings.seed)
     startup_seconds = settings.seconds_since_start()
-    program = Program(config, key)
-    progress = Progress()
-    seconds, env_steps, stopped_by = train(program, settings, progress)
+    program = Program(config, jax.random.key(settings.seed))
+    progress, seconds, env_steps = train(program, settings)
     Result(
-        peer="ours",
         algorithm="REINFORCE with a value baseline",
-        seed=settings.seed,
-        batch={"num_envs": num_envs, "num_steps": num_steps, "gradient_steps": 1},
+        batch={"num_envs": num_envs, "num_steps": num_steps},
         startup_seconds=startup_seconds,
         compile_seconds=program.compile_seconds,
         train_seconds=seconds,
         env_steps=env_steps,
         solved_at=progress.solved_at,
-        stopped_by=stopped_by,
     ).send("purejaxrl_reinforce", "jax", "gymnax", "flax")
 
 

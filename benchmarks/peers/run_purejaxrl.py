@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from progress import Progress
-from protocol import Result, Settings, read_settings
+from protocol import Progress, Result, Settings, read_settings
 
 # What the script sets for CartPole-v1 where it is run by itself.
 DEFAULTS = {
@@ -75,20 +74,13 @@ def main(settings: Settings) -> None:
         train_seconds,
     )
     Result(
-        peer="purejaxrl",
         algorithm="PPO",
-        seed=settings.seed,
-        batch={
-            "num_envs": config["NUM_ENVS"],
-            "num_steps": config["NUM_STEPS"],
-            "gradient_steps": config["UPDATE_EPOCHS"] * config["NUM_MINIBATCHES"],
-        },
+        batch={"num_envs": config["NUM_ENVS"], "num_steps": config["NUM_STEPS"]},
         startup_seconds=startup_seconds,
         compile_seconds=compiled - started,
         train_seconds=train_seconds,
         env_steps=steps * ended.shape[0],
         solved_at=progress.solved_at,
-        stopped_by="env_steps",
     ).send("gymnax", "jax", "flax", "distrax")
 
 

@@ -2,12 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
-from progress import Progress
-from protocol import Result, Settings, read_settings
+from protocol import Progress, Result, Settings, read_settings
 from rejax import PPO
 
 NUM_ENVS = 64
@@ -31,23 +29,14 @@ def make(settings: Settings) -> PPO:
     )
 
 
-def compiled(ppo: PPO, key: jax.Array) -> tuple[Any, Callable[[Any], Any]]:
-    """Return the initial state and the program that trains a state for one stretch."""
-    silent = ppo.replace(eval_callback=lambda _algo, _state, _key: ())
-    state = jax.jit(ppo.init_state)(key)
-    return state, jax.jit(lambda x: silent.train(train_state=x)[0]).lower(state).compile()
+def train(ppo: PPO, state: Any, program: Any, settings: Settings) -> tuple[Progress, float, int]:
+    """Train until solved or a budget is spent: when it was solved, seconds, environment steps.
 
-
-def train(
-    ppo: PPO, state: Any, program: Callable[[Any], Any], settings: Settings, progress: Progress
-) -> tuple[Any, float, str]:
-    """Train stretch by stretch until solved or a budget is spent: state, seconds, what ended it.
-
-    rejax reports no training returns, and its evaluations cost more than its training: the
-    learning curve comes from evaluations whose time does not count.
+    rejax reports no training returns, and its evaluations cost more than its training: episodes
+    are those of evaluations, whose time does not count.
     """
     play = jax.jit(lambda x: ppo.eval_callback(ppo, x, x.rng)[1])
-    seconds, env_steps = 0.0, 0
+    progress, seconds, env_steps = Progress(), 0.0, 0
     while env_steps + ppo.total_timesteps <= max(settings.max_env_steps, ppo.total_timesteps):
         started = time.perf_counter()
         state = jax.block_until_ready(program(state))
@@ -55,11 +44,9 @@ def train(
         env_steps += ppo.total_timesteps
         returns = play(state)
         progress.add(env_steps, seconds, float(returns.sum()), len(returns))
-        if progress.solved_at:
-            return state, seconds, "solved"
-        if seconds >= settings.max_seconds:
-            return state, seconds, "seconds"
-    return state, seconds, "env_steps"
+        if progress.solved_at or seconds >= settings.max_seconds:
+            break
+    return progress, seconds, int(state.global_step)
 
 
 def main(settings: Settings) -> None:
@@ -68,25 +55,19 @@ def main(settings: Settings) -> None:
     key = jax.random.key(settings.seed)
     startup_seconds = settings.seconds_since_start()
     started = time.perf_counter()
-    state, program = compiled(ppo, key)
+    state = jax.jit(ppo.init_state)(key)
+    silent = ppo.replace(eval_callback=lambda _algo, _state, _key: ())
+    program = jax.jit(lambda x: silent.train(train_state=x)[0]).lower(state).compile()
     compile_seconds = time.perf_counter() - started
-    progress = Progress()
-    state, train_seconds, stopped_by = train(ppo, state, program, settings, progress)
+    progress, train_seconds, env_steps = train(ppo, state, program, settings)
     Result(
-        peer="rejax",
         algorithm="PPO",
-        seed=settings.seed,
-        batch={
-            "num_envs": ppo.num_envs,
-            "num_steps": ppo.num_steps,
-            "gradient_steps": ppo.num_epochs * ppo.num_minibatches,
-        },
+        batch={"num_envs": ppo.num_envs, "num_steps": ppo.num_steps},
         startup_seconds=startup_seconds,
         compile_seconds=compile_seconds,
         train_seconds=train_seconds,
-        env_steps=int(state.global_step),
+        env_steps=env_steps,
         solved_at=progress.solved_at,
-        stopped_by=stopped_by,
     ).send("rejax", "gymnax", "jax", "flax")
 
 
