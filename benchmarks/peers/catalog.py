@@ -78,8 +78,8 @@ PEERS = {
         Peer(
             "rejax",
             "rejax PPO",
-            "PPO takes eight epochs over each batch. Its curve is of evaluation episodes, whose "
-            "time does not count; its final evaluation samples actions.",
+            "PPO takes eight epochs over each batch. When it has solved the task is read off "
+            "evaluation episodes, whose time does not count.",
             network="2 x 64 swish",
         ),
         Peer(
