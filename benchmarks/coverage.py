@@ -23,12 +23,20 @@ from purejaxrl_reinforce.statistics import (
     probability_of_improvement,
 )
 
+
+def failing(share: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Return scores near 450 from standard normal numbers, of which a share is near 50."""
+    return lambda z: np.where(z < stats.norm.ppf(share), 50, 450) + 20 * z
+
+
 # Scores from standard normal numbers.
 DISTRIBUTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "normal": lambda z: z,
     "exponential": lambda z: -stats.norm.logsf(z),
-    "20% of the seeds fail": lambda z: np.where(z < stats.norm.ppf(0.2), 50, 450) + 20 * z,
-    "50% of the seeds fail": lambda z: np.where(z < 0, 50, 450) + 20 * z,
+    **{
+        f"{share:.0%} of the seeds fail": failing(share)
+        for share in (0.2, 0.26, 0.3, 0.35, 0.4, 0.5)
+    },
     "50% at the ceiling": lambda z: np.minimum(500 + 100 * z, 500),
     "70% at the ceiling": lambda z: np.minimum(500 + 100 * (z + stats.norm.ppf(0.7)), 500),
 }

@@ -10,7 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from purejaxrl_reinforce.output.text import count, number
-from purejaxrl_reinforce.statistics import Interval, Quartiles, probability_of_improvement
+from purejaxrl_reinforce.statistics import (
+    MIN_SEEDS,
+    Interval,
+    Quartiles,
+    probability_of_improvement,
+)
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, agent_scores, by_env
 from purejaxrl_reinforce.tasks import THRESHOLDS
@@ -52,11 +57,12 @@ def explain_ranking(ranked: Sequence[Summary]) -> str:
         "IQM: mean of the seeds' greedy returns without the lowest and the highest quarter."
         " In brackets: 95% intervals."
     )
-    if any(summary.may_be_best for summary in ranked[1:]):
-        correction = f", Bonferroni for {others:,} comparisons" if others > 1 else ""
+    if others and ranked[0].num_seeds < MIN_SEEDS:
+        text += f" Fewer than {MIN_SEEDS} seeds decide nothing between settings."
+    elif any(summary.may_be_best for summary in ranked[1:]):
         text += (
-            " *: not significantly worse than the best (one-sided Mann-Whitney test at"
-            f" {LEVEL:.0%}{correction})."
+            " *: not significantly worse than the best (test of the IQMs at"
+            f" {LEVEL:.0%}{f', Bonferroni for {others:,} comparisons' if others > 1 else ''})."
         )
     if env in THRESHOLDS:
         text += (
@@ -67,8 +73,9 @@ def explain_ranking(ranked: Sequence[Summary]) -> str:
 
 
 def number_of(summary: Summary, ranked: Sequence[Summary]) -> str:
-    """Return a setting's number, with a star if it is not significantly worse than the best."""
-    starred = summary.may_be_best and summary is not ranked[0]
+    """Return a setting's number, with a star where it is not significantly worse than the best."""
+    decided = summary.num_seeds >= MIN_SEEDS
+    starred = decided and summary.may_be_best and summary is not ranked[0]
     return f"{summary.setting}{'*' if starred else ''}"
 
 

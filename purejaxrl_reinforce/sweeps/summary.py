@@ -15,9 +15,9 @@ from purejaxrl_reinforce.statistics import (
     Quartiles,
     binomial_interval,
     interquartile_mean_interval,
+    interquartile_mean_test,
     probability_of_improvement,
     quartiles,
-    rank_test,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.tasks import (
@@ -30,7 +30,8 @@ from purejaxrl_reinforce.tasks import (
 # Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32
 
-# Significance level of the comparisons with the best setting.
+# How often the truly best setting may count as worse than the one that looks best; each test is
+# one-sided, at half of it.
 LEVEL = 0.05
 
 
@@ -54,9 +55,9 @@ class Summary:
         updates: until an update's mean training return reaches the threshold, quartiles over the
             seeds; inf: never.
         env_steps: valid environment steps up to the end of that update, likewise.
-        may_be_best: whether it is the best of its environment or not significantly worse: in a
-            one-sided Mann-Whitney test at LEVEL, divided by the number of settings that are
-            compared with the best (Bonferroni).
+        may_be_best: whether it is the best of its environment, or not significantly worse: its
+            interquartile mean is not lower in a two-sided test at LEVEL, divided by the number of
+            settings that are compared with the best (Bonferroni).
     """
 
     setting: int
@@ -106,9 +107,16 @@ def _rank(summary: Summary) -> tuple[float, ...]:
 def _compared(ranked: Sequence[Summary], scores: np.ndarray) -> list[Summary]:
     """Compare all but the first, the best, with it."""
     best, *others = ranked
-    level = LEVEL / max(1, len(others))
-    p = [rank_test(scores[best.setting], scores[other.setting]) for other in others]
-    return [best, *(replace(s, may_be_best=x > level) for s, x in zip(others, p, strict=True))]
+    compared = scores[[summary.setting for summary in ranked]]
+    finite = compared[np.isfinite(compared)]
+    ends = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    level = LEVEL / 2 / max(1, len(others))
+
+    def may_be_best(other: Summary) -> bool:
+        x, y = scores[best.setting], scores[other.setting]
+        return interquartile_mean_test(x, y, ends) > level
+
+    return [best, *(replace(other, may_be_best=may_be_best(other)) for other in others)]
 
 
 def score_interval(env: str, scores: np.ndarray) -> Interval:

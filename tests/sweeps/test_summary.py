@@ -113,8 +113,8 @@ def test_ties_are_broken_by_solved_share_then_worst_seed():
 
 def test_settings_that_may_be_the_best_are_marked():
     """Two that share the ceiling, one that overlaps with them, one far below."""
-    low = [9.0, 10, 11, 12, 13]
-    results = sweep([low, [500, 500, 500, 500, 470], [500] * 5, [500, 100, 500, 490, 480]])
+    low, high = [9.0, 10, 11, 12, 13], [500, 500, 500, 500, 470]
+    results = sweep([4 * low, 4 * high, 20 * [500], 4 * [500, 490, 500, 480, 500]])
     assert [(s.setting, s.may_be_best) for s in summarize(results)] == [
         (2, True), (1, True), (3, True), (0, False),
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def test_settings_that_may_be_the_best_are_marked():
 
 
 def test_intervals_stay_within_the_possible_returns():
-    (summary,) = summarize(sweep([[500.0, 500, 500, 300, 20]]))
+    (summary,) = summarize(sweep([2 * [500.0, 500, 500, 300, 20]]))
     assert summary.iqm.high == 500
     assert summary.iqm.low >= 0
 
@@ -161,7 +161,7 @@ def test_environments_are_ranked_by_themselves():
 
 
 def test_dictionary_is_json():
-    results = sweep([[500, 490, 480, 470, 100], [np.nan, 400, 300, 485, 485]])
+    results = sweep([2 * [500, 490, 480, 470, 100], [np.nan, *[400] * 3, *[300] * 2, *[485] * 4]])
     found = summary_dict(results, summarize(results))
     found = json.loads(dump_json(found))
     best, other = found["settings"]
@@ -169,7 +169,7 @@ def test_dictionary_is_json():
     assert best["swept"] == {"policy_lr": 0.1}
     assert best["iqm"]["value"] == pytest.approx(480)
     assert best["updates"] == {"lower": "inf", "median": "inf", "upper": "inf"}
-    assert best["solved"]["value"] == 3 / 5
+    assert best["solved"]["value"] == 6 / 10
     assert other["num_diverged"] == 1
     assert other["worst"] == "-inf"
     scores = agent_scores(results)
@@ -222,11 +222,12 @@ def test_table_at_80_columns():
 
 
 def test_comparison_with_the_best():
-    results = sweep([[1, 2, 3, 4, 5], [11, 12, 2.5, 14, 15], [21, 22, 23, 24, 25]])
+    low, middle, high = [1, 2, 3, 4, 5], [11, 12, 2.5, 14, 15], [21, 22, 23, 24, 25]
+    results = sweep([2 * low, 2 * middle, 2 * high])
     text = words(shown(results))
     assert "Probability that 2: policy_lr=0.3 scores higher than" in text
     comparison = text.split("probability 95% interval")[1]
-    assert "1 policy_lr=0.2 1.00 0.39 to 1.00 0 policy_lr=0.1 1.00 0.39 to 1.00" in comparison
+    assert "1 policy_lr=0.2 1.00 0.66 to 1.00 0 policy_lr=0.1 1.00 0.66 to 1.00" in comparison
 
 
 @pytest.mark.parametrize("number", [1, 9])
@@ -234,10 +235,12 @@ def test_one_setting_or_many_are_not_compared(number):
     assert "Probability that" not in shown(sweep(np.ones((number, 2))))
 
 
-@pytest.mark.parametrize("seeds", [1, 4])
+@pytest.mark.parametrize("seeds", [1, 9])
 def test_too_few_seeds_are_shown_without_intervals(seeds):
     text = shown(sweep(np.array([[500.0], [20.0]]) + np.arange(seeds)))
     assert "(too few seeds)" in text
+    assert "Fewer than 10 seeds decide nothing between settings." in words(text)
+    assert "*" not in text
     assert f"policy_lr=0.2 {'-' if seeds == 1 else '1.00'} too few seeds" in words(text)
     assert "inf" not in text
     assert "nan" not in text
