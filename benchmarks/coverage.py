@@ -16,12 +16,16 @@ from scipy import stats
 
 from purejaxrl_reinforce.execution.machine import measured_on
 from purejaxrl_reinforce.statistics import (
+    MIN_SEEDS,
     Interval,
     interquartile_mean,
     interquartile_mean_interval,
+    interquartile_mean_test,
     performance_profile,
     probability_of_improvement,
 )
+
+FAILING = (0.2, 0.26, 0.3, 0.35, 0.4, 0.5)
 
 
 def failing(share: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -33,12 +37,25 @@ def failing(share: float) -> Callable[[np.ndarray], np.ndarray]:
 DISTRIBUTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "normal": lambda z: z,
     "exponential": lambda z: -stats.norm.logsf(z),
-    **{
-        f"{share:.0%} of the seeds fail": failing(share)
-        for share in (0.2, 0.26, 0.3, 0.35, 0.4, 0.5)
-    },
+    **{f"{share:.0%} of the seeds fail": failing(share) for share in FAILING},
     "50% at the ceiling": lambda z: np.minimum(500 + 100 * z, 500),
     "70% at the ceiling": lambda z: np.minimum(500 + 100 * (z + stats.norm.ppf(0.7)), 500),
+}
+
+
+def solving(share: float, high: float, low: float = 0.0) -> Callable[[np.ndarray], np.ndarray]:
+    """Return scores of which a share is high, the others low."""
+    return lambda z: np.where(z < stats.norm.ppf(share), high, low)
+
+
+# Settings of a sweep, of which the first has the highest interquartile mean.
+RANKINGS: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {
+    "nine equal ones": [lambda z: z] * 9,
+    "half at the ceiling": [DISTRIBUTIONS["50% at the ceiling"]] * 4,
+    "30% solve it, one rival": [solving(0.3, 93), lambda z: 5 + z],
+    "35% solve it, one rival": [solving(0.35, 500, 100), lambda z: 170 + 20 * z],
+    "26% fail in eight rivals": [lambda z: 495 + z, *[solving(0.74, 500)] * 8],
+    "five times the spread of eight rivals": [lambda z: 5 * z, *[lambda z: z] * 8],
 }
 
 # The probability of improvement sees ranks only: without ties, distributions are the same to it.
@@ -123,12 +140,29 @@ def cover_profile(n: int, repeats: int, fraction: float) -> list[dict[str, Any]]
     return rows(what, "any", n, ours, bootstrap, "performance profile")
 
 
+def cover_ranking(name: str, n: int, repeats: int) -> list[dict[str, Any]]:
+    """Count how often the truly best setting, the first, is not significantly worse."""
+    rng, settings = np.random.default_rng(n), RANKINGS[name]
+    level = 0.025 / (len(settings) - 1)
+    ours, ranks = Count(), Count()
+    for _ in range(repeats):
+        scores = [draw(rng.standard_normal(n)) for draw in settings]
+        ends = min(map(np.min, scores)), max(map(np.max, scores))
+        winner, best = max(scores, key=interquartile_mean), scores[0]
+        p = interquartile_mean_test(winner, best, ends)
+        theirs = stats.mannwhitneyu(winner, best, alternative="greater").pvalue
+        for count, value in ((ours, p), (ranks, theirs)):
+            count.held.append(best is winner or value > level)
+            count.unbounded.append(n < MIN_SEEDS)
+    return rows("ranking", name, n, ours, ranks, f"best setting kept: {name}")
+
+
 def rows(
-    statistic: str, scores: str, n: int, ours: Count, bootstrap: Count, group: str
+    statistic: str, scores: str, n: int, ours: Count, other: Count, group: str
 ) -> list[dict[str, Any]]:
     """Return what was counted; simulations of one `group` share a row of the table."""
     facts = {"statistic": statistic, "scores": scores, "group": group, "seeds": n}
-    return [ours.row(**facts, method="ours"), bootstrap.row(**facts, method="bootstrap")]
+    return [ours.row(**facts, method="ours"), other.row(**facts, method="other")]
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -136,7 +170,10 @@ def table(result: dict[str, Any]) -> Table:
     groups = dict.fromkeys(row["group"] for row in result["rows"])
     seeds = sorted({row["seeds"] for row in result["rows"]})
     lines = [[group, *(_cell(result["rows"], group, n) for n in seeds)] for group in groups]
-    title = "coverage in percent (share without bounds): ours / percentile bootstrap"
+    title = (
+        "coverage in percent (share without bounds): ours / percentile bootstrap, of the ranking"
+        " Mann and Whitney's test"
+    )
     return Table(title, ["", *(f"{n} seeds" for n in seeds)], lines)
 
 
@@ -144,13 +181,13 @@ def _cell(rows: Sequence[dict[str, Any]], group: str, n: int) -> str:
     own = [row for row in rows if (row["group"], row["seeds"]) == (group, n)]
     least = {
         method: 100 * min(row["coverage"] for row in own if row["method"] == method)
-        for method in ("ours", "bootstrap")
+        for method in ("ours", "other")
     }
     unbounded = max(row["unbounded"] for row in own)
     if unbounded == 1:
-        return f"none / {least['bootstrap']:.1f}"
+        return f"none / {least['other']:.1f}"
     share = f" ({unbounded:.0%})" if unbounded >= 0.005 else ""
-    return f"{least['ours']:.1f}{share} / {least['bootstrap']:.1f}"
+    return f"{least['ours']:.1f}{share} / {least['other']:.1f}"
 
 
 def main(
@@ -172,6 +209,8 @@ def main(
                 found += cover_improvement(name, n, repeats, *pair)
         for fraction in FRACTIONS:
             found += cover_profile(n, repeats, fraction)
+        for name in RANKINGS:
+            found += cover_ranking(name, n, repeats)
     result = {**measured_on(), "repeats": repeats, "rows": found}
     finish(results, "coverage", result, None, table)
 
