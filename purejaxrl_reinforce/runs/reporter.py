@@ -1,6 +1,7 @@
 """Reporters: what a run shows while it goes, nothing by default."""
 
 import contextlib
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ class TerminalReporter(Reporter):
             print(
                 f"interrupted by {result.signal.name} after update {result.num_updates}; saved"
                 f" {result.checkpoint}; resume with: purejaxrl-reinforce train --resume"
-                f" {result.path}",
+                f" {shlex.quote(str(result.path))}",
                 file=sys.stderr,
             )
         for line in _summary(result):
@@ -128,8 +129,9 @@ def _summary(result: RunResult) -> Iterator[str]:
         f" {steps / max(seconds, 1e-9):,.0f} SPS; compiled in {result.compile_seconds:.1f} s"
     )
     yield f"{result.path}: {', '.join(sorted(path.name for path in result.path.iterdir()))}"
-    yield f"next: purejaxrl-reinforce evaluate {result.path}, or video, plot, report; or"
-    yield f"      purejaxrl-reinforce train --resume {result.path} --num-updates N"
+    path = shlex.quote(str(result.path))
+    yield f"next: purejaxrl-reinforce evaluate {path}, or video, plot, report; or"
+    yield f"      purejaxrl-reinforce train --resume {path} --num-updates N"
 
 
 def _solved(result: RunResult) -> str | None:
