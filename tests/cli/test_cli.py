@@ -123,7 +123,7 @@ BAD = [
     (["train", "--run-dir="], "an argument is empty: .* --run-dir="),
     (["train", "--run-dir", "\x1b[31mred"], r"the argument '\\x1b\[31mred' has characters that"),
     (["train", "--run-dir", "caf\udce9"], r"the argument 'caf\\udce9' has characters that"),
-    (["evaluate", "a" * 300], r"^a{200}\.\.\. \(300 characters\) is not a run directory"),
+    (["evaluate", "a" * 300], r"^a{300} is not a run directory"),
     (["report", "a" * 300], r"File name too long|is neither"),
     (["plot", "a" * 300], r"File name too long|is neither"),
     (["extract", "a" * 300], "File name too long"),
