@@ -1,4 +1,4 @@
-"""Memory estimates, checked before anything is allocated."""
+"""Memory: what compiled programs need, and what is free."""
 
 import dataclasses
 from typing import Any
@@ -15,23 +15,48 @@ from purejaxrl_reinforce.config import Config
 _TARGET_BYTES_PER_STEP = 3 * 4
 
 
-def require_batch_memory(config: Config) -> None:
-    """Raise ValueError if this process's share of training takes more memory than is free.
+def program_bytes(compiled: Any) -> int:
+    """Return the most memory that a compiled program needs on each device, in bytes.
 
-    That is what `batch_bytes` counts, with an equal part of the lanes for each process.
+    That is arguments, results and temporaries; a result in a donated argument's memory counts once.
     """
-    fixed, per_lane = batch_bytes(config)
-    num_processes = jax.process_count()
-    needed, free = fixed + config.num_envs // num_processes * per_lane, free_bytes()
-    if needed <= free:
-        return
-    # The compiled program takes about 1.5 times this lower bound: advise what leaves it room.
-    lanes = int(0.6 * (free - fixed) / per_lane) * num_processes
-    remedy = f"num_envs={lanes}" if lanes >= 2 else "smaller num_steps or hidden_sizes"
-    raise ValueError(
-        f"the batch does not fit: num_envs={config.num_envs} needs at least {needed / 1e9:,.1f} GB"
-        f" and {free / 1e9:,.1f} GB are free; try {remedy}"
+    memory = compiled.memory_analysis()
+    return int(
+        memory.temp_size_in_bytes
+        + memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
     )
+
+
+def require_memory(needed: int, remedy: str) -> None:
+    """Raise ValueError if `needed` bytes are not free on the devices of this process."""
+    free = free_bytes()
+    if needed > free:
+        raise ValueError(
+            f"does not fit: {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free;"
+            f" {remedy}"
+        )
+
+
+def free_bytes() -> int:
+    """Return the memory that is free on the devices of this process, in bytes."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if None in stats:  # CPUs
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    return sum(int(device["bytes_limit"] - device["bytes_in_use"]) for device in stats)
+
+
+def used_bytes() -> int:
+    """Return the memory in use on the devices of this process; on a CPU, by the process."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if None in stats:
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
+    return sum(int(device["bytes_in_use"]) for device in stats)
 
 
 def batch_bytes(config: Config) -> tuple[int, int]:
@@ -46,48 +71,10 @@ def batch_bytes(config: Config) -> tuple[int, int]:
     return fixed, tree_bytes(trajectory) // few.num_envs + _TARGET_BYTES_PER_STEP * num_steps
 
 
-def require_memory(needed: int, remedy: str) -> None:
-    """Raise ValueError if `needed` bytes are not free."""
-    free = free_bytes()
-    if needed > free:
-        raise ValueError(
-            f"does not fit: {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free;"
-            f" {remedy}"
-        )
-
-
-def evaluation_bytes(config: Config, num_episodes: int) -> int:
-    """Return the least memory that playing `num_episodes` at once takes, in bytes."""
-    few, state = few_lanes(config)
-    per_lane = tree_bytes(state.lanes) // few.num_envs + 4 * sum(config.hidden_sizes)
-    return num_episodes * per_lane
-
-
-def free_bytes() -> int:
-    """Return the memory that is free on the first device of this process, in bytes."""
-    stats = jax.local_devices()[0].memory_stats()
-    if stats is None:
-        import psutil
-
-        return int(psutil.virtual_memory().available)
-    return int(stats["bytes_limit"] - stats["bytes_in_use"])
-
-
-def used_bytes() -> int:
-    """Return the memory in use on the devices of this process; on a CPU, by the process."""
-    stats = [device.memory_stats() for device in jax.local_devices()]
-    if None in stats:
-        import psutil
-
-        return int(psutil.Process().memory_info().rss)
-    return sum(int(of_device["bytes_in_use"]) for of_device in stats)
-
-
 def few_lanes(config: Config) -> tuple[Config, TrainState]:
-    """Return the shapes of a state with two lanes, or one.
+    """Return the shapes of a state with two lanes, or one: everything is linear in the lanes.
 
-    Everything is linear in the lanes, and shapes of absurd sizes would overflow before they could
-    be refused. Two lanes, because the leave-one-out baseline needs them.
+    Two lanes, because the leave-one-out baseline needs them.
     """
     few = dataclasses.replace(config, num_envs=min(config.num_envs, 2))
     return few, state_shapes(few)

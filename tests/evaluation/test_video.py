@@ -19,8 +19,7 @@ from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce import video as video_of
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.movie import Shot, frames
-from purejaxrl_reinforce.evaluation.video import draw_observations, make_video, snapshot_episodes
-from purejaxrl_reinforce.runs.load import Snapshot, load_snapshots
+from purejaxrl_reinforce.evaluation.video import checkpoint_episodes, draw_observations, make_video
 from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.runs import error_of, random_run
 
@@ -118,11 +117,11 @@ def test_an_environment_of_gymnasium_without_a_renderer(cartpole, tmp_path, monk
     assert drawn_by == "plain drawings of the observation"
 
 
-def test_progress_shows_snapshots_side_by_side(tmp_path):
+def test_progress_shows_checkpoints_side_by_side(tmp_path):
     config = Config(hidden_sizes=(8,))
     states = [init(config, jax.random.key(seed)) for seed in range(6)]
-    snapshots = [Snapshot(10 * i, 999 * i, state.params) for i, state in enumerate(states)]
-    episodes = snapshot_episodes(snapshots, seed=4)
+    states = [s._replace(update=10 * i, env_steps=[0, 999 * i]) for i, s in enumerate(states)]
+    episodes = checkpoint_episodes(states, seed=4)
     assert [episode.title for episode in episodes] == [
         "update 0, 0 steps", "update 20, 1,998 steps", "update 30, 2,997 steps",
         "update 50, 4,995 steps",
@@ -153,11 +152,11 @@ def test_progress_of_a_run(finished_run, tmp_path, capsys):
     """Each panel has the parameters of its checkpoint, in the order of training."""
     run = shutil.copytree(finished_run, tmp_path / "run")
     for update in (1, 3, 5):
-        shutil.rmtree(run / "checkpoints" / f"{update:09}")
-    snapshots = load_snapshots(run)
-    assert [snapshot.update for snapshot in snapshots] == [2, 4, 6]
+        (run / "checkpoints" / f"{update:09}.npz").unlink()
+    states = load_run(run).checkpoints()
+    assert [state.update for state in states] == [2, 4, 6]
     last = load_run(run).params
-    jax.tree.map(np.testing.assert_array_equal, snapshots[-1].params, last)
+    jax.tree.map(np.testing.assert_array_equal, states[-1].params, last)
     path, _, _ = video(capsys, run, "--progress", "--width", "90")
     assert gif_frames(path)[0].shape[1] == 3 * (90 + 8) + 8
 
