@@ -232,7 +232,7 @@ def test_another_benchmark_has_the_numbers_of_its_rows(bench_report, tmp_path):
 
 def test_without_a_counterpart_in_gymnasium(finished_run, tmp_path):
     run = random_run(tmp_path / "run", replace(TINY, env="Catch-bsuite"))
-    write_metrics(run / "metrics.csv", load_run(finished_run).metrics, 1.0)
+    write_metrics(run, load_run(finished_run).metrics, 1.0)
     assert main(["report", str(run)]) == 0
     assert "Gymnasium has no environment of this name" in read(run / "report.html").text
 
@@ -242,7 +242,7 @@ def test_a_run_without_a_finished_episode_is_refused(finished_run, tmp_path, cap
     columns = load_run(finished_run).metrics
     nothing = np.full_like(columns["mean_return"], np.nan)
     missing = dict.fromkeys(("mean_return", "min_return", "max_return", "mean_length"), nothing)
-    write_metrics(run / "metrics.csv", columns | missing, 1.0)
+    write_metrics(run, columns | missing, 1.0)
     assert "no episode finished" in error_of(["report", str(run)], capsys)
 
 
