@@ -1,6 +1,8 @@
 """Training runs: from the first file of a run directory to the last, on one or more processes."""
 
 import contextlib
+import importlib
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from purejaxrl_reinforce.runs.loggers import Logger
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, PARAMS_FILE, RunDirectory, require_new
 from purejaxrl_reinforce.runs.saved_run import SavedRun
+
+_FIGURES = "purejaxrl_reinforce.figures.curves"
 
 
 def train_run(
@@ -54,7 +58,9 @@ def train_run(
         OSError: files could not be written; the latest checkpoint stays.
     """
     with together():
-        config, path = environment.checked(config), _checked_path(run_dir)
+        config, path = environment.checked(config), Path(run_dir)
+        if not str(run_dir):
+            raise ValueError("run_dir is empty")
         if is_primary() and not force:
             require_new(path)
     owner = broadcast_from_primary(lambda: new_identity(run_content(config, checked_seed(seed))))
@@ -65,8 +71,11 @@ def train_run(
             recorder = None
             if is_primary():
                 run.create(force)
-                with _removed_on_failure(run):
+                try:
                     recorder = Recorder(run, options, loggers, reporter, callback)
+                except BaseException:
+                    run.remove()
+                    raise
                 run.log(f"started: {config.num_updates} updates, seed {seed}")
         result = host_loop(program, program.state, run, recorder, options, stop)
         with together():
@@ -117,12 +126,6 @@ def resume_run(
             return host_loop(program, state, run, recorder, options, stop)
 
 
-def _checked_path(run_dir: StrPath) -> Path:
-    if not str(run_dir):
-        raise ValueError("run_dir is empty")
-    return Path(run_dir)
-
-
 def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str]:
     """Return configuration, seed and identity of a run, read by the first process for all."""
 
@@ -139,17 +142,10 @@ def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str
 def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Program:
     """Compile the training of a run, on all processes; the first reports it."""
     shown = reporter if is_primary() else Reporter()
+    # What draws the last figure is imported in the time that XLA compiles in.
+    threading.Thread(target=importlib.import_module, args=(_FIGURES,)).start()
     with together(), shown.compiling(run.config, run.seed, resumed):
         return Program(run.config, jax.random.key(run.seed))
-
-
-@contextlib.contextmanager
-def _removed_on_failure(run: RunDirectory) -> Any:
-    try:
-        yield
-    except BaseException:
-        run.remove()
-        raise
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
