@@ -22,6 +22,7 @@ from purejaxrl_reinforce import (
 from purejaxrl_reinforce.algorithm.evaluate import greedy_return
 from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.reinforce import init
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves
 from purejaxrl_reinforce.runs.loggers import _grouped
 from tests.support.runs import TINY, assert_same_run, trained
@@ -94,7 +95,7 @@ def test_agents_side_by_side_play_in_those_updates_only():
     """A condition that is mapped over would become a choice, and both sides be computed."""
     keys = jax.ShapeDtypeStruct((2,), key_shape().dtype)
     states = jax.eval_shape(jax.vmap(functools.partial(init, CONFIG)), keys)
-    mapped = jax.make_jaxpr(jax.vmap(functools.partial(greedy_return, CONFIG)))(states)
+    mapped = jax.make_jaxpr(jax.vmap(functools.partial(greedy_return, make_setup(CONFIG))))(states)
     assert [str(eqn.primitive) for eqn in mapped.eqns].count("cond") == 1
 
 
