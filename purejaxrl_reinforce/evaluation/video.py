@@ -194,9 +194,10 @@ def _record(
     config: Config, params: Params, key: Array, greedy: bool
 ) -> tuple[Array, Array, Array, Array]:
     """Return observations [T, ...], the last one [1, ...], rewards and validity [T]."""
-    rollout = whole_episodes(make_setup(config), params, greedy)
+    setup = make_setup(config)
+    rollout = whole_episodes(setup, params, greedy)
     keys = ONE_DEVICE.keys(evaluation_key(key), 1)
-    start = fresh_lanes(rollout.env, keys_for(keys, KeyUse.START))
+    start = fresh_lanes(setup.env, keys_for(keys, KeyUse.START))
     lanes, _, trajectory = record(rollout, start, keys)
     return trajectory.obs[:, 0], lanes.obs, trajectory.reward[:, 0], trajectory.valid[:, 0]
 

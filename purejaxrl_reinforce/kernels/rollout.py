@@ -118,19 +118,21 @@ def _check(lanes: Lanes, key: Array) -> None:
 
 
 def _trace(rollout: Rollout, key: Array, policy: PolicyParts) -> _Functions:
+    setup = rollout.setup
+
     def lane_key(key: Array, number: Array) -> Array:
         return jax.vmap(jax.random.fold_in, (None, 0))(key, number)
 
     def fresh(keys: Array) -> Lanes:
-        return fresh_lanes(rollout.env, keys_for(keys, KeyUse.START))
+        return fresh_lanes(rollout.setup.env, keys_for(keys, KeyUse.START))
 
     def step(
         lanes: Lanes, finished: Finished, keys: Array, t: Array, outputs: Array
     ) -> tuple[Lanes, Finished, Trajectory]:
-        noise = jax.vmap(rollout.noise)(keys_for(keys, KeyUse.NOISE, t))
+        noise = jax.vmap(rollout.setup.networks.policy.noise)(keys_for(keys, KeyUse.NOISE, t))
         play = rollout._replace(
             act=lambda _, noise: policy.distribution(outputs, policy.others).sample(noise),
-            tuning=rollout.tuning._replace(skip_resets=True),
+            setup=setup._replace(tuning=setup.tuning._replace(skip_resets=True)),
         )
         return play_step(play, lanes, finished, keys, noise, t)
 
