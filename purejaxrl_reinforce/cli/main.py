@@ -7,7 +7,6 @@ import errno
 import importlib.metadata
 import inspect
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -66,9 +65,6 @@ def main(args: Sequence[str] | None = None) -> int:
         return int(verb.run())
     except ValueError as error:
         return _fail(str(error), 2)
-    except KeyboardInterrupt as interruption:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 128 + getattr(interruption, "signal", signal.SIGINT)
     except OSError as error:
         message = re.sub(r"^\[Errno \d+\] ", "", str(error))
         return _fail(message, 2 if error.errno == errno.ENAMETOOLONG else 1)

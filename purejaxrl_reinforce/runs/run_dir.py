@@ -40,12 +40,8 @@ _NAMES = (
     CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, LOG_FILE, CHECKPOINTS,
     *MODULES,
 )  # fmt: skip
-
-
-# Below them, checkpoints have the number of their update, and a logger keeps what it likes.
-_PATHS = re.compile(
-    rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d{{9,}}\.npz|({'|'.join(MODULES)})/.+"
-)
+# And below them: a checkpoint has the number of its update.
+_PATHS = re.compile(rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d{{9,}}\.npz")
 
 
 class RunDirectory:
