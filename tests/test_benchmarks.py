@@ -226,9 +226,8 @@ def test_peers_run_with_both_networks_and_batches(tmp_path):
         *(("ours", network, "equal") for network in (small, deep)),
         *(("idiomatic", network, x) for network in (small, deep) for x in ("own", "equal")),
     ]
-    assert all(0 < run["env_steps"] <= 96 for run in result["runs"])
-    sweeps = result["idiomatic_sweeps"]
-    assert [sweeps[name]["best"]["activation"] for name in sweeps] == ["relu", "tanh"]
+    equal = [run for run in result["runs"] if run["variant"] == "equal"]
+    assert all(0 < run["env_steps"] <= 96 for run in equal)
 
 
 @pytest.fixture
