@@ -3,8 +3,8 @@
     python benchmarks/accelerator.py --minutes 8
 
 runs, in this order: correctness (against float64, against the CPU, kernels against XLA, learning),
-steps per second of XLA's program, of the kernels and of the idiomatic program in turn, sizes of
-blocks one by one, and peaks. Writes results/accelerator.json and .md after every case, and a
+steps per second of XLA's program, of the kernels and of the idiomatic program in turn, and peaks.
+Writes results/accelerator.json and .md after every case, and a
 picture at the end. A case that fails is named with its reason; so is one that the time did not
 suffice for. The same command goes on with these: what was measured with today's code is kept.
 """
@@ -50,7 +50,7 @@ class Size(NamedTuple):
     """How much is measured.
 
     Attributes:
-        lanes: the most telling first; blocks are tried with the first.
+        lanes: the most telling first; kernels are checked with the first.
         num_steps: of an episode, at most.
         slots: about how many steps a timed call takes.
         repeats: of each timing.
@@ -67,8 +67,6 @@ class Size(NamedTuple):
 
 
 TINY = Size((2,), 8, 1, 1, 2, 2)
-# Fields of a configuration whose defaults are guesses for a device that nobody has measured.
-BLOCKS = {"block_steps": (10, 20, 50), "lane_width": (2**14, 2**20), "block_rows": (2**20, 2**24)}
 
 
 def on_cpu(function: Callable[..., Any], config: Config, *args: Any) -> Any:
@@ -186,52 +184,34 @@ def trained_params(size: Size, seed: int) -> Any:
     return train(config, jax.random.key(seed))[0].params
 
 
-def timed(size: Size, makers: Mapping[str, Callable[[], Any]], reference: str) -> list[Row]:
-    """Time programs in turn; return rows with SPS and, with its 95% interval, the speed-up."""
-    built, rows = {}, []
-    for name, make in makers.items():
+def speed(size: Size, seed: int, num_envs: int) -> list[Row]:
+    """Time XLA's program, the kernels and the idiomatic program in turn, with so many lanes.
+
+    Rows have SPS and, with its 95% interval, how many times the idiomatic program's that is.
+    """
+    config = replace(preset("cartpole"), num_envs=num_envs, num_steps=size.num_steps)
+    updates = max(2, size.slots // (num_envs * size.num_steps))
+    settings = Settings(num_envs, size.num_steps, max(2, updates // 4))
+    trained, key = trained_params(size, seed), jax.random.key(seed)
+    built, rows = {"idiomatic": idiomatic(settings, key)}, []
+    for engine in ("xla", "kernel"):
+        chosen: Any = {"engine": engine}
         try:
-            built[name] = make()
+            built[engine] = ours(replace(config, **chosen), min(100, updates), trained, key)
         except Exception as error:
-            rows.append({"name": name, "failed": one_line(error)})
+            rows.append({"name": engine, "num_envs": num_envs, "failed": one_line(error)})
     timings = measure({name: call for name, (call, _) in built.items()}, size.repeats)
     for name, (_, steps) in built.items():
-        row = timed_row(name, timings[name], valid_steps=steps, sps=steps / timings[name].median)
-        if reference in built:
-            ratio = paired_ratio(timings[reference].samples, timings[name].samples)
-            per_step = built[reference][1] / steps
-            row[f"times {reference}"] = [x / per_step for x in (ratio.value, *ratio[1:])]
-        rows.append(row)
+        ratio = paired_ratio(timings["idiomatic"].samples, timings[name].samples)
+        per_step = built["idiomatic"][1] / steps
+        facts = {
+            "num_envs": num_envs,
+            "valid_steps": steps,
+            "sps": steps / timings[name].median,
+            "times idiomatic": [x / per_step for x in (ratio.value, *ratio[1:])],
+        }
+        rows.append(timed_row(name, timings[name], **facts))
     return rows
-
-
-def variant(size: Size, seed: int, num_envs: int, **changes: Any) -> tuple[Any, int]:
-    """Return a call that does updates of a trained policy, and their valid steps."""
-    config = replace(preset("cartpole"), num_envs=num_envs, num_steps=size.num_steps, **changes)
-    updates = min(100, max(2, size.slots // (num_envs * size.num_steps)))
-    return ours(config, updates, trained_params(size, seed), jax.random.key(seed))
-
-
-def speed(size: Size, seed: int, num_envs: int) -> list[Row]:
-    """Time every program with so many lanes."""
-    slots = num_envs * size.num_steps
-    settings = Settings(num_envs, size.num_steps, max(2, size.slots // slots // 4))
-    programs = {
-        engine: functools.partial(variant, size, seed, num_envs, engine=engine)
-        for engine in ("xla", "kernel")
-    }
-    programs["idiomatic"] = lambda: idiomatic(settings, jax.random.key(seed))
-    return [{**row, "num_envs": num_envs} for row in timed(size, programs, "idiomatic")]
-
-
-def blocks(size: Size, seed: int) -> list[Row]:
-    """Time XLA's program with each size of its blocks."""
-    tried = {f"{name}={x}": {name: x} for name, values in BLOCKS.items() for x in values}
-    programs = {
-        name: functools.partial(variant, size, seed, size.lanes[0], engine="xla", **changes)
-        for name, changes in {"default": {}, **tried}.items()
-    }
-    return timed(size, programs, "default")
 
 
 def peaks(size: Size, seed: int) -> list[Row]:  # noqa: ARG001
@@ -251,7 +231,6 @@ def cases_of(size: Size) -> dict[str, Callable[[Size, int], list[Row]]]:
         "kernels against XLA": kernels,
         "learning": learning,
         **{f"{n:,} lanes": functools.partial(speed, num_envs=n) for n in size.lanes},
-        "blocks": blocks,
         "peaks": peaks,
     }
 

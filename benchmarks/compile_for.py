@@ -23,9 +23,8 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -39,7 +38,6 @@ from purejaxrl_reinforce.config import Engine
 from purejaxrl_reinforce.execution.jax_settings import CUDA_GRAPHS
 from purejaxrl_reinforce.execution.machine import describe_commit
 from purejaxrl_reinforce.output.extras import require_extra
-from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
 
 # XLA makes its choices by these; a driver and toolkit of 12.9 allow all kinds of CUDA graphs.
@@ -62,10 +60,8 @@ runtime_version { major: 12 minor: 9 }
 device_description_str: "NVIDIA H100 80GB HBM3"
 """
 Target = Literal["h100", "v5e"]
-# What to import of the extra `compile`; memory of one device, of which XLA keeps a tenth.
+# What to import of the extra `compile`.
 _PACKAGES = {"h100": ("jax_cuda12_plugin", "nvidia"), "v5e": ("libtpu",)}
-_MEMORY_BYTES = {"h100": 84_942_979_072, "v5e": 16 * 2**30}
-_USABLE = 0.9
 
 # An instruction belongs to the phase whose function was being traced when it was made.
 _PHASES = {
@@ -86,15 +82,13 @@ class Case(NamedTuple):
     num_envs: int = 64
     target: Target = "h100"
     num_devices: int = 1
-    num_agents: int = 1
     engine: Engine = "xla"
 
     @property
     def name(self) -> str:
         """What the results call it."""
-        agents = f" agents={self.num_agents}" if self.num_agents > 1 else ""
         kernel = "" if self.engine == "xla" else f" engine={self.engine}"
-        of = f"{self.preset} lanes={self.num_envs}{agents}"
+        of = f"{self.preset} lanes={self.num_envs}"
         return f"{of} {self.target} x {self.num_devices}{kernel}"
 
 
@@ -103,14 +97,11 @@ _XLA_ON_H100 = (
     Case("cartpole", 4_096),
     Case("throughput", 65_536),
     Case("classic", 1),
-    Case("cartpole", 64, num_agents=64),
-    Case("cartpole", 64, num_agents=2_048),
     Case("throughput", 65_536, num_devices=4),
 )
 CASES = (
     *_XLA_ON_H100,
     *(case._replace(engine="kernel") for case in _XLA_ON_H100),
-    Case("throughput", 1_048_576, engine="kernel"),
     Case("cartpole", 4_096, "v5e"),
     Case("throughput", 65_536, "v5e", num_devices=4),
 )
@@ -122,43 +113,34 @@ class CompiledUpdate(NamedTuple):
     Attributes:
         launches: of each phase on one GPU, if every episode lasts as long as it may; {} on a TPU.
         graphs: CUDA graphs that the host launches.
-        synchronizations: how often the host waits for the device.
+        waits: how often the host waits for the device.
         memory: arguments, temporaries and results on one device, in bytes.
-        largest_num_envs: lanes of all devices for which the program takes 90% of their memory, by
-            proportion.
         products: how many matrix products of the program there are of each precision.
         collectives: how many per update.
-        seconds: that compiling took on this machine.
     """
 
     launches: dict[str, int]
     graphs: int
-    synchronizations: int
+    waits: int
     memory: dict[str, int]
-    largest_num_envs: int
     products: dict[str, int]
     collectives: int
-    seconds: float
 
 
-def compile_for(
-    config: Config, target: Target, num_devices: int = 1, num_agents: int = 1
-) -> CompiledUpdate:
+def compile_for(config: Config, target: Target, num_devices: int = 1) -> CompiledUpdate:
     """Compile an update of `config` for a device, in a process of its own.
 
     Args:
         config: what is trained; its platform is the target's.
         target: h100 or v5e.
-        num_devices: that share the lanes of one agent.
-        num_agents: trained side by side on one device, with the same settings.
+        num_devices: that share the lanes.
 
     Raises:
         ValueError: the compiler for that device is not installed, or refuses.
     """
     require_extra("compile", *_PACKAGES[target])
-    platform: Any = "gpu" if target == "h100" else "tpu"
-    config = replace(config, platform=platform)
-    request = [dataclasses.asdict(config), target, num_devices, num_agents]
+    config = replace(config, platform="gpu" if target == "h100" else "tpu")
+    request = [dataclasses.asdict(config), target, num_devices]
     with tempfile.TemporaryDirectory() as dump:
         done = subprocess.run(
             [sys.executable, __file__, "--compile", dump],
@@ -199,12 +181,8 @@ def _variables(target: Target, dump: str) -> dict[str, str]:
     return ours
 
 
-def _compile(
-    config: Config, target: Target, num_devices: int, num_agents: int, dump: Path
-) -> CompiledUpdate:
-    started = time.perf_counter()
-    compiled = _lower(config, target, num_devices, num_agents).compile()
-    seconds = time.perf_counter() - started
+def _compile(config: Config, target: Target, num_devices: int, dump: Path) -> CompiledUpdate:
+    compiled = _lower(config, target, num_devices).compile()
     analysis = compiled.memory_analysis()
     arguments, results = analysis.argument_size_in_bytes, analysis.output_size_in_bytes
     # A TPU's temporaries show in its peak alone.
@@ -214,28 +192,29 @@ def _compile(
     memory = {"arguments": arguments, "temporaries": temporaries, "results": results}
     program, counts = compiled.as_text(), Launches()
     if target == "h100":
-        program = _dumped(dump, "sm_*gpu_after_optimizations.txt")
+
+        def dumped(suffix: str) -> str:
+            paths = dump.glob(f"*.{suffix}")
+            return max(paths, key=lambda path: path.stat().st_size).read_text()
+
+        program = dumped("sm_*gpu_after_optimizations.txt")
         counts = count_launches(
-            _dumped(dump, "thunk_sequence_after_thunk_passes.txt"),
-            _dumped(dump, "thunk_metadata.txt"),
+            dumped("thunk_sequence_after_thunk_passes.txt"),
+            dumped("thunk_metadata.txt"),
             Program(program),
             lambda functions: _most_rounds(config, num_devices, functions),
         )
     return CompiledUpdate(
         launches=dict(counts.of_phase),
         graphs=counts.graphs,
-        synchronizations=counts.waits,
+        waits=counts.waits,
         memory=memory,
-        largest_num_envs=int(
-            config.num_envs * _USABLE * _MEMORY_BYTES[target] / sum(memory.values())
-        ),
         products=_products(program, target),
         collectives=len(_COLLECTIVE.findall(program)),
-        seconds=seconds,
     )
 
 
-def _lower(config: Config, target: Target, num_devices: int, num_agents: int) -> Any:
+def _lower(config: Config, target: Target, num_devices: int) -> Any:
     """Trace and lower an update; its results may be written where its arguments were."""
     import jax
     from jax.experimental import topologies
@@ -259,26 +238,18 @@ def _lower(config: Config, target: Target, num_devices: int, num_agents: int) ->
     mesh = lane_mesh(config.num_envs, list(topology.devices)[:num_devices])
     state: Any = state_shapes(config)
 
-    def there(tree: Any, spec: Any, *leading: int) -> Any:
+    def there(tree: Any, spec: Any) -> Any:
         sharding = NamedSharding(mesh, spec)
         return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct((*leading, *x.shape), x.dtype, sharding=sharding), tree
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
         )
 
     floats = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), "float32"), config)
-    if num_agents > 1:
-        update = jax.vmap(step, in_axes=(None, 0))
-        state = there(state, REPLICATED, num_agents)
-    else:
-        update = shard_lanes(
-            lambda c, s: step(c, s, LANES), mesh, (REPLICATED, STATE), (STATE, REPLICATED)
-        )
-        state = type(state)(*map(there, state, STATE))
+    update = shard_lanes(
+        lambda c, s: step(c, s, LANES), mesh, (REPLICATED, STATE), (STATE, REPLICATED)
+    )
+    state = type(state)(*map(there, state, STATE))
     return jax.jit(update, donate_argnums=1).lower(there(floats, REPLICATED), state)
-
-
-def _dumped(dump: Path, suffix: str) -> str:
-    return max(dump.glob(f"*.{suffix}"), key=lambda path: path.stat().st_size).read_text()
 
 
 class Program:
@@ -321,6 +292,10 @@ def _frames(text: str) -> dict[int, tuple[str, ...]]:
         outer = frames.get(number("parent_frame_id", line) - 1, ())
         frames[i] = (functions[number("file_location_id", line) - 1], *outer)
     return frames
+
+
+# Of the functions that a loop was traced in, how often it runs.
+_RoundsOf = Callable[[tuple[str, ...]], int]
 
 
 class Launches:
@@ -368,14 +343,15 @@ def _plan(thunks: str, metadata: str) -> list[_Step]:
     return root.parts["body"]
 
 
-def count_launches(thunks: str, metadata: str, program: Program, most_rounds: Any) -> Launches:
+def count_launches(
+    thunks: str, metadata: str, program: Program, most_rounds: Callable[[tuple[str, ...]], int]
+) -> Launches:
     """Count what a plan launches.
 
     Args:
         thunks, metadata: XLA's dumps of the plan, and of the names of its steps.
         program: the optimized program that has these names.
-        most_rounds: of the functions that a loop of unknown length was traced in, how often it
-            runs.
+        most_rounds: of loops of unknown length.
     """
     counts = Launches()
 
@@ -436,34 +412,28 @@ def _products(program: str, target: Target) -> dict[str, int]:
     return dict(found)
 
 
-def _columns(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    launches, memory = row["launches"], row["memory"]
-    total = sum(launches.values())
-    yield "preset, lanes, device", row["name"]
-    yield "launches", f"{total:,}" if launches else ""
-    for phase in ("rollout", "targets", "gradient"):
-        yield phase, f"{launches[phase]:,}" if launches else ""
-        total -= launches.get(phase, 0)
-    yield "rest", f"{total:,}" if launches else ""
-    yield "graphs", f"{row['graphs']}" if launches else ""
-    yield "host waits", f"{row['synchronizations']}" if launches else ""
-    yield "collectives", str(row["collectives"])
-    yield "MB of temporaries", f"{memory['temporaries'] / 1e6:,.1f}"
-    yield "lanes that fit", f"{row['largest_num_envs']:,}"
-    yield "commit", row["commit"][:7]
-
-
 def table(result: dict[str, Any]) -> Table:
     """Return counts per update of one device."""
-    rows = [dict(_columns(row)) for row in result["rows"]]
-    cells = [list(row.values()) for row in rows]
-    return Table("an update, compiled and not run", list(rows[0]), cells)
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        launches, counts = row["launches"], [""] * 7
+        if launches:  # which are not counted on a TPU
+            total = sum(launches.values())
+            phases = [launches[phase] for phase in ("rollout", "targets", "gradient")]
+            rest = [total - sum(phases), row["graphs"], row["waits"]]
+            counts = [f"{number:,}" for number in (total, *phases, *rest)]
+        megabytes = f"{row['memory']['temporaries'] / 1e6:,.1f}"
+        return [row["name"], *counts, str(row["collectives"]), megabytes, row["commit"][:7]]
+
+    columns = ["preset, lanes, device", "launches", "rollout", "targets", "gradient", "rest"]
+    columns += ["graphs", "host waits", "collectives", "MB of temporaries", "commit"]
+    return Table("an update, compiled and not run", columns, list(map(cells, result["rows"])))
 
 
 def compiled_row(case: Case) -> dict[str, Any]:
     """Return what the results hold of a case, and at which commit it was compiled."""
     config = replace(preset(case.preset), num_envs=case.num_envs, engine=case.engine)
-    update = compile_for(config, case.target, case.num_devices, case.num_agents)
+    update = compile_for(config, case.target, case.num_devices)
     commit = describe_commit() or "of no commit"
     return {"name": case.name, **case._asdict(), **update._asdict(), "commit": commit}
 
@@ -481,15 +451,12 @@ def main(case: tyro.conf.OmitArgPrefixes[Case] = NO_CASE, results: Path = RESULT
     if case != NO_CASE:
         print_table(*table({"rows": [compiled_row(case)]}))
         return
-    path = results / "compile_for.json"
-    kept = parse_json(path.read_text())["rows"] if path.exists() else []
-    rows = {row["name"]: row for row in kept}
-    for case in CASES:
-        rows[case.name] = compiled_row(case)
-        ordered = [rows[x.name] for x in CASES if x.name in rows]
+    rows = []
+    for each in CASES:
+        rows.append(compiled_row(each))
         # After each of them, for compiling them all takes long.
-        result = make_result("compile_for", preset("cartpole"), 0, ordered)
-        write_result(path, result)
+        result = make_result("compile_for", preset("cartpole"), 0, rows)
+        write_result(results / "compile_for.json", result)
     print_table(*table(result))
 
 

@@ -129,13 +129,8 @@ def quantiles(returns: np.ndarray) -> dict[str, list[float]]:
     return {"update": (kept + 1).tolist(), **by_percent}
 
 
-def draw_quantiles(
-    axes: Axes,
-    found: Mapping[str, list[float]],
-    solved: float | None,
-    reference: float | None = None,
-) -> None:
-    """Draw quantiles of each update's training return: bands, the median, what to compare with."""
+def draw_quantiles(axes: Axes, found: Mapping[str, list[float]], solved: float | None) -> None:
+    """Draw quantiles of each update's training return: bands, the median, the threshold."""
     updates = found["update"]
     for i, (label, color) in enumerate(_BANDS):
         low, high = (found[str(_QUANTILES[at])] for at in (i, -1 - i))
@@ -143,6 +138,4 @@ def draw_quantiles(
     axes.plot(updates, found["50"], color=COLORS[0], linestyle="-", marker="", label="median seed")
     if solved is not None:
         axes.axhline(solved, label=f"solved: {solved:g}", **REFERENCE)
-    elif reference is not None:
-        axes.axhline(reference, label=f"reference: {reference:g}", **REFERENCE)
     axes.set(xlabel="update", ylabel=TRAINING_RETURN)

@@ -23,11 +23,11 @@ from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Call, measure
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
-from purejaxrl_reinforce.runs.host_loop import Hosting, HostLoop
+from purejaxrl_reinforce.runs.host_loop import Recorder, RunOptions, host_loop
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 
-INTERVALS = {"defaults": Hosting().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
+INTERVALS = {"defaults": RunOptions().checkpoint_seconds, "every 5 s": 5.0, "every second": 1.0}
 
 
 def bare(program: Program) -> None:
@@ -40,12 +40,12 @@ def hosted(program: Program, seconds: float) -> float:
     """Train into a temporary run directory; return the share of time outside compiled code."""
     with tempfile.TemporaryDirectory() as directory:
         started = time.perf_counter()
-        run = RunDirectory(Path(directory) / "run", program.config, 0)
+        run = RunDirectory(Path(directory) / "run", program.config, 0, "benchmark")
         run.create()
-        options = Hosting(checkpoint_seconds=seconds)
-        HostLoop(run, program, options, (), Reporter(), StopRequest()).train(program.state)
-        run.close()
-        return 1 - run.metrics.seconds / (time.perf_counter() - started)
+        options = RunOptions(checkpoint_seconds=seconds)
+        recorder = Recorder(run, options, (), Reporter(), None)
+        result = host_loop(program, program.state, run, recorder, options, StopRequest())
+        return 1 - result.seconds / (time.perf_counter() - started)
 
 
 def table(result: dict[str, Any]) -> Table:

@@ -26,26 +26,6 @@ from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import summarize
 from purejaxrl_reinforce.tasks import threshold
 
-_GYMNAX = "README of gymnax, commit 086ad95: its trained {}"
-_MOST = "the most there is"
-# What others reach, or what cannot be exceeded, where gymnax's README has no return.
-REFERENCES = {
-    "Acrobot-v1": (-80, _GYMNAX.format("PPO and ES")),
-    "Breakout-MinAtar": (28, _GYMNAX.format("PPO")),
-    "CartPole-v0": (200, _MOST),
-    "CartPole-v1": (500, _MOST),
-    "Catch-bsuite": (1, _MOST),
-    "DeepSea-bsuite": (0.99, _MOST),
-    "FourRooms-misc": (1, _MOST),
-    "MetaMaze-misc": (32, _GYMNAX.format("ES, an LSTM")),
-    "MountainCarContinuous-v0": (92, _GYMNAX.format("PPO and ES")),
-    "Pendulum-v1": (-130, _GYMNAX.format("PPO and ES")),
-    "Reacher-misc": (
-        70.1,
-        "benchmarks/reacher_reference.py: a controller that knows the equations",
-    ),
-    "SpaceInvaders-MinAtar": (131, _GYMNAX.format("PPO")),
-}
 # Of the updates, for the training return at the end, and how many at least: single ones may have
 # few episodes, or none.
 _LAST, _LEAST = 0.05, 10
@@ -96,7 +76,7 @@ def draw(result: dict[str, Any]) -> Figure:
     """Draw the median over the seeds of each update's mean return, with bands."""
     figure = Figure(figsize=(7, 4.3))
     axes = figure.add_subplot()
-    draw_quantiles(axes, result["curves"], result["threshold"], result["reference"])
+    draw_quantiles(axes, result["curves"], result["threshold"])
     axes.set_title(
         f"{result['config']['env']}, preset {result['preset']}: {result['seeds']:,} seeds"
     )
@@ -154,14 +134,11 @@ def main(
         config = config.replace(num_updates=num_updates)
     found = sweep(config, range(seeds), path=sweep_dir)
     solved = threshold(config)
-    reference, source = REFERENCES.get(config.env, (None, None))
     result = {
         "preset": name,
         "purpose": PRESETS[name].purpose,
         "config": asdict(config),
         **measured_on(),
-        "reference": reference,
-        "reference_source": source,
         "threshold": solved,
         **returns_of(found),
         **({} if solved is None else solving(found, solved)),

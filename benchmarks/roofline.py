@@ -4,29 +4,23 @@
 
 measures steps per second with each number of lanes and both networks, counts the floating-point
 operations and bytes that each phase needs at least, measures the machine's peaks, and compares the
-time of the phase with the least time that these allow. Writes results/roofline.json and .png.
+time of the phase with the least time that these allow. Writes results/roofline.json.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from harness import NETWORKS, RESULTS, Table, finish, preset_variant, run
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.bench.peaks import Peaks, measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import (
-    TRAINING,
     Workload,
     result_rows,
     workload_facts,
 )
-from purejaxrl_reinforce.figures.style import styled
 
 
 def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
@@ -39,35 +33,6 @@ def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
         "bound": "compute" if compute >= memory else "memory",
         "times_floor": row["median"] / floor,
     }
-
-
-@styled()
-def draw(result: dict[str, Any]) -> Figure:
-    """Draw the rate of each phase at the most lanes under the roofline, a panel per network."""
-    networks = list(dict.fromkeys(row["network"] for row in result["rows"]))
-    peaks, most = Peaks(**result["peaks"]), max(row["num_envs"] for row in result["rows"])
-    figure = Figure(figsize=(9, 4.6))
-    panels = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
-    for axes, network in zip(panels, networks, strict=True):
-        rows = [r for r in result["rows"] if (r["network"], r["num_envs"]) == (network, most)]
-        _draw_phases(axes, [row for row in rows if row["phase"] != TRAINING], peaks)
-        axes.set(title=f"{network}, {most:,} lanes")
-        axes.set(xlabel="operations per byte of main memory, at least (FLOP/B)")
-    panels[0].set_ylabel("achieved GFLOP/s")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
-
-
-def _draw_phases(axes: Axes, rows: Sequence[dict[str, Any]], peaks: Peaks) -> None:
-    intensity = np.array([row["flops"] / row["bytes"] for row in rows])
-    rates = np.array([row["flops_per_second"] for row in rows]) / 1e9
-    ridge = peaks.matmul_flops / peaks.memory_bytes
-    x = np.geomspace(min(intensity.min(), ridge) / 3, max(intensity.max(), ridge) * 3, 200)
-    roofline = np.minimum(peaks.matmul_flops, x * peaks.memory_bytes) / 1e9
-    label = "measured peaks of this machine"
-    axes.loglog(x, roofline, color="black", linestyle="-", marker="", label=label)
-    for i, row in enumerate(rows):
-        axes.loglog(intensity[i], rates[i], linestyle="none", markersize=8, label=row["phase"])
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -128,7 +93,7 @@ def main(
                 rows.append(with_floor(row, peaks) | {**where, "name": name, "phase": row["name"]})
             workloads.append({**where, **workload_facts(workload)})
     facts = {"repeats": repeats, "peaks": peaks._asdict(), "workloads": workloads}
-    finish(results, "roofline", make_result("roofline", config, seed, rows, **facts), draw, table)
+    finish(results, "roofline", make_result("roofline", config, seed, rows, **facts), None, table)
 
 
 if __name__ == "__main__":

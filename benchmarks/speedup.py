@@ -57,17 +57,6 @@ def idiomatic(settings: Settings, key: jax.Array) -> tuple[Call, int]:
     return functools.partial(program.call, key), steps
 
 
-def measure_all(
-    lanes: Sequence[int], short: Sequence[int], slots: int, seed: int, repeats: int
-) -> list[dict[str, Any]]:
-    """Return the rows of `measure_network` for both networks."""
-    key = jax.random.key(seed)
-    rows = []
-    for network in NETWORKS:
-        rows += measure_network(network, lanes, short, slots, key, repeats)
-    return rows
-
-
 def measure_network(
     network: str,
     lanes: Sequence[int],
@@ -189,7 +178,9 @@ def main(
         repeats: how often each thing is timed.
         results: directory for the result.
     """
-    rows = measure_all(sorted(lanes), short, slots, seed, repeats)
+    key, rows = jax.random.key(seed), []
+    for network in NETWORKS:
+        rows += measure_network(network, sorted(lanes), short, slots, key, repeats)
     facts = {"repeats": repeats, "slots": slots, "peaks": measure_peaks()._asdict()}
     result = make_result("speedup", preset("cartpole"), seed, rows, **facts)
     finish(results, "speedup", result, draw, table)

@@ -4,8 +4,7 @@
 
 trains seed after seed with one compiled program that stops after the first update whose mean return
 reaches the threshold (475 for CartPole-v1). A seed that does not get there within the preset's
-updates counts as infinite in every quantile. Writes results/time_to_solve.json
-and .png.
+updates counts as infinite in every quantile. Writes results/time_to_solve.json.
 """
 
 import time
@@ -17,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from harness import RESULTS, Table, compile_apart, finish, preset_variant, run
 from jax import Array
-from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, TrainState, init, step
 from purejaxrl_reinforce.bench.result_file import make_result
@@ -30,7 +28,6 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_lanes,
     shard_state,
 )
-from purejaxrl_reinforce.figures.style import REFERENCE, styled
 from purejaxrl_reinforce.tasks import THRESHOLDS
 
 
@@ -105,27 +102,6 @@ def quartiles(values: list[float]) -> list[float]:
     return [float(x) for x in np.percentile(values, [25, 50, 75], method="inverted_cdf")]
 
 
-@styled()
-def draw(result: dict[str, Any]) -> Figure:
-    """Draw how many of the seeds are solved after so many seconds and environment steps."""
-    (row,) = result["rows"]
-    figure = Figure(figsize=(9, 3.8))
-    figure.suptitle(_title(result))
-    panels = zip(figure.subplots(1, 2), ("samples", "env_steps"), (1, 1e3), strict=True)
-    for axes, name, unit in panels:
-        values = np.sort(np.asarray(row[name], float)) / unit
-        finite = values[np.isfinite(values)]
-        share = np.arange(len(finite) + 1) / len(values)
-        axes.step([0, *finite], share, where="post", marker="")
-        median = quartiles(list(values))[1]
-        if np.isfinite(median):
-            axes.axvline(median, label=f"median {median:,.3g}", **REFERENCE)
-            axes.legend(loc="upper left")
-        axes.set(xlim=(0, None), ylim=(0, 1.05), ylabel="share of the seeds that are solved")
-        axes.set_xlabel("seconds, compilation apart" if unit == 1 else "thousand environment steps")
-    return figure
-
-
 def _title(result: dict[str, Any]) -> str:
     config, seeds = result["config"], result["seeds"]
     solved = f"{result['seeds_solved']} of {seeds} seeds solved"
@@ -170,7 +146,7 @@ def main(
         raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
     found = run_seeds(config, seeds)
     result = make_result("time_to_solve", config, 0, found.pop("rows"), preset=preset_name, **found)
-    finish(results, "time_to_solve", result, draw, table)
+    finish(results, "time_to_solve", result, None, table)
 
 
 if __name__ == "__main__":

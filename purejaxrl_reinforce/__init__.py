@@ -37,10 +37,9 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.reports.plot import plot as plot
     from purejaxrl_reinforce.reports.report import report as report
     from purejaxrl_reinforce.runs.export import export as export
-    from purejaxrl_reinforce.runs.host_loop import Hosting as Hosting
+    from purejaxrl_reinforce.runs.host_loop import RunOptions as RunOptions
     from purejaxrl_reinforce.runs.reporter import Reporter as Reporter
     from purejaxrl_reinforce.runs.reporter import TerminalReporter as TerminalReporter
-    from purejaxrl_reinforce.runs.result import RunResult as RunResult
     from purejaxrl_reinforce.runs.saved_run import SavedRun as SavedRun
     from purejaxrl_reinforce.runs.saved_run import load_run as load_run
     from purejaxrl_reinforce.runs.train import resume_run as resume_run

@@ -253,11 +253,10 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
 
 def _checked_param(name: str, value: Any) -> Any:
     """Return a parameter of an environment, which alone knows more about it."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, numbers.Integral):
-        return _checked_number(name, int, value, (-LARGEST_SIZE, LARGEST_SIZE))
-    return _checked_number(name, float, value, (-LARGEST_FLOAT, LARGEST_FLOAT))
+    kind = int if isinstance(value, numbers.Integral) else float
+    largest = _LIMITS[kind][1]
+    is_flag = isinstance(value, bool)
+    return value if is_flag else _checked_number(name, kind, value, (-largest, largest))
 
 
 def _checked_number(name: str, kind: Any, value: Any, limits: tuple[float, float]) -> Any:

@@ -112,9 +112,9 @@ def finished_run(tmp_path_factory):
 
     Tests that change a run copy it first: `shutil.copytree(finished_run, tmp_path / "run")`.
     """
-    from purejaxrl_reinforce import Hosting, train_run
+    from purejaxrl_reinforce import RunOptions, train_run
     from tests.support.runs import TINY
 
     path = tmp_path_factory.mktemp("finished") / "run"
-    train_run(TINY, 1, path, Hosting(checkpoint_every=1, keep=TINY.num_updates))
+    train_run(TINY, 1, path, RunOptions(checkpoint_every=1, keep=TINY.num_updates))
     return path

@@ -226,9 +226,8 @@ def test_peers_run_with_both_networks_and_batches(tmp_path):
         *(("ours", network, "equal") for network in (small, deep)),
         *(("idiomatic", network, x) for network in (small, deep) for x in ("own", "equal")),
     ]
-    assert all(0 < run["env_steps"] <= 96 for run in result["runs"])
-    sweeps = result["idiomatic_sweeps"]
-    assert [sweeps[name]["best"]["activation"] for name in sweeps] == ["relu", "tanh"]
+    equal = [run for run in result["runs"] if run["variant"] == "equal"]
+    assert all(0 < run["env_steps"] <= 96 for run in equal)
 
 
 @pytest.fixture
@@ -327,26 +326,13 @@ def test_solved_needs_a_full_window():
     assert progress.solved_at == {"env_steps": 50_000, "seconds": 2.0}
 
 
-@pytest.fixture
-def idiomatic():
+def test_idiomatic_program_returns_what_the_last_update_learned():
+    idiomatic = importlib.import_module("idiomatic")
+    settings = idiomatic.Settings(num_envs=4, num_steps=16, num_updates=1)
     # The program is the community's idiom, which reuses no key but broadcasts ranks freely.
     with jax.numpy_rank_promotion("allow"):
-        yield importlib.import_module("idiomatic")
-
-
-@pytest.mark.slow
-def test_idiomatic_program_learns(idiomatic):
-    settings = idiomatic.Settings(num_envs=16, num_steps=200, num_updates=30)
-    outcome = jax.jit(idiomatic.make_train(settings))(jax.random.key(0))
-    assert outcome.mean_return.shape == outcome.num_episodes.shape == (30,)
-    curve = np.asarray(outcome.mean_return)
-    assert np.nanmean(curve[-5:]) > 3 * np.nanmean(curve[:3])
-
-
-def test_idiomatic_program_returns_what_the_last_update_learned(idiomatic):
-    settings = idiomatic.Settings(num_envs=4, num_steps=16, num_updates=1)
-    before, *_ = jax.jit(idiomatic.make_init(settings))(jax.random.key(0))
-    after = jax.jit(idiomatic.make_train(settings))(jax.random.key(0)).params
+        before, *_ = jax.jit(idiomatic.make_init(settings))(jax.random.key(0))
+        after = jax.jit(idiomatic.make_train(settings))(jax.random.key(0)).params
     for old, new, rate in zip(before, after, (2e-2, 0.3), strict=True):
         moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), old, new)
         # Adam's first step is the learning rate, wherever there is a gradient.

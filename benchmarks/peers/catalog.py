@@ -64,7 +64,7 @@ PEERS = {
             "idiomatic",
             "idiomatic JAX",
             "Streams of steps with automatic reset, not whole episodes, and no bootstrap at the "
-            "time limit; its own batch is the fastest of a sweep, not one tuned for learning.",
+            "time limit; its own batch is its fastest, not one tuned for learning.",
             own_environment=False,
         ),
         Peer(

@@ -12,14 +12,13 @@ peers.png into the results directory, and prints a table.
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tyro
 from catalog import NETWORK_TITLES, PEERS
 from figure import draw, table
-from processes import Entry, InstallError, RunError, ask, interpreter, measured
+from processes import Entry, InstallError, interpreter, measured
 from summary import summarize
 
 from purejaxrl_reinforce.bench.result_file import write_result
@@ -33,7 +32,6 @@ RESULTS = Path(__file__).parents[1] / "results"
 OVERHEAD_SECONDS = 300.0
 # rejax splits a batch into 16 equal minibatches: 2 x 24 is the least of the kind.
 SMOKE = {"num_envs": 2, "num_steps": 24}, {"max_env_steps": 96, "max_seconds": 120.0}
-SMOKE_SWEEP = {"lanes": [1, 2], "steps": [8], "slots": 64, "repeats": 1}
 
 
 def prepared(
@@ -66,25 +64,6 @@ def prepared(
                 batch = equal if variant == "equal" else {}
                 entries.append(Entry(peer, network, variant, python, {**own, **told, **batch}))
     return entries, missing
-
-
-def with_best_batch(entries: list[Entry], result: dict[str, Any], smoke: bool) -> list[Entry]:
-    """Give the idiomatic program's own entries their fastest batches, found where not known yet."""
-    chosen, sweeps = [], result["idiomatic_sweeps"]
-    for entry in entries:
-        if entry.peer.name == "idiomatic" and entry.variant == "own":
-            if entry.network not in sweeps:
-                request = {"mode": "sweep", **entry.given, **(SMOKE_SWEEP if smoke else {})}
-                try:
-                    sweeps[entry.network] = ask(entry, request, timeout=2 * OVERHEAD_SECONDS)
-                except RunError as error:
-                    print(f"{entry.label}: the sweep failed: {error}", file=sys.stderr)
-                    sweeps[entry.network] = {"error": str(error)}
-            best = sweeps[entry.network].get("best", {})
-            batch = {name: best[name] for name in ("num_envs", "num_steps") if best}
-            entry = replace(entry, given={**entry.given, **batch})
-        chosen.append(entry)
-    return chosen
 
 
 def kept_result(path: Path, new: dict[str, Any]) -> dict[str, Any]:
@@ -141,12 +120,16 @@ def main(
     equal = {"num_envs": num_envs, "num_steps": num_steps}
     budget = {"max_env_steps": max_env_steps, "max_seconds": max_seconds}
     equal, budget = SMOKE if smoke else (equal, budget)
-    lists: dict[str, Any] = {"not_measured": {}, "idiomatic_sweeps": {}, "summary": [], "runs": []}
-    result = {**measured_on(), "settings": {**budget, "equal_batch": equal}, **lists}
+    result: dict[str, Any] = {
+        **measured_on(),
+        "settings": {**budget, "equal_batch": equal},
+        "not_measured": {},
+        "summary": [],
+        "runs": [],
+    }
     path = results / "peers.json"
     result = kept_result(path, result) if keep else result
     entries, result["not_measured"] = prepared(peers, equal, venvs, smoke)
-    entries = with_best_batch(entries, result, smoke)
     order = {entry.label: i for i, entry in enumerate(entries)}
     for seed in range(seeds):
         had = {run["entry"] for run in result["runs"] if run["seed"] == seed}

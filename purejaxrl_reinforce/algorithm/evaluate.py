@@ -57,7 +57,7 @@ def _evaluate(
 ) -> Evaluation:
     rollout = whole_episodes(setup, params, greedy)
     keys = ONE_DEVICE.keys(evaluation_key(key), num_episodes)
-    lanes, _ = play(rollout, fresh_lanes(rollout.env, keys_for(keys, KeyUse.START)), keys)
+    lanes, _ = play(rollout, fresh_lanes(setup.env, keys_for(keys, KeyUse.START)), keys)
     return Evaluation(*lanes.episode)
 
 
@@ -85,14 +85,7 @@ def greedy_return(setup: Setup, state: TrainState) -> Array:
 
 def whole_episodes(setup: Setup, params: Params, greedy: bool) -> Rollout:
     """Return how a trained policy plays episodes, each up to the environment's time limit."""
-    return Rollout(
-        env=setup.env,
-        act=make_act(setup.networks, params, greedy),
-        noise=setup.networks.policy.noise,
-        num_steps=setup.env.time_limit,
-        tuning=setup.tuning,
-        to_env=setup.networks.policy.to_env,
-    )
+    return Rollout(setup, make_act(setup.networks, params, greedy), num_steps=setup.env.time_limit)
 
 
 def make_act(networks: Networks, params: Params, greedy: bool) -> Act:

@@ -6,7 +6,6 @@ played with; rewards by those that include the current update.
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -14,9 +13,6 @@ from purejaxrl_reinforce.algorithm.lanes import LaneAxis
 
 # Added to each variance.
 VARIANCE_EPSILON = 1e-8
-
-# Scaled rewards are clipped to this, or minus this.
-LARGEST_REWARD = 10.0
 
 
 class RunningMoments(NamedTuple):
@@ -65,27 +61,3 @@ def normalized(moments: RunningMoments, obs: Array, clip: Any) -> Array:
     scale = lax.rsqrt(moments.var + VARIANCE_EPSILON)
     x = (obs.astype(jnp.float32) - moments.mean[None]) * scale[None]
     return jnp.clip(x, -clip, clip)
-
-
-def discounted_sums(
-    gamma: Any, before: Array, rewards: Array, valid: Array, done: Array
-) -> tuple[Array, Array]:
-    """Return the sum of each episode's rewards so far, discounted by their age, [T, N].
-
-    It stands for the return, and is known at each step however long the episode. Returned before
-    it: the sums of the episodes that go on after the last step, [N]; `before` are those that went
-    on before the first.
-    """
-
-    def advance(total: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
-        reward, valid, done = row
-        total = jnp.where(valid, gamma * total + reward, total)
-        return jnp.where(done, 0.0, total), total
-
-    return jax.lax.scan(advance, before, (rewards, valid, done))
-
-
-def scaled_rewards(moments: RunningMoments, rewards: Array) -> Array:
-    """Return rewards over the standard deviation of discounted sums, clipped."""
-    scaled = rewards * lax.rsqrt(moments.var + VARIANCE_EPSILON)
-    return jnp.clip(scaled, -LARGEST_REWARD, LARGEST_REWARD)

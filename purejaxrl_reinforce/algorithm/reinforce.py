@@ -24,12 +24,7 @@ from purejaxrl_reinforce.algorithm.losses import (
     values_of,
 )
 from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.normalization import (
-    add_values,
-    discounted_sums,
-    no_moments,
-    scaled_rewards,
-)
+from purejaxrl_reinforce.algorithm.normalization import VARIANCE_EPSILON, add_values, no_moments
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
 from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import (
@@ -52,6 +47,9 @@ from purejaxrl_reinforce.algorithm.state import (
     total_steps,
 )
 from purejaxrl_reinforce.config import Config
+
+# Scaled rewards are clipped to this, or minus this.
+LARGEST_REWARD = 10.0
 
 
 class Engine(NamedTuple):
@@ -220,20 +218,30 @@ def scale_rewards(
 ) -> tuple[Trajectory, TrainState]:
     """Return the trajectory with its rewards over the running deviation of the discounted return.
 
-    Returned with it: the state with new `reward_moments` and `reward_sums`.
+    The sum of an episode's rewards so far, each discounted by its age, stands for the return: it is
+    known at each step, however long the episode. Returned with it: the state with new
+    `reward_moments` and `reward_sums`.
     """
-    config = setup.config
+    config, valid = setup.config, trajectory.valid
     if not config.normalize_rewards:
         return trajectory, state
     assert state.reward_moments is not None
     assert state.reward_sums is not None
-    rewards = jnp.where(trajectory.valid, trajectory.reward, 0.0)
-    before = jnp.zeros_like(state.reward_sums) if config.reset_each_update else state.reward_sums
+    rewards = jnp.where(valid, trajectory.reward, 0.0)
     done = trajectory.terminated | trajectory.truncated
-    after, sums = discounted_sums(config.gamma, before, rewards, trajectory.valid, done)
-    moments = add_values(state.reward_moments, sums, trajectory.valid, setup.axis)
-    new = state._replace(reward_moments=moments, reward_sums=after)
-    return trajectory._replace(reward=scaled_rewards(moments, rewards)), new
+
+    def advance(total: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
+        reward, valid, done = row
+        total = jnp.where(valid, config.gamma * total + reward, total)
+        return jnp.where(done, 0.0, total), total
+
+    before = jnp.zeros_like(state.reward_sums) if config.reset_each_update else state.reward_sums
+    sums, totals = jax.lax.scan(advance, before, (rewards, valid, done))
+    moments = add_values(state.reward_moments, totals, valid, setup.axis)
+    scaled = rewards * jax.lax.rsqrt(moments.var + VARIANCE_EPSILON)
+    clipped = jnp.clip(scaled, -LARGEST_REWARD, LARGEST_REWARD)
+    new = state._replace(reward_moments=moments, reward_sums=sums)
+    return trajectory._replace(reward=clipped), new
 
 
 def state_shapes(config: Config) -> TrainState:

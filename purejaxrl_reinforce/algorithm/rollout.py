@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from purejaxrl_reinforce.algorithm.blocks import Tuning, any_lane, equal_parts, num_groups
+from purejaxrl_reinforce.algorithm.blocks import any_lane, equal_parts, num_groups
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.setup import Setup
@@ -22,8 +22,6 @@ from purejaxrl_reinforce.config import Config
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
 Act = Callable[[Array, Array], Array]
-# Draws the noise of one action from a key.
-Noise = Callable[[Array], Array]
 
 
 class Episode(NamedTuple):
@@ -79,29 +77,23 @@ class Rollout(NamedTuple):
     """A way to play; everything in it is static but for `act`, which may close over parameters.
 
     Attributes:
-        env: the environment.
+        setup: the environment, the networks and the sizes of blocks.
         act: gives the actions.
-        noise: draws the noise for one action.
         num_steps: T, the most time steps that a lane takes.
-        tuning: block sizes and unrolling.
-        to_env: gives the actions that the environment takes for those of `act`.
         auto_reset: whether a lane that is done starts again (`stream`).
         record_next_obs: whether the trajectory gets `next_obs`.
     """
 
-    env: Environment
+    setup: Setup
     act: Act
-    noise: Noise
     num_steps: int
-    tuning: Tuning
-    to_env: Callable[[Array], Array] = lambda action: action
     auto_reset: bool = False
     record_next_obs: bool = False
 
     @property
     def block_length(self) -> int:
         """Time steps of a block."""
-        return equal_parts(self.num_steps, self.tuning.block_steps)
+        return equal_parts(self.num_steps, self.setup.tuning.block_steps)
 
     @property
     def num_blocks(self) -> int:
@@ -137,14 +129,11 @@ def carries_lanes(config: Config) -> bool:
 
 def make_rollout(setup: Setup, params: Params) -> Rollout:
     """Return the rollout of an update, with the policy that has these parameters."""
-    config, env, networks, tuning, _ = setup
+    config, networks = setup.config, setup.networks
     return Rollout(
-        env,
+        setup,
         act=lambda obs, noise: networks.distribution(params, obs).sample(noise),
-        noise=networks.policy.noise,
-        num_steps=steps_per_update(config, env),
-        tuning=tuning,
-        to_env=networks.policy.to_env,
+        num_steps=steps_per_update(config, setup.env),
         auto_reset=config.rollout == "stream",
         record_next_obs=config.bootstrap,
     )
@@ -164,7 +153,7 @@ def play_batch(
     rollout = make_rollout(setup, params)
     keys = setup.axis.keys(key, lanes.alive.shape[0])
     if not carries_lanes(setup.config):
-        lanes = fresh_lanes(rollout.env, keys_for(keys, KeyUse.START))
+        lanes = fresh_lanes(setup.env, keys_for(keys, KeyUse.START))
     return record(rollout, lanes, keys)
 
 
@@ -182,7 +171,7 @@ def record(rollout: Rollout, lanes: Lanes, keys: Array) -> tuple[Lanes, Finished
     """
 
     def first_row() -> Trajectory:
-        noise = jax.vmap(rollout.noise)(keys)
+        noise = jax.vmap(rollout.setup.networks.policy.noise)(keys)
         return play_step(rollout, lanes, none_finished(lanes.episode), keys, noise, 0)[2]
 
     num_rows = rollout.num_blocks * rollout.block_length
@@ -205,7 +194,7 @@ def _play_groups(
 ) -> tuple[Lanes, Finished, Trajectory | None]:
     """Play group after group of lanes; rows go into `buffers` [T, N, ...], if there are any."""
     num_lanes = keys.shape[0]
-    groups = num_groups(num_lanes, rollout.tuning.lane_width)
+    groups = num_groups(num_lanes, rollout.setup.tuning.lane_width)
     width = num_lanes // groups
 
     def play_group(buffers: Any, group: tuple[Array, Lanes, Array]) -> tuple[Any, Any]:
@@ -234,14 +223,15 @@ def _play_group(
         times = start + jnp.arange(rollout.block_length)
         # Drawn for a whole block at once, but by lane and time step, so that neither the block
         # length nor what the other lanes do changes what is drawn.
-        noise = jax.vmap(lambda t: jax.vmap(rollout.noise)(keys_for(keys, KeyUse.NOISE, t)))(times)
+        draw = jax.vmap(rollout.setup.networks.policy.noise)
+        noise = jax.vmap(lambda t: draw(keys_for(keys, KeyUse.NOISE, t)))(times)
 
         def step(playing: tuple[Any, ...], noise: Array) -> tuple[tuple[Any, ...], Trajectory]:
             t, lanes, finished = playing  # t is carried: as an input of the scan it cost more
             lanes, finished, row = play_step(rollout, lanes, finished, keys, noise, t)
             return (t + 1, lanes, finished), row
 
-        playing, unroll = (start, lanes, finished), rollout.tuning.unroll_block
+        playing, unroll = (start, lanes, finished), rollout.setup.tuning.unroll_block
         (_, lanes, finished), rows = lax.scan(step, playing, noise, unroll=unroll)
         if buffers is not None:
             buffers = _write(buffers, rows, start, first_lane)
@@ -274,9 +264,9 @@ def play_step(
     finished = count_finished(finished, lanes.episode, done)
 
     def reset_done() -> Lanes:
-        return _select(done, fresh_lanes(rollout.env, keys_for(keys, KeyUse.RESET, t)), lanes)
+        return _select(done, fresh_lanes(rollout.setup.env, keys_for(keys, KeyUse.RESET, t)), lanes)
 
-    if rollout.tuning.skip_resets:  # with few lanes most steps finish no episode
+    if rollout.setup.tuning.skip_resets:  # with few lanes most steps finish no episode
         return lax.cond(any_lane(done), reset_done, lambda: lanes), finished, row
     return reset_done(), finished, row
 
@@ -287,7 +277,8 @@ def _advance(
     """Take step `t` in every living lane; the others are masked out."""
     valid = lanes.alive & (t < rollout.num_steps)
     action = rollout.act(lanes.obs, noise)
-    result = rollout.env.step(keys, lanes.env_state, rollout.to_env(action))
+    _, env, networks, *_ = rollout.setup
+    result = env.step(keys, lanes.env_state, networks.policy.to_env(action))
     # T is a time limit to whole episodes; a stream goes on with them in its next update.
     out_of_time = (t == rollout.num_steps - 1) & (not rollout.auto_reset)
     row = Trajectory(

@@ -15,8 +15,7 @@ from purejaxrl_reinforce.bench.result_file import timed_row
 from purejaxrl_reinforce.bench.timing import Call, Timing, cold_caches
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
-from purejaxrl_reinforce.execution.memory import require_batch_memory, require_memory
-from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, Program
+from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, NonFiniteError, Program
 from purejaxrl_reinforce.tasks import first_solved
 
 TRAINING = "training"
@@ -41,27 +40,24 @@ class Workload:
 
     def __init__(self, config: Config, seed: int) -> None:
         config = environment.checked(config)
-        require_batch_memory(config)
         self.config = config
         with cold_caches():
             program = Program(config, jax.random.key(seed))
-        require_memory(program.memory_bytes, f"try fewer than {config.num_envs:,} environments")
         self.compile_seconds, self.memory_bytes = program.compile_seconds, program.memory_bytes
-        halfway, early = _train(program, config.num_updates // 2, program.state, 0)
-        _, late = _train(program, config.num_updates, halfway, config.num_updates // 2)
-        self.mean_return, num_steps = _curves([*early, *late])
-        self.valid_steps = int(num_steps.sum())
+        halfway, metrics = _curves(program, config.num_updates // 2)
+        self.mean_return = np.concatenate([x.mean_return for x in metrics])
+        self.valid_steps = sum(int(x.num_steps.sum(dtype=np.int64)) for x in metrics)
         longest = steps_per_update(config, environment.make(config.env, config.env_params))
         self.slots = config.num_updates * longest * config.num_envs
         apart, self.phase_steps = phases(config, halfway)
         self.calls: dict[str, Call] = {
-            TRAINING: lambda: _train(program, config.num_updates, program.state, 0),
+            TRAINING: lambda: _train(program),
             **apart,
         }
 
 
 def result_rows(
-    workload: Workload, timings: dict[str, Timing], peaks: Peaks, prefix: str = ""
+    workload: Workload, timings: dict[str, Timing], peaks: Peaks
 ) -> list[dict[str, Any]]:
     """Return the rows of a result: seconds per call, and the rates that follow from them.
 
@@ -69,7 +65,7 @@ def result_rows(
     """
     rows = []
     for name, (steps, cost) in _least_work(workload).items():
-        timing = timings[prefix + name]
+        timing = timings[name]
         rates = {
             "valid_steps": steps,
             "sps": steps / timing.median,
@@ -78,7 +74,7 @@ def result_rows(
             "flops_per_second": cost.flops / timing.median,
             "fraction_of_matmul_peak": cost.flops / timing.median / peaks.matmul_flops,
         }
-        rows.append(timed_row(prefix + name, timing, **rates))
+        rows.append(timed_row(name, timing, **rates))
     return rows
 
 
@@ -116,30 +112,24 @@ def workload_facts(workload: Workload) -> dict[str, Any]:
     }
 
 
-def _train(
-    program: Program, until: int, state: TrainState, done: int
-) -> tuple[TrainState, list[tuple[Metrics, int]]]:
-    """Train up to update `until`, in as few calls as the program's buffers allow.
-
-    Returns:
-        The state, and of each call the metrics and how many of their rows are filled.
-    """
-    buffers = []
-    while done < until:
-        length = min(LONGEST_CHUNK, until - done)
-        state, metrics = program.advance(state, length)
-        buffers.append((metrics, length))
-        done += length
-    return state, buffers
+def _train(program: Program) -> TrainState:
+    """Train from scratch, in as few calls as the program's buffers allow."""
+    state, left = program.state, program.config.num_updates
+    while left:
+        length = min(LONGEST_CHUNK, left)
+        state, _ = program.advance(state, length)
+        left -= length
+    return state
 
 
-def _curves(buffers: list[tuple[Metrics, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean return and number of valid steps of each update, [num_updates]."""
-
-    def rows(name: str) -> np.ndarray:
-        return np.concatenate([np.asarray(getattr(m, name))[:length] for m, length in buffers])
-
-    finite = rows("finite")
-    if not finite.all():
-        raise ValueError(f"update {int(np.argmin(finite)) + 1} is not finite: nothing to measure")
-    return rows("mean_return"), rows("num_steps").astype(np.int64)
+def _curves(program: Program, halfway: int) -> tuple[TrainState, list[Metrics]]:
+    """Train from scratch; return the state after `halfway` updates, and all metrics in parts."""
+    state, metrics = program.state, []
+    try:
+        for chunk in program.run(every=max(1, halfway)):
+            metrics.append(chunk.metrics)
+            if int(chunk.state.update) == halfway:
+                state = chunk.state
+    except NonFiniteError as error:
+        raise ValueError(f"{error}: nothing to measure") from None
+    return state, metrics

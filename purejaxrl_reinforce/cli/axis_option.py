@@ -49,15 +49,11 @@ def parse_axis(text: str) -> tuple[str, Sequence[Any]]:
     parts = [value.strip() for value in values.split(",")]
     if "" in parts:
         raise ValueError(f"{name} has an empty value in {values!r}")
-    if name.startswith(ENV_PARAM):
-        return name, _parse_env_params(parts)
-    return name, [_parse_value(name, part) for part in parts]
-
-
-def _parse_env_params(texts: Sequence[str]) -> list[Any]:
-    """Return values of one type, so that one program trains them all."""
-    values = [parse_env_param(text) for text in texts]
-    return list(map(float, values)) if float in map(type, values) else values
+    if not name.startswith(ENV_PARAM):
+        return name, [_parse_value(name, part) for part in parts]
+    found = [parse_env_param(part) for part in parts]
+    # Of one type, so that one program trains them all.
+    return name, list(map(float, found)) if float in map(type, found) else found
 
 
 def _parse_log_range(name: str, text: str) -> list[float]:

@@ -7,7 +7,6 @@ import errno
 import importlib.metadata
 import inspect
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -34,6 +33,9 @@ _VERBS: dict[str, Any] = {
     "plot": Plot,
     "report": Report,
 }
+# Letters of an error.
+_LONGEST_LINE = 1_000
+
 _PURPOSE = "REINFORCE with a learned baseline, thousands of episodes at once."
 _INTRODUCTION = f"""{_PURPOSE}
 
@@ -63,9 +65,6 @@ def main(args: Sequence[str] | None = None) -> int:
         return int(verb.run())
     except ValueError as error:
         return _fail(str(error), 2)
-    except KeyboardInterrupt as interruption:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 128 + getattr(interruption, "signal", signal.SIGINT)
     except OSError as error:
         message = re.sub(r"^\[Errno \d+\] ", "", str(error))
         return _fail(message, 2 if error.errno == errno.ENAMETOOLONG else 1)
@@ -98,12 +97,8 @@ def _parse(args: Sequence[str]) -> Any:
 
 
 def _fail(message: str, code: int) -> int:
-    """Print an error in one line that can be read, whatever long name is in it; return `code`."""
-    line = re.sub(r"[^\s:']{250,}", _cut, " ".join(message.split()))
+    """Print an error in one line that can be read, whatever is in it; return `code`."""
+    line = " ".join(message.split())
     printable = (x if x.isprintable() else x.encode("unicode_escape").decode() for x in line)
-    print("error:", "".join(printable), file=sys.stderr)
+    print("error:", "".join(printable)[:_LONGEST_LINE], file=sys.stderr)
     return code
-
-
-def _cut(word: re.Match[str]) -> str:
-    return f"{word[0][:200]}... ({len(word[0]):,} characters)"

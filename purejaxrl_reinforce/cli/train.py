@@ -74,28 +74,28 @@ class Train:
 
         connect(**vars(self.processes))
         require_equal(shared_options(self))
-        hosting = run_on_all(self._hosting)
+        options = run_on_all(self._options)
         config, seed, run_dir = broadcast_from_primary(self._checked)
         reporter = TerminalReporter(self.quiet)
         try:
             if self.resume is None:
                 result = train_run(
-                    Config(**config), seed, run_dir, hosting, reporter=reporter, force=self.force
+                    Config(**config), seed, run_dir, options, reporter=reporter, force=self.force
                 )
             else:
-                result = resume_run(run_dir, config["num_updates"], hosting, reporter=reporter)
+                result = resume_run(run_dir, config["num_updates"], options, reporter=reporter)
         except NonFiniteError as error:
             if is_primary():
                 message = f"error: {error}; kept the parameters from before it"
                 print(message, file=sys.stderr)
-            return 1 if error.env is None else 2
+            return 1
         return 0 if result.signal is None else 128 + result.signal
 
-    def _hosting(self) -> Any:
-        from purejaxrl_reinforce.runs.host_loop import Hosting
+    def _options(self) -> Any:
+        from purejaxrl_reinforce.runs.host_loop import RunOptions
 
         names, wandb = self.loggers.chosen()
-        return Hosting(self.checkpoint_every, self.checkpoint_seconds, self.keep, names, wandb)
+        return RunOptions(self.checkpoint_every, self.checkpoint_seconds, self.keep, names, wandb)
 
     def _checked(self) -> tuple[dict[str, Any], int, str]:
         """Return configuration, seed and directory."""

@@ -9,7 +9,7 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.evaluate import Evaluation, evaluate
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
-from purejaxrl_reinforce.execution.memory import evaluation_bytes, require_memory
+from purejaxrl_reinforce.execution.memory import program_bytes, require_memory
 from purejaxrl_reinforce.runs.saved_run import load_run
 from purejaxrl_reinforce.statistics import Interval, difference_interval, mean_interval
 
@@ -46,7 +46,6 @@ def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, back
         raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
     run = load_run(run_dir)
     config, params = run.config, run.params
-    require_memory(evaluation_bytes(config, num_episodes), "play fewer episodes")
     title = f"{config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
     if backend == "jax":
         returns = returns_in_jax(config, params, num_episodes, greedy, seed)
@@ -63,7 +62,10 @@ def returns_in_jax(
     config: Config, params: Params, num_episodes: int, greedy: bool, seed: int
 ) -> np.ndarray:
     """Return the returns of episodes played in gymnax, [n], float64."""
-    return _returns(evaluate(config, params, jax.random.key(seed), num_episodes, greedy))
+    key = jax.random.key(seed)
+    compiled = evaluate.lower(config, params, key, num_episodes, greedy).compile()
+    require_memory(program_bytes(compiled), "play fewer episodes")
+    return _returns(compiled(config, params, key))
 
 
 def returns_in_gymnasium(

@@ -19,17 +19,17 @@ from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.rollout import KeyUse, fresh_lanes, keys_for, record
 from purejaxrl_reinforce.algorithm.setup import make_setup
+from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, make_rendered, play
 from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
 from purejaxrl_reinforce.execution.memory import require_memory
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file
-from purejaxrl_reinforce.runs.load import Snapshot, load_snapshots
 from purejaxrl_reinforce.runs.saved_run import load_run
 
 MOST_EPISODES = 16
-_MOST_SNAPSHOTS = 4
+_MOST_CHECKPOINTS = 4
 _NARROWEST, _WIDEST = 60, 1200
 # More are hardly seen and make the file larger.
 _FRAMES_PER_SECOND = 25
@@ -103,7 +103,7 @@ def video(
     if path.suffix.lower() == ".mp4":
         require_extra("video", "imageio_ffmpeg")
     if progress:
-        episodes = snapshot_episodes(load_snapshots(run.path), seed)
+        episodes = checkpoint_episodes(run.checkpoints(), seed)
     else:
         episodes = [
             Episode(f"episode {i + 1}", params, (seed + i) % 2**32) for i in range(num_episodes)
@@ -112,13 +112,13 @@ def video(
     return make_video(path, run.config, episodes, greedy, columns, width)
 
 
-def snapshot_episodes(snapshots: Sequence[Snapshot], seed: int) -> list[Episode]:
-    """Return an episode for each of a few snapshots, evenly spread, all from one start."""
-    count = min(len(snapshots), _MOST_SNAPSHOTS)
-    chosen = np.linspace(0, len(snapshots) - 1, count).round().astype(int)
+def checkpoint_episodes(states: Sequence[TrainState], seed: int) -> list[Episode]:
+    """Return an episode for each of a few checkpoints, evenly spread, all from one start."""
+    count = min(len(states), _MOST_CHECKPOINTS)
+    chosen = np.linspace(0, len(states) - 1, count).round().astype(int)
     return [
-        Episode(f"update {s.update:,}, {s.env_steps:,} steps", s.params, seed)
-        for s in (snapshots[i] for i in chosen)
+        Episode(f"update {s.update:,}, {exact_steps(s.env_steps):,} steps", s.params, seed)
+        for s in (states[i] for i in chosen)
     ]
 
 
@@ -194,9 +194,10 @@ def _record(
     config: Config, params: Params, key: Array, greedy: bool
 ) -> tuple[Array, Array, Array, Array]:
     """Return observations [T, ...], the last one [1, ...], rewards and validity [T]."""
-    rollout = whole_episodes(make_setup(config), params, greedy)
+    setup = make_setup(config)
+    rollout = whole_episodes(setup, params, greedy)
     keys = ONE_DEVICE.keys(evaluation_key(key), 1)
-    start = fresh_lanes(rollout.env, keys_for(keys, KeyUse.START))
+    start = fresh_lanes(setup.env, keys_for(keys, KeyUse.START))
     lanes, _, trajectory = record(rollout, start, keys)
     return trajectory.obs[:, 0], lanes.obs, trajectory.reward[:, 0], trajectory.valid[:, 0]
 

@@ -16,11 +16,16 @@ import jax
 from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
-# Settings that change the program or where it runs.
-_JAX_SETTINGS = (
-    "jax_num_cpu_devices",
+# Settings that change random numbers or precision, and others that change the program or where it
+# runs.
+_RESULT_SETTINGS = (
+    "jax_threefry_partitionable",
     "jax_default_matmul_precision",
     "jax_enable_x64",
+)
+_JAX_SETTINGS = (
+    *_RESULT_SETTINGS,
+    "jax_num_cpu_devices",
     "jax_debug_nans",
     "jax_debug_key_reuse",
     "jax_disable_jit",
@@ -71,6 +76,11 @@ def describe_flags() -> dict[str, Any]:
     }
     settings = {name: jax.config.values.get(name) for name in _JAX_SETTINGS}
     return {**variables, **settings}
+
+
+def result_settings() -> dict[str, Any]:
+    """Return the settings of jax that change random numbers or precision."""
+    return {name: jax.config.values[name] for name in _RESULT_SETTINGS}
 
 
 def describe_commit() -> str | None:

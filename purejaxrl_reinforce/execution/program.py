@@ -5,17 +5,17 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.reinforce import init, step
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution.memory import program_bytes, require_memory
 from purejaxrl_reinforce.execution.processes import collective, max_over_processes
 from purejaxrl_reinforce.execution.sharding import (
     LANES,
@@ -86,20 +86,17 @@ class NonFiniteError(ArithmeticError):
     Attributes:
         update: number of the update where that happened, counted from 1. It was not applied.
         metrics: of that update, scalars.
-        env: the environment whose rewards were not finite, if that is why.
     """
 
-    def __init__(self, update: int, metrics: Metrics, env: str | None = None) -> None:
+    def __init__(self, update: int, metrics: Metrics) -> None:
         suspects = {
             name: value
             for name, value in metrics._asdict().items()
             if name.endswith(("_loss", "_norm", "entropy")) and not np.isfinite(value)
         }
         found = ", ".join(f"{name} is {value}" for name, value in suspects.items())
-        if env is not None:
-            found = f"{env} gave rewards that are not"
         super().__init__(f"update {update} is not finite: {found or 'its new parameters are not'}")
-        self.update, self.metrics, self.env = update, metrics, env
+        self.update, self.metrics = update, metrics
 
 
 class Program:
@@ -112,6 +109,9 @@ class Program:
         compile_seconds: of tracing and compiling.
         memory_bytes: what the compiled program needs at most on all devices of this process,
             inputs and results included.
+
+    Raises:
+        ValueError: that is more than is free, or processes cannot have equal numbers of lanes.
     """
 
     def __init__(
@@ -130,13 +130,14 @@ class Program:
         # Two programs; compiling mostly occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:
             traced = init.trace(self._settings, key)
-            initial = pool.submit(lambda: traced.lower().compile()(self._settings, key))
+            initial = pool.submit(lambda: traced.lower().compile())
             one = jnp.int32(1)
             lowered = jax.jit(chunk).lower(self._settings, traced.out_info, one, one)
             self._run = lowered.compile()
-        self.state = shard_state(initial.result(), self.mesh)
-        self.compile_seconds = time.perf_counter() - started
         self.memory_bytes = len(self.mesh.local_devices) * program_bytes(self._run)
+        require_memory(self.memory_bytes, "try smaller num_envs, num_steps or hidden_sizes")
+        self.state = shard_state(initial.result()(self._settings, key), self.mesh)
+        self.compile_seconds = time.perf_counter() - started
 
     def advance(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
         """Do `length` updates, LONGEST_CHUNK at most, and wait for them.
@@ -182,23 +183,11 @@ class Program:
                 continue
             applied = int(np.argmin(finite))
             yield chunk._replace(metrics=_rows(chunk.metrics, slice(applied)))
-            update, metrics = int(chunk.state.update) + 1, _rows(chunk.metrics, applied)
-            blamed = self.config.env if _has_bad_rewards(self.config, update, metrics) else None
-            raise NonFiniteError(update, metrics, blamed)
+            raise NonFiniteError(int(chunk.state.update) + 1, _rows(chunk.metrics, applied))
 
     def _advance_rows(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
         state, buffers = self.advance(state, length)
         return state, _rows(buffers, slice(length))
-
-
-def _has_bad_rewards(config: Config, update: int, metrics: Metrics) -> bool:
-    """Return whether sound actions had rewards that are not finite.
-
-    Continuous actions of a policy that diverges may themselves not be finite.
-    """
-    has_sound_actions = update == 1 or environment.make(config.env, config.env_params).num_actions
-    is_known = metrics.num_episodes > 0
-    return bool(has_sound_actions and is_known and not np.isfinite(metrics.mean_return))
 
 
 def without_length(config: Config) -> Config:
@@ -207,20 +196,6 @@ def without_length(config: Config) -> Config:
     What is compiled with it, and told the number of updates as an argument, fits any number.
     """
     return dataclasses.replace(config, num_updates=1)
-
-
-def program_bytes(compiled: Any) -> int:
-    """Return the most memory that a compiled program needs on each device, in bytes.
-
-    That is arguments, results and temporaries; a result in a donated argument's memory counts once.
-    """
-    memory = compiled.memory_analysis()
-    return int(
-        memory.temp_size_in_bytes
-        + memory.argument_size_in_bytes
-        + memory.output_size_in_bytes
-        - memory.alias_size_in_bytes
-    )
 
 
 def run_updates(

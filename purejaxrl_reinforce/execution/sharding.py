@@ -68,5 +68,16 @@ def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
     With several processes each must have an equal `state` on its own devices.
     """
     # Through the host: slices of an array that is on a device are compiled, one by one.
+    return place_state(to_host(state), state, mesh)
+
+
+def place_state(values: TrainState, like: TrainState, mesh: Mesh) -> TrainState:
+    """Return a state on the devices of `mesh` from values that are equal on every process.
+
+    Args:
+        values: as `to_host` returns them.
+        like: a state, or its shapes.
+        mesh: over which the lanes are sharded; the rest is replicated.
+    """
     shardings = [NamedSharding(mesh, spec) for spec in STATE]
-    return TrainState(*map(to_global, to_host(state), state, shardings))
+    return TrainState(*map(to_global, values, like, shardings))

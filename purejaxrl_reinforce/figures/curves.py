@@ -165,7 +165,9 @@ def _seeds_curve(group: Runs, x: str, y: str, smooth: int) -> Curve:
     value, *ends = _over_seeds(lines)
     if len(drawn) < BAND_SEEDS:
         return Curve(statistic, at, value, thin=lines)
-    return Curve(statistic, at, value, np.clip(ends, *_possible_returns(group)))
+    seen = np.nanmin(lines), np.nanmax(lines)
+    band = np.clip(ends, *RETURN_RANGES.get(task(group.config), seen))
+    return Curve(statistic, at, value, band)
 
 
 def _over_seeds(lines: np.ndarray) -> np.ndarray:
@@ -182,14 +184,6 @@ def _over_seeds(lines: np.ndarray) -> np.ndarray:
         else:
             found[:, number == seeds] = interquartile_mean_interval(values)
     return np.where(np.isfinite(found), found, np.nan)
-
-
-def _possible_returns(group: Runs) -> tuple[float, float]:
-    """Return the range of an episode's return; where it is not known, that of the data."""
-    columns = ("min_return", "max_return", "eval_return")
-    seen = np.concatenate([metrics[name] for metrics in group.metrics for name in columns])
-    data = float(np.nanmin(seen)), float(np.nanmax(seen))
-    return RETURN_RANGES.get(task(group.config), data)
 
 
 def _drawn(group: Runs, y: str) -> list[Metrics]:

@@ -191,7 +191,7 @@ def line_letters(share: float = 1.0) -> int:
 
 def wrapped(text: str, share: float = 1.0) -> str:
     """Return text in lines that fit into a share of a figure's width in this context."""
-    width = line_letters(share)
+    width, text = line_letters(share), text.replace("$", r"\$")  # no formula
     return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, width))
 
 

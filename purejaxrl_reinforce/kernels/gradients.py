@@ -6,7 +6,7 @@ parts in a fixed order, so that the same rows give the same bits.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +20,7 @@ from purejaxrl_reinforce.algorithm.networks.mlp import ReluMLPParams
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels import lane_blocks as blocks
-from purejaxrl_reinforce.kernels.lane_blocks import DEFAULT_TILING, LaneBlock, Tiling
+from purejaxrl_reinforce.kernels.lane_blocks import LaneBlock
 from purejaxrl_reinforce.kernels.lane_vectors import Elements, LaneFunction, trace
 
 # Time steps of a program, unless there would be more programs than these: then they take more.
@@ -55,6 +55,12 @@ class _NetworkLoss(NamedTuple):
     others: Any
     to_params: Callable[[Any], tuple[Any]]
 
+    @property
+    def num_products(self) -> int:
+        """Rows [H] of M of `relu_mlp`: O (K + 1)."""
+        num_inputs, num_outputs = self.layers.hidden_kernel.shape[0], self.layers.out_bias.size
+        return num_outputs * (num_inputs + 1)
+
 
 def gradients(
     setup: Setup,
@@ -64,7 +70,6 @@ def gradients(
     num_steps: Array,
     *,
     interpret: bool,
-    tiling: Tiling = DEFAULT_TILING,
 ) -> tuple[Params, PolicyTerms]:
     """Do what `losses.gradients` does; a lane's valid steps come before its invalid ones.
 
@@ -75,7 +80,6 @@ def gradients(
         targets: of the trajectory.
         num_steps: valid steps on all devices, ().
         interpret: run on any device, slowly.
-        tiling: lanes and warps of a program.
     """
     losses: dict[str, _NetworkLoss] = {}
     if params.policy is not None:
@@ -84,7 +88,7 @@ def gradients(
         losses["baseline"] = _baseline_loss(setup, params.baseline)
     rows = _Row(trajectory.action, targets.advantages, targets.returns)
     data = (rows, trajectory.obs, trajectory.valid)
-    sums = _in_one_launch(list(losses.values()), data, tiling, interpret)
+    sums = _in_one_launch(list(losses.values()), data, interpret)
     terms = dict(zip(losses, setup.axis.sum(sums), strict=True))
     grads, count = Params(None, None), jnp.maximum(num_steps, 1)
     for name, (d_parts, _) in terms.items():
@@ -125,16 +129,16 @@ def _baseline_loss(setup: Setup, params: Any) -> _NetworkLoss:
 
 
 def _in_one_launch(
-    losses: list[_NetworkLoss], data: tuple[_Row, Array, Array], tiling: Tiling, interpret: bool
+    losses: list[_NetworkLoss], data: tuple[_Row, Array, Array], interpret: bool
 ) -> list[tuple[Any, Any]]:
     """Return of each network the sums over the valid steps: gradients, and further terms."""
     rows, obs, valid = data
     num_steps, num_lanes = valid.shape
     functions = [_trace(loss, rows, obs) for loss in losses]
-    num_blocks = pl.cdiv(num_lanes, tiling.lanes)
+    pairs = list(zip(losses, functions, strict=True))
+    num_blocks = pl.cdiv(num_lanes, blocks.LANES)
     span = _steps_of_a_program(num_steps, num_blocks)
     grid = (num_blocks, pl.cdiv(num_steps, span))
-    pairs = list(zip(losses, functions, strict=True))
     shared = [
         (
             blocks.padded(loss.layers),
@@ -143,21 +147,22 @@ def _in_one_launch(
         )
         for loss, fs in pairs
     ]
-    num_rows = [sum(_num_rows(*pair)) for pair in pairs]
-    part = (sum(num_rows), pl.next_power_of_2(losses[0].layers.hidden_bias.shape[0]))
+    num_products = sum(loss.num_products for loss in losses)
+    num_terms = sum(x.size for fs in functions for x in jax.tree.leaves(fs.terms.shapes))
+    shapes = (num_products, shared[0][0].hidden_bias.size), (num_terms,)
     call = blocks.launch(
-        lambda *refs: _Program(functions, span, blocks.this_block(num_lanes, tiling), *refs).add(),
+        lambda *refs: _Program(functions, span, blocks.this_block(num_lanes), *refs).add(),
         grid=grid,
         name="gradients",
-        tiling=tiling,
         interpret=interpret,
-        in_specs=[blocks.by_lanes(data, 1, tiling), jax.tree.map(blocks.whole, shared)],
-        out_specs=[pl.BlockSpec((None, None, *part), lambda i, j: (i, j, 0, 0))],
-        out_shape=[jax.ShapeDtypeStruct((*grid, *part), jnp.float32)],
+        in_specs=[blocks.by_lanes(data, 1), jax.tree.map(blocks.whole, shared)],
+        out_specs=[
+            pl.BlockSpec((None, None, *x), lambda i, j, x=x: (i, j, *[0] * len(x))) for x in shapes
+        ],
+        out_shape=[jax.ShapeDtypeStruct((*grid, *x), jnp.float32) for x in shapes],
     )
-    (parts,) = call(data, shared)
-    sums = jnp.split(jnp.sum(parts, axis=(0, 1)), list(itertools.accumulate(num_rows)))
-    return [_finish(*pair, x) for pair, x in zip(pairs, sums[:-1], strict=True)]
+    products, terms = (iter(jnp.sum(parts, axis=(0, 1))) for parts in call(data, shared))
+    return [_finish(*pair, products, terms) for pair in pairs]
 
 
 def _steps_of_a_program(num_steps: int, num_blocks: int) -> int:
@@ -181,45 +186,35 @@ def _trace(loss: _NetworkLoss, rows: _Row, obs: Array) -> _Functions:
     )
 
 
-def _num_rows(loss: _NetworkLoss, functions: _Functions) -> tuple[int, int]:
-    """Return how many rows [H] there are of M, [O (K + 1), H], of `relu_mlp`, and of terms."""
-    num_inputs, width = loss.layers.hidden_kernel.shape
-    num_terms = sum(x.size for x in jax.tree.leaves(functions.terms.shapes))
-    return (
-        loss.layers.out_bias.shape[0] * (num_inputs + 1),
-        pl.cdiv(num_terms, pl.next_power_of_2(width)),
-    )
-
-
-def _finish(loss: _NetworkLoss, functions: _Functions, rows: Array) -> tuple[Any, Any]:
-    """Return gradients from the sums over all programs."""
-    layers, shapes = loss.layers, functions.terms.shapes
+def _finish(
+    loss: _NetworkLoss, functions: _Functions, products: Iterator[Array], numbers: Iterator[Array]
+) -> tuple[Any, Any]:
+    """Return gradients from the next of the products [H] and numbers, sums over all programs."""
+    layers = loss.layers
     num_inputs, width = layers.hidden_kernel.shape
-    num_products, _ = _num_rows(loss, functions)
-    M = rows[:num_products, :width].reshape(-1, num_inputs + 1, width)
-    numbers = rows[num_products:].ravel()
+    M = jnp.stack(list(itertools.islice(products, loss.num_products)))[:, :width]
+    M = M.reshape(-1, num_inputs + 1, width)
     kernel = jnp.concatenate([layers.hidden_kernel, layers.hidden_bias[None]])
     d_kernel = jnp.sum(M * layers.out_kernel.T[:, None], axis=0)
     d_out_kernel = jnp.sum(M * kernel[None], axis=1).T
-    leaves, structure = jax.tree.flatten(shapes)
-    ends = [sum(x.size for x in leaves[:i]) for i in range(len(leaves) + 1)]
-    terms = [
-        numbers[a:b].reshape(x.shape) for a, b, x in zip(ends[:-1], ends[1:], leaves, strict=True)
-    ]
-    (d_out, d_others), further = jax.tree.unflatten(structure, terms)
+    (d_out, d_others), further = jax.tree.map(
+        lambda x: jnp.stack(list(itertools.islice(numbers, x.size))).reshape(x.shape),
+        functions.terms.shapes,
+    )
     d_layers = ReluMLPParams(d_kernel[:-1], d_kernel[-1], d_out_kernel, d_out[0])
     return (d_layers, d_others), further
 
 
 class _Program(NamedTuple):
-    """One program of the kernel; `data`, `shared` and `part` are references to memory."""
+    """One program of the kernel; all but the first three are references to memory."""
 
     functions: list[_Functions]
     span: int
     block: LaneBlock
     data: Any
     shared: Any
-    part: Any
+    products: Any
+    terms: Any
 
     def add(self) -> None:
         """Add up the rows of this program."""
@@ -242,20 +237,10 @@ class _Program(NamedTuple):
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(self._row, jnp.int32(0))
         )
         _, sums = lax.while_loop(played, add_row, (first, start))
-        rows = [row for products, terms in sums for row in [*products, *self._in_rows(terms)]]
-        for i, row in enumerate(rows):
-            self.part[jnp.int32(i), :] = row
-
-    def _in_rows(self, terms: list[Array]) -> list[Array]:
-        """Return the sums of terms [L] in rows [H]."""
-        width = self.part.shape[1]
-        places, rows = jnp.arange(width), []
-        for first in range(0, len(terms), width):
-            row = jnp.zeros(width)
-            for i, x in enumerate(terms[first : first + width]):
-                row = jnp.where(places == i, jnp.sum(x), row)
-            rows.append(row)
-        return rows
+        for i, row in enumerate(row for products, _ in sums for row in products):
+            self.products[jnp.int32(i), :] = row
+        for i, lanes in enumerate(x for _, terms in sums for x in terms):
+            self.terms[jnp.int32(i)] = jnp.sum(lanes)
 
     def _row(self, t: Array) -> list[tuple[list[Array], list[Array]]]:
         """Return of each network the products [H] and terms [L] of time step t."""

@@ -32,15 +32,9 @@ with warnings.catch_warnings():  # since jax 0.11 this backend is there, but dep
     from jax.experimental.pallas.triton import CompilerParams, load, store
 
 
-class Tiling(NamedTuple):
-    """Lanes of a program, a power of two, and its warps of 32 threads."""
-
-    lanes: int
-    warps: int
-
-
-# Lanes so few that 64 of them occupy several multiprocessors; not measured on any GPU.
-DEFAULT_TILING = Tiling(lanes=8, warps=1)
+# Lanes of a program, a power of two, and its warps of 32 threads. So few lanes that 64 of them
+# occupy several multiprocessors; not measured on any GPU.
+LANES, WARPS = 8, 1
 
 
 class LaneBlock(NamedTuple):
@@ -75,22 +69,21 @@ class LaneBlock(NamedTuple):
         return jax.tree.map(lambda x: broadcast(x, (self.num_lanes,)), tree)
 
 
-def this_block(num_lanes: int, tiling: Tiling) -> LaneBlock:
+def this_block(num_lanes: int) -> LaneBlock:
     """Return the block of the program that runs: the last one may have fewer lanes than others."""
-    lanes = pl.program_id(0) * tiling.lanes + jnp.arange(tiling.lanes)
-    return LaneBlock(tiling.lanes, lanes, lanes < num_lanes)
+    lanes = pl.program_id(0) * LANES + jnp.arange(LANES)
+    return LaneBlock(LANES, lanes, lanes < num_lanes)
 
 
 def launch(
     program: Callable[..., None],
     grid: tuple[int, ...],
     name: str,
-    tiling: Tiling,
     interpret: bool,
     **specs_and_shapes: Any,
 ) -> Callable[..., Any]:
     """Return a function of arrays: `program` on each point of the grid."""
-    params = CompilerParams(num_warps=tiling.warps, num_stages=1)
+    params = CompilerParams(num_warps=WARPS, num_stages=1)
     call: Callable[..., Any] = pl.pallas_call(
         program,
         grid=grid,
@@ -102,11 +95,11 @@ def launch(
     return call
 
 
-def by_lanes(tree: Any, axis: int, tiling: Tiling) -> Any:
+def by_lanes(tree: Any, axis: int) -> Any:
     """Give each program its lanes, which are along `axis`; the grid's first axis counts blocks."""
 
     def spec(x: Any) -> pl.BlockSpec:
-        shape = (*x.shape[:axis], tiling.lanes, *x.shape[axis + 1 :])
+        shape = (*x.shape[:axis], LANES, *x.shape[axis + 1 :])
         return pl.BlockSpec(shape, lambda i, *_: tuple(i * (k == axis) for k in range(len(shape))))
 
     return jax.tree.map(spec, tree)

@@ -31,7 +31,7 @@ from purejaxrl_reinforce.algorithm.rollout import (
 )
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels import lane_blocks as blocks
-from purejaxrl_reinforce.kernels.lane_blocks import DEFAULT_TILING, LaneBlock, PolicyParts, Tiling
+from purejaxrl_reinforce.kernels.lane_blocks import LaneBlock, PolicyParts
 from purejaxrl_reinforce.kernels.lane_vectors import (
     Elements,
     Key,
@@ -62,7 +62,6 @@ def play_batch(
     key: Array,
     *,
     interpret: bool,
-    tiling: Tiling = DEFAULT_TILING,
 ) -> tuple[Lanes, Finished, Trajectory]:
     """Do what `rollout.play_batch` does; the trajectory has exactly T rows.
 
@@ -72,7 +71,6 @@ def play_batch(
         lanes: where the last update ended; only a `stream` may play on from there.
         key: of the update, ().
         interpret: run on any device, slowly.
-        tiling: lanes and warps of a program.
 
     Raises:
         UnsupportedError: the environment or its state use what the kernel cannot hold.
@@ -88,15 +86,12 @@ def play_batch(
     ends = _shapes(ends, (num_lanes,))
     trajectory = _shapes(row, (rollout.num_steps, num_lanes))
     call = blocks.launch(
-        lambda *refs: _Program(rollout, functions, blocks.this_block(num_lanes, tiling)).play(
-            *refs
-        ),
-        grid=(pl.cdiv(num_lanes, tiling.lanes),),
+        lambda *refs: _Program(rollout, functions, blocks.this_block(num_lanes)).play(*refs),
+        grid=(pl.cdiv(num_lanes, blocks.LANES),),
         name="rollout",
-        tiling=tiling,
         interpret=interpret,
-        in_specs=[blocks.by_lanes(start, 0, tiling), jax.tree.map(blocks.whole, shared)],
-        out_specs=[blocks.by_lanes(ends, 0, tiling), blocks.by_lanes(trajectory, 1, tiling)],
+        in_specs=[blocks.by_lanes(start, 0), jax.tree.map(blocks.whole, shared)],
+        out_specs=[blocks.by_lanes(ends, 0), blocks.by_lanes(trajectory, 1)],
         out_shape=[ends, trajectory],
     )
     (lanes, finished), trajectory = call(start, shared)
@@ -118,19 +113,21 @@ def _check(lanes: Lanes, key: Array) -> None:
 
 
 def _trace(rollout: Rollout, key: Array, policy: PolicyParts) -> _Functions:
+    setup = rollout.setup
+
     def lane_key(key: Array, number: Array) -> Array:
         return jax.vmap(jax.random.fold_in, (None, 0))(key, number)
 
     def fresh(keys: Array) -> Lanes:
-        return fresh_lanes(rollout.env, keys_for(keys, KeyUse.START))
+        return fresh_lanes(rollout.setup.env, keys_for(keys, KeyUse.START))
 
     def step(
         lanes: Lanes, finished: Finished, keys: Array, t: Array, outputs: Array
     ) -> tuple[Lanes, Finished, Trajectory]:
-        noise = jax.vmap(rollout.noise)(keys_for(keys, KeyUse.NOISE, t))
+        noise = jax.vmap(rollout.setup.networks.policy.noise)(keys_for(keys, KeyUse.NOISE, t))
         play = rollout._replace(
             act=lambda _, noise: policy.distribution(outputs, policy.others).sample(noise),
-            tuning=rollout.tuning._replace(skip_resets=True),
+            setup=setup._replace(tuning=setup.tuning._replace(skip_resets=True)),
         )
         return play_step(play, lanes, finished, keys, noise, t)
 

@@ -18,7 +18,7 @@ from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels import lane_blocks as blocks
-from purejaxrl_reinforce.kernels.lane_blocks import DEFAULT_TILING, LaneBlock, Tiling
+from purejaxrl_reinforce.kernels.lane_blocks import LaneBlock
 from purejaxrl_reinforce.kernels.lane_vectors import LaneFunction, trace
 
 
@@ -28,7 +28,6 @@ def make_targets(
     trajectory: Trajectory,
     *,
     interpret: bool,
-    tiling: Tiling = DEFAULT_TILING,
 ) -> tuple[Targets, BatchStatistics]:
     """Do what `losses.make_targets` does.
 
@@ -37,7 +36,6 @@ def make_targets(
         params: of the baseline network, if there is one.
         trajectory: what was played.
         interpret: run on any device, slowly.
-        tiling: lanes and warps of a program.
     """
     config, layers, function, trace_lambda = setup.config, None, None, 1.0
     if config.baseline == "value":
@@ -51,13 +49,12 @@ def make_targets(
     shape = jax.ShapeDtypeStruct(trajectory.valid.shape, jnp.float32)
     num_lanes = trajectory.valid.shape[1]
     call = blocks.launch(
-        lambda *refs: _Program(function, blocks.this_block(num_lanes, tiling), *refs).walk(),
-        grid=(pl.cdiv(num_lanes, tiling.lanes),),
+        lambda *refs: _Program(function, blocks.this_block(num_lanes), *refs).walk(),
+        grid=(pl.cdiv(num_lanes, blocks.LANES),),
         name="targets",
-        tiling=tiling,
         interpret=interpret,
-        in_specs=[blocks.by_lanes(rows, 1, tiling), *jax.tree.map(blocks.whole, shared)],
-        out_specs=blocks.by_lanes([shape, shape], 1, tiling),
+        in_specs=[blocks.by_lanes(rows, 1), *jax.tree.map(blocks.whole, shared)],
+        out_specs=blocks.by_lanes([shape, shape], 1),
         out_shape=[shape, shape],
     )
     returns, values = call(rows, *shared)

@@ -70,6 +70,8 @@ class Board(Progress):
             text: what is reached.
             at_once: whether a plain line is printed in any case.
         """
+        if not seconds:  # what is done by now was done before
+            self._first = done
         per_one = seconds / max(1, done - self._first)
         left = f"{duration(per_one * (total - done))} left" if done > self._first else ""
         fields: Any = {"left": left, "text": text}

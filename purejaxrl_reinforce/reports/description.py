@@ -1,5 +1,6 @@
 """Description of a configuration: environment, networks, batch, memory, operations."""
 
+import dataclasses
 import math
 
 import jax
@@ -9,11 +10,11 @@ from flax.traverse_util import flatten_dict
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
-from purejaxrl_reinforce.algorithm.reinforce import state_shapes
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes, trajectory_shapes
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.memory import batch_bytes, free_bytes
+from purejaxrl_reinforce.execution.memory import free_bytes, tree_bytes
 from purejaxrl_reinforce.output.text import count
 
 
@@ -84,7 +85,17 @@ def _batch(config: Config, env: Environment) -> dict[str, str]:
 
 
 def _memory(config: Config) -> str:
-    once, per_lane = batch_bytes(config)
+    """Return the least memory that training takes, of which the compiled program takes more.
+
+    That is parameters, optimizer states and gradients, and one batch with its targets, which are
+    counted for two lanes, or one: the batch is linear in the lanes.
+    """
+    few = dataclasses.replace(config, num_envs=min(config.num_envs, 2))
+    state = state_shapes(few)
+    once = 2 * tree_bytes((state.params, state.opt_state))  # and as much again while they change
+    num_steps = steps_per_update(config, environment.make(config.env, config.env_params))
+    targets = 3 * 4 * num_steps  # returns, values and advantages in float32
+    per_lane = tree_bytes(trajectory_shapes(few)) // few.num_envs + targets
     return (
         f"at least {_bytes(once + config.num_envs * per_lane)}: {_bytes(per_lane)} per lane and"
         f" {_bytes(once)} besides; {_bytes(free_bytes())} are free"

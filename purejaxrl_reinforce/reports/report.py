@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from purejaxrl_reinforce.bench.benchmark import BENCHMARK, result_table
 from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.output.html import facts, page, table
@@ -54,14 +55,17 @@ def bench_page(path: Path) -> str:
     """
     result = load_result(path)
     try:
-        rows = [_scalars(row) for row in result["rows"]]
-        columns = list(dict.fromkeys(name for row in rows for name in row))
         title = f"{result['config']['env']}: benchmark {result['benchmark']}"
-        cells = [[row.get(name, "") for name in columns] for row in rows]
+        if result["benchmark"] == BENCHMARK:
+            title, columns, cells = result_table(result)
+        else:
+            rows = [_scalars(row) for row in result["rows"]]
+            columns = list(dict.fromkeys(name for row in rows for name in row))
+            cells = [[row.get(name, "") for name in columns] for row in rows]
         tables = {name: facts(x) for name, x in result.items() if isinstance(x, dict)}
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{path} is a damaged benchmark result") from None
-    return page(title, {"rows": table(columns, cells), "facts": facts(_scalars(result)), **tables})
+    return page(title, {"Rows": table(columns, cells), "Facts": facts(_scalars(result)), **tables})
 
 
 def _scalars(values: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,6 @@ from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import code, facts, page, paragraph, picture, table
 from purejaxrl_reinforce.reports.description import describe
-from purejaxrl_reinforce.runs.checkpoint import checkpoint_versions
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
 from purejaxrl_reinforce.tasks import first_solved, task
 
@@ -56,7 +54,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Configuration": facts({**dataclasses.asdict(run.config), "seed": run.seed})
             + paragraph("This repeats the training:")
             + code(f"purejaxrl-reinforce train --config {name}/config.toml --seed {run.seed}"),
-            "Versions": facts(checkpoint_versions(run_dir / CHECKPOINTS)),
+            "Versions": facts(run.versions),
         },
     )
 

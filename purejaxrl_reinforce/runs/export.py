@@ -15,8 +15,8 @@ from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file, require_free, write_output
 from purejaxrl_reinforce.output.json_text import dump_json, is_json_with
-from purejaxrl_reinforce.runs.load import load_policy
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE
+from purejaxrl_reinforce.runs.saved_run import load_run
 
 FORMAT = 2
 
@@ -44,7 +44,8 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
     require_free(path, force, _is_description(description_path))
-    config, params = load_policy(run_dir)
+    run = load_run(run_dir)
+    config, params = run.config, run.params
     if config.network not in NETWORKS:
         raise ValueError(
             f"export takes built-in networks only, not network={config.network!r}; its parameters"

@@ -1,39 +1,37 @@
 """The host loop of one run: metrics, progress, checkpoints and signals between chunks."""
 
-import functools
-import math
+import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
+from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.processes import (
-    PeerLostError,
     broadcast_from_primary,
     max_over_processes,
-    run_on_primary,
     to_host,
+    together,
 )
 from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
-from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
+from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.runs.checkpoint import CheckpointError, CheckpointWriter
 from purejaxrl_reinforce.runs.loggers import Logger, make_loggers, require_loggers
 from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_second
-from purejaxrl_reinforce.runs.result import RunResult
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
+from purejaxrl_reinforce.runs.saved_run import SavedRun
 
 # A user's function of the updates done so far, and the columns of metrics.csv of a chunk's updates.
 Callback = Callable[[int, dict[str, np.ndarray]], None]
 
 
 @dataclass(frozen=True)
-class Hosting:
-    """Options of a run that do not change its results.
+class RunOptions:
+    """Options of a run that do not change its results: checkpoints and loggers.
 
     Attributes:
         checkpoint_every: updates between checkpoints; None: by time alone.
@@ -61,80 +59,46 @@ class Hosting:
         require_loggers(self.loggers)
 
 
-class HostLoop:
-    """The host loop of one run, up to its last file.
+class Recorder:
+    """Writes and reports one run, on the primary process.
 
-    With several processes all go through the same loop, but only the first writes and reports.
+    Args:
+        run: its directory, created or opened.
+        options: of the run.
+        loggers: further ones; all are closed at the end.
+        reporter: what shows progress.
+        callback: called after each chunk.
+
+    Raises:
+        ValueError: a logger cannot start.
     """
 
     def __init__(
         self,
         run: RunDirectory,
-        program: Program,
-        hosting: Hosting,
+        options: RunOptions,
         loggers: Sequence[Logger],
         reporter: Reporter,
-        stop: StopRequest,
-        callback: Callback | None = None,
+        callback: Callback | None,
     ) -> None:
-        self._callback = callback
-        self._run, self._program, self._hosting = run, program, hosting
-        self._reporter, self._stop = reporter, stop
+        self._run, self._reporter, self._callback = run, reporter, callback
         facts, update = asdict(run.config) | {"seed": run.seed}, run.metrics.num_updates
-        self._loggers = [
-            *make_loggers(hosting.loggers, run.path, facts, update, hosting.wandb),
-            *loggers,
-        ]
-        self._checkpoints = CheckpointWriter(
-            run.path / CHECKPOINTS, run.config, run.seed, hosting.keep
-        )
-        self._saved_at = time.monotonic()
+        own = make_loggers(options.loggers, run.path, facts, update, options.wandb)
+        self._loggers = [*own, *loggers]
+        self._checkpoints = CheckpointWriter(run.path / CHECKPOINTS, run.owner, options.keep)
+        self._show: ShowChunk = lambda _chunk: None
 
-    def train(self, state: TrainState) -> RunResult:
-        """Train from `state` to the last update or a signal, and save everything.
+    @contextlib.contextmanager
+    def showing(self, config: Config, state: TrainState) -> Iterator[None]:
+        """Show progress from `state` on while the block trains."""
+        with self._reporter.training(config, state) as self._show:
+            yield
 
-        Raises:
-            NonFiniteError: numbers are no longer finite; everything before them is saved.
-            OSError: files could not be written; the latest checkpoint stays.
-        """
-        try:
-            state, failure = self._loop(state)
-            result = self._finish(state)
-        except (PeerLostError, BrokenPipeError) as error:  # the latter of standard output
-            self._run.log(f"error: {error}")
-            raise
-        except OSError as error:  # such as a full disk
-            message = f"cannot write to {self._run.path}: {error}"
-            self._run.log(f"error: {message}")
-            raise OSError(message) from error
-        finally:
-            self._checkpoints.close()
-            for logger in self._loggers:
-                logger.close()
-        if failure is not None:
-            raise failure
-        return result
-
-    def _loop(self, state: TrainState) -> tuple[TrainState, NonFiniteError | None]:
-        every = self._hosting.checkpoint_every
-        try:
-            with self._reporter.training(self._program.config, state) as show:
-                for chunk in self._program.run(state, every):
-                    state = chunk.state
-                    run_on_primary(functools.partial(self._take, chunk, show))
-                    if self._is_due(state):
-                        run_on_primary(functools.partial(self._save, to_host(state)))
-                    if stop_signal(self._stop) is not None:
-                        break
-        except NonFiniteError as error:
-            self._run.log(f"error: {error}")
-            return state, error
-        return state, None
-
-    def _take(self, chunk: Chunk, show: ShowChunk) -> None:
-        self._run.require_in_place()
-        rows = self._run.metrics.add(chunk.metrics, chunk.seconds)
-        show(chunk)
+    def take(self, chunk: Chunk) -> None:
+        """Write, show and log the updates of a chunk."""
+        with self._run.writing():
+            rows = self._run.metrics.add(chunk.metrics, chunk.seconds)
+        self._show(chunk)
         for row in rows if self._loggers else ():
             metrics = row | {"sps": steps_per_second(chunk)}
             update = int(metrics.pop("update"))
@@ -144,53 +108,114 @@ class HostLoop:
             columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
             self._callback(self._run.metrics.num_updates, columns)
 
-    def _is_due(self, state: TrainState) -> bool:
-        """Return whether it is time for a checkpoint; all processes agree on it."""
-        every = self._hosting.checkpoint_every
-        now = time.monotonic()
-        (late,) = max_over_processes(now - self._saved_at >= self._hosting.checkpoint_seconds)
-        due = bool(late) or (every is not None and int(state.update) % every == 0)
-        if due:
-            self._saved_at = now
-        return due
-
-    def _save(self, state: TrainState) -> None:
+    def save(self, state: TrainState) -> None:
         """Begin to write a checkpoint; warn if the one before it could not be written."""
         try:
             self._checkpoints.wait()
         except CheckpointError as error:
             self._run.log(f"warning: {error}")
             self._reporter.warn(str(error))
-        metrics = self._run.metrics
-        metrics.sync()  # a checkpoint needs the rows up to it
-        mean_return = metrics.last_row.get("mean_return", math.nan)
-        self._checkpoint = self._checkpoints.save(state, metrics.seconds, mean_return)
+        with self._run.writing():
+            self._run.metrics.sync()  # a checkpoint needs the rows up to it
+        self._checkpoints.save(state, self._run.metrics.columns["mean_return"])
 
-    def _finish(self, state: TrainState) -> RunResult:
-        saved = to_host(state)
-        metrics, checkpoint = broadcast_from_primary(lambda: self._write_end(saved))
-        number = stop_signal(self._stop)
-        result = RunResult(
-            self._run.path,
-            self._run.config,
-            self._run.seed,
-            metrics,
-            state,
-            None if number is None else signal.Signals(number),
-            Path(checkpoint),
-            self._program.compile_seconds,
-        )
-        run_on_primary(lambda: self._report_end(result))
-        return result
+    def write_end(self, state: TrainState) -> dict[str, np.ndarray]:
+        """Write the last checkpoint and the results; return the metrics of all updates."""
+        self.save(state)
+        with self._run.writing():
+            self._checkpoints.wait()  # results without a checkpoint could not be resumed
+            self._run.write_results(state.params)
+        return self._run.metrics.columns
 
-    def _write_end(self, state: TrainState) -> tuple[dict[str, np.ndarray], str]:
-        self._run.require_in_place()
-        self._save(state)
-        self._run.write_results(state.params)
-        self._checkpoints.wait()
-        return self._run.metrics.columns, str(self._checkpoint)
-
-    def _report_end(self, result: RunResult) -> None:
+    def ended(self, result: SavedRun) -> None:
+        """Say that everything is written."""
         how = "ended" if result.signal is None else f"stopped by {result.signal.name}"
         self._run.log(f"{how} after update {result.num_updates}; saved {result.checkpoint.name}")
         self._reporter.ended(result)
+
+    def close(self) -> None:
+        """Close all loggers, whatever they raise, and release the directory."""
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._run.close)
+            closing.callback(self._checkpoints.close)
+            for logger in self._loggers:
+                closing.callback(logger.close)
+
+
+def host_loop(
+    program: Program,
+    state: TrainState,
+    run: RunDirectory,
+    recorder: Recorder | None,
+    options: RunOptions,
+    stop: StopRequest,
+) -> SavedRun:
+    """Train from `state` to the last update or a signal, and save everything.
+
+    With several processes all go through the same loop, but only the first has a recorder.
+
+    Raises:
+        NonFiniteError: numbers are no longer finite; everything before them is saved.
+        OSError: files could not be written; the latest checkpoint stays.
+    """
+    with contextlib.nullcontext() if recorder is None else contextlib.closing(recorder):
+        try:
+            state, number, failure = _train(program, state, recorder, options, stop)
+            result = _finish(program, state, run, recorder, number)
+            if failure is not None:
+                raise failure
+            return result
+        except Exception as error:
+            run.log(f"error: {error}")
+            raise
+
+
+def _train(
+    program: Program,
+    state: TrainState,
+    recorder: Recorder | None,
+    options: RunOptions,
+    stop: StopRequest,
+) -> tuple[TrainState, int, NonFiniteError | None]:
+    """Return the last state, the number of the signal that ended training or 0, and the failure."""
+    number, saved_at, every = 0.0, time.monotonic(), options.checkpoint_every
+    try:
+        with recorder.showing(program.config, state) if recorder else contextlib.nullcontext():
+            for chunk in program.run(state, every):
+                state = chunk.state
+                with together():
+                    if recorder is not None:
+                        recorder.take(chunk)
+                late = float(time.monotonic() - saved_at >= options.checkpoint_seconds)
+                late, number = max_over_processes(late, stop.signal or 0)
+                if late or (every is not None and int(state.update) % every == 0):
+                    saved_at, saved = time.monotonic(), to_host(state)
+                    with together():
+                        if recorder is not None:
+                            recorder.save(saved)
+                if number:
+                    break
+    except NonFiniteError as error:
+        return state, 0, error
+    return state, int(number), None
+
+
+def _finish(
+    program: Program, state: TrainState, run: RunDirectory, recorder: Recorder | None, number: int
+) -> SavedRun:
+    """Save everything; return it, the same on all processes."""
+    saved = to_host(state)
+    metrics = broadcast_from_primary(lambda: recorder.write_end(saved) if recorder else {})
+    result = SavedRun(
+        run.path,
+        run.config,
+        run.seed,
+        run.owner,
+        signal.Signals(number) if number else None,
+        program.compile_seconds,
+    )
+    result.metrics, result.params, result.state = metrics, state.params, state
+    with together():
+        if recorder is not None:
+            recorder.ended(result)
+    return result

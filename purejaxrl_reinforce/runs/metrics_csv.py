@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.output.files import atomic_write, sync
+from purejaxrl_reinforce.output.files import atomic_write, open_regular, sync
 
 # `finite` is left out: an update where it is false ends the run and has no row.
 _METRIC_COLUMNS = tuple(name for name in Metrics._fields if name not in ("env_steps", "finite"))
@@ -23,45 +23,39 @@ class MetricsFile:
 
     Columns: `update` counts from 1; `env_steps` is the exact number of valid environment steps so
     far; `seconds` is training time so far, compilation apart; the others are the fields of
-    `Metrics`. The last, `crc32`, is the CRC-32 of all rows up to here, without this column.
+    `Metrics`. The last, `crc32`, is the CRC-32 of the run's identity and all rows up to here,
+    without this column.
+
+    Args:
+        path: of the file.
+        owner: identity of the run.
 
     Attributes:
         num_updates: rows so far.
-        env_steps: valid environment steps so far.
-        seconds: training time so far.
-        last_row: by column; empty before the first.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.num_updates = 0
-        self.env_steps = 0
-        self.seconds = 0.0
-        self.last_row: dict[str, float] = {}
-        self._tables = [np.empty((0, len(COLUMNS)))]
-        self._lines = [_HEADER]  # of a file that was read
-        self._crc = 0
-
-    def create(self) -> None:
-        """Write the header."""
-        self._write([_HEADER])
+    def __init__(self, path: Path, owner: str) -> None:
+        self._path, self._owner = path, owner
+        self._rows: list[bytes] = []  # of a file that was read
+        self._tables: list[np.ndarray] = []
+        self.num_updates, self._env_steps, self._seconds, self._crc = 0, 0, 0.0, 0
 
     def read(self) -> None:
         """Read the updates that an existing file has before its end or the first damaged row."""
-        self._lines = _intact_lines(self._path)[0] if self._path.exists() else []
-        self.num_updates = max(len(self._lines) - 1, 0)
+        self._rows = _intact_rows(self._path, self._owner)[0] if self._path.exists() else []
+        self.num_updates = len(self._rows)
 
-    def truncate(self, num_updates: int) -> None:
-        """Continue the file that was read after its first `num_updates`; drop the others."""
-        lines = [_HEADER, *self._lines[1 : num_updates + 1]]
-        table = _table(lines)
-        self._tables, self.num_updates = [table], num_updates
-        if num_updates:
-            self.last_row = dict(zip(COLUMNS, table[-1].tolist(), strict=True))
-            self.env_steps = int(self.last_row["env_steps"])
-            self.seconds = self.last_row["seconds"]
-            self._crc = int(lines[-1].rpartition(b",")[2])
-        self._write(lines)
+    def start(self, num_updates: int = 0) -> None:
+        """Write the file, with the first `num_updates` of the updates that were read."""
+        rows = self._rows[:num_updates]
+        self._tables, self.num_updates = [_table(rows)], num_updates
+        self._crc = zlib.crc32(self._owner.encode())
+        if rows:
+            self._env_steps = int(self._tables[0][-1, COLUMNS.index("env_steps")])
+            self._seconds = float(self._tables[0][-1, COLUMNS.index("seconds")])
+            self._crc = int(rows[-1].rpartition(b",")[2])
+        with atomic_write(self._path) as unfinished:
+            unfinished.write_bytes(b"".join(line + b"\n" for line in (_HEADER, *rows)))
 
     def add(self, metrics: Metrics, seconds: float) -> list[dict[str, float]]:
         """Append one row per update; return them, each by column.
@@ -70,20 +64,17 @@ class MetricsFile:
             metrics: NumPy arrays [n].
             seconds: that the n updates took together.
         """
-        rows = []
+        rows: list[tuple[float, ...]] = []
         for values in zip(*(column.tolist() for column in metrics), strict=True):
             update: Any = Metrics(*values)
             self.num_updates += 1
-            self.env_steps += update.num_steps
-            self.seconds += seconds / len(metrics.num_steps)
+            self._env_steps += update.num_steps
+            self._seconds += seconds / len(metrics.num_steps)
             numbers = (getattr(update, name) for name in _METRIC_COLUMNS)
-            rows.append((self.num_updates, self.env_steps, round(self.seconds, 6), *numbers))
-        added = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        if rows:
-            self.last_row = added[-1]
-            self._tables.append(np.array(rows, np.float64))
+            rows.append((self.num_updates, self._env_steps, round(self._seconds, 6), *numbers))
+        self._tables.append(np.array(rows, np.float64).reshape(-1, len(COLUMNS)))
         self._append(rows)
-        return added
+        return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
     def sync(self) -> None:
         """Wait until the rows so far are on disk."""
@@ -110,34 +101,34 @@ class MetricsFile:
         finally:
             os.close(handle)
 
-    def _write(self, lines: list[bytes]) -> None:
-        with atomic_write(self._path) as unfinished:
-            unfinished.write_bytes(b"".join(line + b"\n" for line in lines))
 
-
-def read_metrics(path: Path) -> dict[str, np.ndarray]:
-    """Return the columns of a metrics.csv by name, each float64 [num_updates].
+def read_metrics(path: Path, owner: str) -> dict[str, np.ndarray]:
+    """Return the columns of a run's metrics.csv by name, each float64 [num_updates].
 
     A last line that is cut short is left out.
 
     Raises:
-        ValueError: the file cannot be read or is damaged.
+        ValueError: the file cannot be read, is damaged or another run's.
     """
     try:
-        lines, whole = _intact_lines(path)
+        rows, is_whole = _intact_rows(path, owner)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    if not whole:
-        raise ValueError(f"{path} is damaged: checksum mismatch after update {len(lines) - 1}")
-    return dict(zip(COLUMNS, _table(lines).T, strict=True))
+    if not is_whole:
+        raise ValueError(
+            f"{path} is damaged, or of another run: checksum mismatch after update {len(rows)}"
+        )
+    return dict(zip(COLUMNS, _table(rows).T, strict=True))
 
 
-def _intact_lines(path: Path) -> tuple[list[bytes], bool]:
-    """Return the header and the rows before the first damaged line, and whether there is none."""
-    header, *rows = path.read_bytes().split(b"\n")
+def _intact_rows(path: Path, owner: str) -> tuple[list[bytes], bool]:
+    """Return the rows before the first damaged line, and whether there is none."""
+    with open_regular(path) as file:
+        header, *rows = file.read().split(b"\n")
     if header != _HEADER or not rows:
         return [], False
-    crc, intact = 0, [header]
+    crc = zlib.crc32(owner.encode())
+    intact: list[bytes] = []
     for row in rows[:-1]:  # what follows the last end of a line is cut short
         text, _, checksum = row.rpartition(b",")
         crc = zlib.crc32(text, crc)
@@ -147,6 +138,6 @@ def _intact_lines(path: Path) -> tuple[list[bytes], bool]:
     return intact, True
 
 
-def _table(lines: list[bytes]) -> np.ndarray:
-    rows = [line.decode().split(",")[:-1] for line in lines[1:]]
-    return np.array(rows, np.float64).reshape(-1, len(COLUMNS))
+def _table(rows: list[bytes]) -> np.ndarray:
+    values = [row.decode().split(",")[:-1] for row in rows]
+    return np.array(values, np.float64).reshape(-1, len(COLUMNS))

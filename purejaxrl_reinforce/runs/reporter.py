@@ -1,6 +1,7 @@
 """Reporters: what a run shows while it goes, nothing by default."""
 
 import contextlib
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.program import Chunk
 from purejaxrl_reinforce.output.progress import Board
-from purejaxrl_reinforce.runs.result import RunResult
+from purejaxrl_reinforce.runs.saved_run import SavedRun
 from purejaxrl_reinforce.tasks import first_solved, threshold
 
 ShowChunk = Callable[[Chunk], None]
@@ -39,7 +40,7 @@ class Reporter:
         """Something failed, but training continues."""
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
-    def ended(self, result: RunResult) -> None:
+    def ended(self, result: SavedRun) -> None:
         """Training has ended, and everything is saved."""
 
 
@@ -94,12 +95,12 @@ class TerminalReporter(Reporter):
     def warn(self, message: str) -> None:
         print(f"warning: {message}", file=sys.stderr)
 
-    def ended(self, result: RunResult) -> None:
+    def ended(self, result: SavedRun) -> None:
         if result.signal is not None:
             print(
                 f"interrupted by {result.signal.name} after update {result.num_updates}; saved"
                 f" {result.checkpoint}; resume with: purejaxrl-reinforce train --resume"
-                f" {result.path}",
+                f" {shlex.quote(str(result.path))}",
                 file=sys.stderr,
             )
         for line in _summary(result):
@@ -110,7 +111,7 @@ class TerminalReporter(Reporter):
             print(line, flush=True)
 
 
-def _summary(result: RunResult) -> Iterator[str]:
+def _summary(result: SavedRun) -> Iterator[str]:
     """Return lines that say what a run reached, how fast, and what its directory holds."""
     returns = result.metrics["mean_return"]
     if np.isfinite(returns).any():
@@ -128,11 +129,12 @@ def _summary(result: RunResult) -> Iterator[str]:
         f" {steps / max(seconds, 1e-9):,.0f} SPS; compiled in {result.compile_seconds:.1f} s"
     )
     yield f"{result.path}: {', '.join(sorted(path.name for path in result.path.iterdir()))}"
-    yield f"next: purejaxrl-reinforce evaluate {result.path}, or video, plot, report; or"
-    yield f"      purejaxrl-reinforce train --resume {result.path} --num-updates N"
+    path = shlex.quote(str(result.path))
+    yield f"next: purejaxrl-reinforce evaluate {path}, or video, plot, report; or"
+    yield f"      purejaxrl-reinforce train --resume {path} --num-updates N"
 
 
-def _solved(result: RunResult) -> str | None:
+def _solved(result: SavedRun) -> str | None:
     """Say when training reached the return that counts as solved; None where there is none."""
     config, columns = result.config, result.metrics
     if (enough := threshold(config)) is None:

@@ -4,21 +4,14 @@ import contextlib
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import (
-    CONFIG_FILE,
-    dump_config,
-    load_run_config,
-    new_identity,
-    run_content,
-)
-from purejaxrl_reinforce.output.checksums import save_arrays
+from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
 from purejaxrl_reinforce.output.files import (
     LockedLog,
     atomic_write,
@@ -29,6 +22,8 @@ from purejaxrl_reinforce.output.files import (
     sync,
 )
 from purejaxrl_reinforce.output.replacing import Replacement
+from purejaxrl_reinforce.output.sealed import save_arrays
+from purejaxrl_reinforce.runs.checkpoint import named_arrays
 from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
@@ -45,12 +40,8 @@ _NAMES = (
     CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, LOG_FILE, CHECKPOINTS,
     *MODULES,
 )  # fmt: skip
-
-
-# Below them, checkpoints have the number of their update, and a logger keeps what it likes.
-_PATHS = re.compile(
-    rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d+(/.+)?|({'|'.join(MODULES)})/.+"
-)
+# And below them: a checkpoint has the number of its update.
+_PATHS = re.compile(rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d{{9,}}\.npz")
 
 
 class RunDirectory:
@@ -60,42 +51,40 @@ class RunDirectory:
         path: of it.
         config: what is trained.
         seed: of the run.
+        owner: identity of the run, which its files carry.
         metrics: its table.
-        force: whether a run that is there is replaced.
-        owner: identity of the run. None: of a new one.
 
     Raises:
         ValueError: the path is too long, or not UTF-8.
     """
 
-    def __init__(
-        self, path: Path, config: Config, seed: int, force: bool = False, owner: str | None = None
-    ) -> None:
+    def __init__(self, path: Path, config: Config, seed: int, owner: str) -> None:
         require_usable(path)
-        self.path, self.config, self.seed = path, config, seed
-        self.metrics = MetricsFile(path / METRICS_FILE)
-        self.owner = owner or new_identity(run_content(config, seed))
+        self.path, self.config, self.seed, self.owner = path, config, seed, owner
+        self.metrics = MetricsFile(path / METRICS_FILE, owner)
         self._made: list[Path] = []
-        self._force = force
         self._replaced: Replacement | None = None
         self._log: LockedLog | None = None
 
-    def create(self) -> None:
+    def create(self, force: bool = False) -> None:
         """Make the directory and lock it; write the configuration and an empty table.
+
+        Args:
+            force: whether a run that is there makes room, until `drop_replaced`.
 
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
         """
-        if self._force:
+        if force:
             self._replaced = Replacement(self.path, LOG_FILE, _PATHS, load_run_config)
-        require_new(self.path)
-        self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
         try:
+            require_new(self.path)
+            self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             self._log = LockedLog(self.path / LOG_FILE, "training")
             remove_unfinished(self.path)
             self.write_config()
-            self.metrics.create()
+            self.metrics.start()
             for made in self._made:
                 sync(made.parent)
         except OSError as error:
@@ -117,7 +106,7 @@ class RunDirectory:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
     def write_config(self) -> None:
-        """Write the configuration and the seed."""
+        """Write the configuration, the seed and the identity."""
         with atomic_write(self.path / CONFIG_FILE) as unfinished:
             unfinished.write_text(dump_config(self.config, self.seed, self.owner))
 
@@ -126,16 +115,24 @@ class RunDirectory:
         if self._log is not None:
             self._log.write(message)
 
-    def require_in_place(self) -> None:
-        """Raise FileNotFoundError where the directory was removed or renamed."""
-        if self._log is None or not self._log.is_in_place():
-            raise FileNotFoundError("it was removed or renamed")
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Name the directory in errors of a block that writes to it.
+
+        Raises:
+            OSError: something cannot be written, or the directory was removed or renamed.
+        """
+        try:
+            if self._log is None or not self._log.is_in_place():
+                raise FileNotFoundError("it was removed or renamed")
+            yield
+        except OSError as error:
+            raise OSError(f"cannot write to {self.path}: {error}") from error
 
     def remove(self) -> None:
         """Remove what was made since `create`; files of others stay, a replaced run comes back."""
         self.close()
         with contextlib.suppress(OSError):
-            remove_unfinished(self.path)
             for path in map(self.path.joinpath, _NAMES):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         for path in self._made:
@@ -155,7 +152,7 @@ class RunDirectory:
         from purejaxrl_reinforce.figures.curves import plot_returns
 
         columns = self.metrics.columns
-        save_params(self.path / PARAMS_FILE, params)
+        save_params(self.path / PARAMS_FILE, params, self.owner)
         with atomic_write(self.path / REWARDS_FILE) as unfinished:
             np.save(unfinished, columns["mean_return"])
         with atomic_write(self.path / PLOT_FILE) as unfinished:
@@ -192,8 +189,7 @@ def _is_from_the_start(path: Path) -> bool:
     return is_unfinished(path) or (path.name == LOG_FILE and not path.stat().st_size)
 
 
-def save_params(path: Path, params: Params) -> None:
+def save_params(path: Path, params: Params, owner: str) -> None:
     """Write parameters as `.npz`, named like `policy/params/mlp/hidden_0/kernel`."""
-    paths, _ = jax.tree.flatten_with_path(params)
-    names = (jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths)
-    save_arrays(path, {name: np.asarray(x) for name, (_, x) in zip(names, paths, strict=True)})
+    arrays = {name: np.asarray(value) for name, value in named_arrays(params).items()}
+    save_arrays(path, arrays, owner)

@@ -1,73 +1,147 @@
-"""A run directory as an object: everything that is in it, read when it is asked for."""
+"""A run as an object: everything that is in its directory, read when it is asked for."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from signal import Signals
 
 import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import load_run_config
+from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
 from purejaxrl_reinforce.output.files import StrPath
-from purejaxrl_reinforce.runs.checkpoint import load_latest
-from purejaxrl_reinforce.runs.load import load_history, load_policy
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS
+from purejaxrl_reinforce.output.sealed import load_arrays
+from purejaxrl_reinforce.runs.checkpoint import (
+    checkpoint_path,
+    checkpoint_versions,
+    load_all,
+    load_latest,
+    own_checkpoints,
+    restore_tree,
+)
+from purejaxrl_reinforce.runs.metrics_csv import read_metrics
+from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
 
 
-@dataclass(frozen=True)
+@dataclass
 class SavedRun:
-    """A run on disk. Arrays are read, and verified, at their first use.
+    """A run on disk: of `load_run`, `train_run` or `resume_run`, of these on all processes.
+
+    Arrays are read, and verified, at their first use, where training does not leave them here.
 
     Attributes:
         path: of the run directory.
         config: what was trained.
         seed: of all randomness.
+        owner: the run's identity, which all its files carry.
+        signal: SIGINT or SIGTERM where one ended this training early, else None.
+        compile_seconds: what tracing and compiling took in this training, else None.
     """
 
     path: Path
     config: Config
     seed: int
-
-    @cached_property
-    def params(self) -> Params:
-        """Trained parameters of both networks, NumPy arrays.
-
-        Raises:
-            ValueError: the run has none yet, or they are damaged.
-        """
-        return load_policy(self.path)[1]
+    owner: str
+    signal: Signals | None = None
+    compile_seconds: float | None = None
 
     @cached_property
     def metrics(self) -> dict[str, np.ndarray]:
         """Metrics by column of metrics.csv, each float64 [num_updates].
 
         Raises:
-            ValueError: they are missing, damaged or empty.
+            ValueError: they are missing, damaged, another run's or empty.
         """
-        return load_history(self.path).metrics
+        path = self.path / METRICS_FILE
+        saved = max(own_checkpoints(self.path / CHECKPOINTS, self.owner), default=0)
+        metrics = read_metrics(path, self.owner)  # later: the run may be going on
+        if len(metrics["update"]) < saved:
+            raise ValueError(f"{path} is damaged: it ends before update {saved}")
+        if not len(metrics["update"]):
+            raise ValueError(f"{path} has no update yet")
+        return metrics
+
+    @cached_property
+    def params(self) -> Params:
+        """Trained parameters of both networks, NumPy arrays.
+
+        Raises:
+            ValueError: the run has none yet, or they are damaged or another run's.
+        """
+        path = self.path / PARAMS_FILE
+        try:
+            arrays = load_arrays(path, self.owner)
+        except FileNotFoundError:
+            remedy = "; train --resume finishes it" if (self.path / CHECKPOINTS).is_dir() else ""
+            raise ValueError(
+                f"{self.path} holds no trained parameters ({path.name}){remedy}"
+            ) from None
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from None
+        try:
+            params: Params = restore_tree(arrays, state_shapes(self.config).params)
+        except ValueError as error:
+            message = f"{path} does not fit the networks of {CONFIG_FILE}: {error}"
+            raise ValueError(message) from None
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError(f"{path} is damaged: it holds numbers that are not finite")
+        return params
 
     @cached_property
     def state(self) -> TrainState:
         """Training state of the latest intact checkpoint, to go on with `step`.
 
         Raises:
-            ValueError: there is no checkpoint, none is intact, or one is of another run.
+            ValueError: there is no checkpoint, or none is intact.
         """
-        checkpoint, _ = load_latest(self.path / CHECKPOINTS, self.config, self.seed)
-        if checkpoint is None:
+        state, _ = load_latest(self.path / CHECKPOINTS, self.config, self.owner)
+        if state is None:
             raise ValueError(f"{self.path} has no checkpoint yet")
-        state = checkpoint.state
         return state._replace(key=jax.random.wrap_key_data(state.key))
+
+    def checkpoints(self) -> list[TrainState]:
+        """Return the states of all intact checkpoints, the first update first; keys as their data.
+
+        Raises:
+            ValueError: there is none.
+        """
+        states = load_all(self.path / CHECKPOINTS, self.config, self.owner)
+        if not states:
+            raise ValueError(
+                f"{self.path} holds no checkpoints, whose policies --progress would show; train"
+                " with --checkpoint-every and --keep"
+            )
+        return states
+
+    @property
+    def checkpoint(self) -> Path:
+        """Path of the checkpoint after the last update."""
+        return checkpoint_path(self.path / CHECKPOINTS, self.num_updates)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that wrote the latest checkpoint; {} without one."""
+        return checkpoint_versions(self.path / CHECKPOINTS, self.owner)
+
+    @property
+    def num_updates(self) -> int:
+        """Updates so far."""
+        return len(self.metrics["update"])
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, compilation apart."""
+        return float(self.metrics["seconds"][-1]) if self.num_updates else 0.0
 
 
 def load_run(path: StrPath) -> SavedRun:
-    """Return the run in a directory, whose configuration and seed alone are read at once.
+    """Return the run in a directory, whose configuration and identity alone are read at once.
 
     Raises:
         ValueError: it is no run directory, or its configuration is damaged.
     """
-    config, seed, _ = load_run_config(Path(path))
-    return SavedRun(Path(path), config, seed)
+    return SavedRun(Path(path), *load_run_config(Path(path)))

@@ -1,13 +1,13 @@
 """One agent of a sweep as a run of its own, which evaluates, resumes and renders like any."""
 
 import contextlib
-import math
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
+from purejaxrl_reinforce.config_file import new_identity, run_content
 from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
 from purejaxrl_reinforce.sweeps.store import Slice, saved_sweep
@@ -33,8 +33,9 @@ def extract_agent(
     """
     sweep = saved_sweep(sweep_dir)
     part, row = sweep.slice_with(sweep.plan.agent_number(setting, seed))
-    run = RunDirectory(run_dir, sweep.plan.configs[setting], seed, force)
-    run.create()
+    config = sweep.plan.configs[setting]
+    run = RunDirectory(run_dir, config, seed, new_identity(run_content(config, seed)))
+    run.create(force)
     try:
         with contextlib.closing(run):
             _write(run, part, row)
@@ -51,10 +52,9 @@ def _write(run: RunDirectory, part: Slice, row: int) -> None:
     metrics: Any = jax.tree.map(lambda x: x[row, :applied], part.metrics)
     if applied:
         run.metrics.add(Metrics(*metrics), part.seconds / len(part.agents))
-    checkpoints = CheckpointWriter(run.path / CHECKPOINTS, run.config, run.seed, keep=1)
+    checkpoints = CheckpointWriter(run.path / CHECKPOINTS, run.owner, keep=1)
     try:
-        mean_return = run.metrics.last_row.get("mean_return", math.nan)
-        checkpoints.save(state, run.metrics.seconds, mean_return)
+        checkpoints.save(state, run.metrics.columns["mean_return"])
         checkpoints.wait()
     finally:
         checkpoints.close()

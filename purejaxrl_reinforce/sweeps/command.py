@@ -62,7 +62,6 @@ def run_sweep(
         contextlib.closing(SweepLoop(plan, path, width, warn=_warn, force=force)) as sweep,
         _naming(path),
     ):
-        stop.deferred = True
         if not quiet:
             print(_headline(plan, path), flush=True)
         started = time.perf_counter()

@@ -16,7 +16,7 @@ import psutil
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config, checked_seed, get_field
-from purejaxrl_reinforce.execution.memory import require_batch_memory, state_bytes
+from purejaxrl_reinforce.execution.memory import state_bytes
 from purejaxrl_reinforce.output.files import nearest_existing
 from purejaxrl_reinforce.sweeps.axes import MOST_SETTINGS, Axes, make_settings, num_settings
 
@@ -125,7 +125,7 @@ def make_plan(
         episodes: of each agent's greedy evaluation.
 
     Raises:
-        ValueError: an axis or a value is wrong, or the batch or the results do not fit into memory.
+        ValueError: an axis or a value is wrong, or the results do not fit into memory.
     """
     _check_sizes(keys, num_settings(axes, zipped), episodes)
     lengths = axes.get("num_updates", [config.num_updates])
@@ -144,7 +144,6 @@ def make_plan(
     plan = SweepPlan(config, values, zipped, _key_data(keys), episodes, configs)
     for program in plan.programs:
         environment.checked(plan.config_of(program[0]))
-        require_batch_memory(plan.config_of(program[0]))
     return plan
 
 

@@ -23,14 +23,14 @@ from purejaxrl_reinforce.algorithm.evaluate import evaluate
 from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.memory import free_bytes, require_memory
+from purejaxrl_reinforce.execution.memory import free_bytes, program_bytes, require_memory
 from purejaxrl_reinforce.execution.processes import (
     collective,
     max_over_processes,
     run_on_all,
     to_host,
 )
-from purejaxrl_reinforce.execution.program import program_bytes, run_updates, without_length
+from purejaxrl_reinforce.execution.program import run_updates, without_length
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs
 
 # Updates whose metrics a call has room for.

@@ -1,7 +1,6 @@
 """Results of a sweep: arrays over settings, seeds and updates, and a table of them."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,8 +47,15 @@ class SweepResults:
 
     @property
     def labels(self) -> list[str]:
-        """Name each setting by its swept fields."""
-        return labels_of(self.axes, self.configs)
+        """Name each setting by its swept fields, in the order of `Config`."""
+        if not self.axes:
+            return [self.configs[0].env]
+        return setting_labels(self.configs, self._fields)
+
+    @property
+    def _fields(self) -> list[str]:
+        of_config = [name for name in FIELD_KINDS if name in self.axes]
+        return [*of_config, *(name for name in self.axes if name not in of_config)]
 
     @property
     def seeds(self) -> list[int]:
@@ -106,25 +112,13 @@ class SweepResults:
         there is one.
         """
         by_label: dict[str, list[np.ndarray]] = {}
-        others = [name for name in _in_order(self.axes) if name != "env"]
+        others = [name for name in self._fields if name != "env"]
         for label, scores in zip(setting_labels(self.configs, others), self.scores, strict=True):
             by_label.setdefault(label or "all", []).append(scores)
         if len({len(tasks) for tasks in by_label.values()}) > 1:  # zipped: not all in every task
             labeled = zip(self.labels, self.scores, strict=True)
             return {label: scores[:, None] for label, scores in labeled}
         return {label: np.stack(tasks, axis=1) for label, tasks in by_label.items()}
-
-
-def labels_of(axes: Mapping[str, Any], configs: Sequence[Config]) -> list[str]:
-    """Name each setting by its swept fields, in the order of `Config`."""
-    if not axes:
-        return [configs[0].env]
-    return setting_labels(configs, _in_order(axes))
-
-
-def _in_order(axes: Mapping[str, Any]) -> list[str]:
-    fields = [name for name in FIELD_KINDS if name in axes]
-    return [*fields, *(name for name in axes if name not in fields)]
 
 
 def load_sweep(path: StrPath) -> SweepResults:

@@ -331,7 +331,9 @@ def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
-    if not path.exists() or all(_is_from_the_start(file) for file in path.iterdir()):
+    # A sweep that was killed before it had written its plan leaves no more than its log.
+    begun = path.iterdir() if path.exists() else ()
+    if all(file.name == LOG_FILE or is_unfinished(file) for file in begun):
         return
     old, new = _by_name(saved_sweep(path).plan), _by_name(plan)
     for name in old | new:
@@ -339,11 +341,6 @@ def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
             values = (_show(facts.get(name)) for facts in (old, new))
             there, here = (f"{name}={value}" for value in values)
             raise ValueError(f"{path} is of another sweep: {there}, here {here}")
-
-
-def _is_from_the_start(file: Path) -> bool:
-    """Return whether a sweep that was killed before it had written its plan leaves this."""
-    return file.name == LOG_FILE or is_unfinished(file)
 
 
 def _by_name(plan: SweepPlan) -> dict[str, Any]:

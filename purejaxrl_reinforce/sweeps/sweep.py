@@ -70,8 +70,8 @@ def sweep(
         devices: to use; None: all.
 
     Raises:
-        ValueError: an axis or value is wrong, results or batches do not fit into memory or on
-            disk, or `path` holds something else; nothing was written.
+        ValueError: an axis or value is wrong, results or a program do not fit into memory or
+            results on the disk, or `path` holds something else.
         OSError: files could not be written; slices that are finished stay.
     """
     plan = run_on_all(lambda: make_plan(config, keys, axes or {}, zipped, num_episodes))
@@ -133,8 +133,7 @@ class SweepLoop:
     def train(self) -> Iterator[str]:
         """Train the agents that are not on disk yet.
 
-        About once a second, this yields which program is compiled
-        next, or "".
+        Yields about once a second: which program is compiled next, or "".
         """
         self._load_done()
         yield ""

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from purejaxrl_reinforce.algorithm.environments.deferred_imports import deferred_imports
+from purejaxrl_reinforce.algorithm.environments.environment import deferred_imports
 
 GYMNAX = """
 import sys

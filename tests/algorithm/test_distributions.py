@@ -8,8 +8,7 @@ from scipy import integrate
 
 from purejaxrl_reinforce.algorithm.networks.distributions import (
     Categorical,
-    DiagonalGaussian,
-    SquashedGaussian,
+    Gaussian,
     squash,
 )
 
@@ -56,14 +55,14 @@ def test_categorical_log_prob_entropy_and_mode():
 def test_gaussian_samples_have_their_moments():
     n = 200_000
     mean = jnp.broadcast_to(jnp.array([1.0, -2.0]), (n, 2))
-    distribution = DiagonalGaussian(mean, jnp.array([0.0, 1.0]))
+    distribution = Gaussian(mean, jnp.array([0.0, 1.0]))
     samples = distribution.sample(jax.random.normal(jax.random.key(0), (n, 2)))
     np.testing.assert_allclose(samples.mean(axis=0), [1, -2], atol=5 * np.e / np.sqrt(n))
     np.testing.assert_allclose(samples.std(axis=0), [1, np.e], rtol=0.01)
 
 
 def test_gaussian_log_prob_entropy_and_mode():
-    distribution = DiagonalGaussian(jnp.array([[1.0, 2.0]]), jnp.log(jnp.array([0.5, 3.0])))
+    distribution = Gaussian(jnp.array([[1.0, 2.0]]), jnp.log(jnp.array([0.5, 3.0])))
     x = np.array([0.3, 4.0])
     mean, std = np.array([1, 2]), np.array([0.5, 3])
     density = np.exp(-0.5 * ((x - mean) / std) ** 2) / (np.sqrt(2 * np.pi) * std)
@@ -71,7 +70,7 @@ def test_gaussian_log_prob_entropy_and_mode():
     np.testing.assert_allclose(log_prob, [np.log(density).sum()], rtol=1e-5)
     # The entropy is minus the mean log-density.
     noise = jax.random.normal(jax.random.key(1), (100_000, 2))
-    many = DiagonalGaussian(jnp.broadcast_to(distribution.mean, noise.shape), distribution.log_std)
+    many = Gaussian(jnp.broadcast_to(distribution.mean, noise.shape), distribution.log_std)
     mean_log_prob = many.log_prob(many.sample(noise)).mean()
     np.testing.assert_allclose(distribution.entropy(), [-mean_log_prob], atol=0.02)
     np.testing.assert_array_equal(distribution.mode(), distribution.mean)
@@ -82,8 +81,8 @@ LOW, HIGH = -3.0, 1.0
 
 def squashed(mean, std):
     """A distribution of one component, [1], in the box from LOW to HIGH."""
-    bounds = (jnp.full(1, bound) for bound in (LOW, HIGH))
-    return SquashedGaussian(jnp.float32([[mean]]), jnp.log(jnp.float32([std])), *bounds)
+    bounds = (jnp.full(1, LOW), jnp.full(1, HIGH))
+    return Gaussian(jnp.float32([[mean]]), jnp.log(jnp.float32([std])), bounds)
 
 
 def density(distribution, a):
@@ -140,14 +139,14 @@ def test_the_gradient_of_the_squashed_log_prob_is_that_of_the_normal_one():
         )
 
     ours = gradients(lambda m, s: squashed(0.0, 1.0)._replace(mean=m, log_std=s))
-    jax.tree.map(np.testing.assert_array_equal, ours, gradients(DiagonalGaussian))
+    jax.tree.map(np.testing.assert_array_equal, ours, gradients(Gaussian))
 
 
 def test_squashed_log_prob_is_finite_and_right_far_out():
     """log(1 - tanh(u)^2) is 2 log 2 - 2 |u| for large |u|, where tanh(u) rounds to 1."""
     u = jnp.float32([[-60.0], [60.0]])
     far = squashed(0.0, 10.0)._replace(mean=jnp.zeros((2, 1)))
-    normal = DiagonalGaussian(far.mean, far.log_std).log_prob(u)
+    normal = Gaussian(far.mean, far.log_std).log_prob(u)
     expected = normal - (2 * np.log(2) - 120 + np.log((HIGH - LOW) / 2))
     np.testing.assert_allclose(far.log_prob(u), expected, rtol=1e-5)
-    np.testing.assert_array_equal(squash(u, far.low, far.high), [[LOW], [HIGH]])
+    np.testing.assert_array_equal(squash(u, *far.bounds), [[LOW], [HIGH]])

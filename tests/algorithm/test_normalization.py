@@ -10,8 +10,8 @@ import pytest
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import evaluate, init, step
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE
-from purejaxrl_reinforce.algorithm.normalization import LARGEST_REWARD, add_values, no_moments
-from purejaxrl_reinforce.algorithm.reinforce import collect, scale_rewards
+from purejaxrl_reinforce.algorithm.normalization import add_values, no_moments
+from purejaxrl_reinforce.algorithm.reinforce import LARGEST_REWARD, collect, scale_rewards
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from tests.support.configs import TEXTBOOK
 from tests.support.learning import networks_of

@@ -52,10 +52,8 @@ def test_backward_of_one_hidden_layer_of_relus(sizes):
     assert found == pytest.approx(ROWS * backward_flops(sizes, "relu"), rel=0.1)
 
 
-@pytest.mark.parametrize("hidden_sizes", [(64,), (32, 32)], ids=str)
-@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
-def test_the_optimizer_costs_at_least_what_is_said(env, hidden_sizes):
-    config = Config(env=env, num_envs=2, hidden_sizes=hidden_sizes)
+def test_the_optimizer_costs_at_least_what_is_said():
+    config = Config(num_envs=2, hidden_sizes=(32, 32))
     state = state_shapes(config)
     found = counted(apply_gradients, config, state, state.params)
     assert 0.75 * found <= phase_costs(config)["optimizer"].flops <= found
@@ -78,15 +76,3 @@ def test_layers_are_those_of_the_networks():
     # Of a convolutional network, the dense layers; of one's own, none.
     assert layer_sizes(Config(env="Breakout-MinAtar"), "policy") == (1024, 64, 2)
     assert layer_sizes(Config(network="tests.support.networks:Tanh"), "policy") == ()
-
-
-def test_more_work_costs_more():
-    plain = TEXTBOOK.replace(num_envs=2, baseline="none")
-    for change in (
-        {"baseline": "value"},
-        {"hidden_sizes": (128,)},
-        {"baseline": "value", "baseline_steps": 3},
-    ):
-        more = plain.replace(**change)
-        before, after = (sum(c.flops for c in phase_costs(x).values()) for x in (plain, more))
-        assert before < after, change

@@ -66,11 +66,6 @@ def test_short_calls_are_averaged_over_many():
     assert measure({"short": lambda: None}, repeats=1)["short"].calls_per_sample > 100
 
 
-def test_repeats_must_be_positive():
-    with pytest.raises(ValueError, match="repeats must be at least 1, not 0"):
-        measure({"a": lambda: None}, repeats=0)
-
-
 def test_a_function_that_recompiles_is_not_timed():
     growing = jax.jit(lambda x: x * 3)
     sizes = iter(range(1, 100_000))
@@ -82,14 +77,6 @@ def test_a_function_that_retraces_into_a_cached_program_is_not_timed():
     jax.jit(lambda x: x * 5)(1.0)
     with pytest.raises(RecompilationError), no_compilation():
         jax.jit(lambda x: x * 5)(1.0)
-
-
-def test_the_guard_ends_with_its_block():
-    double = jax.jit(lambda x: x * 7)
-    double(1.0)
-    with no_compilation():
-        double(1.0)
-    jax.jit(lambda x: x * 8)(1.0)
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():

@@ -4,7 +4,7 @@ import pytest
 
 from purejaxrl_reinforce.cli.main import _parse
 from purejaxrl_reinforce.cli.options import shared_options
-from tests.support.forked import forked_pair
+from tests.support.processes import pair
 
 TINY = ["--num-envs", "2", "--num-updates", "1", "--num-steps", "5", "--hidden-sizes", "2"]
 
@@ -69,7 +69,7 @@ def test_options_of_a_resumed_run_are_compared_as_they_were_given(finished_run, 
     ],
 )
 def test_different_commands_end_all_processes(verb, other, message, tmp_path):
-    with forked_pair(verb, *TINY, directory=tmp_path, second=other) as (first, second):
+    with pair(verb, *TINY, directory=tmp_path, second=other) as (first, second):
         code, output, error = first.wait()
         assert second.wait() == (2, "", "")
     assert (code, output) == (2, "")

@@ -9,8 +9,7 @@ import time
 import pytest
 
 from purejaxrl_reinforce.output.files import is_unfinished
-from tests.support.forked import ForkedCommand
-from tests.support.processes import ROOT, killed_at_the_end
+from tests.support.processes import ROOT, Command, killed_at_the_end
 from tests.support.runs import FILES, assert_same_run
 
 TINY = ["--num-envs", "2", "--num-updates", "2", "--num-steps", "5", "--hidden-sizes", "2"]
@@ -35,7 +34,7 @@ def shell(command, directory, **variables):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     directory = tmp_path_factory.mktemp("undisturbed")
-    run = ForkedCommand("train", *LONG, directory / "run", directory=directory)
+    run = Command("train", *LONG, directory / "run", directory=directory)
     assert run.wait() == (0, "", "")
     return directory / "run"
 
@@ -58,10 +57,11 @@ def test_ctrl_c_at_any_moment(seconds, tmp_path, undisturbed):
     assert not any(map(is_unfinished, tmp_path.rglob("*")))
     if path.exists():
         resume = ["train", "--resume", path, "--quiet"]
-        assert ForkedCommand(*resume, directory=tmp_path).wait() == (0, "", "")
+        assert Command(*resume, directory=tmp_path).wait() == (0, "", "")
         assert_same_run(path, undisturbed)
     else:
-        assert (process.returncode, errors) == (-signal.SIGINT, "")
+        assert process.returncode == -signal.SIGINT
+        assert not errors or seconds < 1  # the interpreter starts, and has its own handler
 
 
 LOST = "error: not all of the output could be printed\n"

@@ -131,8 +131,10 @@ def test_configurations_are_told_apart_by_what_differs():
 
 
 def test_equal_configurations_are_told_apart_by_their_source():
-    groups = [runs(range(2))._replace(source="a"), runs(range(2))._replace(source="b")]
-    assert legend_of(learning_curves(groups))[1:] == ["a", "b"]
+    groups = [runs(range(2))._replace(source=name) for name in ("a", r"$\wrong$")]
+    figure = learning_curves(groups)
+    assert legend_of(figure)[1:] == ["a", r"\$\wrong\$"]
+    figure.draw_without_rendering()  # which reads no formula
 
 
 def test_a_curve_says_which_seeds_it_has():

@@ -1,8 +1,17 @@
 """Atomic replacement: the old file or the new one, and nothing of others touched."""
 
+import os
+
 import pytest
 
-from purejaxrl_reinforce.output.files import atomic_write, is_unfinished, remove_unfinished
+from purejaxrl_reinforce.output.files import (
+    LockedLog,
+    atomic_write,
+    is_unfinished,
+    open_regular,
+    remove_unfinished,
+)
+from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed
 
 
 def names(directory):
@@ -59,3 +68,29 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / name).write_text("left")
     remove_unfinished(tmp_path)
     assert names(tmp_path) == {"x.png"}
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_only_regular_files_are_opened(make, tmp_path):
+    """A pipe would wait for somebody who writes."""
+    make(tmp_path / "x")
+    for read in (open_regular, load_arrays, read_sealed):
+        with pytest.raises(OSError, match="not a regular file"):
+            read(tmp_path / "x")
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "run.log").symlink_to("theirs")
+    with pytest.raises(OSError, match=r"run\.log"):
+        LockedLog(tmp_path / "run.log", "training")
+    assert (tmp_path / "theirs").read_text() == "theirs"
+
+
+def test_a_log_has_one_writer(tmp_path):
+    log = LockedLog(tmp_path / "run.log", "training")
+    with pytest.raises(ValueError, match="another process is training in"):
+        LockedLog(tmp_path / "run.log", "training")
+    log.write("a line")
+    log.close()
+    assert (tmp_path / "run.log").read_text().endswith(" a line\n")

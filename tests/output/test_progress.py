@@ -12,8 +12,7 @@ from purejaxrl_reinforce.execution.program import Chunk
 from purejaxrl_reinforce.output.progress import Board, duration
 from purejaxrl_reinforce.presets import preset
 from purejaxrl_reinforce.sweeps.command import _best_so_far
-from purejaxrl_reinforce.sweeps.plan import make_plan
-from purejaxrl_reinforce.sweeps.sweep import SweepProgress
+from tests.support.sweeps import made_up
 
 
 def state(update, env_steps=0):
@@ -84,6 +83,13 @@ def test_text_is_no_markup(terminal, capsys):
     assert "env=[bold]" in shown
 
 
+def test_what_was_done_before_takes_no_time(capsys):
+    with Board("a") as board:
+        board.show("5/9", 5, 9, 0.0, "")
+        board.show("7/9", 7, 9, 10.0, "")
+    assert capsys.readouterr().err == "5/9\n7/9  0:10 left\n"
+
+
 def test_what_is_new_is_shown_at_once(capsys):
     with Board("a") as board:
         board.show("0/2", 0, 2, 0.0, "compiling", at_once=True)
@@ -96,33 +102,33 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-def best(axes, agents, evaluation):
-    """Return what a sweep with 8 seeds says of its best settings."""
-    plan = make_plan(Config(num_updates=10, num_envs=4), range(8), axes, False, 2)
-    progress = SweepProgress(plan)
-    progress.finish(np.array(agents), np.array(evaluation))
-    return list(_best_so_far(plan, progress))
+def best(axes, configs, scores):
+    """Return what a sweep says of scores [setting, seed], NaN where an agent is not trained yet."""
+    scores = np.array(scores)
+    results = made_up(axes, configs, scores[..., None], scores[..., None], 1)
+    results.seconds[np.isnan(scores)] = np.nan
+    return list(_best_so_far(results))
 
 
-RATES = {"policy_lr": (0.1, 0.2)}
+RATES = {"policy_lr": (0.1, 0.2)}, [Config(num_updates=1, policy_lr=lr) for lr in (0.1, 0.2)]
 
 
 def test_a_sweep_shows_its_best_setting_with_its_interval():
-    scores = np.concatenate([np.full(8, 100.0), np.linspace(200, 270, 8)])
-    (text,) = best(RATES, range(16), np.stack([scores - 1, scores + 1], axis=1))
-    assert text.startswith("best greedy return so far 235.0 (")
+    (text,) = best(*RATES, [np.full(8, 100.0), np.linspace(200, 270, 8)])
+    assert text.startswith("best greedy return so far 235 (")
     assert text.endswith("), 8 seeds, setting 1: policy_lr=0.2")
 
 
-def test_a_diverged_agent_is_no_best():
-    (text,) = best(RATES, [0, 8], [[np.nan, 5.0], [1.0, 1.0]])
-    assert "setting 1" in text
-    assert best(RATES, [], np.empty((0, 2))) == []
+def test_only_trained_agents_count():
+    (text,) = best(*RATES, [[-np.inf, np.nan], [1.0, np.nan]])
+    assert "(too few seeds), 1 seed, setting 1" in text
+    assert best(*RATES, [[np.nan], [np.nan]]) == []
 
 
 def test_environments_are_not_compared():
-    axes = {"env": ("CartPole-v1", "Acrobot-v1")}
-    found = best(axes, [0, 8], [[30.0, 30.0], [-90.0, -90.0]])
+    envs = ("CartPole-v1", "Acrobot-v1")
+    configs = [Config(num_updates=1, env=env) for env in envs]
+    found = best({"env": envs}, configs, [[30.0], [-90.0]])
     assert [text.partition(" so far")[0] for text in found] == [
         "best greedy return of CartPole-v1",
         "best greedy return of Acrobot-v1",

@@ -27,7 +27,7 @@ def runs(finished_run, tmp_path_factory):
         path.mkdir()
         write_config(path / "config.toml", replace(TINY, policy_lr=lr), seed=int(seed))
         shifted = metrics | {"mean_return": metrics["mean_return"] + 2 * seed + 500 * lr}
-        write_metrics(path / "metrics.csv", shifted, 0.06)
+        write_metrics(path, shifted, 0.06)
     return paths
 
 

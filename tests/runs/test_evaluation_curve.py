@@ -10,13 +10,20 @@ import numpy as np
 import pandas
 import pytest
 
-from purejaxrl_reinforce import Hosting, TerminalReporter, evaluate, resume_run, sweep, train_run
+from purejaxrl_reinforce import (
+    RunOptions,
+    TerminalReporter,
+    evaluate,
+    load_run,
+    resume_run,
+    sweep,
+    train_run,
+)
 from purejaxrl_reinforce.algorithm.evaluate import greedy_return
 from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.reinforce import init
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves
-from purejaxrl_reinforce.runs.checkpoint import load_all
-from purejaxrl_reinforce.runs.load import load_history
 from purejaxrl_reinforce.runs.loggers import _grouped
 from tests.support.runs import TINY, assert_same_run, trained
 
@@ -27,9 +34,9 @@ CONFIG, SEED = TINY.replace(eval_every=2, eval_episodes=5), 1
 def evaluated(tmp_path_factory):
     """A run with a checkpoint of each update, and what it showed."""
     path, shown = tmp_path_factory.mktemp("runs") / "run", io.StringIO()
-    hosting = Hosting(checkpoint_every=1, keep=CONFIG.num_updates)
+    options = RunOptions(checkpoint_every=1, keep=CONFIG.num_updates)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(shown):
-        train_run(CONFIG, SEED, path, hosting, reporter=TerminalReporter())
+        train_run(CONFIG, SEED, path, options, reporter=TerminalReporter())
     return path, shown.getvalue()
 
 
@@ -49,8 +56,8 @@ def test_training_keeps_its_bits(run, finished_run):
 
 
 def test_every_second_update_has_the_mean_of_evaluate(run):
-    returns = load_history(run).metrics["eval_return"]
-    states = load_all(run / "checkpoints", CONFIG, SEED)
+    returns = load_run(run).metrics["eval_return"]
+    states = load_run(run).checkpoints()
     np.testing.assert_array_equal(np.isnan(returns), [True, False] * 3)
     for state in states[1::2]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.update)
@@ -62,14 +69,14 @@ def test_every_second_update_has_the_mean_of_evaluate(run):
 def test_a_resumed_run_has_the_same_returns(run, tmp_path):
     again = shutil.copytree(run, tmp_path / "run")
     for update in (4, 5, 6):
-        shutil.rmtree(again / "checkpoints" / f"{update:09}")
+        (again / "checkpoints" / f"{update:09}.npz").unlink()
     resume_run(again)
     assert_same_run(again, run)
 
 
 def test_they_are_shown_and_drawn(evaluated):
     path, shown = evaluated
-    history = load_history(path)
+    history = load_run(path)
     returns = history.metrics["eval_return"][1::2]
     assert f"greedy return {returns[-1]:.1f}" in shown.splitlines()[-1]
     (axes,) = learning_curves([Runs(CONFIG, [SEED], [history.metrics])], "update").axes
@@ -88,12 +95,12 @@ def test_agents_side_by_side_play_in_those_updates_only():
     """A condition that is mapped over would become a choice, and both sides be computed."""
     keys = jax.ShapeDtypeStruct((2,), key_shape().dtype)
     states = jax.eval_shape(jax.vmap(functools.partial(init, CONFIG)), keys)
-    mapped = jax.make_jaxpr(jax.vmap(functools.partial(greedy_return, CONFIG)))(states)
+    mapped = jax.make_jaxpr(jax.vmap(functools.partial(greedy_return, make_setup(CONFIG))))(states)
     assert [str(eqn.primitive) for eqn in mapped.eqns].count("cond") == 1
 
 
 @pytest.mark.slow
 def test_an_agent_of_a_sweep_has_those_of_its_run(run):
     results = sweep(CONFIG, [SEED, SEED + 1], num_episodes=1)
-    returns = load_history(run).metrics["eval_return"]
+    returns = load_run(run).metrics["eval_return"]
     np.testing.assert_allclose(results.metrics["eval_return"][0, 0], returns, rtol=1e-3)

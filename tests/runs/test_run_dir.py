@@ -1,18 +1,18 @@
 """Run directories: what is ours is written, removed and found missing; nothing else is touched."""
 
 import ast
-import os
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import purejaxrl_reinforce
-from purejaxrl_reinforce import Hosting, Reporter, train_run
+from purejaxrl_reinforce import Reporter, RunOptions, train_run
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.execution.program import NonFiniteError
 from purejaxrl_reinforce.output.files import unfinished_path
+from purejaxrl_reinforce.runs import loggers
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from tests.support.runs import FILES, TINY, assert_same_run, error_of
 
@@ -46,9 +46,9 @@ def names(path):
 
 def train_until(path, do, update=3, every=None):
     """Train until something happens at an update; return the one line that tells of it."""
-    hosting = Hosting(checkpoint_every=every, keep=6)
+    options = RunOptions(checkpoint_every=every, keep=6)
     with pytest.raises(OSError, match=f"^cannot write to {path}: ") as error:
-        train_run(TINY, SEED, path, hosting, [At(update, do)], Silent())
+        train_run(TINY, SEED, path, options, [At(update, do)], Silent())
     return str(error.value)
 
 
@@ -68,50 +68,41 @@ def test_a_renamed_directory_resumes(tmp_path, finished_run):
     assert_same_run(renamed, finished_run)
 
 
-def test_a_failed_last_checkpoint_keeps_the_results(tmp_path, finished_run):
+def test_without_its_last_checkpoint_a_run_has_no_results_and_resumes(tmp_path, finished_run):
     path = tmp_path / "run"
-    in_the_way = path / "checkpoints" / "000000006"
-    assert "no checkpoint after update 6" in train_until(path, in_the_way.touch, every=1)
-    assert names(path) == FILES
+    in_the_way = path / "checkpoints" / "000000006.npz"
+    assert "no checkpoint after update 6" in train_until(path, in_the_way.mkdir, every=1)
+    assert "params.npz" not in names(path)
+    in_the_way.rmdir()
+    assert main(["train", "--resume", str(path), "--quiet"]) == 0
     assert_same_run(path, finished_run)
-    assert len(np.load(path / "rewards.npy")) == 6
 
 
-class InterruptedWhileCompiling(Reporter):
-    def __init__(self, path):
-        self.path = path
-
+class FailsToStart(Reporter):
     def compiling(self, _config, _seed, _resumed):
-        self.path.write_text("theirs")
         raise KeyboardInterrupt
 
 
-def test_an_interruption_while_the_first_files_are_written_leaves_nothing(tmp_path, monkeypatch):
-    write_config = RunDirectory.write_config
-
-    def interrupted(run):
-        write_config(run)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(RunDirectory, "write_config", interrupted)
+def test_what_fails_before_training_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
-        train_run(TINY, SEED, tmp_path / "new" / "run")
+        train_run(TINY, SEED, tmp_path / "new" / "run", reporter=FailsToStart())
+    monkeypatch.setattr(loggers, "_TensorBoard", None)
+    with pytest.raises(ValueError, match="--tensorboard cannot start"):
+        train_run(TINY, SEED, tmp_path / "new" / "run", RunOptions(loggers=("tensorboard",)))
     assert names(tmp_path) == set()
 
 
-def test_a_file_put_there_while_it_compiles_survives_an_interruption(tmp_path):
-    path = tmp_path / "new" / "run"
-    mine = path / "notes.txt"
-    with pytest.raises(KeyboardInterrupt):
-        train_run(TINY, SEED, path, reporter=InterruptedWhileCompiling(mine))
-    assert names(path) == {"notes.txt"}
-    assert mine.read_text() == "theirs"
+@pytest.mark.parametrize("seed", [-1, 2**32, True, 1.0])
+def test_a_seed_that_is_none_is_refused(seed, tmp_path):
+    with pytest.raises(ValueError, match="seed"):
+        train_run(TINY, seed, tmp_path / "run")
+    assert names(tmp_path) == set()
 
 
 def test_a_directory_of_which_only_the_first_files_were_written_is_new(tmp_path):
     (tmp_path / "run.log").touch()
     unfinished_path(tmp_path / "config.toml").write_text("seed = ")
-    run = RunDirectory(tmp_path, TINY, SEED)
+    run = RunDirectory(tmp_path, TINY, SEED, "owner")
     run.create()
     run.close()
     assert names(tmp_path) == {"run.log", "config.toml", "metrics.csv"}
@@ -119,8 +110,8 @@ def test_a_directory_of_which_only_the_first_files_were_written_is_new(tmp_path)
 
 def test_a_run_that_fails_to_replace_another_brings_it_back(tmp_path, finished_run):
     shutil.copytree(finished_run, tmp_path / "run")
-    run = RunDirectory(tmp_path / "run", TINY, SEED, force=True)
-    run.create()
+    run = RunDirectory(tmp_path / "run", TINY, SEED, "owner")
+    run.create(force=True)
     assert names(run.path) == {"run.log", "config.toml", "metrics.csv"}
     run.remove()
     assert names(tmp_path) == {"run"}
@@ -134,6 +125,15 @@ def test_force_replaces_a_run(tmp_path, finished_run):
     assert names(tmp_path) == {"run"}
     assert names(path) == FILES
     assert len(np.load(path / "rewards.npy")) == 2
+
+
+def test_force_keeps_the_old_run_where_the_new_one_fails(tmp_path, finished_run):
+    path = tmp_path / "run"
+    shutil.copytree(finished_run, path)
+    with pytest.raises(NonFiniteError):
+        train_run(TINY.replace(policy_lr=1e38), SEED, path, force=True)
+    assert names(tmp_path) == {"run", "run-replaced"}
+    assert_same_run(tmp_path / "run-replaced", finished_run)
 
 
 @pytest.mark.parametrize("name", ["run.log", "unfinished-config.toml", "notes.txt"])
@@ -161,7 +161,7 @@ def test_a_run_without_metrics_yet_is_resumed(tmp_path, finished_run):
         ("é" * 128, "is too long"),
         ("/".join(["a" * 200] * 20), "is too long"),
     ],
-    ids=["not UTF-8", "name", "name in UTF-8", "path"],
+    ids=["no text", "name", "name in UTF-8", "path"],
 )
 @pytest.mark.parametrize("nested", ["", "/run"])
 def test_paths_that_cannot_hold_a_run_are_refused_first(name, nested, message, tmp_path, capsys):

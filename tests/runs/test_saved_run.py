@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce import export, load_run, load_sweep, plot, resume_run, step
+from purejaxrl_reinforce import export, load_run, load_sweep, plot, resume_run, step, train_run
 from purejaxrl_reinforce.sweeps.agents import extract_agent
 from tests.support.runs import TINY
 
@@ -33,6 +33,15 @@ def test_a_directory_without_checkpoints_has_no_state(tmp_path, finished_run):
         _ = run.state
     with pytest.raises(ValueError, match=r"metrics\.csv"):
         _ = run.metrics
+
+
+def test_parameters_of_any_type_and_name_come_back(tmp_path):
+    config = TINY.replace(network="tests.support.networks:HalfPrecision", num_updates=2)
+    result = train_run(config, 1, tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert_equal(run.params, result.params)
+    assert {x.dtype.name for x in jax.tree.leaves(run.params.policy)} == {"bfloat16"}
+    assert_equal(run.state.params, result.params)
 
 
 def test_resuming_needs_the_directory_alone(tmp_path, finished_run):

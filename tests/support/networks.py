@@ -15,6 +15,17 @@ class Tanh(nn.Module):
         return nn.Dense(self.num_outputs)(nn.tanh(nn.Dense(8)(x)))
 
 
+class HalfPrecision(nn.Module):
+    """Parameters in bfloat16, whose names have slashes."""
+
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, obs):
+        dense = nn.Dense(self.num_outputs, param_dtype=jnp.bfloat16, name="a/b")
+        return dense(obs.reshape(obs.shape[0], -1))
+
+
 class Failing(Tanh):
     @nn.compact
     def __call__(self, obs):

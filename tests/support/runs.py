@@ -10,10 +10,16 @@ from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, new_identity, run_content
-from purejaxrl_reinforce.output.checksums import load_arrays
+from purejaxrl_reinforce.config_file import (
+    CONFIG_FILE,
+    dump_config,
+    load_run_config,
+    new_identity,
+    run_content,
+)
+from purejaxrl_reinforce.output.sealed import load_arrays
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
-from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE, save_params
+from purejaxrl_reinforce.runs.run_dir import METRICS_FILE, PARAMS_FILE, save_params
 from tests.support.configs import TEXTBOOK
 
 # Trains in a second once it is compiled; what shares it, or differs from it in floats only, need
@@ -56,14 +62,14 @@ def random_run(path: Path, config: Config) -> Path:
     if moments := params.obs_moments:
         params = params._replace(obs_moments=moments._replace(var=np.abs(moments.var)))
     write_config(path / CONFIG_FILE, config)
-    save_params(path / PARAMS_FILE, params)
+    save_params(path / PARAMS_FILE, params, load_run_config(path)[2])
     return path
 
 
-def write_metrics(path: Path, columns: dict[str, np.ndarray], seconds: float) -> None:
+def write_metrics(run_dir: Path, columns: dict[str, np.ndarray], seconds: float) -> None:
     """Leave a metrics.csv with these columns, whose updates took `seconds` together."""
-    file = MetricsFile(path)
-    file.create()
+    file = MetricsFile(run_dir / METRICS_FILE, load_run_config(run_dir)[2])
+    file.start()
     fields = {name: columns[name] for name in Metrics._fields if name in columns}
     file.add(Metrics(finite=columns["update"] > 0, **fields), seconds)
 

@@ -9,7 +9,7 @@ import pytest
 
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from tests.support.forked import ForkedCommand
+from tests.support.processes import Command
 from tests.support.runs import error_of
 from tests.support.sweeps import TINY, slices_of, sweep_into
 
@@ -32,7 +32,7 @@ from tests.support.sweeps import TINY, slices_of, sweep_into
         (["--axis", "policy_lr=log:1e-9:1:2000000000"], "between 2 and 100,000 values, not 2000"),
         (["--num-seeds", "1000000", "--num-updates", "1000000"], "do not fit into memory"),
         (["--axis", "num_envs=8,1000000000000"], "num_envs must lie between"),
-        (["--axis", "num_envs=8,2000000000"], "the batch does not fit"),
+        (["--axis", "num_envs=8,2000000000"], "do not fit on the disk"),
         (["--sweep-dir", "/dev/null/sweep"], "/dev/null"),
         (["--wandb-tags", "a"], "--wandb-tags needs --wandb"),
     ],
@@ -98,7 +98,7 @@ def test_quiet_says_nothing(tmp_path, capsys):
 def test_a_signal_stops_it_and_a_rerun_finishes(number, tmp_path, capsys):
     path = tmp_path / "s"
     arguments = [*TINY, "--num-seeds", "300"]
-    process = ForkedCommand(*arguments, "--sweep-dir", path, directory=tmp_path)
+    process = Command(*arguments, "--sweep-dir", path, directory=tmp_path)
     deadline = time.monotonic() + 120
     while not slices_of(path) and process.poll() is None:
         assert time.monotonic() < deadline

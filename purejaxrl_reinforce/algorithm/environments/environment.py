@@ -4,9 +4,13 @@ It is imported when an environment is made: that takes seconds, and starts jax, 
 can choose its devices.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+import importlib
+import sys
+import types
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.environments.deferred_imports import deferred_imports
 from purejaxrl_reinforce.algorithm.environments.env_params import changed, in_own_types
 from purejaxrl_reinforce.algorithm.environments.own import own_environment
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest
@@ -68,17 +71,22 @@ class Environment:
         return tuple(self._env.observation_space(self._params).shape)
 
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the least and the largest value of each element of a continuous action, [D]."""
+        """Return the least and the largest value of each element of a continuous action, [D].
+
+        Raises:
+            ValueError: they follow from a traced parameter.
+        """
         space = self._env.action_space(self._params)
         if any(isinstance(bound, jax.core.Tracer) for bound in (space.low, space.high)):
             raise ValueError(
                 f"action='squash' needs constant bounds, and those of the actions of {self.name}"
                 " follow from a parameter in env_params; leave it out, or use action='clip'"
             )
-        low, high = (
-            np.broadcast_to(np.asarray(bound, np.float32), self.action_shape)
-            for bound in (space.low, space.high)
-        )
+        with jax.ensure_compile_time_eval():
+            low, high = (
+                np.broadcast_to(np.asarray(bound, np.float32), self.action_shape)
+                for bound in (space.low, space.high)
+            )
         return low, high
 
     @property
@@ -128,11 +136,11 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
             such parameter.
     """
     # Constants of gymnax's modules and of the environment must not become tracers when the first
-    # call comes from inside a transformation: Python caches the ones, this function the others.
+    # call comes from inside a transformation: Python caches the ones, `_loaded` the others.
     with jax.ensure_compile_time_eval():
         env, params = _loaded(name)
         if not env_params:
-            return _environment(name)
+            return _described(name, NO_PARAMS, env, params)
     return _described(name, env_params, env, changed(name, params, env_params))
 
 
@@ -145,11 +153,6 @@ def checked(config: Config) -> Config:
     make(config.env, config.env_params)
     _, params = _loaded(config.env)
     return dataclasses.replace(config, env_params=in_own_types(params, config.env_params))
-
-
-@functools.cache
-def _environment(name: str) -> Environment:
-    return _described(name, NO_PARAMS, *_loaded(name))
 
 
 @functools.cache
@@ -172,14 +175,26 @@ def _loaded(name: str) -> tuple[Any, Any]:
 
 
 def _described(name: str, env_params: Mapping[str, Any], env: Any, params: Any) -> Environment:
-    num_obs = _num_obs(name, env.observation_space(params))
-    num_actions, action_shape = _action(name, env.action_space(params))
+    from gymnax.environments import spaces
+
+    obs, action = env.observation_space(params), env.action_space(params)
+    if not isinstance(obs, spaces.Discrete | spaces.Box):
+        raise ValueError(
+            f"{name}: observation space {type(obs).__name__} is not supported; use Box or Discrete"
+        )
+    is_discrete = isinstance(action, spaces.Discrete)
+    if is_discrete and int(action.n) < 2:
+        raise ValueError(f"{name}: action space Discrete({int(action.n)}) leaves nothing to choose")
+    if not is_discrete and not (isinstance(action, spaces.Box) and len(action.shape) == 1):
+        raise ValueError(
+            f"{name}: action space {action} is not supported; use Discrete or a one-dimensional Box"
+        )
     return Environment(
         name=name,
         time_limit=int(params.max_steps_in_episode),
-        num_obs=num_obs,
-        num_actions=num_actions,
-        action_shape=action_shape,
+        num_obs=int(obs.n) if isinstance(obs, spaces.Discrete) else None,
+        num_actions=int(action.n) if is_discrete else None,
+        action_shape=() if is_discrete else tuple(action.shape),
         env_params=env_params,
         _env=env,
         _params=params,
@@ -193,32 +208,6 @@ def _make(registered: str) -> tuple[Any, Any]:
         return gymnax.make(registered)
     except Exception as error:  # whatever its constructor does, such as fetch data
         raise ValueError(f"environment {registered!r} cannot be made: {error}") from None
-
-
-def _num_obs(name: str, space: Any) -> int | None:
-    from gymnax.environments import spaces
-
-    if isinstance(space, spaces.Discrete):
-        return int(space.n)
-    if isinstance(space, spaces.Box):
-        return None
-    raise ValueError(
-        f"{name}: observation space {type(space).__name__} is not supported; use Box or Discrete"
-    )
-
-
-def _action(name: str, space: Any) -> tuple[int | None, tuple[int, ...]]:
-    from gymnax.environments import spaces
-
-    if isinstance(space, spaces.Discrete) and int(space.n) < 2:
-        raise ValueError(f"{name}: action space Discrete({int(space.n)}) leaves nothing to choose")
-    if isinstance(space, spaces.Discrete):
-        return int(space.n), ()
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        return None, tuple(space.shape)
-    raise ValueError(
-        f"{name}: action space {space} is not supported; use Discrete or a one-dimensional Box"
-    )
 
 
 def _in_words(space: Any) -> str:
@@ -242,3 +231,32 @@ def _bound(values: Any) -> str:
     if len(set(texts)) == 1:
         return texts[0]
     return f"[{', '.join(texts)}]"
+
+
+class _Deferred(types.ModuleType):
+    """Stands for a module that is imported once something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        _remove(self)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def deferred_imports(*names: str) -> Iterator[None]:
+    """Within the block, `import` gives those of these modules a stand-in that are not there yet.
+
+    What was imported within the block keeps the stand-ins, which import their module when it is
+    used. After it, whoever imports one of these modules gets the module itself.
+    """
+    stand_ins = {name: _Deferred(name) for name in names if name not in sys.modules}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for stand_in in stand_ins.values():
+            _remove(stand_in)
+
+
+def _remove(stand_in: types.ModuleType) -> None:
+    if sys.modules.get(stand_in.__name__) is stand_in:
+        del sys.modules[stand_in.__name__]

@@ -183,11 +183,11 @@ def _is_picture(env: Environment) -> bool:
 
 
 def _bounds(env: Environment) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of a continuous action, [D] each."""
-    with jax.ensure_compile_time_eval():
-        low, high = env.action_bounds()
-        # The largest number stands for no bound.
-        if np.all(low < high) and np.all(high - low < LARGEST_FLOAT):
-            return low, high
-        space = env.action_space
-    raise ValueError(f"action='squash' needs bounded actions; those of {env.name} are {space}")
+    """Return the bounds of a continuous action, [D] each, none of which may be infinite."""
+    low, high = env.action_bounds()
+    # The largest number stands for no bound.
+    if not (np.all(low < high) and np.all(high - low < LARGEST_FLOAT)):
+        raise ValueError(
+            f"action='squash' needs bounded actions; those of {env.name} are {env.action_space}"
+        )
+    return low, high

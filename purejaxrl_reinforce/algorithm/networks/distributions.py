@@ -110,16 +110,21 @@ class Categorical(NamedTuple):
         return [x - log_total for x in shifted]
 
 
-class DiagonalGaussian(NamedTuple):
-    """Normal distribution with independent components.
+class Gaussian(NamedTuple):
+    """Normal distribution with independent components; with bounds, that of `squash` of it.
+
+    Samples, the mode and the arguments of `log_prob` are those before the squashing: so the
+    log-density is exact even where the squashed action rounds to a bound.
 
     Attributes:
         mean: [..., D].
         log_std: [D] or [..., D], natural logarithm of the standard deviation.
+        bounds: the low and the high ones of a box, [D] each, or None.
     """
 
     mean: Array
     log_std: Array
+    bounds: tuple[Array, Array] | None = None
 
     def sample(self, noise: Array) -> Array:
         """Return mean + std * noise, [..., D].
@@ -130,80 +135,47 @@ class DiagonalGaussian(NamedTuple):
         return self.mean + self._std() * noise
 
     def log_prob(self, action: Array) -> Array:
-        """Return the log-density, [...], of actions [..., D]."""
+        """Return the log-density, [...], of actions [..., D]; in the box, if there is one."""
         scaled = (action - self.mean) / self._std()
         log_std = jnp.broadcast_to(self.log_std, self.mean.shape)
-        return -jnp.sum(0.5 * scaled**2 + log_std + 0.5 * jnp.log(2 * jnp.pi), axis=-1)
+        density = -jnp.sum(0.5 * scaled**2 + log_std + 0.5 * jnp.log(2 * jnp.pi), axis=-1)
+        if self.bounds is None:
+            return density
+        return density - jnp.sum(_log_slope(action, *self.bounds), axis=-1)
 
     def entropy(self) -> Array:
-        """Return the differential entropy in nats, [...]."""
+        """Return the differential entropy in nats, [...]; in the box, if there is one.
+
+        There, it has no closed form: the mean of the log-slope is a Gauss-Hermite quadrature, which
+        needs no samples and has a derivative.
+        """
         log_std = jnp.broadcast_to(self.log_std, self.mean.shape)
-        return jnp.sum(log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e), axis=-1)
+        entropy = jnp.sum(log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e), axis=-1)
+        if self.bounds is None:
+            return entropy
+        points, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
+        pairs = zip(points.tolist(), (weights / weights.sum()).tolist(), strict=True)
+        slopes = (
+            weight * _log_slope(self.mean + self._std() * point, *self.bounds)
+            for point, weight in pairs
+        )
+        return entropy + jnp.sum(sum(slopes), axis=-1)
 
     def mode(self) -> Array:
-        """Return the mean, [..., D]."""
+        """Return the mean, [..., D]; squashed, it is the median of each component."""
         return self.mean
 
     def _std(self) -> Array:
         return jnp.broadcast_to(jnp.exp(self.log_std), self.mean.shape)
 
 
-class SquashedGaussian(NamedTuple):
-    """Distribution of `squash(u)` for normal u, with independent components.
-
-    Samples, the mode and the arguments of `log_prob` are u, before the squashing: so the
-    log-density is exact even where the squashed action rounds to a bound.
-
-    Attributes:
-        mean: [..., D], of u.
-        log_std: [D] or [..., D], natural logarithm of the standard deviation of u.
-        low: [D], bounds of the box.
-        high: [D].
-    """
-
-    mean: Array
-    log_std: Array
-    low: Array
-    high: Array
-
-    def sample(self, noise: Array) -> Array:
-        """Return u = mean + std * noise, [..., D], for standard normal noise [..., D]."""
-        return self._gaussian().sample(noise)
-
-    def log_prob(self, action: Array) -> Array:
-        """Return the log-density of squash(u) in the box, [...], for u [..., D]."""
-        return self._gaussian().log_prob(action) - jnp.sum(self._log_slope(action), axis=-1)
-
-    def entropy(self) -> Array:
-        """Return the differential entropy in the box, in nats, [...].
-
-        There is no closed form: the mean of the log-slope is a Gauss-Hermite quadrature, which
-        needs no samples and has a derivative.
-        """
-        std = jnp.broadcast_to(jnp.exp(self.log_std), self.mean.shape)
-        points, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
-        slopes = (
-            weight * self._log_slope(self.mean + std * point)
-            for point, weight in zip(
-                points.tolist(), (weights / weights.sum()).tolist(), strict=True
-            )
-        )
-        return self._gaussian().entropy() + jnp.sum(sum(slopes), axis=-1)
-
-    def mode(self) -> Array:
-        """Return the mean of u, [..., D]; squashed, it is the median of each component."""
-        return self.mean
-
-    def _gaussian(self) -> DiagonalGaussian:
-        return DiagonalGaussian(self.mean, self.log_std)
-
-    def _log_slope(self, u: Array) -> Array:
-        """Return log(d squash(u) / du), [..., D]: log(1 - tanh(u)^2), stable for large |u|."""
-        slope = 2 * (math.log(2) - u - jax.nn.softplus(-2 * u))
-        return slope + jnp.broadcast_to(jnp.log((self.high - self.low) / 2), u.shape)
-
-
 def squash(u: Array, low: Array, high: Array) -> Array:
     """Return low + (high - low) (1 + tanh(u)) / 2, [..., D], for u [..., D] and bounds [D]."""
     low, high = (jnp.broadcast_to(bound, u.shape) for bound in (low, high))
     return jnp.clip(low + (high - low) * (0.5 + 0.5 * jnp.tanh(u)), low, high)
+
+
+def _log_slope(u: Array, low: Array, high: Array) -> Array:
+    """Return log(d squash(u) / du), [..., D]: log(1 - tanh(u)^2), stable for large |u|."""
+    slope = 2 * (math.log(2) - u - jax.nn.softplus(-2 * u))
+    return slope + jnp.broadcast_to(jnp.log((high - low) / 2), u.shape)

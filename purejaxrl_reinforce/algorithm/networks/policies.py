@@ -9,9 +9,8 @@ from jax import Array
 
 from purejaxrl_reinforce.algorithm.networks.distributions import (
     Categorical,
-    DiagonalGaussian,
     Distribution,
-    SquashedGaussian,
+    Gaussian,
     squash,
     uniform_of,
 )
@@ -75,9 +74,7 @@ class GaussianPolicy(nn.Module):
         if self.log_std == "state":
             mean, change = jnp.split(outputs, 2, axis=-1)
             log_std = log_std[None] + MOST_LOG_STD * jnp.tanh(change / MOST_LOG_STD)
-        if self.bounds is None:
-            return DiagonalGaussian(mean, log_std)
-        return SquashedGaussian(mean, log_std, *self.bounds)
+        return Gaussian(mean, log_std, self.bounds)
 
     def noise(self, key: Array) -> Array:
         """Draw what one action is sampled from: standard normal, [D]."""

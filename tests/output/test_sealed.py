@@ -1,0 +1,107 @@
+"""Sealed files: what is read is what was written by this owner, or one line says that it is not."""
+
+import json
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce.output.sealed import (
+    DamagedError,
+    load_arrays,
+    read_sealed,
+    save_arrays,
+    write_sealed,
+)
+
+ARRAYS = {
+    "a/kernel": np.arange(40, dtype=np.float32).reshape(2, 20),
+    "count": np.asarray(3),
+    "none": np.zeros((0, 2)),
+    "flag": np.array([True, False]),
+    "small": np.array([1.5, -2], dtype=ml_dtypes.bfloat16),
+}
+CONTENT = {"a": [1, 2.5, None, float("inf")], "b": "café"}
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(
+        left[k].dtype == right[k].dtype and np.array_equal(left[k], right[k]) for k in left
+    )
+
+
+def damages(whole, bits):
+    """One bit of each byte flipped, or all eight in turn, and cuts."""
+    for i in range(len(whole)):
+        for bit in range(i % 8, i % 8 + bits):
+            yield whole[:i] + bytes([whole[i] ^ 1 << bit % 8]) + whole[i + 1 :]
+    for i in range(0, len(whole), 16):
+        yield whole[:i]
+
+
+def read_or_refuse(read, path, damaged):
+    """Return what is read, None where it is refused in one line."""
+    path.write_bytes(damaged)
+    try:
+        return read(path, "me")
+    except ValueError as error:
+        message = str(error)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return None
+
+
+@pytest.mark.parametrize("bits", [1, pytest.param(8, marks=pytest.mark.slow)])
+def test_a_flipped_bit_of_arrays_is_found_or_harmless(bits, tmp_path):
+    path = tmp_path / "arrays.npz"
+    save_arrays(path, {"small": ARRAYS["small"], "flag": ARRAYS["flag"]}, "me")
+    right, refused = load_arrays(path, "me"), 0
+    for damaged in damages(path.read_bytes(), bits):
+        read = read_or_refuse(load_arrays, path, damaged)
+        assert read is None or same(read, right)
+        refused += read is None
+    assert refused > 200
+
+
+def test_a_flipped_bit_of_json_is_found_or_harmless(tmp_path):
+    path = tmp_path / "x.json"
+    write_sealed(path, CONTENT, "me")
+    for damaged in damages(path.read_bytes(), 2):
+        assert read_or_refuse(read_sealed, path, damaged) in (None, (CONTENT, "me"))
+
+
+def test_arrays_of_all_kinds_come_back(tmp_path):
+    save_arrays(tmp_path / "arrays.npz", ARRAYS, "me")
+    for owner in ("me", None):
+        assert same(load_arrays(tmp_path / "arrays.npz", owner), ARRAYS)
+
+
+def test_files_of_another_owner_are_refused(tmp_path):
+    save_arrays(tmp_path / "arrays.npz", ARRAYS, "me")
+    write_sealed(tmp_path / "x.json", CONTENT, "me")
+    for read, name in ((load_arrays, "arrays.npz"), (read_sealed, "x.json")):
+        with pytest.raises(ValueError, match=f"{name} belongs to another run or sweep$"):
+            read(tmp_path / name, "you")
+
+
+def test_files_that_others_write_are_refused(tmp_path):
+    np.savez(tmp_path / "arrays.npz", a=ARRAYS["flag"])
+    with pytest.raises(DamagedError, match=r"arrays\.npz is damaged"):
+        load_arrays(tmp_path / "arrays.npz")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "[" * 100_000 + "]" * 100_000, "null", "3", '{"content": 1}', '{"sha256": "0"}'],
+    ids=["empty", "cut", "deep", "null", "number", "unsealed", "nothing"],
+)
+def test_other_json_is_refused(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(DamagedError, match=r"x\.json is damaged"):
+        read_sealed(path)
+
+
+def test_sealed_json_is_readable(tmp_path):
+    write_sealed(tmp_path / "x.json", {"a": 1}, "me")
+    assert json.loads((tmp_path / "x.json").read_text())["content"] == {"a": 1}
