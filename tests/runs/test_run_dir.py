@@ -171,22 +171,6 @@ def test_paths_that_cannot_hold_a_run_are_refused_first(name, nested, message, t
     assert names(tmp_path) == set()
 
 
-@pytest.mark.parametrize("out", ["a" * 252 + ".npz", "caf\udce9.npz"])
-def test_outputs_with_such_names_are_refused(out, finished_run, tmp_path, capsys):
-    error = error_of(["export", str(finished_run), "--out", str(tmp_path / out)], capsys)
-    assert "is too long" in error or "cannot be printed" in error
-    assert names(tmp_path) == set()
-
-
-def test_an_export_that_was_killed_between_its_files_can_be_repeated(finished_run, tmp_path):
-    out = tmp_path / "policy.npz"
-    assert main(["export", str(finished_run), "--out", str(out)]) == 0
-    whole = out.read_bytes()
-    out.unlink()
-    assert main(["export", str(finished_run), "--out", str(out)]) == 0
-    assert out.read_bytes() == whole
-
-
 def test_an_export_replaces_no_other_description(finished_run, tmp_path, capsys):
     (tmp_path / "policy.json").write_text("theirs")
     error = error_of(["export", str(finished_run), "--out", str(tmp_path / "policy.npz")], capsys)
