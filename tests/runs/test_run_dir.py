@@ -11,7 +11,6 @@ import purejaxrl_reinforce
 from purejaxrl_reinforce import Reporter, RunOptions, train_run
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.execution.program import NonFiniteError
-from purejaxrl_reinforce.output.files import unfinished_path
 from purejaxrl_reinforce.runs import loggers
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from tests.support.runs import FILES, TINY, assert_same_run, error_of
@@ -101,7 +100,7 @@ def test_a_seed_that_is_none_is_refused(seed, tmp_path):
 
 def test_a_directory_of_which_only_the_first_files_were_written_is_new(tmp_path):
     (tmp_path / "run.log").touch()
-    unfinished_path(tmp_path / "config.toml").write_text("seed = ")
+    (tmp_path / f"unfinished-{'0' * 32}.toml").write_text("seed = ")
     run = RunDirectory(tmp_path, TINY, SEED, "owner")
     run.create()
     run.close()
