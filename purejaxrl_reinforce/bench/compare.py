@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from purejaxrl_reinforce.bench.result_file import FORMAT
+from purejaxrl_reinforce.output.files import open_regular
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.statistics import Interval
 
@@ -98,7 +99,8 @@ def load_result(path: Path) -> dict[str, Any]:
         ValueError: there is none at `path`, or it is of another format.
     """
     try:
-        result = parse_json(path.read_text())
+        with open_regular(path) as file:
+            result = parse_json(file.read())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except ValueError:  # neither JSON nor text

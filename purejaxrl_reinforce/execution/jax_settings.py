@@ -55,13 +55,16 @@ def enable_compilation_cache(path: str | Path | None = None) -> None:
     Raises:
         OSError: the directory cannot be made or written.
     """
-    if path is None and jax.config.values.get("jax_compilation_cache_dir") is None:
+    is_default = path is None and jax.config.values.get("jax_compilation_cache_dir") is None
+    if is_default:
         import platformdirs
 
         path = Path(platformdirs.user_cache_dir("purejaxrl_reinforce")) / "compiled"
     if path is not None:
         directory = Path(path).absolute()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if is_default:
+            directory.chmod(0o700)
         if not os.access(directory, os.W_OK):
             raise PermissionError(f"cannot write to {directory}")
         jax.config.update("jax_compilation_cache_dir", str(directory))

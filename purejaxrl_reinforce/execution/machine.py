@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import psutil
 
 from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
@@ -48,7 +49,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": usable_cores(),
-        "memory_gib": round(_memory_bytes() / 2**30, 1),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "backend": jax.default_backend(),
         "device_kind": devices[0].device_kind,
@@ -112,10 +113,6 @@ def peak_device_bytes() -> int | None:
     """Return the most memory held on the first accelerator so far; None on a CPU."""
     stats = jax.devices()[0].memory_stats()
     return None if stats is None else int(stats["peak_bytes_in_use"])
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _cpu_model() -> str:

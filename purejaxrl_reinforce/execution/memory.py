@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import psutil
 
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.config import Config
@@ -36,8 +37,6 @@ def free_bytes() -> int:
     """Return the memory that is free on the devices of this process, in bytes."""
     stats = [device.memory_stats() for device in jax.local_devices()]
     if None in stats:  # CPUs
-        import psutil
-
         return int(psutil.virtual_memory().available)
     return sum(int(device["bytes_limit"] - device["bytes_in_use"]) for device in stats)
 

@@ -7,7 +7,6 @@ import fcntl
 import itertools
 import os
 import re
-import shutil
 import stat
 import time
 import uuid
@@ -32,7 +31,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Whatever interrupts, `path` is the old file or the new one, on disk as well. A process that is
     killed leaves a file beside it for which `is_unfinished` holds.
     """
-    unfinished = unfinished_path(path)
+    unfinished = path.with_name(f"unfinished-{uuid.uuid4().hex}{path.suffix}")
     unfinished.touch(exist_ok=False)  # follows no link and opens no file that was there
     try:
         yield unfinished
@@ -43,13 +42,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def unfinished_path(path: Path) -> Path:
-    """Return a path beside `path` that nobody else has, for which `is_unfinished` holds."""
-    return path.with_name(f"unfinished-{uuid.uuid4().hex}{path.suffix}")
-
-
 def is_unfinished(path: Path) -> bool:
-    """Return whether `path` has a name that `unfinished_path` gives."""
+    """Return whether `path` has a name that `atomic_write` gives."""
     return _UNFINISHED.fullmatch(path.name) is not None
 
 
@@ -57,7 +51,7 @@ def remove_unfinished(directory: Path) -> None:
     """Remove what killed processes left unfinished, where no other process may be writing."""
     for path in directory.iterdir() if directory.is_dir() else ():
         if is_unfinished(path):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            path.unlink()
 
 
 def open_regular(path: Path, mode: str = "rb") -> IO[Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from purejaxrl_reinforce.output.files import open_regular
+
 _NON_FINITE = {str(x): x for x in (math.inf, -math.inf, math.nan)}
 
 
@@ -16,7 +18,7 @@ def dump_json(value: Any) -> str:
     return json.dumps(json_value(value), indent=1, allow_nan=False) + "\n"
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """Return the value of JSON text; the three strings are numbers again.
 
     Raises:
@@ -57,7 +59,8 @@ def _parsed(value: Any) -> Any:
 def is_json_with(path: Path, keys: Set[str]) -> bool:
     """Return whether a file is a JSON object that has these keys."""
     try:
-        found = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            found = json.loads(file.read())
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and keys <= found.keys()

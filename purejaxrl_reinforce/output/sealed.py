@@ -85,7 +85,7 @@ def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
     """
     try:
         with open_regular(path) as file:
-            sealed = parse_json(file.read().decode())
+            sealed = parse_json(file.read())
         content, found = sealed["content"], sealed["owner"]
         intact = sealed["sha256"] == _digest(content, found)
     except (ValueError, KeyError, TypeError):

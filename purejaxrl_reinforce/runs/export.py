@@ -43,7 +43,8 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
-    require_free(path, force, _is_description(description_path))
+    for written in (path, description_path):
+        require_free(written, force, _is_description(description_path))
     run = load_run(run_dir)
     config, params = run.config, run.params
     if config.network not in NETWORKS:
@@ -52,21 +53,11 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
             f" are in {run_dir / PARAMS_FILE}"
         )
     arrays = policy_arrays(params)
-    text = dump_json(describe_policy(config, arrays))
-    if not _is_left_over(description_path, text):
-        require_free(description_path, force, _is_description(description_path))
     with write_output(description_path) as unfinished:
-        unfinished.write_text(text)
+        unfinished.write_text(dump_json(describe_policy(config, arrays)))
     with write_output(path) as unfinished:
         _save(unfinished, arrays)
     return path
-
-
-def _is_left_over(path: Path, text: str) -> bool:
-    """Return whether `path` is what an export leaves that is killed between its two files."""
-    if any(path.with_suffix(suffix).exists() for suffix in _SUFFIXES):
-        return False
-    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def _is_description(path: Path) -> bool:

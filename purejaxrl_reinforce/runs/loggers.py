@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.output.files import open_regular
 
 # What each logger imports; an extra of the same name installs it.
 MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
@@ -124,13 +125,16 @@ class _WeightsAndBiases:
 
         directory = path / "wandb"
         directory.mkdir(exist_ok=True)
-        id_file = directory / f"{part or 'run'}_id.txt"
-        if not id_file.exists():
-            id_file.write_text(uuid.uuid4().hex)
+        with open_regular(directory / f"{part or 'run'}_id.txt", "a+") as file:
+            file.seek(0)
+            run_id = file.read()
+            if not run_id:
+                run_id = uuid.uuid4().hex
+                file.write(run_id)
         os.environ.setdefault("WANDB_SILENT", "true")
         self._run: Any = wandb.init(
             dir=str(path),
-            id=id_file.read_text(),
+            id=run_id,
             resume="allow",
             name=f"{path.name} {part}".strip(),
             config=facts,

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.output.files import (
     LockedLog,
     atomic_write,
@@ -11,6 +12,7 @@ from purejaxrl_reinforce.output.files import (
     open_regular,
     remove_unfinished,
 )
+from purejaxrl_reinforce.output.json_text import is_json_with
 from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed
 
 
@@ -77,6 +79,9 @@ def test_only_regular_files_are_opened(make, tmp_path):
     for read in (open_regular, load_arrays, read_sealed):
         with pytest.raises(OSError, match="not a regular file"):
             read(tmp_path / "x")
+    assert not is_json_with(tmp_path / "x", set())
+    with pytest.raises(ValueError, match="not a regular file"):
+        load_result(tmp_path / "x")
 
 
 def test_a_log_is_not_written_through_a_link(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from purejaxrl_reinforce.output.files import LockedLog, new_file, unfinished_path
+from purejaxrl_reinforce.output.files import LockedLog, new_file
 from purejaxrl_reinforce.output.replacing import Replacement
 
 OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
@@ -25,7 +25,7 @@ def replacement(path):
 def results(tmp_path):
     path = tmp_path / "results"
     for name in (
-        "our.toml", "our.log", "data/1.npz", "report-2.html", unfinished_path(path / "x").name,
+        "our.toml", "our.log", "data/1.npz", "report-2.html", f"unfinished-{'0' * 32}",
         "tensorboard/events.out.tfevents.1.vm", "wandb/run_id.txt", "wandb/debug.log",
         "tensorboard/setting0 CartPole-v1/events.out.tfevents.1.vm",
         "wandb/offline-run-20261128_171239-35984a4d/files/requirements.txt",

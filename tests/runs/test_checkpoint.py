@@ -72,13 +72,6 @@ def test_training_resumes_from_what_was_written(written, program, states):
     assert_same_bits(to_host(last.state), states[5])
 
 
-def test_a_path_may_look_like_a_pattern(states, tmp_path):
-    directory = tmp_path / "a\\b" / "lr=[0.1]*" / "checkpoints"
-    directory.parent.mkdir(parents=True)
-    write(directory, states[:1])
-    assert_same_bits(load_latest(directory, TINY, OWNER)[0], states[0])
-
-
 def flip(path, place):
     """Flip a bit, so many bytes after the beginning of the first array or, if negative, the end."""
     content = bytearray(path.read_bytes())

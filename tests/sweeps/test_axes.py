@@ -135,7 +135,6 @@ def test_a_stream_takes_its_steps_from_their_axis():
         (["policy_lr=log:0:1:4"], "ends above 0"),
         (["policy_lr=log:1:2"], "log:LOW:HIGH:NUMBER"),
         (["policy_lr=log:1:2:1"], "between 2 and 100,000 values, not 1"),
-        (["policy_lr=log:1:2:100000000000000000000"], "between 2 and 100,000 values"),
         (["policy_lr=0.1,,0.2"], "policy_lr has an empty value"),
         (["hidden_sizes=[8]]\ny = [3"], "takes lists such as"),
         (["hidden_sizes=64,64"], "hidden_sizes must be a list of widths"),
@@ -159,8 +158,6 @@ def test_what_is_wrong_is_said(texts, message):
     ("axes", "message"),
     [
         ({"lr": [1.0]}, "no field 'lr'"),
-        ({"num_envs": [0.5]}, "num_envs must be a whole number, not 0.5"),
-        ({"policy_lr": []}, "the grid is empty"),
         ({"policy_lr": 0.1}, "needs a list of values, not 0.1"),
         ({"env": "CartPole-v1"}, "needs a list of values"),
         ({"policy_lr": [0.1], "gamma": [0.9, 0.99]}, "policy_lr has 1, gamma has 2"),

@@ -1,13 +1,11 @@
 """Two real processes on one machine sweep together: the same results, one voice, one end."""
 
-import random
 import signal
 import time
 
 import jax
 import pytest
 
-from purejaxrl_reinforce.output.files import is_unfinished
 from tests.support.processes import LOST, Command, pair
 from tests.support.sweeps import assert_same_results, slices_of
 
@@ -77,22 +75,6 @@ def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undistur
 
 
 @pytest.mark.slow
-def test_kills_of_both_at_random_moments_change_no_bit(tmp_path, undisturbed, record_property):
-    path, draw, running = tmp_path / "sweep", random.Random(0), 0
-    for _ in range(10):
-        with pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
-            wait_for_slices(both[0], path, len(slices_of(path)) + draw.choice([0, 1, 1, 2]))
-            time.sleep(draw.uniform(0, 0.2))
-            running += both[0].poll() is None  # and killed, as the other is
-    record_property("kills of a sweep that was not finished", running)
-    assert running >= 8
-    with pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
-        assert [process.wait() for process in both] == [(0, "", "")] * 2
-    assert not any(map(is_unfinished, path.rglob("*")))
-    assert_same_results(path, undisturbed)
-
-
-@pytest.mark.slow
 def test_a_signal_to_one_stops_both(tmp_path):
     path = tmp_path / "sweep"
     with pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
@@ -107,23 +89,13 @@ def test_a_signal_to_one_stops_both(tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            ["--num-seeds", 1, "--axis", "policy_lr=0.1", "--num-envs", 1],
-            "more processes than devices in use",
-        ),
-        (["--axis", "policy_rl=0.1"], "no field 'policy_rl' to sweep"),
-    ],
-)
-def test_bad_input_is_said_once(tmp_path, options, message):
+def test_bad_input_is_said_once(tmp_path):
     path = tmp_path / "sweep"
-    arguments = ["sweep", "--num-updates", 2, "--sweep-dir", path, *options]
+    arguments = ["sweep", "--sweep-dir", path, "--num-seeds", 1, "--num-envs", 1]
     with pair(*arguments, directory=tmp_path) as (first, second):
         code, output, errors = first.wait()
         assert second.wait() == (2, "", "")
     assert (code, output, errors.count("\n")) == (2, "", 1)
     assert errors.startswith("error: ")
-    assert message in errors
+    assert "more processes than devices in use" in errors
     assert not path.exists()
