@@ -49,8 +49,10 @@ class Logger(Protocol):
 
 
 def require_loggers(names: Sequence[str]) -> None:
-    """Raise ValueError if what one of these loggers needs is not installed."""
+    """Raise ValueError if one of these is no logger, or what it needs is not installed."""
     for name in names:
+        if name not in MODULES:
+            raise ValueError(f"loggers are {' and '.join(MODULES)}, not {name!r}")
         require_extra(name, MODULES[name])
 
 

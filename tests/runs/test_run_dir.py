@@ -91,6 +91,11 @@ def test_what_fails_before_training_leaves_nothing(tmp_path, monkeypatch):
     assert names(tmp_path) == set()
 
 
+def test_options_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="loggers are tensorboard and wandb, not 'nope'"):
+        RunOptions(loggers=("nope",))
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, True, 1.0])
 def test_a_seed_that_is_none_is_refused(seed, tmp_path):
     with pytest.raises(ValueError, match="seed"):
