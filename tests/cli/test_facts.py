@@ -11,17 +11,12 @@ TINY = ["--num-envs", "2", "--num-updates", "1", "--num-steps", "5", "--hidden-s
 DIFFERENT = [
     ("train", ["--seed", "1"], "seed"),
     ("train", ["--policy-lr", "0.5"], "policy_lr"),
-    ("train", ["--num-envs", "2"], "num_envs"),
     ("train", ["--num-processes", "3"], "num_processes"),
     ("train", ["--checkpoint-every", "3"], "checkpoint_every"),
     ("train", ["--preset", "classic"], "preset"),
     ("train", ["--wandb"], "wandb"),
-    ("sweep", ["--baseline-lr", "0.5"], "baseline_lr"),
-    ("sweep", ["--activation", "tanh"], "activation"),
     ("sweep", ["--axis", "gamma=0.9,1"], "axis"),
-    ("sweep", ["--zip"], "zip"),
     ("sweep", ["--num-seeds", "3"], "num_seeds"),
-    ("sweep", ["--seed", "1"], "seed"),
 ]
 
 
