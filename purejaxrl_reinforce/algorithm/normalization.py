@@ -52,7 +52,8 @@ def add_values(moments: RunningMoments, x: Array, valid: Array, axis: LaneAxis) 
     batch_var = total((x - change[None, None]) ** 2) / divisor
     number = moments.number + added
     share = added / jnp.maximum(number, 1)
-    var = moments.var + share * (batch_var - moments.var + (1 - share) * change**2)
+    # Where nothing came before, the share is 1, and this is the batch's own variance exactly.
+    var = (1 - share) * moments.var + share * (batch_var + (1 - share) * change**2)
     return RunningMoments(number, moments.mean + share * change, var)
 
 

@@ -51,7 +51,7 @@ def apply_gradients(
     """
     last = jnp.float32(config.num_updates if num_updates is None else num_updates)
     # Times the reciprocal, as XLA divides by a constant: with either number the bits are the same.
-    remaining = 1 - state.update * (1 / last) if config.anneal else 1.0
+    remaining = jnp.maximum(1 - state.update * (1 / last), 0.0) if config.anneal else 1.0
     params, opt_state = state.params, state.opt_state
     for name, rate in (("policy", config.policy_lr), ("baseline", config.baseline_lr)):
         if (grad := getattr(grads, name)) is None:

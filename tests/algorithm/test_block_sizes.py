@@ -59,17 +59,3 @@ def test_sizes_change_nothing_that_is_learned(settings, usual):
     changed, _ = train(replace(CONFIG, **settings), jax.random.key(0))
     for a, b in zip(*map(jax.tree.leaves, (changed.params, usual.params)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-OTHERS = ["Acrobot-v1", "MountainCar-v0", "Breakout-MinAtar"]
-
-
-@pytest.mark.parametrize(
-    "env", ["CartPole-v1", *(pytest.param(env, marks=pytest.mark.slow) for env in OTHERS)]
-)
-def test_a_program_for_gpus_plays_the_same_bits(env):
-    config = TEXTBOOK.replace(env=env, num_envs=8, num_steps=200, hidden_sizes=(16,), block_steps=4)
-    state = init(config, jax.random.key(0))
-    ours, packed = (jax.jit(collect)(replace(config, platform=p), state) for p in ("cpu", "gpu"))
-    for a, b in zip(jax.tree.leaves(packed), jax.tree.leaves(ours), strict=True):
-        np.testing.assert_array_equal(a, b)

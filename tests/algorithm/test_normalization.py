@@ -38,6 +38,12 @@ def test_moments_of_batches_are_those_of_all_values(offset):
     np.testing.assert_allclose(moments.var, values.var(axis=0), rtol=2e-5 if offset else 1e-6)
 
 
+def test_small_values_have_their_own_variance_from_the_first_batch_on():
+    x = 1e-4 * jax.random.normal(jax.random.key(0), (50, 20, 1))
+    moments = add_values(no_moments((1,)), x, jnp.ones((50, 20), bool), ONE_DEVICE)
+    np.testing.assert_allclose(moments.var, x.var(axis=(0, 1)), rtol=1e-5)
+
+
 def test_a_batch_without_valid_steps_changes_nothing():
     moments = add_values(no_moments((2,)), jnp.ones((3, 4, 2)), jnp.zeros((3, 4), bool), ONE_DEVICE)
     jax.tree.map(np.testing.assert_array_equal, moments, no_moments((2,)))
