@@ -105,20 +105,9 @@ def live_blocks(valid: Array) -> Array:
 
 
 def fold_blocks(
-    body: Callable[[Carry, Any], Carry], carry: Carry, blocks: Any, num_blocks: Array
+    body: Callable[[Carry, Any, Array], Carry], carry: Carry, blocks: Any, num_blocks: Array
 ) -> Carry:
-    """Fold `body(carry, block)` over the first `num_blocks` blocks of `blocks`."""
+    """Fold `body(carry, block, i)` over the first `num_blocks` blocks of `blocks`."""
     return lax.fori_loop(
-        0, num_blocks, lambda i, c: body(c, jax.tree.map(lambda x: x[i], blocks)), carry
+        0, num_blocks, lambda i, c: body(c, jax.tree.map(lambda x: x[i], blocks), i), carry
     )
-
-
-def map_blocks(f: Callable[[Any], Array], blocks: Any, num_blocks: Array) -> Array:
-    """Return `f(block)` stacked over the blocks; zeros beyond the first `num_blocks`."""
-    total = jax.tree.leaves(blocks)[0].shape[0]
-    shape = jax.eval_shape(f, jax.tree.map(lambda x: x[0], blocks))
-
-    def body(i: Array, results: Array) -> Array:
-        return results.at[i].set(f(jax.tree.map(lambda x: x[i], blocks)))
-
-    return lax.fori_loop(0, num_blocks, body, jnp.zeros((total, *shape.shape), shape.dtype))

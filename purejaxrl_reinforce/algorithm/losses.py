@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.blocks import fold_blocks, live_blocks, map_blocks, split_rows
+from purejaxrl_reinforce.algorithm.blocks import fold_blocks, live_blocks, split_rows
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.returns import (
     BASELINES,
@@ -94,11 +94,11 @@ def _values_at_cuts(setup: Setup, params: Params, trajectory: Trajectory) -> Arr
 def values_of(setup: Setup, params: Params, obs: Array, valid: Array) -> Array:
     """Return V(s), [T, N], of observations [T, N, ...]; blocks without a valid step get 0."""
 
-    def values_of_block(block: tuple[Array, Array]) -> Array:
-        return setup.networks.values(params, zero_invalid(*block))
+    def set_block(values: Array, block: tuple[Array, Array], i: Array) -> Array:
+        return values.at[i].set(setup.networks.values(params, zero_invalid(*block)))
 
     blocks = split_rows((obs, valid), setup.tuning.block_rows)
-    values = map_blocks(values_of_block, blocks, live_blocks(blocks[1]))
+    values = fold_blocks(set_block, jnp.zeros(blocks[1].shape), blocks, live_blocks(blocks[1]))
     return values.reshape(-1)[: valid.size].reshape(valid.shape)
 
 
@@ -124,7 +124,7 @@ def gradients(
     def losses(learned: Params, block: tuple[Trajectory, Targets]) -> tuple[Array, PolicyTerms]:
         return _losses(setup, learned._replace(obs_moments=params.obs_moments), *block, count)
 
-    def add_block(total: Any, block: tuple[Trajectory, Targets]) -> Any:
+    def add_block(total: Any, block: tuple[Trajectory, Targets], _: Array) -> Any:
         return jax.tree.map(jnp.add, total, jax.grad(losses, has_aux=True)(learned, block))
 
     learned = params._replace(obs_moments=None)
