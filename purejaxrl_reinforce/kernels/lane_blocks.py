@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.experimental import pallas as pl
+from jax.experimental.pallas.triton import CompilerParams, load, store
 
 from purejaxrl_reinforce.algorithm.networks.distributions import Distribution
 from purejaxrl_reinforce.algorithm.networks.mlp import MLP, ReluMLPParams, relative_to_last
@@ -26,11 +27,6 @@ from purejaxrl_reinforce.kernels.lane_vectors import (
     known,
     leaves,
 )
-
-with warnings.catch_warnings():  # since jax 0.11 this backend is there, but deprecated
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from jax.experimental.pallas.triton import CompilerParams, load, store
-
 
 # Lanes of a program, a power of two, and its warps of 32 threads. So few lanes that 64 of them
 # occupy several multiprocessors; not measured on any GPU.
@@ -83,6 +79,8 @@ def launch(
     **specs_and_shapes: Any,
 ) -> Callable[..., Any]:
     """Return a function of arrays: `program` on each point of the grid."""
+    # Since jax 0.11 it is said of this backend where a program is lowered, right after this.
+    warnings.filterwarnings("ignore", "The Pallas Triton backend is deprec", DeprecationWarning)
     params = CompilerParams(num_warps=WARPS, num_stages=1)
     call: Callable[..., Any] = pl.pallas_call(
         program,
