@@ -69,19 +69,6 @@ class Size(NamedTuple):
 TINY = Size((2,), 8, 1, 1, 2, 2)
 
 
-def on_cpu(function: Callable[..., Any], config: Config, *args: Any) -> Any:
-    """Return function(config, *args) as XLA's program computes it on the CPU."""
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        config = replace(config, platform="cpu", engine="xla")
-        return jax.device_get(jax.jit(function)(config, *jax.device_get(args)))
-
-
-def key_of(seed: int) -> Any:
-    """Return a key that both devices can take."""
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return jax.random.key(seed)
-
-
 def compared(name: str, found: Any, expected: Any) -> Row:
     """Return a row of the largest difference between two trees, relative to numbers above 1."""
 
@@ -139,8 +126,10 @@ def against_cpu(size: Size, seed: int) -> list[Row]:
     def play(config: Config, key: Any) -> Any:
         return collect(config, init(config, key))[2]
 
-    key = key_of(seed)
-    here, there = jax.device_get(jax.jit(play)(config, key)), on_cpu(play, config, key)
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        key = jax.random.key(seed)
+        there = jax.device_get(jax.jit(play)(replace(config, platform="cpu"), key))
+    here = jax.device_get(jax.jit(play)(config, key))
     lengths = [np.asarray(x.valid.sum(axis=0), float) for x in (here, there)]
     error = float(np.sqrt(sum(np.var(x) for x in lengths) / num_envs))
     means = [float(x.mean()) for x in lengths]

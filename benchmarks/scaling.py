@@ -74,7 +74,7 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
                 "num_envs": num_envs,
                 "program_bytes": program.memory_bytes * mesh.size,
                 "compile_seconds": program.seconds,
-                "valid_steps": int(calls[name]()[1].num_steps),
+                "valid_steps": int(jax.block_until_ready(calls[name]())[1].num_steps),
             }
     timings = measure(calls, repeats)
     return [timed_row(name, timings[name], **fact) for name, fact in facts.items()]

@@ -95,14 +95,12 @@ def measure_network(
         timed_row(name, timings[name], sps=fact["valid_steps"] / timings[name].median, **fact)
         for name, fact in facts.items()
     ]
-    best = max((row for row in rows if row["program"] == "idiomatic"), key=lambda row: row["sps"])
     for row in rows:
         if row["program"] != "idiomatic":
             same = f"{network}, idiomatic lanes={row['num_envs']} steps={LONGEST_EPISODE}"
-            for against, name in (("same_batch", same), ("its_best", best["name"])):
-                per_step = facts[name]["valid_steps"] / row["valid_steps"]
-                times = paired_ratio(timings[name].samples, timings[row["name"]].samples)
-                row[f"times_{against}"] = [x / per_step for x in (times.value, *times[1:])]
+            per_step = facts[same]["valid_steps"] / row["valid_steps"]
+            times = paired_ratio(timings[same].samples, timings[row["name"]].samples)
+            row["times_same_batch"] = [x / per_step for x in (times.value, *times[1:])]
     return rows
 
 

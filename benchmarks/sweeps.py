@@ -24,7 +24,6 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce import load_sweep, preset
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.figures.style import COLORS, GREEDY_RETURN, REFERENCE, styled
-from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize
 from purejaxrl_reinforce.tasks import THRESHOLDS
 
@@ -53,7 +52,6 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> dict[str, Any
         subprocess.run(command, check=True)
         wall = time.perf_counter() - started
         results = load_sweep(path)
-        sizes = [len(part.agents) for part in saved_sweep(path).slices()]
     (found,) = summarize(results)
     steps = results.metrics["env_steps"][0, :, -1]
     training = float(results.seconds.sum())
@@ -61,18 +59,12 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> dict[str, Any
         "name": f"{agents:,} {name}",
         "agents": agents,
         "settings": settings,
-        "slices": len(sizes),
-        "largest_slice": max(sizes),
         "command_seconds": wall,
         "samples": [training],
         "valid_steps": int(steps.sum()),
-        "least_steps_of_an_agent": int(steps.min()),
         "sps": float(steps.sum() / training),
         "solved": found.num_solved,
         "worst": found.worst,
-        "interquartile_mean": float(found.iqm.value),
-        "env_steps_to_solve": found.env_steps,
-        "updates_to_solve": found.updates,
         "curves": quantiles(results.metrics["mean_return"][0]),
         "scores": np.sort(results.scores[0]).round(2).tolist(),
     }

@@ -54,12 +54,11 @@ def noise_of(config: Config, state: TrainState) -> tuple[Array, Array]:
 
 
 def measure(config: Config, seeds: int, every: int) -> dict[str, np.ndarray]:
-    """Train `seeds` seeds; return variances and signals [seeds, points, kinds], and returns."""
+    """Train `seeds` seeds; return variances and signals, [seeds, points, kinds]."""
 
     def point(state: TrainState, _: None) -> tuple[TrainState, tuple[Array, ...]]:
         noise = noise_of(config, state)
-        state, metrics = jax.lax.scan(lambda s, _: step(config, s), state, length=every)
-        return state, (*noise, metrics.mean_return[0])
+        return jax.lax.scan(lambda s, _: step(config, s), state, length=every)[0], noise
 
     @jax.jit
     def of_seed(key: Array) -> tuple[Array, ...]:
@@ -67,7 +66,7 @@ def measure(config: Config, seeds: int, every: int) -> dict[str, np.ndarray]:
         return jax.lax.scan(point, init(config, key), length=points)[1]
 
     found = [jax.device_get(of_seed(jax.random.key(seed))) for seed in range(seeds)]
-    names = ("variance", "signal", "mean_return")
+    names = ("variance", "signal")
     return {name: np.stack(x) for name, x in zip(names, zip(*found, strict=True), strict=True)}
 
 
@@ -161,10 +160,7 @@ def main(
             row["relative_variance"] = ratio_of_means(variance[:, :, k], variance[:, :, 0])
         rows.append(row)
     updates = list(range(0, num_updates - every + 1, every))
-    returns = found["mean_return"].mean(axis=0).round(1).tolist()
-    result = make_result(
-        "variance", config, 0, rows, seeds=seeds, updates=updates, mean_return=returns
-    )
+    result = make_result("variance", config, 0, rows, seeds=seeds, updates=updates)
     finish(results, "variance", result, draw, table)
 
 

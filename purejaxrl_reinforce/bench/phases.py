@@ -45,7 +45,8 @@ def phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
         mesh = lane_mesh(config.num_envs, jax.local_devices())
         sharded = jax.jit(shard_lanes(f, mesh, (REPLICATED, *in_specs), out_specs))
         compiled = sharded.lower(config, *args).compile()
-        return lambda: compiled(config, *args)
+        # Waited for: what others compile meanwhile could deadlock with sums over devices.
+        return lambda: jax.block_until_ready(compiled(config, *args))
 
     played = (BY_LANE, BY_LANE, BY_TIME_AND_LANE)
     rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
