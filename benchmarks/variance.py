@@ -5,9 +5,9 @@
 trains CartPole-v1 with the baseline network, for several seeds, and every few updates estimates the
 gradient of the same batch with each baseline (`gradient_noise`). Without normalization all of them
 estimate the same gradient (with the mean of all N lanes, 1 - 1/N of it), so their variances can be
-compared: the left panel has them relative to no baseline. Normalized gradients have another scale: the right panel has signal-to-noise ratios.
-Means over the seeds with 95% intervals (bootstrapped over seeds). Writes results/variance.json and
-.png.
+compared: the left panel has them relative to no baseline. Normalized gradients have another scale:
+the right panel has signal-to-noise ratios. Means over the seeds with 95% intervals
+(bootstrapped over seeds). Writes results/variance.json and .png.
 """
 
 from dataclasses import replace

@@ -56,7 +56,8 @@ def sweep(
     """Train every setting with every key; evaluate each agent greedily at the end.
 
     Agent (i, k) is `train(configs[i], keys[k])`, whatever else is trained beside it: bit for bit on
-    a CPU, to the tolerance of docs/pages/reproducibility.md elsewhere. Settings that differ in floats only share one compiled program.
+    a CPU, to the tolerance of docs/pages/reproducibility.md elsewhere. Settings that differ in
+    floats only share one compiled program.
 
     Args:
         config: what all settings share.
