@@ -179,12 +179,9 @@ def test_files_round_trip(name, tmp_path):
         ("seed = -1", "seed must lie between 0 and 4294967295, not -1"),
         ("[train]\nnum_envs = 2", "unknown field 'train'"),
         ("gamma = 1979-05-27", "gamma must be a number"),
-        ("gamma = " + "[" * 3000, "nested too deeply"),
         ("num_envs = ", "is not TOML: Invalid value"),
         ("num_envs = 1\nnum_envs = 2", "Cannot overwrite a value"),
         (b"\xff\xfe", "is not TOML"),
-        ("hidden_sizes = [" + "1," * 10**6 + "]", "is larger than 10,000 bytes"),
-        ("a" + ".a" * 4_000 + " = 1", "unknown field 'a'|nested too deeply"),
     ],
 )
 def test_bad_toml(text, message, tmp_path):

@@ -1,6 +1,6 @@
 """The command line: purejaxrl-reinforce VERB.
 
-What is heavy to import (jax, gymnax, matplotlib) is imported by the verbs that use it.
+What is heavy to import (jax, gymnax, matplotlib) is imported once a command is parsed.
 """
 
 import errno
@@ -9,16 +9,15 @@ import inspect
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import tyro
 
-from purejaxrl_reinforce.cli.bench import Bench
-from purejaxrl_reinforce.cli.options import hint_of_foreign_option
-from purejaxrl_reinforce.cli.policy import Evaluate, Export, Video
-from purejaxrl_reinforce.cli.report import Describe, Plot, Report
 from purejaxrl_reinforce.cli.sweep import Extract, Sweep
 from purejaxrl_reinforce.cli.train import Train
+from purejaxrl_reinforce.cli.verbs import Bench, Describe, Evaluate, Export, Plot, Report, Video
+from purejaxrl_reinforce.config import FIELD_KINDS, nearest
 
 _PROGRAM = "purejaxrl-reinforce"
 _VERBS: dict[str, Any] = {
@@ -46,6 +45,24 @@ _INTRODUCTION = f"""{_PURPOSE}
 Verbs: {", ".join(_VERBS)}.
 {_PROGRAM} VERB --help lists the options of one, --help describes them all."""
 
+# Options of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and what they are here.
+_FOREIGN = {
+    "--lr": "--policy-lr and --baseline-lr",
+    "--learning-rate": "--policy-lr and --baseline-lr",
+    "--total-timesteps": "--num-updates, each of --num-envs episodes",
+    "--timesteps": "--num-updates, each of --num-envs episodes",
+    "--n-envs": "--num-envs",
+    "--batch-size": "--num-envs",
+    "--epochs": "--num-updates",
+    "--gae-lambda": "--trace-lambda",
+    "--vf-coef": "--baseline-lr",
+    "--env-id": "--env",
+    "--net-arch": "--hidden-sizes",
+    "--device": "--platform, or the environment variable JAX_PLATFORMS",
+    "--seeds": "--num-seeds of the verb sweep",
+    "--track": "--wandb",
+}
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code.
@@ -58,11 +75,13 @@ def main(args: Sequence[str] | None = None) -> int:
             version = importlib.metadata.version("purejaxrl_reinforce")
             print(f"{_PROGRAM} {version}" if args else _INTRODUCTION)
             return 0
-        try:
-            verb = _parse(args)
-        except SystemExit as stop:  # of --help, or tyro has printed what is wrong
-            return int(stop.code or 0)
+        verb = _parse(args)
+        from purejaxrl_reinforce.execution.jax_settings import prepare
+
+        prepare()
         return int(verb.run())
+    except SystemExit as stop:  # of --help, or the reason is printed
+        return int(stop.code or 0)
     except ValueError as error:
         return _fail(str(error), 2)
     except OSError as error:
@@ -74,26 +93,40 @@ def _parse(args: Sequence[str]) -> Any:
     """Return the verb, with its options; it has a method `run` that returns the exit code.
 
     Raises:
-        SystemExit: the arguments ask for help, or are wrong; tyro has printed why.
-        ValueError: an argument is empty or cannot be printed.
+        SystemExit: the arguments ask for help, or a value is wrong; tyro has printed why.
+        ValueError: there is no such verb or option, or an argument is empty or cannot be printed.
     """
     for arg in args:
         if not arg or re.fullmatch("--[^=]*=", arg):  # as a path, the current directory
             raise ValueError(f"an argument is empty: {' '.join([_PROGRAM, *args])}")
         if not arg.isprintable():
             raise ValueError(f"the argument {arg!a} has characters that cannot be printed")
-    try:
-        if args[0] in _VERBS:
-            verb, prog = _VERBS[args[0]], f"{_PROGRAM} {args[0]}"
-            description = inspect.getdoc(verb)
-            return tyro.cli(verb, prog=prog, description=description, args=args[1:])
+    name = args[0]
+    if name.startswith("-"):  # --help, or a script for a shell
         return tyro.extras.subcommand_cli_from_dict(
             _VERBS, prog=_PROGRAM, description=_PURPOSE, args=args
         )
-    except SystemExit as stop:
-        if stop.code and (hint := hint_of_foreign_option(args)):
-            print(f"error: {hint}", file=sys.stderr)
-        raise
+    if name not in _VERBS:
+        raise ValueError(f"unknown verb {name!r}; verbs are {', '.join(_VERBS)}")
+    verb, prog = _VERBS[name], f"{_PROGRAM} {name}"
+    description = inspect.getdoc(verb)
+    parsed, unknown = tyro.cli(
+        verb, prog=prog, description=description, args=args[1:], return_unknown_args=True
+    )
+    if unknown:
+        raise ValueError(f"{prog} does not take {unknown[0]}{_hint(verb, unknown[0])}")
+    return parsed
+
+
+def _hint(verb: Any, unknown: str) -> str:
+    """Return what an unknown option is called here, or which options resemble it."""
+    option = unknown.partition("=")[0].replace("_", "-")
+    if option in _FOREIGN:
+        return f", which is here {_FOREIGN[option]}"
+    names = [field.name for field in fields(verb)]
+    if "start" in names:
+        names += ["preset", "config", *FIELD_KINDS]
+    return nearest(option, [f"--{name.replace('_', '-')}" for name in names], 0.7)
 
 
 def _fail(message: str, code: int) -> int:

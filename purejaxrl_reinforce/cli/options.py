@@ -4,7 +4,7 @@ import ast
 import inspect
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -39,10 +39,6 @@ ForceOption = Annotated[
 ]
 
 
-# The one field that is a table.
-_TABLE = "env_params"
-
-
 def _field_options() -> Any:
     """Return the type of a dict that has the fields of `Config` that are given, and no others."""
     (config,) = ast.parse(inspect.getsource(Config)).body
@@ -55,7 +51,7 @@ def _field_options() -> Any:
     options: dict[str, Any] = {}
     for f in fields(Config):
         default = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
-        is_table = f.name == _TABLE
+        is_table = f.name == "env_params"
         option = tyro.conf.arg(
             help=helps[f.name],
             help_behavior_hint=f"(default: {default})",
@@ -89,8 +85,8 @@ class ConfigOptions:
     @property
     def fields(self) -> dict[str, Any]:
         """The fields that are given."""
-        params = {name: parse_env_params(x) for name, x in self.options.items() if name == _TABLE}
-        return self.options | params
+        texts = self.options.get("env_params")
+        return self.options | ({} if texts is None else {"env_params": parse_env_params(texts)})
 
     @property
     def preset_name(self) -> str:
@@ -134,10 +130,24 @@ class ConfigOptions:
 ConfigOption = Annotated[ConfigOptions, tyro.conf.arg(name="")]
 
 
-@dataclass(frozen=True)
-class ProcessOptions:
-    """Multi-process settings; by default detected from the cluster."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """The options that `train` and `sweep` share."""
 
+    seed: TrainingSeedOption = None
+    force: ForceOption = False
+    quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
+    tensorboard: Annotated[
+        bool, tyro.conf.arg(help="Log to TensorBoard, in the directory of the results.")
+    ] = False
+    wandb: Annotated[
+        bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
+    ] = False
+    wandb_project: Annotated[
+        str | None, tyro.conf.arg(help="Project of --wandb. None: WANDB_PROJECT or the package's.")
+    ] = None
+    wandb_group: Annotated[str | None, tyro.conf.arg(help="Group of --wandb.")] = None
+    wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help="Tags of --wandb.")] = ()
     coordinator: Annotated[
         str | None,
         tyro.conf.arg(
@@ -153,27 +163,33 @@ class ProcessOptions:
         tyro.conf.arg(help="Number of this process, from 0. Process 0 writes and prints."),
     ] = None
 
+    def connect(self) -> None:
+        """Connect all processes.
 
-ProcessesOption = Annotated[ProcessOptions, tyro.conf.arg(name="")]
+        Raises:
+            ValueError: they cannot be connected, or have different options or versions.
+        """
+        from purejaxrl_reinforce.execution.distributed import connect
+        from purejaxrl_reinforce.execution.processes import require_equal
 
+        connect(self.coordinator, self.num_processes, self.process_id)
+        require_equal(self.shared())
 
-@dataclass(frozen=True)
-class LoggerOptions:
-    """Where metrics go beside the files."""
+    def shared(self) -> dict[str, Any]:
+        """Return by name all that must be equal on all processes: verb, options, versions."""
+        from purejaxrl_reinforce.execution.machine import describe_versions
 
-    tensorboard: Annotated[
-        bool, tyro.conf.arg(help="Log to TensorBoard, in the directory of the results.")
-    ] = False
-    wandb: Annotated[
-        bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
-    ] = False
-    wandb_project: Annotated[
-        str | None, tyro.conf.arg(help="Project of --wandb. None: WANDB_PROJECT or the package's.")
-    ] = None
-    wandb_group: Annotated[str | None, tyro.conf.arg(help="Group of --wandb.")] = None
-    wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help="Tags of --wandb.")] = ()
+        options = asdict(self)
+        options |= options.pop("start")
+        options |= options.pop("options")
+        verb = type(self).__name__.lower() + (" --resume" if options.get("resume") else "")
+        return {
+            "the verb": verb,
+            **{k: x for k, x in options.items() if k not in _OF_ONE_PROCESS and x is not None},
+            **{f"the version of {name}": x for name, x in describe_versions().items()},
+        }
 
-    def chosen(self) -> tuple[tuple[str, ...], dict[str, Any]]:
+    def loggers(self) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Return the names of the loggers of this process, and the arguments of `wandb.init`.
 
         Raises:
@@ -191,52 +207,7 @@ class LoggerOptions:
         return names, arguments
 
 
-LoggersOption = Annotated[LoggerOptions, tyro.conf.arg(name="")]
-
-# Options of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and what they are here.
-_FOREIGN = {
-    "lr": "--policy-lr and --baseline-lr",
-    "learning-rate": "--policy-lr and --baseline-lr",
-    "total-timesteps": "--num-updates, each of --num-envs episodes",
-    "timesteps": "--num-updates, each of --num-envs episodes",
-    "n-envs": "--num-envs",
-    "batch-size": "--num-envs",
-    "epochs": "--num-updates",
-    "gae-lambda": "--trace-lambda",
-    "vf-coef": "--baseline-lr",
-    "env-id": "--env",
-    "net-arch": "--hidden-sizes",
-    "device": "--platform, or the environment variable JAX_PLATFORMS",
-    "seeds": "--num-seeds of the verb sweep",
-    "track": "--wandb",
-}
-
-
-def hint_of_foreign_option(args: Sequence[str]) -> str | None:
-    """Return what the first option is called here that has its name from another library."""
-    for arg in args:
-        name = arg.partition("=")[0].removeprefix("--").replace("_", "-").lower()
-        if arg.startswith("--") and name in _FOREIGN:
-            return f"--{name} is here {_FOREIGN[name]}"
-    return None
-
-
 # What may differ between processes: where they read, write and print.
 _OF_ONE_PROCESS = {
     "config_file", "coordinator", "force", "process_id", "quiet", "resume", "run_dir", "sweep_dir",
 }  # fmt: skip
-
-
-def shared_options(verb: Any) -> dict[str, Any]:
-    """Return by name all that must be equal on all processes: the verb, its options, versions."""
-    from purejaxrl_reinforce.execution.machine import describe_versions
-
-    options = asdict(verb)
-    for nested in ("start", "options", "loggers", "processes"):
-        options |= options.pop(nested)
-    is_resumed = options.get("resume") is not None
-    return {
-        "the verb": type(verb).__name__.lower() + (" --resume" if is_resumed else ""),
-        **{name: x for name, x in options.items() if name not in _OF_ONE_PROCESS and x is not None},
-        **{f"the version of {name}": version for name, version in describe_versions().items()},
-    }

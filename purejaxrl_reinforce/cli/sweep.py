@@ -11,20 +11,15 @@ from purejaxrl_reinforce.cli.options import (
     ConfigOption,
     ConfigOptions,
     ForceOption,
-    LoggerOptions,
-    LoggersOption,
-    ProcessesOption,
-    ProcessOptions,
-    TrainingSeedOption,
-    shared_options,
+    TrainingOptions,
 )
 from purejaxrl_reinforce.config import ENV_PARAM, Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
 from purejaxrl_reinforce.sweeps.axes import Axes
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, kw_only=True)
+class Sweep(TrainingOptions):
     """Train many seeds of one or many settings and report the results.
 
     Agents are trained in slices, each saved when it finishes: after an interruption, rerun the
@@ -47,7 +42,6 @@ class Sweep:
     num_seeds: Annotated[int, tyro.conf.arg(help="Number of seeds; the same for each setting.")] = (
         16
     )
-    seed: TrainingSeedOption = None
     sweep_dir: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -55,7 +49,6 @@ class Sweep:
             " below sweeps/."
         ),
     ] = None
-    force: ForceOption = False
     width: Annotated[
         int | None,
         tyro.conf.arg(help="Agents per slice. None: some seconds of training."),
@@ -63,30 +56,18 @@ class Sweep:
     episodes: Annotated[
         int, tyro.conf.arg(help="Greedy episodes to evaluate each agent with after training.")
     ] = 100
-    loggers: LoggersOption = field(default_factory=LoggerOptions)
-    quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
-    processes: ProcessesOption = field(default_factory=ProcessOptions)
     start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.execution.jax_settings import prepare
-
-        prepare()
-        from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import (
-            broadcast_from_primary,
-            require_equal,
-            run_on_all,
-        )
+        from purejaxrl_reinforce.execution.processes import broadcast_from_primary, run_on_all
         from purejaxrl_reinforce.sweeps.command import run_sweep
         from purejaxrl_reinforce.sweeps.plan import make_plan
 
-        connect(**vars(self.processes))
-        require_equal(shared_options(self))
+        self.connect()
         config, seed, path = broadcast_from_primary(self._checked)
         seeds, axes = range(seed, seed + self.num_seeds), parse_axes(self.axis)
         plan = run_on_all(lambda: make_plan(Config(**config), seeds, axes, self.zip, self.episodes))
-        loggers = run_on_all(self.loggers.chosen)
+        loggers = run_on_all(self.loggers)
         stopped_by = run_sweep(plan, Path(path), self.width, self.quiet, self.force, loggers)
         return 0 if stopped_by is None else 128 + stopped_by
 

@@ -7,32 +7,20 @@ from typing import Annotated, Any
 
 import tyro
 
-from purejaxrl_reinforce.cli.options import (
-    ConfigOption,
-    ConfigOptions,
-    ForceOption,
-    LoggerOptions,
-    LoggersOption,
-    ProcessesOption,
-    ProcessOptions,
-    TrainingSeedOption,
-    shared_options,
-)
+from purejaxrl_reinforce.cli.options import ConfigOption, ConfigOptions, TrainingOptions
 from purejaxrl_reinforce.config import Config, with_fields
 from purejaxrl_reinforce.config_file import load_run_config
 from purejaxrl_reinforce.output.files import new_dated_path
 
 
-@dataclass(frozen=True)
-class Train:
+@dataclass(frozen=True, kw_only=True)
+class Train(TrainingOptions):
     """Train a policy; write a run directory: configuration, metrics, figure, parameters."""
 
-    seed: TrainingSeedOption = None
     run_dir: Annotated[
         Path | None,
         tyro.conf.arg(help="New or empty directory for the results. None: a new one below runs/."),
     ] = None
-    force: ForceOption = False
     resume: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -52,28 +40,19 @@ class Train:
             help="Checkpoints to keep: the latest; the one with the best training return too."
         ),
     ] = 3
-    loggers: LoggersOption = field(default_factory=LoggerOptions)
-    quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
-    processes: ProcessesOption = field(default_factory=ProcessOptions)
     start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.execution.jax_settings import prepare
-
-        prepare()
-        from purejaxrl_reinforce.execution.distributed import connect
         from purejaxrl_reinforce.execution.processes import (
             broadcast_from_primary,
             is_primary,
-            require_equal,
             run_on_all,
         )
         from purejaxrl_reinforce.execution.program import NonFiniteError
         from purejaxrl_reinforce.runs.reporter import TerminalReporter
         from purejaxrl_reinforce.runs.train import resume_run, train_run
 
-        connect(**vars(self.processes))
-        require_equal(shared_options(self))
+        self.connect()
         options = run_on_all(self._options)
         config, seed, run_dir = broadcast_from_primary(self._checked)
         reporter = TerminalReporter(self.quiet)
@@ -94,7 +73,7 @@ class Train:
     def _options(self) -> Any:
         from purejaxrl_reinforce.runs.host_loop import RunOptions
 
-        names, wandb = self.loggers.chosen()
+        names, wandb = self.loggers()
         return RunOptions(self.checkpoint_every, self.checkpoint_seconds, self.keep, names, wandb)
 
     def _checked(self) -> tuple[dict[str, Any], int, str]:

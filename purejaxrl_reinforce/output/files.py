@@ -20,9 +20,6 @@ StrPath = str | Path
 # The name of a temporary file: nobody else has one like it.
 _UNFINISHED = re.compile(r"unfinished-[0-9a-f]{32}(\..*)?")
 
-# Bytes that Linux allows in a name, and in a path with room for the names below a run directory.
-_LONGEST_NAME, _LONGEST_PATH = 255, 3_500
-
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
@@ -135,19 +132,8 @@ def nearest_existing(path: Path) -> Path:
     return next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
 
 
-def require_usable(path: Path) -> None:
-    """Raise ValueError unless a path can be printed and is not too long for the files below it."""
-    text = str(path.absolute())
-    if not text.isprintable():
-        raise ValueError(f"the path {text!a:.200} has characters that cannot be printed")
-    longest = max(len(part.encode()) for part in (*path.parts, ""))
-    if longest > _LONGEST_NAME or len(text.encode()) > _LONGEST_PATH:
-        raise ValueError(f"the path {text:.100}... is too long")
-
-
 def require_writable(path: Path) -> None:
     """Raise ValueError unless `path` lies in a directory, or below one, that can be written to."""
-    require_usable(path)
     existing = nearest_existing(path.absolute().parent)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another --out")

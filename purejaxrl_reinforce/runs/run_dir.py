@@ -18,7 +18,6 @@ from purejaxrl_reinforce.output.files import (
     is_unfinished,
     nearest_existing,
     remove_unfinished,
-    require_usable,
     sync,
 )
 from purejaxrl_reinforce.output.replacing import Replacement
@@ -53,13 +52,9 @@ class RunDirectory:
         seed: of the run.
         owner: identity of the run, which its files carry.
         metrics: its table.
-
-    Raises:
-        ValueError: the path is too long, or not UTF-8.
     """
 
     def __init__(self, path: Path, config: Config, seed: int, owner: str) -> None:
-        require_usable(path)
         self.path, self.config, self.seed, self.owner = path, config, seed, owner
         self.metrics = MetricsFile(path / METRICS_FILE, owner)
         self._made: list[Path] = []

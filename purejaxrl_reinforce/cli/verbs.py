@@ -1,0 +1,256 @@
+"""The verbs but for those that train: each calls one function and prints what it returns."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from purejaxrl_reinforce.cli.options import (
+    ConfigOption,
+    ConfigOptions,
+    ForceOption,
+    RunArgument,
+    SampleOption,
+    SeedOption,
+    TrainingSeedOption,
+)
+from purejaxrl_reinforce.config import checked_seed
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole episodes with the policy of a run directory and print return statistics."""
+
+    run_dir: RunArgument
+    episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
+    sample: SampleOption = False
+    seed: SeedOption = 0
+    backend: Annotated[
+        Literal["jax", "gymnasium"],
+        tyro.conf.arg(
+            help="gymnasium: play as many episodes in Gymnasium's environment too, and compare"
+            " the mean returns."
+        ),
+    ] = "jax"
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.evaluation.scores import evaluate_run
+
+        seed = checked_seed(self.seed)
+        print(evaluate_run(self.run_dir, self.episodes, not self.sample, seed, self.backend))
+        return 0
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the policy of a run directory as plain arrays, with a JSON that names its layers."""
+
+    run_dir: RunArgument
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="New file that ends in .npz or .safetensors; the JSON lies beside it."
+            " None: policy.npz in RUN."
+        ),
+    ] = None
+    force: ForceOption = False
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.runs.export import export
+
+        path = export(self.run_dir, self.out, self.force)
+        print(f"{path}, {path.with_suffix('.json').name}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Video:
+    """Render episodes of the policy of a run directory as a GIF or MP4.
+
+    Episodes are played in Gymnasium and drawn by its renderer. For an environment without a
+    renderer they are played in gymnax, and the observations are drawn.
+    """
+
+    run_dir: RunArgument
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New file that ends in .gif or .mp4. None: video.gif in RUN."),
+    ] = None
+    force: ForceOption = False
+    episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
+    sample: SampleOption = False
+    progress: Annotated[
+        bool, tyro.conf.arg(help="Show the policy at several checkpoints, side by side.")
+    ] = False
+    width: Annotated[int, tyro.conf.arg(help="Width of each episode's picture, pixels.")] = 300
+    seed: SeedOption = 0
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.evaluation.video import video
+
+        film = video(
+            self.run_dir,
+            self.out,
+            num_episodes=self.episodes,
+            greedy=not self.sample,
+            progress=self.progress,
+            width=self.width,
+            seed=checked_seed(self.seed),
+            force=self.force,
+        )
+        print(film)
+        return 0
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Describe a configuration: spaces, networks, batch, memory, operations per step."""
+
+    start: ConfigOption = field(default_factory=ConfigOptions)
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.reports.description import describe
+
+        config, _ = self.start.load()
+        lines = describe(config)
+        width = max(map(len, lines))
+        for name, text in lines.items():
+            print(f"{name:<{width}}  {text}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw learning curves of run and sweep directories.
+
+    Runs that differ only by seed are one curve: their interquartile mean, with its 95% interval as
+    a band. So is each setting of a sweep, the best first. Each environment has axes of its own,
+    with at most 28 curves; the figures in the directory of a larger sweep show its best settings.
+    """
+
+    sources: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(name="sources", metavar="RUN|SWEEP [RUN|SWEEP ...]"),
+    ]
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."
+        ),
+    ] = None
+    force: ForceOption = False
+    x: Annotated[
+        Literal["env_steps", "seconds", "update"],
+        tyro.conf.arg(
+            help="Horizontal axis; seconds are those of training, which the agents of a sweep do"
+            " not have."
+        ),
+    ] = "env_steps"
+    smooth: Annotated[
+        int, tyro.conf.arg(help="Moving average over this many updates; noted in the figure.")
+    ] = 1
+    style: Annotated[
+        Literal["screen", "phone", "paper"],
+        tyro.conf.arg(help="paper: as wide as a column, 3.3 inches, with letters of 7 points."),
+    ] = "screen"
+
+    figure: Annotated[
+        Literal[
+            "learning_curves",
+            "evaluation_curves",
+            "final_returns",
+            "performance_profiles",
+            "heatmap",
+        ],
+        tyro.conf.arg(help="What to draw; all but learning curves are of one sweep."),
+    ] = "learning_curves"
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.reports.plot import plot_curves
+
+        options = self.x, self.smooth, self.style, self.figure, self.force
+        print(plot_curves(self.sources, self.out, *options))
+        return 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write a run, a sweep or the JSON of a benchmark as one self-contained HTML file.
+
+    Figures and video are embedded.
+    """
+
+    source: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(metavar="RUN|SWEEP|BENCH"),
+    ]
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            help="New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."
+        ),
+    ] = None
+    force: ForceOption = False
+    seed: Annotated[int, tyro.conf.arg(help="Seed of the evaluation and the video of a run.")] = 0
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.reports.report import report
+
+        path = report(self.source, self.out, checked_seed(self.seed), self.force)
+        print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
+        return 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure how fast a configuration trains, phase by phase, or compare two measurements.
+
+    Training is compiled once and run from scratch several times. The results are a JSON file and
+    a figure. With --compare the exit code is 1 if anything got slower, else 0.
+    """
+
+    seed: TrainingSeedOption = None
+    repeats: Annotated[
+        int, tyro.conf.arg(help="Samples of each timing; 5 or more are needed to compare.")
+    ] = 5
+    out: Annotated[
+        Path | None,
+        tyro.conf.arg(help="New file that ends in .json, or a directory. None: one below bench/."),
+    ] = None
+    force: ForceOption = False
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        tyro.conf.arg(
+            metavar="OLD NEW",
+            help="Measure nothing; compare two JSON files. A row is slower or faster if the 95%"
+            " interval of the ratio excludes 1 and the ratio differs from 1 by at least 5%.",
+        ),
+    ] = None
+    start: ConfigOption = field(default_factory=ConfigOptions)
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.output.text import print_table
+
+        if self.compare is not None:
+            from purejaxrl_reinforce.bench.compare import compare_files
+
+            if self != Bench(compare=self.compare):
+                raise ValueError("--compare takes two JSON files and no other option")
+            comparison = compare_files(*self.compare)
+            for line in comparison.differences:
+                print(f"warning: {line}")
+            print_table(*comparison.table())
+            return 1 if comparison.is_slower else 0
+        from purejaxrl_reinforce.bench.benchmark import (
+            result_summary,
+            result_table,
+            run_benchmark,
+        )
+
+        config, seed = self.start.load(self.seed)
+        path, result = run_benchmark(config, seed, self.repeats, self.out, self.force)
+        print_table(*result_table(result))
+        print(*result_summary(result), sep="\n")
+        print(f"{path}, {path.with_suffix('.png').name}")
+        return 0
