@@ -36,8 +36,7 @@ from purejaxrl_reinforce import Config, preset
 from purejaxrl_reinforce.bench.result_file import make_result, write_result
 from purejaxrl_reinforce.config import Engine
 from purejaxrl_reinforce.execution.jax_settings import CUDA_GRAPHS
-from purejaxrl_reinforce.execution.machine import describe_commit
-from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.execution.machine import describe_commit, require_extra
 from purejaxrl_reinforce.output.text import print_table
 
 # XLA makes its choices by these; a driver and toolkit of 12.9 allow all kinds of CUDA graphs.

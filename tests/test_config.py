@@ -14,101 +14,54 @@ from purejaxrl_reinforce.config_file import load_config
 from purejaxrl_reinforce.presets import PRESETS, preset
 from tests.support.runs import write_config
 
+PLAIN = {"bootstrap": False}
 BAD = [
     ({"num_envs": 0}, "num_envs must lie between 1 and 2147483647, not 0"),
+    ({"num_updates": 10**10}, "num_updates must lie between 1 and 2147483647, not 10000000000"),
     ({"eval_every": -1}, "eval_every must lie between 0 and 2147483647, not -1"),
-    ({"num_envs": -5}, "num_envs must lie between 1 and 2147483647, not -5"),
     ({"num_steps": 0}, "num_steps must lie between 1 and 2147483647, not 0"),
     ({"num_updates": 1.5}, "num_updates must be a whole number, not 1.5"),
     ({"num_updates": True}, "num_updates must be a whole number, not True"),
     ({"num_updates": None}, "num_updates must be a whole number, not None"),
-    ({"baseline_steps": 0}, "baseline_steps must lie between 1 and 2147483647, not 0"),
     ({"block_rows": "2"}, "block_rows must be a whole number, not '2'"),
     ({"hidden_sizes": (64, 0)}, "each of hidden_sizes must lie between 1 and 2147483647, not 0"),
-    ({"num_updates": 10**10}, "num_updates must lie between 1 and 2147483647, not 10000000000"),
     ({"hidden_sizes": [[64]]}, "each of hidden_sizes must be a whole number, not [64]"),
-    (
-        {"hidden_sizes": (4,) * 1_000},
-        "hidden_sizes must be a list of widths such as [64], at most 32, not (4,",
-    ),
-    (
-        {"hidden_sizes": 64},
-        "hidden_sizes must be a list of widths such as [64], at most 32, not 64",
-    ),
-    ({"hidden_sizes": ["a"]}, "each of hidden_sizes must be a whole number, not 'a'"),
+    ({"hidden_sizes": (4,) * 1_000}, "must be a list of widths such as [64], at most 32, not (4,"),
+    ({"hidden_sizes": 64}, "must be a list of widths such as [64], at most 32, not 64"),
     ({"rollout": "episode"}, "rollout must be one of episodes, stream, not 'episode'; did you"),
     ({"activation": "ReLU"}, "did you mean 'relu'?"),
     ({"baseline": None}, "baseline must be one of value, none, mean, loo, not None"),
-    ({"advantage_norm": 3}, "advantage_norm must be one of standardize, unit, none, not 3"),
     ({"bootstrap": 1}, "bootstrap must be true or false, not 1"),
     ({"network": "mlpp"}, "module:Class, not 'mlpp'; did you mean 'mlp'?"),
     ({"network": "a b:C"}, "network must be one of auto, mlp, cnn or a class as package.module:"),
     ({"network": "a:B", "layer_norm": True}, "layer_norm and orthogonal need a built-in network"),
-    ({"action": "tanh"}, "action must be one of clip, squash, not 'tanh'"),
-    ({"initial_std": 0}, "initial_std must lie between 1.1754944e-38 and 3.4028234e+38, not 0"),
-    ({"obs_clip": 0}, "obs_clip must lie between 1.1754944e-38 and 3.4028234e+38, not 0"),
-    ({"normalize_obs": 1}, "normalize_obs must be true or false, not 1"),
     ({"env": "Cart\x1b[31mPole"}, r"printable characters, not 'Cart\x1b[31mPole'"),
     ({"env": 1}, "env must be a string of printable characters, not 1"),
     ({"env_params": 1}, "env_params must be a table such as {gravity = 12.0}, not 1"),
     ({"env_params": {"gravity": "12"}}, "env_params.gravity must be a number, not '12'"),
-    (
-        {"env_params": {"gravity": math.nan}},
-        "env_params.gravity must lie between -3.4028234e+38 and",
-    ),
-    (
-        {"env_params": {"a\x1b[31m": 1.0}},
-        "env_params must be a table such as {gravity = 12.0}, not",
-    ),
-    (
-        {"env_params": {"n": 2**40}},
-        "env_params.n must lie between -2147483647 and 2147483647, not 1099511627776",
-    ),
+    ({"env_params": {"gravity": math.nan}}, "gravity must lie between -3.4028234e+38 and"),
+    ({"env_params": {"a\x1b[31m": 1.0}}, "must be a table such as {gravity = 12.0}, not"),
+    ({"env_params": {"n": 2**40}}, "env_params.n must lie between -2147483647 and 2147483647"),
     ({"gamma": 1.1}, "gamma must lie between 0 and 1, not 1.1"),
     ({"trace_lambda": -0.1}, "trace_lambda must lie between 0 and 1, not -0.1"),
-    (
-        {"trace_lambda": 0.9, "baseline": "loo", "bootstrap": False},
-        "trace_lambda below 1 needs baseline='value'",
-    ),
     ({"gamma": "0.9"}, "gamma must be a number, not '0.9'"),
-    (
-        {"policy_lr": float("nan")},
-        "policy_lr must lie between 1.1754944e-38 and 3.4028234e+38, not nan",
-    ),
-    (
-        {"policy_lr": float("inf")},
-        "policy_lr must lie between 1.1754944e-38 and 3.4028234e+38, not inf",
-    ),
-    (
-        {"policy_lr": 1e300},
-        "policy_lr must lie between 1.1754944e-38 and 3.4028234e+38, not 1e+300",
-    ),
     ({"gamma": 10**400}, "gamma must lie between 0 and 1, not 1000"),
     ({"gamma": [0.9]}, "gamma must be a number, not [0.9]"),
-    ({"gamma": 1 + 2j}, "gamma must be a number, not (1+2j)"),
-    ({"baseline_lr": 0}, "baseline_lr must lie between 1.1754944e-38 and 3.4028234e+38, not 0"),
-    (
-        {"adam_epsilon": 1e-300},
-        "adam_epsilon must lie between 1.1754944e-38 and 3.4028234e+38, not 1e-300",
-    ),
-    (
-        {"adam_epsilon": -1e-8},
-        "adam_epsilon must lie between 1.1754944e-38 and 3.4028234e+38, not -1e-08",
-    ),
+    ({"policy_lr": math.nan}, "policy_lr must lie between 1.1754944e-38 and 3.4028234e+38, not"),
+    ({"policy_lr": math.inf}, "policy_lr must lie between 1.1754944e-38 and 3.4028234e+38, not"),
+    ({"adam_epsilon": 1e-300}, "adam_epsilon must lie between 1.1754944e-38 and 3.4028234e+38"),
     ({"max_grad_norm": 0.0}, "max_grad_norm must lie between 1.1754944e-38 and inf, not 0.0"),
     ({"entropy_coef": -0.1}, "entropy_coef must lie between 0 and 3.4028234e+38, not -0.1"),
     ({"rollout": "stream"}, "rollout='stream' needs num_steps"),
     ({"reset_each_update": True}, "reset_each_update=True needs rollout='stream'"),
     ({"baseline": "none"}, "bootstrap=True needs baseline='value'"),
     (
-        {"baseline_steps": 2, "baseline": "mean", "bootstrap": False},
-        "baseline_steps above 1 needs baseline='value'",
+        {"trace_lambda": 0.9, "baseline": "loo"} | PLAIN,
+        "trace_lambda below 1 needs baseline='value'",
     ),
+    ({"baseline_steps": 2, "baseline": "mean"} | PLAIN, "baseline_steps above 1 needs baseline="),
     ({"gradient_noise": True, "num_envs": 1}, "gradient_noise=True needs num_envs of at least 2"),
-    (
-        {"baseline": "loo", "num_envs": 1, "bootstrap": False},
-        "baseline='loo' needs num_envs of at least 2",
-    ),
+    ({"baseline": "loo", "num_envs": 1} | PLAIN, "baseline='loo' needs num_envs of at least 2"),
 ]
 
 
@@ -117,12 +70,6 @@ def test_bad_values(changes, message):
     with pytest.raises(ValueError, match=re.escape(message)) as error:
         Config(**changes)
     assert "\n" not in str(error.value)
-
-
-def test_a_file_leaves_out_what_is_the_default(tmp_path):
-    path = tmp_path / "config.toml"
-    path.write_text("num_envs = 3")
-    assert load_config(path)[0] == Config(num_envs=3)
 
 
 def test_numbers_are_brought_to_their_type():
@@ -156,17 +103,14 @@ def test_parameters_of_the_environment_stay_as_they_are():
     assert config.env_params == {"gravity": 12.0}
 
 
-def test_unknown_preset():
-    with pytest.raises(ValueError, match=r"unknown preset 'clasic'; there are .*'classic'"):
-        preset("clasic")
-
-
 @pytest.mark.parametrize("name", PRESETS)
 def test_files_round_trip(name, tmp_path):
     config = replace(preset(name), policy_lr=1e-3, block_rows=7)
     path = tmp_path / "config.toml"
     write_config(path, config, 3)
     assert load_config(path) == load_config(str(path)) == (config, 3)
+    path.write_text("num_envs = 3")
+    assert load_config(path) == (Config(num_envs=3), None)
 
 
 @pytest.mark.parametrize(
@@ -193,13 +137,9 @@ def test_bad_toml(text, message, tmp_path):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_refused_at_once(make, tmp_path):
-    make(tmp_path / "config")
-    with pytest.raises(ValueError, match="not a regular file"):
-        load_config(tmp_path / "config")
-
-
-def test_a_missing_file_is_named(tmp_path):
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe: not a regular file"):
+        load_config(tmp_path / "pipe")
     with pytest.raises(ValueError, match=r"nowhere\.toml: No such file"):
         load_config(tmp_path / "nowhere.toml")

@@ -23,8 +23,8 @@ from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, make_rendered, play
 from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
+from purejaxrl_reinforce.execution.machine import require_extra
 from purejaxrl_reinforce.execution.memory import require_memory
-from purejaxrl_reinforce.output.extras import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file
 from purejaxrl_reinforce.runs.saved_run import load_run
 

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -130,3 +131,13 @@ def _git(directory: Path, *args: str) -> str | None:
     except (OSError, subprocess.CalledProcessError):  # no git, or not its checkout
         return None
     return done.stdout.strip()
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Raise ValueError, with the line that installs `extra`, unless all `modules` are there."""
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise ValueError(
+            f"this needs {' and '.join(missing)}: pip install '.[{extra}]' in a clone of the"
+            " repository"
+        )

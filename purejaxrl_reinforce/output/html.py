@@ -29,20 +29,13 @@ img { max-width: min(100%, 34rem); height: auto; vertical-align: top; margin: 0 
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top;
          border-bottom: 1px solid var(--line); }
+.columns { display: block; overflow-x: auto; }
 .columns th, .columns td { white-space: pre; }
 .facts { width: 100%; max-width: 50rem; }
 .facts th { font-weight: normal; color: var(--soft); width: 42%; }
-.cards thead { display: none; }
-.cards tr { display: flex; flex-wrap: wrap; padding: .5rem 0;
-            border-bottom: 1px solid var(--line); }
-.cards td { flex: 0 0 9.5rem; border: 0; white-space: pre-line; }
-.cards td:first-child { flex-basis: 100%; font-weight: 600; }
-.cards td::before { content: attr(data-label); display: block; color: var(--soft);
-                    font-size: .85rem; }
-.cards td:empty { display: none; }
 @media (max-width: 45rem) {
   .columns thead { display: none; }
-  .columns, .columns tbody, .columns tr { display: block; }
+  .columns tbody, .columns tr { display: block; }
   .columns td:first-child { font-weight: 600; }
   .columns tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
   .columns td { display: flex; justify-content: space-between; gap: 1rem; border: 0;
@@ -51,9 +44,6 @@ th, td { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top;
   .columns td:empty { display: none; }
 }
 """
-
-# A table with more columns than this is read row by row.
-_MOST_COLUMNS = 9
 
 
 def page(title: str, sections: Mapping[str, str]) -> str:
@@ -109,9 +99,8 @@ def facts(values: Mapping[str, Any]) -> str:
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return a table with a line of headings; lines within a cell stay lines.
 
-    On a phone, and with many columns, each row is a list of its cells with their headings.
+    On a phone each row is a list of its cells with their headings.
     """
-    kind = "columns" if len(columns) <= _MOST_COLUMNS else "cards"
     labels = [escape(column.replace("\n", " ")) for column in columns]
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     lines = (
@@ -125,7 +114,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     )
     body = "\n".join(lines)
     return (
-        f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
+        f'<table class="columns">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
         "</table>"
     )
 

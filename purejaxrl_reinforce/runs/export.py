@@ -12,7 +12,7 @@ from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NORM_EPSILON
 from purejaxrl_reinforce.algorithm.normalization import VARIANCE_EPSILON
 from purejaxrl_reinforce.config import NETWORKS, Config
-from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.execution.machine import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file, require_free, write_output
 from purejaxrl_reinforce.output.json_text import dump_json, is_json_with
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE

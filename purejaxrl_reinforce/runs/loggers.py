@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from purejaxrl_reinforce.output.extras import require_extra
+from purejaxrl_reinforce.execution.machine import require_extra
 from purejaxrl_reinforce.output.files import open_regular
 
 # What each logger imports; an extra of the same name installs it.

@@ -14,13 +14,13 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
 from purejaxrl_reinforce.output.files import (
     LockedLog,
+    Replacement,
     atomic_write,
     is_unfinished,
     nearest_existing,
     remove_unfinished,
     sync,
 )
-from purejaxrl_reinforce.output.replacing import Replacement
 from purejaxrl_reinforce.output.sealed import save_arrays
 from purejaxrl_reinforce.runs.checkpoint import named_arrays
 from purejaxrl_reinforce.runs.loggers import MODULES

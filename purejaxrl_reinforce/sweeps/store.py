@@ -21,12 +21,12 @@ from purejaxrl_reinforce.config_file import CONFIG_FILE, is_identity_of, new_ide
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
 from purejaxrl_reinforce.output.files import (
     LockedLog,
+    Replacement,
     first_free,
     is_unfinished,
     remove_unfinished,
 )
 from purejaxrl_reinforce.output.json_text import json_value
-from purejaxrl_reinforce.output.replacing import Replacement
 from purejaxrl_reinforce.output.sealed import (
     DamagedError,
     load_arrays,

@@ -1,14 +1,20 @@
 """Atomic replacement: the old file or the new one, and nothing of others touched."""
 
+import contextlib
 import os
+import resource
 
 import pytest
+from PIL import Image
 
 from purejaxrl_reinforce.bench.compare import load_result
+from purejaxrl_reinforce.bench.result_file import write_result
+from purejaxrl_reinforce.evaluation.movie import write_movie
 from purejaxrl_reinforce.output.files import (
     LockedLog,
     atomic_write,
     is_unfinished,
+    new_file,
     open_regular,
     remove_unfinished,
 )
@@ -20,56 +26,34 @@ def names(directory):
     return {path.name for path in directory.iterdir()}
 
 
-def test_a_file_is_replaced_at_the_end(tmp_path):
+def test_a_file_is_replaced_at_the_end_or_stays(tmp_path):
     path = tmp_path / "x.png"
     path.write_text("old")
+    with contextlib.suppress(KeyboardInterrupt), atomic_write(path) as unfinished:
+        unfinished.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
     with atomic_write(path) as unfinished:
         unfinished.write_text("new")
         assert path.read_text() == "old"
-        assert is_unfinished(unfinished)
         assert unfinished.suffix == ".png"
     assert path.read_text() == "new"
     assert names(tmp_path) == {"x.png"}
 
 
-def test_a_failure_leaves_the_old_file(tmp_path):
-    path = tmp_path / "x.png"
-    path.write_text("old")
-
-    def interrupted():
-        with atomic_write(path) as unfinished:
-            unfinished.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert path.read_text() == "old"
-    assert names(tmp_path) == {"x.png"}
-
-
-def test_files_of_others_stay(tmp_path):
-    target = tmp_path / "target"
-    target.write_text("theirs")
-    link = tmp_path / "unfinished-x.png"
-    link.symlink_to(target)
+def test_what_a_killed_process_left_is_removed_and_files_of_others_stay(tmp_path):
+    (tmp_path / "target").write_text("theirs")
+    (tmp_path / "unfinished-x.png").symlink_to("target")
     for name in ("unfinished-notes.txt", "unfinished-", "unfinished-0123abcd.png"):
         (tmp_path / name).write_text("theirs")
     before = names(tmp_path)
     with atomic_write(tmp_path / "x.png") as unfinished:
         unfinished.write_text("mine")
+    unfinished.write_text("left")
+    assert is_unfinished(unfinished)
     remove_unfinished(tmp_path)
     assert names(tmp_path) == before | {"x.png"}
-    assert target.read_text() == "theirs"
-    assert link.is_symlink()
-
-
-def test_what_a_killed_process_left_is_removed(tmp_path):
-    with atomic_write(tmp_path / "x.png") as unfinished:
-        unfinished.write_text("left")
-        name = unfinished.name
-    (tmp_path / name).write_text("left")
-    remove_unfinished(tmp_path)
-    assert names(tmp_path) == {"x.png"}
+    assert (tmp_path / "target").read_text() == "theirs"
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
@@ -84,18 +68,48 @@ def test_only_regular_files_are_opened(make, tmp_path):
         load_result(tmp_path / "x")
 
 
-def test_a_log_is_not_written_through_a_link(tmp_path):
-    (tmp_path / "theirs").write_text("theirs")
-    (tmp_path / "run.log").symlink_to("theirs")
-    with pytest.raises(OSError, match=r"run\.log"):
-        LockedLog(tmp_path / "run.log", "training")
-    assert (tmp_path / "theirs").read_text() == "theirs"
-
-
-def test_a_log_has_one_writer(tmp_path):
+def test_a_log_has_one_writer_and_follows_no_link(tmp_path):
     log = LockedLog(tmp_path / "run.log", "training")
     with pytest.raises(ValueError, match="another process is training in"):
         LockedLog(tmp_path / "run.log", "training")
     log.write("a line")
     log.close()
     assert (tmp_path / "run.log").read_text().endswith(" a line\n")
+    (tmp_path / "link.log").symlink_to("run.log")
+    with pytest.raises(OSError, match=r"link\.log"):
+        LockedLog(tmp_path / "link.log", "training")
+
+
+def test_a_file_is_replaced_only_with_force(tmp_path):
+    path = tmp_path / "a.svg"
+    path.touch()
+    with pytest.raises(ValueError, match=r"a.svg exists; choose another --out, or --force$"):
+        new_file(path, path, (".svg",))
+    assert new_file(None, path, (".svg",)) == tmp_path / "a-2.svg"
+    for out in (path, None):
+        assert new_file(out, path, (".svg",), force=True) == path
+    (tmp_path / "b.svg").mkdir()
+    with pytest.raises(ValueError, match=r"b.svg is not what this command writes"):
+        new_file(tmp_path / "b.svg", path, (".svg",), force=True)
+
+
+@contextlib.contextmanager
+def full_disk(size):
+    """Let no file grow beyond so many bytes, in this process and those that it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_on_a_full_disk_nothing_is_cut_and_ffmpeg_is_silent(tmp_path, capfd):
+    with full_disk(100), pytest.raises(OSError, match="File too large"):
+        write_result(tmp_path / "bench.json", {"samples": list(range(1000))})
+    for suffix in (".gif", ".mp4"):
+        frames = (Image.effect_noise((64, 64), 99).convert("RGB") for _ in range(200))
+        with full_disk(1000), pytest.raises(ValueError, match="cannot write"):
+            write_movie(tmp_path / f"movie{suffix}", frames, 25)
+    assert not names(tmp_path)
+    assert capfd.readouterr() == ("", "")

@@ -1,11 +1,14 @@
 """Sealed files: what is read is what was written by this owner, or one line says that it is not."""
 
 import json
+import math
+from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+from purejaxrl_reinforce.output.json_text import dump_json, parse_json
 from purejaxrl_reinforce.output.sealed import (
     DamagedError,
     load_arrays,
@@ -84,12 +87,6 @@ def test_files_of_another_owner_are_refused(tmp_path):
             read(tmp_path / name, "you")
 
 
-def test_files_that_others_write_are_refused(tmp_path):
-    np.savez(tmp_path / "arrays.npz", a=ARRAYS["flag"])
-    with pytest.raises(DamagedError, match=r"arrays\.npz is damaged"):
-        load_arrays(tmp_path / "arrays.npz")
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "[", "null", "3", '{"content": 1}', '{"sha256": "0"}'],
@@ -102,6 +99,24 @@ def test_other_json_is_refused(tmp_path, text):
         read_sealed(path)
 
 
-def test_sealed_json_is_readable(tmp_path):
-    write_sealed(tmp_path / "x.json", {"a": 1}, "me")
-    assert json.loads((tmp_path / "x.json").read_text())["content"] == {"a": 1}
+def test_other_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "arrays.npz", a=ARRAYS["flag"])
+    with pytest.raises(DamagedError, match=r"arrays\.npz is damaged"):
+        load_arrays(tmp_path / "arrays.npz")
+
+
+class Pair(NamedTuple):
+    low: float
+    high: np.ndarray
+
+
+def test_json_is_valid_with_any_number(tmp_path):
+    value = {"x": Pair(0.5, np.array([[1, np.inf]])), "y": [-math.inf, math.nan, "information"]}
+    write_sealed(tmp_path / "x.json", value, "me")
+    found = json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail)["content"]
+    assert found == {
+        "x": {"low": 0.5, "high": [[1, "inf"]]},
+        "y": ["-inf", "nan", "information"],
+    }
+    low, middle, word = parse_json(dump_json(value))["y"]
+    assert (low, word, math.isnan(middle)) == (-math.inf, "information", True)
