@@ -54,15 +54,12 @@ def test_metrics_are_a_table(run_dir):
     assert table[list(columns)].notna().all(axis=None)
 
 
-def test_a_config_file_repeats_the_run_exactly(run_dir, tmp_path):
-    again = train_run(tmp_path / "again", "--config", str(run_dir / "config.toml"))
-    assert_same_run(run_dir, again)
-
-
-def test_options_change_the_config_file(run_dir, tmp_path):
-    options = ["--config", str(run_dir / "config.toml"), "--policy-lr", "0.5", "--seed", "1"]
-    config, seed = load_config(train_run(tmp_path / "other", *options) / "config.toml")
-    assert (config.policy_lr, config.num_envs, seed) == (0.5, 8, 1)
+def test_a_config_file_repeats_the_run_exactly_and_options_change_it(run_dir, tmp_path):
+    repeat = ["--config", str(run_dir / "config.toml")]
+    assert_same_run(run_dir, train_run(tmp_path / "again", *repeat))
+    start = _parse(["train", *repeat, "--policy-lr", "0.5"]).start
+    assert start.load() == (load_run_config(run_dir)[0].replace(policy_lr=0.5), 5)
+    assert start.load(seed=1)[1] == 1
 
 
 def test_results_are_those_of_the_library(run_dir):
@@ -74,29 +71,22 @@ def test_results_are_those_of_the_library(run_dir):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-4), params, state.params)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "episodes"),
-    [([], "100 greedy"), (["--sample", "--episodes", "7", "--seed", "3"], "7 sampled")],
-)
-def test_evaluate_prints_its_statistics(arguments, episodes, run_dir, capsys):
-    assert main(["evaluate", str(run_dir), *arguments]) == 0
-    line = capsys.readouterr().out
-    assert all(word in line for word in (episodes, "mean", "standard deviation", "min", "max"))
+def test_evaluate_prints_its_statistics(run_dir, capsys):
+    assert main(["evaluate", str(run_dir)]) == 0
+    assert main(["evaluate", str(run_dir), "--sample", "--episodes", "7", "--seed", "3"]) == 0
+    greedy, sampled = capsys.readouterr().out.splitlines()
+    for episodes, line in (("100 greedy", greedy), ("7 sampled", sampled)):
+        assert all(x in line for x in (episodes, "mean", "standard deviation", "min", "max"))
 
 
-def test_train_says_what_it_reached_and_where(in_tmp, capsys):
+def test_each_run_finds_its_own_place_and_quiet_is_quiet(in_tmp, capsys):
     assert main(["train", *TINY]) == 0
     (run,) = (in_tmp / "runs").iterdir()
     captured = capsys.readouterr()
     assert f"runs/{run.name}" in captured.out
     assert all(word in captured.out for word in ("training return", "SPS", "params.npz"))
-    assert "update 6/6" in captured.err
-    assert all(word in captured.err for word in ("return", "SPS", "left"))
-
-
-def test_a_second_run_finds_its_own_place_and_quiet_is_quiet(in_tmp, capsys):
-    for _ in range(2):
-        assert main(["train", *TINY, "--quiet"]) == 0
+    assert all(word in captured.err for word in ("update 6/6", "return", "SPS", "left"))
+    assert main(["train", *TINY, "--quiet"]) == 0
     assert len(list((in_tmp / "runs").iterdir())) == 2
     assert capsys.readouterr() == ("", "")
 
@@ -207,14 +197,11 @@ def test_a_value_that_cannot_be_parsed_is_said_by_tyro(arguments, message, capsy
     assert not out
 
 
-def test_alone_it_introduces_itself(capsys):
+def test_alone_it_introduces_itself_and_says_its_version(capsys):
     assert main([]) == 0
     out = capsys.readouterr().out
     assert out.count("  purejaxrl-reinforce ") == 3
     assert len(out.splitlines()) < 12
-
-
-def test_version(capsys):
     assert main(["--version"]) == 0
     assert re.fullmatch(r"purejaxrl-reinforce \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
 
