@@ -59,15 +59,16 @@ class Sweep(TrainingOptions):
     start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.execution.processes import broadcast_from_primary, run_on_all
+        from purejaxrl_reinforce.execution.processes import broadcast_from_primary, together
         from purejaxrl_reinforce.sweeps.command import run_sweep
         from purejaxrl_reinforce.sweeps.plan import make_plan
 
         self.connect()
         config, seed, path = broadcast_from_primary(self._checked)
         seeds, axes = range(seed, seed + self.num_seeds), parse_axes(self.axis)
-        plan = run_on_all(lambda: make_plan(Config(**config), seeds, axes, self.zip, self.episodes))
-        loggers = run_on_all(self.loggers)
+        with together():
+            plan = make_plan(Config(**config), seeds, axes, self.zip, self.episodes)
+            loggers = self.loggers()
         stopped_by = run_sweep(plan, Path(path), self.width, self.quiet, self.force, loggers)
         return 0 if stopped_by is None else 128 + stopped_by
 

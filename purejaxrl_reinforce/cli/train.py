@@ -46,14 +46,15 @@ class Train(TrainingOptions):
         from purejaxrl_reinforce.execution.processes import (
             broadcast_from_primary,
             is_primary,
-            run_on_all,
+            together,
         )
         from purejaxrl_reinforce.execution.program import NonFiniteError
         from purejaxrl_reinforce.runs.reporter import TerminalReporter
         from purejaxrl_reinforce.runs.train import resume_run, train_run
 
         self.connect()
-        options = run_on_all(self._options)
+        with together():
+            options = self._options()
         config, seed, run_dir = broadcast_from_primary(self._checked)
         reporter = TerminalReporter(self.quiet)
         try:
@@ -65,7 +66,7 @@ class Train(TrainingOptions):
                 result = resume_run(run_dir, config["num_updates"], options, reporter=reporter)
         except NonFiniteError as error:
             if is_primary():
-                message = f"error: {error}; kept the parameters from before it"
+                message = f"error: {error}; kept everything from before it"
                 print(message, file=sys.stderr)
             return 1
         return 0 if result.signal is None else 128 + result.signal

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import sys
 import threading
@@ -14,9 +15,6 @@ import jax
 CONNECT_SECONDS = 120
 PATIENCE_SECONDS = 20
 SILENCE_SECONDS = 30
-
-# Prefixes of variables by which jax detects a cluster.
-_CLUSTER_VARIABLES = ("SLURM_", "OMPI_", "PMI_", "KUBERNETES_", "TPU_", "MEGASCALE_")
 
 
 def connect(
@@ -43,9 +41,8 @@ def connect(
         _require_free_port(coordinator)
     # It would take SIGTERM for itself, and knows no other signal.
     jax.config.update("jax_enable_preemption_service", False)
-    of_all = "all" if num_processes is None else f"{num_processes}"
     where = "" if coordinator is None else f" at {coordinator}"
-    message = f"waiting for {of_all} processes to connect{where}"
+    message = f"waiting for {num_processes or 'all'} processes to connect{where}"
     waiting = threading.Timer(PATIENCE_SECONDS, print, [message], {"file": sys.stderr})
     waiting.daemon = True
     waiting.start()
@@ -68,44 +65,27 @@ def connect(
 
 def _check(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
     """Raise ValueError unless the arguments of `connect` are complete and go together."""
-    given = [coordinator, num_processes, process_id]
-    if given in ([None] * 3, [None, 1, None]):
+    given = (coordinator, num_processes, process_id)
+    if given in ((None, None, None), (None, 1, None)):
         return
-    names = ["--coordinator", "--num-processes", "--process-id"]
-    missing = [name for name, value in zip(names, given, strict=True) if value is None]
-    if num_processes is not None and num_processes < 1:
-        raise ValueError(f"--num-processes must be at least 1, not {num_processes}")
-    if missing or num_processes is None:
-        raise ValueError(f"{', '.join(names)} belong together; {missing[0]} is missing")
+    if coordinator is None or num_processes is None or process_id is None:
+        raise ValueError("--coordinator, --num-processes and --process-id belong together")
     if process_id not in range(num_processes):
         raise ValueError(
-            f"--process-id must be from 0 to {num_processes - 1}, below"
-            f" --num-processes, not {process_id}"
+            f"--process-id must be from 0 and below --num-processes, {num_processes},"
+            f" not {process_id}"
         )
-    host, _, port = str(coordinator).rpartition(":")
-    if not host or not port.isdecimal() or int(port) not in range(1, 65536):
+    if not re.fullmatch(r".+:\d{1,5}", coordinator):
         raise ValueError(f"--coordinator must be HOST:PORT, not {coordinator!r}")
 
 
 def _in_cluster() -> bool:
-    """Return whether jax knows the environment, and there are other processes in it.
-
-    Raises:
-        ValueError: there may be, but this release of jax does not tell.
-    """
+    """Return whether jax knows the environment, and there are other processes in it."""
     if os.environ.get("SLURM_STEP_NUM_TASKS") == "1":
         return False  # the job has several tasks, but a shell or script started this one alone
-    try:  # what jax detects clusters with has no public name
-        from jax._src.clusters import ClusterEnv
+    from jax._src.clusters import ClusterEnv  # what jax detects clusters with has no public name
 
-        kinds = [kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method]
-    except (ImportError, AttributeError):
-        if not any(name.startswith(_CLUSTER_VARIABLES) for name in os.environ):
-            return False
-        raise ValueError(
-            f"jax {jax.__version__} does not tell which cluster this is; give --coordinator,"
-            " --num-processes and --process-id, or --num-processes 1 for a process by itself"
-        ) from None
+    kinds = [kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method]
     with contextlib.suppress(Exception), warnings.catch_warnings():
         # Any program can find itself in Kubernetes; one that is no indexed job stays alone.
         warnings.simplefilter("ignore")
@@ -117,10 +97,9 @@ def _in_cluster() -> bool:
 def _require_free_port(coordinator: str) -> None:
     """Raise ValueError where jax, which has to listen there, would crash."""
     host, _, port = coordinator.rpartition(":")
-    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family, *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        socket.create_server((host, int(port)), family=family).close()
-    except OSError as error:
-        reason = (error.strerror or str(error)).partition(" (while")[0]
+        socket.create_server((host.strip("[]"), int(port)), family=family).close()
+    except (OSError, OverflowError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
         raise ValueError(f"cannot listen on --coordinator {coordinator}: {reason}") from None

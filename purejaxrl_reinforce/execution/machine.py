@@ -18,19 +18,11 @@ import psutil
 from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
-# Settings that change random numbers or precision, and others that change the program or where it
-# runs.
+# Settings of jax that change random numbers or precision.
 _RESULT_SETTINGS = (
     "jax_threefry_partitionable",
     "jax_default_matmul_precision",
     "jax_enable_x64",
-)
-_JAX_SETTINGS = (
-    *_RESULT_SETTINGS,
-    "jax_num_cpu_devices",
-    "jax_debug_nans",
-    "jax_debug_key_reuse",
-    "jax_disable_jit",
 )
 
 
@@ -70,14 +62,13 @@ def describe_versions() -> dict[str, str]:
 
 
 def describe_flags() -> dict[str, Any]:
-    """Return XLA_FLAGS, JAX_* variables and jax settings; paths in them are left out."""
+    """Return XLA_FLAGS, JAX_* variables and `result_settings`; paths in them are left out."""
     variables = {
         name: re.sub(r"(?<![\w.])[~/][^\s,:]*", "PATH", value)
         for name, value in sorted(os.environ.items())
         if name == "XLA_FLAGS" or name.startswith("JAX_")
     }
-    settings = {name: jax.config.values.get(name) for name in _JAX_SETTINGS}
-    return {**variables, **settings}
+    return variables | result_settings()
 
 
 def result_settings() -> dict[str, Any]:

@@ -5,9 +5,6 @@ from typing import Any
 import jax
 import psutil
 
-from purejaxrl_reinforce.algorithm.reinforce import state_shapes
-from purejaxrl_reinforce.config import Config
-
 
 def program_bytes(compiled: Any) -> int:
     """Return the most memory that a compiled program needs on each device, in bytes.
@@ -44,8 +41,3 @@ def free_bytes() -> int:
 def tree_bytes(shapes: Any) -> int:
     """Return the size of all arrays, or of their shapes, in a tree."""
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
-
-
-def state_bytes(config: Config) -> int:
-    """Return the size of one agent's training state."""
-    return tree_bytes(state_shapes(config))

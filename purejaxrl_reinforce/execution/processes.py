@@ -7,9 +7,7 @@ nothing here is a collective.
 
 import atexit
 import contextlib
-import json
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -35,6 +33,8 @@ class PeerLostError(ConnectionError):
 
 class PeerFailedError(SystemExit):
     """Another process failed and prints why; this one exits silently with the same code."""
+
+    code: int
 
 
 def is_single_process() -> bool:
@@ -79,26 +79,16 @@ def together() -> Iterator[None]:
         yield
     except BaseException as error:
         failure = error
-    codes = _of_all(np.int32(exit_code(failure)))
+    code = 0 if failure is None else 2 if isinstance(failure, ValueError) else 1
+    if isinstance(failure, PeerFailedError):
+        code = failure.code
+    codes = _of_all(np.int32(code))
     if not codes.any():
         return
     first_failed = int(np.argmax(codes > 0))
     if failure is not None and first_failed == jax.process_index():
         raise failure
     raise PeerFailedError(int(codes[first_failed]))
-
-
-def run_on_all(make: Callable[[], T]) -> T:
-    """Return the result of `make` on this process, run `together`."""
-    with together():
-        return make()
-
-
-def run_on_primary(do: Callable[[], None]) -> None:
-    """Call `do` on the primary process while the others wait; it fails `together`."""
-    with together():
-        if is_primary():
-            do()
 
 
 def broadcast_from_primary(make: Callable[[], T]) -> T:
@@ -133,27 +123,21 @@ def _with_lists(value: Any) -> Any:
 
 
 def require_equal(facts: Mapping[str, Any]) -> None:
-    """Compare the facts (JSON values by name) of all processes.
+    """Compare the facts (JSON values by name) of all processes with those of the primary.
 
     Raises:
-        ValueError: they differ, and this is the primary process; the message names one.
+        ValueError: they differ, and this is the first process where they do; the message names one.
         PeerFailedError: they differ, and this is another process.
     """
-    if is_single_process():
-        return
-    text = json.dumps({name: json.dumps(value) for name, value in facts.items()}).encode()
-    longest = int(_of_all(np.int32(len(text))).max())
-    rows = _of_all(np.frombuffer(text.ljust(longest), np.uint8))
-    first, *others = (json.loads(row.tobytes()) for row in rows)
+    here, first = _with_lists(dict(facts)), broadcast_from_primary(lambda: facts)
     with together():
-        for number, other in enumerate(others, start=1):
-            for name in [*first, *other] if is_primary() else ():
-                if first.get(name) != other.get(name):
-                    raise ValueError(
-                        f"{name} is {first.get(name, 'not given')} in process 0 and"
-                        f" {other.get(name, 'not given')} in process {number}; give all processes"
-                        " the same command and the same packages"
-                    )
+        for name in [*first, *here] if not is_primary() else ():
+            if first.get(name) != here.get(name):
+                raise ValueError(
+                    f"{name} is {first.get(name, 'not given')} in process 0 and"
+                    f" {here.get(name, 'not given')} in process {jax.process_index()}; give all"
+                    " processes the same command and the same packages"
+                )
 
 
 def max_over_processes(*values: float) -> tuple[float, ...]:
@@ -194,17 +178,6 @@ def to_global(tree: Any, like: Any, sharding: Sharding) -> Any:
 
     with collective():
         return jax.tree.map(place, tree, like)
-
-
-def exit_code(failure: BaseException | None) -> int:
-    """Return the exit code that an exception leads to, 0 for None."""
-    if failure is None:
-        return 0
-    if isinstance(failure, SystemExit) and isinstance(failure.code, int):
-        return failure.code
-    if isinstance(failure, KeyboardInterrupt):
-        return 128 + signal.SIGINT
-    return 2 if isinstance(failure, ValueError) else 1
 
 
 def _of_all(x: np.ndarray | np.generic) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Compiled training: a program for chunks of updates, and the loop that runs them."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +84,6 @@ class NonFiniteError(ArithmeticError):
 
     Attributes:
         update: number of the update where that happened, counted from 1. It was not applied.
-        metrics: of that update, scalars.
     """
 
     def __init__(self, update: int, metrics: Metrics) -> None:
@@ -96,7 +94,7 @@ class NonFiniteError(ArithmeticError):
         }
         found = ", ".join(f"{name} is {value}" for name, value in suspects.items())
         super().__init__(f"update {update} is not finite: {found or 'its new parameters are not'}")
-        self.update, self.metrics = update, metrics
+        self.update = update
 
 
 class Program:
@@ -120,7 +118,8 @@ class Program:
         started = time.perf_counter()
         self.config = config
         self.mesh = lane_mesh(config.num_envs, jax.devices() if devices is None else devices)
-        self._settings = without_length(config)
+        # The number of updates is an argument: one program fits any.
+        self._settings = config.replace(num_updates=1)
         chunk = shard_lanes(
             functools.partial(run_updates, longest=LONGEST_CHUNK),
             self.mesh,
@@ -188,14 +187,6 @@ class Program:
     def _advance_rows(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
         state, buffers = self.advance(state, length)
         return state, _rows(buffers, slice(length))
-
-
-def without_length(config: Config) -> Config:
-    """Return `config` with a number of updates that is the same for all.
-
-    What is compiled with it, and told the number of updates as an argument, fits any number.
-    """
-    return dataclasses.replace(config, num_updates=1)
 
 
 def run_updates(

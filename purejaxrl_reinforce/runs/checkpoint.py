@@ -1,13 +1,13 @@
-"""Checkpoints: the whole training state in one file, written in the background, verified when read.
+"""Checkpoints: the whole training state in one file, verified when it is read.
 
 A checkpoint is named after its update, and carries the identity of its run. It is written under
 another name: one rename makes it a checkpoint.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,75 +28,36 @@ FORMAT = 5
 _FACTS = "facts"
 
 
-class CheckpointError(OSError):
-    """A checkpoint could not be written."""
-
-
-class CheckpointWriter:
-    """Writes the checkpoints of one run, one at a time, in the background.
+def save_checkpoint(
+    directory: Path, state: TrainState, owner: str, returns: np.ndarray, keep: int
+) -> None:
+    """Write a checkpoint, then remove older ones of the run.
 
     Args:
-        directory: where; made when the first is written, but not its parent.
+        directory: where; it is made, but not its parent.
+        state: as `to_host` returns it.
         owner: identity of the run.
+        returns: training return of each update so far, which decides what checkpoint is best.
         keep: how many of the latest to keep; the one with the best training return too.
+
+    Raises:
+        OSError: it could not be written.
     """
-
-    def __init__(self, directory: Path, owner: str, keep: int) -> None:
-        self._directory, self._owner, self._keep = directory.absolute(), owner, keep
-        self._pool = ThreadPoolExecutor(max_workers=1)
-        self._saving: Future[None] | None = None
-
-    def save(self, state: TrainState, returns: np.ndarray) -> None:
-        """Begin to write `state`; remove older checkpoints when it is written.
-
-        Args:
-            state: as `to_host` returns it.
-            returns: training return of each update so far, which decides what checkpoint is best.
-
-        Raises:
-            CheckpointError: the checkpoint before it could not be written.
-        """
-        self.wait()
-        self._saving = self._pool.submit(self._write, state, returns)
-
-    def wait(self) -> None:
-        """Wait until the checkpoint that was begun is written.
-
-        Raises:
-            CheckpointError: it could not be written.
-        """
-        saving, self._saving = self._saving, None
-        if saving is not None:
-            saving.result()
-
-    def close(self) -> None:
-        """Wait until the checkpoint that was begun is written or has failed."""
-        self._pool.shutdown()
-
-    def _write(self, state: TrainState, returns: np.ndarray) -> None:
-        path = checkpoint_path(self._directory, int(state.update))
-        facts = {
-            "format": FORMAT,
-            "settings": result_settings(),
-            "versions": describe_versions(),
-        }
-        try:
-            self._directory.mkdir(exist_ok=True)
-            arrays = named_arrays(state) | {_FACTS: np.array(json.dumps(facts))}
-            save_arrays(path, arrays, self._owner)
-        except OSError as error:
-            raise CheckpointError(
-                f"no checkpoint after update {int(state.update)}: {error.strerror or error}"
-            ) from None
-        self._prune(returns)
-
-    def _prune(self, returns: np.ndarray) -> None:
-        own = own_checkpoints(self._directory, self._owner)
-        known = [u for u in own if 0 < u <= len(returns) and not np.isnan(returns[u - 1])]
-        best = max(known, key=lambda update: (returns[update - 1], update), default=None)
-        for update in list(own)[: -self._keep]:
-            if update != best:
-                own[update].unlink()
+    update = int(state.update)
+    facts = {"format": FORMAT, "settings": result_settings(), "versions": describe_versions()}
+    try:
+        directory.mkdir(exist_ok=True)
+        arrays = named_arrays(state) | {_FACTS: np.array(json.dumps(facts))}
+        save_arrays(checkpoint_path(directory, update), arrays, owner)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"no checkpoint after update {update}: {reason}") from None
+    own = own_checkpoints(directory, owner)
+    known = [u for u in own if 0 < u <= len(returns) and not np.isnan(returns[u - 1])]
+    best = max(known, key=lambda u: (returns[u - 1], u), default=None)
+    for older in list(own)[:-keep]:
+        if older != best:
+            own[older].unlink()
 
 
 def checkpoint_path(directory: Path, update: int) -> Path:
@@ -116,7 +77,7 @@ def load_latest(
     """Return the state of the latest intact checkpoint, None where none was ever finished.
 
     Args:
-        directory: that a CheckpointWriter wrote to.
+        directory: of the run's checkpoints.
         config: what is to be trained; `num_updates` may differ from that of the checkpoint.
         owner: identity of the run.
         num_updates: that the run's metrics have: later checkpoints do not count.
@@ -137,11 +98,14 @@ def load_latest(
         try:
             state, facts = _load(path, config, owner)
         except (OSError, ValueError) as error:
-            skipped.append(
-                f"{path}: {error.strerror}" if isinstance(error, OSError) else f"{error}"
-            )
+            skipped.append(str(error))
             continue
-        _require_same_settings(path, facts)
+        for name, here in result_settings().items():
+            if (saved := facts["settings"].get(name)) != here:
+                raise ValueError(
+                    f"{path} was trained with {name}={saved}, here it is {here}: results would"
+                    " differ"
+                )
         return state, skipped
     if skipped:
         raise ValueError(f"no intact checkpoint in {directory}: {'; '.join(skipped)}")
@@ -152,28 +116,17 @@ def load_all(directory: Path, config: Config, owner: str) -> list[TrainState]:
     """Return the states of all intact checkpoints of a run, the first update first."""
     states = []
     for path in own_checkpoints(directory, owner).values():
-        try:
+        with contextlib.suppress(OSError, ValueError):
             states.append(_load(path, config, owner)[0])
-        except (OSError, ValueError):
-            continue
     return states
 
 
 def checkpoint_versions(directory: Path, owner: str) -> dict[str, str]:
     """Return the versions of the packages that wrote the latest checkpoint; {} without one."""
     for path in reversed(own_checkpoints(directory, owner).values()):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             return dict(_facts_in(load_arrays(path, owner))["versions"])
-        except (OSError, ValueError):
-            continue
     return {}
-
-
-def truncate_checkpoints(directory: Path, owner: str, update: int) -> None:
-    """Remove a run's checkpoints after `update`; files of others stay."""
-    for later, path in own_checkpoints(directory, owner).items():
-        if later > update:
-            path.unlink()
 
 
 def named_arrays(tree: Any) -> dict[str, Any]:
@@ -230,14 +183,6 @@ def _facts_in(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Take the facts out of a checkpoint's arrays; return them."""
     facts: dict[str, Any] = json.loads(str(arrays.pop(_FACTS, "{}")))
     return facts
-
-
-def _require_same_settings(path: Path, facts: dict[str, Any]) -> None:
-    for name, here in result_settings().items():
-        if (saved := facts["settings"].get(name)) != here:
-            raise ValueError(
-                f"{path} was trained with {name}={saved}, here it is {here}: results would differ"
-            )
 
 
 def _candidates(directory: Path) -> Sequence[Path]:

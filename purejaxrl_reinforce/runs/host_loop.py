@@ -3,14 +3,13 @@
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.processes import (
     broadcast_from_primary,
     max_over_processes,
@@ -19,10 +18,9 @@ from purejaxrl_reinforce.execution.processes import (
 )
 from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
 from purejaxrl_reinforce.execution.signals import StopRequest
-from purejaxrl_reinforce.runs.checkpoint import CheckpointError, CheckpointWriter
 from purejaxrl_reinforce.runs.loggers import Logger, make_loggers, require_loggers
 from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_second
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
+from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from purejaxrl_reinforce.runs.saved_run import SavedRun
 
 # A user's function of the updates done so far, and the columns of metrics.csv of a chunk's updates.
@@ -48,14 +46,10 @@ class RunOptions:
     wandb: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.checkpoint_every is not None and self.checkpoint_every < 1:
-            raise ValueError(f"checkpoint_every must be at least 1, not {self.checkpoint_every}")
-        if not self.checkpoint_seconds >= 0:
-            raise ValueError(
-                f"checkpoint_seconds must be at least 0, not {self.checkpoint_seconds}"
-            )
-        if self.keep < 1:
-            raise ValueError(f"keep must be at least 1, not {self.keep}")
+        for name, least in (("checkpoint_every", 1), ("checkpoint_seconds", 0), ("keep", 1)):
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
         require_loggers(self.loggers)
 
 
@@ -81,24 +75,17 @@ class Recorder:
         reporter: Reporter,
         callback: Callback | None,
     ) -> None:
-        self._run, self._reporter, self._callback = run, reporter, callback
+        self._run, self._keep, self._callback = run, options.keep, callback
+        self.reporter = reporter
         facts, update = asdict(run.config) | {"seed": run.seed}, run.metrics.num_updates
         own = make_loggers(options.loggers, run.path, facts, update, options.wandb)
         self._loggers = [*own, *loggers]
-        self._checkpoints = CheckpointWriter(run.path / CHECKPOINTS, run.owner, options.keep)
-        self._show: ShowChunk = lambda _chunk: None
 
-    @contextlib.contextmanager
-    def showing(self, config: Config, state: TrainState) -> Iterator[None]:
-        """Show progress from `state` on while the block trains."""
-        with self._reporter.training(config, state) as self._show:
-            yield
-
-    def take(self, chunk: Chunk) -> None:
+    def take(self, chunk: Chunk, show: ShowChunk) -> None:
         """Write, show and log the updates of a chunk."""
         with self._run.writing():
             rows = self._run.metrics.add(chunk.metrics, chunk.seconds)
-        self._show(chunk)
+        show(chunk)
         for row in rows if self._loggers else ():
             metrics = row | {"sps": steps_per_second(chunk)}
             update = int(metrics.pop("update"))
@@ -111,33 +98,28 @@ class Recorder:
     def save(self, state: TrainState) -> None:
         """Begin to write a checkpoint; warn if the one before it could not be written."""
         try:
-            self._checkpoints.wait()
-        except CheckpointError as error:
+            self._run.wait()
+        except OSError as error:
             self._run.log(f"warning: {error}")
-            self._reporter.warn(str(error))
-        with self._run.writing():
-            self._run.metrics.sync()  # a checkpoint needs the rows up to it
-        self._checkpoints.save(state, self._run.metrics.columns["mean_return"])
+            self.reporter.warn(str(error))
+        self._run.save(state, self._keep)
 
     def write_end(self, state: TrainState) -> dict[str, np.ndarray]:
         """Write the last checkpoint and the results; return the metrics of all updates."""
         self.save(state)
-        with self._run.writing():
-            self._checkpoints.wait()  # results without a checkpoint could not be resumed
-            self._run.write_results(state.params)
+        self._run.write_results(state.params)
         return self._run.metrics.columns
 
     def ended(self, result: SavedRun) -> None:
         """Say that everything is written."""
         how = "ended" if result.signal is None else f"stopped by {result.signal.name}"
         self._run.log(f"{how} after update {result.num_updates}; saved {result.checkpoint.name}")
-        self._reporter.ended(result)
+        self.reporter.ended(result)
 
     def close(self) -> None:
         """Close all loggers, whatever they raise, and release the directory."""
         with contextlib.ExitStack() as closing:
             closing.callback(self._run.close)
-            closing.callback(self._checkpoints.close)
             for logger in self._loggers:
                 closing.callback(logger.close)
 
@@ -161,7 +143,16 @@ def host_loop(
     with contextlib.nullcontext() if recorder is None else contextlib.closing(recorder):
         try:
             state, number, failure = _train(program, state, recorder, options, stop)
-            result = _finish(program, state, run, recorder, number)
+            saved = to_host(state)
+            metrics = broadcast_from_primary(lambda: recorder.write_end(saved) if recorder else {})
+            stopped_by = signal.Signals(number) if number else None
+            result = SavedRun(
+                run.path, run.config, run.seed, run.owner, stopped_by, program.compile_seconds
+            )
+            result.metrics, result.params, result.state = metrics, state.params, state
+            with together():
+                if recorder is not None:
+                    recorder.ended(result)
             if failure is not None:
                 raise failure
             return result
@@ -179,13 +170,14 @@ def _train(
 ) -> tuple[TrainState, int, NonFiniteError | None]:
     """Return the last state, the number of the signal that ended training or 0, and the failure."""
     number, saved_at, every = 0.0, time.monotonic(), options.checkpoint_every
+    reporter = recorder.reporter if recorder else Reporter()
     try:
-        with recorder.showing(program.config, state) if recorder else contextlib.nullcontext():
+        with reporter.training(program.config, state) as show:
             for chunk in program.run(state, every):
                 state = chunk.state
                 with together():
                     if recorder is not None:
-                        recorder.take(chunk)
+                        recorder.take(chunk, show)
                 late = float(time.monotonic() - saved_at >= options.checkpoint_seconds)
                 late, number = max_over_processes(late, stop.signal or 0)
                 if late or (every is not None and int(state.update) % every == 0):
@@ -198,24 +190,3 @@ def _train(
     except NonFiniteError as error:
         return state, 0, error
     return state, int(number), None
-
-
-def _finish(
-    program: Program, state: TrainState, run: RunDirectory, recorder: Recorder | None, number: int
-) -> SavedRun:
-    """Save everything; return it, the same on all processes."""
-    saved = to_host(state)
-    metrics = broadcast_from_primary(lambda: recorder.write_end(saved) if recorder else {})
-    result = SavedRun(
-        run.path,
-        run.config,
-        run.seed,
-        run.owner,
-        signal.Signals(number) if number else None,
-        program.compile_seconds,
-    )
-    result.metrics, result.params, result.state = metrics, state.params, state
-    with together():
-        if recorder is not None:
-            recorder.ended(result)
-    return result

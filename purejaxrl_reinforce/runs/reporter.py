@@ -28,9 +28,6 @@ class Reporter:
         """While the program is compiled, to resume a run directory if one is given."""
         yield
 
-    def resuming(self, update: int) -> None:
-        """The state after so many updates was restored."""
-
     @contextlib.contextmanager
     def training(self, _config: Config, _state: TrainState) -> Iterator[ShowChunk]:
         """Training starts from this state; the function is called after each chunk."""
@@ -64,12 +61,11 @@ class TerminalReporter(Reporter):
         with Board("compiling", quiet=self._quiet, transient=True):
             yield
 
-    def resuming(self, update: int) -> None:
-        self._print(f"resuming after update {update:,}")
-
     @contextlib.contextmanager
     def training(self, config: Config, state: TrainState) -> Iterator[ShowChunk]:
         seconds, greedy, total = 0.0, "", config.num_updates
+        if state.update:
+            self._print(f"resuming after update {int(state.update):,}")
 
         def show(chunk: Chunk) -> None:
             nonlocal seconds, greedy

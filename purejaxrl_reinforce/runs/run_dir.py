@@ -5,11 +5,13 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
 from purejaxrl_reinforce.output.files import (
@@ -22,7 +24,7 @@ from purejaxrl_reinforce.output.files import (
     sync,
 )
 from purejaxrl_reinforce.output.sealed import save_arrays
-from purejaxrl_reinforce.runs.checkpoint import named_arrays
+from purejaxrl_reinforce.runs.checkpoint import named_arrays, own_checkpoints, save_checkpoint
 from purejaxrl_reinforce.runs.loggers import MODULES
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
@@ -44,7 +46,7 @@ _PATHS = re.compile(rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d{{9,}}
 
 
 class RunDirectory:
-    """The directory of one run, locked: while it is open no other process can write to it.
+    """The directory of one run, locked: no other process can write to it until it is closed.
 
     Attributes:
         path: of it.
@@ -57,6 +59,8 @@ class RunDirectory:
     def __init__(self, path: Path, config: Config, seed: int, owner: str) -> None:
         self.path, self.config, self.seed, self.owner = path, config, seed, owner
         self.metrics = MetricsFile(path / METRICS_FILE, owner)
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._saving: Future[None] | None = None
         self._made: list[Path] = []
         self._replaced: Replacement | None = None
         self._log: LockedLog | None = None
@@ -78,7 +82,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self._log = LockedLog(self.path / LOG_FILE, "training")
             remove_unfinished(self.path)
-            self.write_config()
+            self._write_config()
             self.metrics.start()
             for made in self._made:
                 sync(made.parent)
@@ -100,8 +104,7 @@ class RunDirectory:
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
-    def write_config(self) -> None:
-        """Write the configuration, the seed and the identity."""
+    def _write_config(self) -> None:
         with atomic_write(self.path / CONFIG_FILE) as unfinished:
             unfinished.write_text(dump_config(self.config, self.seed, self.owner))
 
@@ -124,6 +127,33 @@ class RunDirectory:
         except OSError as error:
             raise OSError(f"cannot write to {self.path}: {error}") from error
 
+    def save(self, state: TrainState, keep: int) -> None:
+        """Begin to write a checkpoint in the background, see `save_checkpoint`.
+
+        Raises:
+            OSError: the checkpoint before it, or the metrics, could not be written.
+        """
+        self.wait()
+        with self.writing():
+            self.metrics.sync()  # a checkpoint needs the rows up to it
+        returns, directory = (
+            self.metrics.columns["mean_return"],
+            (self.path / CHECKPOINTS).absolute(),
+        )
+        self._saving = self._pool.submit(
+            save_checkpoint, directory, state, self.owner, returns, keep
+        )
+
+    def wait(self) -> None:
+        """Wait until the checkpoint that was begun is written.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()
+
     def remove(self) -> None:
         """Remove what was made since `create`; files of others stay, a replaced run comes back."""
         self.close()
@@ -137,35 +167,54 @@ class RunDirectory:
             with contextlib.suppress(OSError):
                 self._replaced.rollback()
 
+    def truncate(self, update: int) -> None:
+        """Go on after `update`: drop what the files have of later ones; write the configuration."""
+        self.metrics.start(update)
+        for later, path in own_checkpoints(self.path / CHECKPOINTS, self.owner).items():
+            if later > update:
+                path.unlink()
+        self._write_config()
+        self.log(f"resumed after update {update} of {self.config.num_updates}")
+
+    def restore_replaced(self) -> None:
+        """Bring a replaced run back if this one, which failed, has no update."""
+        if self._replaced is not None and not self.metrics.num_updates:
+            self.remove()
+
     def drop_replaced(self) -> None:
         """Remove the run that this one replaces."""
         if self._replaced is not None:
             self._replaced.commit()
 
     def write_results(self, params: Params) -> None:
-        """Write the parameters, `rewards.npy` (training return per update) and its plot."""
+        """Write the parameters, `rewards.npy` (training return per update) and its plot.
+
+        Raises:
+            OSError: they cannot be written; or the last checkpoint, without which a run that has
+                results could not be resumed.
+        """
         from purejaxrl_reinforce.figures.curves import plot_returns
 
-        columns = self.metrics.columns
-        save_params(self.path / PARAMS_FILE, params, self.owner)
-        with atomic_write(self.path / REWARDS_FILE) as unfinished:
-            np.save(unfinished, columns["mean_return"])
-        with atomic_write(self.path / PLOT_FILE) as unfinished:
-            plot_returns(unfinished, self._title(), self.config, columns)
+        config, columns = self.config, self.metrics.columns
+        lanes = (
+            "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
+        )
+        per_update = f"{config.num_envs:,} {lanes} per update"
+        title = f"{config.env}: REINFORCE, {per_update}, seed {self.seed}"
+        with self.writing():
+            self.wait()
+            save_params(self.path / PARAMS_FILE, params, self.owner)
+            with atomic_write(self.path / REWARDS_FILE) as unfinished:
+                np.save(unfinished, columns["mean_return"])
+            with atomic_write(self.path / PLOT_FILE) as unfinished:
+                plot_returns(unfinished, title, config, columns)
 
     def close(self) -> None:
-        """Release the lock."""
+        """Wait for the checkpoint that was begun; release the lock."""
+        self._pool.shutdown()
         if self._log is not None:
             self._log.close()
             self._log = None
-
-    def _title(self) -> str:
-        config = self.config
-        unit = (
-            "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
-        )
-        lanes = f"{config.num_envs:,} {unit} per update"
-        return f"{config.env}: REINFORCE, {lanes}, seed {self.seed}"
 
 
 def require_new(path: Path) -> None:

@@ -19,7 +19,7 @@ from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import place_state
 from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.output.files import StrPath
-from purejaxrl_reinforce.runs.checkpoint import load_latest, truncate_checkpoints
+from purejaxrl_reinforce.runs.checkpoint import load_latest
 from purejaxrl_reinforce.runs.host_loop import Callback, Recorder, RunOptions, host_loop
 from purejaxrl_reinforce.runs.loggers import Logger
 from purejaxrl_reinforce.runs.reporter import Reporter
@@ -50,7 +50,8 @@ def train_run(
         reporter: what shows progress; by default nothing is printed.
         callback: called after each chunk, about twice a second and on the first process alone, with
             the number of updates so far and the chunk's metrics by column of metrics.csv.
-        force: whether to replace a run in `run_dir`, which is removed when the new one is whole.
+        force: whether to replace a run in `run_dir`. It is removed when the new one is whole, and
+            comes back where the new one fails in its first update.
 
     Raises:
         ValueError: the input is bad; nothing was written.
@@ -77,7 +78,11 @@ def train_run(
                     run.remove()
                     raise
                 run.log(f"started: {config.num_updates} updates, seed {seed}")
-        result = host_loop(program, program.state, run, recorder, options, stop)
+        try:
+            result = host_loop(program, program.state, run, recorder, options, stop)
+        except BaseException:
+            run.restore_replaced()
+            raise
         with together():
             run.drop_replaced()
         return result
@@ -120,8 +125,7 @@ def resume_run(
             with together():
                 recorder = None
                 if is_primary():
-                    reporter.resuming(int(state.update))
-                    _truncate(run, int(state.update))
+                    run.truncate(int(state.update))
                     recorder = Recorder(run, options, loggers, reporter, callback)
             return host_loop(program, state, run, recorder, options, stop)
 
@@ -171,11 +175,3 @@ def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
 def _broadcast_state(config: Config, load: Callable[[], TrainState | None]) -> TrainState | None:
     leaves = broadcast_from_primary(lambda: jax.tree.leaves(load()))  # of None there are none
     return jax.tree.unflatten(jax.tree.structure(state_shapes(config)), leaves) if leaves else None
-
-
-def _truncate(run: RunDirectory, update: int) -> None:
-    """Drop from a run's files whatever comes after `update`."""
-    run.metrics.start(update)
-    truncate_checkpoints(run.path / CHECKPOINTS, run.owner, update)
-    run.write_config()
-    run.log(f"resumed after update {update} of {run.config.num_updates}")

@@ -8,8 +8,7 @@ import jax
 
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config_file import new_identity, run_content
-from purejaxrl_reinforce.runs.checkpoint import CheckpointWriter
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, RunDirectory
+from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from purejaxrl_reinforce.sweeps.store import Slice, saved_sweep
 
 
@@ -52,10 +51,5 @@ def _write(run: RunDirectory, part: Slice, row: int) -> None:
     metrics: Any = jax.tree.map(lambda x: x[row, :applied], part.metrics)
     if applied:
         run.metrics.add(Metrics(*metrics), part.seconds / len(part.agents))
-    checkpoints = CheckpointWriter(run.path / CHECKPOINTS, run.owner, keep=1)
-    try:
-        checkpoints.save(state, run.metrics.columns["mean_return"])
-        checkpoints.wait()
-    finally:
-        checkpoints.close()
+    run.save(state, keep=1)
     run.write_results(state.params)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from purejaxrl_reinforce.execution.processes import PeerLostError, is_primary, run_on_primary
+from purejaxrl_reinforce.execution.processes import PeerLostError, is_primary, together
 from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
 from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.files import atomic_write
@@ -70,8 +70,10 @@ def run_sweep(
             _report_interruption(sweep, path, number)
             return number
         sweep.log(f"finished in {time.perf_counter() - started:.1f} s")
-        run_on_primary(lambda: save_outputs(path, sweep.results, quiet))
-        run_on_primary(lambda: log_curves(path, sweep.results, *loggers))
+        with together():
+            if is_primary():
+                save_outputs(path, sweep.results, quiet)
+                log_curves(path, sweep.results, *loggers)
     return None
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import psutil
 
 from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config, checked_seed, get_field
-from purejaxrl_reinforce.execution.memory import state_bytes
+from purejaxrl_reinforce.execution.memory import tree_bytes
 from purejaxrl_reinforce.output.files import nearest_existing
 from purejaxrl_reinforce.sweeps.axes import MOST_SETTINGS, Axes, make_settings, num_settings
 
@@ -183,7 +184,10 @@ def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
 def require_disk(plan: SweepPlan, path: Path) -> None:
     """Raise ValueError if the files of a plan do not fit on the disk below `path`."""
     rows = plan.num_agents * plan.num_updates
-    states = sum(len(agents) * state_bytes(plan.config_of(agents[0])) for agents in plan.programs)
+    states = sum(
+        len(agents) * tree_bytes(state_shapes(plan.config_of(agents[0])))
+        for agents in plan.programs
+    )
     existing = nearest_existing(path.absolute())
     _require_room(
         2 * _result_bytes(plan.num_agents, plan.num_updates, plan.num_episodes)

@@ -27,10 +27,10 @@ from purejaxrl_reinforce.execution.memory import free_bytes, program_bytes, requ
 from purejaxrl_reinforce.execution.processes import (
     collective,
     max_over_processes,
-    run_on_all,
     to_host,
+    together,
 )
-from purejaxrl_reinforce.execution.program import run_updates, without_length
+from purejaxrl_reinforce.execution.program import run_updates
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs
 
 # Updates whose metrics a call has room for.
@@ -184,9 +184,8 @@ class Population:
             rows = values[with_padding].reshape(self._rows, -1, *values.shape[1:])
             return jax.make_array_from_callback(rows.shape, sharding, lambda i: rows[i])
 
-        settings = jax.tree.map(
-            lambda *x: put(np.asarray(x, np.float32)), *map(without_length, configs)
-        )
+        alike = (config.replace(num_updates=1) for config in configs)
+        settings = jax.tree.map(lambda *x: put(np.asarray(x, np.float32)), *alike)
         return settings, put(key_data)
 
     def start(self, configs: Sequence[Config], key_data: np.ndarray) -> Agents:
@@ -252,7 +251,8 @@ def make_population(
             break
         rows = max(1, int(rows * _SHARE_OF_MEMORY / taken))
     remedy = "try a smaller width or num_envs" if width else "try a smaller num_envs"
-    run_on_all(lambda: require_memory(population.memory_bytes, remedy))
+    with together():
+        require_memory(population.memory_bytes, remedy)
     return population
 
 

@@ -1,7 +1,6 @@
 """Sweeps: many seeds of many settings, trained in slices that are stored as they finish."""
 
 import contextlib
-import functools
 import tempfile
 import warnings
 import weakref
@@ -18,7 +17,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.processes import (
     broadcast_from_primary,
     is_primary,
-    run_on_all,
+    together,
 )
 from purejaxrl_reinforce.execution.program import run_chunks
 from purejaxrl_reinforce.output.files import StrPath
@@ -75,7 +74,8 @@ def sweep(
             results on the disk, or `path` holds something else.
         OSError: files could not be written; slices that are finished stay.
     """
-    plan = run_on_all(lambda: make_plan(config, keys, axes or {}, zipped, num_episodes))
+    with together():
+        plan = make_plan(config, keys, axes or {}, zipped, num_episodes)
     scratch = tempfile.TemporaryDirectory()
     directory = Path(scratch.name, "sweep") if path is None else Path(path)
     try:
@@ -126,8 +126,10 @@ class SweepLoop:
         self.plan, self._width, self._warn = plan, width, warn
         self.updates, self.steps, self.seconds = 0, 0, 0.0
         self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
-        self._meshes = run_on_all(lambda: _meshes(plan, width, devices or jax.devices()))
-        self._store = run_on_all(lambda: _open_store(plan, path, force))
+        with together():
+            self._meshes = _meshes(plan, width, devices or jax.devices())
+        with together():
+            self._store = _open_store(plan, path, force)
         self.log, self.close = self._store.log, self._store.close
         self.results = empty_results(plan, path if is_primary() else None)
 
@@ -172,7 +174,8 @@ class SweepLoop:
         while todo:
             part = yield from self._train_slice(population, todo[:size])
             todo = todo[size:]
-            run_on_all(functools.partial(self._store.add, part))
+            with together():
+                self._store.add(part)
             self.results.add(part.agents, part.metrics, part.evaluation, part.seconds)
             yield ""
             if grows:

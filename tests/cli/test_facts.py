@@ -50,8 +50,8 @@ def test_where_a_process_reads_writes_and_prints_is_its_own():
 )
 def test_different_commands_end_all_processes(verb, other, message, tmp_path):
     with pair(verb, *TINY, directory=tmp_path, second=other) as (first, second):
-        code, output, error = first.wait()
-        assert second.wait() == (2, "", "")
+        code, output, error = second.wait()
+        assert first.wait() == (2, "", "")
     assert (code, output) == (2, "")
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1

@@ -131,13 +131,16 @@ def test_force_replaces_a_run(tmp_path, finished_run):
     assert len(np.load(path / "rewards.npy")) == 2
 
 
-def test_force_keeps_the_old_run_where_the_new_one_fails(tmp_path, finished_run):
+@pytest.mark.parametrize(("update", "found"), [(1, {"run"}), (4, {"run", "run-replaced"})])
+def test_force_keeps_the_old_run_where_the_new_one_fails(update, found, tmp_path, finished_run):
+    """It comes back where the new one has no update at all."""
     path = tmp_path / "run"
     shutil.copytree(finished_run, path)
-    with pytest.raises(NonFiniteError):
-        train_run(TINY.replace(policy_lr=1e38), SEED, path, force=True)
-    assert names(tmp_path) == {"run", "run-replaced"}
-    assert_same_run(tmp_path / "run-replaced", finished_run)
+    first = {"policy_lr": 1e38} if update == 4 else {"entropy_coef": 1e38}
+    with pytest.raises(NonFiniteError, match=f"update {update} "):
+        train_run(TINY.replace(**first), SEED, path, force=True)
+    assert names(tmp_path) == found
+    assert_same_run(tmp_path / sorted(found)[-1], finished_run)
 
 
 @pytest.mark.parametrize("name", ["run.log", "unfinished-config.toml", "notes.txt"])

@@ -69,7 +69,7 @@ def test_numbers_that_are_not_finite_are_exit_code_1(finished_run, tmp_path, cap
     output, errors = capsys.readouterr()
     assert output == ""
     assert errors.startswith("error: update 4 is not finite: ")
-    assert errors.endswith("; kept the parameters from before it\n")
+    assert errors.endswith("; kept everything from before it\n")
 
 
 class Failing:
