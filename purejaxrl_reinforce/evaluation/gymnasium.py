@@ -1,9 +1,7 @@
 """Gymnasium's own environments, played by a policy trained in gymnax."""
 
-import contextlib
 import functools
 import os
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium
@@ -41,45 +39,21 @@ def evaluate_in_gymnasium(
         ValueError: Gymnasium has no environment of that name and those spaces.
     """
     env = environment.make(config.env, config.env_params)
-    envs = make_vector(env, num_episodes)
+    envs: Any = make_vector(env, num_episodes)
     start, *keys = jax.random.split(evaluation_key(key), env.time_limit + 1)
-    try:
-        return _play_all(config, params, envs, int(jax.random.bits(start) >> 1), keys, greedy)
-    finally:
-        envs.close()
-
-
-def _play_all(
-    config: Config, params: Params, envs: Any, seed: int, keys: Sequence[Array], greedy: bool
-) -> Evaluation:
-    """Play the first episode of each environment, with a key for each step of the longest."""
-    obs, _ = envs.reset(seed=seed)
-    returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int32)
-    alive = np.ones(envs.num_envs, bool)
-    for key in keys:
-        actions = gym_actions(config, params, obs, key, envs.single_action_space, greedy)
+    obs, _ = envs.reset(seed=int(jax.random.bits(start) >> 1))
+    returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int32)
+    alive = np.ones(num_episodes, bool)
+    for own_key in keys:
+        actions = gym_actions(config, params, obs, own_key, envs.single_action_space, greedy)
         obs, reward, terminated, truncated, _ = envs.step(actions)
         returns += np.where(alive, reward, 0)
         lengths += alive
         alive &= ~(terminated | truncated)
         if not alive.any():
-            return Evaluation(returns, lengths)
-    raise AssertionError("the time limit ends every episode")
-
-
-def play(
-    config: Config, params: Params, env: RenderedEnv, seed: int, greedy: bool
-) -> Iterator[tuple[float, bool]]:
-    """Play an episode; yield at the start and after each step its reward, and whether it ended."""
-    time_limit = environment.make(config.env, config.env_params).time_limit
-    obs, _ = env.reset(seed=seed)
-    yield 0.0, False
-    for key in jax.random.split(evaluation_key(jax.random.key(seed)), time_limit):
-        (action,) = gym_actions(config, params, obs[None], key, env.action_space, greedy)
-        obs, reward, terminated, truncated, _ = env.step(action)
-        yield float(reward), terminated or truncated
-        if terminated or truncated:
-            return
+            break
+    envs.close()
+    return Evaluation(returns, lengths)
 
 
 def has_counterpart(env: Environment) -> bool:
@@ -123,10 +97,10 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
 def make_rendered(env: Environment) -> RenderedEnv | None:
     """Return Gymnasium's counterpart of `env`, which renders RGB arrays.
 
-    None if it has no renderer, or not the parameters of `env`.
+    None if it has no renderer, or not the spaces and parameters of `env`.
 
     Raises:
-        ValueError: it has other spaces, or what its renderer needs is not installed.
+        ValueError: a package that its renderer needs is not installed.
     """
     name = _registered(env)
     if not has_counterpart(env):
@@ -137,8 +111,10 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
             return None
         rendered = gymnasium.make(name, max_episode_steps=env.time_limit, render_mode="rgb_array")
         rendered.reset(seed=0)
-        with _no_display():
-            rendered.render()  # starts the renderer
+        # pygame then starts without a display and a sound card.
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+        rendered.render()  # starts the renderer
     except gymnasium.error.DependencyNotInstalled:
         raise ValueError(
             f"the renderer of {name} lacks a package: pip install 'purejaxrl_reinforce[video]'"
@@ -147,23 +123,8 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
         _require_same_spaces(env, rendered.observation_space, rendered.action_space)
         _set_params(env, rendered.unwrapped)
     except ValueError:
-        if not env.env_params:
-            raise
-        rendered.close()
         return None
     return rendered
-
-
-@contextlib.contextmanager
-def _no_display() -> Iterator[None]:
-    """Let pygame start without a display and a sound card, unless the user has chosen drivers."""
-    unset = {"SDL_VIDEODRIVER", "SDL_AUDIODRIVER"} - os.environ.keys()
-    os.environ.update(dict.fromkeys(unset, "dummy"))
-    try:
-        yield
-    finally:
-        for name in unset:
-            del os.environ[name]
 
 
 def gym_actions(
@@ -174,10 +135,7 @@ def gym_actions(
     space: gymnasium.Space[Any],
     greedy: bool,
 ) -> np.ndarray:
-    """Return the policy's actions, [N, ...], for observations [N, ...], as Gymnasium takes them.
-
-    Those of a continuous `space` are clipped to it.
-    """
+    """Return the policy's actions [N, ...] for observations [N, ...], clipped to `space`."""
     actions = _act(config, params, obs, key, greedy)
     if isinstance(space, gymnasium.spaces.Box):
         return np.clip(np.asarray(actions, np.float32), space.low, space.high)
@@ -214,18 +172,14 @@ def _require_same_spaces(
         same = obs_space.shape == obs.shape[1:]
     else:
         same = obs_space == gymnasium.spaces.Discrete(env.num_obs)
-    if env.num_actions is None:
-        same &= _same_bounds(env, action_space)
-    else:
+    if env.num_actions is not None:
         same &= action_space == gymnasium.spaces.Discrete(env.num_actions)
+    elif isinstance(action_space, gymnasium.spaces.Box) and action_space.shape == env.action_shape:
+        same &= np.allclose((action_space.low, action_space.high), env.action_bounds())
+    else:
+        same = False
     if not same:
         raise ValueError(
             f"Gymnasium's {env.name} has other spaces than gymnax's: observations {obs_space},"
             f" actions {action_space}"
         )
-
-
-def _same_bounds(env: Environment, space: gymnasium.Space[Any]) -> bool:
-    if not isinstance(space, gymnasium.spaces.Box) or space.shape != env.action_shape:
-        return False
-    return np.allclose((space.low, space.high), env.action_bounds())

@@ -1,32 +1,16 @@
 """Returns of a trained policy, in JAX and in the real environment, and whether they agree."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.evaluate import Evaluation, evaluate
+from purejaxrl_reinforce.algorithm.evaluate import evaluate
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.memory import program_bytes, require_memory
 from purejaxrl_reinforce.runs.saved_run import load_run
-from purejaxrl_reinforce.statistics import Interval, difference_interval, mean_interval
-
-
-class ReturnStatistics(NamedTuple):
-    """Returns of n episodes: their mean with its 95% interval, and how they spread."""
-
-    mean: Interval
-    std: float
-    min: float
-    max: float
-
-    def __str__(self) -> str:
-        return (
-            f"mean {self.mean.value:.1f} ({show_bounds(self.mean)}), standard deviation"
-            f" {self.std:.1f}, min {self.min:.1f}, max {self.max:.1f}"
-        )
+from purejaxrl_reinforce.statistics import difference_interval, mean_interval
 
 
 def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend: str) -> str:
@@ -45,48 +29,42 @@ def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, back
     if not 1 <= num_episodes <= LARGEST_SIZE:
         raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
     run = load_run(run_dir)
-    config, params = run.config, run.params
-    title = f"{config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
+    arguments = run.config, run.params, num_episodes, greedy, seed
+    title = f"{run.config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
     if backend == "jax":
-        returns = returns_in_jax(config, params, num_episodes, greedy, seed)
-        return f"{title}: {return_statistics(returns)}"
-    theirs = returns_in_gymnasium(config, params, num_episodes, greedy, seed)
-    ours = returns_in_jax(config, params, num_episodes, greedy, seed)
+        return f"{title}: {_show_returns(play_episodes(*arguments))}"
+    theirs = play_episodes(*arguments, backend="gymnasium")
+    ours = play_episodes(*arguments)
     return (
-        f"{title}, in JAX: {return_statistics(ours)}\n"
-        f"{title}, in Gymnasium: {return_statistics(theirs)}\n{agreement(ours, theirs)}"
+        f"{title}, in JAX: {_show_returns(ours)}\n"
+        f"{title}, in Gymnasium: {_show_returns(theirs)}\n{agreement(ours, theirs)}"
     )
 
 
-def returns_in_jax(
-    config: Config, params: Params, num_episodes: int, greedy: bool, seed: int
+def play_episodes(
+    config: Config,
+    params: Params,
+    num_episodes: int,
+    greedy: bool,
+    seed: int,
+    backend: str = "jax",
 ) -> np.ndarray:
-    """Return the returns of episodes played in gymnax, [n], float64."""
-    key = jax.random.key(seed)
-    compiled = evaluate.lower(config, params, key, num_episodes, greedy).compile()
-    require_memory(program_bytes(compiled), "play fewer episodes")
-    return _returns(compiled(config, params, key))
-
-
-def returns_in_gymnasium(
-    config: Config, params: Params, num_episodes: int, greedy: bool, seed: int
-) -> np.ndarray:
-    """Return the returns of episodes played in Gymnasium, [n], float64.
+    """Return the returns of episodes played in gymnax or in Gymnasium, [n], float64.
 
     Raises:
-        ValueError: it has no environment of that name and those spaces.
+        ValueError: they do not fit into memory, or Gymnasium has no environment of that name and
+            those spaces.
     """
-    from purejaxrl_reinforce.evaluation.gymnasium import evaluate_in_gymnasium
-
     key = jax.random.key(seed)
-    return _returns(evaluate_in_gymnasium(config, params, key, num_episodes, greedy))
+    if backend == "gymnasium":
+        from purejaxrl_reinforce.evaluation.gymnasium import evaluate_in_gymnasium
 
-
-def return_statistics(returns: np.ndarray) -> ReturnStatistics:
-    """Return the statistics of returns [n]."""
-    return ReturnStatistics(
-        mean_interval(returns), float(returns.std()), float(returns.min()), float(returns.max())
-    )
+        played = evaluate_in_gymnasium(config, params, key, num_episodes, greedy)
+    else:
+        compiled = evaluate.lower(config, params, key, num_episodes, greedy).compile()
+        require_memory(program_bytes(compiled), "play fewer episodes")
+        played = compiled(config, params, key)
+    return np.asarray(played.episode_return, np.float64)
 
 
 def agreement(ours: np.ndarray, theirs: np.ndarray) -> str:
@@ -106,12 +84,11 @@ def agreement(ours: np.ndarray, theirs: np.ndarray) -> str:
     )
 
 
-def show_bounds(interval: Interval) -> str:
-    """Return the bounds of an interval in words."""
-    if not np.isfinite(interval.low):
-        return "no interval from one episode"
-    return f"95% interval {interval.low:z.1f} to {interval.high:z.1f}"
-
-
-def _returns(played: Evaluation) -> np.ndarray:
-    return np.asarray(played.episode_return, np.float64)
+def _show_returns(returns: np.ndarray) -> str:
+    mean, bounds = mean_interval(returns), "no interval from one episode"
+    if len(returns) > 1:
+        bounds = f"95% interval {mean.low:z.1f} to {mean.high:z.1f}"
+    return (
+        f"mean {mean.value:.1f} ({bounds}), standard deviation {returns.std():.1f},"
+        f" min {returns.min():.1f}, max {returns.max():.1f}"
+    )

@@ -1,6 +1,5 @@
 """Videos of a trained policy's episodes, as a GIF or MP4."""
 
-import contextlib
 import functools
 import itertools
 import math
@@ -21,7 +20,11 @@ from purejaxrl_reinforce.algorithm.rollout import KeyUse, fresh_lanes, keys_for,
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, make_rendered, play
+from purejaxrl_reinforce.evaluation.gymnasium import (
+    RenderedEnv,
+    gym_actions,
+    make_rendered,
+)
 from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
 from purejaxrl_reinforce.execution.machine import require_extra
 from purejaxrl_reinforce.execution.memory import require_memory
@@ -33,8 +36,8 @@ _MOST_CHECKPOINTS = 4
 _NARROWEST, _WIDEST = 60, 1200
 # More are hardly seen and make the file larger.
 _FRAMES_PER_SECOND = 25
-# Of an environment that does not say how fast it is meant to be seen.
-_STEPS_PER_SECOND, _GYMNAX_STEPS_PER_SECOND = 30, 10
+# Gymnasium's environments say how fast they are meant to be seen.
+_GYMNAX_STEPS_PER_SECOND = 10
 
 
 class Video(NamedTuple):
@@ -134,26 +137,21 @@ def make_video(
         ValueError: a package is missing, or the file cannot be written.
     """
     env = environment.make(config.env, config.env_params)
-    with contextlib.ExitStack() as stack:
-        rendered = [made for _ in episodes if (made := make_rendered(env)) is not None]
-        for made in rendered:
-            stack.callback(made.close)
-        rate = _GYMNAX_STEPS_PER_SECOND
-        if rendered:
-            rate = rendered[0].metadata.get("render_fps", _STEPS_PER_SECOND)
-        every = max(1, round(rate / _FRAMES_PER_SECOND))
-        if path.suffix.lower() == ".gif":  # which is written once all frames are there
-            num_bytes = env.time_limit // every * len(episodes) * 2 * width * width
-            require_memory(num_bytes, "take a smaller --width")
-        if rendered:
-            pairs = zip(rendered, episodes, strict=True)
-            played = [_rendered(config, made, episode, greedy, every) for made, episode in pairs]
-        else:
-            played = _observed(config, episodes, greedy, every)
-        heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
-        titles = [episode.title for episode in episodes]
-        pictures = frames(played, heading, titles, columns, width)
-        num_frames = write_movie(path, pictures, rate / every)
+    rendered = [made for _ in episodes if (made := make_rendered(env)) is not None]
+    rate = rendered[0].metadata["render_fps"] if rendered else _GYMNAX_STEPS_PER_SECOND
+    every = max(1, round(rate / _FRAMES_PER_SECOND))
+    if path.suffix.lower() == ".gif":  # which is written once all frames are there
+        num_bytes = env.time_limit // every * len(episodes) * 2 * width * width
+        require_memory(num_bytes, "take a smaller --width")
+    if rendered:
+        pairs = zip(rendered, episodes, strict=True)
+        played = [_rendered(config, made, episode, greedy, every) for made, episode in pairs]
+    else:
+        played = _observed(config, episodes, greedy, every)
+    heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
+    titles = [episode.title for episode in episodes]
+    pictures = frames(played, heading, titles, columns, width)
+    num_frames = write_movie(path, pictures, rate / every)
     drawn_by = "Gymnasium's renderer" if rendered else "plain drawings of the observation"
     return Video(path, num_frames, drawn_by)
 
@@ -162,11 +160,19 @@ def _rendered(
     config: Config, env: RenderedEnv, episode: Episode, greedy: bool, every: int
 ) -> Iterator[Shot]:
     """Play an episode in Gymnasium; its renderer draws every few steps, and the last one."""
-    steps, total = play(config, episode.params, env, episode.seed, greedy), 0.0
-    for step, (reward, done) in enumerate(steps):
-        total += reward
+    obs, _ = env.reset(seed=episode.seed)
+    key, total, done = evaluation_key(jax.random.key(episode.seed)), 0.0, False
+    time_limit = environment.make(config.env, config.env_params).time_limit
+    yield Shot(np.asarray(env.render(), np.uint8), 0, total, done)
+    for step, own_key in enumerate(jax.random.split(key, time_limit), 1):
+        space = env.action_space
+        (action,) = gym_actions(config, episode.params, obs[None], own_key, space, greedy)
+        obs, reward, terminated, truncated, _ = env.step(action)
+        total, done = total + float(reward), terminated or truncated
         if step % every == 0 or done:
             yield Shot(np.asarray(env.render(), np.uint8), step, total, done)
+        if done:
+            return
 
 
 def _observed(

@@ -12,9 +12,7 @@ from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.scores import (
     agreement,
-    return_statistics,
-    returns_in_gymnasium,
-    returns_in_jax,
+    play_episodes,
 )
 from purejaxrl_reinforce.evaluation.video import Episode, make_video
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
@@ -22,6 +20,7 @@ from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import code, facts, page, paragraph, picture, table
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
+from purejaxrl_reinforce.statistics import mean_interval
 from purejaxrl_reinforce.tasks import first_solved, task
 
 _EPISODES = 100
@@ -117,11 +116,12 @@ def _curves(run: SavedRun) -> str:
 def _evaluation(run: SavedRun, seed: int) -> str:
     from purejaxrl_reinforce.evaluation.gymnasium import has_counterpart
 
-    ours = returns_in_jax(run.config, run.params, _EPISODES, greedy=True, seed=seed)
+    arguments = run.config, run.params, _EPISODES, True, seed
+    ours = play_episodes(*arguments)
     rows, text = [_row("in JAX", ours)], "Gymnasium has no environment of this name to compare with"
     if has_counterpart(environment.make(run.config.env, run.config.env_params)):
         try:
-            theirs = returns_in_gymnasium(run.config, run.params, _EPISODES, True, seed)
+            theirs = play_episodes(*arguments, backend="gymnasium")
             rows.append(_row("in Gymnasium", theirs))
             text = agreement(ours, theirs)
         except ValueError as error:  # it has not all of env_params
@@ -131,6 +131,6 @@ def _evaluation(run: SavedRun, seed: int) -> str:
 
 
 def _row(where: str, returns: np.ndarray) -> list[str]:
-    mean, *others = return_statistics(returns)
+    mean, others = mean_interval(returns), (returns.std(), returns.min(), returns.max())
     interval = f"{mean.low:,.1f} to {mean.high:,.1f}"
     return [f"{_EPISODES} {where}", f"{mean.value:,.1f}", interval, *(f"{x:,.1f}" for x in others)]

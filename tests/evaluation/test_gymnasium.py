@@ -1,13 +1,11 @@
 """A trained policy in Gymnasium's environments, beside the same policy in gymnax."""
 
-import os
 import re
 
 import gymnasium
 import jax
 import numpy as np
 import pytest
-from gymnasium.envs.classic_control import CartPoleEnv
 
 from purejaxrl_reinforce import Config, evaluate, init
 from purejaxrl_reinforce.algorithm.environments import environment
@@ -15,7 +13,6 @@ from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.gymnasium import (
     evaluate_in_gymnasium,
     gym_actions,
-    make_rendered,
     make_vector,
 )
 from purejaxrl_reinforce.evaluation.scores import agreement
@@ -32,24 +29,12 @@ def cartpole(tmp_path_factory):
     return train_run(path, "--num-updates", "8", "--no-anneal", *rates)
 
 
-@pytest.fixture(scope="module")
-def catch(tmp_path_factory):
-    config = Config(env="Catch-bsuite", hidden_sizes=(8,))
-    return random_run(tmp_path_factory.mktemp("runs") / "catch", config)
-
-
 def test_both_backends_agree(cartpole, capsys):
     assert main(["evaluate", str(cartpole), "--backend", "gymnasium", "--sample"]) == 0
     ours, theirs, verdict = capsys.readouterr().out.splitlines()
-    assert "100 sampled episodes, in JAX: mean" in ours
-    assert "100 sampled episodes, in Gymnasium: mean" in theirs
-    assert all("95% interval" in line for line in (ours, theirs))
-    number = r"-?\d+\.\d"
-    assert re.fullmatch(
-        rf"they agree: JAX minus Gymnasium = {number} \({number} to {number}\), an interval that"
-        " includes 0",
-        verdict,
-    )
+    for line, where in ((ours, "JAX"), (theirs, "Gymnasium")):
+        assert re.search(rf"100 sampled episodes, in {where}: mean .* \(95% interval \d", line)
+    assert verdict.startswith("they agree: JAX minus Gymnasium = ")
 
 
 @pytest.mark.parametrize("action", ["clip", "squash"])
@@ -66,10 +51,8 @@ def test_continuous_actions_reach_gymnasium_within_their_bounds(action):
 
 def test_a_difference_is_said():
     same = np.linspace(100, 120, 50)
-    text = agreement(same - 3, same)
-    assert re.fullmatch(
-        r"they differ: JAX minus Gymnasium = -3\.0 \(-5\.4 to -0\.6\), an interval that excludes 0",
-        text,
+    assert agreement(same - 3, same) == (
+        "they differ: JAX minus Gymnasium = -3.0 (-5.4 to -0.6), an interval that excludes 0"
     )
 
 
@@ -146,26 +129,9 @@ def test_one_episode_has_no_interval(cartpole, capsys):
     assert "one episode cannot show whether they agree" in out
 
 
-@pytest.mark.parametrize("chosen", [None, "x11"])
-def test_the_display_drivers_stay_as_they_were(chosen, monkeypatch):
-    """The renderer starts without a display; the variables of the user's process stay."""
-    drivers = ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER")
-    seen = []
-    render = CartPoleEnv.render
-    monkeypatch.setattr(
-        CartPoleEnv, "render", lambda self: seen.append([*map(os.getenv, drivers)]) or render(self)
-    )
-    for name in drivers:
-        monkeypatch.delenv(name, raising=False)
-        if chosen is not None:
-            monkeypatch.setenv(name, chosen)
-    make_rendered(environment.make("CartPole-v1")).close()
-    assert seen == [[chosen or "dummy"] * 2]
-    assert [*map(os.getenv, drivers)] == [chosen] * 2
-
-
-def test_environments_that_gymnasium_lacks(catch, tmp_path, capsys):
-    error = error_of(["evaluate", str(catch), "--backend", "gymnasium"], capsys)
+def test_environments_that_gymnasium_lacks(tmp_path, capsys):
+    run = random_run(tmp_path / "run", Config(env="Catch-bsuite", hidden_sizes=(8,)))
+    error = error_of(["evaluate", str(run), "--backend", "gymnasium"], capsys)
     assert error == "Gymnasium has no environment 'Catch-bsuite'\n"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import add_steps, total_steps
-from purejaxrl_reinforce.evaluation.scores import returns_in_jax
+from purejaxrl_reinforce.evaluation.scores import play_episodes
 from purejaxrl_reinforce.execution import memory
 from purejaxrl_reinforce.execution.program import NonFiniteError, Program
 from tests.support.configs import TEXTBOOK
@@ -76,4 +76,4 @@ def test_evaluations_that_do_not_fit_are_refused(monkeypatch):
     params = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), params)
     monkeypatch.setattr(memory, "free_bytes", lambda: 10**6)
     with pytest.raises(ValueError, match=r"0\.0 GB are free; play fewer"):
-        returns_in_jax(CONFIG, params, 10**6, greedy=True, seed=0)
+        play_episodes(CONFIG, params, 10**6, greedy=True, seed=0)
