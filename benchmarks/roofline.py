@@ -16,11 +16,7 @@ from harness import NETWORKS, RESULTS, Table, finish, preset_variant, run
 from purejaxrl_reinforce.bench.peaks import Peaks, measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import measure
-from purejaxrl_reinforce.bench.workload import (
-    Workload,
-    result_rows,
-    workload_facts,
-)
+from purejaxrl_reinforce.bench.workload import Workload, result_rows
 
 
 def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
@@ -91,7 +87,7 @@ def main(
             for row in result_rows(workload, timings, peaks):
                 name = f"{network}, {num_envs:,} lanes, {row['name']}"
                 rows.append(with_floor(row, peaks) | {**where, "name": name, "phase": row["name"]})
-            workloads.append({**where, **workload_facts(workload)})
+            workloads.append({**where, **workload.facts})
     facts = {"repeats": repeats, "peaks": peaks._asdict(), "workloads": workloads}
     finish(results, "roofline", make_result("roofline", config, seed, rows, **facts), None, table)
 

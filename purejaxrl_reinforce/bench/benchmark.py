@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result, new_result_path, write_result
 from purejaxrl_reinforce.bench.timing import measure
-from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows, workload_facts
+from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.figures.bench import draw_bench
-from purejaxrl_reinforce.figures.style import save_figure
+from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, save_figure, styled
 
 BENCHMARK = "bench"
 
@@ -17,16 +18,7 @@ BENCHMARK = "bench"
 def run_benchmark(
     config: Config, seed: int, repeats: int, out: Path | None, force: bool = False
 ) -> tuple[Path, dict[str, Any]]:
-    """Measure training and its phases; write the result as JSON and a figure beside it.
-
-    Args:
-        config: what is trained.
-        seed: of all randomness.
-        repeats: samples of each timing.
-        out, force: see `new_result_path`.
-
-    Returns:
-        The path of the JSON file, and what it holds.
+    """Write what `benchmark` returns as JSON, with a figure beside it; return the path too.
 
     Raises:
         ValueError: the input is bad; nothing was written.
@@ -34,7 +26,7 @@ def run_benchmark(
     path = new_result_path(out, config.env, force)
     result = benchmark(config, seed, repeats)
     write_result(path, result)
-    save_figure(draw_bench(result_title(result), result["rows"]), path.with_suffix(".png"))
+    save_figure(_draw(result), path.with_suffix(".png"))
     return path, result
 
 
@@ -57,18 +49,10 @@ def benchmark(config: Config, seed: int = 0, repeats: int = 5) -> dict[str, Any]
         raise ValueError(f"repeats must be at least 1, not {repeats}")
     workload = Workload(config, seed)
     timings = measure(workload.calls, repeats)
-    facts = workload_facts(workload)  # before the peaks, whose arrays take memory too
     peaks = measure_peaks()
     rows = result_rows(workload, timings, peaks)
-    return make_result(
-        BENCHMARK, config, seed, rows, repeats=repeats, peaks=peaks._asdict(), **facts
-    )
-
-
-def result_title(result: dict[str, Any]) -> str:
-    """Return the configuration of a result in short."""
-    config = result["config"]
-    return f"{config['env']}, {config['num_envs']:,} lanes"
+    facts = workload.facts | {"repeats": repeats, "peaks": peaks._asdict()}
+    return make_result(BENCHMARK, config, seed, rows, **facts)
 
 
 def result_table(result: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
@@ -86,7 +70,7 @@ def result_table(result: dict[str, Any]) -> tuple[str, list[str], list[list[str]
         ]
         for row in result["rows"]
     ]
-    return f"{result_title(result)}, seed {result['seed']}", columns, rows
+    return f"{_title(result)}, seed {result['seed']}", columns, rows
 
 
 def result_summary(result: dict[str, Any]) -> list[str]:
@@ -105,3 +89,32 @@ def result_summary(result: dict[str, Any]) -> list[str]:
         f" {result['best_mean_return']:.1f} in the best"
         + (f"; solved in update {solved}" if solved else ""),
     ]
+
+
+def _title(result: dict[str, Any]) -> str:
+    config = result["config"]
+    return f"{config['env']}, {config['num_envs']:,} lanes"
+
+
+@styled()
+def _draw(result: dict[str, Any]) -> Figure:
+    """Draw the time of an update's phases, and the SPS of every training."""
+    training, *phases = result["rows"]
+    figure = Figure(figsize=(9, 3.8))
+    figure.suptitle(_title(result))
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    milliseconds = [1e3 * row["median"] for row in phases]
+    bars = left.barh([row["name"] for row in phases], milliseconds, color=COLORS[0])
+    left.bar_label(bars, [f"{x:,.3g}" for x in milliseconds], padding=4)
+    left.invert_yaxis()
+    left.margins(x=0.15)  # room for the labels
+    left.set(title="one update, halfway through training", xlabel="median milliseconds")
+    left.grid(visible=False, axis="y")
+    sps = [training["valid_steps"] / seconds / 1e6 for seconds in training["samples"]]
+    right.plot(range(1, len(sps) + 1), sps, linestyle="none", label="each training")
+    right.axhline(training["sps"] / 1e6, label="median", **REFERENCE)
+    right.set(title="training from scratch", xlabel="repeat", ylabel="million SPS")
+    right.set_ylim(0, 1.15 * max(sps))
+    right.set_xticks(range(1, len(sps) + 1))
+    right.legend(loc="lower right")
+    return figure

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,53 +18,33 @@ TOLERANCE = 0.05
 # With fewer samples the noise of a row is unknown.
 FEWEST_SAMPLES = 5
 # Where these differ, figures may differ for reasons other than the code.
-_CONTEXT = ("machine", "versions", "flags", "config", "seed")
+_CONTEXT = ("machine", "versions", "flags", "config")
 _RESAMPLES = 2_000
 
-Verdict = Literal["slower", "faster", "unchanged", "too few samples"]
+COLUMNS = ("row", "old median", "new median", "new / old (95% interval)", "")
 
 
 class Change(NamedTuple):
-    """Change of one row; `ratio` is new over old, None with too few samples."""
+    """Change of one row.
+
+    Attributes:
+        name: of the row.
+        old: median seconds.
+        new: median seconds.
+        ratio: new over old; None with too few samples.
+        verdict: slower, faster, unchanged or too few samples.
+    """
 
     name: str
     old: float
     new: float
     ratio: Interval | None
-    verdict: Verdict
+    verdict: str
 
-
-class Comparison(NamedTuple):
-    """Comparison of two results: where they were measured differently, and what changed."""
-
-    title: str
-    differences: list[str]
-    changes: list[Change]
-
-    @property
-    def is_slower(self) -> bool:
-        """Whether any row is slower."""
-        return any(change.verdict == "slower" for change in self.changes)
-
-    def table(self) -> tuple[str, list[str], list[list[str]]]:
-        """Return title, columns and rows of the table of changes."""
-        columns = ["row", "old median", "new median", "new / old (95% interval)", ""]
-        rows = [
-            [c.name, f"{c.old:.4g} s", f"{c.new:.4g} s", _show(c.ratio), c.verdict]
-            for c in self.changes
-        ]
-        return self.title, columns, rows
-
-
-def compare_files(old: Path, new: Path) -> Comparison:
-    """Compare two files with results of the same benchmark.
-
-    Raises:
-        ValueError: a file is not a benchmark result, or they have nothing to compare.
-    """
-    before, after = load_result(old), load_result(new)
-    title = f"{before['benchmark']}: {old.name} to {new.name}"
-    return Comparison(title, differences(before, after), compare(before, after))
+    def cells(self) -> list[str]:
+        """Return the row of a table, a cell for each of COLUMNS."""
+        ratio = "" if self.ratio is None else "{:.3f} ({:.3f} to {:.3f})".format(*self.ratio)
+        return [self.name, f"{self.old:.4g} s", f"{self.new:.4g} s", ratio, self.verdict]
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
@@ -84,7 +64,11 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Return a line for each field of machine, versions, flags, config or seed that differs."""
-    before, after = (_flat({name: result.get(name) for name in _CONTEXT}) for result in (old, new))
+    before, after = (
+        {"seed": result.get("seed")}
+        | {f"{part}.{name}": x for part in _CONTEXT for name, x in result.get(part, {}).items()}
+        for result in (old, new)
+    )
     return [
         f"{field} differs: {before.get(field)} and {after.get(field)}"
         for field in sorted(before.keys() | after.keys())
@@ -105,10 +89,8 @@ def load_result(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: {error.strerror}") from None
     except ValueError:  # neither JSON nor text
         raise ValueError(f"{path} is not JSON") from None
-    if not isinstance(result, dict) or "format" not in result:
-        raise ValueError(f"{path} is not a benchmark result")
-    if result["format"] != FORMAT:
-        raise ValueError(f"{path} has format {result['format']!r}; this version reads {FORMAT}")
+    if not isinstance(result, dict) or result.get("format") != FORMAT:
+        raise ValueError(f"{path} is not a benchmark result of format {FORMAT}")
     try:
         row_samples(result)
         str(result["benchmark"])
@@ -162,22 +144,9 @@ def _change(name: str, old: list[float], new: list[float]) -> Change:
     medians = statistics.median(old), statistics.median(new)
     if min(len(old), len(new)) < FEWEST_SAMPLES:
         return Change(name, *medians, None, "too few samples")
-    verdict: Verdict = "unchanged"
+    verdict = "unchanged"
     if ratio.low > 1 and ratio.value > 1 + TOLERANCE:
         verdict = "slower"
     elif ratio.high < 1 and ratio.value < 1 / (1 + TOLERANCE):
         verdict = "faster"
     return Change(name, *medians, ratio, verdict)
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
-    return flat
-
-
-def _show(ratio: Interval | None) -> str:
-    return "" if ratio is None else f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"

@@ -10,12 +10,6 @@ from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.bench.timing import measure
 
-# Side of the square matrices, and bytes of the array that is passed over: enough to fill the
-# device and to leave its caches, few enough to be done in about a second.
-_MATMUL_SIZES = {"cpu": (1024, 2048)}
-_COPY_BYTES = {"cpu": 2**28}
-_OTHER_MATMUL_SIZES = (4096, 8192)
-_OTHER_COPY_BYTES = 2**30
 # The best of these counts: other processes on the machine only lower the rate.
 _REPEATS = 10
 
@@ -34,9 +28,9 @@ class Peaks(NamedTuple):
 
 def measure_peaks() -> Peaks:
     """Measure the peak rates of this machine; takes about two seconds on a CPU."""
-    backend = jax.default_backend()
-    sizes = _MATMUL_SIZES.get(backend, _OTHER_MATMUL_SIZES)
-    num_bytes = _COPY_BYTES.get(backend, _OTHER_COPY_BYTES)
+    # Enough to fill the device and to leave its caches, few enough for about a second.
+    on_cpu = jax.default_backend() == "cpu"
+    sizes, num_bytes = ((1024, 2048), 2**28) if on_cpu else ((4096, 8192), 2**30)
     return Peaks(max(_matmul_rate(size) for size in sizes), _memory_rate(num_bytes))
 
 

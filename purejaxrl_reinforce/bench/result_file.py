@@ -83,14 +83,9 @@ def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
     """
     if out is not None and out.suffix == ".json":
         for taken in (out, out.with_suffix(".png")):
-            require_free(taken, force, _is_result(out))
+            require_free(taken, force, is_json_with(out, {"format", "benchmark", "rows"}))
         path = out
     else:
         path = new_dated_path(out or Path("bench"), stem, ".json")
     require_writable(path)
     return path
-
-
-def _is_result(path: Path) -> bool:
-    """Return whether `path` is a result."""
-    return is_json_with(path, {"format", "benchmark", "rows"})

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-REPEATS = 5
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
 SHORTEST_SAMPLE = 0.01
 # What takes less than this runs once untimed before each sample. A long call just before leaves
@@ -53,7 +52,7 @@ def cold_caches() -> Iterator[None]:
         _use_persistent_cache(enabled)
 
 
-def measure(calls: Mapping[str, Call], repeats: int = REPEATS) -> dict[str, Timing]:
+def measure(calls: Mapping[str, Call], repeats: int = 5) -> dict[str, Timing]:
     """Time functions in turn (A B C, A B C, ...), after a warm-up of each.
 
     Args:
@@ -62,11 +61,8 @@ def measure(calls: Mapping[str, Call], repeats: int = REPEATS) -> dict[str, Timi
         repeats: samples of each; below five they say little about noise.
 
     Raises:
-        ValueError: `repeats` is not positive.
         RecompilationError: a function is traced or compiled again after its warm-up.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats must be at least 1, not {repeats}")
     warm = {name: _warm_up(call) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     with no_compilation():

@@ -1,21 +1,36 @@
 """Workload of a benchmark: training from scratch as a whole, and the phases of one update."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.rollout import steps_per_update
+from purejaxrl_reinforce.algorithm.losses import Targets
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
+from purejaxrl_reinforce.algorithm.reinforce import collect, make_engine, step
+from purejaxrl_reinforce.algorithm.returns import BatchStatistics
+from purejaxrl_reinforce.algorithm.rollout import Trajectory, steps_per_update
+from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.bench.flops import Cost, phase_costs
 from purejaxrl_reinforce.bench.peaks import Peaks
-from purejaxrl_reinforce.bench.phases import phases
 from purejaxrl_reinforce.bench.result_file import timed_row
 from purejaxrl_reinforce.bench.timing import Call, Timing, cold_caches
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, NonFiniteError, Program
+from purejaxrl_reinforce.execution.sharding import (
+    BY_LANE,
+    BY_TIME_AND_LANE,
+    LANES,
+    REPLICATED,
+    STATE,
+    lane_mesh,
+    shard_lanes,
+)
 from purejaxrl_reinforce.tasks import first_solved
 
 TRAINING = "training"
@@ -26,11 +41,9 @@ class Workload:
 
     Attributes:
         config: what is trained.
-        compile_seconds: of tracing and compiling the training program with cold caches.
-        memory_bytes: what the training program needs at most.
-        mean_return: of each update, [num_updates].
-        valid_steps: environment steps of the whole training.
-        slots: num_updates * T * N, what they would be if no episode ended early.
+        facts: what a result says of it beside times: learning, memory, seconds of compiling with
+            cold caches, valid environment steps, and the slots that these would fill if no episode
+            ended early.
         phase_steps: valid environment steps of the update whose phases are timed: the one halfway.
         calls: what to time: `training`, the phases and the whole `update`.
 
@@ -43,16 +56,22 @@ class Workload:
         self.config = config
         with cold_caches():
             program = Program(config, jax.random.key(seed))
-        self.compile_seconds, self.memory_bytes = program.compile_seconds, program.memory_bytes
         halfway, metrics = _curves(program, config.num_updates // 2)
-        self.mean_return = np.concatenate([x.mean_return for x in metrics])
-        self.valid_steps = sum(int(x.num_steps.sum(dtype=np.int64)) for x in metrics)
+        returns = np.concatenate([x.mean_return for x in metrics])
+        known = returns[np.isfinite(returns)]
         longest = steps_per_update(config, environment.make(config.env, config.env_params))
-        self.slots = config.num_updates * longest * config.num_envs
-        apart, self.phase_steps = phases(config, halfway)
-        self.calls: dict[str, Call] = {
-            TRAINING: lambda: _train(program),
-            **apart,
+        apart, self.phase_steps = compile_phases(config, halfway)
+        self.calls: dict[str, Call] = {TRAINING: lambda: _train(program), **apart}
+        self.facts: dict[str, Any] = {
+            "compile_seconds": program.compile_seconds,
+            "valid_steps": sum(int(x.num_steps.sum(dtype=np.int64)) for x in metrics),
+            "slots": config.num_updates * longest * config.num_envs,
+            "program_bytes": program.memory_bytes,
+            "peak_process_bytes": peak_process_bytes(),
+            "peak_device_bytes": peak_device_bytes(),
+            "last_mean_return": float(returns[-1]),
+            "best_mean_return": float(known.max()) if len(known) else float("nan"),
+            "first_solved_update": first_solved(config, returns),
         }
 
 
@@ -84,7 +103,7 @@ def _least_work(workload: Workload) -> dict[str, tuple[int, Cost]]:
     optimizer, nothing = costs.pop("optimizer"), Cost(0, 0)
     per_step = Cost(*map(sum, zip(*costs.values(), strict=True)))
     calls = {
-        TRAINING: (workload.valid_steps, per_step, workload.config.num_updates),
+        TRAINING: (workload.facts["valid_steps"], per_step, workload.config.num_updates),
         **{name: (steps, costs[name], 0) for name in ("rollout", "targets", "gradient")},
         "optimizer": (steps, nothing, 1),
         "update": (steps, per_step, 1),
@@ -95,21 +114,58 @@ def _least_work(workload: Workload) -> dict[str, tuple[int, Cost]]:
     }
 
 
-def workload_facts(workload: Workload) -> dict[str, Any]:
-    """Return facts of a workload beside its times: learning, memory, compilation."""
-    returns = workload.mean_return
-    known = returns[np.isfinite(returns)]
-    return {
-        "compile_seconds": workload.compile_seconds,
-        "valid_steps": workload.valid_steps,
-        "slots": workload.slots,
-        "program_bytes": workload.memory_bytes,
-        "peak_process_bytes": peak_process_bytes(),
-        "peak_device_bytes": peak_device_bytes(),
-        "last_mean_return": float(returns[-1]),
-        "best_mean_return": float(known.max()) if len(known) else float("nan"),
-        "first_solved_update": first_solved(workload.config, returns),
+def compile_phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:
+    """Compile the phases of the update after `state`, on all local devices.
+
+    With `baseline_steps` above 1, `gradient` and `optimizer` are the first of them only.
+
+    Returns:
+        `rollout`, `targets`, `gradient`, `optimizer` and, all in one program, `update`: functions
+        without arguments, each on what the phase before it gives; and the valid environment steps
+        of that update.
+    """
+
+    def call(f: Callable[..., Any], out_specs: Any, *args_and_specs: tuple[Any, Any]) -> Call:
+        args, in_specs = zip(*args_and_specs, strict=True)
+        mesh = lane_mesh(config.num_envs, jax.local_devices())
+        sharded = jax.jit(shard_lanes(f, mesh, (REPLICATED, *in_specs), out_specs))
+        compiled = sharded.lower(config, *args).compile()
+        # Waited for: what others compile meanwhile could deadlock with sums over devices.
+        return lambda: jax.block_until_ready(compiled(config, *args))
+
+    played = (BY_LANE, BY_LANE, BY_TIME_AND_LANE)
+    rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
+    trajectory = (rollout()[2], BY_TIME_AND_LANE)
+    params = (state.params, REPLICATED)
+    spec = (BY_TIME_AND_LANE, REPLICATED)
+    make = call(_targets, spec, params, trajectory)
+    backward = call(_gradient, REPLICATED, params, trajectory, (make(), spec))
+    calls = {
+        "rollout": rollout,
+        "targets": make,
+        "gradient": backward,
+        "optimizer": call(apply_gradients, STATE, (state, STATE), (backward(), REPLICATED)),
+        "update": call(lambda c, s: step(c, s, LANES), (STATE, REPLICATED), (state, STATE)),
     }
+    return calls, int(trajectory[0].valid.sum())
+
+
+def _targets(
+    config: Config, params: Params, trajectory: Trajectory
+) -> tuple[Targets, BatchStatistics]:
+    setup = make_setup(config, LANES)
+    return make_engine(setup).make_targets(setup, params, trajectory)
+
+
+def _gradient(
+    config: Config,
+    params: Params,
+    trajectory: Trajectory,
+    learned: tuple[Targets, BatchStatistics],
+) -> Params:
+    setup, (targets, statistics) = make_setup(config, LANES), learned
+    engine = make_engine(setup)
+    return engine.gradients(setup, params, trajectory, targets, statistics.num_steps)[0]
 
 
 def _train(program: Program) -> TrainState:

@@ -233,15 +233,17 @@ class Bench:
         from purejaxrl_reinforce.output.text import print_table
 
         if self.compare is not None:
-            from purejaxrl_reinforce.bench.compare import compare_files
+            from purejaxrl_reinforce.bench import compare
 
             if self != Bench(compare=self.compare):
                 raise ValueError("--compare takes two JSON files and no other option")
-            comparison = compare_files(*self.compare)
-            for line in comparison.differences:
+            old, new = map(compare.load_result, self.compare)
+            changes = compare.compare(old, new)
+            for line in compare.differences(old, new):
                 print(f"warning: {line}")
-            print_table(*comparison.table())
-            return 1 if comparison.is_slower else 0
+            title = f"{old['benchmark']}: {self.compare[0].name} to {self.compare[1].name}"
+            print_table(title, compare.COLUMNS, [change.cells() for change in changes])
+            return int(any(change.verdict == "slower" for change in changes))
         from purejaxrl_reinforce.bench.benchmark import (
             result_summary,
             result_table,

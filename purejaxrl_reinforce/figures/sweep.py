@@ -173,36 +173,20 @@ def _draw_mean(axes: Axes, row: int, iqm: Interval) -> None:
     axes.plot(iqm.value, row, "D-", color=COLORS[1], label=label)
 
 
-class _Grid(NamedTuple):
-    """Two swept fields, their values, and the setting of each pair of values: down, then across."""
-
-    names: tuple[str, str]
-    values: tuple[Sequence[Any], Sequence[Any]]
-    cells: list[list[Setting]]
-
-
-def _grid(settings: Sequence[Setting], axes: Mapping[str, Sequence[Any]]) -> _Grid | None:
-    """Arrange the settings by two fields; None unless each pair of values is there once."""
-    if len(axes) != 2 or len(_by_env(settings)) > 1:
-        return None
-    # The field with more values goes down, where a page has more room.
-    (down, rows), (across, columns) = sorted(axes.items(), key=lambda axis: -len(axis[1]))
-    found = {tuple(get_field(s.runs.config, x) for x in (down, across)): s for s in settings}
-    pairs = set(itertools.product(rows, columns))
-    if found.keys() != pairs or not len(settings) == len(rows) * len(columns) == len(pairs):
-        return None
-    cells = [[found[row, column] for column in columns] for row in rows]
-    return _Grid((down, across), (rows, columns), cells)
-
-
 def _heatmap(
     settings: Sequence[Setting], axes: Mapping[str, Sequence[Any]], style: Style
 ) -> Figure | None:
     """Draw the interquartile mean for each pair of values of two fields."""
-    grid = _grid(settings, axes)
-    if grid is None:
+    if len(axes) != 2 or len(_by_env(settings)) > 1:
         return None
-    iqm = np.array([[float(setting.iqm.value) for setting in row] for row in grid.cells])
+    # The field with more values goes down, where a page has more room.
+    names = sorted(axes, key=lambda name: -len(axes[name]))
+    found = {tuple(get_field(s.runs.config, name) for name in names): s for s in settings}
+    values = [axes[name] for name in names]
+    if found.keys() != set(itertools.product(*values)):  # fields change together
+        return None
+    cells = [[found[row, column] for column in values[1]] for row in values[0]]
+    iqm = np.array([[float(setting.iqm.value) for setting in row] for row in cells])
     if not np.isfinite(iqm).any():
         return None
     title = _title("final returns", settings, len(settings))
@@ -210,11 +194,11 @@ def _heatmap(
         title += "; below each, the share of seeds that solve it"
     with styled(style):
         em = mpl.rcParams["font.size"] / 72
-        rows, columns = map(_ticks, grid.values)
+        rows, columns = map(_ticks, values)
         width = max(mpl.rcParams["figure.figsize"][0], (16 + 4.7 * len(columns)) * em)
         row_height = max(3.0, 1.44 * max(tick.count("\n") + 1 for tick in rows)) * em
         figure = Figure(figsize=(width, 13 * em + max(row_height * len(rows), 11.5 * em)))
-        panel = figure.add_subplot(ylabel=grid.names[0], xlabel=grid.names[1])
+        panel = figure.add_subplot(ylabel=names[0], xlabel=names[1])
         panel.grid(visible=False)
         panel.set_facecolor("#dddddd")  # of cells without a number
         image = panel.imshow(np.ma.masked_invalid(iqm), aspect="auto", cmap="cividis")
@@ -222,7 +206,7 @@ def _heatmap(
             # Below the middle of the scale cells are dark.
             dark = np.isfinite(value) and value < np.mean(image.get_clim())
             look: Any = {"color": "white" if dark else "black", "fontsize": "small"}
-            panel.text(j, i, _cell(grid.cells[i][j]), ha="center", va="center", **look)
+            panel.text(j, i, _cell(cells[i][j]), ha="center", va="center", **look)
         upright = 90 if max(map(len, columns)) > 8 else 0
         panel.set_xticks(range(len(columns)), columns, rotation=upright)
         panel.set_yticks(range(len(rows)), rows)

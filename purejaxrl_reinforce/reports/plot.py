@@ -51,8 +51,6 @@ def plot(
     if figure != "learning_curves":
         return _sweep_figure(paths, figure, style)
     sweeps = [path for path in paths if is_sweep(path)]
-    if twice := [sweep for i, sweep in enumerate(sweeps) if sweep in sweeps[:i]]:
-        raise ValueError(f"{twice[0]} is given twice")
     groups = [group for sweep in sweeps for group in _settings(sweep, x)]
     groups += _runs([path for path in paths if path not in sweeps])
     return learning_curves(groups, x, smooth=smooth, style=style)

@@ -1,9 +1,8 @@
 """Report on a run, a sweep or a benchmark as one self-contained HTML file."""
 
 from pathlib import Path
-from typing import Any
 
-from purejaxrl_reinforce.bench.benchmark import BENCHMARK, result_table
+from purejaxrl_reinforce.bench.benchmark import result_table
 from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.output.html import facts, page, table
@@ -26,11 +25,6 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bo
     source = Path(source)
     is_bench = source.is_file()
     default = source.with_suffix(".html") if is_bench else source / "report.html"
-    if not source.exists():
-        raise ValueError(
-            f"{source} does not exist; give the directory of a run or a sweep, or a benchmark's"
-            " JSON"
-        )
     path = new_file(out, default, (".html",), force)
     if is_bench:
         text = bench_page(source)
@@ -48,26 +42,16 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bo
 
 
 def bench_page(path: Path) -> str:
-    """Return the HTML page of a benchmark's JSON file: a table of its rows, and its other numbers.
+    """Return the HTML page of the JSON file of `bench`: a table of its rows, and its other numbers.
 
     Raises:
-        ValueError: it is not a benchmark result, or is damaged.
+        ValueError: it is not such a result, or is damaged.
     """
     result = load_result(path)
     try:
-        title = f"{result['config']['env']}: benchmark {result['benchmark']}"
-        if result["benchmark"] == BENCHMARK:
-            title, columns, cells = result_table(result)
-        else:
-            rows = [_scalars(row) for row in result["rows"]]
-            columns = list(dict.fromkeys(name for row in rows for name in row))
-            cells = [[row.get(name, "") for name in columns] for row in rows]
-        tables = {name: facts(x) for name, x in result.items() if isinstance(x, dict)}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise ValueError(f"{path} is a damaged benchmark result") from None
-    return page(title, {"Rows": table(columns, cells), "Facts": facts(_scalars(result)), **tables})
-
-
-def _scalars(values: dict[str, Any]) -> dict[str, Any]:
-    kinds = (str, int, float, bool, type(None))
-    return {name: value for name, value in values.items() if isinstance(value, kinds)}
+        title, columns, cells = result_table(result)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{path} is not a result of bench, or is damaged") from None
+    tables = {name: facts(x) for name, x in result.items() if isinstance(x, dict)}
+    others = {name: x for name, x in result.items() if not isinstance(x, (dict, list))}
+    return page(title, {"Rows": table(columns, cells), "Facts": facts(others), **tables})

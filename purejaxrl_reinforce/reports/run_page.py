@@ -39,7 +39,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             has finished.
     """
     run = load_run(run_dir)
-    params = run.params
+    video = Episode("episode 1", run.params, seed)
     curves = _curves(run)  # first: it refuses a run without a finished episode
     name = shlex.quote(run_dir.absolute().name)
     return page(
@@ -48,7 +48,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Summary": facts(_summary(run)),
             "Learning curves": curves,
             "Final evaluation": _evaluation(run, seed),
-            "Video": video_of(run.config, Episode("episode 1", params, seed)),
+            "Video": video_of(run.config, video),
             "What was trained": facts(describe(run.config)),
             "Configuration": facts({**dataclasses.asdict(run.config), "seed": run.seed})
             + paragraph("This repeats the training:")
@@ -85,7 +85,6 @@ def _summary(run: SavedRun) -> dict[str, Any]:
         "time per update": f"{1e3 * seconds / len(returns):,.2f} ms",
         "last training return": round(float(returns[-1]), 2),
         "best training return": f"{returns[best]:,.2f} (update {best + 1:,})",
-        **_last_evaluation(metrics["eval_return"]),
         **({"solved": f"in update {solved:,}"} if solved else {}),
         "last mean length of episodes": round(float(metrics["mean_length"][-1]), 2),
         "last policy entropy": f"{metrics['entropy'][-1]:.3g} nats",
@@ -93,23 +92,12 @@ def _summary(run: SavedRun) -> dict[str, Any]:
     }
 
 
-def _last_evaluation(returns: np.ndarray) -> dict[str, str]:
-    played = np.flatnonzero(np.isfinite(returns))
-    if not len(played):
-        return {}
-    update = played[-1] + 1
-    return {"last greedy return in training": f"{returns[update - 1]:,.2f} (update {update:,})"}
-
-
 def _curves(run: SavedRun) -> str:
     runs = [Runs(run.config, [run.seed], [run.metrics])]
+    figures = {x: learning_curves(runs, x, style="phone") for x in ("env_steps", "seconds")}
     return "\n".join(
-        picture(
-            png_bytes(learning_curves(runs, x, style="phone")),
-            "png",
-            f"Learning curve: training return of each update over {X_LABELS[x]}.",
-        )
-        for x in ("env_steps", "seconds")
+        picture(png_bytes(figure), "png", f"Training return of each update over {X_LABELS[x]}.")
+        for x, figure in figures.items()
     )
 
 

@@ -1,6 +1,6 @@
-"""Page of a sweep: ranking, learning curves, final returns, comparisons, video, timing."""
+"""Page of a sweep: ranking, learning curves, final returns, comparisons, video."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from purejaxrl_reinforce.statistics import Interval
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
 from purejaxrl_reinforce.sweeps.ranking import (
     RANKING_HEADINGS,
-    TOO_FEW,
     explain_ranking,
     ranking_cells,
     show_probability,
@@ -39,14 +38,6 @@ _MOST_PAIRED = 8
 # More are not read.
 _MOST_SEEDS = 20
 
-_ALTS = {
-    "learning_curves": "Learning curves: training return over environment steps, by setting.",
-    "evaluation_curves": "Greedy return during training over environment steps, by setting.",
-    "final_returns": "Final returns: the score of each seed, and their mean, by setting.",
-    "performance_profiles": "Performance profiles: how many seeds score above each return.",
-    "heatmap": "Heat map: the mean score of the seeds for each pair of the two swept fields.",
-}
-
 
 def sweep_page(sweep_dir: Path, seed: int) -> str:
     """Return the HTML page of a sweep.
@@ -67,12 +58,11 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     return page(
         f"{' and '.join(rankings)}: a sweep with REINFORCE, {agents}",
         {
-            "Summary": facts(_overview(results, rankings)),
+            "Summary": facts(_overview(results, best)),
             "Settings": "\n".join(map(_ranking, rankings.values())),
             "Figures": _figures(results, summaries),
             **_comparisons(results, summaries),
             "Video": "\n".join(_video(results, summary, seed) for summary in best),
-            "Timing": facts(_timing(results)),
             "Swept fields": facts(_swept(results)),
             "Shared fields": facts(_shared(results)),
             "Best setting": "\n".join(facts(describe(results.configs[s.setting])) for s in best),
@@ -89,40 +79,25 @@ def _figures(results: SweepResults, summaries: Sequence[Summary]) -> str:
         f" {results.evaluation.size:,} in all. The greedy return of an agent is their mean return."
     )
     figures = sweep_figures(results, summaries, "phone").items()
-    pictures = (picture(png_bytes(figure), "png", _ALTS[name]) for name, figure in figures)
+    pictures = (
+        picture(png_bytes(figure), "png", f"Figure of the sweep: {name.replace('_', ' ')}.")
+        for name, figure in figures
+    )
     return paragraph(text) + "\n".join(pictures)
 
 
-def _overview(results: SweepResults, rankings: Mapping[str, Sequence[Summary]]) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _overview(results: SweepResults, best: Sequence[Summary]) -> dict[str, Any]:
+    seconds, steps = float(results.seconds.sum()), results.metrics["env_steps"].max(axis=2).sum()
+    return {
         "settings": len(results.configs),
         "seeds of each": len(results.seeds),
         "agents": results.scores.size,
         "agents that diverged": int(np.isinf(agent_scores(results)).sum()),
+        **{f"best setting in {s.env}": f"{s.setting}: {s.label}" for s in best},
+        "environment steps of all agents": int(steps),
+        "training, excluding compilation and evaluation": f"{seconds:,.2f} s",
+        "environment steps per second (SPS)": f"{steps / max(seconds, 1e-9):,.0f}",
     }
-    for env, ranked in rankings.items():
-        best = ranked[0]
-        where = f" in {env}" if len(rankings) > 1 else ""
-        found[f"best setting{where}"] = f"{best.setting}: {best.label}"
-        found[f"settings not significantly worse{where}"] = (
-            ", ".join(str(s.setting) for s in ranked[1:] if s.may_be_best) or "none"
-        )
-        found[f"interquartile mean of its greedy returns{where}"] = _with_bounds(
-            show_score, best.iqm
-        )
-        if best.num_solved is not None and best.solved is not None:
-            share = _with_bounds("{:.0%}".format, best.solved)
-            found[f"its seeds that solve {env}"] = (
-                f"{best.num_solved:,} of {best.num_seeds:,}: {share}"
-            )
-    return found
-
-
-def _with_bounds(show_one: Any, interval: Interval) -> str:
-    value, low, high = (show_one(float(x)) for x in interval)
-    if interval.high == np.inf:
-        return f"{value} ({TOO_FEW} for an interval)"
-    return value if np.isinf(interval.high) else f"{value} (95% interval {low} to {high})"
 
 
 def _ranking(ranked: Sequence[Summary]) -> str:
@@ -184,19 +159,9 @@ def _video(results: SweepResults, best: Summary, seed: int) -> str:
     ) + video_of(results.configs[best.setting], Episode("episode 1", params, seed))
 
 
-def _timing(results: SweepResults) -> dict[str, Any]:
-    seconds = float(results.seconds.sum())
-    steps = int(results.metrics["env_steps"].max(axis=2).sum())
-    return {
-        "environment steps of all agents": steps,
-        "training, excluding compilation and evaluation": f"{seconds:,.2f} s",
-        "environment steps per second (SPS)": f"{steps / max(seconds, 1e-9):,.0f}",
-    }
-
-
 def _swept(results: SweepResults) -> dict[str, Any]:
     seeds = results.seeds
-    shown = ", ".join(map(str, seeds)) if len(seeds) <= _MOST_SEEDS else f"{len(seeds):,} seeds"
+    shown = ", ".join(map(str, seeds)) if len(seeds) <= _MOST_SEEDS else count(len(seeds), "seed")
     values = {name: ", ".join(short_values(values)) for name, values in results.axes.items()}
     return {**values, "seed": shown}
 

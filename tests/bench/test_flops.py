@@ -12,7 +12,7 @@ from purejaxrl_reinforce.bench.flops import backward_flops, forward_flops, layer
 from tests.support.configs import TEXTBOOK
 
 ROWS = 512
-SHAPES = [(40, 64, 2), (40, 64, 1), (6, 64, 64, 3), (8, 256, 4), (3, 5)]
+SHAPES = [(40, 64, 1), (6, 64, 64, 3), (3, 5)]
 
 
 def counted(function, *args):
@@ -27,14 +27,9 @@ def network(sizes):
 
 
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
-def test_forward(sizes):
-    mlp, params, obs = network(sizes)
-    assert counted(mlp.apply, params, obs) == pytest.approx(ROWS * forward_flops(sizes), rel=0.01)
-
-
-@pytest.mark.parametrize("sizes", SHAPES, ids=str)
 def test_forward_and_backward(sizes):
     mlp, params, obs = network(sizes)
+    assert counted(mlp.apply, params, obs) == pytest.approx(ROWS * forward_flops(sizes), rel=0.01)
 
     def loss(params):
         return jnp.sum(mlp.apply(params, obs) ** 2)

@@ -10,9 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, evaluate
-from purejaxrl_reinforce.bench.result_file import make_result, timed_row, write_result
-from purejaxrl_reinforce.bench.timing import Timing
+from purejaxrl_reinforce import evaluate
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
@@ -22,7 +20,7 @@ from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, summarize
 from tests.support.runs import TINY, error_of, random_run, write_config, write_metrics
-from tests.support.sweeps import TRAINING, sweep_into
+from tests.support.sweeps import TRAINING, slices_of, sweep_into
 
 VOID = {"meta", "link", "img", "wbr"}
 
@@ -32,8 +30,7 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.text, self.style, self.tags, self.images, self.addresses = "", "", [], [], []
-        self._open, self._cell = [], ""
+        self.text, self.tags, self.images, self.addresses, self._open = "", [], [], [], []
         self.feed(text)
         self.close()
         assert not self._open
@@ -52,10 +49,7 @@ class Page(html.parser.HTMLParser):
         self.text += "|" if tag in ("td", "th") else ""
 
     def handle_data(self, data):
-        if self._open and self._open[-1] == "style":
-            self.style += data
-        else:
-            self.text += data
+        self.text += data
 
 
 def read(path: Path) -> Page:
@@ -76,22 +70,7 @@ def sweep_report(finished_sweep, tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def bench_report(tmp_path_factory):
-    """Of a result of `bench` whose times nobody measured."""
-    path = tmp_path_factory.mktemp("bench") / "bench.json"
-    rates = {"sps": 4e4, "flops_per_second": 1e9, "fraction_of_matmul_peak": 0.0670714}
-    rows = [timed_row(name, Timing((0.02, 0.03), 1), **rates) for name in ("training", "update")]
-    result = make_result("bench", Config(num_envs=8), 0, rows, compile_seconds=1.5)
-    write_result(path, result)
-    assert main(["report", str(path)]) == 0
-    write_result(path.with_name("other.json"), result | {"benchmark": "other"})
-    return path.with_suffix(".html")
-
-
-@pytest.mark.parametrize(
-    ("fixture", "num_images"), [("run_report", 3), ("sweep_report", 5), ("bench_report", 0)]
-)
+@pytest.mark.parametrize(("fixture", "num_images"), [("run_report", 3), ("sweep_report", 5)])
 def test_pages_are_whole_and_need_nothing_else(fixture, num_images, request):
     path = request.getfixturevalue(fixture)
     shown = read(path)
@@ -104,15 +83,6 @@ def test_pages_are_whole_and_need_nothing_else(fixture, num_images, request):
     assert "h1" in shown.tags
     for secret in ("http", str(Path.home()), str(path.parent)):
         assert secret not in shown.text
-
-
-def test_pages_can_be_read_in_the_dark_and_on_a_phone(run_report):
-    shown = read(run_report)
-    assert "prefers-color-scheme: dark" in shown.style
-    assert re.search(r"@media \(max-width: \d+rem\)", shown.style)
-    assert "overflow-wrap: anywhere" in shown.style
-    assert re.search(r"img \{ max-width: min\(100%", shown.style)
-    assert 'name="viewport" content="width=device-width' in run_report.read_text()
 
 
 def test_what_is_hostile_is_text():
@@ -143,6 +113,7 @@ def test_what_a_sweeps_report_holds(finished_sweep, sweep_report):
     results, text = load_sweep(finished_sweep), read(sweep_report).text
     summaries = summarize(results)
     best = summaries[0]
+    (found,) = comparisons(results, summaries)
     for summary in summaries:
         assert "|".join([*ranking_cells(summary, summaries), ""]) in text
     steps = results.metrics["env_steps"].max(axis=2).sum()
@@ -153,18 +124,12 @@ def test_what_a_sweeps_report_holds(finished_sweep, sweep_report):
         "hidden_sizes|8, 8x8|", "seed|5, 6, 7|", "num_updates|4|", "gamma|0.995|", "cores|",
         f"jax|{jax.__version__}|",
         f"A greedy episode of setting {best.setting} ({best.label}), the best in CartPole-v1, with"
-        f" seed {middle}, whose score",
+        f" seed {middle}, whose score", f"|{found['value'][0, 3]:.2f}\ntoo few seeds|",
     ):  # fmt: skip
         assert part in text, part
     assert text.count("policy_lr|") == 1  # what is swept is not shared
-
-
-def test_settings_are_compared_in_pairs(finished_sweep, sweep_report):
-    results, text = load_sweep(finished_sweep), read(sweep_report).text
-    (found,) = comparisons(results, summarize(results))
     rows = re.findall(r"^(\d): policy_lr|^(\d): hidden_sizes", text, re.MULTILINE)
     assert [int(a or b) for a, b in rows] == found["settings"]
-    assert f"|{found['value'][0, 3]:.2f}\ntoo few seeds|" in text
 
 
 def test_the_video_plays_the_agent_that_it_names(finished_sweep, tmp_path, monkeypatch):
@@ -195,39 +160,11 @@ def test_several_environments_have_a_video_each(tmp_path):
     assert "Probability of improvement" not in shown.text  # one setting of each: none to compare
 
 
-def cut_last_slice(sweep):
-    slices = sorted((sweep / "slices").iterdir())
-    slices[-1].write_bytes(slices[-1].read_bytes()[:-50])
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (cut_last_slice, "rerun the same sweep command to train it again"),
-        (lambda sweep: sorted((sweep / "slices").iterdir())[-1].unlink(), "is not finished: "),
-        (lambda sweep: (sweep / "sweep.json").write_text("{"), "sweep.json is damaged"),
-    ],
-)
-def test_damaged_sweeps(damage, message, finished_sweep, tmp_path, capsys):
+def test_unfinished_sweeps_are_refused(finished_sweep, tmp_path, capsys):
     sweep = shutil.copytree(finished_sweep, tmp_path / "sweep")
-    damage(sweep)
-    assert message in error_of(["report", str(sweep)], capsys)
+    slices_of(sweep)[-1].unlink()
+    assert "is not finished: " in error_of(["report", str(sweep)], capsys)
     assert not (sweep / "report.html").exists()
-
-
-def test_what_a_benchmarks_report_holds(bench_report):
-    text = read(bench_report).text
-    for part in (
-        "training|25.000 ms|20.000 ms|25,000.0|40,000|1.00|6.7%|", "compile_seconds|1.5|",
-        "machine", "versions", "flags", "num_envs|8|",
-    ):  # fmt: skip
-        assert part in text, part
-
-
-def test_another_benchmark_has_the_numbers_of_its_rows(bench_report, tmp_path):
-    arguments = [str(bench_report.with_name("other.json")), "--out", str(tmp_path / "a.html")]
-    assert main(["report", *arguments]) == 0
-    assert "update|0.02|0.025|1|40,000|" in read(tmp_path / "a.html").text
 
 
 def test_without_a_counterpart_in_gymnasium(finished_run, tmp_path):
@@ -254,10 +191,6 @@ def mistakes_dir(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     write_config(tmp_path / "half" / "config.toml", TINY)
     (tmp_path / "note.txt").write_text("a note")
-    (tmp_path / "list.json").write_text("[]")
-    (tmp_path / "bad.json").write_text(
-        '{"format": 1, "benchmark": "bench", "rows": [1], "config": {}}'
-    )
     (tmp_path / "there.html").write_text("kept")
     before = sorted(tmp_path.rglob("*"))
     yield tmp_path
@@ -268,12 +201,10 @@ def mistakes_dir(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere does not exist; give the directory of a run or a sweep"),
+        (["nowhere"], "nowhere is the directory of neither a run nor a sweep"),
         (["empty"], "empty is the directory of neither a run nor a sweep"),
         (["half"], "half holds no trained parameters"),
         (["note.txt"], "note.txt is not JSON"),
-        (["list.json"], "list.json is not a benchmark result"),
-        (["bad.json"], "bad.json is a damaged benchmark result"),
         (["RUN", "--out", "a.pdf"], "--out must end in .html, not 'a.pdf'"),
         (["RUN", "--out", "there.html"], "there.html exists; choose another --out"),
     ],
