@@ -3,7 +3,6 @@
 What is heavy to import (jax, gymnax, matplotlib) is imported once a command is parsed.
 """
 
-import errno
 import importlib.metadata
 import inspect
 import re
@@ -85,8 +84,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except ValueError as error:
         return _fail(str(error), 2)
     except OSError as error:
-        message = re.sub(r"^\[Errno \d+\] ", "", str(error))
-        return _fail(message, 2 if error.errno == errno.ENAMETOOLONG else 1)
+        return _fail(re.sub(r"^\[Errno \d+\] ", "", str(error)), 1)
 
 
 def _parse(args: Sequence[str]) -> Any:
