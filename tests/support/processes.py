@@ -121,14 +121,3 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-@contextlib.contextmanager
-def killed_at_the_end(started):
-    """Leave none of these processes behind, whatever happens."""
-    try:
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
