@@ -3,9 +3,13 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from purejaxrl_reinforce.algorithm.reinforce import XLA, make_engine
+from purejaxrl_reinforce.algorithm.setup import make_setup
+from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.output.files import (
     atomic_write,
     new_dated_path,
@@ -13,10 +17,6 @@ from purejaxrl_reinforce.output.files import (
     require_writable,
 )
 from purejaxrl_reinforce.output.json_text import dump_json, is_json_with
-
-if TYPE_CHECKING:  # comparing two files needs no jax
-    from purejaxrl_reinforce.bench.timing import Timing
-
 
 # Changes whenever an older reader would misunderstand the file.
 FORMAT = 1
@@ -34,10 +34,6 @@ def make_result(
         rows: what was measured. `name` is unique; `samples`, where time was taken, are seconds.
         facts: anything else.
     """
-    from purejaxrl_reinforce.algorithm.reinforce import XLA, make_engine
-    from purejaxrl_reinforce.algorithm.setup import make_setup
-    from purejaxrl_reinforce.execution import machine
-
     return {
         "format": FORMAT,
         "benchmark": benchmark,
@@ -51,7 +47,7 @@ def make_result(
     }
 
 
-def timed_row(name: str, timing: "Timing", **facts: Any) -> dict[str, Any]:
+def timed_row(name: str, timing: Timing, **facts: Any) -> dict[str, Any]:
     """Return a row of seconds per call with minimum, median and every sample."""
     return {
         "name": name,
