@@ -253,10 +253,10 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
 
 def _checked_param(name: str, value: Any) -> Any:
     """Return a parameter of an environment, which alone knows more about it."""
+    if isinstance(value, bool):
+        return value
     kind = int if isinstance(value, numbers.Integral) else float
-    largest = _LIMITS[kind][1]
-    is_flag = isinstance(value, bool)
-    return value if is_flag else _checked_number(name, kind, value, (-largest, largest))
+    return _checked_number(name, kind, value, (-_LIMITS[kind][1], _LIMITS[kind][1]))
 
 
 def _checked_number(name: str, kind: Any, value: Any, limits: tuple[float, float]) -> Any:
