@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.runs.saved_run import load_run as load_run
     from purejaxrl_reinforce.runs.train import resume_run as resume_run
     from purejaxrl_reinforce.runs.train import train_run as train_run
-    from purejaxrl_reinforce.sweeps.axes import log_range as log_range
+    from purejaxrl_reinforce.sweeps.plan import log_range as log_range
     from purejaxrl_reinforce.sweeps.results import SweepResults as SweepResults
     from purejaxrl_reinforce.sweeps.results import load_sweep as load_sweep
     from purejaxrl_reinforce.sweeps.sweep import sweep as sweep

@@ -1,17 +1,17 @@
 """Options that several verbs of the command line share."""
 
 import ast
+import contextlib
 import inspect
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import tyro
 
-from purejaxrl_reinforce.cli.axis_option import parse_env_params
 from purejaxrl_reinforce.config import Config, checked_seed, with_fields
 from purejaxrl_reinforce.config_file import load_config
 from purejaxrl_reinforce.presets import PRESETS, preset, preset_for
@@ -61,6 +61,29 @@ def _field_options() -> Any:
     return TypedDict("FieldOptions", options, total=False)  # type: ignore[operator]
 
 
+def _table_of(texts: Sequence[str]) -> dict[str, Any]:
+    """Return parameters by name from `gravity=12`, `length=0.7`, ..."""
+    params: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--env-params takes NAME=VALUE, such as gravity=12, not {text!r}")
+        if name in params:
+            raise ValueError(f"{name} is given twice")
+        params[name] = parse_value(value)
+    return params
+
+
+def parse_value(text: str) -> bool | int | float | str:
+    """Return the flag or number that a text says, else the text, which the field refuses."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
 _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
 
 
@@ -86,7 +109,7 @@ class ConfigOptions:
     def fields(self) -> dict[str, Any]:
         """The fields that are given."""
         texts = self.options.get("env_params")
-        return self.options | ({} if texts is None else {"env_params": parse_env_params(texts)})
+        return self.options | ({} if texts is None else {"env_params": _table_of(texts)})
 
     @property
     def preset_name(self) -> str:

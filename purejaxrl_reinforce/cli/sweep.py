@@ -1,21 +1,22 @@
 """The verbs of sweeps: `sweep`, `extract`."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from purejaxrl_reinforce.cli.axis_option import parse_axes
 from purejaxrl_reinforce.cli.options import (
     ConfigOption,
     ConfigOptions,
     ForceOption,
     TrainingOptions,
+    parse_value,
 )
-from purejaxrl_reinforce.config import ENV_PARAM, Config, checked_seed
+from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS, Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
-from purejaxrl_reinforce.sweeps.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,25 +75,69 @@ class Sweep(TrainingOptions):
 
     def _checked(self) -> tuple[dict[str, Any], int, str]:
         """Return the configuration with the first value of each axis, first seed and directory."""
-        if self.num_seeds < 1:
-            raise ValueError(f"num_seeds must be at least 1, not {self.num_seeds}")
         axes = parse_axes(self.axis)
-        self._require_given_once(axes)
+        fields = self.start.fields
+        for name in axes:
+            if name in fields or name.removeprefix(ENV_PARAM) in fields.get("env_params", {}):
+                option = name.partition(".")[0].replace("_", "-")
+                raise ValueError(f"--{option} is also swept: drop it or its --axis")
         first_values = {name: values[0] for name, values in axes.items() if values}
         config, seed = self.start.load(self.seed, first_values)
-        checked_seed(seed + self.num_seeds - 1)
         if "env" not in axes and not self.quiet:
             self.start.warn_if_untuned(config)
         path = self.sweep_dir or new_dated_path(Path("sweeps"), config.env)
         return vars(config), seed, str(path)
 
-    def _require_given_once(self, axes: Axes) -> None:
-        fields = self.start.fields
-        params = fields.get("env_params", {})
-        for name in axes:
-            if name in fields or name.removeprefix(ENV_PARAM) in params:
-                option = name.partition(".")[0].replace("_", "-")
-                raise ValueError(f"--{option} is also swept: drop it or its --axis")
+
+def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Return values by field from options such as `policy_lr=0.01,0.03` or `gamma=log:0.9:1:3`.
+
+    Values are separated by commas; those of hidden_sizes are lists: `[64],[64,64]`. `none` is None,
+    for fields that may be None.
+
+    Raises:
+        ValueError: an option is wrong, there is no such field, or two options name the same.
+    """
+    from purejaxrl_reinforce.sweeps.plan import require_field
+
+    axes: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip().removeprefix("--").replace("-", "_")
+        if not equals:
+            raise ValueError(f"--axis takes FIELD=VALUE,VALUE,..., not {text!r}")
+        require_field(name)
+        if name in axes:
+            raise ValueError(f"{name} is swept twice; give all its values in one --axis")
+        axes[name] = _parse_values(name, FIELD_KINDS.get(name), values.strip())
+    return axes
+
+
+def _parse_values(name: str, kind: Any, text: str) -> list[Any]:
+    from purejaxrl_reinforce.sweeps.plan import log_range
+
+    if text.startswith("log:"):
+        if kind not in (float, None):
+            raise ValueError(f"a log range needs a float field; {name} is not one")
+        try:
+            low, high, num = text.removeprefix("log:").split(":")
+            return log_range(float(low), float(high), int(num))
+        except ValueError as error:
+            raise ValueError(f"{name}: log:LOW:HIGH:NUMBER, not {text!r}: {error}") from None
+    if name == "hidden_sizes":
+        try:
+            return list(json.loads(f"[{text}]"))
+        except ValueError:
+            raise ValueError(f"{name} takes lists such as [64],[64,64], not {text!r}") from None
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if "" in parts:
+        raise ValueError(f"{name} has an empty value in {text!r}")
+    if kind == int | None:
+        return [None if part.lower() == "none" else parse_value(part) for part in parts]
+    values = list(map(parse_value, parts))
+    # An environment's parameters are of one type, so that one program trains them all.
+    mixed = kind is None and {type(value) for value in values} == {int, float}
+    return list(map(float, values)) if mixed else values
 
 
 @dataclass(frozen=True)
@@ -112,7 +157,7 @@ class Extract:
     force: ForceOption = False
 
     def run(self) -> int:
-        from purejaxrl_reinforce.sweeps.agents import extract_agent
+        from purejaxrl_reinforce.sweeps.command import extract_agent
 
         seed = checked_seed(self.seed)
         name = f"setting{self.setting}-seed{seed}"

@@ -22,7 +22,7 @@ from purejaxrl_reinforce.sweeps.ranking import (
     show_probability,
     show_score,
 )
-from purejaxrl_reinforce.sweeps.results import SweepResults, gather_results
+from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import (
     MOST_PAIRED,
@@ -50,7 +50,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
         ValueError: it is not a sweep directory, or a file in it is missing or damaged.
     """
     sweep = saved_sweep(sweep_dir)
-    results = gather_results(sweep)
+    results = load_sweep(sweep_dir)
     summaries = summarize(results)
     rankings = by_env(summaries)
     best = [ranked[0] for ranked in rankings.values()]

@@ -1,4 +1,4 @@
-"""A sweep with progress on the terminal; its results printed and written, with pictures."""
+"""What the verbs do: `sweep`, with progress on the terminal, and `extract`."""
 
 import contextlib
 import signal
@@ -10,22 +10,21 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
+from purejaxrl_reinforce.algorithm.state import Metrics
+from purejaxrl_reinforce.config_file import new_identity, run_content
 from purejaxrl_reinforce.execution.processes import PeerLostError, is_primary, together
 from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
-from purejaxrl_reinforce.figures.style import save_figure
-from purejaxrl_reinforce.output.files import atomic_write
-from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps.figures import sweep_figures
-from purejaxrl_reinforce.sweeps.log_curves import log_curves
+from purejaxrl_reinforce.sweeps.outputs import log_curves, save_outputs
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
-from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_bounds, show_score
-from purejaxrl_reinforce.sweeps.results import SweepResults, save_results
-from purejaxrl_reinforce.sweeps.summary import agent_scores, score_interval, summarize, summary_dict
+from purejaxrl_reinforce.sweeps.ranking import show_bounds, show_score
+from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.store import saved_sweep
+from purejaxrl_reinforce.sweeps.summary import agent_scores, score_interval
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 from purejaxrl_reinforce.tasks import task
 
@@ -40,13 +39,8 @@ def run_sweep(
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
-    Args:
-        plan: of the sweep.
-        path: of its directory.
-        width: agents per slice, see `sweep`.
-        quiet: whether only errors and warnings are printed.
-        force: whether another sweep in the directory is replaced.
-        loggers: names and arguments, see `log_curves`.
+    Takes the arguments of `SweepLoop`; whether only errors and warnings are printed; names and
+    arguments of loggers, see `log_curves`.
 
     Returns:
         The number of the signal that stopped it, SIGINT or SIGTERM, or None; finished slices are
@@ -57,31 +51,23 @@ def run_sweep(
         OSError: files could not be written; finished slices are kept.
     """
     quiet = quiet or not is_primary()
-    with (
-        StopRequest() as stop,
-        contextlib.closing(SweepLoop(plan, path, width, warn=_warn, force=force)) as sweep,
-        _naming(path),
-    ):
-        if not quiet:
-            print(_headline(plan, path), flush=True)
-        started = time.perf_counter()
-        number = _train(sweep, stop, quiet)
-        if number is not None:
-            _report_interruption(sweep, path, number)
-            return number
-        sweep.log(f"finished in {time.perf_counter() - started:.1f} s")
-        with together():
-            if is_primary():
-                save_outputs(path, sweep.results, quiet)
-                log_curves(path, sweep.results, *loggers)
-    return None
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the directory in errors of files that cannot be written, and what is kept."""
     try:
-        yield
+        with (
+            StopRequest() as stop,
+            contextlib.closing(SweepLoop(plan, path, width, warn=_warn, force=force)) as sweep,
+        ):
+            if not quiet:
+                print(_headline(plan, path), flush=True)
+            started = time.perf_counter()
+            number = _train(sweep, stop, quiet)
+            if number is not None:
+                _report_interruption(sweep, path, number)
+                return number
+            sweep.log(f"finished in {time.perf_counter() - started:.1f} s")
+            with together():
+                if is_primary():
+                    save_outputs(path, sweep.results, quiet)
+                    log_curves(path, sweep.results, *loggers)
     except (PeerLostError, BrokenPipeError):
         raise
     except OSError as error:
@@ -89,6 +75,7 @@ def _naming(path: Path) -> Iterator[None]:
             f"cannot write to {path}: {error.strerror or error}; finished slices are kept, rerun"
             " the same sweep command to finish"
         ) from None
+    return None
 
 
 def _warn(message: str) -> None:
@@ -155,16 +142,32 @@ def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
         )
 
 
-def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
-    """Write arrays, table, statistics and pictures into a sweep's directory; print the ranking."""
-    save_results(path, results)
-    summaries = summarize(results)
-    with atomic_write(path / "summary.json") as unfinished:
-        unfinished.write_text(dump_json(summary_dict(results, summaries)))
-    for name, figure in sweep_figures(results, summaries).items():
-        with atomic_write(path / f"{name}.png") as unfinished:
-            save_figure(figure, unfinished)
-    if not quiet:
-        sys.stdout.flush()
-        Console().print(ranking_view(results, summaries))
-        print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
+def extract_agent(
+    sweep_dir: Path, setting: int, seed: int, run_dir: Path, force: bool = False
+) -> None:
+    """Write a run directory for one agent of a sweep, finished or not.
+
+    The `seconds` of its metrics are its share of the time that its slice took.
+
+    Raises:
+        ValueError: there is no such sweep, setting or seed, the agent is not trained yet, or
+            `run_dir` cannot be written; nothing was written.
+    """
+    sweep = saved_sweep(sweep_dir)
+    agent = sweep.agent(setting, seed)
+    config = sweep.plan.configs[setting]
+    run = RunDirectory(run_dir, config, seed, new_identity(run_content(config, seed)))
+    run.create(force)
+    try:
+        with contextlib.closing(run):
+            applied = int(agent.state.update)  # fewer than all where numbers were not finite
+            if applied:
+                metrics = Metrics(*(x[:applied] for x in agent.metrics))
+                run.metrics.add(metrics, float(agent.seconds))
+            run.save(agent.state, keep=1)
+            run.write_results(agent.state.params)
+            run.log(f"extracted from a sweep: setting {setting}, seed {seed}")
+    except BaseException:
+        run.remove()
+        raise
+    run.drop_replaced()

@@ -27,10 +27,12 @@ def sweep_figures(
     """
     scores = agent_scores(results)
     groups = setting_runs(results, [summary.setting for summary in summaries])
-    settings = [
-        sweep.Setting(runs, _fields(s), scores[s.setting], s.iqm, _share_solved(s))
-        for runs, s in zip(groups, summaries, strict=True)
-    ]
+    settings = []
+    for runs, s in zip(groups, summaries, strict=True):
+        # The environment has axes of its own.
+        fields = [field for field in swept_fields(s.label) if not field.startswith("env=")]
+        solved = None if s.solved is None else s.solved.value
+        settings.append(sweep.Setting(runs, fields or [s.label], scores[s.setting], s.iqm, solved))
     return sweep.sweep_figures(settings, results.axes, style)
 
 
@@ -40,31 +42,16 @@ def setting_runs(results: SweepResults, settings: Sequence[int], source: str = "
     They have the columns that learning curves need, but no `seconds`: agents are trained together,
     and none of them has a time of its own.
     """
+    seeds = results.seeds
+
+    def columns(setting: int, row: int) -> dict[str, np.ndarray]:
+        # An update that was not finite was not applied, and no later one is.
+        applied = int(results.metrics["finite"][setting, row].sum())
+        found = {name: results.metrics[name][setting, row, :applied] for name in _COLUMNS}
+        found = {name: values.astype(np.float64) for name, values in found.items()}
+        return {"update": np.arange(1.0, applied + 1), **found}
+
     return [
-        Runs(
-            results.configs[setting],
-            results.seeds,
-            [_metrics(results, setting, row) for row in range(len(results.seeds))],
-            source,
-        )
-        for setting in settings
+        Runs(results.configs[i], seeds, [columns(i, row) for row in range(len(seeds))], source)
+        for i in settings
     ]
-
-
-def _metrics(results: SweepResults, setting: int, row: int) -> dict[str, np.ndarray]:
-    # An update that was not finite was not applied, and no later one is.
-    applied = int(results.metrics["finite"][setting, row].sum())
-    columns = {
-        name: results.metrics[name][setting, row, :applied].astype(np.float64) for name in _COLUMNS
-    }
-    return {"update": np.arange(1.0, applied + 1), **columns}
-
-
-def _fields(summary: Summary) -> list[str]:
-    """Return the swept fields but for the environment, which has axes of its own."""
-    fields = swept_fields(summary.label)
-    return [field for field in fields if not field.startswith("env=")] or fields
-
-
-def _share_solved(summary: Summary) -> float | None:
-    return None if summary.num_solved is None else summary.num_solved / summary.num_seeds

@@ -1,27 +1,37 @@
-"""The plan of a sweep: settings, seeds, and the agents that they make together."""
+"""What a sweep trains: fields of the configuration with their values, settings, seeds, agents."""
 
-import functools
-import numbers
+import itertools
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import psutil
 
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.config import Config, checked_seed, get_field
+from purejaxrl_reinforce.config import (
+    ENV_PARAM,
+    FIELD_KINDS,
+    Config,
+    checked_seed,
+    get_field,
+    nearest,
+    with_fields,
+)
 from purejaxrl_reinforce.execution.memory import tree_bytes
 from purejaxrl_reinforce.output.files import nearest_existing
-from purejaxrl_reinforce.sweeps.axes import MOST_SETTINGS, Axes, make_settings, num_settings
 
-MOST_AGENTS = 1_000_000
+Axes = Mapping[str, Sequence[Any]]
+
+# More are not planned, let alone listed in sweep.json, within seconds.
+_MOST_SETTINGS = 100_000
+_MOST_AGENTS = 1_000_000
 
 # A row of the table as CSV, with a little room.
 _TABLE_BYTES_PER_ROW = 250
@@ -30,23 +40,25 @@ _METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """Settings and seeds; agent `setting * num_seeds + seed` trains a setting with a seed.
+    """Settings and seeds; agent `seed * num_settings + setting` trains a setting with a seed.
 
     Attributes:
-        config: what all settings share.
-        axes: the swept fields and their values.
-        zipped: whether values are taken together rather than in all combinations.
+        swept: names of the swept fields.
+        configs: of each setting.
         key_data: of each seed's key, [seed, ...] uint32. Every setting gets the same keys.
         num_episodes: of each agent's greedy evaluation.
-        configs: of each setting.
     """
 
-    config: Config
-    axes: dict[str, tuple[Any, ...]]
-    zipped: bool
+    swept: tuple[str, ...]
+    configs: tuple[Config, ...]
     key_data: np.ndarray
     num_episodes: int
-    configs: tuple[Config, ...]
+
+    @property
+    def axes(self) -> dict[str, tuple[Any, ...]]:
+        """The values of each swept field, in the order given."""
+        values = {name: [get_field(c, name) for c in self.configs] for name in self.swept}
+        return {name: tuple(dict.fromkeys(found)) for name, found in values.items()}
 
     @property
     def num_seeds(self) -> int:
@@ -54,9 +66,9 @@ class SweepPlan:
         return len(self.key_data)
 
     @property
-    def seeds(self) -> list[int]:
-        """Number each seed: s where its key is `jax.random.key(s)`, else the key's bits."""
-        return seed_numbers(self.key_data)
+    def num_agents(self) -> int:
+        """Number of agents."""
+        return len(self.configs) * self.num_seeds
 
     def agent_number(self, setting: int, seed: int) -> int:
         """Return the number of the agent with this setting, from 0, and seed.
@@ -64,45 +76,33 @@ class SweepPlan:
         Raises:
             ValueError: there is none.
         """
+        seeds = seed_numbers(self.key_data)
         if not 0 <= setting < len(self.configs):
             last = len(self.configs) - 1
             raise ValueError(f"setting must lie between 0 and {last}, not {setting}")
-        if seed not in self.seeds:
+        if seed not in seeds:
             raise ValueError(f"the sweep has no seed {seed}")
-        return setting * self.num_seeds + self.seeds.index(seed)
-
-    @property
-    def num_agents(self) -> int:
-        """Number of agents."""
-        return len(self.configs) * self.num_seeds
-
-    @property
-    def num_updates(self) -> int:
-        """Updates of the setting that has most."""
-        return max(config.num_updates for config in self.configs)
+        return seeds.index(seed) * len(self.configs) + setting
 
     def config_of(self, agent: int) -> Config:
         """Return the configuration of an agent."""
-        return self.configs[agent // self.num_seeds]
+        return self.configs[agent % len(self.configs)]
 
     def keys_of(self, agents: Sequence[int]) -> np.ndarray:
         """Return the data of the keys of agents, [agent, ...]."""
-        return self.key_data[np.asarray(agents) % self.num_seeds]
+        return self.key_data[np.asarray(agents) // len(self.configs)]
 
-    @functools.cached_property
+    @property
     def programs(self) -> list[list[int]]:
-        """Return the agents of each static setting; each needs a program of its own.
+        """The agents of each static setting, in order; each needs a program of its own.
 
-        Within each, the first seed of all settings comes first, so that settings can be compared
-        early.
+        The first seed of all settings comes first, so that settings can be compared early.
         """
         settings: dict[Any, list[int]] = {}
         for i, config in enumerate(self.configs):
             settings.setdefault(jax.tree.structure(config), []).append(i)
-        return [
-            [setting * self.num_seeds + seed for seed in range(self.num_seeds) for setting in equal]
-            for equal in settings.values()
-        ]
+        firsts = range(0, self.num_agents, len(self.configs))
+        return [[first + i for first in firsts for i in equal] for equal in settings.values()]
 
 
 def seed_numbers(key_data: np.ndarray) -> list[int]:
@@ -114,104 +114,118 @@ def seed_numbers(key_data: np.ndarray) -> list[int]:
 
 
 def make_plan(
-    config: Config, keys: jax.Array | Sequence[int] | range, axes: Axes, zipped: bool, episodes: int
+    config: Config, keys: jax.Array | Sequence[int], axes: Axes, zipped: bool, episodes: int
 ) -> SweepPlan:
-    """Return the plan of `axes` around `config`, after checking that it can be done.
-
-    Args:
-        config: what all settings share.
-        keys: typed keys [seed], or whole numbers, which stand for `jax.random.key`.
-        axes: values by field: see `make_settings`.
-        zipped: take values together rather than in all combinations.
-        episodes: of each agent's greedy evaluation.
+    """Return the plan of a sweep; see `sweep`.
 
     Raises:
-        ValueError: an axis or a value is wrong, or the results do not fit into memory.
+        ValueError: an axis, a value, a key or a number is wrong.
     """
-    _check_sizes(keys, num_settings(axes, zipped), episodes)
-    lengths = axes.get("num_updates", [config.num_updates])
-    updates = max((n for n in lengths if isinstance(n, int)), default=1)
-    _require_memory(num_settings(axes, zipped) * len(keys), updates, episodes)
-    configs = tuple(
-        environment.checked(setting) if setting.env_params else setting
-        for setting in make_settings(config, axes, zipped)
-    )
-    values = {
-        name: tuple(dict.fromkeys(get_field(c, name) for c in configs))
-        if not zipped
-        else tuple(get_field(c, name) for c in configs)
-        for name in axes
-    }
-    plan = SweepPlan(config, values, zipped, _key_data(keys), episodes, configs)
-    for program in plan.programs:
-        environment.checked(plan.config_of(program[0]))
+    if episodes < 1:
+        raise ValueError(f"the evaluation needs at least 1 episode, not {episodes}")
+    configs = make_settings(config, axes, zipped)
+    key_data = _key_data(keys, len(configs))
+    configs = [environment.checked(c) if c.env_params else c for c in configs]
+    plan = SweepPlan(tuple(axes), tuple(configs), key_data, episodes)
+    for agents in plan.programs:
+        environment.checked(plan.config_of(agents[0]))
     return plan
 
 
-def _check_sizes(keys: jax.Array | Sequence[int] | range, settings: int, num_episodes: int) -> None:
-    if isinstance(keys, jax.Array) and (
-        not jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1
-    ):
-        raise ValueError("keys must be typed keys of shape [seed], as of jax.random.split")
+def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
+    """Return `config` with each combination of values, the last field varying fastest.
+
+    Zipped: with the first values of all fields, then with the second, ...
+
+    Raises:
+        ValueError: a field does not exist, has no value, or, zipped, not as many as the others; a
+            value does not fit its field, or two of a combination exclude each other; two settings
+            are equal, or there are too many.
+    """
+    settings: dict[Config, None] = {}
+    for values in _combinations(axes, zipped):
+        plain = (value.item() if getattr(value, "ndim", None) == 0 else value for value in values)
+        setting = with_fields(config, dict(zip(axes, plain, strict=True)))
+        if setting in settings:
+            same = ", ".join(f"{name}={get_field(setting, name)}" for name in axes)
+            raise ValueError(f"duplicate setting: {same}")
+        settings[setting] = None
+    return list(settings)
+
+
+def _combinations(axes: Axes, zipped: bool) -> Iterator[tuple[Any, ...]]:
+    for name, values in axes.items():
+        require_field(name)
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise ValueError(f"{name} needs a list of values, not {values!r}")
+        if not len(values):
+            raise ValueError(f"the grid is empty: {name} has no value")
+    lengths = {name: len(values) for name, values in axes.items()}
+    if zipped and len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"zipped fields need equally many values, but {found}")
+    number = max(lengths.values(), default=1) if zipped else math.prod(lengths.values())
+    if number > _MOST_SETTINGS:
+        raise ValueError(f"a sweep has at most {_MOST_SETTINGS:,} settings, not {number:,}")
+    return (
+        zip(*axes.values(), strict=True) if zipped and axes else itertools.product(*axes.values())
+    )
+
+
+def require_field(name: str) -> None:
+    """Raise ValueError unless the configuration has a field of that name."""
+    if name == "env_params":
+        raise ValueError("sweep one parameter of the environment: env_params.NAME")
+    if name not in FIELD_KINDS and not name.startswith(ENV_PARAM):
+        raise ValueError(f"there is no field {name!r} to sweep{nearest(name, FIELD_KINDS)}")
+
+
+def log_range(low: float, high: float, num: int) -> list[float]:
+    """Return `num` numbers from `low` to `high`, both included, evenly spaced on a log scale.
+
+    Raises:
+        ValueError: an end is not above 0, or there are fewer than two numbers or too many.
+    """
+    if not (0 < low < math.inf and 0 < high < math.inf):
+        raise ValueError(f"a log range needs ends above 0, not {low} and {high}")
+    if not isinstance(num, int) or not 2 <= num <= _MOST_SETTINGS:
+        raise ValueError(f"a log range needs between 2 and {_MOST_SETTINGS:,} values, not {num}")
+    return [*(low * (high / low) ** (i / (num - 1)) for i in range(num - 1)), high]
+
+
+def _key_data(keys: jax.Array | Sequence[int], num_settings: int) -> np.ndarray:
+    """Return the data of the keys, [seed, ...] uint32."""
+    if isinstance(keys, jax.Array) and (keys.ndim != 1 or keys.dtype != jax.random.key(0).dtype):
+        raise ValueError("keys must be typed keys [seed] of jax's default kind: jax.random.split")
     if not len(keys):
         raise ValueError("a sweep needs at least 1 seed")
-    if num_episodes < 1:
-        raise ValueError(f"the evaluation needs at least 1 episode, not {num_episodes}")
-    for number, what, most in (
-        (settings, "settings", MOST_SETTINGS),
-        (settings * len(keys), "agents", MOST_AGENTS),
-    ):
-        if number > most:
-            raise ValueError(f"a sweep has at most {most:,} {what}, not {number:,}")
-
-
-def _key_data(keys: jax.Array | Sequence[int] | range) -> np.ndarray:
-    if isinstance(keys, jax.Array):
-        if jax.random.key_impl(keys) != jax.random.key_impl(jax.random.key(0)):
-            raise ValueError("keys must be of jax's default kind, as jax.random.key makes them")
-        data = np.asarray(jax.random.key_data(keys))
-    else:
-        for seed in (keys[0], keys[-1]) if isinstance(keys, range) else keys:
-            whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
-            checked_seed(int(seed) if whole else seed)
-        made = jax.vmap(jax.random.key)(jnp.asarray(np.asarray(keys, np.uint32)))
-        data = np.asarray(jax.random.key_data(made))
+    if (number := num_settings * len(keys)) > _MOST_AGENTS:
+        raise ValueError(f"a sweep has at most {_MOST_AGENTS:,} agents, not {number:,}")
+    if not isinstance(keys, jax.Array):
+        keys = jax.vmap(jax.random.key)(np.array(list(map(checked_seed, keys)), np.uint32))
+    data = np.asarray(jax.random.key_data(keys))
     if len(np.unique(data, axis=0)) < len(data):
         raise ValueError("duplicate seed")
     return data
 
 
-def require_disk(plan: SweepPlan, path: Path) -> None:
-    """Raise ValueError if the files of a plan do not fit on the disk below `path`."""
-    rows = plan.num_agents * plan.num_updates
+def require_room(plan: SweepPlan, path: Path) -> None:
+    """Raise ValueError if results do not fit into memory, or files on the disk below `path`."""
+    rows = plan.num_agents * max(config.num_updates for config in plan.configs)
+    results = rows * _METRICS_BYTES + 4 * plan.num_agents * plan.num_episodes
     states = sum(
         len(agents) * tree_bytes(state_shapes(plan.config_of(agents[0])))
         for agents in plan.programs
     )
-    existing = nearest_existing(path.absolute())
-    _require_room(
-        2 * _result_bytes(plan.num_agents, plan.num_updates, plan.num_episodes)
-        + states
-        + rows * _TABLE_BYTES_PER_ROW,
-        shutil.disk_usage(existing).free,
-        f"on the disk of {existing}",
-    )
-
-
-def _require_memory(agents: int, updates: int, episodes: int) -> None:
-    """Raise ValueError if the results of so many agents do not fit into memory."""
-    # Once as arrays, once in a file or a table.
-    needed = 2 * _result_bytes(agents, updates, episodes)
-    _require_room(needed, psutil.virtual_memory().available, "into memory")
-
-
-def _result_bytes(agents: int, updates: int, episodes: int) -> int:
-    return agents * (updates * _METRICS_BYTES + 4 * episodes)
-
-
-def _require_room(needed: int, free: int, where: str) -> None:
-    if needed > free:
-        raise ValueError(
-            f"the results do not fit {where}: they need {needed / 1e9:,.1f} GB and"
-            f" {free / 1e9:,.1f} GB are free; sweep fewer"
-        )
+    disk = nearest_existing(path.absolute())
+    on_disk = 2 * results + states + rows * _TABLE_BYTES_PER_ROW
+    for needed, free, where in (
+        # Once as arrays, once in a file or a table.
+        (2 * results, psutil.virtual_memory().available, "into memory"),
+        (on_disk, shutil.disk_usage(disk).free, f"on the disk of {disk}"),
+    ):
+        if needed > free:
+            raise ValueError(
+                f"the results do not fit {where}: they need {needed / 1e9:,.1f} GB and"
+                f" {free / 1e9:,.1f} GB are free; sweep fewer"
+            )

@@ -33,8 +33,6 @@ from purejaxrl_reinforce.execution.processes import (
 from purejaxrl_reinforce.execution.program import run_updates
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs
 
-# Updates whose metrics a call has room for.
-LONGEST_CALL = 256
 # On a CPU an agent's arrays should stay in a core's cache, so cores train one agent after the
 # other, which also keeps the arithmetic that of a run of its own: see benchmarks/README.md.
 ONE_BY_ONE = ("cpu",)
@@ -75,11 +73,10 @@ class Agents(NamedTuple):
 
     Attributes:
         number: of them.
-        num_rows: agents that each device trains, the first of its rows.
+        num_rows: of them that each device trains; further rows are padding.
         num_updates: that each agent trains for.
-        settings: of each agent, one Config of arrays [row, device].
-        states: of each agent, [row, device, ...], with its key's data for its key; some are
-            padding.
+        settings: one Config of arrays [row, device].
+        states: [row, device, ...], with each key's data for the key.
     """
 
     number: int
@@ -101,14 +98,14 @@ class Population:
             (vmap). None: what is faster on these devices.
 
     Attributes:
-        mesh: of devices, agents by lanes.
+        longest_call: most updates of one call of `advance`, for whose metrics there is room.
         capacity: agents that there is room for.
-        one_by_one: see above.
-        longest_call: most updates of one call of `advance`.
         compile_seconds: what tracing and compiling took.
         memory_bytes: what the largest compiled program needs at most on all devices of this
             process, inputs and results included.
     """
+
+    longest_call = 256
 
     def __init__(
         self,
@@ -122,7 +119,6 @@ class Population:
         self.mesh, self._rows, self.capacity = mesh, rows, rows * mesh.shape[AGENTS]
         on_cores = mesh.devices.flat[0].platform in ONE_BY_ONE
         self.one_by_one = on_cores if one_by_one is None else one_by_one
-        self.longest_call = LONGEST_CALL
         one, key_data = jnp.int32(1), jax.random.key_data(jax.random.key(0))
         own = self._inputs([config], np.asarray(key_data)[None])
         starting = self._jit(_start, (BY_AGENT, BY_AGENT), STATE)
@@ -131,18 +127,12 @@ class Population:
             traced = starting.trace(one, (), own)
             start = pool.submit(lambda: traced.lower().compile())
             settings, states = own[0], traced.out_info
-            evaluating = self._jit(
-                functools.partial(_evaluate, num_episodes=num_episodes),
-                (BY_AGENT, BY_AGENT),
-                BY_AGENT,
-            )
+            evaluate_agent = functools.partial(_evaluate, num_episodes=num_episodes)
+            evaluating = self._jit(evaluate_agent, (BY_AGENT, BY_AGENT), BY_AGENT)
             evaluated = evaluating.trace(one, (key_data,), (settings, states.params))
             evaluation = pool.submit(lambda: evaluated.lower().compile())
-            advancing = self._jit(
-                functools.partial(_advance, longest=self.longest_call),
-                (BY_AGENT, STATE),
-                (STATE, BY_AGENT),
-            )
+            advance_agent = functools.partial(_advance, longest=self.longest_call)
+            advancing = self._jit(advance_agent, (BY_AGENT, STATE), (STATE, BY_AGENT))
             self._advance = advancing.lower(one, (one, one), (settings, states)).compile()
             self._start, self._evaluate = start.result(), evaluation.result()
         self.compile_seconds = time.perf_counter() - started
@@ -189,11 +179,9 @@ class Population:
         return settings, put(key_data)
 
     def start(self, configs: Sequence[Config], key_data: np.ndarray) -> Agents:
-        """Return agents before their first update.
+        """Return agents before their first update, `capacity` at most, from their keys' data.
 
-        Args:
-            configs: of each agent, `capacity` at most, all with the same num_updates.
-            key_data: of each agent's key, [agent, ...] uint32.
+        All have the same num_updates.
         """
         num_rows = jnp.int32(-(-len(configs) // self.mesh.shape[AGENTS]))
         own = self._inputs(configs, key_data)
@@ -203,11 +191,7 @@ class Population:
         return Agents(len(configs), num_rows, jnp.int32(configs[0].num_updates), own[0], states)
 
     def advance(self, agents: Agents, length: int) -> tuple[Agents, Metrics]:
-        """Do `length` updates of each agent, `longest_call` at most.
-
-        Returns:
-            The agents, and metrics [agent, length] as NumPy.
-        """
+        """Do `length` updates of each agent; return their metrics, [agent, length], as NumPy."""
         shared = jnp.int32(length), agents.num_updates
         own = agents.settings, agents.states
         states, buffers = self._advance(agents.num_rows, shared, own)
@@ -231,12 +215,7 @@ def make_population(
 ) -> Population:
     """Compile a population for slices of the `num_agents` agents of one static setting.
 
-    Args:
-        config: one of theirs.
-        num_agents: that are to be trained.
-        mesh: of devices, as `population_mesh` returns it.
-        width: agents per slice. None: as many as are useful and fit into memory.
-        num_episodes: of each agent's evaluation.
+    A `width` of None is as many agents per slice as are useful and fit into memory.
 
     Raises:
         ValueError: it does not fit into memory.

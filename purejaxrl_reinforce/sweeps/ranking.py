@@ -10,14 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from purejaxrl_reinforce.output.text import count, number
-from purejaxrl_reinforce.statistics import (
-    MIN_SEEDS,
-    Interval,
-    Quartiles,
-    probability_of_improvement,
-)
-from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, agent_scores, by_env
+from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval, Quartiles
+from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, by_env
 from purejaxrl_reinforce.tasks import THRESHOLDS
 
 # Stands for an interval without bounds.
@@ -25,8 +19,6 @@ TOO_FEW = "too few seeds"
 
 # More rows than this are not read on a terminal.
 _MOST_ROWS = 20
-# Up to here the terminal shows how the best setting does against each other one.
-_MOST_COMPARED = 8
 
 RANKING_HEADINGS = (
     "no.", "setting", "greedy return\nIQM", "median\nworst", "solved", "updates\nto solve",
@@ -34,20 +26,30 @@ RANKING_HEADINGS = (
 )  # fmt: skip
 
 
-def ranking_view(results: SweepResults, summaries: Sequence[Summary]) -> Group:
-    """Return the ranking for a terminal of 80 columns or more, for rich's `Console.print`.
+def ranking_view(summaries: Sequence[Summary]) -> Group:
+    """Return the ranking of each environment for a terminal of 80 columns or more."""
+    return Group(*(part for ranked in by_env(summaries).values() for part in (_table(ranked), "")))
 
-    Args:
-        results: of the sweep.
-        summaries: of its settings, as `summarize` returns them.
-    """
-    scores = agent_scores(results)
-    parts: list[Table | str] = []
-    for env, ranked in by_env(summaries).items():
-        parts += [_ranking(env, ranked), ""]
-        if 2 <= len(ranked) <= _MOST_COMPARED:
-            parts += [_against_the_best(ranked, scores), ""]
-    return Group(*parts)
+
+def _table(ranked: Sequence[Summary]) -> Table:
+    title = (
+        f"{ranked[0].env}, {count(ranked[0].num_seeds, 'seed')}, {count(len(ranked), 'setting')}"
+    )
+    title += ", the best first" if len(ranked) > 1 else ""
+    caption = explain_ranking(ranked)
+    if len(ranked) > _MOST_ROWS:
+        caption += f" {len(ranked) - _MOST_ROWS:,} lower-ranked settings are left out."
+    table = Table(
+        title=Text(title), title_justify="left", caption=Text(caption), caption_justify="left",
+        box=box.SIMPLE_HEAD, padding=0, collapse_padding=True, leading=1,
+    )  # fmt: skip
+    table.add_column(RANKING_HEADINGS[0], justify="right")
+    table.add_column(RANKING_HEADINGS[1], overflow="fold")
+    for heading in RANKING_HEADINGS[2:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for summary in ranked[:_MOST_ROWS]:
+        table.add_row(*map(Text, ranking_cells(summary, ranked)))
+    return table
 
 
 def explain_ranking(ranked: Sequence[Summary]) -> str:
@@ -72,15 +74,11 @@ def explain_ranking(ranked: Sequence[Summary]) -> str:
     return text
 
 
-def number_of(summary: Summary, ranked: Sequence[Summary]) -> str:
-    """Return a setting's number, with a star where it is not significantly worse than the best."""
-    decided = summary.num_seeds >= MIN_SEEDS
-    starred = decided and summary.may_be_best and summary is not ranked[0]
-    return f"{summary.setting}{'*' if starred else ''}"
-
-
 def ranking_cells(summary: Summary, ranked: Sequence[Summary]) -> list[str]:
-    """Return a setting's row of a ranking, a cell for each of RANKING_HEADINGS."""
+    """Return a setting's row of a ranking, a cell for each of RANKING_HEADINGS.
+
+    A star marks settings that are not significantly worse than the best.
+    """
     label = "\n".join(swept_fields(summary.label))  # a line each: the columns need the width
     if summary.num_diverged:
         label += f"\n{summary.num_diverged:,} of {summary.num_seeds:,} diverged"
@@ -88,8 +86,9 @@ def ranking_cells(summary: Summary, ranked: Sequence[Summary]) -> list[str]:
     if summary.num_solved is not None and summary.solved is not None:
         low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])
         solved = f"{summary.num_solved:,}/{summary.num_seeds:,}\n({low}-{high}%)"
+    starred = summary.may_be_best and summary.num_seeds >= MIN_SEEDS and summary is not ranked[0]
     return [
-        number_of(summary, ranked),
+        f"{summary.setting}{'*' if starred else ''}",
         label,
         f"{show_score(summary.iqm.value)}\n{show_bounds(summary.iqm)}",
         f"{show_score(summary.median)}\n{show_score(summary.worst)}",
@@ -124,43 +123,6 @@ def show_probability(interval: Interval) -> tuple[str, str]:
 def swept_fields(label: str) -> list[str]:
     """Split a setting's label into its fields."""
     return re.split(r", (?=\w+=)", label)
-
-
-def _ranking(env: str, ranked: Sequence[Summary]) -> Table:
-    title = f"{env}, {count(ranked[0].num_seeds, 'seed')}, {count(len(ranked), 'setting')}"
-    caption = explain_ranking(ranked)
-    if len(ranked) > _MOST_ROWS:
-        caption += f" {len(ranked) - _MOST_ROWS:,} lower-ranked settings are left out."
-    table = _table(title + (", the best first" if len(ranked) > 1 else ""), caption)
-    for heading in RANKING_HEADINGS[2:]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for summary in ranked[:_MOST_ROWS]:
-        table.add_row(*map(Text, ranking_cells(summary, ranked)))
-    return table
-
-
-def _against_the_best(ranked: Sequence[Summary], scores: np.ndarray) -> Table:
-    best, *others = ranked
-    caption = "Over all pairs of different seeds of the two; ties count one half."
-    title = f"Probability that {best.setting}: {best.label} scores higher than"
-    table = _table(title, caption)
-    table.add_column("probability", justify="right")
-    table.add_column("95% interval", justify="right")
-    for other in others:
-        better = probability_of_improvement(scores[best.setting], scores[other.setting])
-        cells = (number_of(other, ranked), other.label, *show_probability(better))
-        table.add_row(*map(Text, cells))
-    return table
-
-
-def _table(title: str, caption: str) -> Table:
-    table = Table(
-        title=Text(title), title_justify="left", caption=Text(caption), caption_justify="left",
-        box=box.SIMPLE_HEAD, padding=0, collapse_padding=True, leading=1,
-    )  # fmt: skip
-    table.add_column("no.", justify="right")
-    table.add_column("setting", overflow="fold")
-    return table
 
 
 def _show_quartiles(quarters: Quartiles | None) -> str:

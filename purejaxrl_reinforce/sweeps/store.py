@@ -5,6 +5,7 @@ refused, whatever its name and its shapes.
 """
 
 import contextlib
+import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,14 +16,13 @@ import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
-from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
-from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.config_file import CONFIG_FILE, is_identity_of, new_identity
+from purejaxrl_reinforce.algorithm.state import Metrics
+from purejaxrl_reinforce.config import FIELD_KINDS, Config
+from purejaxrl_reinforce.config_file import CONFIG_FILE, new_identity
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
 from purejaxrl_reinforce.output.files import (
     LockedLog,
     Replacement,
-    first_free,
     is_unfinished,
     remove_unfinished,
 )
@@ -34,22 +34,24 @@ from purejaxrl_reinforce.output.sealed import (
     save_arrays,
     write_sealed,
 )
-from purejaxrl_reinforce.sweeps.plan import SweepPlan
+from purejaxrl_reinforce.output.text import setting_labels
+from purejaxrl_reinforce.runs.checkpoint import named_arrays
+from purejaxrl_reinforce.sweeps.plan import SweepPlan, require_room, seed_numbers
 
 PLAN_FILE = "sweep.json"
 LOG_FILE = "sweep.log"
 SLICES = "slices"
 # Counts up whenever the content of these files changes.
-FORMAT = 4
+FORMAT = 5
 
-# A slice has the number of its first agent.
-_SLICE_NAME = re.compile(r"\d{9,}\.npz")
+# A slice has the number of its first agent, in this pattern of digits.
+_SLICE_FILES = f"{SLICES}/{'[0-9]' * 9}.npz"
 
 # All that a sweep makes in its directory.
 _PATHS = re.compile(
     rf"{PLAN_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
     r"|(learning_curves|evaluation_curves|final_returns|performance_profiles|heatmap)\.png"
-    rf"|{SLICES}(/(damaged-)?\d{{9,}}(-\d+)?\.npz)?"
+    rf"|{SLICES}(/(damaged-)?\d{{9}}\.npz)?"
 )
 
 
@@ -60,15 +62,16 @@ class Slice(NamedTuple):
         agents: their numbers in the plan, [agent].
         metrics: [agent, update].
         evaluation: returns of greedy episodes, [agent, episode].
-        state: after the last update, [agent, ...]; of the key, its data.
-        seconds: that training them took.
+        seconds: each one's share of the time that training them took, [agent].
+        state: the TrainState after the last update, [agent, ...], with its key's data for its key;
+            None where nobody needs it.
     """
 
     agents: np.ndarray
     metrics: Metrics
     evaluation: np.ndarray
-    state: TrainState
-    seconds: float
+    seconds: np.ndarray
+    state: Any
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,6 @@ class SavedSweep:
     """What the directory of a sweep has.
 
     Attributes:
-        path: of the directory.
-        plan: of the sweep.
         identity: that all of its files carry.
         versions: of the packages that started it.
         machine: that started it, as `describe_machine` returns it.
@@ -91,27 +92,7 @@ class SavedSweep:
 
     def files(self) -> list[Path]:
         """Return the paths of the slices."""
-        found = sorted((self.path / SLICES).glob("*.npz"))
-        return [file for file in found if _SLICE_NAME.fullmatch(file.name) and file.is_file()]
-
-    def slices(self) -> Iterator[Slice]:
-        """Load all slices, one after the other.
-
-        Raises:
-            ValueError: one is damaged, another sweep's, or cannot be read.
-        """
-        return map(self.load, self.files())
-
-    def slice_with(self, agent: int) -> tuple[Slice, int]:
-        """Load the slice that has an agent, by its number in the plan; return its row there too.
-
-        Raises:
-            ValueError: none has it, or one is damaged, another sweep's, or cannot be read.
-        """
-        for part in self.slices():
-            if agent in part.agents:
-                return part, part.agents.tolist().index(agent)
-        raise ValueError(f"{self.path} does not have this agent yet")
+        return sorted(self.path.glob(_SLICE_FILES))
 
     def load(self, file: Path) -> Slice:
         """Load a slice.
@@ -126,19 +107,27 @@ class SavedSweep:
             raise DamagedError(f"{error}; rerun the same sweep command to train it again") from None
         except OSError as error:
             raise ValueError(f"cannot read {file}: {error.strerror}") from None
-        agents = arrays["agents"]
-        if file.name != _slice_name(agents):
-            raise DamagedError(f"{file} has the agents of {_slice_name(agents)}")
-        shapes = state_shapes(self.plan.config_of(int(agents[0])))
-        states = [arrays[f"state/{i}"] for i in range(len(jax.tree.leaves(shapes)))]
-        metrics: Any = [arrays[f"metrics/{name}"] for name in Metrics._fields]
-        return Slice(
-            agents,
-            Metrics(*metrics),
-            arrays["evaluation"],
-            jax.tree.unflatten(jax.tree.structure(shapes), states),
-            float(arrays["seconds"]),
+        state = state_shapes(self.plan.config_of(int(arrays["agents"][0])))
+        like = Slice._make(Slice._fields)._replace(
+            metrics=Metrics._make(Metrics._fields), state=state
         )
+        found = [arrays[name] for name in named_arrays(like)]
+        loaded: Slice = jax.tree.unflatten(jax.tree.structure(like), found)
+        return loaded
+
+    def agent(self, setting: int, seed: int) -> Slice:
+        """Load one agent: a row of the slice that has it.
+
+        Raises:
+            ValueError: there is no such agent, none has it yet, or one cannot be loaded.
+        """
+        number = self.plan.agent_number(setting, seed)
+        for part in map(self.load, self.files()):
+            if number in part.agents:
+                row = part.agents.tolist().index(number)
+                agent: Slice = jax.tree.map(operator.itemgetter(row), part)
+                return agent
+        raise ValueError(f"{self.path} does not have this agent yet")
 
 
 def saved_sweep(path: Path) -> SavedSweep:
@@ -152,27 +141,20 @@ def saved_sweep(path: Path) -> SavedSweep:
         raise ValueError(f"{path} is not the directory of a sweep: it has no {file.name}")
     try:
         content, identity = read_sealed(file)
-        found, facts = content["format"], content["plan"]
-        origin = content["versions"], content["machine"]
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from None
-    except (KeyError, TypeError):
-        raise ValueError(f"{file} is not what a sweep writes") from None
-    if found != FORMAT:
+    if (found := content["format"]) != FORMAT:
         raise ValueError(
             f"{path} has sweep format {found}, of another release; this one reads format {FORMAT}"
         )
-    if not is_identity_of(identity, json_value(facts)):
-        raise ValueError(f"{file} is damaged: it has the identity of another sweep")
+    facts = content["plan"]
     plan = SweepPlan(
-        Config(**facts["config"]),
-        {name: tuple(map(_hashable, values)) for name, values in facts["axes"].items()},
-        facts["zipped"],
+        tuple(facts["axes"]),
+        tuple(Config(**setting) for setting in facts["settings"]),
         np.asarray(facts["key_data"], np.uint32),
         facts["num_episodes"],
-        tuple(Config(**setting) for setting in facts["settings"]),
     )
-    return SavedSweep(path, plan, identity, *origin)
+    return SavedSweep(path, plan, identity, content["versions"], content["machine"])
 
 
 def is_sweep(path: Path) -> bool:
@@ -181,14 +163,13 @@ def is_sweep(path: Path) -> bool:
     Raises:
         ValueError: it is neither.
     """
-    if (path / PLAN_FILE).exists():
-        return True
-    if (path / CONFIG_FILE).exists():
-        return False
-    raise ValueError(
-        f"{path} is the directory of neither a run nor a sweep:"
-        f" it has no {CONFIG_FILE} and no {PLAN_FILE}"
-    )
+    found = [(path / name).exists() for name in (PLAN_FILE, CONFIG_FILE)]
+    if not any(found):
+        raise ValueError(
+            f"{path} is the directory of neither a run nor a sweep:"
+            f" it has no {CONFIG_FILE} and no {PLAN_FILE}"
+        )
+    return found[0]
 
 
 class SweepStore:
@@ -199,48 +180,65 @@ class SweepStore:
         plan: of the sweep.
         force: whether another sweep there is replaced, once this one has its first slice.
 
-    Attributes:
-        saved: what the directory has.
-
     Raises:
-        ValueError: the directory holds something else, another sweep, or is in use.
-        OSError: it cannot be written.
+        ValueError: the directory holds something else, another sweep, is in use or cannot be
+            written, or results do not fit into memory or on its disk; nothing was written.
     """
 
     def __init__(self, path: Path, plan: SweepPlan, force: bool = False) -> None:
         self._path = path
+        self._log: LockedLog | None = None
         self._replaced: Replacement | None = None
+        self._made: list[Path] = []
+        try:
+            require_room(plan, path)
+            self._open(plan, force)
+        except OSError as error:
+            self.close()
+            raise ValueError(f"cannot write to {path}: {error.strerror}") from None
+
+    def _open(self, plan: SweepPlan, force: bool) -> None:
+        path, file, log, slices = map(self._path.joinpath, ("", PLAN_FILE, LOG_FILE, SLICES))
         try:
             _require_same_sweep(path, plan)
         except ValueError:
             if not force:
                 raise
             self._replaced = Replacement(path, LOG_FILE, _PATHS, saved_sweep)
-        ours = map(path.joinpath, (PLAN_FILE, LOG_FILE, SLICES))
-        self._made = [p for p in (*ours, path, *path.absolute().parents) if not p.exists()]
+        ours = (file, log, slices, path, *path.absolute().parents)
+        self._made = [path for path in ours if not path.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        self._log = LockedLog(path / LOG_FILE, "sweeping")
-        try:
-            self.saved = _prepare(path, plan)
-        except BaseException:
-            self.close()
-            raise
+        self._log = LockedLog(log, "sweeping")
+        remove_unfinished(path)  # which a killed process leaves
+        remove_unfinished(slices)
+        if not file.exists():
+            facts = json_value(
+                {
+                    "axes": plan.axes,
+                    "settings": list(map(asdict, plan.configs)),
+                    "key_data": plan.key_data,
+                    "num_episodes": plan.num_episodes,
+                }
+            )
+            content = {
+                "format": FORMAT,
+                "plan": facts,
+                "versions": describe_versions(),
+                "machine": describe_machine(),
+            }
+            write_sealed(file, content, new_identity(facts))
+        slices.mkdir(exist_ok=True)
+        self._saved = saved_sweep(path)
 
     def log(self, message: str) -> None:
         """Append a line to the log."""
-        self._log.write(message)
+        if self._log is not None:
+            self._log.write(message)
 
     def add(self, part: Slice) -> None:
         """Write a slice."""
-        arrays = {
-            "agents": part.agents,
-            "evaluation": part.evaluation,
-            "seconds": np.asarray(part.seconds),
-            **{f"metrics/{name}": x for name, x in part.metrics._asdict().items()},
-            **{f"state/{i}": x for i, x in enumerate(jax.tree.leaves(part.state))},
-        }
-        file = self.saved.path / SLICES / _slice_name(part.agents)
-        save_arrays(file, arrays, self.saved.identity)
+        file = self._path / SLICES / f"{part.agents[0]:09}.npz"
+        save_arrays(file, named_arrays(part), self._saved.identity)
         if self._replaced is not None:
             self._replaced.commit()
             self._replaced = None
@@ -251,12 +249,11 @@ class SweepStore:
         Raises:
             ValueError: a slice is another sweep's, or cannot be read.
         """
-        for file in self.saved.files():
+        for file in self._saved.files():
             try:
-                yield self.saved.load(file)
+                yield self._saved.load(file)
             except DamagedError:
-                aside = first_free(file.parent, f"damaged-{file.stem}", file.suffix)
-                file.rename(aside)
+                aside = file.rename(file.with_name(f"damaged-{file.name}"))
                 message = f"{file} is damaged; its agents are trained again, it is now {aside.name}"
                 self.log(f"warning: {message}")
                 warn(message)
@@ -266,7 +263,8 @@ class SweepStore:
 
         A sweep that was to be replaced then comes back.
         """
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
         if any((self._path / SLICES).glob("*")):
             return
         for path in self._made:
@@ -278,85 +276,28 @@ class SweepStore:
                 self._replaced.rollback()
 
 
-class NoStore:
-    """The store of a process that writes nothing."""
-
-    def log(self, message: str) -> None:
-        """Do nothing."""
-
-    def add(self, part: Slice) -> None:
-        """Do nothing."""
-
-    def load_done(self, _: Callable[[str], None]) -> Iterator[Slice]:
-        """Load nothing."""
-        return iter(())
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def _prepare(path: Path, plan: SweepPlan) -> SavedSweep:
-    """Remove what a killed process left half-written; write the plan."""
-    remove_unfinished(path)
-    remove_unfinished(path / SLICES)
-    if not (path / PLAN_FILE).exists():
-        facts = plan_facts(plan)
-        content = {
-            "format": FORMAT,
-            "plan": facts,
-            "versions": describe_versions(),
-            "machine": describe_machine(),
-        }
-        write_sealed(path / PLAN_FILE, content, new_identity(facts))
-    (path / SLICES).mkdir(exist_ok=True)
-    return saved_sweep(path)
-
-
-def plan_facts(plan: SweepPlan) -> dict[str, Any]:
-    """Return a plan as JSON has it."""
-    facts: dict[str, Any] = {
-        "config": asdict(plan.config),
-        "axes": plan.axes,
-        "zipped": plan.zipped,
-        "num_episodes": plan.num_episodes,
-        "num_seeds": plan.num_seeds,
-        "key_data": plan.key_data,
-        "settings": list(map(asdict, plan.configs)),
-    }
-    plain: dict[str, Any] = json_value(facts)
-    return plain
-
-
 def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} exists and is not a directory; choose another --sweep-dir")
     # A sweep that was killed before it had written its plan leaves no more than its log.
     begun = path.iterdir() if path.exists() else ()
     if all(file.name == LOG_FILE or is_unfinished(file) for file in begun):
         return
     old, new = _by_name(saved_sweep(path).plan), _by_name(plan)
-    for name in old | new:
-        if old.get(name) != new.get(name):
-            values = (_show(facts.get(name)) for facts in (old, new))
-            there, here = (f"{name}={value}" for value in values)
-            raise ValueError(f"{path} is of another sweep: {there}, here {here}")
+    for name, value in new.items():
+        if old[name] != value:
+            texts = (",".join(map(str, values)) for values in (old[name], value))
+            there, here = (text if len(text) < 60 else f"{text[:60]}..." for text in texts)
+            raise ValueError(f"{path} is of another sweep: {name}={there}, here {name}={here}")
 
 
 def _by_name(plan: SweepPlan) -> dict[str, Any]:
     """Return what tells sweeps apart: all values of each field, and what else there is."""
-    numbers = {name: getattr(plan, name) for name in ("zipped", "num_episodes", "seeds")}
-    return asdict(plan.config) | plan.axes | numbers | {"axes": list(plan.axes)}
-
-
-def _show(value: Any) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return text if len(text) < 60 else f"{text[:60]}..."
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _slice_name(agents: np.ndarray) -> str:
-    return f"{agents[0]:09}.npz"
+    fields = {
+        name: list(dict.fromkeys(getattr(c, name) for c in plan.configs)) for name in FIELD_KINDS
+    }
+    return fields | {
+        "seeds": seed_numbers(plan.key_data),
+        "episodes": [plan.num_episodes],
+        "axes": list(plan.axes),
+        "settings": setting_labels(plan.configs, list(plan.axes)),
+    }

@@ -30,8 +30,7 @@ from purejaxrl_reinforce.tasks import (
 # Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32
 
-# How often the truly best setting may count as worse than the one that looks best; each test is
-# one-sided, at half of it.
+# How often the truly best setting may count as worse than the one that looks best.
 LEVEL = 0.05
 
 
@@ -45,8 +44,7 @@ class Summary:
         env: only settings of one environment compare.
         num_seeds: number of agents. Each counts in everything below.
         num_diverged: agents of which an update, or the evaluation, was not finite.
-        iqm: interquartile mean of the scores with its 95% interval, which lies within the range of
-            possible returns where that is known; see `agent_scores`.
+        iqm: interquartile mean of the scores (see `agent_scores`) with its 95% interval.
         median: of the scores.
         worst: the lowest score.
         num_solved: agents whose score reaches the environment's threshold; None, here and below,
@@ -55,9 +53,9 @@ class Summary:
         updates: until an update's mean training return reaches the threshold, quartiles over the
             seeds; inf: never.
         env_steps: valid environment steps up to the end of that update, likewise.
-        may_be_best: whether it is the best of its environment, or not significantly worse: its
-            interquartile mean is not lower in a two-sided test at LEVEL, divided by the number of
-            settings that are compared with the best (Bonferroni).
+        may_be_best: whether it is the best of its environment, or not significantly worse in a
+            two-sided test of the interquartile means at LEVEL, divided by the number of settings
+            that are compared with the best (Bonferroni).
     """
 
     setting: int
@@ -105,18 +103,16 @@ def _rank(summary: Summary) -> tuple[float, ...]:
 
 
 def _compared(ranked: Sequence[Summary], scores: np.ndarray) -> list[Summary]:
-    """Compare all but the first, the best, with it."""
+    """Compare all but the first, the best, with it; each test is one-sided, at half the level."""
     best, *others = ranked
     compared = scores[[summary.setting for summary in ranked]]
     finite = compared[np.isfinite(compared)]
     ends = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     level = LEVEL / 2 / max(1, len(others))
-
-    def may_be_best(other: Summary) -> bool:
-        x, y = scores[best.setting], scores[other.setting]
-        return interquartile_mean_test(x, y, ends) > level
-
-    return [best, *(replace(other, may_be_best=may_be_best(other)) for other in others)]
+    x = scores[best.setting]
+    tests = [interquartile_mean_test(x, scores[other.setting], ends) for other in others]
+    tested = zip(others, tests, strict=True)
+    return [best, *(replace(other, may_be_best=test > level) for other, test in tested)]
 
 
 def score_interval(env: str, scores: np.ndarray) -> Interval:
@@ -139,47 +135,48 @@ def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[st
     interval for which the seeds are too few are infinite. None stands for all that needs a
     threshold where the environment has none.
 
-    Args:
-        results: of the sweep.
-        summaries: of its settings, as `summarize` returns them.
-
     Returns:
         `settings`, in the order of `summaries`, with the attributes of `Summary` and the `swept`
         values by field; and `comparisons`.
     """
-    settings = []
-    for summary in summaries:
-        config = results.configs[summary.setting]
-        swept = {name: get_field(config, name) for name in results.axes}
-        settings.append({**vars(summary), "swept": swept})
+    settings = [
+        {**vars(s), "swept": {x: get_field(results.configs[s.setting], x) for x in results.axes}}
+        for s in summaries
+    ]
     return {"settings": settings, "comparisons": comparisons(results, summaries)}
 
 
 def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
     """Compare every setting with every other, in each environment with 2 to MOST_PAIRED settings.
 
-    Args:
-        results: of the sweep.
-        summaries: of its settings, as `summarize` returns them.
-
     Returns:
         `env`, its `settings`, the best first, and matrices `value`, `low` and `high`: in row i and
         column j, how probably a seed of the i-th scores higher than one of the j-th, with its 95%
         interval.
     """
-    scores = agent_scores(results)
-    return [
-        {"env": env, **_matrix([summary.setting for summary in ranked], scores)}
-        for env, ranked in by_env(summaries).items()
-        if 2 <= len(ranked) <= MOST_PAIRED
-    ]
+    scores, found = agent_scores(results), []
+    for env, ranked in by_env(summaries).items():
+        if 2 <= len(ranked) <= MOST_PAIRED:
+            settings = [summary.setting for summary in ranked]
+            pairs = [
+                # Of a setting and itself, every pair of seeds has its mirror image.
+                (0.5, 0.5, 0.5) if i == j else probability_of_improvement(scores[i], scores[j])
+                for i in settings
+                for j in settings
+            ]
+            matrices = np.array(pairs, float).T.reshape(3, len(ranked), len(ranked))
+            named = zip(Interval._fields, matrices, strict=True)
+            found.append({"env": env, "settings": settings, **dict(named)})
+    return found
 
 
 def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> Summary:
     env = task(results.configs[i])
     threshold = THRESHOLDS.get(env)
     num_solved = None if threshold is None else int((scores >= threshold).sum())
-    updates, env_steps = _until_solved(results, i)
+    returns, steps = (results.metrics[name][i] for name in ("mean_return", "env_steps"))
+    updates = [first_solved(results.configs[i], seed) for seed in returns]
+    until = [seed[n - 1] if n else np.inf for n, seed in zip(updates, steps, strict=True)]
     return Summary(
         setting=i,
         label=label,
@@ -191,28 +188,6 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
         worst=float(scores.min()),
         num_solved=num_solved,
         solved=None if num_solved is None else binomial_interval(num_solved, len(scores)),
-        updates=None if threshold is None else quartiles(updates),
-        env_steps=None if threshold is None else quartiles(env_steps),
+        updates=None if threshold is None else quartiles(np.array([n or np.inf for n in updates])),
+        env_steps=None if threshold is None else quartiles(np.array(until, float)),
     )
-
-
-def _until_solved(results: SweepResults, i: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return updates and environment steps until each seed reaches the threshold, [seed]."""
-    returns, steps = (results.metrics[name][i] for name in ("mean_return", "env_steps"))
-    first = [first_solved(results.configs[i], seed) for seed in returns]
-    env_steps = [seed[n - 1] if n else np.inf for n, seed in zip(first, steps, strict=True)]
-    return np.array([n or np.inf for n in first], float), np.array(env_steps, float)
-
-
-def _matrix(settings: Sequence[int], scores: np.ndarray) -> dict[str, Any]:
-    """Compare every setting with every other: the attributes of `Interval` as matrices."""
-    n = len(settings)
-    # Of a setting and itself, every pair of seeds has its mirror image.
-    matrices = Interval(*(np.full((n, n), 0.5) for _ in Interval._fields))
-    for i in range(n):
-        for j in range(i + 1, n):
-            better = probability_of_improvement(scores[settings[i]], scores[settings[j]])
-            worse = 1 - better.value, 1 - better.high, 1 - better.low
-            for matrix, upper, lower in zip(matrices, better, worse, strict=True):
-                matrix[i, j], matrix[j, i] = upper, lower
-    return {"settings": list(settings), **matrices._asdict()}

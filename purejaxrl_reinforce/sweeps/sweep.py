@@ -22,8 +22,7 @@ from purejaxrl_reinforce.execution.processes import (
 from purejaxrl_reinforce.execution.program import run_chunks
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
-from purejaxrl_reinforce.sweeps.axes import Axes
-from purejaxrl_reinforce.sweeps.plan import SweepPlan, make_plan, require_disk
+from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
 from purejaxrl_reinforce.sweeps.population import (
     AGENTS,
     Population,
@@ -31,7 +30,7 @@ from purejaxrl_reinforce.sweeps.population import (
     population_mesh,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
-from purejaxrl_reinforce.sweeps.store import NoStore, Slice, SweepStore
+from purejaxrl_reinforce.sweeps.store import Slice, SweepStore
 
 NUM_EPISODES = 100
 
@@ -76,30 +75,26 @@ def sweep(
     """
     with together():
         plan = make_plan(config, keys, axes or {}, zipped, num_episodes)
-    scratch = tempfile.TemporaryDirectory()
-    directory = Path(scratch.name, "sweep") if path is None else Path(path)
-    try:
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory())
+        directory = Path(scratch, "sweep") if path is None else Path(path)
         with contextlib.closing(SweepLoop(plan, directory, width, devices)) as run:
             for _ in run.train():
                 pass
-            results = run.results
-    except BaseException:
-        scratch.cleanup()
-        raise
-    weakref.finalize(results, scratch.cleanup)  # the parameters stay as long as the results do
-    return results
+        # The parameters stay as long as the results do.
+        weakref.finalize(run.results, stack.pop_all().close)
+    return run.results
 
 
 class SweepLoop:
     """A sweep in a directory that it locks, on each of the processes that share it; close it.
 
+    Takes the arguments of `SweepStore`, and:
+
     Args:
-        plan: of the sweep.
-        path: of its directory.
         width: agents per slice, see `sweep`.
         devices: to use; None: all.
         warn: takes a line for each slice that is damaged and trained again.
-        force: whether another sweep in the directory is replaced.
 
     Attributes:
         plan: of the sweep.
@@ -110,8 +105,7 @@ class SweepLoop:
         seconds: that they took, compilation apart.
 
     Raises:
-        ValueError: the directory holds something else or cannot be written, or the results do not
-            fit on its disk; nothing was written.
+        ValueError: as `SweepStore`, or the width or number of devices is wrong.
     """
 
     def __init__(
@@ -128,10 +122,19 @@ class SweepLoop:
         self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
         with together():
             self._meshes = _meshes(plan, width, devices or jax.devices())
-        with together():
-            self._store = _open_store(plan, path, force)
-        self.log, self.close = self._store.log, self._store.close
+        with together():  # the primary process alone writes
+            self._store = SweepStore(path, plan, force) if is_primary() else None
         self.results = empty_results(plan, path if is_primary() else None)
+
+    def log(self, message: str) -> None:
+        """Append a line to the log."""
+        if self._store is not None:
+            self._store.log(message)
+
+    def close(self) -> None:
+        """Release the directory; without a slice, what opening it has made goes."""
+        if self._store is not None:
+            self._store.close()
 
     def train(self) -> Iterator[str]:
         """Train the agents that are not on disk yet.
@@ -140,7 +143,7 @@ class SweepLoop:
         """
         self._load_done()
         yield ""
-        trained, programs = np.isfinite(self.results.seconds).ravel(), self.plan.programs
+        trained, programs = np.isfinite(self.results.seconds).T.ravel(), self.plan.programs
         for i, (agents, mesh) in enumerate(zip(programs, self._meshes, strict=True)):
             todo = [agent for agent in agents if not trained[agent]]
             if todo:
@@ -150,14 +153,11 @@ class SweepLoop:
     def _load_done(self) -> None:
         """Take what is on disk, but for the states, to all processes."""
         parts = broadcast_from_primary(
-            lambda: [
-                (part.agents, tuple(part.metrics), part.evaluation, part.seconds)
-                for part in self._store.load_done(self._warn)
-            ]
+            lambda: [part[:-1] for part in self._store.load_done(self._warn)] if self._store else []
         )
         for agents, metrics, evaluation, seconds in parts:
-            self.results.add(agents, Metrics(*metrics), evaluation, seconds)
-            self.updates_left -= evaluation.shape[0] * metrics[0].shape[1]
+            self.results.add(Slice(agents, Metrics(*metrics), evaluation, seconds, state=None))
+            self.updates_left -= metrics[0].size
         if parts:
             self.log(f"{count(self.results.num_trained, 'agent')} already trained")
 
@@ -175,11 +175,12 @@ class SweepLoop:
             part = yield from self._train_slice(population, todo[:size])
             todo = todo[size:]
             with together():
-                self._store.add(part)
-            self.results.add(part.agents, part.metrics, part.evaluation, part.seconds)
+                if self._store is not None:
+                    self._store.add(part)
+            self.results.add(part)
             yield ""
             if grows:
-                growth = min(2.0, _SECONDS_PER_SLICE / max(part.seconds, 1e-9))
+                growth = min(2.0, _SECONDS_PER_SLICE / max(part.seconds.sum(), 1e-9))
                 size = min(max(1, int(size * growth / shares)) * shares, population.capacity)
 
     def _train_slice(
@@ -208,19 +209,9 @@ class SweepLoop:
             np.asarray(chosen),
             jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
             population.evaluate(agents, jax.random.key(0)),
+            np.full(len(chosen), (self.seconds - before) / len(chosen)),
             population.states(agents),
-            self.seconds - before,
         )
-
-
-def _open_store(plan: SweepPlan, path: Path, force: bool) -> SweepStore | NoStore:
-    if not is_primary():
-        return NoStore()
-    try:
-        require_disk(plan, path)
-        return SweepStore(path, plan, force)
-    except OSError as error:
-        raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
 
 def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -> list[Mesh]:
@@ -232,8 +223,7 @@ def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -
     if width is not None and width < 1:
         raise ValueError(f"width must be at least 1 agent, not {width}")
     return [
-        population_mesh(
-            min(width or len(agents), len(agents)), plan.config_of(agents[0]).num_envs, devices
-        )
+        population_mesh(min(width or n, n), plan.config_of(agents[0]).num_envs, devices)
         for agents in plan.programs
+        for n in [len(agents)]
     ]

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import export, load_run, load_sweep, plot, resume_run, step, train_run
-from purejaxrl_reinforce.sweeps.agents import extract_agent
+from purejaxrl_reinforce.sweeps.command import extract_agent
 from tests.support.runs import TINY
 
 

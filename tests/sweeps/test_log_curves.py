@@ -7,7 +7,7 @@ import pytest
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.sweeps.log_curves import log_curves, means_over_seeds
+from purejaxrl_reinforce.sweeps.outputs import log_curves, means_over_seeds
 from tests.support.sweeps import GRID, made_up
 
 

@@ -83,7 +83,7 @@ def test_results_are_read_back(swept):
     }
     assert loaded.configs == results.configs
     assert loaded.seeds == [0, 1, 2]
-    assert loaded.labels[1] == "num_envs=4, policy_lr=0.01, max_grad_norm=inf"
+    assert loaded.labels[1] == "policy_lr=0.01, num_envs=4, max_grad_norm=inf"
     np.testing.assert_array_equal(loaded.evaluation, results.evaluation)
     assert results.evaluation.shape == (12, 3, 7)
     for name, values in results.metrics.items():
@@ -123,7 +123,7 @@ def test_agents_that_diverge_stay_as_they_are_alone(swept):
 
 
 def test_fewer_updates_are_padded(monkeypatch):
-    monkeypatch.setattr(population, "LONGEST_CALL", 3)  # the longer ones take several calls
+    monkeypatch.setattr(population.Population, "longest_call", 3)  # which takes several calls
     results = sweep(CONFIG, range(4), {"num_updates": [2, 5]}, width=4, num_episodes=7)
     assert results.metrics["mean_return"].shape == (2, 4, 5)
     assert np.isnan(results.metrics["mean_return"][0, :, 2:]).all()
@@ -180,8 +180,8 @@ def test_side_by_side_as_on_an_accelerator(swept, monkeypatch):
 
 def test_slices_double_while_they_are_short(tmp_path):
     sweep(CONFIG, range(8), path=tmp_path / "sweep", num_episodes=7, devices=jax.devices()[:1])
-    sizes = [len(part.agents) for part in saved_sweep(tmp_path / "sweep").slices()]
-    assert sizes == [1, 2, 4, 1]
+    saved = saved_sweep(tmp_path / "sweep")
+    assert [len(saved.load(file).agents) for file in saved.files()] == [1, 2, 4, 1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Files of a finished sweep, and its curves for TensorBoard and Weights & Biases."""
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from purejaxrl_reinforce.config import get_field
+from purejaxrl_reinforce.figures.style import save_figure
+from purejaxrl_reinforce.output.files import atomic_write
+from purejaxrl_reinforce.output.json_text import dump_json
+from purejaxrl_reinforce.output.text import short_value
+from purejaxrl_reinforce.runs.loggers import make_loggers
+from purejaxrl_reinforce.statistics import interquartile_mean
+from purejaxrl_reinforce.sweeps.figures import sweep_figures
+from purejaxrl_reinforce.sweeps.ranking import ranking_view
+from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.summary import summarize, summary_dict
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
+    """Write arrays, table, statistics and pictures into a sweep's directory; print the ranking."""
+    save_results(path, results)
+    summaries = summarize(results)
+    with atomic_write(path / "summary.json") as unfinished:
+        unfinished.write_text(dump_json(summary_dict(results, summaries)))
+    for name, figure in sweep_figures(results, summaries).items():
+        with atomic_write(path / f"{name}.png") as unfinished:
+            save_figure(figure, unfinished)
+    if not quiet:
+        sys.stdout.flush()
+        Console().print(ranking_view(summaries))
+        print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
+
+
+def save_results(path: Path, results: SweepResults) -> None:
+    """Write arrays and table into the directory of a sweep, for others: nothing here reads them.
+
+    The table is Parquet where pyarrow is installed, else CSV. Columns: `setting` counts from 0,
+    then the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field
+    with the name of a metric, `num_steps`, becomes `config_num_steps`.
+    """
+    arrays = {name: getattr(results, name) for name in ("evaluation", "key_data", "seconds")}
+    with atomic_write(path / "results.npz") as unfinished:
+        np.savez(unfinished, **(results.metrics | arrays))
+    parquet = importlib.util.find_spec("pyarrow") is not None
+    with atomic_write(path / f"table.{'parquet' if parquet else 'csv'}") as unfinished:
+        table = _table(results)
+        if parquet:
+            table.to_parquet(unfinished, index=False)
+        else:
+            table.to_csv(unfinished, index=False)
+
+
+def _table(results: SweepResults) -> "pandas.DataFrame":
+    """Return a row for each setting, seed and update."""
+    import pandas  # takes half a second, and only the end of a sweep needs it
+
+    lengths = np.array([[[config.num_updates]] for config in results.configs])
+    shape = results.metrics["finite"].shape
+    own = np.broadcast_to(np.arange(shape[2]) < lengths, shape)
+    setting, seed, update = np.nonzero(own)
+    metrics = {name: values[own] for name, values in results.metrics.items()}
+    swept = {}
+    for name in results.axes:
+        values = [get_field(config, name) for config in results.configs]
+        if any(value is None or isinstance(value, tuple) for value in values):
+            values = [short_value(value) for value in values]  # a column has one type
+        swept[f"config_{name}" if name in metrics else name] = np.array(values)[setting]
+    numbers = {
+        "seed": np.array(results.seeds, np.uint64)[seed],
+        "update": update + 1,
+        "env_steps": metrics.pop("env_steps"),
+    }
+    return pandas.DataFrame({"setting": setting, **swept, **numbers, **metrics})
+
+
+def log_curves(
+    path: Path, results: SweepResults, names: Sequence[str], wandb: Mapping[str, Any]
+) -> None:
+    """Log the metrics of each setting: interquartile means over its seeds at each update.
+
+    Takes names of loggers and arguments of `wandb.init`, whose group is the directory's name if it
+    has none.
+
+    Raises:
+        ValueError: a logger cannot start.
+    """
+    for setting, config in enumerate(results.configs if names else ()):
+        part = f"setting{setting} {results.labels[setting]}".replace("/", "_")[:100]
+        facts = asdict(config) | {"setting": setting, "num_seeds": len(results.key_data)}
+        loggers = make_loggers(names, path, facts, 0, {"group": path.name, **wandb}, part)
+        try:
+            columns = means_over_seeds(results, setting)
+            for update, row in enumerate(zip(*columns.values(), strict=True), 1):
+                metrics = dict(zip(columns, map(float, row), strict=True))
+                for logger in loggers:
+                    logger.log(update, metrics)
+        finally:
+            for logger in loggers:
+                logger.close()
+
+
+def means_over_seeds(results: SweepResults, setting: int) -> dict[str, np.ndarray]:
+    """Return the interquartile mean of each metric over the seeds that have it, [update]."""
+    n = results.configs[setting].num_updates
+    metrics = {name: values[setting, :, :n].T for name, values in results.metrics.items()}
+    finite = metrics.pop("finite")
+
+    def mean(values: np.ndarray) -> float:
+        return float(interquartile_mean(values)) if values.size else np.nan
+
+    return {
+        name: np.array(
+            [mean(x[kept]) for x, kept in zip(values, finite & np.isfinite(values), strict=True)]
+        )
+        for name, values in metrics.items()
+    }
