@@ -134,14 +134,14 @@ def test_probability_of_improvement_covers(shift, correlation, n):
     assert coverage(probability_of_improvement, truth, draw, n) >= LEAST
 
 
-@pytest.mark.parametrize("most", [1, 100, 2**30])
+@pytest.mark.parametrize("most", [1, 2**30])
 def test_memory_does_not_change_results(most, monkeypatch):
     expected = interquartile_mean_interval(scores(20))
     monkeypatch.setattr(statistics, "_MOST_DRAWN", most)
     np.testing.assert_allclose(interquartile_mean_interval(scores(20)), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("trials", [1, 2, 16, 1024])
+@pytest.mark.parametrize("trials", [1, 16])
 def test_binomial_interval_is_exact(trials):
     for successes in {0, 1, trials // 2, trials - 1, trials}:
         theirs = stats.binomtest(successes, trials).proportion_ci(0.95, "exact")
@@ -195,33 +195,19 @@ def test_its_variance_is_the_jackknifes():
         assert (p - value) ** 2 == pytest.approx(t2 * p * (1 - p) / trials)
 
 
-def test_one_seed_has_no_pair():
+def test_improvement_over_the_same_seeds():
+    """One seed has no pair; seeds that diverged on both sides tie; other seeds are a mistake."""
     assert np.isnan(probability_of_improvement(np.ones(1), np.zeros(1)).value)
-
-
-def test_diverged_on_both_sides_is_a_tie():
     x, y = np.array([-np.inf, -np.inf]), np.array([-np.inf, 1.0])
     assert probability_of_improvement(x, y).value == (0 + 0.5) / 2
-
-
-def test_other_seeds_are_a_mistake():
     with pytest.raises(ValueError, match="do not share their seeds: 2 and 3 scores"):
         probability_of_improvement(np.zeros(2), np.zeros(3))
 
 
 def test_performance_profile_counts_higher_scores():
-    x = np.array([1.0, 2.0, 2.0, -np.inf])
-    thresholds = np.array([0.0, 1.0, 1.5, 2.0])
-    np.testing.assert_array_equal(performance_profile(x, thresholds).value, [0.75, 0.5, 0.5, 0])
-
-
-@pytest.mark.parametrize("n", [1, 5, 40])
-def test_the_band_of_a_profile_is_exact(n):
-    x = scores(n)
-    profile = performance_profile(x, np.array([-1.0, x.min(), np.median(x), 1e9]))
-    for fraction, low, high in zip(*profile, strict=True):
-        exact = stats.binomtest(round(fraction * n), n).proportion_ci(0.95, "exact")
-        np.testing.assert_allclose([low, high], exact, rtol=1e-10, atol=1e-15)
+    profile = performance_profile(np.array([1.0, 2.0, 2.0, -np.inf]), np.array([0, 1, 1.5, 2]))
+    np.testing.assert_array_equal(profile.value, [0.75, 0.5, 0.5, 0])
+    np.testing.assert_array_equal(profile, binomial_interval(np.array([3, 2, 2, 0]), 4))
 
 
 @pytest.mark.parametrize("n", range(1, 10))

@@ -19,8 +19,8 @@ SUFFIXES = (".gif", ".mp4")
 
 # A GIF starts again at once: its last frame stays for this many milliseconds.
 _PAUSE = 1_500
-# Of an observation's picture, about; sizes are in pixels.
-_SIDE = 400
+# Sizes are in pixels. A smaller picture is an observation, whose cells keep their edges.
+_RENDERED = 100
 _INK, _PAPER = (0, 0, 0), (255, 255, 255)
 _LARGEST, _SMALLEST, _LINE, _GAP = 16, 7, 20, 8
 
@@ -72,16 +72,13 @@ def frames(
 def _cell(shot: Shot, title: str, width: int) -> Image.Image:
     """Draw a shot below its title and its return."""
     picture = Image.fromarray(shot.picture)
-    if larger := _SIDE // max(picture.size):  # cells keep their edges
-        picture = picture.resize(
-            (picture.width * larger, picture.height * larger), Image.Resampling.NEAREST
-        )
+    how = Image.Resampling.NEAREST if picture.width < _RENDERED else Image.Resampling.LANCZOS
     height = round(picture.height * width / picture.width)
     cell = Image.new("RGB", (width, height + 2 * _LINE), _PAPER)
     _write(cell, 0, title)
     when = f"{'end at' if shot.done else 'step'} {shot.step:,}"
     _write(cell, _LINE, f"return {number(shot.total)}, {when}")
-    cell.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (0, 2 * _LINE))
+    cell.paste(picture.resize((width, height), how), (0, 2 * _LINE))
     ImageDraw.Draw(cell).rectangle((0, 2 * _LINE, width - 1, cell.height - 1), outline=_INK)
     return cell
 

@@ -1,7 +1,6 @@
 """Videos of a trained policy's episodes, as a GIF or MP4."""
 
 import functools
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,11 +19,7 @@ from purejaxrl_reinforce.algorithm.rollout import KeyUse, fresh_lanes, keys_for,
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.gymnasium import (
-    RenderedEnv,
-    gym_actions,
-    make_rendered,
-)
+from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, gym_actions, make_rendered
 from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
 from purejaxrl_reinforce.execution.machine import require_extra
 from purejaxrl_reinforce.execution.memory import require_memory
@@ -147,7 +142,7 @@ def make_video(
         pairs = zip(rendered, episodes, strict=True)
         played = [_rendered(config, made, episode, greedy, every) for made, episode in pairs]
     else:
-        played = _observed(config, episodes, greedy, every)
+        played = [_observed(config, episode, greedy, every) for episode in episodes]
     heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
     titles = [episode.title for episode in episodes]
     pictures = frames(played, heading, titles, columns, width)
@@ -175,24 +170,16 @@ def _rendered(
             return
 
 
-def _observed(
-    config: Config, episodes: Sequence[Episode], greedy: bool, every: int
-) -> list[Iterator[Shot]]:
-    """Play episodes in gymnax; every few observations are drawn, and the last one."""
-    played, num_obs = [], environment.make(config.env, config.env_params).num_obs
-    for episode in episodes:
-        key = jax.random.key(episode.seed)
-        obs, last, reward, valid = map(np.asarray, _record(config, episode.params, key, greedy))
-        length = int(valid.sum())
-        played.append((np.concatenate([obs[:length], last]), reward[:length].astype(np.float64)))
-    pictures = iter(draw_observations(np.concatenate([obs for obs, _ in played]), num_obs))
-
-    def shots(reward: np.ndarray, own: Sequence[np.ndarray]) -> Iterator[Shot]:
-        for step, picture in enumerate(own):
-            if step % every == 0 or step == len(reward):
-                yield Shot(picture, step, float(reward[:step].sum()), step == len(reward))
-
-    return [shots(reward, list(itertools.islice(pictures, len(obs)))) for obs, reward in played]
+def _observed(config: Config, episode: Episode, greedy: bool, every: int) -> Iterator[Shot]:
+    """Play an episode in gymnax; every few observations are drawn, and the last one."""
+    env, key = environment.make(config.env, config.env_params), jax.random.key(episode.seed)
+    obs, last, reward, valid = map(np.asarray, _record(config, episode.params, key, greedy))
+    length = int(valid.sum())
+    total = np.concatenate([[0.0], reward[:length].cumsum(dtype=np.float64)])
+    pictures = draw_observations(np.concatenate([obs[:length], last]), env.num_obs)
+    for step, picture in enumerate(pictures):
+        if step % every == 0 or step == length:
+            yield Shot(picture, step, float(total[step]), step == length)
 
 
 @functools.partial(jax.jit, static_argnames="greedy")
@@ -216,7 +203,7 @@ def draw_observations(observations: np.ndarray, num_obs: int | None) -> np.ndarr
     of the channels that are not zero there.
 
     Args:
-        observations: [n, ...], all that will be drawn.
+        observations: [n, ...], of an episode.
         num_obs: number of values of a discrete observation, None for real-valued ones.
     """
     n, own_scale = len(observations), None

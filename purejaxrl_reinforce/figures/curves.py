@@ -21,11 +21,7 @@ from purejaxrl_reinforce.figures.style import (
 )
 from purejaxrl_reinforce.output.text import count, setting_labels
 from purejaxrl_reinforce.statistics import interquartile_mean, interquartile_mean_interval
-from purejaxrl_reinforce.tasks import (
-    RETURN_RANGES,
-    THRESHOLDS,
-    task,
-)
+from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, task
 
 Metrics = Mapping[str, np.ndarray]
 

@@ -10,10 +10,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.scores import (
-    agreement,
-    play_episodes,
-)
+from purejaxrl_reinforce.evaluation.scores import agreement, play_episodes
 from purejaxrl_reinforce.evaluation.video import Episode, make_video
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from purejaxrl_reinforce import video as video_of
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.movie import Shot, frames
 from purejaxrl_reinforce.evaluation.video import checkpoint_episodes, draw_observations, make_video
-from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.runs import error_of, random_run
 
 STATED = re.compile(r"(\S+): (\d+) frames, [\d,]+ kB, (.*)")
@@ -64,7 +62,7 @@ def test_a_gif(cartpole, capsys):
     for picture in pictures:
         assert picture.shape[1] == 300 + 2 * 8
         assert picture[-100:].std() > 10  # the cart, not only the title
-    assert any((a != b).any() for a, b in zip(pictures[0], pictures[-1], strict=True))
+    assert (pictures[0] != pictures[-1]).any()
     with Image.open(path) as picture:
         durations = [picture.info["duration"] for _ in (picture.seek(i) for i in range(count))]
     assert durations[:-1] == [40] * (count - 1)  # every second step of 50 a second
@@ -81,10 +79,8 @@ def test_an_mp4_of_a_grid(cartpole, tmp_path, capsys):
     assert len(pictures) == count
     assert pictures.shape[1] % 2 == 0
     last = pictures[-1].astype(float)
-    quarters = [last[30:, :160], last[30:, 160:]]
-    assert all(quarter.std() > 10 for quarter in quarters)
-    # The fourth place of the grid is empty.
-    assert last[-90:, -150:].std() < 5
+    assert min(last[-90:, :150].std(), last[60:150, -150:].std()) > 10
+    assert last[-90:, -150:].std() < 5  # the fourth place of the grid is empty
     assert [file.name for file in out.parent.iterdir()] == ["grid.mp4"]
 
 
@@ -145,14 +141,9 @@ def test_an_episode_that_has_ended_keeps_its_last_shot():
 
 
 def test_progress_of_a_run(finished_run, tmp_path, capsys):
-    """It shows the checkpoints that there are, in the order of training."""
-    run = shutil.copytree(finished_run, tmp_path / "run")
-    for update in (1, 3, 5):
-        (run / "checkpoints" / f"{update:09}.npz").unlink()
-    states = load_run(run).checkpoints()
-    assert [state.update for state in states] == [2, 4, 6]
-    path, _, _ = video(capsys, run, "--progress", "--width", "90")
-    assert gif_frames(path)[0].shape[1] == 3 * (90 + 8) + 8
+    out = tmp_path / "a.gif"
+    video(capsys, finished_run, "--progress", "--width", 90, "--out", out)
+    assert gif_frames(out)[0].shape[1] == 4 * (90 + 8) + 8
 
 
 def test_titles_fit():

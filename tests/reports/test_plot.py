@@ -88,20 +88,6 @@ def test_other_figures_of_a_sweep(finished_sweep, tmp_path, monkeypatch):
         assert picture.size[0] == 990
 
 
-@pytest.fixture
-def mistakes_dir(finished_sweep, tmp_path, monkeypatch):
-    """The current directory, with runs and sweeps that cannot be drawn."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "none").mkdir()
-    write_config(tmp_path / "none" / "config.toml", TINY)
-    (tmp_path / "there.png").write_text("kept")
-    shutil.copytree(finished_sweep, tmp_path / "unfinished")
-    slices_of(tmp_path / "unfinished")[0].unlink()
-    before = sorted(tmp_path.rglob("*"))
-    yield tmp_path
-    assert sorted(tmp_path.rglob("*")) == before
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -113,11 +99,17 @@ def mistakes_dir(finished_sweep, tmp_path, monkeypatch):
         (["RUN", "RUN"], "have the same configuration and seed: give only one of them"),
         (["RUN", "--smooth", "0"], "smooth must lie between 1 and"),
         (["RUN", "--out", "a.jpg"], "--out must end in .png or .svg or .pdf, not 'a.jpg'"),
-        (["RUN", "--out", "there.png"], "there.png exists; choose another --out"),
         (["RUN", "--figure", "heatmap"], "the figure heatmap needs one SWEEP"),
     ],
     ids=str,
 )
-def test_mistakes(arguments, message, runs, finished_sweep, mistakes_dir, capsys):
+def test_mistakes(arguments, message, runs, finished_sweep, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none").mkdir()
+    write_config(tmp_path / "none" / "config.toml", TINY)
+    shutil.copytree(finished_sweep, tmp_path / "unfinished")
+    slices_of(tmp_path / "unfinished")[0].unlink()
+    before = sorted(tmp_path.rglob("*"))
     paths = {"RUN": str(runs[0]), "SWEEP": str(finished_sweep)}
     assert message in error_of(["plot", *[paths.get(x, x) for x in arguments]], capsys)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -132,14 +132,13 @@ def test_what_a_sweeps_report_holds(finished_sweep, sweep_report):
     assert [int(a or b) for a, b in rows] == found["settings"]
 
 
-def test_the_video_plays_the_agent_that_it_names(finished_sweep, tmp_path, monkeypatch):
+def test_the_video_plays_the_agent_that_it_names(finished_sweep, monkeypatch):
     played = []
     monkeypatch.setattr(sweep_page, "video_of", lambda *of: played.append(of) or "")
     results = load_sweep(finished_sweep)
-    best = summarize(results)[0].setting
-    scores = results.scores[best]
-    out = ["--seed", "3", "--out", str(tmp_path / "a.html")]
-    assert main(["report", str(finished_sweep), *out]) == 0
+    summary = summarize(results)[0]
+    best, scores = summary.setting, results.scores[summary.setting]
+    sweep_page._video(results, summary, seed=3)
     ((config, episode),) = played
     assert (config, episode.seed) == (results.configs[best], 3)
     middle = int(np.flatnonzero(scores == np.median(scores))[0])
@@ -183,21 +182,6 @@ def test_a_run_without_a_finished_episode_is_refused(finished_run, tmp_path, cap
     assert "no episode finished" in error_of(["report", str(run)], capsys)
 
 
-@pytest.fixture
-def mistakes_dir(tmp_path, monkeypatch):
-    """The current directory, with files and directories of which nothing can be reported."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("empty", "half"):
-        (tmp_path / name).mkdir()
-    write_config(tmp_path / "half" / "config.toml", TINY)
-    (tmp_path / "note.txt").write_text("a note")
-    (tmp_path / "there.html").write_text("kept")
-    before = sorted(tmp_path.rglob("*"))
-    yield tmp_path
-    assert sorted(tmp_path.rglob("*")) == before
-    assert (tmp_path / "there.html").read_text() == "kept"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -205,13 +189,18 @@ def mistakes_dir(tmp_path, monkeypatch):
         (["empty"], "empty is the directory of neither a run nor a sweep"),
         (["half"], "half holds no trained parameters"),
         (["note.txt"], "note.txt is not JSON"),
-        (["RUN", "--out", "a.pdf"], "--out must end in .html, not 'a.pdf'"),
-        (["RUN", "--out", "there.html"], "there.html exists; choose another --out"),
+        (["half", "--out", "a.pdf"], "--out must end in .html, not 'a.pdf'"),
     ],
 )
-def test_mistakes(arguments, message, mistakes_dir, finished_run, capsys):
-    arguments = [str(finished_run) if word == "RUN" else word for word in arguments]
+def test_mistakes(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "half"):
+        (tmp_path / name).mkdir()
+    write_config(tmp_path / "half" / "config.toml", TINY)
+    (tmp_path / "note.txt").write_text("a note")
+    before = sorted(tmp_path.rglob("*"))
     assert message in error_of(["report", *arguments], capsys)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_values_in_words():
