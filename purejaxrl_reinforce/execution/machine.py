@@ -85,9 +85,16 @@ def describe_commit() -> str | None:
     # An installed package may lie inside somebody else's repository.
     if not (package.parent / ".git").exists():
         return None
-    commit = _git(package, "rev-parse", "HEAD")
-    changed = _git(package, "status", "--porcelain", "--", str(package))
-    return commit and commit + ("+changes" if changed else "")
+    try:
+        commit, changes = (
+            subprocess.run(
+                ["git", "-C", str(package), *args], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for args in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", str(package)])
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git, or not its checkout
+        return None
+    return f"{commit}+changes" if changes else commit
 
 
 def now() -> str:
@@ -112,16 +119,6 @@ def _cpu_model() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
-
-
-def _git(directory: Path, *args: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(directory), *args], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):  # no git, or not its checkout
-        return None
-    return done.stdout.strip()
 
 
 def require_extra(extra: str, *modules: str) -> None:

@@ -49,11 +49,7 @@ def is_primary() -> bool:
 
 @contextlib.contextmanager
 def collective() -> Iterator[None]:
-    """Run a collective operation, which all processes must run.
-
-    Raises:
-        PeerLostError: it failed, as it does when a process ends.
-    """
+    """Run a collective operation; a PeerLostError says that it failed: a process has ended."""
     try:
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:
@@ -68,8 +64,7 @@ def collective() -> Iterator[None]:
 def together() -> Iterator[None]:
     """Run a block on every process; where it raises on one of them, it raises on all at its end.
 
-    Raises:
-        PeerFailedError: it raised on another process; of several, the lowest raises its own error.
+    There it is a PeerFailedError; of several that fail, the lowest raises its own error.
     """
     if is_single_process():
         yield
@@ -92,13 +87,10 @@ def together() -> Iterator[None]:
 
 
 def broadcast_from_primary(make: Callable[[], T]) -> T:
-    """Return on every process the result of `make` on the primary.
+    """Return on every process the result of `make` on the primary, which fails `together`.
 
     That is JSON values and NumPy arrays (see `to_host`), in lists, tuples and dictionaries; on the
     other processes tuples are lists.
-
-    Raises:
-        PeerFailedError: it raised there, and this is another process.
     """
     if is_single_process():
         return make()
@@ -123,12 +115,7 @@ def _with_lists(value: Any) -> Any:
 
 
 def require_equal(facts: Mapping[str, Any]) -> None:
-    """Compare the facts (JSON values by name) of all processes with those of the primary.
-
-    Raises:
-        ValueError: they differ, and this is the first process where they do; the message names one.
-        PeerFailedError: they differ, and this is another process.
-    """
+    """Compare facts (JSON values by name) with those of the primary; a ValueError names one."""
     here, first = _with_lists(dict(facts)), broadcast_from_primary(lambda: facts)
     with together():
         for name in [*first, *here] if not is_primary() else ():
@@ -162,12 +149,9 @@ def to_host(tree: Any) -> Any:
 
 
 def to_global(tree: Any, like: Any, sharding: Sharding) -> Any:
-    """Make global arrays from host values that are equal on every process.
+    """Make global arrays from host values (see `to_host`) that are equal on every process.
 
-    Args:
-        tree: as `to_host` returns it.
-        like: arrays, or their shapes, whose dtypes say which of `tree` are key data.
-        sharding: of the results.
+    Arrays in `like`, or their shapes, have dtypes that say which of them are key data.
     """
 
     def place(x: np.ndarray, a: Any) -> jax.Array:

@@ -54,14 +54,10 @@ def run_chunks(
     done: int = 0,
     every: int | None = None,
 ) -> Iterator[Chunk[S]]:
-    """Train to the last update, in chunks that take about equally long.
+    """Train to the last update, in chunks that take about `seconds`.
 
     Args:
-        advance: does so many updates of a state; returns it and their metrics as NumPy.
-        state: to start from.
-        num_updates: number of the last update.
-        longest: most updates of a chunk.
-        seconds: that a chunk takes, about.
+        advance: does so many updates, `longest` at most; returns the state, and metrics as NumPy.
         done: updates that `state` has behind it.
         every: a chunk ends wherever the number of updates is a multiple of this.
     """
@@ -87,12 +83,11 @@ class NonFiniteError(ArithmeticError):
     """
 
     def __init__(self, update: int, metrics: Metrics) -> None:
-        suspects = {
-            name: value
+        found = ", ".join(
+            f"{name} is {value}"
             for name, value in metrics._asdict().items()
             if name.endswith(("_loss", "_norm", "entropy")) and not np.isfinite(value)
-        }
-        found = ", ".join(f"{name} is {value}" for name, value in suspects.items())
+        )
         super().__init__(f"update {update} is not finite: {found or 'its new parameters are not'}")
         self.update = update
 
@@ -139,13 +134,11 @@ class Program:
         self.compile_seconds = time.perf_counter() - started
 
     def advance(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
-        """Do `length` updates, LONGEST_CHUNK at most, and wait for them.
-
-        Metrics are buffers on the device, of which the first `length` rows are filled.
-        """
+        """Do `length` updates, LONGEST_CHUNK at most; return the state and metrics [length]."""
         with collective():
             sizes = np.int32(length), np.int32(self.config.num_updates)
-            return jax.block_until_ready(self._run(self._settings, state, *sizes))
+            state, buffers = jax.block_until_ready(self._run(self._settings, state, *sizes))
+        return state, _rows(buffers, slice(length))
 
     def run(
         self,
@@ -153,29 +146,16 @@ class Program:
         every: int | None = None,
         seconds: float = SECONDS_PER_CHUNK,
     ) -> Iterator[Chunk[TrainState]]:
-        """Train to the last update, in chunks.
+        """Train from `state`, or that before the first update, to the last, see `run_chunks`.
 
-        Results do not depend on the length of the chunks: the same compiled update runs, whatever
-        their number.
-
-        Args:
-            state: to start from, sharded like `self.state`; None: that state.
-            every: a chunk ends wherever the number of updates is a multiple of this.
-            seconds: that a chunk takes, about.
+        Results do not depend on the length of the chunks: the same compiled update runs.
 
         Raises:
             NonFiniteError: after the chunk that ends with the last applied update.
         """
         state = self.state if state is None else state
-        for chunk in run_chunks(
-            self._advance_rows,
-            state,
-            self.config.num_updates,
-            LONGEST_CHUNK,
-            seconds,
-            int(state.update),
-            every,
-        ):
+        last, done = self.config.num_updates, int(state.update)
+        for chunk in run_chunks(self.advance, state, last, LONGEST_CHUNK, seconds, done, every):
             finite = chunk.metrics.finite
             if np.all(finite):
                 yield chunk
@@ -183,10 +163,6 @@ class Program:
             applied = int(np.argmin(finite))
             yield chunk._replace(metrics=_rows(chunk.metrics, slice(applied)))
             raise NonFiniteError(int(chunk.state.update) + 1, _rows(chunk.metrics, applied))
-
-    def _advance_rows(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
-        state, buffers = self.advance(state, length)
-        return state, _rows(buffers, slice(length))
 
 
 def run_updates(

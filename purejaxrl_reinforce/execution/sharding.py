@@ -63,21 +63,12 @@ def shard_lanes(f: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any
 
 
 def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
-    """Return `state` with its lanes sharded over `mesh` and the rest replicated.
-
-    With several processes each must have an equal `state` on its own devices.
-    """
+    """Return `state`, equal on all processes, with its lanes sharded and the rest replicated."""
     # Through the host: slices of an array that is on a device are compiled, one by one.
     return place_state(to_host(state), state, mesh)
 
 
 def place_state(values: TrainState, like: TrainState, mesh: Mesh) -> TrainState:
-    """Return a state on the devices of `mesh` from values that are equal on every process.
-
-    Args:
-        values: as `to_host` returns them.
-        like: a state, or its shapes.
-        mesh: over which the lanes are sharded; the rest is replicated.
-    """
+    """Return a state, sharded like that of `shard_state`, from values as `to_global` takes them."""
     shardings = [NamedSharding(mesh, spec) for spec in STATE]
     return TrainState(*map(to_global, values, like, shardings))

@@ -31,14 +31,9 @@ _FACTS = "facts"
 def save_checkpoint(
     directory: Path, state: TrainState, owner: str, returns: np.ndarray, keep: int
 ) -> None:
-    """Write a checkpoint, then remove older ones of the run.
+    """Write a state (see `to_host`), then remove the run's other checkpoints.
 
-    Args:
-        directory: where; it is made, but not its parent.
-        state: as `to_host` returns it.
-        owner: identity of the run.
-        returns: training return of each update so far, which decides what checkpoint is best.
-        keep: how many of the latest to keep; the one with the best training return too.
+    The `keep` latest stay, and the one with the best of the training `returns` [num_updates].
 
     Raises:
         OSError: it could not be written.
@@ -67,8 +62,7 @@ def checkpoint_path(directory: Path, update: int) -> Path:
 
 def own_checkpoints(directory: Path, owner: str) -> dict[int, Path]:
     """Return the checkpoints of a run by update, the first update first."""
-    found = (path for path in _candidates(directory) if owner_of(path) == owner)
-    return {int(path.stem): path for path in found}
+    return {int(path.stem): path for path in _candidates(directory) if owner_of(path) == owner}
 
 
 def load_latest(
@@ -76,19 +70,12 @@ def load_latest(
 ) -> tuple[TrainState | None, list[str]]:
     """Return the state of the latest intact checkpoint, None where none was ever finished.
 
-    Args:
-        directory: of the run's checkpoints.
-        config: what is to be trained; `num_updates` may differ from that of the checkpoint.
-        owner: identity of the run.
-        num_updates: that the run's metrics have: later checkpoints do not count.
-
-    Returns:
-        The state as `to_host` returns it, and a line for each later checkpoint that was skipped,
-        saying which and why.
+    Checkpoints after `num_updates`, which the run's metrics have, do not count. A line for each
+    that was skipped says which and why.
 
     Raises:
-        ValueError: a checkpoint was made with other settings of jax, or is of another format; or
-            there are checkpoints and none is intact.
+        ValueError: a checkpoint was made with other settings of jax; or there are some and none is
+            intact.
     """
     skipped: list[str] = []
     for path in reversed(_candidates(directory)):
@@ -156,19 +143,11 @@ def _name_of(key: Any) -> str:
 
 
 def _load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
-    """Return the state of a checkpoint, and what wrote it.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is damaged, or not what its name says.
-    """
+    """Return the state of a checkpoint, and what wrote it; OSError or ValueError if not."""
     arrays = load_arrays(path, owner)
     facts = _facts_in(arrays)
-    if facts.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} has checkpoint format {facts.get('format')}, of another release; this one"
-            f" reads format {FORMAT}"
-        )
+    if (found := facts.get("format")) != FORMAT:
+        raise ValueError(f"{path} has format {found}, of another release; this one has {FORMAT}")
     key_data: Any = key_data_shape()
     try:
         state: TrainState = restore_tree(arrays, state_shapes(config)._replace(key=key_data))

@@ -43,8 +43,9 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
+    is_export = is_json_with(description_path, {"format", "layers", "observation"})
     for written in (path, description_path):
-        require_free(written, force, _is_description(description_path))
+        require_free(written, force, is_export)
     run = load_run(run_dir)
     config, params = run.config, run.params
     if config.network not in NETWORKS:
@@ -56,13 +57,13 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
     with write_output(description_path) as unfinished:
         unfinished.write_text(dump_json(describe_policy(config, arrays)))
     with write_output(path) as unfinished:
-        _save(unfinished, arrays)
+        if path.suffix.lower() == ".npz":
+            np.savez(unfinished, **arrays)  # type: ignore[arg-type]
+        else:
+            from safetensors.numpy import save_file
+
+            save_file(arrays, unfinished)
     return path
-
-
-def _is_description(path: Path) -> bool:
-    """Return whether `path` is a JSON that an export wrote."""
-    return is_json_with(path, {"format", "layers", "observation"})
 
 
 def policy_arrays(params: Params) -> dict[str, np.ndarray]:
@@ -92,6 +93,8 @@ def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, 
     low + (high - low) (1 + tanh(sample)) / 2.
     """
     env = environment.make(config.env, config.env_params)
+    layers = [name for name in ("conv",) if f"{name}/kernel" in arrays]
+    layers += [*(f"hidden_{i}" for i in range(len(config.hidden_sizes))), "out"]
     return {
         "format": FORMAT,
         "env": env.name,
@@ -103,27 +106,21 @@ def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, 
             if config.normalize_obs
             else None,
         },
-        "layers": [_layer(config, arrays, name) for name in _layer_names(config, arrays)],
+        "layers": [_layer(config, arrays, name) for name in layers],
         "output": "logits" if env.num_actions is not None else "mean",
         "action": _action_space(config, env),
     }
 
 
-def _layer_names(config: Config, arrays: dict[str, np.ndarray]) -> list[str]:
-    conv = ["conv"] if "conv/kernel" in arrays else []
-    return [*conv, *(f"hidden_{i}" for i in range(len(config.hidden_sizes))), "out"]
-
-
 def _layer(config: Config, arrays: dict[str, np.ndarray], name: str) -> dict[str, Any]:
     norm = name.replace("hidden", "norm")
-    has_norm = f"{norm}/scale" in arrays
     return {
         "kernel": f"{name}/kernel",
         "bias": f"{name}/bias",
         "shape": list(arrays[f"{name}/kernel"].shape),
         "patches": FILTER_SIZE if name == "conv" else None,
         "norm": {"scale": f"{norm}/scale", "bias": f"{norm}/bias", "epsilon": NORM_EPSILON}
-        if has_norm
+        if f"{norm}/scale" in arrays
         else None,
         "activation": config.activation if name != "out" else None,
     }
@@ -141,12 +138,3 @@ def _action_space(config: Config, env: Environment) -> dict[str, Any]:
         "bounding": config.action,
         "log_std": config.log_std,
     }
-
-
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    if path.suffix.lower() == ".npz":
-        np.savez(path, **arrays)  # type: ignore[arg-type]
-        return
-    from safetensors.numpy import save_file
-
-    save_file(arrays, path)

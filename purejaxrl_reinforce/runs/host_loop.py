@@ -54,17 +54,10 @@ class RunOptions:
 
 
 class Recorder:
-    """Writes and reports one run, on the primary process.
-
-    Args:
-        run: its directory, created or opened.
-        options: of the run.
-        loggers: further ones; all are closed at the end.
-        reporter: what shows progress.
-        callback: called after each chunk.
+    """Writes and reports a run in its open directory, on the primary process.
 
     Raises:
-        ValueError: a logger cannot start.
+        ValueError: a logger of `options` cannot start.
     """
 
     def __init__(
@@ -134,7 +127,7 @@ def host_loop(
 ) -> SavedRun:
     """Train from `state` to the last update or a signal, and save everything.
 
-    With several processes all go through the same loop, but only the first has a recorder.
+    All processes go through the same loop, but only the first has a recorder.
 
     Raises:
         NonFiniteError: numbers are no longer finite; everything before them is saved.

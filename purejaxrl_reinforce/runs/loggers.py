@@ -1,10 +1,9 @@
 """Where metrics go beside metrics.csv: TensorBoard, Weights & Biases, or anything of one's own."""
 
-import functools
 import math
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +12,6 @@ from purejaxrl_reinforce.output.files import open_regular
 
 # What each logger imports; an extra of the same name installs it.
 MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
-
 
 # Where TensorBoard and Weights & Biases show a metric; the rest is in "train".
 _GROUPS = {
@@ -24,13 +22,12 @@ _GROUPS = {
 
 def _grouped(metrics: dict[str, float]) -> dict[str, float]:
     """Name metrics like `train/mean_return`, `loss/entropy`, `time/sps`; leave out what is NaN."""
-    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
-    return {f"{_group(name)}/{name}": value for name, value in known.items()}
-
-
-def _group(name: str) -> str:
-    is_loss = name.endswith(("_loss", "_grad_norm", "entropy", "_variance"))
-    return "loss" if is_loss else _GROUPS.get(name, "train")
+    losses = ("_loss", "_grad_norm", "entropy", "_variance")
+    return {
+        f"{'loss' if name.endswith(losses) else _GROUPS.get(name, 'train')}/{name}": value
+        for name, value in metrics.items()
+        if not math.isnan(value)
+    }
 
 
 class Logger(Protocol):
@@ -64,27 +61,23 @@ def make_loggers(
     wandb: Mapping[str, Any],
     part: str = "",
 ) -> list[Logger]:
-    """Return the loggers of these names.
+    """Return the loggers of these names, for a run or a `part` of a sweep in the directory `path`.
 
     Args:
-        names: "tensorboard" or "wandb".
-        path: directory of the run or sweep.
         facts: its configuration.
         update: updates done before; what was logged of later ones is hidden.
         wandb: arguments of `wandb.init`: project, group, tags.
-        part: of a sweep, which is shown as a run of its own.
 
     Raises:
         ValueError: one of them cannot start, such as for want of an account.
     """
-    makers: dict[str, Callable[..., Logger]] = {
-        "tensorboard": _TensorBoard,
-        "wandb": functools.partial(_WeightsAndBiases, options=wandb),
-    }
-    loggers = []
+    loggers: list[Logger] = []
     for name in names:
         try:
-            loggers.append(makers[name](path, facts, update, part))
+            if name == "tensorboard":
+                loggers.append(_TensorBoard(path / name / part, update))
+            else:
+                loggers.append(_WeightsAndBiases(path, facts, part, wandb))
         except Exception as error:  # each package raises its own
             for logger in loggers:
                 logger.close()
@@ -93,17 +86,20 @@ def make_loggers(
 
 
 class _TensorBoard:
-    """Event files in PATH/tensorboard."""
+    """Event files in a directory; what was logged after `update` is hidden."""
 
-    def __init__(self, path: Path, _facts: dict[str, Any], update: int, part: str) -> None:
+    def __init__(self, directory: Path, update: int) -> None:
         from tensorboardX import SummaryWriter
 
-        # Events that a killed process wrote after its last checkpoint are not shown.
-        self._writer = SummaryWriter(str(path / "tensorboard" / part), purge_step=update + 1)
+        self._writer = SummaryWriter(str(directory), purge_step=update + 1)
+        # At once: its thread would die of a full disk, and training wait for that thread for ever.
+        events: Any = self._writer.file_writer.event_writer
+        events.add_event = events._ev_writer.write_event
 
     def log(self, update: int, metrics: dict[str, float]) -> None:
         for name, value in _grouped(metrics).items():
             self._writer.add_scalar(name, value, update)
+        self._writer.flush()
 
     def close(self) -> None:
         self._writer.close()
@@ -116,12 +112,7 @@ class _WeightsAndBiases:
     """
 
     def __init__(
-        self,
-        path: Path,
-        facts: dict[str, Any],
-        _update: int,
-        part: str,
-        options: Mapping[str, Any],
+        self, path: Path, facts: dict[str, Any], part: str, options: Mapping[str, Any]
     ) -> None:
         import wandb
 

@@ -2,7 +2,6 @@
 
 import os
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,12 @@ _HEADER = ",".join((*COLUMNS, "crc32")).encode()
 
 
 class MetricsFile:
-    """The table of one run's metrics.
+    """The table of one run's metrics, which a process writes.
 
     Columns: `update` counts from 1; `env_steps` is the exact number of valid environment steps so
     far; `seconds` is training time so far, compilation apart; the others are the fields of
     `Metrics`. The last, `crc32`, is the CRC-32 of the run's identity and all rows up to here,
     without this column.
-
-    Args:
-        path: of the file.
-        owner: identity of the run.
 
     Attributes:
         num_updates: rows so far.
@@ -36,23 +31,22 @@ class MetricsFile:
 
     def __init__(self, path: Path, owner: str) -> None:
         self._path, self._owner = path, owner
-        self._rows: list[bytes] = []  # of a file that was read
         self._tables: list[np.ndarray] = []
         self.num_updates, self._env_steps, self._seconds, self._crc = 0, 0, 0.0, 0
 
     def read(self) -> None:
-        """Read the updates that an existing file has before its end or the first damaged row."""
-        self._rows = _intact_rows(self._path, self._owner)[0] if self._path.exists() else []
-        self.num_updates = len(self._rows)
+        """Count the updates that an existing file has before its end or the first damaged row."""
+        if self._path.exists():
+            self.num_updates = len(_intact_rows(self._path, self._owner)[0])
 
     def start(self, num_updates: int = 0) -> None:
-        """Write the file, with the first `num_updates` of the updates that were read."""
-        rows = self._rows[:num_updates]
+        """Write the file, with the first `num_updates` of the updates that it has."""
+        rows = _intact_rows(self._path, self._owner)[0][:num_updates] if num_updates else []
         self._tables, self.num_updates = [_table(rows)], num_updates
         self._crc = zlib.crc32(self._owner.encode())
         if rows:
-            self._env_steps = int(self._tables[0][-1, COLUMNS.index("env_steps")])
-            self._seconds = float(self._tables[0][-1, COLUMNS.index("seconds")])
+            last = dict(zip(COLUMNS, self._tables[0][-1].tolist(), strict=True))
+            self._env_steps, self._seconds = int(last["env_steps"]), last["seconds"]
             self._crc = int(rows[-1].rpartition(b",")[2])
         with atomic_write(self._path) as unfinished:
             unfinished.write_bytes(b"".join(line + b"\n" for line in (_HEADER, *rows)))
@@ -65,6 +59,7 @@ class MetricsFile:
             seconds: that the n updates took together.
         """
         rows: list[tuple[float, ...]] = []
+        lines = []
         for values in zip(*(column.tolist() for column in metrics), strict=True):
             update: Any = Metrics(*values)
             self.num_updates += 1
@@ -72,8 +67,13 @@ class MetricsFile:
             self._seconds += seconds / len(metrics.num_steps)
             numbers = (getattr(update, name) for name in _METRIC_COLUMNS)
             rows.append((self.num_updates, self._env_steps, round(self._seconds, 6), *numbers))
+            text = ",".join(map(str, rows[-1])).encode()
+            self._crc = zlib.crc32(text, self._crc)
+            lines.append(b"%b,%d\n" % (text, self._crc))
         self._tables.append(np.array(rows, np.float64).reshape(-1, len(COLUMNS)))
-        self._append(rows)
+        with self._path.open("r+b") as file:  # one that was removed is not made again
+            file.seek(0, os.SEEK_END)
+            file.write(b"".join(lines))
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
     def sync(self) -> None:
@@ -84,22 +84,6 @@ class MetricsFile:
     def columns(self) -> dict[str, np.ndarray]:
         """All rows by column, each float64 [num_updates]."""
         return dict(zip(COLUMNS, np.concatenate(self._tables).T, strict=True))
-
-    def _append(self, rows: Sequence[Sequence[float]]) -> None:
-        lines = []
-        for row in rows:
-            text = ",".join(map(str, row)).encode()
-            self._crc = zlib.crc32(text, self._crc)
-            lines.append(b"%b,%d\n" % (text, self._crc))
-        content = b"".join(lines)
-        # In one piece, so that whoever reads along, or a kill, finds whole lines. A file that was
-        # removed is not made again.
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        try:
-            while content:
-                content = content[os.write(handle, content) :]
-        finally:
-            os.close(handle)
 
 
 def read_metrics(path: Path, owner: str) -> dict[str, np.ndarray]:
@@ -128,14 +112,12 @@ def _intact_rows(path: Path, owner: str) -> tuple[list[bytes], bool]:
     if header != _HEADER or not rows:
         return [], False
     crc = zlib.crc32(owner.encode())
-    intact: list[bytes] = []
-    for row in rows[:-1]:  # what follows the last end of a line is cut short
+    for i, row in enumerate(rows[:-1]):  # what follows the last end of a line is cut short
         text, _, checksum = row.rpartition(b",")
         crc = zlib.crc32(text, crc)
         if checksum != b"%d" % crc:
-            return intact, False
-        intact.append(row)
-    return intact, True
+            return rows[:i], False
+    return rows[:-1], True
 
 
 def _table(rows: list[bytes]) -> np.ndarray:

@@ -35,13 +35,12 @@ PLOT_FILE = "rewards.png"
 LOG_FILE = "run.log"
 CHECKPOINTS = "checkpoints"
 
-
-# All that a run makes in its directory, with its loggers.
+# All that a run makes in its directory, with its loggers; and below it, where a checkpoint has the
+# number of its update.
 _NAMES = (
     CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, LOG_FILE, CHECKPOINTS,
     *MODULES,
 )  # fmt: skip
-# And below them: a checkpoint has the number of its update.
 _PATHS = re.compile(rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d{{9,}}\.npz")
 
 
@@ -49,10 +48,7 @@ class RunDirectory:
     """The directory of one run, locked: no other process can write to it until it is closed.
 
     Attributes:
-        path: of it.
-        config: what is trained.
-        seed: of the run.
-        owner: identity of the run, which its files carry.
+        path, config, seed, owner: as of a SavedRun.
         metrics: its table.
     """
 
@@ -61,15 +57,14 @@ class RunDirectory:
         self.metrics = MetricsFile(path / METRICS_FILE, owner)
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._saving: Future[None] | None = None
-        self._made: list[Path] = []
+        self._is_new, self._made = False, list[Path]()
         self._replaced: Replacement | None = None
         self._log: LockedLog | None = None
 
     def create(self, force: bool = False) -> None:
         """Make the directory and lock it; write the configuration and an empty table.
 
-        Args:
-            force: whether a run that is there makes room, until `drop_replaced`.
+        With `force`, a run that is there makes room, until `drop_replaced`.
 
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
@@ -81,17 +76,17 @@ class RunDirectory:
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             self._log = LockedLog(self.path / LOG_FILE, "training")
+            self._is_new = True
             remove_unfinished(self.path)
             self._write_config()
             self.metrics.start()
             for made in self._made:
                 sync(made.parent)
         except OSError as error:
-            self.remove()
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
     def open(self) -> None:
-        """Lock an existing run directory, remove unfinished files and read the intact metrics.
+        """Lock an existing run directory, remove unfinished files and count the intact metrics.
 
         Raises:
             ValueError: another process writes to it, or it cannot be written.
@@ -103,6 +98,15 @@ class RunDirectory:
             self.metrics.read()
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
+
+    def truncate(self, update: int) -> None:
+        """Go on after `update`: drop what the files have of later ones; write the configuration."""
+        self.metrics.start(update)
+        for later, path in own_checkpoints(self.path / CHECKPOINTS, self.owner).items():
+            if later > update:
+                path.unlink()
+        self._write_config()
+        self.log(f"resumed after update {update} of {self.config.num_updates}")
 
     def _write_config(self) -> None:
         with atomic_write(self.path / CONFIG_FILE) as unfinished:
@@ -128,79 +132,31 @@ class RunDirectory:
             raise OSError(f"cannot write to {self.path}: {error}") from error
 
     def save(self, state: TrainState, keep: int) -> None:
-        """Begin to write a checkpoint in the background, see `save_checkpoint`.
-
-        Raises:
-            OSError: the checkpoint before it, or the metrics, could not be written.
-        """
-        self.wait()
+        """Begin to write a checkpoint in the background, see `save_checkpoint`; `wait` first."""
         with self.writing():
             self.metrics.sync()  # a checkpoint needs the rows up to it
-        returns, directory = (
-            self.metrics.columns["mean_return"],
-            (self.path / CHECKPOINTS).absolute(),
-        )
+        returns, directory = self.metrics.columns["mean_return"], self.path.absolute() / CHECKPOINTS
         self._saving = self._pool.submit(
             save_checkpoint, directory, state, self.owner, returns, keep
         )
 
     def wait(self) -> None:
-        """Wait until the checkpoint that was begun is written.
-
-        Raises:
-            OSError: it could not be written.
-        """
+        """Wait for the checkpoint that was begun; raise OSError if it could not be written."""
         saving, self._saving = self._saving, None
         if saving is not None:
             saving.result()
 
-    def remove(self) -> None:
-        """Remove what was made since `create`; files of others stay, a replaced run comes back."""
-        self.close()
-        with contextlib.suppress(OSError):
-            for path in map(self.path.joinpath, _NAMES):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        for path in self._made:
-            with contextlib.suppress(OSError):
-                path.rmdir()
-        if self._replaced is not None:
-            with contextlib.suppress(OSError):
-                self._replaced.rollback()
-
-    def truncate(self, update: int) -> None:
-        """Go on after `update`: drop what the files have of later ones; write the configuration."""
-        self.metrics.start(update)
-        for later, path in own_checkpoints(self.path / CHECKPOINTS, self.owner).items():
-            if later > update:
-                path.unlink()
-        self._write_config()
-        self.log(f"resumed after update {update} of {self.config.num_updates}")
-
-    def restore_replaced(self) -> None:
-        """Bring a replaced run back if this one, which failed, has no update."""
-        if self._replaced is not None and not self.metrics.num_updates:
-            self.remove()
-
-    def drop_replaced(self) -> None:
-        """Remove the run that this one replaces."""
-        if self._replaced is not None:
-            self._replaced.commit()
-
     def write_results(self, params: Params) -> None:
         """Write the parameters, `rewards.npy` (training return per update) and its plot.
 
-        Raises:
-            OSError: they cannot be written; or the last checkpoint, without which a run that has
-                results could not be resumed.
+        Without the last checkpoint nothing is written: a run with results could not be resumed.
         """
         from purejaxrl_reinforce.figures.curves import plot_returns
 
         config, columns = self.config, self.metrics.columns
-        lanes = (
-            "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
-        )
-        per_update = f"{config.num_envs:,} {lanes} per update"
-        title = f"{config.env}: REINFORCE, {per_update}, seed {self.seed}"
+        steps = f"lanes of {config.num_steps:,} steps"
+        lanes = f"{config.num_envs:,} {'episodes' if config.rollout == 'episodes' else steps}"
+        title = f"{config.env}: REINFORCE, {lanes} per update, seed {self.seed}"
         with self.writing():
             self.wait()
             save_params(self.path / PARAMS_FILE, params, self.owner)
@@ -215,6 +171,23 @@ class RunDirectory:
         if self._log is not None:
             self._log.close()
             self._log = None
+
+    def remove(self) -> None:
+        """Remove what `create` and what follows made; a replaced run comes back."""
+        self.close()
+        with contextlib.suppress(OSError):
+            for path in map(self.path.joinpath, _NAMES if self._is_new else ()):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            for path in self._made:
+                path.rmdir()
+        if self._replaced is not None:
+            with contextlib.suppress(OSError):
+                self._replaced.rollback()
+
+    def drop_replaced(self) -> None:
+        """Remove the run that this one replaces."""
+        if self._replaced is not None:
+            self._replaced.commit()
 
 
 def require_new(path: Path) -> None:
@@ -235,5 +208,4 @@ def _is_from_the_start(path: Path) -> bool:
 
 def save_params(path: Path, params: Params, owner: str) -> None:
     """Write parameters as `.npz`, named like `policy/params/mlp/hidden_0/kernel`."""
-    arrays = {name: np.asarray(value) for name, value in named_arrays(params).items()}
-    save_arrays(path, arrays, owner)
+    save_arrays(path, {name: np.asarray(x) for name, x in named_arrays(params).items()}, owner)

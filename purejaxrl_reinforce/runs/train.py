@@ -51,11 +51,11 @@ def train_run(
         callback: called after each chunk, about twice a second and on the first process alone, with
             the number of updates so far and the chunk's metrics by column of metrics.csv.
         force: whether to replace a run in `run_dir`. It is removed when the new one is whole, and
-            comes back where the new one fails in its first update.
+            comes back where that has no update.
 
     Raises:
         ValueError: the input is bad; nothing was written.
-        NonFiniteError: numbers are no longer finite; everything before them is saved.
+        NonFiniteError: numbers are no longer finite; the updates before that are saved.
         OSError: files could not be written; the latest checkpoint stays.
     """
     with together():
@@ -68,20 +68,17 @@ def train_run(
     run = RunDirectory(path, config, seed, owner)
     program = _compile(run, reporter, None)
     with StopRequest() as stop:
-        with together():
-            recorder = None
-            if is_primary():
-                run.create(force)
-                try:
-                    recorder = Recorder(run, options, loggers, reporter, callback)
-                except BaseException:
-                    run.remove()
-                    raise
-                run.log(f"started: {config.num_updates} updates, seed {seed}")
         try:
+            with together():
+                recorder = None
+                if is_primary():
+                    run.create(force)
+                    recorder = Recorder(run, options, loggers, reporter, callback)
+                    run.log(f"started: {config.num_updates} updates, seed {seed}")
             result = host_loop(program, program.state, run, recorder, options, stop)
         except BaseException:
-            run.restore_replaced()
+            if not run.metrics.num_updates:  # there is nothing to keep
+                run.remove()
             raise
         with together():
             run.drop_replaced()
@@ -135,11 +132,11 @@ def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str
 
     def load() -> tuple[dict[str, Any], int, str]:
         config, seed, owner = load_run_config(path)
-        if num_updates is not None:
-            config = config.replace(num_updates=num_updates)
-        return vars(config), seed, owner
+        return dict(vars(config)), seed, owner
 
     facts, seed, owner = broadcast_from_primary(load)
+    if num_updates is not None:
+        facts["num_updates"] = num_updates
     return Config(**facts), seed, owner
 
 

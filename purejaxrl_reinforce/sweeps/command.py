@@ -157,9 +157,9 @@ def extract_agent(
     agent = sweep.agent(setting, seed)
     config = sweep.plan.configs[setting]
     run = RunDirectory(run_dir, config, seed, new_identity(run_content(config, seed)))
-    run.create(force)
     try:
         with contextlib.closing(run):
+            run.create(force)
             applied = int(agent.state.update)  # fewer than all where numbers were not finite
             if applied:
                 metrics = Metrics(*(x[:applied] for x in agent.metrics))

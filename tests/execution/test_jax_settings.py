@@ -31,27 +31,10 @@ def test_one_device_per_core_and_a_cache_of_our_own(tmp_path):
     assert cache == str(tmp_path / "purejaxrl_reinforce" / "compiled")
 
 
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {"JAX_NUM_CPU_DEVICES": "3"},
-        {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"},
-    ],
-    ids=str,
-)
-def test_the_users_number_of_devices_stays(tmp_path, environ):
-    assert launched(REPORT, tmp_path, **environ)[0] == "3"
-
-
-def test_importing_does_not_start_jax(tmp_path):
-    """A script imports first and chooses devices then."""
-    devices, _ = launched("import purejaxrl_reinforce.bench\n" + REPORT, tmp_path)
-    assert int(devices) == usable_cores()
-
-
-def test_the_users_cache_stays(tmp_path):
-    mine = str(tmp_path / "mine")
-    assert launched(REPORT, tmp_path, JAX_COMPILATION_CACHE_DIR=mine)[1] == mine
+def test_the_users_number_of_devices_and_cache_stay(tmp_path):
+    mine, flags = str(tmp_path / "mine"), "--xla_force_host_platform_device_count=3"
+    variables = {"XLA_FLAGS": flags, "JAX_COMPILATION_CACHE_DIR": mine}
+    assert launched(REPORT, tmp_path, **variables) == ["3", mine]
     assert not (tmp_path / "purejaxrl_reinforce").exists()
 
 

@@ -32,17 +32,10 @@ def test_the_length_of_chunks_changes_no_bit(program):
     jax.tree.map(np.testing.assert_array_equal, *outcomes)
 
 
-def test_chunks_end_at_multiples(program):
-    chunks = list(program.run(every=5, seconds=1e9))
-    ends = [int(chunk.state.update) for chunk in chunks]
-    assert {5, 10, 15, 20, 23} <= set(ends)
-    assert ends == np.cumsum([len(chunk.metrics.num_steps) for chunk in chunks]).tolist()
-
-
-def test_chunks_resume_after_the_updates_done(program):
-    halfway = next(chunk.state for chunk in program.run(every=10, seconds=1e9)
-                   if int(chunk.state.update) == 10)  # fmt: skip
-    lengths = [len(chunk.metrics.num_steps) for chunk in program.run(halfway, seconds=1e9)]
+def test_chunks_end_at_multiples_and_resume_after_the_updates_done(program):
+    states = {int(chunk.state.update): chunk.state for chunk in program.run(every=5, seconds=1e9)}
+    assert {5, 10, 15, 20, 23} <= set(states)
+    lengths = [len(chunk.metrics.num_steps) for chunk in program.run(states[10], seconds=1e9)]
     assert lengths == [1, 2, 4, 6]
 
 

@@ -50,17 +50,21 @@ LEARNERS = [
 ]
 
 
+def printed(code, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, timeout=400, check=True, env=os.environ,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def trained_on(num_devices):
     settings = [
         {"num_envs": 12, "num_steps": 30, "num_updates": 4, "hidden_sizes": [8],
          "policy_lr": 1e-3, "baseline_lr": 1e-3, **learner}
         for learner in LEARNERS
     ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", SHARDED, str(num_devices), json.dumps(settings)],
-        capture_output=True, text=True, timeout=400, check=True, env=os.environ,
-    )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+    return printed(SHARDED, str(num_devices), json.dumps(settings))
 
 
 @pytest.mark.slow
@@ -84,8 +88,4 @@ def test_lanes_sharded_over_devices_learn_what_one_device_learns():
 )
 def test_devices_communicate_few_times_per_update(settings, most):
     """Statistics, gradients and episodes; and sums over lanes for a baseline without a network."""
-    done = subprocess.run(
-        [sys.executable, "-c", COMMUNICATION, json.dumps(settings)],
-        capture_output=True, text=True, timeout=200, check=True, env=os.environ,
-    )  # fmt: skip
-    assert 0 < int(done.stdout) <= most
+    assert 0 < printed(COMMUNICATION, json.dumps(settings)) <= most

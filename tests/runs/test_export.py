@@ -131,15 +131,3 @@ def test_a_network_of_ones_own_is_refused(tmp_path, capsys):
     error = error_of(["export", str(run_dir)], capsys)
     assert "built-in networks only, not network='tests.support.networks:Tanh'" in error
     assert not list(run_dir.glob("policy*"))
-
-
-def test_what_is_no_run_is_refused(tmp_path, capsys):
-    assert "is not a run directory" in error_of(["export", str(tmp_path)], capsys)
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_missing_extra_is_named(run_dir, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    error = error_of(["export", str(run_dir), "--out", str(tmp_path / "p.safetensors")], capsys)
-    assert "pip install '.[safetensors]'" in error
-    assert list(tmp_path.iterdir()) == [run_dir]

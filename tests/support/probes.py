@@ -23,17 +23,20 @@ class ProbeParams(environment.EnvParams):
 
 
 class Probe(environment.Environment):
-    """An episode of `length` steps; observations are [signal, time]; subclasses give the reward."""
+    """An episode of `length` steps with reward 1; observations are [signal, time]."""
 
     length: ClassVar[int] = 1
     limit: ClassVar[int] = 10
+
+    def __init_subclass__(cls):
+        gymnax.register(f"{cls.__name__}-probe", cls)
 
     @property
     def default_params(self):
         return ProbeParams(max_steps_in_episode=self.limit)
 
     def reward(self, state, action):
-        raise NotImplementedError
+        return jnp.float32(1)
 
     def step_env(self, key, state, action, params):
         del key
@@ -62,9 +65,6 @@ class Probe(environment.Environment):
 
 class ConstantReward(Probe):
     """Reward 1 whatever happens: V = 1."""
-
-    def reward(self, state, action):
-        return jnp.float32(1)
 
 
 class ObservationReward(Probe):
@@ -127,18 +127,12 @@ class TimeLimit(Probe):
 
     length = 1_000
 
-    def reward(self, state, action):
-        return jnp.float32(1)
-
 
 class Cut(Probe):
     """Reward 1; the time limit cuts after one step, and what follows looks like what was before."""
 
     length = 1_000
     limit = 1
-
-    def reward(self, state, action):
-        return jnp.float32(1)
 
     def get_obs(self, state, params=None, key=None):
         return jnp.stack([state.signal, 0.0])
@@ -150,16 +144,10 @@ class LongCut(Cut):
     limit = 4
 
 
-class CutAndEnd(Probe):
+class CutAndEnd(Cut):
     """Like Cut, but the same step also terminates."""
 
-    limit = 1
-
-    def reward(self, state, action):
-        return jnp.float32(1)
-
-    def get_obs(self, state, params=None, key=None):
-        return jnp.stack([state.signal, 0.0])
+    length = 1
 
 
 class Random(Probe):
@@ -193,7 +181,3 @@ class DictObservation(Probe):
 class Broken(Probe):
     def __init__(self):
         raise OSError("its data is missing")
-
-
-for probe in (*Probe.__subclasses__(), Unbounded, Edge, LongCut):
-    gymnax.register(f"{probe.__name__}-probe", probe)

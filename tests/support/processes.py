@@ -19,14 +19,9 @@ GREETING = "[Gloo] Rank "
 
 
 class Command:
-    """A running command line.
+    """A running command line, in a directory to which it prints, with so many CPU devices.
 
-    Args:
-        arguments: of the command line.
-        directory: for what it prints; also where it runs.
-        devices: number of CPU devices.
-        code: Python to run instead of the package, with these arguments.
-        variables: further environment variables.
+    `code` is Python to run instead of the package; `variables` are those of the environment.
     """
 
     def __init__(self, *arguments, directory, devices=1, code=None, **variables):
