@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import optax
 from documents import rows_of
-from harness import RESULTS, ROOT, Table, is_current, run
+from harness import RESULTS, ROOT, Table, is_current, measured_rows, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings
 from speedup import idiomatic, ours
@@ -31,8 +31,7 @@ from purejaxrl_reinforce import Config, init, preset, step, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.bench.compare import load_result, paired_ratio
 from purejaxrl_reinforce.bench.peaks import measure_peaks
-from purejaxrl_reinforce.bench.result_file import make_result, timed_row, write_result
-from purejaxrl_reinforce.bench.timing import measure
+from purejaxrl_reinforce.bench.result_file import make_result, write_result
 from purejaxrl_reinforce.execution.jax_settings import use_cuda_graphs
 from purejaxrl_reinforce.figures.style import save_figure, styled
 from purejaxrl_reinforce.output.text import print_table
@@ -189,18 +188,17 @@ def speed(size: Size, seed: int, num_envs: int) -> list[Row]:
             built[engine] = ours(replace(config, **chosen), min(100, updates), trained, key)
         except Exception as error:
             rows.append({"name": engine, "num_envs": num_envs, "failed": one_line(error)})
-    timings = measure({name: call for name, (call, _) in built.items()}, size.repeats)
-    for name, (_, steps) in built.items():
-        ratio = paired_ratio(timings["idiomatic"].samples, timings[name].samples)
-        per_step = built["idiomatic"][1] / steps
-        facts = {
-            "num_envs": num_envs,
-            "valid_steps": steps,
-            "sps": steps / timings[name].median,
-            "times idiomatic": [x / per_step for x in (ratio.value, *ratio[1:])],
-        }
-        rows.append(timed_row(name, timings[name], **facts))
-    return rows
+    facts = {"num_envs": num_envs}
+    timed = measured_rows(
+        {name: (call, {**facts, "valid_steps": steps}) for name, (call, steps) in built.items()},
+        size.repeats,
+    )
+    for row in timed:
+        row["sps"] = row["valid_steps"] / row["median"]
+        per_step = timed[0]["valid_steps"] / row["valid_steps"]
+        ratio = paired_ratio(timed[0]["samples"], row["samples"])
+        row["times idiomatic"] = [x / per_step for x in ratio]
+    return rows + timed
 
 
 def peaks(size: Size, seed: int) -> list[Row]:  # noqa: ARG001

@@ -1,32 +1,45 @@
-"""Speed of two commits, measured in turn: what changed by more than 5%.
+"""Speed of two commits, measured in turn.
 
     python benchmarks/commits.py main HEAD
+    python benchmarks/commits.py main HEAD --cases "64 lanes" "64 agents"
 
-checks both commits out beside each other, runs `bench` of each several times in turn, and prints
-every row whose time differs: the median ratio of the pairs, with its 95% interval.
+checks both commits out beside each other, measures each case of both several times in turn, every
+time in a new process, and prints how many times as long the new commit takes: the median ratio of
+the pairs, with its 95% interval, and which rows changed by more than 5%.
 """
 
 import contextlib
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import tyro
-from harness import run
+from harness import ROOT, Table, run
 
 from purejaxrl_reinforce.bench.compare import paired_ratio
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
-from purejaxrl_reinforce.statistics import Interval
 
-ROOT = Path(__file__).parent.parent
 # Smaller differences are within what two runs of one commit differ by.
 LEAST_CHANGE = 0.05
+# Options of `bench`, or of `sweep`.
+CASES = {
+    "64 lanes": ("bench", "--num-envs", "64", "--num-updates", "50"),
+    "1,024 lanes": ("bench", "--num-envs", "1024", "--num-updates", "20"),
+    "4,096 lanes": ("bench", "--num-envs", "4096", "--num-updates", "10"),
+    "1,024 lanes, 2 x 64 tanh": (
+        *("bench", "--num-envs", "1024", "--num-updates", "10"),
+        *("--hidden-sizes", "64", "64", "--activation", "tanh"),
+    ),
+    "64 agents": ("sweep", "--num-seeds", "64", "--num-updates", "30"),
+}
 
-Medians = dict[str, float]
+Seconds = dict[str, float]
 
 
 @contextlib.contextmanager
@@ -48,42 +61,66 @@ def checked_out(commit: str, directory: Path) -> Iterator[Path]:
         subprocess.run([*git, "remove", "--force", str(directory)], check=True)
 
 
-def bench(checkout: Path, options: Sequence[str]) -> Medians:
-    """Return the median seconds of each row of `bench` of a checkout.
+def seconds_of(checkout: Path, cases: Sequence[str]) -> Seconds:
+    """Return what training and phases of each case take, with the code of a checkout.
+
+    Raises:
+        ValueError: a command failed.
+    """
+    found: Seconds = {}
+    for case in cases:
+        verb, *options = CASES[case]
+        with tempfile.TemporaryDirectory() as directory:
+            out = Path(directory) / "out"
+            if verb == "sweep":
+                call(checkout, verb, "--quiet", "--sweep-dir", str(out), *options)
+                slices = map(np.load, (out / "slices").glob("*.npz"))
+                found[f"{case}, training"] = sum(float(arrays["seconds"]) for arrays in slices)
+                continue
+            out = out.with_suffix(".json")
+            call(checkout, verb, "--repeats", "3", "--out", str(out), *options)
+            rows = parse_json(out.read_text())["rows"]
+            found |= {f"{case}, {row['name']}": row["median"] for row in rows}
+    return found
+
+
+def call(checkout: Path, *options: str) -> None:
+    """Run the command line of a checkout.
 
     Raises:
         ValueError: it failed.
     """
-    out = checkout / "bench.json"
-    command = [sys.executable, "-m", "purejaxrl_reinforce", "bench", *options, "--out", str(out)]
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "purejaxrl_reinforce", *options],
         env=os.environ | {"PYTHONPATH": str(checkout)},
         cwd=checkout,
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        raise ValueError(f"bench of {checkout.name} failed: {done.stderr.strip()[-300:]}")
-    rows = parse_json(out.read_text())["rows"]
-    out.unlink()
-    out.with_suffix(".png").unlink()  # or the next round is refused
-    return {row["name"]: row["median"] for row in rows}
+        raise ValueError(f"{options[0]} of {checkout.name} failed: {done.stderr.strip()[-300:]}")
 
 
-def changes(old: Sequence[Medians], new: Sequence[Medians]) -> dict[str, Interval]:
-    """Return by row the ratio new / old of the rounds, where it differs from 1 by enough."""
-    names = [name for name in old[0] if name in new[0]]
-    ratios = {n: paired_ratio([x[n] for x in new], [x[n] for x in old]) for n in names}
-    return {name: r for name, r in ratios.items() if abs(r.value - 1) > LEAST_CHANGE}
+def table(old: Sequence[Seconds], new: Sequence[Seconds]) -> Table:
+    """Return the ratio new / old of the rounds for each row that both have."""
+    rows = []
+    for name in (name for name in old[0] if name in new[0]):
+        before, after = ([x[name] for x in rounds] for rounds in (old, new))
+        ratio = paired_ratio(after, before)
+        changed = "changed" if abs(ratio.value - 1) > LEAST_CHANGE else ""
+        seconds = [f"{1e3 * statistics.median(x):,.1f}" for x in (before, after)]
+        rows.append(
+            [name, *seconds, f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}", changed]
+        )
+    columns = ["", "old, ms", "new, ms", "times as long", "95%", "by more than 5%"]
+    return Table(f"{len(old)} rounds in turn", columns, rows)
 
 
 def main(
     old: tyro.conf.Positional[str],
     new: tyro.conf.Positional[str] = "HEAD",
     rounds: int = 5,
-    num_envs: int = 1024,
-    num_updates: int = 30,
+    cases: tuple[str, ...] = tuple(CASES),
 ) -> None:
     """Compare.
 
@@ -91,22 +128,17 @@ def main(
         old: commit to compare with.
         new: commit that may have changed something.
         rounds: how often each is measured.
-        num_envs: lanes.
-        num_updates: of a training.
+        cases: what is measured.
     """
-    options = ["--num-envs", str(num_envs), "--num-updates", str(num_updates), "--repeats", "3"]
+    if unknown := [case for case in cases if case not in CASES]:
+        raise ValueError(f"no case is called {unknown[0]!r}; there are {'; '.join(CASES)}")
     with (
         tempfile.TemporaryDirectory() as directory,
         checked_out(old, Path(directory) / "old") as before,
         checked_out(new, Path(directory) / "new") as after,
     ):
-        pairs = [(bench(before, options), bench(after, options)) for _ in range(rounds)]
-    found = changes(*zip(*pairs, strict=True))
-    if not found:
-        print(f"no row of bench changed by more than {LEAST_CHANGE:.0%}")
-        return
-    rows = [[n, f"{r.value:.2f}", f"{r.low:.2f} to {r.high:.2f}"] for n, r in found.items()]
-    print_table(f"{new} against {old}", ["", "times as long", "95%"], rows)
+        pairs = [(seconds_of(before, cases), seconds_of(after, cases)) for _ in range(rounds)]
+    print_table(*table(*zip(*pairs, strict=True)))
 
 
 if __name__ == "__main__":

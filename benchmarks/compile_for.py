@@ -5,8 +5,8 @@
     python benchmarks/compile_for.py --preset cartpole --num-envs 64 --engine kernel
 
 compiles an update for an H100 and a TPU v5e, and says how much memory it takes and how many
-collectives and matrix products it has; for the GPU also what it launches in each phase, if every
-episode lasts as long as it may. Nothing is run: no figure here is a time. Without the device the
+collectives it has; for the GPU also what it launches in each phase, if every episode lasts as long
+as it may. Nothing is run: no figure here is a time. Without the device the
 compiler cannot try variants of a product, so a device's own program may tile them differently.
 Writes results/compile_for.json; with `--preset` it only prints.
 
@@ -114,7 +114,6 @@ class CompiledUpdate(NamedTuple):
         graphs: CUDA graphs that the host launches.
         waits: how often the host waits for the device.
         memory: arguments, temporaries and results on one device, in bytes.
-        products: how many matrix products of the program there are of each precision.
         collectives: how many per update.
     """
 
@@ -122,7 +121,6 @@ class CompiledUpdate(NamedTuple):
     graphs: int
     waits: int
     memory: dict[str, int]
-    products: dict[str, int]
     collectives: int
 
 
@@ -208,7 +206,6 @@ def _compile(config: Config, target: Target, num_devices: int, dump: Path) -> Co
         graphs=counts.graphs,
         waits=counts.waits,
         memory=memory,
-        products=_products(program, target),
         collectives=len(_COLLECTIVE.findall(program)),
     )
 
@@ -291,10 +288,6 @@ def _frames(text: str) -> dict[int, tuple[str, ...]]:
         outer = frames.get(number("parent_frame_id", line) - 1, ())
         frames[i] = (functions[number("file_location_id", line) - 1], *outer)
     return frames
-
-
-# Of the functions that a loop was traced in, how often it runs.
-_RoundsOf = Callable[[tuple[str, ...]], int]
 
 
 class Launches:
@@ -397,18 +390,6 @@ def _most_rounds(config: Config, num_devices: int, functions: tuple[str, ...]) -
     once_per_lane = "_values_at_cuts" in functions and config.rollout == "episodes"
     rows = config.num_envs // num_devices * (1 if once_per_lane else num_blocks * length)
     return -(-rows // sizes.block_rows)
-
-
-def _products(program: str, target: Target) -> dict[str, int]:
-    """Return how many matrix products there are of each precision."""
-    fastest = "tensorfloat32" if target == "h100" else "bfloat16"
-    names = {"highest": "float32", "high": "bfloat16_3x" if target == "v5e" else fastest}
-    found: Counter[str] = Counter()
-    for line in program.splitlines():
-        if re.search(r" (dot|convolution)\(|__cublas", line):
-            given = re.search(r"operand_precision\W+\{?\[?\"?(\w+)", line)
-            found[names.get(given.group(1).lower() if given else "default", fastest)] += 1
-    return dict(found)
 
 
 def table(result: dict[str, Any]) -> Table:

@@ -1,6 +1,5 @@
 """Frame of the benchmark scripts: command line, result and figure."""
 
-import dataclasses
 import subprocess
 import sys
 import time
@@ -14,9 +13,8 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce import Config, preset
-from purejaxrl_reinforce.bench.result_file import write_result
-from purejaxrl_reinforce.bench.timing import cold_caches
+from purejaxrl_reinforce.bench.result_file import timed_row, write_result
+from purejaxrl_reinforce.bench.timing import Call, cold_caches, measure
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
 from purejaxrl_reinforce.execution.program import program_bytes
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, TRAINING_RETURN, save_figure
@@ -25,13 +23,6 @@ from purejaxrl_reinforce.output.text import print_table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-
-# What is measured with two networks is measured with these, by name: the package's, and the one
-# that other libraries default to.
-NETWORKS: dict[str, dict[str, Any]] = {
-    "64 ReLU": {"hidden_sizes": (64,), "activation": "relu"},
-    "2 x 64 tanh": {"hidden_sizes": (64, 64), "activation": "tanh"},
-}
 
 
 def run(main: Callable[..., None]) -> None:
@@ -76,11 +67,12 @@ def is_current(path: Path, root: Path = ROOT) -> bool:
     return bool(commit) and subprocess.run(same, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def preset_variant(name: str, num_envs: int | None, num_updates: int | None) -> Config:
-    """Return a preset, with another number of lanes or updates where one is given."""
-    given = {"num_envs": num_envs, "num_updates": num_updates}
-    changed: dict[str, Any] = {field: size for field, size in given.items() if size is not None}
-    return dataclasses.replace(preset(name), **changed)
+def measured_rows(
+    calls: Mapping[str, tuple[Call, Mapping[str, Any]]], repeats: int
+) -> list[dict[str, Any]]:
+    """Time functions in turn; return a row of each, by name, with the facts beside it."""
+    timings = measure({name: call for name, (call, _) in calls.items()}, repeats)
+    return [timed_row(name, timings[name], **facts) for name, (_, facts) in calls.items()]
 
 
 class Compiled(NamedTuple):

@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import NETWORKS, RESULTS, Table, finish, preset_variant, run
+from harness import RESULTS, Table, finish, run
+from peers.protocol import NETWORKS
 
+from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.peaks import Peaks, measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import measure
@@ -59,9 +61,8 @@ def table(result: dict[str, Any]) -> Table:
 
 
 def main(
-    preset_name: str = "cartpole",
     lanes: tuple[int, ...] = (64, 256, 1024, 4096),
-    num_updates: int | None = None,
+    num_updates: int = 100,
     seed: int = 0,
     repeats: int = 5,
     results: Path = RESULTS,
@@ -69,9 +70,8 @@ def main(
     """Measure the speed of training and of its phases, and their distance from the roofline.
 
     Args:
-        preset_name: which preset.
         lanes: numbers of lanes.
-        num_updates: another number of updates; the phases are those of the update halfway.
+        num_updates: of a training; the phases are those of the update halfway.
         seed: of all randomness.
         repeats: how often each thing is timed.
         results: directory for the result.
@@ -81,7 +81,8 @@ def main(
     workloads = []
     for network, layers in NETWORKS.items():
         for num_envs in lanes:
-            config = replace(preset_variant(preset_name, num_envs, num_updates), **layers)
+            sizes: dict[str, Any] = {"num_envs": num_envs, "num_updates": num_updates}
+            config = replace(preset("cartpole"), **sizes, **layers)
             workload, where = Workload(config, seed), {"network": network, "num_envs": num_envs}
             timings = measure(workload.calls, repeats)
             for row in result_rows(workload, timings, peaks):

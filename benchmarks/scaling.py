@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from harness import RESULTS, Table, compile_apart, finish, run
+from harness import RESULTS, Table, compile_apart, finish, measured_rows, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, Metrics, TrainState, init, preset, step, train
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
-from purejaxrl_reinforce.bench.result_file import make_result, timed_row
-from purejaxrl_reinforce.bench.timing import measure
+from purejaxrl_reinforce.bench.result_file import make_result
+from purejaxrl_reinforce.bench.timing import Call
 from purejaxrl_reinforce.bench.workload import TRAINING
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import (
@@ -59,25 +59,24 @@ def scale_lanes(config: Config, lanes: Sequence[int], seed: int, repeats: int) -
     halfway = jnp.int32(config.num_updates // 2)
     learned = {"params": trained.params, "opt_state": trained.opt_state, "update": halfway}
     longest = steps_per_update(config, environment.make(config.env, config.env_params))
-    calls, facts = {}, {}
+    calls: dict[str, tuple[Call, dict[str, Any]]] = {}
     for num_envs in lanes:
         for kind, block_rows in ((BLOCKS, None), (FULL, longest * num_envs)):
-            name = f"lanes={num_envs} {kind}"
             wider = replace(config, num_envs=num_envs, block_rows=block_rows)
             mesh = lane_mesh(num_envs, jax.local_devices())
             state = shard_state(init(wider, key)._replace(**learned), mesh)
             sharded = shard_lanes(_update, mesh, (REPLICATED, STATE), (STATE, REPLICATED))
             program = compile_apart(sharded, wider, state)
-            calls[name] = functools.partial(program.call, wider, state)
-            facts[name] = {
+            call = functools.partial(program.call, wider, state)
+            facts = {
                 "kind": kind,
                 "num_envs": num_envs,
                 "program_bytes": program.memory_bytes * mesh.size,
                 "compile_seconds": program.seconds,
-                "valid_steps": int(jax.block_until_ready(calls[name]())[1].num_steps),
+                "valid_steps": int(jax.block_until_ready(call())[1].num_steps),
             }
-    timings = measure(calls, repeats)
-    return [timed_row(name, timings[name], **fact) for name, fact in facts.items()]
+            calls[f"lanes={num_envs} {kind}"] = call, facts
+    return measured_rows(calls, repeats)
 
 
 def _update(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
@@ -86,32 +85,31 @@ def _update(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
 
 def scale_agents(config: Config, agents: Sequence[int], repeats: int) -> list[dict]:
     """Time the training of several agents as a sweep does it, side by side, and run by run."""
-    calls: dict[str, Callable[[], Any]] = {}
-    facts: dict[str, dict[str, Any]] = {}
+    calls: dict[str, tuple[Call, dict[str, Any]]] = {}
     alone = Program(config, jax.random.key(0))
-    calls[RUN] = functools.partial(alone.advance, alone.state, config.num_updates)
-    facts[RUN] = {
+    train_run = functools.partial(alone.advance, alone.state, config.num_updates)
+    facts = {
         "agents": 1,
         "program_bytes": alone.memory_bytes,
         "compile_seconds": alone.compile_seconds,
-        "valid_steps": int(np.sum(calls[RUN]()[1].num_steps)),
+        "valid_steps": int(np.sum(train_run()[1].num_steps)),
     }
+    calls[RUN] = train_run, facts
     for number in agents:
         mesh = population_mesh(number, config.num_envs, jax.devices())
         share = -(-number // mesh.shape[AGENTS])
         for kind in [SWEEP, AT_ONCE] if 1 < share <= MOST_AT_ONCE else [SWEEP]:
-            name = f"agents={number} {kind}"
             population = Population(config, mesh, share, num_episodes=1, one_by_one=kind == SWEEP)
-            calls[name] = functools.partial(_train_agents, population, config, number)
-            facts[name] = {
+            call = functools.partial(_train_agents, population, config, number)
+            facts = {
                 "agents": number,
                 "agents_how": kind,
                 "program_bytes": population.memory_bytes,
                 "compile_seconds": population.compile_seconds,
-                "valid_steps": calls[name](),
+                "valid_steps": call(),
             }
-    timings = measure(calls, repeats)
-    return [timed_row(name, timings[name], **fact) for name, fact in facts.items()]
+            calls[f"agents={number} {kind}"] = call, facts
+    return measured_rows(calls, repeats)
 
 
 def _train_agents(population: Population, config: Config, number: int) -> int:
@@ -137,15 +135,8 @@ def scale_devices(config: Config, devices: Sequence[int], seed: int, repeats: in
             subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
             result = json.loads(out.read_text())
         training = next(row for row in result["rows"] if row["name"] == TRAINING)
-        rows.append(
-            {
-                **training,
-                "name": f"devices={number}",
-                "devices": result["machine"]["devices"],
-                "program_bytes": result["program_bytes"],
-                "compile_seconds": result["compile_seconds"],
-            }
-        )
+        whole = {name: result[name] for name in ("program_bytes", "compile_seconds")}
+        rows.append({**training, **whole, "name": f"devices={number}", "devices": number})
     return rows
 
 

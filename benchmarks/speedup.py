@@ -19,15 +19,16 @@ from typing import Any
 
 import jax
 import numpy as np
-from harness import NETWORKS, RESULTS, Table, compile_apart, finish, run
+from harness import RESULTS, Table, compile_apart, finish, measured_rows, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
+from peers.protocol import NETWORKS
 
 from purejaxrl_reinforce import Config, preset, train
 from purejaxrl_reinforce.bench.compare import paired_ratio
 from purejaxrl_reinforce.bench.peaks import measure_peaks
-from purejaxrl_reinforce.bench.result_file import make_result, timed_row
-from purejaxrl_reinforce.bench.timing import Call, measure
+from purejaxrl_reinforce.bench.result_file import make_result
+from purejaxrl_reinforce.bench.timing import Call
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.figures.style import styled
@@ -66,7 +67,7 @@ def measure_network(
     repeats: int,
 ) -> list[dict[str, Any]]:
     """Return a row per program and batch; the idiomatic one takes about `slots` steps each."""
-    calls, facts = {}, {}
+    calls: dict[str, tuple[Call, dict[str, Any]]] = {}
     layers = NETWORKS[network]
     base = replace(preset("cartpole"), **layers)
     trained = train(replace(base, num_updates=FIRST_UPDATES), key)[0].params
@@ -82,26 +83,18 @@ def measure_network(
             programs["idiomatic", steps] = idiomatic(settings, key)
         for (program, steps), (call, valid_steps) in programs.items():
             name = f"{network}, {program} lanes={n} steps={steps}"
-            calls[name] = call
-            facts[name] = {
-                "network": network,
-                "program": program,
-                "num_envs": n,
-                "num_steps": steps,
-                "valid_steps": valid_steps,
-            }
-    timings = measure(calls, repeats)
-    rows = [
-        timed_row(name, timings[name], sps=fact["valid_steps"] / timings[name].median, **fact)
-        for name, fact in facts.items()
-    ]
-    for row in rows:
+            facts = {"network": network, "program": program, "num_envs": n, "num_steps": steps}
+            calls[name] = call, {**facts, "valid_steps": valid_steps}
+    rows = {row["name"]: row for row in measured_rows(calls, repeats)}
+    for row in rows.values():
+        row["sps"] = row["valid_steps"] / row["median"]
         if row["program"] != "idiomatic":
-            same = f"{network}, idiomatic lanes={row['num_envs']} steps={LONGEST_EPISODE}"
-            per_step = facts[same]["valid_steps"] / row["valid_steps"]
-            times = paired_ratio(timings[same].samples, timings[row["name"]].samples)
-            row["times_same_batch"] = [x / per_step for x in (times.value, *times[1:])]
-    return rows
+            same = rows[f"{network}, idiomatic lanes={row['num_envs']} steps={LONGEST_EPISODE}"]
+            per_step = same["valid_steps"] / row["valid_steps"]
+            row["times_same_batch"] = [
+                x / per_step for x in paired_ratio(same["samples"], row["samples"])
+            ]
+    return list(rows.values())
 
 
 @styled()

@@ -1,23 +1,24 @@
-"""Time to solve an environment, in seconds and in environment steps.
+"""Time to solve CartPole-v1, in seconds and in environment steps.
 
     python benchmarks/time_to_solve.py
 
 trains seed after seed with one compiled program that stops after the first update whose mean return
-reaches the threshold (475 for CartPole-v1). A seed that does not get there within the preset's
-updates counts as infinite in every quantile. Writes results/time_to_solve.json.
+reaches 475. A seed that does not get there within its updates counts as infinite in every quantile.
+Writes results/time_to_solve.json.
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from harness import RESULTS, Table, compile_apart, finish, preset_variant, run
+from harness import RESULTS, Table, compile_apart, finish, run
 from jax import Array
 
-from purejaxrl_reinforce import Config, TrainState, init, step
+from purejaxrl_reinforce import Config, TrainState, init, preset, step
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import no_compilation
 from purejaxrl_reinforce.execution.sharding import (
@@ -29,6 +30,8 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_state,
 )
 from purejaxrl_reinforce.tasks import THRESHOLDS
+
+_QUARTILES = ("lower quartile", "median", "upper quartile")
 
 
 def train_until(config: Config, state: TrainState, threshold: Array) -> tuple[TrainState, Array]:
@@ -102,19 +105,12 @@ def quartiles(values: list[float]) -> list[float]:
     return [float(x) for x in np.percentile(values, [25, 50, 75], method="inverted_cdf")]
 
 
-def _title(result: dict[str, Any]) -> str:
-    config, seeds = result["config"], result["seeds"]
-    solved = f"{result['seeds_solved']} of {seeds} seeds solved"
-    return f"{config['env']}, {config['num_envs']:,} lanes: {solved}"
-
-
 def table(result: dict[str, Any]) -> Table:
     """Return the quartiles over the seeds."""
     row = result["rows"][0]
-    threshold = f"until mean return {THRESHOLDS[result['config']['env']]:g}"
     return Table(
-        _title(result),
-        [threshold, "lower quartile", "median", "upper quartile"],
+        f"CartPole-v1: {result['seeds_solved']} of {result['seeds']} seeds solved",
+        [f"until mean return {result['threshold']:g}", *_QUARTILES],
         [
             ["seconds", *(f"{x:.3f}" for x in row["quartiles"])],
             ["environment steps", *(f"{x:,.0f}" for x in row["env_steps_quartiles"])],
@@ -124,28 +120,24 @@ def table(result: dict[str, Any]) -> Table:
 
 
 def main(
-    preset_name: str = "cartpole",
-    lanes: int | None = None,
+    lanes: int = 64,
     seeds: int = 64,
-    num_updates: int | None = None,
+    num_updates: int = 100,
     results: Path = RESULTS,
 ) -> None:
     """Measure the time to solve.
 
     Args:
-        preset_name: which preset.
-        lanes: another number of lanes than the preset's.
+        lanes: number of lanes.
         seeds: how many seeds.
-        num_updates: another number of updates, after which a seed counts as unsolved.
+        num_updates: of a training, after which a seed counts as unsolved.
         results: directory for the result.
     """
-    config = preset_variant(preset_name, lanes, num_updates)
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, not {seeds}")
-    if config.env not in THRESHOLDS:
-        raise ValueError(f"{config.env} has no threshold; there are {', '.join(THRESHOLDS)}")
+    config = replace(preset("cartpole"), num_envs=lanes, num_updates=num_updates)
     found = run_seeds(config, seeds)
-    result = make_result("time_to_solve", config, 0, found.pop("rows"), preset=preset_name, **found)
+    result = make_result("time_to_solve", config, 0, found.pop("rows"), **found)
     finish(results, "time_to_solve", result, None, table)
 
 

@@ -175,11 +175,14 @@ def test_an_unknown_result_is_refused():
 def test_commits_are_compared_row_by_row():
     old = [{"update": 1.0, "rollout": 1.0, "gone": 1.0}, {"update": 2.0, "rollout": 2.0}]
     new = [{"update": 1.5, "rollout": 1.02, "new": 1.0}, {"update": 3.0, "rollout": 2.0}]
-    assert commits.changes(old, new) == {"update": (1.5, 1.5, 1.5)}
+    assert commits.table(old, new).rows == [
+        ["update", "1,500.0", "2,250.0", "1.50", "1.50 to 1.50", "changed"],
+        ["rollout", "1,500.0", "1,510.0", "1.01", "1.00 to 1.02", ""],
+    ]
 
 
 @pytest.mark.slow
-def test_two_checkouts_are_measured_in_turn(tmp_path, capsys):
+def test_two_checkouts_are_measured_in_turn(tmp_path, capsys, monkeypatch):
     if not (BENCHMARKS.parent / ".git").exists():
         pytest.skip("not in a repository")
     with (
@@ -187,9 +190,13 @@ def test_two_checkouts_are_measured_in_turn(tmp_path, capsys):
         commits.checked_out("nowhere", tmp_path / "x"),
     ):
         pass
-    commits.main("HEAD", "HEAD", rounds=2, num_envs=2, num_updates=2)
+    small = ("--num-envs", "2", "--num-updates", "2")
+    cases = {"lanes": ("bench", *small), "agents": ("sweep", "--num-seeds", "2", *small)}
+    monkeypatch.setattr(commits, "CASES", cases)
+    commits.main("HEAD", "HEAD", rounds=1, cases=tuple(cases))
     out = capsys.readouterr().out
-    assert "times as long" in out or "no row of bench changed" in out
+    assert "lanes, rollout" in out
+    assert "agents, training" in out
 
 
 def test_bad_input_is_one_line():
@@ -235,8 +242,8 @@ def own_peers(tmp_path, monkeypatch):
     """Compare peers of our own, whose programs only fail; return the result."""
     here = {"network": "its own", "directory": tmp_path}
     peers = {
-        "ours": catalog.Peer("ours", "ours", "", own_environment=False, **here),
-        "absent": catalog.Peer("absent", "absent", "", **here),
+        "ours": catalog.Peer("ours", "ours", own_environment=False, **here),
+        "absent": catalog.Peer("absent", "absent", **here),
     }
     monkeypatch.setattr(peers_compare, "PEERS", peers)
     (tmp_path / "requirements").mkdir()
@@ -257,7 +264,6 @@ def test_a_peer_that_fails_is_reported(own_peers):
     """The program of one fails, the other cannot be installed."""
     result = own_peers("no such luck", ("ours", "absent"), seeds=1)
     assert [run["error"] for run in result["runs"]] == ["exited 1: no such luck"] * 2
-    assert [row["failed"] for row in result["summary"]] == [1, 1]
     assert result["not_measured"]["absent"].startswith("could not be installed: ")
 
 
@@ -287,11 +293,11 @@ def finished(title, network, seed, total_seconds):
     solved = {"seconds": 1.0, "total_seconds": total_seconds, "env_steps": 1000}
     run = {
         "entry": f"{title}, {network}", "peer": title, "title": title, "network": network,
-        "variant": "own", "seed": seed, "solved_at": None if total_seconds is None else solved,
+        "variant": "own", "seed": seed, "solved_at": solved if total_seconds else None,
         "batch": {"num_envs": 2, "num_steps": 3}, "algorithm": "A2C", "env_steps": 1000,
         "sps": 100.0, "startup_seconds": 1.0, "compile_seconds": 2.0, "train_seconds": 10.0,
     }  # fmt: skip
-    return run if total_seconds != "failed" else {**run, "error": "no"}
+    return run
 
 
 def test_peers_are_compared_from_launch_with_our_run_of_the_same_network():
@@ -302,12 +308,12 @@ def test_peers_are_compared_from_launch_with_our_run_of_the_same_network():
             ("ours", "2 x 64 tanh"): (5.0, 5.0),
             ("small", "64 ReLU"): (8.0, 8.0),
             ("large", "256 ReLU"): (10.0, None),
-            ("broken", "64 ReLU"): ("failed", "failed"),
         }.items()
         for seed in range(2)
     ]
-    summary = importlib.import_module("summary").summarize(runs)
-    _, _, rows = importlib.import_module("figure").table({"summary": summary})
+    broken = {"peer": "broken", "title": "broken", "network": "64 ReLU", "error": "no"}
+    runs += [{"entry": "broken, 64 ReLU", "seed": seed, **broken} for seed in range(2)]
+    _, _, rows = importlib.import_module("figure").table({"runs": runs})
     assert {row[0]: (row[2], row[3], row[-1]) for row in rows} == {
         "ours (64 ReLU, 2 x 3)": ("2 of 2", "4.0", "1"),
         "ours (2 x 64 tanh, 2 x 3)": ("2 of 2", "5.0", "1"),

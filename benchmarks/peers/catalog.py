@@ -1,10 +1,7 @@
-"""Catalog of the peers, and what is not comparable about each."""
+"""Catalog of the peers; benchmarks/README.md says what is not comparable about each."""
 
 from dataclasses import dataclass
 from pathlib import Path
-
-# The names of the networks that some peers can be told to train (protocol.NETWORKS).
-NETWORK_TITLES = {"small": "64 ReLU", "deep": "2 x 64 tanh"}
 
 
 @dataclass(frozen=True)
@@ -14,7 +11,6 @@ class Peer:
     Attributes:
         name: in the options, the results and the names of its files.
         title: for the table and the figure.
-        caveat: what keeps its figures from being compared one to one.
         network: the title of its own network; None: it is told which.
         batches: which it runs with: "own", its default, and "equal", ours. Not the equal one where
             that teaches nothing or takes minutes.
@@ -29,7 +25,6 @@ class Peer:
 
     name: str
     title: str
-    caveat: str
     network: str | None = None
     batches: tuple[str, ...] = ("own", "equal")
     max_env_steps: int | None = None
@@ -52,47 +47,19 @@ class Peer:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(
-            "ours",
-            "this package",
-            "Its default batch is the equal batch. It runs to the end of its budget, over which "
-            "its learning rates fall to zero.",
-            batches=("equal",),
-            own_environment=False,
-        ),
-        Peer(
-            "idiomatic",
-            "idiomatic JAX",
-            "Streams of steps with automatic reset, not whole episodes, and no bootstrap at the "
-            "time limit; its own batch is its fastest, not one tuned for learning.",
-            own_environment=False,
-        ),
-        Peer(
-            "sb3_a2c",
-            "SB3 A2C",
-            "Bootstraps n-step returns; its learning rate is meant for batches of 20 steps. More "
-            "environments would play faster and learn from larger batches than that.",
-            network="2 x 64 tanh",
-            batches=("own",),
-        ),
-        Peer(
-            "rejax",
-            "rejax PPO",
-            "PPO takes eight epochs over each batch. When it has solved the task is read off "
-            "evaluation episodes, whose time does not count.",
-            network="2 x 64 swish",
-        ),
+        # Its default batch is the equal one.
+        Peer("ours", "this package", batches=("equal",), own_environment=False),
+        Peer("idiomatic", "idiomatic JAX", own_environment=False),
+        Peer("sb3_a2c", "SB3 A2C", network="2 x 64 tanh", batches=("own",)),
+        Peer("rejax", "rejax PPO", network="2 x 64 swish"),
         Peer(
             "purejaxrl",
             "PureJaxRL PPO",
-            "PPO takes four epochs over each batch. Its script runs as it is: one program, which "
-            "cannot stop early, over the 500,000 steps that it sets itself; beside gymnax 0.0.9, "
-            "without brax and navix, which it does not use.",
             network="2 x 64 tanh",
             batches=("own",),
+            max_env_steps=500_000,
             repository="https://github.com/luchris429/purejaxrl",
             commit="31756b197773a52db763fdbe6d635e4b46522a73",
-            max_env_steps=500_000,
         ),
     )
 }

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from catalog import NETWORK_TITLES, PEERS
+from catalog import PEERS
 from figure import draw, table
-from processes import Entry, InstallError, interpreter, measured
-from summary import summarize
+from processes import Entry, PeerError, interpreter, measured
+from protocol import NETWORKS
 
 from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.execution.machine import measured_on, now
@@ -49,20 +49,18 @@ def prepared(
     for peer in (PEERS[name] for name in names):
         try:
             python = interpreter(peer, venvs.absolute())
-        except (InstallError, OSError) as error:
+        except PeerError as error:
             missing[peer.name] = f"could not be installed: {error}"
             print(f"{peer.title} {missing[peer.name]}", file=sys.stderr)
             continue
         own: dict[str, Any] = {}
         if peer.max_env_steps is not None and not smoke:
             own = {"max_env_steps": peer.max_env_steps}
-        networks = {title: {"network": name} for name, title in NETWORK_TITLES.items()}
-        if peer.network is not None:
-            networks = {peer.network: {}}
-        for network, told in networks.items():
+        for network in [peer.network] if peer.network else NETWORKS:
             for variant in peer.batches:
                 batch = equal if variant == "equal" else {}
-                entries.append(Entry(peer, network, variant, python, {**own, **told, **batch}))
+                given = {**own, "network": network, **batch}
+                entries.append(Entry(peer, network, variant, python, given))
     return entries, missing
 
 
@@ -124,7 +122,6 @@ def main(
         **measured_on(),
         "settings": {**budget, "equal_batch": equal},
         "not_measured": {},
-        "summary": [],
         "runs": [],
     }
     path = results / "peers.json"
@@ -139,13 +136,11 @@ def main(
         new = measured(lacking, seed, budget, budget["max_seconds"] + OVERHEAD_SECONDS)
         runs = [*result["runs"], *({**run, "commit": result["commit"]} for run in new)]
         runs.sort(key=lambda run: (run["seed"], order.get(run["entry"], len(order))))
-        result |= {"date": now(), "runs": runs, "summary": summarize(runs)}
+        result |= {"date": now(), "runs": runs}
         write_result(path, result)
     if result["runs"]:
         save_figure(draw(result), results / "peers.png")
         print_table(*table(result))
-    for name in peers:
-        print(f"{PEERS[name].title}: {PEERS[name].caveat}")
 
 
 if __name__ == "__main__":

@@ -15,28 +15,31 @@ from catalog import Peer
 INSTALL_SECONDS = 1800
 
 
-class InstallError(Exception):
-    """A peer's environment could not be made; the message is one line."""
+class PeerError(Exception):
+    """A peer could not be installed or gave no result; the message is one line."""
 
 
 def interpreter(peer: Peer, directory: Path) -> Path:
     """Return the Python that runs a peer; make its environment if it is not there yet.
 
     Raises:
-        InstallError: that failed.
+        PeerError: that failed.
     """
     if not peer.own_environment:
         return Path(sys.executable)
     home = directory / peer.name
     if peer.repository is not None:
-        _check_out(peer.repository, peer.commit, sources(peer, directory))
+        path = sources(peer, directory)
+        if not path.is_dir():
+            _output(["git", "clone", "-q", peer.repository, str(path)])
+        _output(["git", "-C", str(path), "checkout", "-q", peer.commit])
     python = home / "bin" / "python"
     done = home / "installed.txt"
     pins = peer.requirements.read_text()
     # Written last, so that an interrupted installation, or one of other pins, is done again.
     if not done.is_file() or done.read_text() != pins:
-        _run([sys.executable, "-m", "venv", "--clear", str(home)])
-        _run([str(python), "-m", "pip", "install", "-q", "-r", str(peer.requirements)])
+        _output([sys.executable, "-m", "venv", "--clear", str(home)])
+        _output([str(python), "-m", "pip", "install", "-q", "-r", str(peer.requirements)])
         done.write_text(pins)
     return python
 
@@ -56,27 +59,28 @@ def variables(peer: Peer, python: Path) -> dict[str, str]:
     return kept
 
 
-def _check_out(repository: str, commit: str, path: Path) -> None:
-    if not path.is_dir():
-        _run(["git", "clone", "-q", repository, str(path)])
-    _run(["git", "-C", str(path), "checkout", "-q", commit])
+def _output(
+    command: list[str], timeout: float = INSTALL_SECONDS, env: dict[str, str] | None = None
+) -> str:
+    """Return what a command prints.
 
-
-def _run(command: list[str]) -> None:
+    Raises:
+        PeerError: it failed or took too long.
+    """
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+            command, capture_output=True, text=True, timeout=timeout, env=env, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InstallError(str(error)) from None
+    except subprocess.TimeoutExpired:
+        raise PeerError(f"stopped after {timeout:.0f} seconds") from None
+    except OSError as error:
+        raise PeerError(str(error)) from None
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        last = (lines or done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InstallError(f"{Path(command[0]).name} exited {done.returncode}: {last}")
-
-
-class RunError(Exception):
-    """A peer's process gave no result; the message is one line."""
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        # After an error of its own, pip may print a notice.
+        errors = [line for line in lines if line.startswith("ERROR")]
+        raise PeerError(f"exited {done.returncode}: {(errors or lines)[-1]}")
+    return done.stdout
 
 
 @dataclass(frozen=True)
@@ -102,40 +106,15 @@ class Entry:
         """Return the name in tables and figures."""
         return f"{self.peer.title}, {self.network}, {self.variant} batch"
 
-    @property
-    def identity(self) -> dict[str, str]:
-        """Return what its results say of it."""
-        names = {"entry": self.label, "peer": self.peer.name, "title": self.peer.title}
-        return {**names, "network": self.network, "variant": self.variant}
+    def run(self, settings: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Run the peer's program; return the JSON object that it prints last.
 
-
-def ask(entry: Entry, settings: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Run a peer's program; return the JSON object that it prints last.
-
-    Raises:
-        RunError: it failed, took too long or printed none.
-    """
-    command = [str(entry.python), str(entry.peer.program), json.dumps(settings)]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=variables(entry.peer, entry.python),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise RunError(f"stopped after {timeout:.0f} seconds") from None
-    except OSError as error:
-        raise RunError(str(error)) from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RunError(f"exited {done.returncode}: {last}")
-    for line in reversed(done.stdout.splitlines()):
-        if line.startswith("{"):
-            return json.loads(line)
-    raise RunError("printed no result")
+        Raises:
+            PeerError: it failed or took too long.
+        """
+        command = [str(self.python), str(self.peer.program), json.dumps(settings)]
+        output = _output(command, timeout, variables(self.peer, self.python))
+        return json.loads(output.splitlines()[-1])
 
 
 def measured(
@@ -149,12 +128,16 @@ def measured(
     A run that fails is yielded with an "error".
     """
     for entry in entries:
-        given = {**settings, **entry.given, "seed": seed, "launched_at": time.time()}
+        peer, settings_of_run = entry.peer, {**settings, **entry.given, "seed": seed}
+        run = {
+            **{"entry": entry.label, "peer": peer.name, "title": peer.title},
+            **{"network": entry.network, "variant": entry.variant, "seed": seed},
+        }
         try:
-            result = ask(entry, given, timeout)
-        except (RunError, json.JSONDecodeError) as error:
+            result = entry.run({**settings_of_run, "launched_at": time.time()}, timeout)
+        except PeerError as error:
             print(f"{entry.label}, seed {seed}: failed: {error}", file=sys.stderr)
-            yield {**entry.identity, "seed": seed, "error": str(error)}
+            yield {**run, "error": str(error)}
             continue
         sps = result["env_steps"] / result["train_seconds"]
         solved = result["solved_at"]
@@ -164,4 +147,4 @@ def measured(
             solved["total_seconds"] = waited + solved["seconds"]
             when = "solved in {total_seconds:.2f} s, {seconds:.2f} of training".format(**solved)
         print(f"{entry.label}, seed {seed}: {sps:,.0f} steps/s, {when}", file=sys.stderr)
-        yield {**entry.identity, **result, "seed": seed, "sps": sps}
+        yield {**run, **result, "sps": sps}

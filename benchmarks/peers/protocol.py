@@ -19,11 +19,11 @@ from typing import Any
 WINDOW = 100
 THRESHOLD = 475.0
 
-# What trainers that let us choose are asked for: our preset's network, and the one that most
-# libraries default to.
+# What is measured with two networks is measured with these, by title: our preset's, and the one
+# that most libraries default to.
 NETWORKS: dict[str, dict[str, Any]] = {
-    "small": {"hidden_sizes": (64,), "activation": "relu"},
-    "deep": {"hidden_sizes": (64, 64), "activation": "tanh"},
+    "64 ReLU": {"hidden_sizes": (64,), "activation": "relu"},
+    "2 x 64 tanh": {"hidden_sizes": (64, 64), "activation": "tanh"},
 }
 
 
@@ -36,7 +36,7 @@ class Settings:
     """Environments side by side. None: the peer's own default."""
     num_steps: int | None = None
     """Steps per environment and update. None: the peer's own default."""
-    network: str = "small"
+    network: str = "64 ReLU"
     """Of NETWORKS; a peer with a network of its own ignores it."""
     max_env_steps: int = 3_200_000
     """Environment steps after which training stops; what the peer's schedules are laid out for."""

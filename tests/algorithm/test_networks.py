@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config
+from purejaxrl_reinforce import Config, init, step
 from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.networks.mlp import MOST_PRODUCTS, ReluMLPParams, relu_mlp
 from tests.support.learning import networks_of
@@ -181,3 +181,15 @@ def test_the_standard_deviation_starts_as_told_and_learns_as_told(log_std):
 
 def test_the_preset_takes_the_short_way():
     assert MOST_PRODUCTS >= 2 * (4 + 1)
+
+
+@pytest.mark.parametrize("hidden_sizes", [(64,), (64, 64)])
+@pytest.mark.parametrize(
+    ("precision", "as_lowered"), [("float32", "HIGHEST"), ("tensorfloat32", "HIGH")]
+)
+def test_products_are_in_the_precision_that_was_asked_for(hidden_sizes, precision, as_lowered):
+    config = Config(hidden_sizes=hidden_sizes, precision=precision, num_envs=2, num_steps=4)
+    program = jax.jit(step).lower(config, init(config, jax.random.key(0))).as_text()
+    products = [line for line in program.splitlines() if "stablehlo.dot_general" in line]
+    assert products
+    assert all(f"precision = [{as_lowered}, {as_lowered}]" in line for line in products)
