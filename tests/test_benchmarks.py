@@ -291,13 +291,12 @@ def test_bad_input_of_peers(tmp_path):
 def finished(title, network, seed, total_seconds):
     """Return a run that solved the task after so many seconds from launch; None: it never did."""
     solved = {"seconds": 1.0, "total_seconds": total_seconds, "env_steps": 1000}
-    run = {
+    return {
         "entry": f"{title}, {network}", "peer": title, "title": title, "network": network,
         "variant": "own", "seed": seed, "solved_at": solved if total_seconds else None,
         "batch": {"num_envs": 2, "num_steps": 3}, "algorithm": "A2C", "env_steps": 1000,
         "sps": 100.0, "startup_seconds": 1.0, "compile_seconds": 2.0, "train_seconds": 10.0,
     }  # fmt: skip
-    return run
 
 
 def test_peers_are_compared_from_launch_with_our_run_of_the_same_network():
