@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 
 class Interval(NamedTuple):
@@ -83,7 +82,7 @@ class Quartiles(NamedTuple):
     upper: float
 
 
-def interquartile_mean(scores: np.ndarray, axis: int | tuple[int, ...] | None = None) -> np.ndarray:
+def interquartile_mean(scores: np.ndarray, axis: int | None = None) -> np.ndarray:
     """Return the mean of what is left without the lowest and the highest quarter.
 
     Of n numbers n // 4, rounded down, go on either side, as in `scipy.stats.trim_mean`.
@@ -92,12 +91,10 @@ def interquartile_mean(scores: np.ndarray, axis: int | tuple[int, ...] | None = 
         scores: of any shape.
         axis: what the mean is over; None: everything.
     """
-    axes = normalize_axis_tuple(range(scores.ndim) if axis is None else axis, scores.ndim)
-    last = np.moveaxis(scores, axes, range(-len(axes), 0))
-    flat = last.reshape(*last.shape[: scores.ndim - len(axes)], -1)
-    n = flat.shape[-1]
+    last = scores.ravel() if axis is None else np.moveaxis(scores, axis, -1)
+    n = last.shape[-1]
     cut = n // 4
-    return np.partition(flat, (cut, n - cut - 1), axis=-1)[..., cut : n - cut].mean(axis=-1)
+    return np.partition(last, (cut, n - cut - 1), axis=-1)[..., cut : n - cut].mean(axis=-1)
 
 
 def interquartile_mean_interval(scores: np.ndarray) -> Interval:

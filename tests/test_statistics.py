@@ -35,7 +35,6 @@ def test_interquartile_mean_is_a_trimmed_mean(n):
         np.testing.assert_allclose(
             interquartile_mean(x, axis), stats.trim_mean(x, 0.25, axis), rtol=1e-14
         )
-    np.testing.assert_array_equal(interquartile_mean(x, (0, 1)), interquartile_mean(x))
 
 
 def test_a_quarter_of_the_seeds_may_have_diverged():

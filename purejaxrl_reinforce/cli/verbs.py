@@ -80,9 +80,6 @@ class Video:
     force: ForceOption = False
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
     sample: SampleOption = False
-    progress: Annotated[
-        bool, tyro.conf.arg(help="Show the policy at several checkpoints, side by side.")
-    ] = False
     width: Annotated[int, tyro.conf.arg(help="Width of each episode's picture, pixels.")] = 300
     seed: SeedOption = 0
 
@@ -94,7 +91,6 @@ class Video:
             self.out,
             num_episodes=self.episodes,
             greedy=not self.sample,
-            progress=self.progress,
             width=self.width,
             seed=checked_seed(self.seed),
             force=self.force,

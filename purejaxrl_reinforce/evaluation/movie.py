@@ -41,20 +41,12 @@ class Shot(NamedTuple):
     done: bool
 
 
-def frames(
-    episodes: Sequence[Iterator[Shot]],
-    heading: str,
-    titles: Sequence[str],
-    columns: int,
-    width: int,
-) -> Iterator[Image.Image]:
+def frames(episodes: Sequence[Iterator[Shot]], heading: str, width: int) -> Iterator[Image.Image]:
     """Draw episodes side by side; one that has ended keeps its last shot.
 
     Args:
         episodes: shots of each.
         heading: above everything.
-        titles: of the episodes.
-        columns: of the grid.
         width: of an episode's picture, pixels.
 
     Returns:
@@ -62,8 +54,8 @@ def frames(
     """
     shots = [next(episode) for episode in episodes]
     while True:
-        cells = [_cell(shot, title, width) for shot, title in zip(shots, titles, strict=True)]
-        yield _grid(heading, cells, columns)
+        cells = [_cell(shot, f"episode {i}", width) for i, shot in enumerate(shots, 1)]
+        yield _grid(heading, cells)
         if all(shot.done for shot in shots):
             return
         shots = [next(episode, shot) for episode, shot in zip(episodes, shots, strict=True)]
@@ -83,7 +75,8 @@ def _cell(shot: Shot, title: str, width: int) -> Image.Image:
     return cell
 
 
-def _grid(heading: str, cells: Sequence[Image.Image], columns: int) -> Image.Image:
+def _grid(heading: str, cells: Sequence[Image.Image]) -> Image.Image:
+    columns = math.ceil(math.sqrt(len(cells)))
     rows = math.ceil(len(cells) / columns)
     pitch_x, pitch_y = cells[0].width + _GAP, cells[0].height + _GAP
     width, height = columns * pitch_x + _GAP, rows * pitch_y + _LINE + 2 * _GAP

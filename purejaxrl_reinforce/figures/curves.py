@@ -12,7 +12,6 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.figures.style import (
     BAND_SEEDS,
     GREEDY_RETURN,
-    MOST_CURVES,
     TRAINING_RETURN,
     Curve,
     Style,
@@ -55,14 +54,7 @@ class Runs(NamedTuple):
 
 
 def plot_returns(path: Path, title: str, config: Config, metrics: Metrics) -> None:
-    """Draw into a file what a run returned, update by update; without an episode, empty axes.
-
-    Args:
-        path: of the picture.
-        title: of the picture.
-        config: what was trained.
-        metrics: of the run, arrays [updates] by column of metrics.csv.
-    """
+    """Draw into a file what a run returned, update by update; without an episode, empty axes."""
     panels = {task(config): _run_curves(metrics, "update", 1)}
     save_figure(draw_curves(title, "update", TRAINING_RETURN, panels, solved=THRESHOLDS), path)
 
@@ -106,7 +98,8 @@ def learning_curves(
             parts = (name, "" if curve.label == common else curve.label, *_left_out(group, y))
             curve = curve._replace(label=", ".join(filter(None, parts)))
             by_task.setdefault(task(group.config), []).append(curve)
-    _require_drawable(by_task)
+    if not any(len(curve.x) for curves in by_task.values() for curve in curves):
+        raise ValueError("there is nothing to draw: no episode finished")
     what = what or (f"seed {groups[0].seeds[0]}" if alone else count(len(groups), "setting"))
     return draw_curves(
         f"{' and '.join(by_task)}: learning curves, {what}",
@@ -117,16 +110,6 @@ def learning_curves(
         common,
         THRESHOLDS,
     )
-
-
-def _require_drawable(by_task: Mapping[str, Sequence[Curve]]) -> None:
-    if not any(len(curve.x) for curves in by_task.values() for curve in curves):
-        raise ValueError("there is nothing to draw: no episode finished")
-    for name, curves in by_task.items():
-        if len(curves) > MOST_CURVES:
-            raise ValueError(
-                f"{len(curves):,} curves of {name} are too many; draw at most {MOST_CURVES}"
-            )
 
 
 def _run_curves(metrics: Metrics, x: str, smooth: int) -> list[Curve]:

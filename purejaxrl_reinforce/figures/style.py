@@ -111,12 +111,18 @@ def draw_curves(
         title: of the picture.
         xlabel: what the curves are drawn over.
         ylabel: what they show.
-        panels: curves on axes of their own, by title, which is shown where there are several; each
-            has at least one curve and at most MOST_CURVES.
+        panels: curves on axes of their own, by title, which is shown where there are several.
         style: of the picture.
         legend_title: what the legend says of all curves.
         solved: the return from which it is solved, by title of the panel.
+
+    Raises:
+        ValueError: a panel has more than MOST_CURVES.
     """
+    for name, curves in panels.items():
+        if len(curves) > MOST_CURVES:
+            most = f"draw at most {MOST_CURVES}"
+            raise ValueError(f"{len(curves):,} curves of {name} are too many; {most}")
     with styled(style):
         legends = [_legend(panels[name], legend_title, name in solved) for name in panels]
         width, plain = mpl.rcParams["figure.figsize"]

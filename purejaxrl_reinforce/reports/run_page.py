@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.scores import agreement, play_episodes
-from purejaxrl_reinforce.evaluation.video import Episode, make_video
+from purejaxrl_reinforce.evaluation.video import make_video
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import code, facts, page, paragraph, picture, table
@@ -21,7 +22,6 @@ from purejaxrl_reinforce.statistics import mean_interval
 from purejaxrl_reinforce.tasks import first_solved, task
 
 _EPISODES = 100
-_VIDEO_WIDTH = 300
 
 
 def run_page(run_dir: Path, seed: int) -> str:
@@ -36,7 +36,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             has finished.
     """
     run = load_run(run_dir)
-    video = Episode("episode 1", run.params, seed)
+    params = run.params
     curves = _curves(run)  # first: it refuses a run without a finished episode
     name = shlex.quote(run_dir.absolute().name)
     return page(
@@ -45,7 +45,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Summary": facts(_summary(run)),
             "Learning curves": curves,
             "Final evaluation": _evaluation(run, seed),
-            "Video": video_of(run.config, video),
+            "Video": video_of(run.config, params, seed),
             "What was trained": facts(describe(run.config)),
             "Configuration": facts({**dataclasses.asdict(run.config), "seed": run.seed})
             + paragraph("This repeats the training:")
@@ -55,7 +55,7 @@ def run_page(run_dir: Path, seed: int) -> str:
     )
 
 
-def video_of(config: Config, episode: Episode) -> str:
+def video_of(config: Config, params: Params, seed: int) -> str:
     """Return a video of an episode with greedy actions.
 
     Raises:
@@ -63,7 +63,7 @@ def video_of(config: Config, episode: Episode) -> str:
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "video.gif"
-        make_video(path, config, [episode], greedy=True, columns=1, width=_VIDEO_WIDTH)
+        make_video(path, config, params, seed=seed)
         data = path.read_bytes()
     return picture(data, "gif", f"Video: an episode of {config.env} with the trained policy.")
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.evaluation.video import Episode
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.text import count, short_values
@@ -156,7 +155,7 @@ def _video(results: SweepResults, best: Summary, seed: int) -> str:
         f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
         f" seed {results.seeds[middle]}, whose score, {show_score(scores[middle])}, is the lower"
         f" median of the setting's {count(best.num_seeds, 'seed')}."
-    ) + video_of(results.configs[best.setting], Episode("episode 1", params, seed))
+    ) + video_of(results.configs[best.setting], params, seed)
 
 
 def _swept(results: SweepResults) -> dict[str, Any]:

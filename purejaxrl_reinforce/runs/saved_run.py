@@ -109,10 +109,7 @@ class SavedRun:
         """
         states = load_all(self.path / CHECKPOINTS, self.config, self.owner)
         if not states:
-            raise ValueError(
-                f"{self.path} holds no checkpoints, whose policies --progress would show; train"
-                " with --checkpoint-every and --keep"
-            )
+            raise ValueError(f"{self.path} holds no intact checkpoint")
         return states
 
     @property

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import gymnasium
 import imageio_ffmpeg
-import jax
 import numpy as np
 import pytest
 from gymnasium.envs.registration import registry
 from PIL import Image
 
-from purejaxrl_reinforce import Config, init
+from purejaxrl_reinforce import Config
 from purejaxrl_reinforce import video as video_of
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.movie import Shot, frames
-from purejaxrl_reinforce.evaluation.video import checkpoint_episodes, draw_observations, make_video
+from purejaxrl_reinforce.evaluation.video import draw_observations
 from tests.support.runs import error_of, random_run
 
 STATED = re.compile(r"(\S+): (\d+) frames, [\d,]+ kB, (.*)")
@@ -111,46 +110,21 @@ def test_an_environment_of_gymnasium_without_a_renderer(cartpole, tmp_path, monk
     assert drawn_by == "plain drawings of the observation"
 
 
-def test_progress_shows_checkpoints_side_by_side(tmp_path):
-    config = Config(hidden_sizes=(8,))
-    states = [init(config, jax.random.key(seed)) for seed in range(6)]
-    states = [s._replace(update=10 * i, env_steps=[0, 999 * i]) for i, s in enumerate(states)]
-    episodes = checkpoint_episodes(states, seed=4)
-    assert [episode.title for episode in episodes] == [
-        "update 0, 0 steps", "update 20, 1,998 steps", "update 30, 2,997 steps",
-        "update 50, 4,995 steps",
-    ]  # fmt: skip
-    path = tmp_path / "progress.gif"
-    make_video(path, config, episodes, greedy=True, columns=4, width=120)
-    first, *_, last = gif_frames(path)
-    assert first.shape[1] == 4 * (120 + 8) + 8
-    starts, ends = ([x[70:, 8 + 128 * i :][:, :120] for i in range(4)] for x in (first, last))
-    assert all((start == starts[0]).mean() > 0.99 for start in starts)  # the same start
-    assert any((end != ends[0]).any() for end in ends)
-
-
 def test_an_episode_that_has_ended_keeps_its_last_shot():
     def episode(length, shade):
         for step in range(length + 1):
             picture = np.full((60, 60, 3), shade + step, np.uint8)
             yield Shot(picture, step, step, step == length)
 
-    shown = list(frames([episode(1, 50), episode(3, 150)], "", ["", ""], 2, 60))
+    shown = list(frames([episode(1, 50), episode(3, 150)], "", 60))
     middles = [[frame.getpixel((x, 98))[0] for x in (8 + 30, 76 + 30)] for frame in shown]
     assert middles == [[50, 150], [51, 151], [51, 152], [51, 153]]
 
 
-def test_progress_of_a_run(finished_run, tmp_path, capsys):
-    out = tmp_path / "a.gif"
-    video(capsys, finished_run, "--progress", "--width", 90, "--out", out)
-    assert gif_frames(out)[0].shape[1] == 4 * (90 + 8) + 8
-
-
 def test_titles_fit():
-    """A long title gets small letters instead of losing its ends."""
-    shot = Shot(np.full((400, 600, 3), 255, np.uint8), 3, -1234567.891, True)
-    title = "update 1,000,000, 123,456,789,012 steps"
-    (frame,) = frames([iter([shot])], "CartPole-v1, greedy actions", [title], 1, 150)
+    """A long one gets small letters instead of losing its ends."""
+    shot = Shot(np.full((400, 600, 3), 255, np.uint8), 123_456_789, -1234567.891, True)
+    (frame,) = frames([iter([shot])], "CartPole-v1, greedy actions", 150)
     captions = np.asarray(frame.convert("L"))[28:66] < 128
     assert captions.any()
     assert captions[:, :8].sum() == captions[:, 158:].sum() == 0
@@ -192,8 +166,6 @@ def test_channels_of_a_map_have_colors():
         (["--episodes", "0"], "episodes must lie between 1 and 16, not 0"),
         (["--episodes", "17"], "episodes must lie between 1 and 16, not 17"),
         (["--width", "20"], "width must lie between 60 and 1200, not 20"),
-        (["--progress", "--episodes", "2"], "--progress shows one episode per checkpoint"),
-        (["--progress"], "holds no checkpoints"),
     ],
 )
 def test_options_that_are_refused(cartpole, tmp_path, monkeypatch, arguments, message, capsys):

@@ -139,10 +139,10 @@ def test_the_video_plays_the_agent_that_it_names(finished_sweep, monkeypatch):
     summary = summarize(results)[0]
     best, scores = summary.setting, results.scores[summary.setting]
     sweep_page._video(results, summary, seed=3)
-    ((config, episode),) = played
-    assert (config, episode.seed) == (results.configs[best], 3)
+    ((config, params, seed),) = played
+    assert (config, seed) == (results.configs[best], 3)
     middle = int(np.flatnonzero(scores == np.median(scores))[0])
-    returns = evaluate(config, episode.params, jax.random.key(0), 5).episode_return
+    returns = evaluate(config, params, jax.random.key(0), 5).episode_return
     np.testing.assert_array_equal(returns, results.evaluation[best, middle])
     assert np.median(scores) not in (scores.min(), scores.max())  # else any would do
 
