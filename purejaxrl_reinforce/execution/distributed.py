@@ -22,17 +22,12 @@ def connect(
 ) -> None:
     """Join the processes that are named, or else those that a cluster started with this one.
 
-    Without either there is a single process. Call this before jax is used. Where one of them is
-    missing, jax may end the process with a log of its own, after CONNECT_SECONDS.
-
-    Args:
-        coordinator: HOST:PORT where process 0 listens.
-        num_processes: how many there are; 1, without the others, stays alone in a cluster.
-        process_id: number of this process, from 0.
+    Without either there is a single process; so is there with `num_processes` of 1 alone. Call this
+    before jax is used. Where one of them is missing, jax may end the process with a log of its own,
+    after CONNECT_SECONDS.
 
     Raises:
-        ValueError: the arguments are not complete or contradict each other, or the processes cannot
-            be connected.
+        ValueError: the arguments do not go together, or the processes cannot be connected.
     """
     _check(coordinator, num_processes, process_id)
     if num_processes == 1 or (num_processes is None and not _in_cluster()):

@@ -28,7 +28,6 @@ def prepare() -> None:
     use_cuda_graphs()
     with contextlib.suppress(OSError):  # no place to keep anything: compile each time
         enable_compilation_cache()
-    _drop_unreadable_programs()
 
 
 def use_all_cores() -> None:
@@ -73,6 +72,7 @@ def enable_compilation_cache(path: str | Path | None = None) -> None:
         jax.config.update("jax_compilation_cache_dir", str(directory))
     # The default keeps only programs that took a second to compile.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    _drop_unreadable_programs()
 
 
 def _drop_unreadable_programs() -> None:
@@ -96,10 +96,9 @@ def _drop_unreadable_programs() -> None:
 
 
 def use_cuda_graphs(driver: Path = NVIDIA_DRIVER) -> None:
-    """Let an NVIDIA GPU run loops as CUDA graphs if its driver can and the user set no such flag.
+    """Let an NVIDIA GPU run loops as CUDA graphs if its driver, whose version a file states, can.
 
-    Args:
-        driver: the file in which the driver states its version.
+    A flag that the user has set stays.
     """
     try:
         version = re.search(r"Module .*?(\d+)\.", driver.read_text())

@@ -1,21 +1,57 @@
 """From the notebook's initial weights and batches, training computes what the notebook computed."""
 
+from pathlib import Path
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from purejaxrl_reinforce import init, preset
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from tests.support.learning import learn, networks_of, targets_of
-from tests.support.notebook import DATA, ITERATIONS, recorded_params, recorded_trajectory
 
+DATA = np.load(Path(__file__).parent.parent / "data" / "notebook_run_a.npz")
+ITERATIONS = 5
 ATOL = 1e-4
+
+
+def recorded_params(prefix: str) -> Params:
+    def network(kind: str) -> dict:
+        def layer(name: str) -> dict:
+            return {
+                part: jnp.asarray(DATA[f"{prefix}{kind}/{name}_{part}"])
+                for part in ("kernel", "bias")
+            }
+
+        return {"params": {"mlp": {"hidden_0": layer("hidden"), "out": layer("out")}}}
+
+    after = "_after" if prefix.startswith("iter") else ""
+    return Params(network(f"policy{after}"), network(f"baseline{after}"))
+
+
+def recorded_trajectory(iteration: int) -> Trajectory:
+    """One lane of 600 steps; the last episode is cut unless its return was recorded."""
+    prefix = f"iter{iteration}/"
+    lengths = DATA[f"{prefix}path_lengths"]
+    finished = len(DATA[f"{prefix}episode_rewards"])
+    terminated = np.zeros(600, bool)
+    terminated[np.cumsum(lengths)[:finished] - 1] = True
+    lane = (
+        DATA[f"{prefix}observations"],
+        DATA[f"{prefix}actions"],
+        DATA[f"{prefix}rewards"],
+        terminated,
+        np.zeros(600, bool),
+        np.ones(600, bool),
+    )
+    return Trajectory(*(jnp.asarray(x)[:, None] for x in lane))
 
 
 @pytest.mark.parametrize("block_rows", [None, 7])
 def test_five_updates_match_the_notebook(block_rows):
-    from dataclasses import replace
-
-    config = replace(preset("classic"), block_rows=block_rows)
+    config = preset("classic").replace(block_rows=block_rows)
     state = init(config, jax.random.key(0))._replace(params=recorded_params("init/"))
     networks = networks_of(config)
     for i in range(ITERATIONS):
