@@ -169,6 +169,7 @@ class RunDirectory:
         """Wait for the checkpoint that was begun; release the lock."""
         self._pool.shutdown()
         if self._log is not None:
+            self._is_new &= self._log.is_in_place()  # else what is there now is not ours
             self._log.close()
             self._log = None
 

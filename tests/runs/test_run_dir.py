@@ -56,6 +56,15 @@ def test_a_removed_directory_is_found_missing_and_stays_away(tmp_path):
     assert not path.exists()
 
 
+def test_a_run_that_took_the_place_of_one_without_updates_stays(tmp_path, finished_run):
+    run = RunDirectory(tmp_path / "run", TINY, SEED, "owner")
+    run.create()
+    run.path.rename(tmp_path / "renamed")
+    shutil.copytree(finished_run, run.path)
+    run.remove()
+    assert_same_run(run.path, finished_run)
+
+
 def test_a_renamed_directory_resumes(tmp_path, finished_run):
     path, renamed = tmp_path / "run", tmp_path / "renamed"
     message = train_until(path, lambda: path.rename(renamed), every=1)
