@@ -35,13 +35,13 @@ class Evaluation(NamedTuple):
 def evaluate(
     config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
 ) -> Evaluation:
-    """Play `num_episodes` whole episodes, each up to the environment's time limit.
+    """Play `num_episodes` whole episodes side by side, each up to the environment's time limit.
 
     Args:
         config: of the training; only the environment and the networks matter.
         params: of the trained networks.
         key: a typed key, (); training from the same key uses none of the same randomness.
-        num_episodes: how many episodes, all side by side; static.
+        num_episodes: static.
         greedy: whether to take each state's most probable action, or to sample; static.
 
     Raises:

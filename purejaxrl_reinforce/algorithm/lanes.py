@@ -16,11 +16,7 @@ _EVALUATION = 2**32 - 1
 
 
 class LaneAxis(NamedTuple):
-    """The device axis that lanes are sharded over.
-
-    Attributes:
-        name: of the mapped axis (`jax.shard_map`), or None where all lanes are here.
-    """
+    """The device axis (`jax.shard_map`) that lanes are sharded over; None: all lanes are here."""
 
     name: str | None = None
 
@@ -74,29 +70,20 @@ def checked_key(key: Array) -> Array:
     if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("training is in float32: unset jax_enable_x64 (JAX_ENABLE_X64)")
     if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
-        raise ValueError(f"key must be one typed key, as of jax.random.key(0), not {_kind_of(key)}")
+        raise ValueError(
+            "key must be one typed key, as of jax.random.key(0), not of type"
+            f" {key.dtype}{list(key.shape)}"
+        )
     kind = str(jax.random.key_impl(key))
     if kind != _KIND:
         raise ValueError(f"key must be of the kind {_KIND}, jax's default, not {kind}")
     return key
 
 
-def _kind_of(key: Array) -> str:
-    if key.dtype == "uint32" and key.shape == (2,):
-        return "the two numbers of jax.random.PRNGKey"
-    return "a number" if not key.ndim else f"{key.dtype}{list(key.shape)}"
-
-
 @functools.cache  # each call would trace anew
 def key_shape() -> jax.ShapeDtypeStruct:
     """Return the shape and dtype of a typed key, ()."""
     return jax.eval_shape(lambda: jax.random.key(0))
-
-
-@functools.cache
-def key_data_shape() -> jax.ShapeDtypeStruct:
-    """Return the shape and dtype of a typed key's data."""
-    return jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
 
 
 def evaluation_key(key: Array) -> Array:

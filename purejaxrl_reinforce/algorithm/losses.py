@@ -71,7 +71,7 @@ def targets_from(
     if config.baseline in BASELINES:
         values = BASELINES[config.baseline](returns, valid, axis)
     advantages = zero_invalid(returns - values, valid)
-    statistics = batch_statistics(advantages, returns, valid, axis)
+    statistics = batch_statistics(advantages, returns, valid, config.advantage_norm, axis)
     advantages = normalize(advantages, valid, config.advantage_norm, statistics)
     return Targets(returns, values, advantages), statistics
 
@@ -110,14 +110,9 @@ def gradients(
         policy:   -mean_valid(log pi(a_t|s_t) A_t) - entropy_coef * mean_valid(entropy)
         baseline:  mean_valid((V(s_t) - G_t)^2)
 
-    Targets are constants. Only the activations of one block of rows exist at a time.
-
-    Args:
-        setup: its `entropy_coef` and the rows of a block.
-        params: a network whose parameters are None has no loss: 0.
-        trajectory: what was played.
-        targets: of the trajectory; `values` are V(s_t) at `params` already.
-        num_steps: valid steps on all devices, ().
+    Targets are constants; their `values` are V(s_t) at `params`. A network whose parameters are
+    None has no loss. `num_steps` counts the valid steps on all devices. Only the activations of one
+    block of rows exist at a time.
     """
     count = jnp.maximum(num_steps, 1)
 
@@ -166,10 +161,7 @@ def zero_invalid(x: Array, valid: Array) -> Array:
 
 
 def without_invalid(rows: Trajectory) -> Trajectory:
-    """Return rows of which the invalid ones, whatever they hold, have numbers.
-
-    Even a NaN must reach neither a loss nor, through a product with 0, its derivative.
-    """
+    """Return rows with zeros in the invalid ones: a NaN times 0 would reach a loss's derivative."""
     obs, action = (zero_invalid(x, rows.valid) for x in (rows.obs, rows.action))
     return rows._replace(obs=obs, action=action)
 
@@ -191,8 +183,7 @@ def gradient_noise(
 
     Both are unbiased, numerator and denominator of the snr each: so the snr can be negative. What
     couples the lanes (normalized advantages, baselines made of the other lanes, the number of
-    valid steps) is taken as constant. Takes one more gradient of the policy, of all T steps; lanes
-    go in blocks of at most `block_rows` rows, and only the squared norms are kept.
+    valid steps) is taken as constant. Lanes go in blocks of at most `block_rows` rows.
     """
     if not setup.config.gradient_noise:
         return {"gradient_variance": jnp.float32(jnp.nan), "gradient_snr": jnp.float32(jnp.nan)}

@@ -29,16 +29,10 @@ def no_moments(shape: tuple[int, ...]) -> RunningMoments:
 
 
 def add_values(moments: RunningMoments, x: Array, valid: Array, axis: LaneAxis) -> RunningMoments:
-    """Return the moments with the valid rows of x added.
+    """Return the moments with the valid [T, N] rows of x [T, N, ...] added.
 
     (Chan, Golub and LeVeque, 1979, "Updating Formulae and a Pairwise Algorithm for Computing Sample
     Variances".)
-
-    Args:
-        moments: so far.
-        x: [T, N, ...].
-        valid: [T, N].
-        axis: the device axis the lanes are sharded over.
     """
     rows = valid.reshape(valid.shape + (1,) * (x.ndim - 2))
 

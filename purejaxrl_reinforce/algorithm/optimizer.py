@@ -18,12 +18,9 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """Return the optimizer of one network; learning rate and epsilon may be traced.
 
-    Args:
-        config: for `max_grad_norm`, `adam_epsilon` and `keras_adam`.
-        learning_rate: of this step.
-        adam_steps: how many steps this optimizer has taken. Keras adds epsilon to the root of the
-            second moment before its bias correction; that equals an epsilon, added after the
-            correction, which shrinks from step to step (Kingma and Ba, 2015, end of section 2).
+    Keras adds epsilon to the root of the second moment before its bias correction. That equals an
+    epsilon, added after the correction, which shrinks with the number of `adam_steps` that the
+    optimizer has taken (Kingma and Ba, 2015, end of section 2).
     """
     epsilon: Any = config.adam_epsilon
     if config.keras_adam:
@@ -56,17 +53,9 @@ def apply_gradients(
     for name, rate in (("policy", config.policy_lr), ("baseline", config.baseline_lr)):
         if (grad := getattr(grads, name)) is None:
             continue
-        old = getattr(params, name), getattr(opt_state, name)
-        new, new_state = optimizer_step(config, rate * remaining, *old, grad)
-        params = params._replace(**{name: new})
-        opt_state = opt_state._replace(**{name: new_state})
+        old, moments = getattr(params, name), getattr(opt_state, name)
+        optimizer = make_optimizer(config, rate * remaining, optax.tree.get(moments, "count"))
+        updates, moments = optimizer.update(grad, moments, old)
+        params = params._replace(**{name: optax.apply_updates(old, updates)})
+        opt_state = opt_state._replace(**{name: moments})
     return state._replace(params=params, opt_state=opt_state)
-
-
-def optimizer_step(
-    config: Config, learning_rate: Any, params: Any, opt_state: Any, grad: Any
-) -> tuple[Any, Any]:
-    """Return a network's parameters and optimizer state after one step along `grad`."""
-    optimizer = make_optimizer(config, learning_rate, optax.tree.get(opt_state, "count"))
-    updates, opt_state = optimizer.update(grad, opt_state, params)
-    return optax.apply_updates(params, updates), opt_state

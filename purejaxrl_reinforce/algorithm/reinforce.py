@@ -78,11 +78,7 @@ def make_engine(setup: Setup) -> Engine:
 
 @jax.jit
 def init(config: Config, key: Array) -> TrainState:
-    """Return the state before the first update.
-
-    Args:
-        config: what to train.
-        key: a typed key, () (`jax.random.key`).
+    """Return the state before the first update, from a typed key, () (`jax.random.key`).
 
     Raises:
         ValueError: the environment is unknown or its spaces are not supported; this machine has
@@ -122,8 +118,8 @@ def step(
 
     Args:
         config: what to train.
-        state: its lanes are those of this device.
-        axis: the device axis the lanes are sharded over; the rest of the state is replicated.
+        state: its lanes are those of this device; the rest of it is replicated over `axis`.
+        axis: the device axis that lanes are sharded over.
         num_updates: after which annealed learning rates are zero, () int32. None: those of
             `config`; given here, they do not shape the program.
     """
@@ -216,17 +212,14 @@ def add_observations(setup: Setup, params: Params, trajectory: Trajectory) -> Pa
 def scale_rewards(
     setup: Setup, state: TrainState, trajectory: Trajectory
 ) -> tuple[Trajectory, TrainState]:
-    """Return the trajectory with its rewards over the running deviation of the discounted return.
+    """With `normalize_rewards`, divide rewards by the running deviation of the discounted return.
 
     The sum of an episode's rewards so far, each discounted by its age, stands for the return: it is
-    known at each step, however long the episode. Returned with it: the state with new
-    `reward_moments` and `reward_sums`.
+    known at each step, however long the episode.
     """
     config, valid = setup.config, trajectory.valid
-    if not config.normalize_rewards:
+    if state.reward_moments is None or state.reward_sums is None:
         return trajectory, state
-    assert state.reward_moments is not None
-    assert state.reward_sums is not None
     rewards = jnp.where(valid, trajectory.reward, 0.0)
     done = trajectory.terminated | trajectory.truncated
 

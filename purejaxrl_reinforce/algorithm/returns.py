@@ -24,16 +24,11 @@ def lambda_returns(
     an episode is cut. With 1 elsewhere it is the Monte-Carlo return, with 0 the one-step target.
     The last step is always a cut.
 
-    Args:
-        rewards: [T, ...], r_t.
-        discounts: [T, ...], gamma, or 0 where the episode terminated.
-        lambdas: [T, ...], lambda where step t + 1 belongs to the same episode, 0 where the episode
-            was cut after step t.
-        next_values: [T, ...], V(s_{t+1}) of the observation before any reset; 0 to not bootstrap.
-        unroll: time steps in one round of the loop.
-
-    Returns:
-        [T, ...], float32.
+    Args: all [T, ...], as is the result, but for `unroll`, the time steps in a round of the loop.
+        rewards: r_t.
+        discounts: gamma, or 0 where the episode terminated.
+        lambdas: lambda where step t + 1 belongs to the same episode, 0 where it was cut after t.
+        next_values: V(s_{t+1}) of the observation before any reset; 0 to not bootstrap.
     """
     chex.assert_equal_shape([rewards, discounts, lambdas, next_values])
 
@@ -81,15 +76,10 @@ BASELINES = {"mean": mean_baseline, "loo": leave_one_out_baseline}
 
 
 class Moments(NamedTuple):
-    """Moments of x over some valid steps, taken about one of them.
+    """Sums over some valid steps: of x - origin, and of its squared differences from their mean.
 
-    In a constant batch every difference is then exactly 0, where a rounded mean would leave noise
-    for a division to blow up.
-
-    Attributes:
-        origin: what is subtracted from x.
-        total: of the differences.
-        squares: of the differences from their mean.
+    The origin is 0 or, where x is normalized, one of the x: in a constant batch every difference is
+    then exactly 0, where a rounded mean would leave noise for the division to blow up.
     """
 
     origin: Array
@@ -98,14 +88,7 @@ class Moments(NamedTuple):
 
 
 class BatchStatistics(NamedTuple):
-    """Statistics over the valid steps on all devices, each ().
-
-    Attributes:
-        num_steps: their number.
-        squares: sum of (G - V)^2.
-        advantages: moments of G - V.
-        returns: moments of G.
-    """
+    """Number of valid steps on all devices, sum of (G - V)^2, moments of G - V and of G; all ()."""
 
     num_steps: Array
     squares: Array
@@ -125,29 +108,28 @@ class BatchStatistics(NamedTuple):
 
 
 def batch_statistics(
-    advantages: Array, returns: Array, valid: Array, axis: LaneAxis = ONE_DEVICE
+    advantages: Array,
+    returns: Array,
+    valid: Array,
+    kind: AdvantageNorm,
+    axis: LaneAxis = ONE_DEVICE,
 ) -> BatchStatistics:
     """Return the statistics of a batch; devices exchange theirs in one collective.
 
-    Args:
-        advantages: [T, N], A = G - V, 0 at invalid steps.
-        returns: [T, N], G.
-        valid: [T, N], bool.
-        axis: the device axis the lanes are sharded over.
+    Advantages A = G - V, 0 at invalid steps, returns G and `valid` are [T, N]; `kind` is how
+    advantages are normalized.
     """
-    here = BatchStatistics(
-        jnp.sum(valid),
-        jnp.sum(advantages**2),
-        _moments(advantages, valid),
-        _moments(returns, valid),
-    )
+    zero = jnp.float32(0)
+    # The maximum takes longer than the other sums of a small batch.
+    origin = zero if kind == "none" else jnp.max(advantages, where=valid, initial=-jnp.inf)
+    moments = _moments(advantages, valid, origin), _moments(returns, valid, zero)
+    here = BatchStatistics(jnp.sum(valid), jnp.sum(advantages**2), *moments)
     counts, squares, *moments = axis.gather(here)
     merged = (_merged(x, counts) for x in moments)
     return BatchStatistics(jnp.sum(counts), jnp.sum(squares), *merged)
 
 
-def _moments(x: Array, valid: Array) -> Moments:
-    origin = jnp.max(x, where=valid, initial=-jnp.inf)
+def _moments(x: Array, valid: Array, origin: Array) -> Moments:
     shifted = jnp.where(valid, x - origin, 0.0)
     total = jnp.sum(shifted)
     centered = jnp.where(valid, shifted - total / jnp.maximum(jnp.sum(valid), 1), 0.0)
@@ -178,16 +160,10 @@ _SCALES = {
 def normalize(
     advantages: Array, valid: Array, kind: AdvantageNorm, statistics: BatchStatistics
 ) -> Array:
-    """Normalize advantages A = G - V over the valid steps; the others are 0.
+    """Normalize advantages A = G - V, [T, N], over the valid steps; at the others they are 0.
 
     standardize: (A - mean) / standard deviation; unit: (A - mean) / sqrt(sum A^2), with the
     uncentered A in the sum, as the notebook has it; none: A. A constant batch gives zeros.
-
-    Args:
-        advantages: [T, N], A, 0 at invalid steps.
-        valid: [T, N], bool.
-        kind: one of "standardize", "unit", "none".
-        statistics: of the batch.
     """
     chex.assert_equal_shape([advantages, valid])
     if kind == "none":

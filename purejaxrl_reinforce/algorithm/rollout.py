@@ -74,14 +74,10 @@ class Finished(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """A way to play; everything in it is static but for `act`, which may close over parameters.
+    """A way to play up to `num_steps` steps, T, with the actions of `act`.
 
-    Attributes:
-        setup: the environment, the networks and the sizes of blocks.
-        act: gives the actions.
-        num_steps: T, the most time steps that a lane takes.
-        auto_reset: whether a lane that is done starts again (`stream`).
-        record_next_obs: whether the trajectory gets `next_obs`.
+    With `auto_reset`, a lane that is done starts again (`stream`); with `record_next_obs`, the
+    trajectory gets `next_obs`.
     """
 
     setup: Setup
@@ -142,13 +138,9 @@ def make_rollout(setup: Setup, params: Params) -> Rollout:
 def play_batch(
     setup: Setup, params: Params, lanes: Lanes, key: Array
 ) -> tuple[Lanes, Finished, Trajectory]:
-    """Play the batch of one update: up to T steps in each of N lanes.
+    """Play the batch of one update, whose key is (): up to T steps in each of N lanes.
 
-    Args:
-        setup: what is played.
-        params: the policy's.
-        lanes: where the last update ended; only a `stream` may play on from there.
-        key: of the update, ().
+    `lanes` are where the last update ended; only a `stream` may play on from there.
     """
     rollout = make_rollout(setup, params)
     keys = setup.axis.keys(key, lanes.alive.shape[0])

@@ -11,15 +11,7 @@ from purejaxrl_reinforce.config import Config
 
 
 class Setup(NamedTuple):
-    """A configuration and what follows from it.
-
-    Attributes:
-        config: what to train.
-        env: its environment.
-        networks: the policy and the baseline.
-        tuning: sizes of blocks on its kind of device.
-        axis: the device axis that lanes are sharded over.
-    """
+    """A configuration and what follows from it; `axis` is the one that lanes are sharded over."""
 
     config: Config
     env: Environment

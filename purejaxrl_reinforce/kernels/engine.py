@@ -31,7 +31,7 @@ def make_engine(setup: Setup) -> Engine:
     """
     config, device = setup.config, jax.devices()[0]
     if config.engine == "interpret":
-        return _engine(setup, interpret=True)
+        return _kernels(setup)
     is_nvidia = device.platform == "gpu" and "cuda" in device.client.platform_version.lower()
     # With `platform`, the program is compiled here for a device that is elsewhere.
     if not is_nvidia and config.platform != "gpu":
@@ -42,24 +42,18 @@ def make_engine(setup: Setup) -> Engine:
     # The floats may be traced, and nothing here depends on them.
     config = jax.tree.map(lambda _: 1.0, config)
     capability = float(device.compute_capability) if is_nvidia else OLDEST_GPU
-    return XLA if refusal(config, capability) else _engine(setup, interpret=False)
+    return XLA if refusal(config, capability) else _kernels(setup)
 
 
-def _engine(setup: Setup, interpret: bool) -> Engine:
-    engine = Engine(
-        functools.partial(play_batch, interpret=interpret),
-        functools.partial(make_targets, interpret=interpret),
-        functools.partial(gradients, interpret=interpret),
-    )
-    return engine if _is_small(setup) else XLA._replace(play_batch=engine.play_batch)
-
-
-def _is_small(setup: Setup) -> bool:
-    """Return whether the sums of the networks' gradients fit into registers."""
+def _kernels(setup: Setup) -> Engine:
+    """Return the kernels, those of learning where sums of gradients fit into registers."""
     config, env = setup.config, setup.env
     num_inputs = env.num_obs or math.prod(env.obs_shape)
     num_outputs = env.num_actions - 1 if env.num_actions else math.prod(env.action_shape)
-    return takes_one_product((num_inputs, *config.hidden_sizes, num_outputs), config.activation)
+    sizes = (num_inputs, *config.hidden_sizes, num_outputs)
+    if not takes_one_product(sizes, config.activation):
+        return XLA._replace(play_batch=play_batch)
+    return Engine(play_batch, make_targets, gradients)
 
 
 @functools.cache
@@ -79,13 +73,13 @@ def why_not_lowered(config: Config) -> str | None:
     That works on a machine without a GPU.
     """
     setup = make_setup(config)
+    engine = _kernels(setup)
     network = setup.networks.policy.network
     is_plain = type(network) is MLP and not config.layer_norm and not config.normalize_obs
     if not is_plain or len(config.hidden_sizes) != 1 or config.activation != "relu":
         return "its policy has not one hidden layer of ReLUs"
     if config.action == "squash" or config.log_std == "state":
         return "it takes neither squashed actions nor a log_std that depends on the state"
-    engine = _engine(setup, interpret=False)
 
     def update(state: TrainState) -> Any:
         *_, trajectory = engine.play_batch(setup, state.params, state.lanes, state.key)

@@ -5,6 +5,7 @@ its part of the sums over rows that `relu_mlp` describes, of all networks in one
 parts in a fixed order, so that the same rows give the same bits.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -41,18 +42,17 @@ class _NetworkLoss(NamedTuple):
 
     Attributes:
         layers: of the network.
+        others: parameters behind its outputs.
         inputs: gives its inputs [1, K] from an observation [1, ...].
-        terms: gives, from its outputs [1, O], `others` and one row of the data, numbers that are
-            summed over the valid steps: the gradients with respect to outputs and `others`, and
-            what else is to be summed.
-        others: parameters behind the outputs.
+        terms: gives, from its outputs [1, O], `others` and one row of the data, what is summed over
+            the valid steps: gradients with respect to outputs and `others`, and further terms.
         to_params: gives the gradients of the parameters from those of (layers, others).
     """
 
     layers: ReluMLPParams
+    others: tuple[Array, ...]
     inputs: Callable[[Array], Array]
-    terms: Callable[[Array, Any, _Row], Any]
-    others: Any
+    terms: Callable[[Array, tuple[Array, ...], _Row], Any]
     to_params: Callable[[Any], tuple[Any]]
 
     @property
@@ -68,19 +68,8 @@ def gradients(
     trajectory: Trajectory,
     targets: Targets,
     num_steps: Array,
-    *,
-    interpret: bool,
 ) -> tuple[Params, PolicyTerms]:
-    """Do what `losses.gradients` does; a lane's valid steps come before its invalid ones.
-
-    Args:
-        setup: its `entropy_coef`.
-        params: of equally wide networks; one whose parameters are None has no loss: 0.
-        trajectory: what was played.
-        targets: of the trajectory.
-        num_steps: valid steps on all devices, ().
-        interpret: run on any device, slowly.
-    """
+    """Do what `losses.gradients` does; a lane's valid steps come before its invalid ones."""
     losses: dict[str, _NetworkLoss] = {}
     if params.policy is not None:
         losses["policy"] = _policy_loss(setup, params.policy)
@@ -88,7 +77,7 @@ def gradients(
         losses["baseline"] = _baseline_loss(setup, params.baseline)
     rows = _Row(trajectory.action, targets.advantages, targets.returns)
     data = (rows, trajectory.obs, trajectory.valid)
-    sums = _in_one_launch(list(losses.values()), data, interpret)
+    sums = _in_one_launch(setup, list(losses.values()), data)
     terms = dict(zip(losses, setup.axis.sum(sums), strict=True))
     grads, count = Params(None, None), jnp.maximum(num_steps, 1)
     for name, (d_parts, _) in terms.items():
@@ -100,20 +89,19 @@ def gradients(
 
 
 def _policy_loss(setup: Setup, params: Any) -> _NetworkLoss:
-    def parts_of(params: Any) -> Any:
-        parts = blocks.policy_parts(setup, params)
-        return parts.layers, parts.others
+    policy = setup.networks.policy
 
-    layers, inputs, others, distribution_of = blocks.policy_parts(setup, params)
-
-    def loss(outputs: Array, others: Any, row: _Row) -> tuple[Array, tuple[Array, Array]]:
-        distribution = distribution_of(outputs, others)
+    def loss(
+        outputs: Array, others: tuple[Array, ...], row: _Row
+    ) -> tuple[Array, tuple[Array, Array]]:
+        distribution = policy.distribution(outputs, *others)
         gain = distribution.log_prob(row.action)[0] * row.advantages[0]
         entropy = distribution.entropy()[0]
         return -gain - setup.config.entropy_coef * entropy, (gain, entropy)
 
     terms = jax.grad(loss, argnums=(0, 1), has_aux=True)
-    return _NetworkLoss(layers, inputs, terms, others, jax.vjp(parts_of, params)[1])
+    (layers, others), to_params = jax.vjp(functools.partial(blocks.policy_parts, setup), params)
+    return _NetworkLoss(layers, others, blocks.inputs_of(policy.network), terms, to_params)
 
 
 def _baseline_loss(setup: Setup, params: Any) -> _NetworkLoss:
@@ -125,11 +113,11 @@ def _baseline_loss(setup: Setup, params: Any) -> _NetworkLoss:
 
     (layers, others), to_params = jax.vjp(parts_of, params)
     inputs = blocks.inputs_of(setup.networks.baseline.network)
-    return _NetworkLoss(layers, inputs, terms, others, to_params)
+    return _NetworkLoss(layers, others, inputs, terms, to_params)
 
 
 def _in_one_launch(
-    losses: list[_NetworkLoss], data: tuple[_Row, Array, Array], interpret: bool
+    setup: Setup, losses: list[_NetworkLoss], data: tuple[_Row, Array, Array]
 ) -> list[tuple[Any, Any]]:
     """Return of each network the sums over the valid steps: gradients, and further terms."""
     rows, obs, valid = data
@@ -140,11 +128,7 @@ def _in_one_launch(
     span = _steps_of_a_program(num_steps, num_blocks)
     grid = (num_blocks, pl.cdiv(num_steps, span))
     shared = [
-        (
-            blocks.padded(loss.layers),
-            jax.tree.map(jnp.ravel, loss.others),
-            [blocks.traced(f.consts) for f in fs],
-        )
+        (blocks.padded(loss.layers), loss.others, [blocks.traced(f.consts) for f in fs])
         for loss, fs in pairs
     ]
     num_products = sum(loss.num_products for loss in losses)
@@ -154,7 +138,7 @@ def _in_one_launch(
         lambda *refs: _Program(functions, span, blocks.this_block(num_lanes), *refs).add(),
         grid=grid,
         name="gradients",
-        interpret=interpret,
+        setup=setup,
         in_specs=[blocks.by_lanes(data, 1), jax.tree.map(blocks.whole, shared)],
         out_specs=[
             pl.BlockSpec((None, None, *x), lambda i, j, x=x: (i, j, *[0] * len(x))) for x in shapes
@@ -179,11 +163,8 @@ class _Functions(NamedTuple):
 
 def _trace(loss: _NetworkLoss, rows: _Row, obs: Array) -> _Functions:
     row = jax.tree.map(lambda x: x[0, :1], rows)
-    out = loss.layers.out_bias[None]
-    return _Functions(
-        trace(loss.inputs, obs[0, :1]),
-        trace(loss.terms, out, loss.others, row),
-    )
+    terms = trace(loss.terms, loss.layers.out_bias[None], loss.others, row)
+    return _Functions(trace(loss.inputs, obs[0, :1]), terms)
 
 
 def _finish(

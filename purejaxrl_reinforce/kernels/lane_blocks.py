@@ -16,9 +16,8 @@ from jax import Array
 from jax.experimental import pallas as pl
 from jax.experimental.pallas.triton import CompilerParams, load, store
 
-from purejaxrl_reinforce.algorithm.networks.distributions import Distribution
+from purejaxrl_reinforce.algorithm.networks.build import GaussianPolicy
 from purejaxrl_reinforce.algorithm.networks.mlp import MLP, ReluMLPParams, relative_to_last
-from purejaxrl_reinforce.algorithm.networks.policies import GaussianPolicy, categorical
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels.lane_vectors import (
     Elements,
@@ -75,13 +74,14 @@ def launch(
     program: Callable[..., None],
     grid: tuple[int, ...],
     name: str,
-    interpret: bool,
+    setup: Setup,
     **specs_and_shapes: Any,
 ) -> Callable[..., Any]:
-    """Return a function of arrays: `program` on each point of the grid."""
+    """Return a function of arrays: `program` on each point of the grid, on any device if asked."""
     # Since jax 0.11 it is said of this backend where a program is lowered, right after this.
     warnings.filterwarnings("ignore", "The Pallas Triton backend is deprec", DeprecationWarning)
     params = CompilerParams(num_warps=WARPS, num_stages=1)
+    interpret = setup.config.engine == "interpret"
     call: Callable[..., Any] = pl.pallas_call(
         program,
         grid=grid,
@@ -164,30 +164,12 @@ def outputs(layers: Any, hidden: Array) -> Elements:
     ]
 
 
-class PolicyParts(NamedTuple):
-    """The parts of a policy with one hidden layer of ReLUs.
-
-    Attributes:
-        layers: of its network.
-        inputs: gives the network's inputs [N, K] from observations [N, ...].
-        others: further parameters.
-        distribution: gives pi(.|s) from the network's outputs [N, O] and `others`.
-    """
-
-    layers: ReluMLPParams
-    inputs: Callable[[Array], Array]
-    others: Any
-    distribution: Callable[[Array, Any], Distribution]
-
-
-def policy_parts(setup: Setup, params: Any) -> PolicyParts:
-    """Return the parts of a policy that has them, from its parameters."""
-    layers, policy = layers_of(params), setup.networks.policy
-    inputs = inputs_of(policy.network)
-    if isinstance(policy, GaussianPolicy):
-        return PolicyParts(layers, inputs, params["params"]["log_std"], policy.distribution)
-    relative = ReluMLPParams(*layers[:2], *map(relative_to_last, layers[2:]))
-    return PolicyParts(relative, inputs, (), lambda outputs, _: categorical(outputs))
+def policy_parts(setup: Setup, params: Any) -> tuple[ReluMLPParams, tuple[Array, ...]]:
+    """Return the layers of a policy, and what else its `distribution` takes beside the outputs."""
+    layers = layers_of(params)
+    if isinstance(setup.networks.policy, GaussianPolicy):
+        return layers, (params["params"]["log_std"],)
+    return ReluMLPParams(*layers[:2], *map(relative_to_last, layers[2:])), ()
 
 
 def layers_of(params: Any) -> ReluMLPParams:

@@ -31,7 +31,7 @@ from purejaxrl_reinforce.algorithm.rollout import (
 )
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels import lane_blocks as blocks
-from purejaxrl_reinforce.kernels.lane_blocks import LaneBlock, PolicyParts
+from purejaxrl_reinforce.kernels.lane_blocks import LaneBlock
 from purejaxrl_reinforce.kernels.lane_vectors import (
     Elements,
     Key,
@@ -56,32 +56,21 @@ class _Functions(NamedTuple):
 
 
 def play_batch(
-    setup: Setup,
-    params: Params,
-    lanes: Lanes,
-    key: Array,
-    *,
-    interpret: bool,
+    setup: Setup, params: Params, lanes: Lanes, key: Array
 ) -> tuple[Lanes, Finished, Trajectory]:
     """Do what `rollout.play_batch` does; the trajectory has exactly T rows.
-
-    Args:
-        setup: what is played.
-        params: the policy's.
-        lanes: where the last update ended; only a `stream` may play on from there.
-        key: of the update, ().
-        interpret: run on any device, slowly.
 
     Raises:
         UnsupportedError: the environment or its state use what the kernel cannot hold.
     """
-    rollout, policy = make_rollout(setup, params), blocks.policy_parts(setup, params.policy)
-    functions, num_lanes = _trace(rollout, key, policy), lanes.alive.shape[0]
+    rollout, num_lanes = make_rollout(setup, params), lanes.alive.shape[0]
+    layers, others = blocks.policy_parts(setup, params.policy)
+    functions = _trace(rollout, key, layers.out_bias[None], others)
     *ends, row = functions.step.shapes
     _check(ends[0], key)
     numbers = jax.random.key_data(key), jnp.reshape(setup.axis.first_lane(num_lanes), 1)
     consts = [blocks.traced(function.consts) for function in functions]
-    shared = (numbers, blocks.padded(policy.layers), consts)
+    shared = (numbers, blocks.padded(layers), consts)
     start = lanes if carries_lanes(setup.config) else None
     ends = _shapes(ends, (num_lanes,))
     trajectory = _shapes(row, (rollout.num_steps, num_lanes))
@@ -89,7 +78,7 @@ def play_batch(
         lambda *refs: _Program(rollout, functions, blocks.this_block(num_lanes)).play(*refs),
         grid=(pl.cdiv(num_lanes, blocks.LANES),),
         name="rollout",
-        interpret=interpret,
+        setup=setup,
         in_specs=[blocks.by_lanes(start, 0), jax.tree.map(blocks.whole, shared)],
         out_specs=[blocks.by_lanes(ends, 0), blocks.by_lanes(trajectory, 1)],
         out_shape=[ends, trajectory],
@@ -112,21 +101,21 @@ def _check(lanes: Lanes, key: Array) -> None:
         raise UnsupportedError("keys other than jax's usual ones")
 
 
-def _trace(rollout: Rollout, key: Array, policy: PolicyParts) -> _Functions:
-    setup = rollout.setup
+def _trace(rollout: Rollout, key: Array, out: Array, others: tuple[Array, ...]) -> _Functions:
+    setup, policy = rollout.setup, rollout.setup.networks.policy
 
     def lane_key(key: Array, number: Array) -> Array:
         return jax.vmap(jax.random.fold_in, (None, 0))(key, number)
 
     def fresh(keys: Array) -> Lanes:
-        return fresh_lanes(rollout.setup.env, keys_for(keys, KeyUse.START))
+        return fresh_lanes(setup.env, keys_for(keys, KeyUse.START))
 
     def step(
         lanes: Lanes, finished: Finished, keys: Array, t: Array, outputs: Array
     ) -> tuple[Lanes, Finished, Trajectory]:
-        noise = jax.vmap(rollout.setup.networks.policy.noise)(keys_for(keys, KeyUse.NOISE, t))
+        noise = jax.vmap(policy.noise)(keys_for(keys, KeyUse.NOISE, t))
         play = rollout._replace(
-            act=lambda _, noise: policy.distribution(outputs, policy.others).sample(noise),
+            act=lambda _, noise: policy.distribution(outputs, *others).sample(noise),
             setup=setup._replace(tuning=setup.tuning._replace(skip_resets=True)),
         )
         return play_step(play, lanes, finished, keys, noise, t)
@@ -136,7 +125,7 @@ def _trace(rollout: Rollout, key: Array, policy: PolicyParts) -> _Functions:
             return finished
         return count_finished(finished, lanes.episode, ~lanes.alive)
 
-    number, out = jnp.zeros(1, jnp.int32), policy.layers.out_bias[None]
+    number = jnp.zeros(1, jnp.int32)
     keys = jax.eval_shape(lane_key, key, number)
     lane = jax.eval_shape(fresh, keys)
     finished = jax.eval_shape(none_finished, lane.episode)
@@ -144,7 +133,7 @@ def _trace(rollout: Rollout, key: Array, policy: PolicyParts) -> _Functions:
         key=trace(lane_key, key, number),
         fresh=trace(fresh, keys),
         start=trace(none_finished, lane.episode),
-        inputs=trace(policy.inputs, lane.obs),
+        inputs=trace(blocks.inputs_of(policy.network), lane.obs),
         step=trace(step, lane, finished, keys, jnp.int32(0), out),
         end=trace(end, lane, finished),
     )

@@ -23,20 +23,9 @@ from purejaxrl_reinforce.kernels.lane_vectors import LaneFunction, trace
 
 
 def make_targets(
-    setup: Setup,
-    params: Params,
-    trajectory: Trajectory,
-    *,
-    interpret: bool,
+    setup: Setup, params: Params, trajectory: Trajectory
 ) -> tuple[Targets, BatchStatistics]:
-    """Do what `losses.make_targets` does.
-
-    Args:
-        setup: its baseline, gamma and trace_lambda.
-        params: of the baseline network, if there is one.
-        trajectory: what was played.
-        interpret: run on any device, slowly.
-    """
+    """Do what `losses.make_targets` does."""
     config, layers, function, trace_lambda = setup.config, None, None, 1.0
     if config.baseline == "value":
         inputs = blocks.inputs_of(setup.networks.baseline.network)
@@ -52,7 +41,7 @@ def make_targets(
         lambda *refs: _Program(function, blocks.this_block(num_lanes), *refs).walk(),
         grid=(pl.cdiv(num_lanes, blocks.LANES),),
         name="targets",
-        interpret=interpret,
+        setup=setup,
         in_specs=[blocks.by_lanes(rows, 1), *jax.tree.map(blocks.whole, shared)],
         out_specs=blocks.by_lanes([shape, shape], 1),
         out_shape=[shape, shape],

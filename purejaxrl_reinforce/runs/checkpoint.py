@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.lanes import key_data_shape
+from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
@@ -148,7 +148,7 @@ def _load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str,
     facts = _facts_in(arrays)
     if (found := facts.get("format")) != FORMAT:
         raise ValueError(f"{path} has format {found}, of another release; this one has {FORMAT}")
-    key_data: Any = key_data_shape()
+    key_data: Any = jax.eval_shape(jax.random.key_data, key_shape())
     try:
         state: TrainState = restore_tree(arrays, state_shapes(config)._replace(key=key_data))
     except ValueError as error:

@@ -5,10 +5,11 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from purejaxrl_reinforce import Config, init, step
-from purejaxrl_reinforce.algorithm.optimizer import make_optimizer, optimizer_step
+from purejaxrl_reinforce.algorithm.optimizer import make_optimizer
 from tests.support.configs import TEXTBOOK
 
 
@@ -23,6 +24,13 @@ def adam(gradients, learning_rate, epsilon, keras):
         else:
             x -= learning_rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + epsilon)
     return x
+
+
+def optimizer_step(config, learning_rate, params, opt_state, gradient):
+    count = optax.tree.get(opt_state, "count")
+    optimizer = make_optimizer(config, learning_rate, count)
+    updates, opt_state = optimizer.update(gradient, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
 
 
 @pytest.mark.parametrize("keras", [False, True])

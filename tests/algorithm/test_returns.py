@@ -92,7 +92,7 @@ def test_leave_one_out_leaves_the_own_lane_out():
 
 def normalized(returns, values, valid, kind):
     advantages = jnp.where(valid, returns - values, 0.0)
-    statistics = batch_statistics(advantages, returns, valid)
+    statistics = batch_statistics(advantages, returns, valid, kind)
     return normalize_with(advantages, valid, kind, statistics), statistics
 
 

@@ -12,7 +12,6 @@ from purejaxrl_reinforce import init
 from purejaxrl_reinforce.algorithm.reinforce import XLA, collect, make_engine
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.kernels.engine import refusal, why_not_lowered
-from purejaxrl_reinforce.kernels.rollout import play_batch
 from tests.support.configs import TEXTBOOK
 
 EPISODES = TEXTBOOK.replace(num_envs=11, hidden_sizes=(16,), engine="xla")
@@ -21,13 +20,7 @@ STREAM = replace(EPISODES, rollout="stream", num_steps=40, bootstrap=True, num_e
 
 @jax.jit
 def collect_with_kernel(config, state):
-    return play_batch(
-        make_setup(config),
-        state.params,
-        state.lanes,
-        jax.random.fold_in(state.key, state.update),
-        interpret=True,
-    )
+    return collect(replace(config, engine="interpret"), state)
 
 
 def assert_same_bits(ours, theirs):

@@ -27,8 +27,12 @@ def changed(name: str, params: Any, env_params: Mapping[str, Any]) -> Any:
     Raises:
         ValueError: it has no such parameter, or one of another type.
     """
-    _check_names(name, params, env_params)
+    own = [field.name for field in dataclasses.fields(params) if field.name not in derived(name)]
     for key, value in env_params.items():
+        if key in derived(name):
+            raise ValueError(f"{ENV_PARAM}{key} of {name} follows from others; set those")
+        if key not in own:
+            raise ValueError(f"{name} has no parameter {key!r}{nearest(key, own, cutoff=0)}")
         _check(key, getattr(params, key), value)
     new = dataclasses.replace(params, **in_own_types(params, env_params))
     # A time limit is a whole number to us, whatever it is to the environment.
@@ -39,25 +43,12 @@ def changed(name: str, params: Any, env_params: Mapping[str, Any]) -> Any:
 
 def in_own_types(params: Any, env_params: Mapping[str, Any]) -> EnvParams:
     """Return `env_params`, all of which there are, with a float for each parameter that is one."""
-    return EnvParams(
-        {
-            key: float(value) if _is_float(params, key) and type(value) is int else value
-            for key, value in env_params.items()
-        }
-    )
 
+    def typed(key: str, value: Any) -> Any:
+        is_float = key != TIME_LIMIT and isinstance(getattr(params, key), float)
+        return float(value) if is_float and type(value) is int else value
 
-def _is_float(params: Any, key: str) -> bool:
-    return key != TIME_LIMIT and isinstance(getattr(params, key), float)
-
-
-def _check_names(name: str, params: Any, env_params: Mapping[str, Any]) -> None:
-    there = [field.name for field in dataclasses.fields(params) if field.name not in derived(name)]
-    for key in env_params:
-        if key in derived(name):
-            raise ValueError(f"{ENV_PARAM}{key} of {name} follows from others; set those")
-        if key not in there:
-            raise ValueError(f"{name} has no parameter {key!r}{nearest(key, there, cutoff=0)}")
+    return EnvParams({key: typed(key, value) for key, value in env_params.items()})
 
 
 def _check(key: str, own: Any, value: Any) -> None:

@@ -47,8 +47,8 @@ class Environment:
         time_limit: the longest episode, in steps.
         num_obs: number of values of a discrete observation, None for real-valued ones.
         num_actions: number of discrete actions, None for continuous ones.
-        action_shape: shape of one action: () or (D,).
-        env_params: those of its parameters that are not its own defaults, by name.
+        action_shape: () or (D,).
+        env_params: parameters that are not its own defaults.
     """
 
     name: str
@@ -83,11 +83,8 @@ class Environment:
                 " follow from a parameter in env_params; leave it out, or use action='clip'"
             )
         with jax.ensure_compile_time_eval():
-            low, high = (
-                np.broadcast_to(np.asarray(bound, np.float32), self.action_shape)
-                for bound in (space.low, space.high)
-            )
-        return low, high
+            low, high = (np.asarray(bound, np.float32) for bound in (space.low, space.high))
+        return np.broadcast_to(low, self.action_shape), np.broadcast_to(high, self.action_shape)
 
     @property
     def action_space(self) -> str:
@@ -170,7 +167,10 @@ def _loaded(name: str) -> tuple[Any, Any]:
             f"unknown environment {name!r}"
             f"{nearest(name, [*gymnax.registered_envs, *ALIASES], cutoff=0)}"
         )
-    env, params = _make(registered)
+    try:
+        env, params = gymnax.make(registered)
+    except Exception as error:  # whatever its constructor does, such as fetch data
+        raise ValueError(f"environment {registered!r} cannot be made: {error}") from None
     return env, dataclasses.replace(params, **overrides)
 
 
@@ -179,9 +179,8 @@ def _described(name: str, env_params: Mapping[str, Any], env: Any, params: Any) 
 
     obs, action = env.observation_space(params), env.action_space(params)
     if not isinstance(obs, spaces.Discrete | spaces.Box):
-        raise ValueError(
-            f"{name}: observation space {type(obs).__name__} is not supported; use Box or Discrete"
-        )
+        kind = type(obs).__name__
+        raise ValueError(f"{name}: observation space {kind} is not supported; use Box or Discrete")
     is_discrete = isinstance(action, spaces.Discrete)
     if is_discrete and int(action.n) < 2:
         raise ValueError(f"{name}: action space Discrete({int(action.n)}) leaves nothing to choose")
@@ -201,15 +200,6 @@ def _described(name: str, env_params: Mapping[str, Any], env: Any, params: Any) 
     )
 
 
-def _make(registered: str) -> tuple[Any, Any]:
-    import gymnax
-
-    try:
-        return gymnax.make(registered)
-    except Exception as error:  # whatever its constructor does, such as fetch data
-        raise ValueError(f"environment {registered!r} cannot be made: {error}") from None
-
-
 def _in_words(space: Any) -> str:
     from gymnax.environments import spaces
 
@@ -222,31 +212,31 @@ def _in_words(space: Any) -> str:
 
 def _bound(values: Any) -> str:
     """Return a bound of a Box: one number, or one for each of a few elements."""
+    values = np.asarray(values, np.float32).ravel()
     # The largest number stands for no bound.
-    values = np.asarray(values, np.float32)
-    texts = [
-        f"{value:.4g}" if abs(value) < LARGEST_FLOAT else "inf" if value > 0 else "-inf"
-        for value in values.ravel()
-    ]
-    if len(set(texts)) == 1:
-        return texts[0]
-    return f"[{', '.join(texts)}]"
+    values = np.where(np.abs(values) < LARGEST_FLOAT, values, np.copysign(np.inf, values))
+    texts = [f"{value:.4g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
 
 
 class _Deferred(types.ModuleType):
     """Stands for a module that is imported once something of it is used."""
 
     def __getattr__(self, name: str) -> Any:
-        _remove(self)
+        self.remove()
         return getattr(importlib.import_module(self.__name__), name)
+
+    def remove(self) -> None:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
 
 
 @contextlib.contextmanager
 def deferred_imports(*names: str) -> Iterator[None]:
-    """Within the block, `import` gives those of these modules a stand-in that are not there yet.
+    """Within the block, `import` gives a stand-in for each of these modules that is not there yet.
 
-    What was imported within the block keeps the stand-ins, which import their module when it is
-    used. After it, whoever imports one of these modules gets the module itself.
+    Who imported one keeps it; it imports its module when it is used. After the block, `import`
+    gives the module itself.
     """
     stand_ins = {name: _Deferred(name) for name in names if name not in sys.modules}
     sys.modules.update(stand_ins)
@@ -254,9 +244,4 @@ def deferred_imports(*names: str) -> Iterator[None]:
         yield
     finally:
         for stand_in in stand_ins.values():
-            _remove(stand_in)
-
-
-def _remove(stand_in: types.ModuleType) -> None:
-    if sys.modules.get(stand_in.__name__) is stand_in:
-        del sys.modules[stand_in.__name__]
+            stand_in.remove()

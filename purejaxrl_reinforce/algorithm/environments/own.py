@@ -5,13 +5,15 @@ import importlib
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm.environments.env_params import TIME_LIMIT
+from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.config import nearest
+from purejaxrl_reinforce.tasks import TIME_LIMIT
 
 # Files of Python, of installed packages and of this one.
 _FILES_OF_OTHERS = (
@@ -58,47 +60,39 @@ def own_environment(path: str) -> tuple[Any, Any]:
         ValueError: it cannot be imported, is no environment, or fails, or does not return what
             gymnax's environments return; one line.
     """
-    from gymnax.environments.environment import Environment
-
     found = imported("environment", path)
     try:
         env = found() if isinstance(found, type) else found
-        if not isinstance(env, Environment):
-            raise _MistakeError("is neither a class nor an instance of gymnax's Environment")
-        params = env.default_params
-        _check_params(params)
-        _check_functions(env, params)
-    except _MistakeError as mistake:
-        raise ValueError(f"environment {path!r} {mistake}") from None
+        mistake = next(_mistakes(env), None)
     except Exception as error:  # whatever the user's code does
         raise ValueError(f"environment {path!r} fails: {error_in_a_line(error)}") from None
-    return env, params
+    if mistake is not None:
+        raise ValueError(f"environment {path!r} {mistake}")
+    return env, env.default_params
 
 
-class _MistakeError(Exception):
-    """What is wrong with an environment, in words that follow its name."""
+def _mistakes(env: Any) -> Iterator[str]:
+    """Yield what is wrong, in words that follow the environment's name; the first one counts."""
+    from gymnax.environments.environment import Environment
 
-
-def _check_params(params: Any) -> None:
+    if not isinstance(env, Environment):
+        yield "is neither a class nor an instance of gymnax's Environment"
+    params = env.default_params
     if not dataclasses.is_dataclass(params):
-        raise _MistakeError(
-            f"has default_params that are no dataclass, but {type(params).__name__}"
-        )
+        yield f"has default_params that are no dataclass, but {type(params).__name__}"
     limit = getattr(params, TIME_LIMIT, None)
     if not isinstance(limit, int | float) or not 1 <= limit < 2**31:
-        raise _MistakeError(f"has no time limit: its {TIME_LIMIT} is {limit}")
-
-
-def _check_functions(env: Any, params: Any) -> None:
-    """Trace a reset and a step, which must agree with each other and with the space."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    start = jax.eval_shape(env.reset_env, key, params)
-    obs, state = _parts("reset_env", start, "obs, state")
-    action = jax.eval_shape(env.action_space(params).sample, key)
-    step = jax.eval_shape(env.step_env, key, state, action, params)
-    next_obs, next_state, reward, *_ = _parts(
-        "step_env", step, "obs, state, reward, terminated, info"
-    )
+        yield f"has no time limit: its {TIME_LIMIT} is {limit}"
+    # Traced, a reset and a step must agree with each other and with the space.
+    start = jax.eval_shape(env.reset_env, key_shape(), params)
+    if not isinstance(start, tuple) or len(start) != 2:
+        yield "must return obs, state from reset_env"
+    obs, state = start
+    action = jax.eval_shape(env.action_space(params).sample, key_shape())
+    step = jax.eval_shape(env.step_env, key_shape(), state, action, params)
+    if not isinstance(step, tuple) or len(step) != 5:
+        yield "must return obs, state, reward, terminated, info from step_env"
+    next_obs, next_state, reward, *_ = step
     space = env.observation_space(params)
     for mistake, found, expected in (
         ("an observation that is not of its space's shape", obs.shape, space.shape),
@@ -107,10 +101,4 @@ def _check_functions(env: Any, params: Any) -> None:
         ("a reward that is no number", reward.size, 1),
     ):
         if found != expected:
-            raise _MistakeError(f"returns {mistake}: {found}, not {expected}")
-
-
-def _parts(function: str, result: Any, names: str) -> Any:
-    if not isinstance(result, tuple) or len(result) != names.count(",") + 1:
-        raise _MistakeError(f"must return {names} from {function}")
-    return result
+            yield f"returns {mistake}: {found}, not {expected}"

@@ -1,4 +1,7 @@
-"""The policy and the baseline network: two separate networks for a configuration."""
+"""The policy and the baseline network: two separate networks for a configuration.
+
+A policy maps observations to an action distribution, the baseline network to values.
+"""
 
 from typing import Any, NamedTuple, cast
 
@@ -10,11 +13,20 @@ from jax import Array
 
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.environments.own import error_in_a_line, imported
-from purejaxrl_reinforce.algorithm.networks.distributions import Distribution
+from purejaxrl_reinforce.algorithm.lanes import key_shape
+from purejaxrl_reinforce.algorithm.networks.distributions import (
+    Categorical,
+    Distribution,
+    Gaussian,
+    squash,
+    uniform_of,
+)
 from purejaxrl_reinforce.algorithm.networks.mlp import CNN, FILTER_SIZE, MLP, relative_to_last
-from purejaxrl_reinforce.algorithm.networks.policies import GaussianPolicy, SoftmaxPolicy
 from purejaxrl_reinforce.algorithm.normalization import RunningMoments, no_moments, normalized
-from purejaxrl_reinforce.config import LARGEST_FLOAT, Config
+from purejaxrl_reinforce.config import LARGEST_FLOAT, Config, LogStd
+
+# A state moves the standard deviation by a factor between exp(-5) and exp(5) at most.
+MOST_LOG_STD = 5.0
 
 # Gains of orthogonal output layers: nearly equal logits, or means near 0, to begin with.
 _POLICY_GAIN, _BASELINE_GAIN = 0.01, 1.0
@@ -29,6 +41,73 @@ class Params(NamedTuple):
     policy: Any
     baseline: Any
     obs_moments: RunningMoments | None = None
+
+
+class SoftmaxPolicy(nn.Module):
+    """pi(a|s) over A discrete actions; the network gives logits less the last one, [N, A - 1]."""
+
+    network: nn.Module
+    preserve_adopted_names = True
+
+    @nn.compact
+    def __call__(self, obs: Array) -> Distribution:
+        return self.distribution(self.network(obs))
+
+    def distribution(self, outputs: Array) -> Distribution:
+        """Return pi(.|s) from the outputs of the network, [N, A - 1]."""
+        # Equal changes of all logits change nothing, so the last one may be taken as 0.
+        last = jnp.zeros_like(outputs[:, :1])
+        return Categorical(jnp.concatenate([outputs, last], axis=1))
+
+    def noise(self, key: Array) -> Array:
+        """Draw what one action is sampled from: uniform on [0, 1), ()."""
+        return uniform_of(key)
+
+    def to_env(self, action: Array) -> Array:
+        """Return the actions that the environment takes for sampled ones."""
+        return action
+
+
+class GaussianPolicy(nn.Module):
+    """pi(a|s) over continuous actions, [N, D]: a normal distribution.
+
+    The standard deviation starts at `initial_std`. It is one learned vector (`log_std="free"`),
+    stays as it is ("fixed"), or depends on the state ("state": the network has 2 D outputs, and the
+    last D of them, bounded by tanh, are added to its logarithm). With `bounds`, actions are
+    squashed into these.
+    """
+
+    network: nn.Module
+    num_dimensions: int
+    log_std: LogStd = "free"
+    initial_std: Any = 1.0
+    bounds: tuple[Any, Any] | None = None
+    preserve_adopted_names = True
+
+    @nn.compact
+    def __call__(self, obs: Array) -> Distribution:
+        def initial(_: Array) -> Array:
+            return jnp.full(self.num_dimensions, jnp.log(jnp.float32(self.initial_std)))
+
+        return self.distribution(self.network(obs), self.param("log_std", initial))
+
+    def distribution(self, outputs: Array, log_std: Array) -> Distribution:
+        """Return pi(.|s) from the outputs of the network, [N, D or 2 D], and the parameter [D]."""
+        mean = outputs
+        if self.log_std != "free":
+            log_std = jax.lax.stop_gradient(log_std)
+        if self.log_std == "state":
+            mean, change = jnp.split(outputs, 2, axis=-1)
+            log_std = log_std[None] + MOST_LOG_STD * jnp.tanh(change / MOST_LOG_STD)
+        return Gaussian(mean, log_std, self.bounds)
+
+    def noise(self, key: Array) -> Array:
+        """Draw what one action is sampled from: standard normal, [D]."""
+        return jax.random.normal(key, (self.num_dimensions,))
+
+    def to_env(self, action: Array) -> Array:
+        """Return the actions that the environment takes for sampled ones, [N, D]."""
+        return action if self.bounds is None else squash(action, *self.bounds)
 
 
 class BaselineNetwork(nn.Module):
@@ -83,9 +162,8 @@ def make_networks(config: Config, env: Environment) -> Networks:
     if env.num_actions is not None:
         for name in ("action", "log_std"):
             if getattr(config, name) != getattr(Config, name):
-                raise ValueError(
-                    f"{name} is for continuous actions; those of {env.name} are discrete"
-                )
+                kind = "is for continuous actions; those of"
+                raise ValueError(f"{name} {kind} {env.name} are discrete")
         logits = _network(config, env, env.num_actions, _POLICY_GAIN, relative=True)
         return Networks(SoftmaxPolicy(logits), baseline, config)
     num_dimensions = env.action_shape[0]
@@ -100,17 +178,12 @@ def make_networks(config: Config, env: Environment) -> Networks:
     return Networks(policy, baseline, config)
 
 
-def network_kind(config: Config, env: Environment) -> str:
-    """Return the network that "auto" stands for, and any other as it is."""
-    if config.network != "auto":
-        return config.network
-    return "cnn" if len(env.obs_shape) == 3 and _is_picture(env) else "mlp"
-
-
 def _network(
     config: Config, env: Environment, num_outputs: int, gain: float, relative: bool = False
 ) -> nn.Module:
-    kind = network_kind(config, env)
+    kind = config.network
+    if kind == "auto":
+        kind = "cnn" if len(env.obs_shape) == 3 and _is_picture(env) else "mlp"
     if kind not in ("mlp", "cnn"):
         return OwnNetwork(_own_network(config, env, kind, num_outputs), relative, name="own")
     if kind == "cnn" and not _is_picture(env):
@@ -155,12 +228,11 @@ def _own_network(config: Config, env: Environment, path: str, num_outputs: int) 
         raise ValueError(f"network {path!r} is not a class of flax modules (flax.linen.Module)")
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     obs, _ = jax.eval_shape(env.reset, keys)
-    dtype = jnp.float32 if config.normalize_obs else obs.dtype
-    obs = jax.ShapeDtypeStruct(obs.shape, dtype)
+    if config.normalize_obs:
+        obs = jax.ShapeDtypeStruct(obs.shape, jnp.float32)
     try:
         module = module_class(num_outputs=num_outputs)
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        outputs, variables = jax.eval_shape(module.init_with_output, key, obs)
+        outputs, variables = jax.eval_shape(module.init_with_output, key_shape(), obs)
     except Exception as error:
         raise ValueError(
             f"network {path!r} fails with num_outputs={num_outputs} on observations of shape"

@@ -42,20 +42,12 @@ def uniform_of(key: Array) -> Array:
 
 
 class Categorical(NamedTuple):
-    """Softmax distribution over A actions.
-
-    Attributes:
-        logits: [..., A], unnormalized log-probabilities.
-    """
+    """Softmax distribution over A actions, from unnormalized log-probabilities [..., A]."""
 
     logits: Array
 
     def sample(self, noise: Array) -> Array:
-        """Return actions [...] (int32) by inverting the distribution function.
-
-        Args:
-            noise: [...], uniform on [0, 1).
-        """
+        """Invert the distribution function at noise [...], uniform on [0, 1): [...], int32."""
         # The last cumulative probability is 1 but for rounding; leaving it out keeps the action
         # below A whatever the rounding.
         if not self._is_small:
@@ -127,11 +119,7 @@ class Gaussian(NamedTuple):
     bounds: tuple[Array, Array] | None = None
 
     def sample(self, noise: Array) -> Array:
-        """Return mean + std * noise, [..., D].
-
-        Args:
-            noise: [..., D], standard normal.
-        """
+        """Return mean + std * noise, [..., D], for standard normal noise [..., D]."""
         return self.mean + self._std() * noise
 
     def log_prob(self, action: Array) -> Array:
@@ -154,10 +142,10 @@ class Gaussian(NamedTuple):
         if self.bounds is None:
             return entropy
         points, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
-        pairs = zip(points.tolist(), (weights / weights.sum()).tolist(), strict=True)
+        weights = weights / weights.sum()
         slopes = (
-            weight * _log_slope(self.mean + self._std() * point, *self.bounds)
-            for point, weight in pairs
+            float(weight) * _log_slope(self.mean + self._std() * float(point), *self.bounds)
+            for point, weight in zip(points, weights, strict=True)
         )
         return entropy + jnp.sum(sum(slopes), axis=-1)
 

@@ -32,24 +32,17 @@ _HIDDEN_GAIN = math.sqrt(2)
 
 
 class DenseParams(nn.Module):
-    """Kernel [num_inputs, width] and bias [width], zero: as Keras has them.
-
-    The kernel is Glorot-uniform or, with a `gain`, orthogonal times the gain.
-    """
+    """Kernel [num_inputs, width], Glorot-uniform or with this gain orthogonal; bias [width], 0."""
 
     width: int
     gain: float | None = None
 
     @nn.compact
     def __call__(self, num_inputs: int) -> tuple[Array, Array]:
-        initial = nn.initializers
-        kernel_init = (
-            initial.glorot_uniform() if self.gain is None else initial.orthogonal(self.gain)
-        )
-        return (
-            self.param("kernel", kernel_init, (num_inputs, self.width)),
-            self.param("bias", initial.zeros, (self.width,)),
-        )
+        make, gain = nn.initializers, self.gain
+        kernel_init = make.glorot_uniform() if gain is None else make.orthogonal(gain)
+        kernel = self.param("kernel", kernel_init, (num_inputs, self.width))
+        return kernel, self.param("bias", make.zeros, (self.width,))
 
 
 class MLP(nn.Module):
@@ -166,11 +159,7 @@ def relu_mlp(precision: str, layers: ReluMLPParams, x: Array) -> Array:
         dW'[k, h] = sum_o M[o, k, h] V[h, o]        dV[h, o] = sum_k M[o, k, h] W'[k, h]
 
     so that activations are read once on the way back. That pays where O (K + 1) is small.
-
-    Args:
-        precision: of the products.
-        layers: parameters.
-        x: [R, K].
+    `precision` is that of the products.
     """
     return _forward(precision, layers, x)[0]
 
