@@ -67,10 +67,7 @@ def equal_parts(total: int, longest: int) -> int:
 
 
 def _unmapped(reduce: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """Return a reduction of a whole array that stays a scalar under `jax.vmap`.
-
-    The number of rounds of a loop then stays one for all that are mapped over.
-    """
+    """Return a reduction to a scalar, also under `jax.vmap`: all mapped over loop equally often."""
     function = custom_vmap(lambda x: reduce(x))
     function.def_vmap(lambda _axis_size, _in_batched, x: (function(x), False))
     return function
@@ -83,8 +80,7 @@ _largest = _unmapped(jnp.max)
 def split_rows(tree: Any, block_rows: int) -> Any:
     """Reshape the leaves of `tree` from [T, N, ...] to [blocks, rows, ...].
 
-    Blocks are equally long, with at most `block_rows` rows, and cut without regard to time steps.
-    The last one is padded with zeros (False).
+    Blocks are equally long, with at most `block_rows` rows; the last one is padded with zeros.
     """
 
     def split(x: Array) -> Array:

@@ -62,11 +62,10 @@ def _evaluate(
 
 
 def greedy_return(setup: Setup, state: TrainState) -> Array:
-    """Return the mean return of `eval_episodes` greedy episodes after every `eval_every`-th update.
+    """Return the mean return of greedy episodes after every `eval_every`-th update, else NaN.
 
     They are those of `evaluate` with the key `jax.random.fold_in(state.key, state.update)`, from
-    which the next update makes other keys. After the other updates the result is NaN. Each device
-    plays all episodes.
+    which the next update makes other keys. Each device plays all of them.
     """
     config = setup.config
     if not config.eval_every:

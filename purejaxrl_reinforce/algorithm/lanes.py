@@ -33,10 +33,7 @@ class LaneAxis(NamedTuple):
         return unflatten(lax.psum(flat, self.name))
 
     def gather(self, tree: Any) -> Any:
-        """Return the scalars of each shard, [shards], in one collective.
-
-        The leaves are of 4 bytes. Extremes and sums of all kinds then need no further collective.
-        """
+        """Return the scalars of each shard, of 4 bytes, [shards], in one collective for all."""
         if not self.is_sharded:
             return jax.tree.map(lambda x: x[None], tree)
         leaves, structure = jax.tree.flatten(tree)

@@ -1,7 +1,6 @@
 """Running statistics of observations and rewards, over the valid steps of all updates so far.
 
-Observations are normalized by those of the updates before, since both losses must see what was
-played with; rewards by those that include the current update.
+Observations are normalized by those of the updates before, rewards by those of this one, too.
 """
 
 from typing import Any, NamedTuple

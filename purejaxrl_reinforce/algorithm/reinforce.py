@@ -113,8 +113,7 @@ def step(
     baseline network then takes further steps on the same returns.
 
     An update in which a loss, a gradient or a new parameter is not finite is not applied: the
-    state comes back unchanged, and `Metrics.finite` is false. Any further step repeats that
-    update, whose randomness is a function of the state.
+    state comes back unchanged, and `Metrics.finite` is false. A further step would repeat it.
 
     Args:
         config: what to train.
@@ -198,10 +197,7 @@ def fit_baseline(
 
 
 def add_observations(setup: Setup, params: Params, trajectory: Trajectory) -> Params:
-    """Return `params` with the observations of the trajectory in their moments, if they have any.
-
-    The next update normalizes by these; both losses of this one saw what was played with.
-    """
+    """Add the observations of the trajectory to the moments that the next update normalizes by."""
     if params.obs_moments is None:
         return params
     obs = trajectory.obs.astype(jnp.float32)

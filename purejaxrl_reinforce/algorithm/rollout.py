@@ -34,8 +34,7 @@ class Episode(NamedTuple):
 class Lanes(NamedTuple):
     """The state of each lane: obs [N, ...], the environment's states, the rest [N].
 
-    `episode` is the one so far; `alive` is false once a lane of an `episodes` rollout has finished.
-    It then keeps the observation that its episode ended with.
+    Once a lane of an `episodes` rollout has finished, it is not `alive` and keeps its last `obs`.
     """
 
     obs: Array
@@ -157,10 +156,7 @@ def fresh_lanes(env: Environment, keys: Array) -> Lanes:
 
 
 def record(rollout: Rollout, lanes: Lanes, keys: Array) -> tuple[Lanes, Finished, Trajectory]:
-    """Play `lanes` for up to T steps, with randomness from `keys` [N], and record what happens.
-
-    The trajectory has T rows, rounded up to whole blocks; rows that were not played are invalid.
-    """
+    """Play `lanes` for up to T steps, rounded up to whole blocks, and record what happens."""
 
     def first_row() -> Trajectory:
         noise = jax.vmap(rollout.setup.networks.policy.noise)(keys)
@@ -206,7 +202,7 @@ def _play_group(
     """Play a group of lanes, one block of time steps after the other, until none is alive."""
 
     def some_lane_alive(carry: tuple[Any, ...]) -> Array:
-        block, lanes, _, _ = carry
+        block, lanes, *_ = carry
         return (block < rollout.num_blocks) & any_lane(lanes.alive)
 
     def play_block(carry: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -21,11 +21,6 @@ class Setup(NamedTuple):
 
 
 def make_setup(config: Config, axis: LaneAxis = ONE_DEVICE) -> Setup:
-    """Return the setup of a configuration.
-
-    Raises:
-        ValueError: the environment is unknown, its spaces are not supported, or the networks do not
-            fit them.
-    """
+    """Return the setup of a configuration; errors are those of its environment and networks."""
     env = environment.make(config.env, config.env_params)
     return Setup(config, env, make_networks(config, env), tuning(config), axis)

@@ -21,9 +21,8 @@ class TrainState(NamedTuple):
     """Everything carried from one update to the next.
 
     Attributes:
-        params: of both networks, and the moments of observations.
         opt_state: of both optimizers, in the same places as their networks.
-        lanes: the state of each lane; used by `stream` rollouts only.
+        lanes: used by `stream` rollouts only.
         key: the run's key. Update u draws from fold_in(key, u), so randomness is a counter.
         update: updates done, () int32.
         env_steps: valid environment steps so far, [2] uint32: the high and the low half.

@@ -58,16 +58,11 @@ class _NetworkLoss(NamedTuple):
     @property
     def num_products(self) -> int:
         """Rows [H] of M of `relu_mlp`: O (K + 1)."""
-        num_inputs, num_outputs = self.layers.hidden_kernel.shape[0], self.layers.out_bias.size
-        return num_outputs * (num_inputs + 1)
+        return self.layers.out_bias.size * (self.layers.hidden_kernel.shape[0] + 1)
 
 
 def gradients(
-    setup: Setup,
-    params: Params,
-    trajectory: Trajectory,
-    targets: Targets,
-    num_steps: Array,
+    setup: Setup, params: Params, trajectory: Trajectory, targets: Targets, num_steps: Array
 ) -> tuple[Params, PolicyTerms]:
     """Do what `losses.gradients` does; a lane's valid steps come before its invalid ones."""
     losses: dict[str, _NetworkLoss] = {}
@@ -101,7 +96,7 @@ def _policy_loss(setup: Setup, params: Any) -> _NetworkLoss:
 
     terms = jax.grad(loss, argnums=(0, 1), has_aux=True)
     (layers, others), to_params = jax.vjp(functools.partial(blocks.policy_parts, setup), params)
-    return _NetworkLoss(layers, others, blocks.inputs_of(policy.network), terms, to_params)
+    return _NetworkLoss(layers, others, policy.network.inputs, terms, to_params)
 
 
 def _baseline_loss(setup: Setup, params: Any) -> _NetworkLoss:
@@ -112,7 +107,7 @@ def _baseline_loss(setup: Setup, params: Any) -> _NetworkLoss:
         return (2 * (values - row.returns[:, None]), others), ()
 
     (layers, others), to_params = jax.vjp(parts_of, params)
-    inputs = blocks.inputs_of(setup.networks.baseline.network)
+    inputs = setup.networks.baseline.network.inputs
     return _NetworkLoss(layers, others, inputs, terms, to_params)
 
 
@@ -122,23 +117,27 @@ def _in_one_launch(
     """Return of each network the sums over the valid steps: gradients, and further terms."""
     rows, obs, valid = data
     num_steps, num_lanes = valid.shape
-    functions = [_trace(loss, rows, obs) for loss in losses]
+    row = jax.tree.map(lambda x: x[0, :1], rows)
+    functions = [
+        (trace(x.inputs, obs[0, :1]), trace(x.terms, x.layers.out_bias[None], x.others, row))
+        for x in losses
+    ]
     pairs = list(zip(losses, functions, strict=True))
     num_blocks = pl.cdiv(num_lanes, blocks.LANES)
-    span = _steps_of_a_program(num_steps, num_blocks)
+    span = max(_FEWEST_STEPS, pl.cdiv(num_steps, max(1, _MOST_PROGRAMS // num_blocks)))
     grid = (num_blocks, pl.cdiv(num_steps, span))
     shared = [
         (blocks.padded(loss.layers), loss.others, [blocks.traced(f.consts) for f in fs])
         for loss, fs in pairs
     ]
     num_products = sum(loss.num_products for loss in losses)
-    num_terms = sum(x.size for fs in functions for x in jax.tree.leaves(fs.terms.shapes))
+    num_terms = sum(x.size for _, terms in functions for x in jax.tree.leaves(terms.shapes))
     shapes = (num_products, shared[0][0].hidden_bias.size), (num_terms,)
     call = blocks.launch(
+        setup,
         lambda *refs: _Program(functions, span, blocks.this_block(num_lanes), *refs).add(),
         grid=grid,
         name="gradients",
-        setup=setup,
         in_specs=[blocks.by_lanes(data, 1), jax.tree.map(blocks.whole, shared)],
         out_specs=[
             pl.BlockSpec((None, None, *x), lambda i, j, x=x: (i, j, *[0] * len(x))) for x in shapes
@@ -146,29 +145,11 @@ def _in_one_launch(
         out_shape=[jax.ShapeDtypeStruct((*grid, *x), jnp.float32) for x in shapes],
     )
     products, terms = (iter(jnp.sum(parts, axis=(0, 1))) for parts in call(data, shared))
-    return [_finish(*pair, products, terms) for pair in pairs]
-
-
-def _steps_of_a_program(num_steps: int, num_blocks: int) -> int:
-    most_spans = max(1, _MOST_PROGRAMS // num_blocks)
-    return max(_FEWEST_STEPS, pl.cdiv(num_steps, most_spans))
-
-
-class _Functions(NamedTuple):
-    """What a program evaluates for a network, traced for one lane."""
-
-    inputs: LaneFunction
-    terms: LaneFunction
-
-
-def _trace(loss: _NetworkLoss, rows: _Row, obs: Array) -> _Functions:
-    row = jax.tree.map(lambda x: x[0, :1], rows)
-    terms = trace(loss.terms, loss.layers.out_bias[None], loss.others, row)
-    return _Functions(trace(loss.inputs, obs[0, :1]), terms)
+    return [_finish(loss, of.shapes, products, terms) for loss, (_, of) in pairs]
 
 
 def _finish(
-    loss: _NetworkLoss, functions: _Functions, products: Iterator[Array], numbers: Iterator[Array]
+    loss: _NetworkLoss, shapes: Any, products: Iterator[Array], numbers: Iterator[Array]
 ) -> tuple[Any, Any]:
     """Return gradients from the next of the products [H] and numbers, sums over all programs."""
     layers = loss.layers
@@ -180,7 +161,7 @@ def _finish(
     d_out_kernel = jnp.sum(M * kernel[None], axis=1).T
     (d_out, d_others), further = jax.tree.map(
         lambda x: jnp.stack(list(itertools.islice(numbers, x.size))).reshape(x.shape),
-        functions.terms.shapes,
+        shapes,
     )
     d_layers = ReluMLPParams(d_kernel[:-1], d_kernel[-1], d_out_kernel, d_out[0])
     return (d_layers, d_others), further
@@ -189,7 +170,7 @@ def _finish(
 class _Program(NamedTuple):
     """One program of the kernel; all but the first three are references to memory."""
 
-    functions: list[_Functions]
+    functions: list[tuple[LaneFunction, LaneFunction]]
     span: int
     block: LaneBlock
     data: Any
@@ -237,7 +218,12 @@ class _Program(NamedTuple):
         ]
 
     def _network_row(
-        self, functions: _Functions, shared: Any, rows: Any, obs: Elements, valid: Array
+        self,
+        functions: tuple[LaneFunction, ...],
+        shared: Any,
+        rows: Any,
+        obs: Elements,
+        valid: Array,
     ) -> tuple[list[Array], list[Array]]:
         layers, others, consts = shared
         inputs_of, terms_of = map(blocks.bound, functions, consts)
@@ -247,7 +233,7 @@ class _Program(NamedTuple):
         (d_outputs, d_others), further = self.block.vectors(
             terms_of(blocks.outputs(layers, hidden), others, rows)
         )
-        one = jnp.ones(self.block.num_lanes)
+        one = jnp.ones(blocks.LANES)
         masked = jax.tree.map(lambda x: jnp.where(valid, x, 0.0), (d_outputs, d_others, further))
         products = [
             jnp.sum(jnp.where(hidden > 0, (d * x)[:, None], 0.0), axis=0)

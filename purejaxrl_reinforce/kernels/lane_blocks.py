@@ -17,7 +17,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas.triton import CompilerParams, load, store
 
 from purejaxrl_reinforce.algorithm.networks.build import GaussianPolicy
-from purejaxrl_reinforce.algorithm.networks.mlp import MLP, ReluMLPParams, relative_to_last
+from purejaxrl_reinforce.algorithm.networks.mlp import ReluMLPParams, relative_to_last
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels.lane_vectors import (
     Elements,
@@ -33,15 +33,8 @@ LANES, WARPS = 8, 1
 
 
 class LaneBlock(NamedTuple):
-    """The lanes of a program.
+    """The lanes of a program: their numbers, and which of them there are, [L] each."""
 
-    Attributes:
-        num_lanes: L, with those of the last program that there are not.
-        numbers: of the lanes, [L].
-        mask: [L], marks the lanes that there are.
-    """
-
-    num_lanes: int
     numbers: Array
     mask: Array
 
@@ -61,36 +54,22 @@ class LaneBlock(NamedTuple):
 
     def vectors(self, tree: Any) -> Any:
         """Return a tree with a vector of this program's lanes for each element."""
-        return jax.tree.map(lambda x: broadcast(x, (self.num_lanes,)), tree)
+        return jax.tree.map(lambda x: broadcast(x, (LANES,)), tree)
 
 
 def this_block(num_lanes: int) -> LaneBlock:
     """Return the block of the program that runs: the last one may have fewer lanes than others."""
     lanes = pl.program_id(0) * LANES + jnp.arange(LANES)
-    return LaneBlock(LANES, lanes, lanes < num_lanes)
+    return LaneBlock(lanes, lanes < num_lanes)
 
 
-def launch(
-    program: Callable[..., None],
-    grid: tuple[int, ...],
-    name: str,
-    setup: Setup,
-    **specs_and_shapes: Any,
-) -> Callable[..., Any]:
+def launch(setup: Setup, program: Callable[..., None], **options: Any) -> Callable[..., Any]:
     """Return a function of arrays: `program` on each point of the grid, on any device if asked."""
     # Since jax 0.11 it is said of this backend where a program is lowered, right after this.
     warnings.filterwarnings("ignore", "The Pallas Triton backend is deprec", DeprecationWarning)
-    params = CompilerParams(num_warps=WARPS, num_stages=1)
-    interpret = setup.config.engine == "interpret"
-    call: Callable[..., Any] = pl.pallas_call(
-        program,
-        grid=grid,
-        name=name,
-        compiler_params=params,
-        interpret=interpret,
-        **specs_and_shapes,
-    )
-    return call
+    options["compiler_params"] = CompilerParams(num_warps=WARPS, num_stages=1)
+    options["interpret"] = setup.config.engine == "interpret"
+    return pl.pallas_call(program, **options)
 
 
 def by_lanes(tree: Any, axis: int) -> Any:
@@ -176,9 +155,3 @@ def layers_of(params: Any) -> ReluMLPParams:
     """Return the layers of a policy or baseline with one hidden layer of ReLUs."""
     hidden, out = params["params"]["mlp"]["hidden_0"], params["params"]["mlp"]["out"]
     return ReluMLPParams(hidden["kernel"], hidden["bias"], out["kernel"], out["bias"])
-
-
-def inputs_of(network: Any) -> Callable[[Array], Array]:
-    """Return what gives the inputs [N, K] of a built-in network from observations [N, ...]."""
-    assert isinstance(network, MLP)
-    return network.inputs

@@ -7,6 +7,7 @@ nothing, and elementwise operations are all that is left. Random numbers are tho
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -143,10 +144,6 @@ def _elementwise(eqn: Equation, args: Sequence[Elements]) -> Elements:
     return [_compute(function, *elements) for elements in zip(*columns, strict=True)]
 
 
-def _identity(_eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
-    return list(args)
-
-
 def _numbered(avals: Iterable[Any]) -> list[np.ndarray]:
     """Return arrays of these shapes whose elements are numbered, from one array to the next."""
     arrays, first = [], 0
@@ -167,15 +164,18 @@ def _moved(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
 
 def _iota(eqn: Equation, _args: Sequence[Elements]) -> list[Elements]:
     with jax.ensure_compile_time_eval():
-        return [known(eqn.primitive.bind(**eqn.params), eqn.outvars[0].aval.dtype)]
+        return [known(eqn.primitive.bind(**eqn.params))]
+
+
+def _rows(eqn: Equation, axes: tuple[int, ...]) -> np.ndarray:
+    """Return the operand's elements as numbers, a row for each place along these axes."""
+    numbers = np.moveaxis(_numbered([eqn.invars[0].aval])[0], axes, range(len(axes)))
+    return numbers.reshape(math.prod(numbers.shape[: len(axes)]), -1)
 
 
 def _reduced(combine: Callable[..., Any]) -> Rule:
     def rule(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
-        (numbers,) = _numbered([eqn.invars[0].aval])
-        axes = eqn.params["axes"]
-        rows = np.moveaxis(numbers, axes, range(len(axes)))
-        rows = rows.reshape(math.prod(rows.shape[: len(axes)]), -1)
+        rows = _rows(eqn, eqn.params["axes"])
         total = [args[0][i] for i in rows[0]]
         for row in rows[1:]:
             total = [_compute(combine, x, args[0][i]) for x, i in zip(total, row, strict=True)]
@@ -186,10 +186,7 @@ def _reduced(combine: Callable[..., Any]) -> Rule:
 
 def _cumulative(combine: Callable[..., Any]) -> Rule:
     def rule(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
-        (numbers,) = _numbered([eqn.invars[0].aval])
-        axis = eqn.params["axis"]
-        rows = np.moveaxis(numbers, axis, 0).reshape(numbers.shape[axis], -1)
-        results = list(args[0])
+        rows, results = _rows(eqn, (eqn.params["axis"],)), list(args[0])
         for before, row in itertools.pairwise(rows[::-1] if eqn.params["reverse"] else rows):
             for i, j in zip(before, row, strict=True):
                 results[j] = _compute(combine, results[i], results[j])
@@ -255,19 +252,15 @@ def _choose_place(
     places = list(itertools.product(*(i.places() for i in index)))
     if len(places) > MOST_PLACES:
         raise UnsupportedError(f"an index into {len(places)} places")
-    numbers = np.stack([np.asarray(numbers_at(list(place))).ravel() for place in places])
+    with jax.ensure_compile_time_eval():
+        numbers = np.stack([np.asarray(numbers_at(list(place))).ravel() for place in places])
     hits: dict[int, Element] = {}
 
     def hit(place: int) -> Element:
         if place not in hits:
-            tests = [
-                i.is_at(x)
-                for i, x in zip(index, places[place], strict=True)
-                if not _is_known(i.element)
-            ]
-            hits[place] = tests[0]
-            for test in tests[1:]:
-                hits[place] = _compute(lax.bitwise_and, hits[place], test)
+            pairs = zip(index, places[place], strict=True)
+            tests = [i.is_at(x) for i, x in pairs if not _is_known(i.element)]
+            hits[place] = functools.reduce(functools.partial(_compute, lax.bitwise_and), tests)
         return hits[place]
 
     results = []
@@ -295,8 +288,7 @@ def _gather(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
 
     def numbers_at(place: list[int]) -> Any:
         at = np.asarray(place, indices.dtype).reshape(indices.shape)
-        with jax.ensure_compile_time_eval():
-            return eqn.primitive.bind(numbers, at, **params)
+        return eqn.primitive.bind(numbers, at, **params)
 
     elements = [*args[0], known(fill, operand.dtype)[0]]
     return [_choose_place(index, elements, numbers_at)]
@@ -311,8 +303,7 @@ def _scatter(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
 
     def numbers_at(place: list[int]) -> Any:
         at = np.asarray(place, indices.dtype).reshape(indices.shape)
-        with jax.ensure_compile_time_eval():
-            return lax.scatter(old, at, new, dimensions, mode=eqn.params["mode"])
+        return lax.scatter(old, at, new, dimensions, mode=eqn.params["mode"])
 
     return [_choose_place(index, [*args[0], *args[2]], numbers_at)]
 
@@ -323,8 +314,7 @@ def _dynamic_slice(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     (numbers,) = _numbered([operand])
 
     def numbers_at(place: list[int]) -> Any:
-        with jax.ensure_compile_time_eval():
-            return lax.dynamic_slice(numbers, place, eqn.params["slice_sizes"])
+        return lax.dynamic_slice(numbers, place, eqn.params["slice_sizes"])
 
     return [_choose_place(index, args[0], numbers_at)]
 
@@ -357,17 +347,7 @@ def _random_split(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
 def _random_bits(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     if eqn.params["bit_width"] != 32:
         raise UnsupportedError("random bits other than 32")
-    counts = range(math.prod(eqn.params["shape"]))
-    hashes = [_threefry(key, np.uint32(i)) for key in args[0] for i in counts]
-    return [[first ^ second for first, second in hashes]]
-
-
-def _random_wrap(_eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
-    return [[Key(*words) for words in zip(args[0][::2], args[0][1::2], strict=True)]]
-
-
-def _random_unwrap(_eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
-    return [[word for key in args[0] for word in key]]
+    return [[key.first ^ key.second for key in _random_split(eqn, args)[0]]]
 
 
 _ELEMENTWISE_NAMES = """
@@ -376,17 +356,17 @@ _ELEMENTWISE_NAMES = """
     log log1p logistic lt max min mul ne neg nextafter not or pow rem round rsqrt select_n
     shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square sub tan tanh xor
 """
-
 ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
 
-_MOVING_NAMES = """
-    broadcast_in_dim concatenate expand_dims pad reshape rev slice split squeeze stack transpose
-    unstack
-"""
+_SAME = ("copy", "copy_p", "stop_gradient", "random_clone", "reshard")
+_MOVING = (
+    "broadcast_in_dim", "concatenate", "expand_dims", "pad", "reshape", "rev", "slice", "split",
+    "squeeze", "stack", "transpose", "unstack",
+)  # fmt: skip
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("copy", "copy_p", "stop_gradient", "random_clone", "reshard"), _identity),
-    **dict.fromkeys(_MOVING_NAMES.split(), _moved),
+    **dict.fromkeys(_SAME, lambda _, args: list(args)),
+    **dict.fromkeys(_MOVING, _moved),
     "iota": _iota,
     "reduce_sum": _reduced(lax.add),
     "reduce_prod": _reduced(lax.mul),
@@ -403,6 +383,6 @@ RULES: dict[str, Rule] = {
     "random_fold_in": _fold_in,
     "random_split": _random_split,
     "random_bits": _random_bits,
-    "random_wrap": _random_wrap,
-    "random_unwrap": _random_unwrap,
+    "random_wrap": lambda _, args: [list(map(Key, args[0][::2], args[0][1::2]))],
+    "random_unwrap": lambda _, args: [[word for key in args[0] for word in key]],
 }

@@ -32,13 +32,7 @@ from purejaxrl_reinforce.algorithm.rollout import (
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels import lane_blocks as blocks
 from purejaxrl_reinforce.kernels.lane_blocks import LaneBlock
-from purejaxrl_reinforce.kernels.lane_vectors import (
-    Elements,
-    Key,
-    LaneFunction,
-    UnsupportedError,
-    trace,
-)
+from purejaxrl_reinforce.kernels.lane_vectors import Key, LaneFunction, UnsupportedError, trace
 
 # More numbers of a lane than these do not fit into the registers of a program.
 MOST_NUMBERS = 64
@@ -75,10 +69,10 @@ def play_batch(
     ends = _shapes(ends, (num_lanes,))
     trajectory = _shapes(row, (rollout.num_steps, num_lanes))
     call = blocks.launch(
+        setup,
         lambda *refs: _Program(rollout, functions, blocks.this_block(num_lanes)).play(*refs),
         grid=(pl.cdiv(num_lanes, blocks.LANES),),
         name="rollout",
-        setup=setup,
         in_specs=[blocks.by_lanes(start, 0), jax.tree.map(blocks.whole, shared)],
         out_specs=[blocks.by_lanes(ends, 0), blocks.by_lanes(trajectory, 1)],
         out_shape=[ends, trajectory],
@@ -121,9 +115,8 @@ def _trace(rollout: Rollout, key: Array, out: Array, others: tuple[Array, ...]) 
         return play_step(play, lanes, finished, keys, noise, t)
 
     def end(lanes: Lanes, finished: Finished) -> Finished:
-        if rollout.auto_reset:
-            return finished
-        return count_finished(finished, lanes.episode, ~lanes.alive)
+        done = ~lanes.alive
+        return finished if rollout.auto_reset else count_finished(finished, lanes.episode, done)
 
     number = jnp.zeros(1, jnp.int32)
     keys = jax.eval_shape(lane_key, key, number)
@@ -133,7 +126,7 @@ def _trace(rollout: Rollout, key: Array, out: Array, others: tuple[Array, ...]) 
         key=trace(lane_key, key, number),
         fresh=trace(fresh, keys),
         start=trace(none_finished, lane.episode),
-        inputs=trace(blocks.inputs_of(policy.network), lane.obs),
+        inputs=trace(policy.network.inputs, lane.obs),
         step=trace(step, lane, finished, keys, jnp.int32(0), out),
         end=trace(end, lane, finished),
     )
@@ -159,7 +152,7 @@ class _Program(NamedTuple):
         lanes = fresh(key) if lane_refs is None else jax.tree.map(self.block.load, lane_refs)
         lanes = self.block.vectors(lanes)
         lanes = lanes._replace(alive=[lanes.alive[0] & self.block.mask])
-        num_steps = self.rollout.num_steps
+        num_steps, shapes = self.rollout.num_steps, self.functions.step.shapes[2]
 
         def some_lane_alive(carry: Any) -> Array:
             t, lanes, _ = carry
@@ -174,14 +167,11 @@ class _Program(NamedTuple):
             return t + 1, *self.block.vectors(carried)
 
         def clear(t: Array) -> Array:
-            self.block.store(row_refs, jax.tree.map(_zeros, self.functions.step.shapes[2]), t)
+            zeros = jax.tree.map(lambda x: [np.zeros((), x.dtype)[()]] * x.size, shapes)
+            self.block.store(row_refs, zeros, t)
             return t + 1
 
         carry = (jnp.int32(0), lanes, self.block.vectors(start(lanes.episode)))
         t, lanes, finished = lax.while_loop(some_lane_alive, step, carry)
         lax.while_loop(lambda t: t < num_steps, clear, t)
         self.block.store(end_refs, (lanes, end(lanes, finished)))
-
-
-def _zeros(x: jax.ShapeDtypeStruct) -> Elements:
-    return [np.zeros((), x.dtype)[()]] * x.size

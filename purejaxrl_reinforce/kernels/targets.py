@@ -28,7 +28,7 @@ def make_targets(
     """Do what `losses.make_targets` does."""
     config, layers, function, trace_lambda = setup.config, None, None, 1.0
     if config.baseline == "value":
-        inputs = blocks.inputs_of(setup.networks.baseline.network)
+        inputs = setup.networks.baseline.network.inputs
         layers = blocks.padded(blocks.layers_of(params.baseline))
         function, trace_lambda = trace(inputs, trajectory.obs[0, :1]), config.trace_lambda
     consts = blocks.traced(function.consts) if function else []
@@ -38,10 +38,10 @@ def make_targets(
     shape = jax.ShapeDtypeStruct(trajectory.valid.shape, jnp.float32)
     num_lanes = trajectory.valid.shape[1]
     call = blocks.launch(
+        setup,
         lambda *refs: _Program(function, blocks.this_block(num_lanes), *refs).walk(),
         grid=(pl.cdiv(num_lanes, blocks.LANES),),
         name="targets",
-        setup=setup,
         in_specs=[blocks.by_lanes(rows, 1), *jax.tree.map(blocks.whole, shared)],
         out_specs=blocks.by_lanes([shape, shape], 1),
         out_shape=[shape, shape],
@@ -72,7 +72,7 @@ class _Program(NamedTuple):
 
     def walk(self) -> None:
         """Walk from the last time step to the first."""
-        zeros = jnp.zeros(self.block.num_lanes)
+        zeros = jnp.zeros(blocks.LANES)
         at_cut = self._value(self.rows.next_obs, jnp.int32(0)) if self._cut_once else zeros
 
         def step(carry: Any) -> Any:
@@ -91,27 +91,25 @@ class _Program(NamedTuple):
 
     def _step(self, t: Array, after: _Step, at_cut: Array) -> _Step:
         gamma, trace_lambda = (x[jnp.int32(0)] for x in self.settings)
-        valid, terminated, truncated = (
-            self._row(x, t) for x in (self.rows.valid, self.rows.terminated, self.rows.truncated)
+        rows = self.rows
+        valid, terminated, truncated, reward = (
+            self.block.load(x, t)[0]
+            for x in (rows.valid, rows.terminated, rows.truncated, rows.reward)
         )
         goes_on = after.valid & ~truncated
-        if self.rows.next_obs is not None and not self._cut_once:
-            at_cut = self._value_where(valid & ~goes_on & ~terminated, self.rows.next_obs, t)
+        if rows.next_obs is not None and not self._cut_once:
+            at_cut = self._value_where(valid & ~goes_on & ~terminated, rows.next_obs, t)
         lambda_ = jnp.where(goes_on, trace_lambda, 0.0)
         future = (1 - lambda_) * jnp.where(goes_on, after.value, at_cut) + lambda_ * after.g
-        g = self._row(self.rows.reward, t) + jnp.where(terminated, 0.0, gamma) * future
+        g = reward + jnp.where(terminated, 0.0, gamma) * future
         value = jnp.zeros_like(g)
         if self.inputs is not None:
-            value = self._value_where(valid, self.rows.obs, t)
+            value = self._value_where(valid, rows.obs, t)
         return _Step(valid, jnp.where(valid, value, 0.0), jnp.where(valid, g, 0.0))
-
-    def _row(self, ref: Any, t: Array) -> Array:
-        (element,) = self.block.load(ref, t)
-        return element
 
     def _value_where(self, needed: Array, ref: Any, t: Array) -> Array:
         """Return V(s), [L], of the observations in a row; 0 where no lane needs it."""
-        zeros = jnp.zeros(self.block.num_lanes)
+        zeros = jnp.zeros(blocks.LANES)
         return lax.cond(blocks.some(needed), lambda: self._value(ref, t), lambda: zeros)
 
     def _value(self, ref: Any, t: Array) -> Array:

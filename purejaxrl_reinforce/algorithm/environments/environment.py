@@ -71,11 +71,7 @@ class Environment:
         return tuple(self._env.observation_space(self._params).shape)
 
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the least and the largest value of each element of a continuous action, [D].
-
-        Raises:
-            ValueError: they follow from a traced parameter.
-        """
+        """Return the bounds of a continuous action, [D]; a ValueError if they are traced."""
         space = self._env.action_space(self._params)
         if any(isinstance(bound, jax.core.Tracer) for bound in (space.low, space.high)):
             raise ValueError(
@@ -96,15 +92,10 @@ class Environment:
         return jax.vmap(self._env.reset_env, in_axes=(0, None))(keys, self._params)
 
     def step(self, keys: Array, env_state: Any, action: Array) -> StepResult:
-        """Take one step in every lane, without any reset.
+        """Take one step in each of N lanes, without any reset; actions are [N] or [N, D].
 
         Actions outside a continuous action space are clipped to it. Where an environment uses no
         randomness in its steps, the compiler drops what makes the keys.
-
-        Args:
-            keys: [N].
-            env_state: states of N lanes.
-            action: [N] integers or [N, D] floats.
         """
         return jax.vmap(self._step_lane)(keys, env_state, action)
 
@@ -128,9 +119,8 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
     """Return the environment that `Config.env` names, with these parameters.
 
     Raises:
-        ValueError: no environment has that name (the nearest ones are given), one of the user's own
-            is not as it must be, its observation or action space is not supported, or it has no
-            such parameter.
+        ValueError: none has that name, one of the user's own is not as it must be, its observation
+            or action space is not supported, or it has no such parameter.
     """
     # Constants of gymnax's modules and of the environment must not become tracers when the first
     # call comes from inside a transformation: Python caches the ones, `_loaded` the others.
@@ -142,11 +132,7 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
 
 
 def checked(config: Config) -> Config:
-    """Return `config` with env_params in the types of the environment's own.
-
-    Raises:
-        ValueError: as `make`.
-    """
+    """Return `config` with env_params in the types of the environment's; errors are `make`'s."""
     make(config.env, config.env_params)
     _, params = _loaded(config.env)
     return dataclasses.replace(config, env_params=in_own_types(params, config.env_params))

@@ -1,7 +1,4 @@
-"""The policy and the baseline network: two separate networks for a configuration.
-
-A policy maps observations to an action distribution, the baseline network to values.
-"""
+"""The policy and the baseline network: two separate networks for a configuration."""
 
 from typing import Any, NamedTuple, cast
 
@@ -64,7 +61,7 @@ class SoftmaxPolicy(nn.Module):
         return uniform_of(key)
 
     def to_env(self, action: Array) -> Array:
-        """Return the actions that the environment takes for sampled ones."""
+        """Return the actions that the environment takes for sampled ones, [N]."""
         return action
 
 
@@ -153,8 +150,7 @@ def make_networks(config: Config, env: Environment) -> Networks:
     """Return the policy that fits the environment's actions, and the baseline network.
 
     Raises:
-        ValueError: the network or the kind of actions does not fit the environment's spaces, or a
-            network of one's own cannot be used.
+        ValueError: they do not fit its spaces, or a network of one's own cannot be used.
     """
     if config.normalize_obs and env.num_obs is not None:
         raise ValueError(f"normalize_obs needs real numbers; {env.name} observes {env.obs_space}")

@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +16,6 @@ _MOST_WRITTEN_OUT = 32
 # Points of the Gauss-Hermite quadrature: the entropy is right to 1e-4 for standard deviations up to
 # 1, to 3e-3 up to 2, to 0.1 up to 5.
 _POINTS = 16
-
-
-class Distribution(Protocol):
-    """The interface of an action distribution with batch shape [...]."""
-
-    def sample(self, noise: Array) -> Array: ...
-
-    def log_prob(self, action: Array) -> Array: ...
-
-    def entropy(self) -> Array: ...
-
-    def mode(self) -> Array: ...
 
 
 def uniform_of(key: Array) -> Array:
@@ -155,6 +143,9 @@ class Gaussian(NamedTuple):
 
     def _std(self) -> Array:
         return jnp.broadcast_to(jnp.exp(self.log_std), self.mean.shape)
+
+
+Distribution = Categorical | Gaussian
 
 
 def squash(u: Array, low: Array, high: Array) -> Array:

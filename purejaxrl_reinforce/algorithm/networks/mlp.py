@@ -46,13 +46,13 @@ class DenseParams(nn.Module):
 
 
 class MLP(nn.Module):
-    """Dense layers with an activation between them.
+    """Dense layers with an activation between them: [N, ...] to [N, num_outputs].
 
-    Maps observations [N, ...] to [N, num_outputs]. Real-valued observations are flattened; with
-    `num_obs`, observations are integers below it and become one-hot vectors. With `relative`, the
-    outputs are those but the last, less the last: [N, num_outputs - 1]. `precision` is that of the
-    products. With `layer_norm`, each hidden layer is normalized before its activation. With
-    `out_gain`, kernels are orthogonal: with this gain at the output, with sqrt(2) elsewhere.
+    Real-valued observations are flattened; with `num_obs`, they are integers below it and become
+    one-hot vectors. With `relative`, the outputs are those but the last, less the last. `precision`
+    is that of the products. With `layer_norm`, each hidden layer is normalized before its
+    activation. With `out_gain`, kernels are orthogonal: with this gain at the output, with sqrt(2)
+    elsewhere.
     """
 
     hidden_sizes: tuple[int, ...]
