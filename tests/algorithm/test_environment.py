@@ -1,4 +1,4 @@
-"""The lane environment is Gymnasium's CartPole; errors name what would be right."""
+"""Environments and their parameters are Gymnasium's; errors name what would be right."""
 
 import re
 from dataclasses import replace
@@ -11,42 +11,139 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce import Config, evaluate, init, step, train
-from purejaxrl_reinforce.algorithm.environments.environment import make
+from purejaxrl_reinforce import Config, init, step
+from purejaxrl_reinforce.algorithm.environments.environment import checked, make
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
+from purejaxrl_reinforce.config import EnvParams
+from purejaxrl_reinforce.evaluation.gymnasium import make_rendered, make_vector
 from tests.support.configs import TEXTBOOK
-from tests.support.env_params import settable
+
+# Environments of both libraries, the names of a state's numbers in gymnax, a state and an action
+# at which every parameter counts.
+COUNTERPARTS = {
+    "CartPole-v1": (("x", "x_dot", "theta", "theta_dot"), [1.0, 1.5, 0.1, 1.0], 1),
+    "Pendulum-v1": (("theta", "theta_dot"), [1.0, 2.0], [1.5]),
+    "Acrobot-v1": (
+        ("joint_angle1", "joint_angle2", "velocity_1", "velocity_2"), [0.3, 0.5, 1.0, 1.5], 2,
+    ),
+    "MountainCar-v0": (("position", "velocity"), [-0.3, 0.02], 2),
+    "MountainCarContinuous-v0": (("position", "velocity"), [-0.3, 0.02], [0.5]),
+}  # fmt: skip
 
 
-def test_transitions_agree_with_gymnasium():
+# Set by arrays, by noise, by others, or by what both libraries have but only in their spaces.
+NOT_SET = {
+    "available_torque", "torque_noise_max", "max_torque", "min_action", "max_action", "total_mass",
+    "polemass_length", "max_steps_in_episode",
+}  # fmt: skip
+
+
+def settable(name):
+    """Return the parameters of an environment that a configuration can set, as they are."""
+    return {x: value for x, value in vars(make(name)._params).items() if x not in NOT_SET}
+
+
+def keys(n):
+    return jax.random.split(jax.random.key(0), n)
+
+
+def their_step(env, states, actions):
+    envs = make_vector(env, len(states))
+    envs.reset(seed=0)
+    if hasattr(envs.unwrapped, "state"):
+        envs.unwrapped.state = np.transpose(states)
+    else:
+        for copy, state in zip(envs.envs, states, strict=True):
+            copy.unwrapped.state = np.array(state)
+    result = envs.step(np.array(actions))[:3]
+    envs.close()
+    return result
+
+
+def our_step(env, names, states, actions):
+    _, lanes = env.reset(keys(len(states)))
+    columns = dict(zip(names, jnp.float32(np.transpose(states)), strict=True))
+    result = env.step(keys(len(states)), lanes.replace(**columns), jnp.asarray(actions))
+    return [np.asarray(x) for x in (result.obs, result.reward, result.terminated)]
+
+
+def test_transitions_are_gymnasiums():
     """1,000 random states, among them many next to and beyond the limits, and random actions."""
-    n = 1000
-    env = make("CartPole-v1")
-    random = np.random.default_rng(0)
-    states = random.uniform([-2.6, -3, -0.23, -3], [2.6, 3, 0.23, 3], (n, 4))
-    actions = random.integers(0, 2, n)
-    _, lanes = env.reset(jax.random.split(jax.random.key(0), n))
-    columns = dict(zip(("x", "x_dot", "theta", "theta_dot"), jnp.float32(states.T), strict=True))
-    ours = env.step(
-        jax.random.split(jax.random.key(1), n), lanes.replace(**columns), jnp.asarray(actions)
-    )
-    ours = jax.tree.map(np.asarray, ours)
+    limits, random = np.array([2.4, 12 * np.pi / 180]), np.random.default_rng(0)
+    states = random.uniform([-2.6, -3, -0.23, -3], [2.6, 3, 0.23, 3], (1000, 4))
+    actions, env = random.integers(0, 2, 1000), make("CartPole-v1")
+    ours = our_step(env, COUNTERPARTS[env.name][0], states, actions)
+    obs, rewards, terminated = their_step(env, states, actions)
+    np.testing.assert_allclose(ours[0], obs, rtol=0, atol=1e-5)
+    clear = (np.abs(np.abs(obs[:, ::2]) - limits) > 1e-5).all(axis=1)
+    np.testing.assert_array_equal(ours[2][clear], terminated[clear])
+    # A step out of a state beyond the limits is none that an episode takes.
+    inside = (np.abs(states[:, ::2]) < limits).all(axis=1)
+    np.testing.assert_array_equal(ours[1][inside], rewards[inside])
+    assert 100 < terminated.sum() < 900
 
-    theirs = gymnasium.make("CartPole-v1").unwrapped
-    terminations = []
-    for i in range(n):
-        theirs.reset()
-        theirs.state = np.float32(states[i])
-        theirs.steps_beyond_terminated = None
-        obs, reward, terminated, _, _ = theirs.step(int(actions[i]))
-        np.testing.assert_allclose(ours.obs[i], obs, rtol=0, atol=1e-5)
-        if np.abs(np.abs(obs[[0, 2]]) - [2.4, 12 * np.pi / 180]).min() > 1e-5:
-            assert bool(ours.terminated[i]) == terminated
-        terminations.append(terminated)
-        # A step out of a state beyond the limits is none that an episode takes.
-        if np.abs(states[i, 0]) < 2.4 and np.abs(states[i, 2]) < 12 * np.pi / 180:
-            assert ours.reward[i] == reward
-    assert 100 < sum(terminations) < 900
+
+@pytest.mark.parametrize("name", COUNTERPARTS)
+def test_steps_with_all_parameters_changed_are_gymnasiums(name):
+    names, state, action = COUNTERPARTS[name]
+    changed = {x: 1.2 * value or 0.01 for x, value in settable(name).items()}
+    if name == "MountainCarContinuous-v0":
+        del changed["gravity"]  # a number in Gymnasium's code
+    env = make(name, EnvParams(changed))
+    ours, theirs = our_step(env, names, [state], [action]), their_step(env, [state], [action])
+    for x, y in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-5)
+    assert np.abs(ours[0] - our_step(make(name), names, [state], [action])[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("MountainCarContinuous-v0", {"gravity": 0.01}, "has no parameter 'gravity'"),
+        ("Pendulum-v1", {"max_torque": 3.0}, "has other spaces than gymnax's"),
+    ],
+)
+def test_what_gymnasium_cannot_change_is_refused(name, params, message):
+    assert make_rendered(make(name, EnvParams(params))) is None
+    with pytest.raises(ValueError, match=message):
+        make_vector(make(name, EnvParams(params)), 2)
+
+
+def test_the_time_limit_is_a_parameter():
+    env = make("CartPole-v0", EnvParams({"max_steps_in_episode": 15}))
+    limits = [x.time_limit for x in (env, make("CartPole-v0"), make("CartPole-v1"))]
+    assert limits == [15, 200, 500]
+    _, lanes = env.reset(keys(1))
+    for time, truncated in ((13, False), (14, True)):
+        result = env.step(keys(1), lanes.replace(time=jnp.full(1, time)), jnp.zeros(1, int))
+        assert bool(result.truncated[0]) == truncated
+    envs = make_vector(env, 1)
+    assert isinstance(envs, gymnasium.vector.VectorEnv)
+    assert envs.unwrapped.max_episode_steps == 15
+
+
+def test_whole_numbers_become_floats_where_the_environment_has_them():
+    config = Config(env_params={"gravity": 12, "max_steps_in_episode": 15})
+    params = checked(config).env_params
+    assert [type(params[x]) for x in ("gravity", "max_steps_in_episode")] == [float, int]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("CartPole-v1", {"gravty": 12.0}, "CartPole-v1 has no parameter 'gravty'; .* 'gravity'"),
+        ("CartPole-v0", {"total_mass": 2.0}, "total_mass of CartPole-v0 follows from others"),
+        ("CartPole-v1", {"gravity": True}, "env_params.gravity must be a number, not True"),
+        ("CartPole-v1", {"max_steps_in_episode": 0}, "must be at least 1, not 0"),
+        ("CartPole-v1", {"max_steps_in_episode": 9.5}, "must be a whole number, such as 500"),
+        ("Pong-misc", {"paddle_y_speed": 1.5}, "must be a whole number, such as 1"),
+        ("Pong-misc", {"use_ai_policy": 1}, "must be true or false, not 1"),
+        ("Acrobot-v1", {"available_torque": 1.0}, "is an array, which cannot be set"),
+    ],
+)
+def test_wrong_parameters_are_refused(name, params, message):
+    with pytest.raises(ValueError, match=message):
+        make(name, EnvParams(params))
 
 
 def test_resets_are_gymnasiums():
@@ -57,52 +154,14 @@ def test_resets_are_gymnasiums():
     np.testing.assert_allclose(obs.std(axis=0), 0.1 / np.sqrt(12), rtol=0.02)
 
 
-@pytest.mark.parametrize(("name", "limit"), [("CartPole-v0", 200), ("CartPole-v1", 500)])
-def test_time_limits(name, limit):
-    env = make(name)
-    assert env.time_limit == limit
-    _, lanes = env.reset(jax.random.split(jax.random.key(0), 2))
-    lanes = lanes.replace(time=jnp.array([limit - 2, limit - 1]))
-    result = env.step(jax.random.split(jax.random.key(1), 2), lanes, jnp.zeros(2, int))
-    np.testing.assert_array_equal(result.truncated, [False, True])
-
-
-def test_a_policy_scores_the_same_in_gymnasium():
-    """Half-trained, so that returns spread; sampled actions; first episode of each environment."""
-    n = 256
-    config = TEXTBOOK.replace(num_updates=8, anneal=False)
-    state, _ = train(config, jax.random.key(0))
-    ours = evaluate(config, state.params, jax.random.key(1), n, greedy=False).episode_return
-
-    layers = jax.tree.map(np.asarray, state.params.policy["params"]["mlp"])
-    envs = gymnasium.make_vec("CartPole-v1", num_envs=n, vectorization_mode="vector_entry_point")
-    obs, _ = envs.reset(seed=0)
-    random = np.random.default_rng(0)
-    theirs, alive = np.zeros(n), np.ones(n, bool)
-    while alive.any():
-        hidden = np.maximum(obs @ layers["hidden_0"]["kernel"] + layers["hidden_0"]["bias"], 0)
-        logits = hidden @ layers["out"]["kernel"] + layers["out"]["bias"]
-        action = random.random(n) < 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
-        obs, reward, terminated, truncated, _ = envs.step(action.astype(np.int64))
-        theirs += alive * reward
-        alive &= ~(terminated | truncated)
-    standard_error = np.sqrt((ours.var() + theirs.var()) / n)
-    assert theirs.std() > 20
-    assert abs(float(ours.mean()) - theirs.mean()) < 4 * standard_error
-
-
 # MNISTBandit fetches its data from the network.
 LOCAL_ENVIRONMENTS = [name for name in gymnax.registered_envs if not re.search("MNIST|probe", name)]
 
 
 def own_params(name):
     """Return all parameters of an environment that can be given, as they are."""
-    own = vars(make(name)._params)
-    given = {x: own[x] for x in settable(name) if isinstance(own[x], bool | int | float)}
-    return given | {"max_steps_in_episode": int(own["max_steps_in_episode"])}
-
-
-SLOW = pytest.mark.slow
+    given = {x: y for x, y in settable(name).items() if isinstance(y, bool | int | float)}
+    return given | {"max_steps_in_episode": make(name).time_limit}
 
 
 @pytest.mark.parametrize("name", LOCAL_ENVIRONMENTS)
@@ -110,10 +169,9 @@ SLOW = pytest.mark.slow
     ("rollout", "given"),
     [
         ("episodes", own_params),  # floats traced, the others static
-        pytest.param("episodes", lambda name: {}, marks=SLOW),
-        pytest.param("stream", lambda name: {}, marks=SLOW),
+        pytest.param("stream", lambda name: {}, marks=pytest.mark.slow),
     ],
-    ids=["with all parameters", "episodes", "stream"],
+    ids=["with all parameters", "stream"],
 )
 def test_every_gymnax_environment_can_be_trained_on(name, rollout, given):
     config = TEXTBOOK.replace(
@@ -127,22 +185,6 @@ def test_every_gymnax_environment_can_be_trained_on(name, rollout, given):
         lambda x: (x.shape, x.dtype), state
     )
     assert all(metric.shape == () for metric in metrics)
-
-
-@pytest.mark.parametrize(
-    ("name", "rollout"),
-    [
-        ("Pendulum-v1", "episodes"),
-        ("FrozenLake-misc", "stream"),
-        # As `test_block_sizes` plays them.
-        pytest.param("Pendulum-v1", "stream", marks=SLOW),
-        pytest.param("Random-probe", "episodes", marks=SLOW),
-    ],
-)
-def test_continuous_discrete_and_random_environments_give_finite_updates(name, rollout):
-    config = TEXTBOOK.replace(env=name, rollout=rollout, num_envs=4, num_steps=25, num_updates=3)
-    _, metrics = train(config, jax.random.key(0))
-    assert metrics.finite.all()
 
 
 def test_actions_are_clipped_to_the_action_space():

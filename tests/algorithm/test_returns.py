@@ -63,19 +63,6 @@ def test_worked_by_hand():
     np.testing.assert_allclose(returns[:, 0], [4.0, 6.0, 4.5, 1.0])
 
 
-def test_the_last_step_is_a_cut_whatever_its_lambda():
-    ends = [
-        lambda_returns(
-            rewards=jnp.array([1.0]),
-            discounts=jnp.array([0.5]),
-            lambdas=jnp.array([lambda_]),
-            next_values=jnp.array([4.0]),
-        )
-        for lambda_ in (0.0, 1.0)
-    ]
-    np.testing.assert_allclose(ends, [[3.0], [3.0]])
-
-
 RETURNS = jnp.array([[1.0, 3.0, 8.0], [2.0, 4.0, 50.0], [7.0, 50.0, 50.0], [50.0, 50.0, 50.0]])
 VALID = jnp.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]], bool)
 

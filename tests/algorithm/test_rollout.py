@@ -142,16 +142,6 @@ def test_next_obs_is_from_before_the_reset():
     np.testing.assert_array_equal(trajectory.next_obs[:25, :, 1], time[:25] + 1)
 
 
-@pytest.mark.parametrize("config", [CARTPOLE, STREAM], ids=["episodes", "stream"])
-def test_block_length_does_not_change_what_is_played(config):
-    ours, other = (collected(c)[2] for c in (config, replace(config, block_steps=7)))
-    valid = np.asarray(ours.valid)
-    np.testing.assert_array_equal(other.valid[:60], valid)
-    assert not other.valid[60:].any()
-    np.testing.assert_array_equal(other.action[:60][valid], ours.action[valid])
-    np.testing.assert_allclose(other.obs[:60][valid], ours.obs[valid], atol=1e-5)
-
-
 def test_the_loop_ends_with_the_block_of_the_last_living_lane():
     """Rows beyond it were never written; a lane that stood still would have left its state."""
     config = replace(CARTPOLE, num_steps=400, block_steps=10)
@@ -166,18 +156,14 @@ def test_the_loop_ends_with_the_block_of_the_last_living_lane():
 def test_evaluation_plays_whole_episodes():
     config = replace(CARTPOLE, num_steps=3)
     state = initial(config)
+    with pytest.raises(ValueError, match="num_episodes must be at least 1, not 0"):
+        evaluate(config, state.params, jax.random.key(1), 0)
     for greedy in (True, False):
         played = evaluate(config, state.params, jax.random.key(1), 100, greedy=greedy)
         assert played.episode_return.shape == (100,)
         np.testing.assert_array_equal(played.episode_return, played.episode_length)
         assert played.episode_length.min() > 3
         assert played.episode_length.max() <= 500
-
-
-def test_no_episodes_cannot_be_evaluated():
-    params = initial(CARTPOLE).params
-    with pytest.raises(ValueError, match="num_episodes must be at least 1, not 0"):
-        evaluate(CARTPOLE, params, jax.random.key(1), 0)
 
 
 def test_sampled_evaluation_is_random_and_greedy_is_not():

@@ -111,33 +111,6 @@ def test_train_maps_over_keys():
         assert_trees_close(jax.tree.map(lambda x, i=i: x[i], (states, metrics)), alone)
 
 
-# All together: see `test_configs_map_as_pytrees`; this one alone.
-ALWAYS = ("max_grad_norm",)
-# Where a float matters that does not for TINY.
-WHERE = {"initial_std": {"env": "Pendulum-v1"}, "obs_clip": {"normalize_obs": True}}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(x, marks=() if x in ALWAYS else pytest.mark.slow) for x in FLOAT_FIELDS],
-)
-def test_step_maps_over_every_float(name):
-    """Mapped or one by one: the same parameters, and the float makes a difference."""
-    config = replace(TINY, **WHERE.get(name, {}))
-    values = [getattr(config, name), OTHER[name]]
-
-    def params_for(value):
-        changed = replace(config, **{name: value})
-        return step(changed, step(changed, init(changed, jax.random.key(0)))[0])[0].params
-
-    mapped = jax.vmap(params_for)(jnp.array(values))
-    alone = [params_for(value) for value in values]
-    for i in range(2):
-        assert_trees_close(jax.tree.map(lambda x, i=i: x[i], mapped), alone[i])
-    differences = jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), *alone)
-    assert max(jax.tree.leaves(differences)) > 1e-6
-
-
 def test_configs_map_as_pytrees():
     configs = jax.tree.map(lambda *x: jnp.stack(x), TINY, replace(TINY, **OTHER))
     _, metrics = jax.vmap(train, in_axes=(0, None))(configs, jax.random.key(0))

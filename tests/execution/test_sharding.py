@@ -47,7 +47,9 @@ LEARNERS = [
     {"baseline": "loo", "rollout": "stream", "env": "Random-probe", "max_grad_norm": 0.5},
     {"rollout": "stream", "bootstrap": True, "baseline_steps": 2, "advantage_norm": "unit"},
     {"rollout": "stream", "normalize_obs": True, "normalize_rewards": True, "trace_lambda": 0.9},
-]
+    {"engine": "interpret", "rollout": "stream", "bootstrap": True, "baseline_steps": 2,
+     "num_steps": 9, "num_updates": 2},
+]  # fmt: skip
 
 
 def printed(code, *arguments):

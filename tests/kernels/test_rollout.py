@@ -43,32 +43,15 @@ def check(config, seed=0):
     return ours
 
 
-def without_observations(state):
-    """Return the state with a policy whose mean action is the same everywhere.
+def test_episodes():
+    """Thousands of steps, in which a rounding of the logits would have changed some action.
 
-    Then no rounding of its products, whose order is the compiler's choice, reaches the actions.
+    Rows after the end are zero: what is never written could hold a NaN that spoils gradients.
     """
-    params = jax.tree.map(jnp.copy, state.params)
-    params.policy["params"]["mlp"]["out"]["kernel"] *= 0
-    return state._replace(params=params)
-
-
-@pytest.fixture(scope="module")
-def episodes():
-    """Thousands of steps, in which a rounding of the logits would have changed some action."""
-    config = replace(EPISODES, num_envs=201, bootstrap=True)
-    return check(config)[2]
-
-
-def test_episodes(episodes):
-    lengths = episodes.valid.sum(axis=0)
+    episodes = check(replace(EPISODES, num_envs=201, bootstrap=True))[2]
+    lengths, obs = np.asarray(episodes.valid.sum(axis=0)), np.asarray(episodes.obs)
     assert lengths.sum() > 4000
     assert lengths.min() < 12 < 60 < lengths.max()
-
-
-def test_rows_after_the_end_are_zero(episodes):
-    """What is never written may hold anything, a NaN that spoils gradients included."""
-    lengths, obs = np.asarray(episodes.valid.sum(axis=0)), np.asarray(episodes.obs)
     for first in range(0, 201, 8):
         lanes = slice(first, first + 8)  # of one program
         assert obs[: lengths[lanes].max(), lanes].any(axis=-1).all()
@@ -79,36 +62,23 @@ def test_rows_after_the_end_are_zero(episodes):
     "config",
     [
         STREAM,
-        pytest.param(replace(STREAM, env="Random-probe"), marks=pytest.mark.slow),
         replace(EPISODES, env="Random-probe", num_steps=3),
         pytest.param(
             replace(EPISODES, env="TimeLimit-probe", num_envs=1, hidden_sizes=(3,)),
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["stream", "random steps", "time limit", "one lane"],
+    ids=["stream", "time limit", "one lane"],
 )
 def test_other_rollouts(config):
     check(config)
 
 
-@pytest.fixture(scope="module")
-def pendulum():
-    return replace(STREAM, env="Pendulum-v1", num_steps=30)
-
-
-def test_continuous_actions(pendulum):
-    state = without_observations(init(pendulum, jax.random.key(0)))
-    ours, theirs = collect_with_kernel(pendulum, state), jax.jit(collect)(pendulum, state)
-    assert len(np.unique(ours[2].action)) > 100
-    assert_same_bits(ours, theirs)
-
-
-def test_means_of_continuous_actions(pendulum):
+def test_continuous_actions():
     """A sum has other bits in another order: the same actions but for these."""
+    pendulum = replace(STREAM, env="Pendulum-v1", num_steps=30)
     state = init(pendulum, jax.random.key(0))
-    _, _, ours = collect_with_kernel(pendulum, state)
-    _, _, theirs = jax.jit(collect)(pendulum, state)
+    ours, theirs = collect_with_kernel(pendulum, state)[2], jax.jit(collect)(pendulum, state)[2]
     assert float(jnp.std(theirs.obs)) > 0.1
     np.testing.assert_allclose(ours.action, theirs.action[:30], atol=1e-4)
     np.testing.assert_allclose(ours.action[0], theirs.action[0], atol=1e-6)
@@ -148,10 +118,8 @@ def test_kernels_lower_for_a_gpu(env, config):
     ("changes", "reason"),
     [
         ({"hidden_sizes": (8, 8)}, "its policy has not one hidden layer of ReLUs"),
-        ({"activation": "tanh"}, "its policy has not one hidden layer of ReLUs"),
         ({"layer_norm": True}, "its policy has not one hidden layer of ReLUs"),
         ({"network": "tests.support.networks:Tanh"}, "its policy has not one hidden layer"),
-        ({"env": "Breakout-MinAtar"}, "its policy has not one hidden layer of ReLUs"),
         ({"env": "Pendulum-v1", "action": "squash"}, "it takes neither squashed actions nor"),
         ({"env": "SimpleBandit-bsuite"}, "SimpleBandit-bsuite needs the operation 'sort'"),
         ({"env": "DeepSea-bsuite"}, "DeepSea-bsuite needs 135 numbers per lane, and 64 fit"),
@@ -166,9 +134,6 @@ def test_without_a_kernel_xla_plays_and_one_warning_says_why():
     with pytest.warns(UserWarning, match="'kernel' is not available, so XLA plays: its policy"):
         assert refusal(config, 9.0)
     assert refusal(config, 9.0)  # the warning is not repeated: it would be an error here
-
-
-def test_an_old_gpu_is_refused():
     with pytest.warns(UserWarning, match=r"needs compute capability 8.0, and this GPU has 7.5"):
         assert refusal(replace(EPISODES, num_envs=2), 7.5)
 
@@ -176,8 +141,4 @@ def test_an_old_gpu_is_refused():
 def test_the_kernel_needs_an_nvidia_gpu():
     with pytest.raises(ValueError, match="engine='kernel' needs an NVIDIA GPU, and this is a CPU"):
         init(replace(EPISODES, engine="kernel"), jax.random.key(0))
-
-
-@pytest.mark.parametrize("engine", ["auto", "xla"])
-def test_otherwise_xla_plays(engine):
-    assert make_engine(make_setup(replace(EPISODES, engine=engine))) is XLA
+    assert make_engine(make_setup(replace(EPISODES, engine="auto"))) is XLA
