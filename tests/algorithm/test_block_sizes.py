@@ -3,11 +3,15 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import init, train
+from purejaxrl_reinforce.algorithm.blocks import any_lane, equal_parts, num_groups
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from tests.support.configs import TEXTBOOK
 
@@ -44,3 +48,28 @@ def test_sizes_change_nothing_that_is_learned(platform):
     ours, theirs = (train(config, jax.random.key(0))[0] for config in (changed, CONFIG))
     for a, b in zip(*map(jax.tree.leaves, (ours.params, theirs.params)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=500)
+@given(total=st.integers(1, 10**9), longest=st.integers(1, 10**6))
+def test_equal_parts_are_the_fewest_that_cover(total, longest):
+    length = equal_parts(total, longest)
+    assert 1 <= length <= longest
+    assert -(-total // length) == -(-total // longest)
+    assert -(-total // length) * length - total < -(-total // longest)
+
+
+@settings(max_examples=500)
+@given(lanes=st.integers(1, 10**6), width=st.integers(1, 10**6))
+def test_groups_of_lanes_are_equal_and_as_narrow_as_powers_of_two_allow(lanes, width):
+    groups = num_groups(lanes, width)
+    assert lanes % groups == 0
+    assert lanes // groups <= width or (lanes // groups) % 2
+    assert groups == 1 or 2 * (lanes // groups) > width
+
+
+def test_reductions_stay_scalar_under_nested_vmap():
+    masks = jnp.zeros((3, 4, 5), bool).at[1, 2, 3].set(True)
+    out = jax.vmap(jax.vmap(any_lane, out_axes=None), out_axes=None)(masks)
+    assert out.shape == ()
+    assert out

@@ -13,7 +13,6 @@ import pytest
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init, step
 from purejaxrl_reinforce.algorithm.environments.environment import checked, make
-from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.config import EnvParams
 from purejaxrl_reinforce.evaluation.gymnasium import make_rendered, make_vector
 from tests.support.configs import TEXTBOOK
@@ -212,16 +211,3 @@ def test_errors_say_what_would_be_right(name, message):
         make(name)
     with pytest.raises(ValueError, match=message):
         init(replace(Config(), env=name), jax.random.key(0))
-
-
-def test_unused_randomness_is_not_computed():
-    """CartPole's steps use no keys, so the compiled loop makes none; Random's steps use theirs."""
-
-    def keys_per_lane(env_name):
-        config = Config(env=env_name, num_envs=37, num_steps=20)
-        program = jax.jit(collect).lower(config, state_shapes(config)).compile()
-        return program.as_text().count("u32[37,2]")
-
-    resets_only = keys_per_lane("CartPole-v1")
-    assert keys_per_lane("Random-probe") > resets_only
-    assert resets_only == keys_per_lane("ConstantReward-probe")

@@ -12,8 +12,7 @@ from tests.support.processes import ROOT
 
 # MNISTBandit fetches its data from the network; others are probes of tests.
 NAMES = [x for x in gymnax.registered_envs if not x.startswith("MNIST") and "probe" not in x]
-# FrozenLake from the library: test_keys.py.
-ALWAYS = (("FrozenLake-misc", "command"), ("Pendulum-v1", "library"))
+ALWAYS = (("Pendulum-v1", "command"), ("FrozenLake-misc", "library"))
 LIBRARY = """
 import sys
 import jax
@@ -21,6 +20,9 @@ from purejaxrl_reinforce import Config, train
 config = Config(env=sys.argv[1], num_envs=2, num_steps=5, num_updates=3, hidden_sizes=(4,))
 _, metrics = train(config, jax.random.key(0))
 assert metrics.finite.all()
+import gymnax  # which is whole, though the environment was made inside a trace
+env, params = gymnax.make(sys.argv[1])
+env.reset(jax.random.key(0), params)
 """
 COMMAND = [
     "-m", "purejaxrl_reinforce", "train", "--num-envs", "2", "--num-steps", "5",
@@ -43,3 +45,20 @@ def test_three_updates_as_the_first_call(name, start, tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+DRAWING = """
+import sys
+from purejaxrl_reinforce.algorithm.environments.environment import make
+make("CartPole-v1")
+assert not {"seaborn", "matplotlib.pyplot", "pandas"} & set(sys.modules)
+from gymnax.environments.misc import pong
+import seaborn
+import matplotlib.pyplot
+assert pong.sns.color_palette is seaborn.color_palette
+assert pong.plt.subplots is matplotlib.pyplot.subplots
+"""
+
+
+def test_gymnax_imports_what_it_draws_with_when_it_draws():
+    subprocess.run([sys.executable, "-c", DRAWING], check=True, timeout=200)

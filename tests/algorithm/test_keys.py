@@ -1,9 +1,5 @@
 """Keys that callers hand in: wrong ones are refused in one sentence, right ones are not shared."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +8,6 @@ import pytest
 from purejaxrl_reinforce import evaluate, init, train
 from purejaxrl_reinforce.algorithm.lanes import evaluation_key
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
-from tests.support.processes import ROOT
 from tests.support.runs import TINY
 
 WRONG = [
@@ -50,21 +45,3 @@ def test_evaluation_uses_no_key_of_training():
     data = jax.vmap(lambda i: jax.random.key_data(jax.random.fold_in(key, i)))(numbers)
     own = np.asarray(jax.random.key_data(evaluation_key(key)))
     assert not (np.asarray(data) == own).all(axis=1).any()
-
-
-FIRST_CALL = """
-import jax
-from purejaxrl_reinforce import Config, train
-
-train(Config(env="FrozenLake-misc", num_envs=2, num_updates=1, num_steps=5), jax.random.key(0))
-import gymnax
-env, params = gymnax.make("FrozenLake-misc")
-env.reset(jax.random.key(0), params)
-"""
-
-
-def test_gymnax_is_whole_after_a_first_call_from_inside_a_trace():
-    subprocess.run(
-        [sys.executable, "-c", FIRST_CALL],
-        check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300,
-    )  # fmt: skip

@@ -44,15 +44,20 @@ def test_against_the_plain_program(num_inputs, width, num_outputs):
         assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b)
 
 
+def initialized(config):
+    """The networks of a configuration, the policy's parameters and five observations."""
+    env = make(config.env)
+    networks = networks_of(config)
+    obs, _ = env.reset(jax.random.split(jax.random.key(0), 5))
+    return networks, networks.init(jax.random.key(1), jax.random.key(2), obs), obs
+
+
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "FrozenLake-misc"])
 @pytest.mark.parametrize("hidden_sizes", [(16,), (16, 16), ()])
 def test_networks_are_the_layers_that_their_parameters_say(env, hidden_sizes):
     """With few products or many, one hidden layer or not: the same function of the parameters."""
-    config = Config(env=env, hidden_sizes=hidden_sizes)
     environment = make(env)
-    networks = networks_of(config)
-    obs, _ = environment.reset(jax.random.split(jax.random.key(0), 5))
-    params = networks.init(jax.random.key(1), jax.random.key(2), obs)
+    networks, params, obs = initialized(Config(env=env, hidden_sizes=hidden_sizes))
     params = jax.tree.map(lambda p: p + 0.1, params)
     x = jax.nn.one_hot(obs, environment.num_obs) if environment.num_obs else obs
     for i in range(len(hidden_sizes)):
@@ -66,14 +71,6 @@ def test_networks_are_the_layers_that_their_parameters_say(env, hidden_sizes):
     else:
         ours, theirs = jax.nn.log_softmax(distribution.logits), jax.nn.log_softmax(expected)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
-
-
-def initialized(config):
-    """The networks of a configuration, the policy's parameters and five observations."""
-    env = make(config.env)
-    networks = networks_of(config)
-    obs, _ = env.reset(jax.random.split(jax.random.key(0), 5))
-    return networks, networks.init(jax.random.key(1), jax.random.key(2), obs), obs
 
 
 def test_the_convolution_is_that_of_xla():
