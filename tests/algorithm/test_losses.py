@@ -18,7 +18,6 @@ from tests.support import reference
 from tests.support.configs import TEXTBOOK
 from tests.support.learning import initial, learn, networks_of, targets_of
 
-SLOW = pytest.mark.slow
 SMALL = TEXTBOOK.replace(hidden_sizes=(5,), num_envs=3, num_steps=8, entropy_coef=0.1, gamma=0.9)
 
 
@@ -57,11 +56,10 @@ def assert_trees_close(ours, theirs, **tolerance):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), ours, theirs)
 
 
-@pytest.mark.parametrize("engine", ["xla", pytest.param("interpret", marks=SLOW)])
 @pytest.mark.parametrize("bootstrap", [False, True])
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
-def test_against_numerical_differentiation(env, bootstrap, engine):
-    config = replace(SMALL, env=env, bootstrap=bootstrap, engine=engine)
+def test_against_numerical_differentiation(env, bootstrap):
+    config = replace(SMALL, env=env, bootstrap=bootstrap)
     state = initial(config)
     trajectory = random_trajectory(config)
     if not bootstrap:

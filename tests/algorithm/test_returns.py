@@ -19,27 +19,14 @@ from tests.support import reference
 T, N = 9, 3
 
 
-def per_step(elements):
-    return st.lists(elements, min_size=T * N, max_size=T * N).map(
-        lambda values: np.array(values).reshape(T, N)
-    )
-
-
-def lane_lengths():
-    return st.lists(st.integers(0, T), min_size=N, max_size=N)
-
-
 @settings(deadline=None, max_examples=60)
-@given(
-    rewards=per_step(st.floats(-10, 10, width=32)),
-    terminated=per_step(st.booleans()),
-    truncated=per_step(st.booleans()),
-    lengths=lane_lengths(),
-    gamma=st.floats(0, 1, width=32),
-    next_values=st.none() | per_step(st.floats(-10, 10, width=32)),
-)
-def test_returns_match_the_reference(rewards, terminated, truncated, lengths, gamma, next_values):
-    valid = np.arange(T)[:, None] < np.array(lengths)
+@given(seed=st.integers(0, 2**31), gamma=st.floats(0, 1, width=32), bootstrap=st.booleans())
+def test_returns_match_the_reference(seed, gamma, bootstrap):
+    random = np.random.default_rng(seed)
+    rewards, next_values = random.uniform(-10, 10, (2, T, N))
+    terminated, truncated = random.random((2, T, N)) < random.random((2, 1, 1))
+    valid = np.arange(T)[:, None] < random.integers(0, T + 1, N)
+    next_values = next_values if bootstrap else None
     expected = reference.returns(rewards, terminated, truncated, valid, gamma, next_values)
     next_valid = np.vstack([valid[1:], np.zeros((1, N), bool)])
     ours = lambda_returns(

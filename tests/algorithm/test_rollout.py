@@ -80,16 +80,12 @@ def test_num_steps_is_a_time_limit_to_whole_episodes():
     assert not lanes.alive.any()
 
 
-def test_the_end_of_a_stream_batch_is_no_truncation():
-    _, finished, trajectory = collected(replace(STREAM, num_envs=50, num_steps=12))
-    assert not trajectory.truncated.any()
-    np.testing.assert_array_equal(finished.number, trajectory.terminated.sum(axis=0))
-
-
 def test_metrics_count_finished_episodes_and_valid_steps():
     config = replace(STREAM, num_envs=50, num_steps=12)
     state = initial(config)
     _, finished, trajectory = jax.jit(collect)(config, state)
+    assert not trajectory.truncated.any()  # by the end of the batch
+    np.testing.assert_array_equal(finished.number, trajectory.terminated.sum(axis=0))
     state, metrics = step(config, state)
     returns = np.asarray(finished.sum.episode_return)[np.asarray(finished.number) > 0]
     assert metrics.num_episodes == len(returns)
