@@ -94,21 +94,6 @@ def test_a_baseline_alone():
     assert kernel[0].policy is None
 
 
-def test_agents_are_an_axis_of_the_same_kernels():
-    config = CASES["cut once"]
-    _, trajectory = batch(config)
-    params = jax.vmap(init, (None, 0))(config, jax.random.split(jax.random.key(0), 2)).params
-    mapped = jax.vmap(learn_in_both_ways, (None, 0, None))
-    (((xla, _), (kernel, _)), (xla_grads, kernel_grads)) = mapped(config, params, trajectory)
-    assert np.abs(xla.returns[0] - xla.returns[1]).max() > 1e-3
-    for agent in range(2):
-        ours, theirs = jax.tree.map(
-            lambda x: x[agent],  # noqa: B023
-            ((kernel.returns, kernel_grads), (xla.returns, xla_grads)),
-        )
-        assert_close(ours, theirs, 4e-6)
-
-
 @pytest.mark.parametrize(
     ("changes", "learns"),
     [({}, True), pytest.param({"env": "Catch-bsuite"}, False, marks=pytest.mark.slow)],

@@ -84,15 +84,6 @@ def test_continuous_actions():
     np.testing.assert_allclose(ours.action[0], theirs.action[0], atol=1e-6)
 
 
-def test_agents_are_an_axis_of_the_same_kernel():
-    config = replace(STREAM, env="MatchReward-probe", num_steps=9)
-    states = jax.vmap(init, (None, 0))(config, jax.random.split(jax.random.key(0), 3))
-    ours = jax.vmap(collect_with_kernel, (None, 0))(config, states)
-    theirs = jax.jit(jax.vmap(collect, (None, 0)))(config, states)
-    for agent in range(3):
-        assert_same_bits(*jax.tree.map(lambda x: x[agent], (ours, theirs)))  # noqa: B023
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "Catch-bsuite"])
 @pytest.mark.parametrize("config", [EPISODES, STREAM], ids=["episodes", "stream"])

@@ -42,6 +42,13 @@ def test_an_update(state, baseline_steps):
     assert min(jax.tree.leaves(moved)) > 1e-5
 
 
+def test_agents_are_an_axis_of_the_same_kernels():
+    states = jax.vmap(init, (None, 0))(CONFIG, jax.random.split(jax.random.key(0), 2))
+    (xla, _), (kernels, _) = jax.vmap(after, (None, 0))(CONFIG, states)
+    assert_close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(assert_close, kernels.params, xla.params)
+
+
 def test_an_update_that_is_not_finite_is_not_applied(state):
     spoilt = jax.tree.map(jnp.copy, state)
     spoilt.params.baseline["params"]["mlp"]["out"]["kernel"] *= jnp.nan

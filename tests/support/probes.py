@@ -67,22 +67,6 @@ class ConstantReward(Probe):
     """Reward 1 whatever happens: V = 1."""
 
 
-class ObservationReward(Probe):
-    """Reward is the signal: V(s) = signal."""
-
-    def reward(self, state, action):
-        return state.signal
-
-
-class DelayedReward(Probe):
-    """Two steps, reward 1 at the second: V = gamma, then 1."""
-
-    length = 2
-
-    def reward(self, state, action):
-        return jnp.float32(state.time == 1)
-
-
 class ActionReward(Probe):
     """Reward 1 for action 1, -1 for action 0."""
 
