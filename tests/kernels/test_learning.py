@@ -11,6 +11,7 @@ from purejaxrl_reinforce import init
 from purejaxrl_reinforce.algorithm.reinforce import XLA, make_engine
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from tests.algorithm.test_losses import random_trajectory
+from tests.kernels import LOWERS_WITHOUT_A_GPU
 from tests.support.configs import TEXTBOOK
 
 CARTPOLE = TEXTBOOK.replace(
@@ -94,6 +95,7 @@ def test_a_baseline_alone():
     assert kernel[0].policy is None
 
 
+@LOWERS_WITHOUT_A_GPU
 @pytest.mark.parametrize(
     ("changes", "learns"),
     [({}, True), pytest.param({"env": "Catch-bsuite"}, False, marks=pytest.mark.slow)],

@@ -12,6 +12,7 @@ from purejaxrl_reinforce import init
 from purejaxrl_reinforce.algorithm.reinforce import XLA, collect, make_engine
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.kernels.engine import refusal, why_not_lowered
+from tests.kernels import LOWERS_WITHOUT_A_GPU
 from tests.support.configs import TEXTBOOK
 
 EPISODES = TEXTBOOK.replace(num_envs=11, hidden_sizes=(16,), engine="xla")
@@ -85,6 +86,7 @@ def test_continuous_actions():
 
 
 @pytest.mark.slow
+@LOWERS_WITHOUT_A_GPU
 @pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "Catch-bsuite"])
 @pytest.mark.parametrize("config", [EPISODES, STREAM], ids=["episodes", "stream"])
 def test_other_environments(env, config):
