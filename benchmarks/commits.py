@@ -33,7 +33,7 @@ CASES = {
     "1,024 lanes": ("bench", "--num-envs", "1024", "--num-updates", "20"),
     "4,096 lanes": ("bench", "--num-envs", "4096", "--num-updates", "10"),
     "1,024 lanes, 2 x 64 tanh": (
-        *("bench", "--num-envs", "1024", "--num-updates", "10"),
+        *("bench", "--num-envs", "1024", "--num-updates", "5"),
         *("--hidden-sizes", "64", "64", "--activation", "tanh"),
     ),
     "64 agents": ("sweep", "--num-seeds", "64", "--num-updates", "30"),
@@ -75,7 +75,7 @@ def seconds_of(checkout: Path, cases: Sequence[str]) -> Seconds:
             if verb == "sweep":
                 call(checkout, verb, "--quiet", "--sweep-dir", str(out), *options)
                 slices = map(np.load, (out / "slices").glob("*.npz"))
-                found[f"{case}, training"] = sum(float(arrays["seconds"]) for arrays in slices)
+                found[f"{case}, training"] = sum(float(arrays["seconds"].sum()) for arrays in slices)
                 continue
             out = out.with_suffix(".json")
             call(checkout, verb, "--repeats", "3", "--out", str(out), *options)
