@@ -74,8 +74,8 @@ def seconds_of(checkout: Path, cases: Sequence[str]) -> Seconds:
             out = Path(directory) / "out"
             if verb == "sweep":
                 call(checkout, verb, "--quiet", "--sweep-dir", str(out), *options)
-                slices = map(np.load, (out / "slices").glob("*.npz"))
-                found[f"{case}, training"] = sum(float(arrays["seconds"].sum()) for arrays in slices)
+                slices = [np.load(path)["seconds"] for path in (out / "slices").glob("*.npz")]
+                found[f"{case}, training"] = float(sum(x.sum() for x in slices))
                 continue
             out = out.with_suffix(".json")
             call(checkout, verb, "--repeats", "3", "--out", str(out), *options)
