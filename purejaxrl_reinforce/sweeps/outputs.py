@@ -51,13 +51,9 @@ def save_results(path: Path, results: SweepResults) -> None:
     arrays = {name: getattr(results, name) for name in ("evaluation", "key_data", "seconds")}
     with atomic_write(path / "results.npz") as unfinished:
         np.savez(unfinished, **(results.metrics | arrays))
-    parquet = importlib.util.find_spec("pyarrow") is not None
-    with atomic_write(path / f"table.{'parquet' if parquet else 'csv'}") as unfinished:
-        table = _table(results)
-        if parquet:
-            table.to_parquet(unfinished, index=False)
-        else:
-            table.to_csv(unfinished, index=False)
+    kind = "csv" if importlib.util.find_spec("pyarrow") is None else "parquet"
+    with atomic_write(path / f"table.{kind}") as unfinished:
+        getattr(_table(results), f"to_{kind}")(unfinished, index=False)
 
 
 def _table(results: SweepResults) -> "pandas.DataFrame":

@@ -191,7 +191,6 @@ class SweepStore:
         self._replaced: Replacement | None = None
         self._made: list[Path] = []
         try:
-            require_room(plan, path)
             self._open(plan, force)
         except OSError as error:
             self.close()
@@ -199,12 +198,17 @@ class SweepStore:
 
     def _open(self, plan: SweepPlan, force: bool) -> None:
         path, file, log, slices = map(self._path.joinpath, ("", PLAN_FILE, LOG_FILE, SLICES))
+        is_new = not file.exists()
         try:
             _require_same_sweep(path, plan)
         except ValueError:
             if not force:
                 raise
-            self._replaced = Replacement(path, LOG_FILE, _PATHS, saved_sweep)
+            is_new = True
+        if is_new:
+            require_room(plan, path)
+            if force:
+                self._replaced = Replacement(path, LOG_FILE, _PATHS, saved_sweep)
         ours = (file, log, slices, path, *path.absolute().parents)
         self._made = [path for path in ours if not path.exists()]
         path.mkdir(parents=True, exist_ok=True)
@@ -212,21 +216,7 @@ class SweepStore:
         remove_unfinished(path)  # which a killed process leaves
         remove_unfinished(slices)
         if not file.exists():
-            facts = json_value(
-                {
-                    "axes": plan.axes,
-                    "settings": list(map(asdict, plan.configs)),
-                    "key_data": plan.key_data,
-                    "num_episodes": plan.num_episodes,
-                }
-            )
-            content = {
-                "format": FORMAT,
-                "plan": facts,
-                "versions": describe_versions(),
-                "machine": describe_machine(),
-            }
-            write_sealed(file, content, new_identity(facts))
+            _write_plan(file, plan)
         slices.mkdir(exist_ok=True)
         self._saved = saved_sweep(path)
 
@@ -274,6 +264,19 @@ class SweepStore:
         if self._replaced is not None:
             with contextlib.suppress(OSError):
                 self._replaced.rollback()
+
+
+def _write_plan(file: Path, plan: SweepPlan) -> None:
+    facts = json_value(
+        {
+            "axes": plan.axes,
+            "settings": list(map(asdict, plan.configs)),
+            "key_data": plan.key_data,
+            "num_episodes": plan.num_episodes,
+        }
+    )
+    started = {"versions": describe_versions(), "machine": describe_machine()}
+    write_sealed(file, {"format": FORMAT, "plan": facts, **started}, new_identity(facts))
 
 
 def _require_same_sweep(path: Path, plan: SweepPlan) -> None:

@@ -1,6 +1,7 @@
 """What a sweep leaves on disk: what is done is kept, what is damaged is done again."""
 
 import shutil
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.output.files import LockedLog
 from purejaxrl_reinforce.output.sealed import read_sealed, write_sealed
 from purejaxrl_reinforce.sweeps import outputs
+from purejaxrl_reinforce.sweeps import plan as plan_module
 from purejaxrl_reinforce.sweeps.command import extract_agent
 from purejaxrl_reinforce.sweeps.outputs import save_results
 from purejaxrl_reinforce.sweeps.plan import make_plan
@@ -92,6 +94,11 @@ def test_only_missing_agents_are_trained(sweep_dir, finished_sweep):
     assert "10 agents already trained" in (sweep_dir / "sweep.log").read_text()
     assert {f: f.stat().st_mtime_ns for f in kept} == kept
     assert_same_results(sweep_dir, finished_sweep)
+
+
+def test_a_sweep_that_goes_on_needs_no_room_anew(sweep_dir, monkeypatch):
+    monkeypatch.setattr(plan_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    sweep_into(sweep_dir, GRID)
 
 
 @pytest.mark.parametrize("damage", [lambda old: old[:-50], lambda old: b"", lambda old: b"hello"])
