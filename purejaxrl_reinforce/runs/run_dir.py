@@ -154,9 +154,12 @@ class RunDirectory:
         from purejaxrl_reinforce.figures.curves import plot_returns
 
         config, columns = self.config, self.metrics.columns
-        steps = f"lanes of {config.num_steps:,} steps"
-        lanes = f"{config.num_envs:,} {'episodes' if config.rollout == 'episodes' else steps}"
-        title = f"{config.env}: REINFORCE, {lanes} per update, seed {self.seed}"
+        # Whole episodes may have no number of steps.
+        lanes = (
+            "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
+        )
+        per_update = f"{config.num_envs:,} {lanes} per update"
+        title = f"{config.env}: REINFORCE, {per_update}, seed {self.seed}"
         with self.writing():
             self.wait()
             save_params(self.path / PARAMS_FILE, params, self.owner)
