@@ -86,7 +86,7 @@ def test_a_short_file_has_more_than_one_importer():
     names = {
         path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in modules()
     }
-    importers = {path: 0 for path in names}
+    importers = dict.fromkeys(names, 0)
     for file in PACKAGE.rglob("*.py"):
         found = set(imports(file))
         for path, name in names.items():
