@@ -182,7 +182,8 @@ class RunDirectory:
         with contextlib.suppress(OSError):
             for path in map(self.path.joinpath, _NAMES if self._is_new else ()):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            for path in self._made:
+        for path in self._made:
+            with contextlib.suppress(OSError):  # not made after all, or with files of others
                 path.rmdir()
         if self._replaced is not None:
             with contextlib.suppress(OSError):

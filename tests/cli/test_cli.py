@@ -158,7 +158,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, in_tmp, run_d
 def test_non_finite_rewards_stop_training_at_once(in_tmp, capsys):
     assert main(["train", *TINY, "--env", "NanReward-probe", "--quiet", "--run-dir", "run"]) == 1
     assert capsys.readouterr().err.startswith("error: update 1 is not finite: ")
-    assert {path.name for path in (in_tmp / "run").iterdir()} == FILES
+    assert not (in_tmp / "run").exists()  # there is nothing to save
 
 
 def test_help_lists_every_field_with_its_default(capsys):
