@@ -96,7 +96,8 @@ def _over_lanes(finished: Finished) -> Finished:
     """Reduce what several lanes or devices finished, [...], to that of all, ()."""
     return Finished(
         jnp.sum(finished.number),
-        jax.tree.map(jnp.sum, finished.sum),
+        # Of many long episodes the lengths exceed 32 bits.
+        jax.tree.map(lambda x: jnp.sum(x, dtype=jnp.float32), finished.sum),
         jax.tree.map(jnp.min, finished.min),
         jax.tree.map(jnp.max, finished.max),
     )

@@ -5,6 +5,7 @@ What is heavy to import (jax, gymnax, matplotlib) is imported once a command is 
 
 import importlib.metadata
 import inspect
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ _VERBS: dict[str, Any] = {
     "plot": Plot,
     "report": Report,
 }
+# What a user's own code raises is shown in a line, unless this variable is set.
+_TRACEBACK = "PUREJAXRL_REINFORCE_TRACEBACK"
 # Letters of an error.
 _LONGEST_LINE = 1_000
 
@@ -85,6 +88,12 @@ def main(args: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except OSError as error:
         return _fail(re.sub(r"^\[Errno \d+\] ", "", str(error)), 1)
+    except Exception as error:
+        from purejaxrl_reinforce.algorithm.environments.own import error_in_a_line, users_frame
+
+        if users_frame(error) is None or os.environ.get(_TRACEBACK):
+            raise
+        return _fail(f"{error_in_a_line(error)}; {_TRACEBACK}=1 shows the traceback", 2)
 
 
 def _parse(args: Sequence[str]) -> Any:

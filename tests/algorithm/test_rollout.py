@@ -10,7 +10,10 @@ import pytest
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import evaluate, step
 from purejaxrl_reinforce.algorithm.environments.environment import make
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.rollout import Episode, Finished
+from purejaxrl_reinforce.algorithm.state import episode_metrics
 from tests.support.configs import TEXTBOOK
 from tests.support.learning import initial
 
@@ -169,3 +172,11 @@ def test_sampled_evaluation_is_random_and_greedy_is_not():
     sampled = evaluate(config, undecided, jax.random.key(1), 256, greedy=False).episode_return
     np.testing.assert_array_equal(greedy, -1)  # of equals, the first
     assert 0.3 < float(jnp.mean(sampled > 0)) < 0.7
+
+
+def test_lengths_of_many_long_episodes_do_not_overflow():
+    episodes = Episode(jnp.zeros(4_096), jnp.full(4_096, 1_000_000))
+    finished = Finished(jnp.ones(4_096, jnp.int32), episodes, episodes, episodes)
+    metrics = episode_metrics(finished, ONE_DEVICE)
+    assert float(metrics["mean_length"]) == 1_000_000
+    assert int(metrics["num_episodes"]) == 4_096

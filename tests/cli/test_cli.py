@@ -161,6 +161,33 @@ def test_non_finite_rewards_stop_training_at_once(in_tmp, capsys):
     assert not (in_tmp / "run").exists()  # there is nothing to save
 
 
+OWN_NETWORK = """
+import flax.linen as nn
+
+class Net(nn.Module):
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, obs):
+        weights = self.param("weights", nn.initializers.ones, (len(obs), self.num_outputs))
+        return weights * obs.sum(-1, keepdims=True)
+"""
+
+
+def test_what_own_code_raises_later_is_a_line_with_its_place(in_tmp, capsys, monkeypatch):
+    """Parameters of the batch's size pass the check, which has two rows."""
+    (in_tmp / "batch_sized.py").write_text(OWN_NETWORK)
+    monkeypatch.syspath_prepend(in_tmp)
+    command = ["train", *TINY, "--network", "batch_sized:Net", "--run-dir", "run", "--quiet"]
+    error = error_of(command, capsys)
+    assert "ShapeError" in error
+    assert "batch_sized.py, line 9)" in error
+    assert not (in_tmp / "run").exists()
+    monkeypatch.setenv("PUREJAXRL_REINFORCE_TRACEBACK", "1")
+    with pytest.raises(Exception, match="hape"):
+        main(command)
+
+
 def test_help_lists_every_field_with_its_default(capsys):
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out

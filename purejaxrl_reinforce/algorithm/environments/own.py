@@ -46,11 +46,17 @@ def imported(kind: str, path: str) -> Any:
 def error_in_a_line(error: BaseException) -> str:
     """Return an error in a line, with the file and line of the user's code that raised it."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    if isinstance(error, SyntaxError):  # its text has both
+    frame = users_frame(error)
+    if frame is None or isinstance(error, SyntaxError):  # whose text has both
         return text
+    return f"{text} ({frame.filename}, line {frame.lineno})"
+
+
+def users_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """Return the innermost line of the user's code that raised an error, None if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_FILES_OF_OTHERS)]
-    return f"{text} ({own[-1].filename}, line {own[-1].lineno})" if own else text
+    return own[-1] if own else None
 
 
 def own_environment(path: str) -> tuple[Any, Any]:
