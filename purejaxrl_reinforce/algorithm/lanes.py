@@ -59,13 +59,11 @@ ONE_DEVICE = LaneAxis()
 
 
 def checked_key(key: Array) -> Array:
-    """Return `key`, a typed key of shape (), in a jax that computes in float32.
+    """Return `key`, a typed key of shape ().
 
     Raises:
-        ValueError: it is no such key, or jax_enable_x64 is set.
+        ValueError: it is no such key.
     """
-    if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-        raise ValueError("training is in float32: unset jax_enable_x64 (JAX_ENABLE_X64)")
     if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
         raise ValueError(
             "key must be one typed key, as of jax.random.key(0), not of type"

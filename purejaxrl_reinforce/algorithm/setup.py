@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import jax
+
 from purejaxrl_reinforce.algorithm.blocks import Tuning, tuning
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
@@ -21,6 +23,12 @@ class Setup(NamedTuple):
 
 
 def make_setup(config: Config, axis: LaneAxis = ONE_DEVICE) -> Setup:
-    """Return the setup of a configuration; errors are those of its environment and networks."""
+    """Return the setup of a configuration.
+
+    Raises:
+        ValueError: its environment or its networks cannot be made, or jax_enable_x64 is set.
+    """
+    if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise ValueError("training is in float32: unset jax_enable_x64 (JAX_ENABLE_X64)")
     env = environment.make(config.env, config.env_params)
     return Setup(config, env, make_networks(config, env), tuning(config), axis)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import evaluate, init, train
+from purejaxrl_reinforce import evaluate, init, step, train
 from purejaxrl_reinforce.algorithm.lanes import evaluation_key
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from tests.support.runs import TINY
@@ -34,8 +34,10 @@ def test_wrong_keys(make, message, use):
 
 
 def test_float64_is_refused():
-    with jax.enable_x64(True), pytest.raises(ValueError, match="unset jax_enable_x64"):
-        init(TINY, jax.random.key(0))
+    state = init(TINY, jax.random.key(0))
+    for use in (lambda: init(TINY, jax.random.key(0)), lambda: step(TINY, state)):
+        with jax.enable_x64(True), pytest.raises(ValueError, match="unset jax_enable_x64"):
+            use()
 
 
 def test_evaluation_uses_no_key_of_training():
