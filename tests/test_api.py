@@ -44,9 +44,9 @@ def test_functions_keep_their_types(tmp_path):
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml"]
     ran = subprocess.run([*command, "script.py"], cwd=tmp_path, capture_output=True, text=True)
     revealed, error, missing, found, *rest = (ran.stdout + ran.stderr).splitlines()
-    assert "[config: purejaxrl_reinforce.config.Config, key: jax." in revealed
-    assert 'script.py:21: error: Argument 2 to "__call__" of "Jitted"' in error
-    assert 'has incompatible type "int"; expected "Array"' in error
+    assert "(config: purejaxrl_reinforce.config.Config, key: jax." in revealed
+    assert 'script.py:21: error: Argument 2 to "train" has incompatible type "int"' in error
+    assert 'expected "Array"' in error
     assert 'Module has no attribute "trian"' in missing
     assert found.startswith("Found 2 errors")
     assert not rest

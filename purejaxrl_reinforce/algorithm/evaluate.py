@@ -1,6 +1,5 @@
 """Whole episodes of a trained policy."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -19,7 +18,7 @@ from purejaxrl_reinforce.algorithm.rollout import (
     keys_for,
     play,
 )
-from purejaxrl_reinforce.algorithm.setup import Setup, make_setup
+from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 
@@ -31,7 +30,7 @@ class Evaluation(NamedTuple):
     episode_length: Array | np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames=("num_episodes", "greedy"))
+@jit("num_episodes", "greedy")
 def evaluate(
     config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
 ) -> Evaluation:

@@ -35,7 +35,7 @@ from purejaxrl_reinforce.algorithm.rollout import (
     fresh_lanes,
     play_batch,
 )
-from purejaxrl_reinforce.algorithm.setup import Setup, make_setup
+from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup
 from purejaxrl_reinforce.algorithm.state import (
     Metrics,
     TrainState,
@@ -76,7 +76,7 @@ def make_engine(setup: Setup) -> Engine:
     return engine
 
 
-@jax.jit
+@jit()
 def init(config: Config, key: Array) -> TrainState:
     """Return the state before the first update, from a typed key, () (`jax.random.key`).
 
@@ -100,7 +100,7 @@ def init(config: Config, key: Array) -> TrainState:
     return state._replace(reward_moments=no_moments(()), reward_sums=sums)
 
 
-@functools.partial(jax.jit, static_argnames="axis")
+@jit("axis")
 def step(
     config: Config,
     state: TrainState,
@@ -152,7 +152,7 @@ def step(
     )
 
 
-@jax.jit
+@jit()
 def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
     """Train from scratch; return the final state and metrics of shape [num_updates]."""
     return jax.lax.scan(

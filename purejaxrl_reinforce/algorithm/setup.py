@@ -1,6 +1,8 @@
 """What an update is made of, put together once."""
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
 
@@ -10,6 +12,8 @@ from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.networks.build import Networks, make_networks
 from purejaxrl_reinforce.config import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Setup(NamedTuple):
@@ -32,3 +36,8 @@ def make_setup(config: Config, axis: LaneAxis = ONE_DEVICE) -> Setup:
         raise ValueError("training is in float32: unset jax_enable_x64 (JAX_ENABLE_X64)")
     env = environment.make(config.env, config.env_params)
     return Setup(config, env, make_networks(config, env), tuning(config), axis)
+
+
+def jit(*static_argnames: str) -> Callable[[F], F]:
+    """Return `jax.jit` as a decorator that keeps the types of a function, which jax's does not."""
+    return cast(Callable[[F], F], functools.partial(jax.jit, static_argnames=static_argnames))

@@ -61,7 +61,10 @@ def play_episodes(
 
         played = evaluate_in_gymnasium(config, params, key, num_episodes, greedy)
     else:
-        compiled = evaluate.lower(config, params, key, num_episodes, greedy).compile()
+        lowered = evaluate.lower(  # type: ignore[attr-defined]
+            config, params, key, num_episodes, greedy
+        )
+        compiled = lowered.compile()
         require_memory(program_bytes(compiled), "play fewer episodes")
         played = compiled(config, params, key)
     return np.asarray(played.episode_return, np.float64)

@@ -123,7 +123,7 @@ class Program:
         )
         # Two programs; compiling mostly occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:
-            traced = init.trace(self._settings, key)
+            traced = init.trace(self._settings, key)  # type: ignore[attr-defined]
             initial = pool.submit(lambda: traced.lower().compile())
             one = jnp.int32(1)
             lowered = jax.jit(chunk).lower(self._settings, traced.out_info, one, one)
