@@ -28,7 +28,7 @@ LARGEST_FLOAT = 3.4028234e38
 SMALLEST_FLOAT = 1.1754944e-38
 # Deeper networks take minutes to compile, and plain ones do not learn.
 MOST_LAYERS = 32
-# Built-in networks, and how those of one's own are named.
+# Built-in networks, and how a user's own are named.
 NETWORKS = ("auto", "mlp", "cnn")
 _CLASS_NAME = re.compile(r"\w+(\.\w+)*:\w+")
 # The name of a parameter of the environment, as a field that can be swept, begins so.

@@ -47,6 +47,7 @@ def mean_baseline(returns: Array, valid: Array, axis: LaneAxis = ONE_DEVICE) -> 
     """Return the mean return of the valid lanes at each time step, [T, N]; 0 where none is.
 
     Time is that of the batch: in a `stream`, lanes stand at different points of their episodes.
+    The lane's own return is in the mean, so the expected gradient is 1 - 1/N of the true one.
     """
     count, total = _sums_over_lanes(returns, valid, axis)
     return jnp.broadcast_to(total / jnp.maximum(count, 1), returns.shape)

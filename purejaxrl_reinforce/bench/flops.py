@@ -12,7 +12,7 @@ and the backward pass of a `relu_mlp` with K inputs, H hidden units and O output
     2 O (K + 1) H (product) + O (K + 1) (its factor) + H (which units are on) + O (bias)
 
 Nothing else counts: not the environment's step, nor sampling, random bits, masking, convolutions,
-or other layers of a network of one's own. The figures are a floor.
+or other layers of a user's own network. The figures are a floor.
 """
 
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Where metrics go beside metrics.csv: TensorBoard, Weights & Biases, or anything of one's own."""
+"""Where metrics go beside metrics.csv: TensorBoard, Weights & Biases, or a user's own logger."""
 
 import math
 import os

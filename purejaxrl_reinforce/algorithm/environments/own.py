@@ -1,4 +1,4 @@
-"""Environments and networks of one's own, which the configuration names `package.module:Name`."""
+"""A user's own environments and networks, which the configuration names `package.module:Name`."""
 
 import dataclasses
 import importlib

@@ -150,7 +150,7 @@ def make_networks(config: Config, env: Environment) -> Networks:
     """Return the policy that fits the environment's actions, and the baseline network.
 
     Raises:
-        ValueError: they do not fit its spaces, or a network of one's own cannot be used.
+        ValueError: they do not fit its spaces, or a user's own network cannot be used.
     """
     if config.normalize_obs and env.num_obs is not None:
         raise ValueError(f"normalize_obs needs real numbers; {env.name} observes {env.obs_space}")
