@@ -101,7 +101,7 @@ def _parse(path: Path, text: str) -> tuple[Config, int | None, Any]:
         return Config(**values), None if seed is None else checked_seed(seed), identity
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
-    except ValueError as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
 
 

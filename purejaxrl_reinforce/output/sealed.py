@@ -4,10 +4,11 @@ An owner is the identity of a run or a sweep. A file of another owner is refused
 and its shapes.
 """
 
+import contextlib
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,21 @@ _ABOUT = "about"
 
 class DamagedError(ValueError):
     """A file is not what was written."""
+
+
+@contextlib.contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """Interpret what a file holds; whatever a block raises is a DamagedError that begins with it.
+
+    A checksum says that a file is as it was written, not that this release wrote it. So fields may
+    be missing, and have any type: what reads them need not check them one by one.
+    """
+    try:
+        yield
+    except DamagedError:
+        raise
+    except Exception as error:  # of zipfile, NumPy and json, or of a field's use
+        raise DamagedError(f"{path} is damaged: {' '.join(repr(error).split())}") from None
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], owner: str) -> None:
@@ -41,21 +57,18 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
         DamagedError: it is not what was written; one line that begins with its path.
         ValueError: it is another owner's; likewise.
     """
-    with open_regular(path) as opened:
-        try:
-            # NumPy reads no further than an array's header says, so it may miss a wrong CRC.
-            with zipfile.ZipFile(opened) as archive:
-                damaged = archive.testzip()
-            opened.seek(0)
-            with np.load(opened) as file:
-                arrays = {name: file[name] for name in file.files}
-            about = json.loads(str(arrays.pop(_ABOUT)))
-            arrays |= {name: arrays[name].view(dtype) for name, dtype in about["dtypes"].items()}
-        except Exception as error:  # zipfile and NumPy raise all sorts of them on damaged files
-            raise DamagedError(f"{path} is damaged: {error!r}") from None
-    if damaged is not None:
-        raise DamagedError(f"{path} is damaged: checksum mismatch in {damaged}")
-    _require_owner(path, about["owner"], owner)
+    with open_regular(path) as opened, parsing(path):
+        # NumPy reads no further than an array's header says, so it may miss a wrong CRC.
+        with zipfile.ZipFile(opened) as archive:
+            if damaged := archive.testzip():
+                raise DamagedError(f"{path} is damaged: checksum mismatch in {damaged}")
+        opened.seek(0)
+        with np.load(opened) as file:
+            arrays = {name: file[name] for name in file.files}
+        about = json.loads(str(arrays.pop(_ABOUT)))
+        found, dtypes = about["owner"], about["dtypes"]
+        arrays |= {name: arrays[name].view(dtype) for name, dtype in dtypes.items()}
+    _require_owner(path, found, owner)
     return arrays
 
 
@@ -64,7 +77,7 @@ def owner_of(path: Path) -> str | None:
     try:
         with open_regular(path) as opened, np.load(opened) as file:
             return str(json.loads(str(file[_ABOUT]))["owner"])
-    except Exception:  # as in `load_arrays`
+    except Exception:  # see `parsing`
         return None
 
 
@@ -83,15 +96,11 @@ def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
         DamagedError: it is not what was written; one line that begins with its path.
         ValueError: it is another owner's; likewise.
     """
-    try:
-        with open_regular(path) as file:
-            sealed = parse_json(file.read())
+    with open_regular(path) as file, parsing(path):
+        sealed = parse_json(file.read())
         content, found = sealed["content"], sealed["owner"]
-        intact = sealed["sha256"] == _digest(content, found)
-    except (ValueError, KeyError, TypeError):
-        raise DamagedError(f"{path} is damaged") from None
-    if not intact:
-        raise DamagedError(f"{path} is damaged: checksum mismatch")
+        if sealed["sha256"] != _digest(content, found):
+            raise DamagedError(f"{path} is damaged: checksum mismatch")
     _require_owner(path, found, owner)
     return content, found
 

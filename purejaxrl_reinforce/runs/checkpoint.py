@@ -19,7 +19,7 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.machine import describe_versions, result_settings
-from purejaxrl_reinforce.output.sealed import load_arrays, owner_of, save_arrays
+from purejaxrl_reinforce.output.sealed import load_arrays, owner_of, parsing, save_arrays
 
 # Counts up whenever a checkpoint's content or its meaning changes.
 FORMAT = 5
@@ -83,12 +83,12 @@ def load_latest(
             skipped.append(f"{path} needs more than the {num_updates} updates that metrics.csv has")
             continue
         try:
-            state, facts = _load(path, config, owner)
+            state, settings = _load(path, config, owner)
         except (OSError, ValueError) as error:
             skipped.append(str(error))
             continue
         for name, here in result_settings().items():
-            if (saved := facts["settings"].get(name)) != here:
+            if (saved := settings.get(name)) != here:
                 raise ValueError(
                     f"{path} was trained with {name}={saved}, here it is {here}: results would"
                     " differ"
@@ -112,7 +112,9 @@ def checkpoint_versions(directory: Path, owner: str) -> dict[str, str]:
     """Return the versions of the packages that wrote the latest checkpoint; {} without one."""
     for path in reversed(own_checkpoints(directory, owner).values()):
         with contextlib.suppress(OSError, ValueError):
-            return dict(_facts_in(load_arrays(path, owner))["versions"])
+            with parsing(path):
+                versions = _facts_in(load_arrays(path, owner))["versions"]
+                return {str(name): str(version) for name, version in versions.items()}
     return {}
 
 
@@ -143,10 +145,16 @@ def _name_of(key: Any) -> str:
 
 
 def _load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
-    """Return the state of a checkpoint, and what wrote it; OSError or ValueError if not."""
+    """Return the state of a checkpoint, and the settings of jax that it was made with.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is not what this release writes for this run.
+    """
     arrays = load_arrays(path, owner)
-    facts = _facts_in(arrays)
-    if (found := facts.get("format")) != FORMAT:
+    with parsing(path):
+        facts = _facts_in(arrays)
+        found, settings = facts["format"], dict(facts["settings"])
+    if found != FORMAT:
         raise ValueError(f"{path} has format {found}, of another release; this one has {FORMAT}")
     key_data: Any = jax.eval_shape(jax.random.key_data, key_shape())
     try:
@@ -155,12 +163,12 @@ def _load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str,
         raise ValueError(f"{path} does not fit the configuration: {error}") from None
     if int(state.update) != int(path.stem):
         raise ValueError(f"{path} was renamed: it is of update {int(state.update)}")
-    return state, facts
+    return state, settings
 
 
 def _facts_in(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Take the facts out of a checkpoint's arrays; return them."""
-    facts: dict[str, Any] = json.loads(str(arrays.pop(_FACTS, "{}")))
+    facts: dict[str, Any] = json.loads(str(arrays.pop(_FACTS)))
     return facts
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.output.files import atomic_write, open_regular, sync
+from purejaxrl_reinforce.output.sealed import parsing
 
 # `finite` is left out: an update where it is false ends the run and has no row.
 _METRIC_COLUMNS = tuple(name for name in Metrics._fields if name not in ("env_steps", "finite"))
@@ -35,14 +36,21 @@ class MetricsFile:
         self.num_updates, self._env_steps, self._seconds, self._crc = 0, 0, 0.0, 0
 
     def read(self) -> None:
-        """Count the updates that an existing file has before its end or the first damaged row."""
+        """Count the updates that an existing file has before its end or the first damaged row.
+
+        Raises:
+            ValueError: it is another run's.
+        """
         if self._path.exists():
-            self.num_updates = len(_intact_rows(self._path, self._owner)[0])
+            rows, is_whole = _intact_rows(self._path, self._owner)
+            if not rows and not is_whole:
+                raise ValueError(_damage(self._path, 0))
+            self.num_updates = len(rows)
 
     def start(self, num_updates: int = 0) -> None:
         """Write the file, with the first `num_updates` of the updates that it has."""
         rows = _intact_rows(self._path, self._owner)[0][:num_updates] if num_updates else []
-        self._tables, self.num_updates = [_table(rows)], num_updates
+        self._tables, self.num_updates = [_table(self._path, rows)], num_updates
         self._crc = zlib.crc32(self._owner.encode())
         if rows:
             last = dict(zip(COLUMNS, self._tables[0][-1].tolist(), strict=True))
@@ -99,10 +107,15 @@ def read_metrics(path: Path, owner: str) -> dict[str, np.ndarray]:
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     if not is_whole:
-        raise ValueError(
-            f"{path} is damaged, or of another run: checksum mismatch after update {len(rows)}"
-        )
-    return dict(zip(COLUMNS, _table(rows).T, strict=True))
+        raise ValueError(_damage(path, len(rows)))
+    return dict(zip(COLUMNS, _table(path, rows).T, strict=True))
+
+
+def _damage(path: Path, num_updates: int) -> str:
+    """Return what is wrong with a file of which so many rows are intact."""
+    if num_updates:
+        return f"{path} is damaged: checksum mismatch after update {num_updates}"
+    return f"{path} belongs to another run, or is damaged: checksum mismatch in its first row"
 
 
 def _intact_rows(path: Path, owner: str) -> tuple[list[bytes], bool]:
@@ -120,6 +133,12 @@ def _intact_rows(path: Path, owner: str) -> tuple[list[bytes], bool]:
     return rows[:-1], True
 
 
-def _table(rows: list[bytes]) -> np.ndarray:
-    values = [row.decode().split(",")[:-1] for row in rows]
-    return np.array(values, np.float64).reshape(-1, len(COLUMNS))
+def _table(path: Path, rows: list[bytes]) -> np.ndarray:
+    """Return the rows as numbers, [update, column]; a DamagedError if they are none of updates."""
+    with parsing(path):
+        values = [row.decode().split(",")[:-1] for row in rows]
+        table = np.array(values, np.float64).reshape(len(rows), len(COLUMNS))
+        numbers, others = table[:, 0], table[:, 1:3]  # env_steps and seconds
+        if (numbers != np.arange(1, len(rows) + 1)).any() or not np.isfinite(others).all():
+            raise ValueError("updates, steps or seconds are not numbered or not finite")
+    return table

@@ -19,7 +19,7 @@ from purejaxrl_reinforce.tasks import TIME_LIMIT
 _FILES_OF_OTHERS = (
     "<",
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
-    str(Path(__file__).parent.parent),
+    str(Path(__file__).parents[2]),
 )
 
 
