@@ -73,7 +73,6 @@ def test_a_file_of_another_run_is_refused(
     shutil.copy(finished_run / name, run / name)
     error = refused(RUN_VERBS[verb], run, tmp_path, capsys, monkeypatch)
     assert "another run" in error
-    assert name in error
 
 
 @pytest.mark.parametrize(("name", "verb"), SWEEP_CASES)

@@ -111,10 +111,9 @@ def load_all(directory: Path, config: Config, owner: str) -> list[TrainState]:
 def checkpoint_versions(directory: Path, owner: str) -> dict[str, str]:
     """Return the versions of the packages that wrote the latest checkpoint; {} without one."""
     for path in reversed(own_checkpoints(directory, owner).values()):
-        with contextlib.suppress(OSError, ValueError):
-            with parsing(path):
-                versions = _facts_in(load_arrays(path, owner))["versions"]
-                return {str(name): str(version) for name, version in versions.items()}
+        with contextlib.suppress(OSError, ValueError), parsing(path):
+            versions = _facts_in(load_arrays(path, owner))["versions"]
+            return {str(name): str(version) for name, version in versions.items()}
     return {}
 
 

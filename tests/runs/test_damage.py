@@ -143,7 +143,7 @@ def cut_checkpoints(run):
     [
         (cut_checkpoints, "no intact checkpoint in"),
         (lambda run: shutil.rmtree(run / "checkpoints"), "has results, but no checkpoint"),
-        (lambda run: (run / "metrics.csv").write_text(""), "metrics.csv belongs to another run, or is"),
+        (lambda run: (run / "metrics.csv").write_text(""), "metrics.csv belongs to another run"),
         (lambda run: (run / "config.toml").write_text(""), "config.toml is damaged"),
         (lambda run: (run / LAST).write_text("[" * 100_000), None),
     ],
