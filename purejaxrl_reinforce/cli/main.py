@@ -1,10 +1,9 @@
-"""The command line: purejaxrl-reinforce VERB.
+"""The command line: purejaxrl-reinforce VERB."""
 
-What is heavy to import (jax, gymnax, matplotlib) is imported once a command is parsed.
-"""
-
+import contextlib
 import importlib.metadata
 import inspect
+import io
 import os
 import re
 import sys
@@ -14,24 +13,17 @@ from typing import Any
 
 import tyro
 
-from purejaxrl_reinforce.cli.sweep import Extract, Sweep
-from purejaxrl_reinforce.cli.train import Train
-from purejaxrl_reinforce.cli.verbs import Bench, Describe, Evaluate, Export, Plot, Report, Video
+from purejaxrl_reinforce.cli import sweep, train, verbs
 from purejaxrl_reinforce.config import FIELD_KINDS, nearest
 
 _PROGRAM = "purejaxrl-reinforce"
 _VERBS: dict[str, Any] = {
-    "train": Train,
-    "sweep": Sweep,
-    "evaluate": Evaluate,
-    "bench": Bench,
-    "export": Export,
-    "extract": Extract,
-    "describe": Describe,
-    "video": Video,
-    "plot": Plot,
-    "report": Report,
-}
+    kind.__name__.lower(): kind
+    for kind in (
+        train.Train, sweep.Sweep, verbs.Evaluate, verbs.Bench, verbs.Export, sweep.Extract,
+        verbs.Describe, verbs.Video, verbs.Plot, verbs.Report,
+    )
+}  # fmt: skip
 # What a user's own code raises is shown in a line, unless this variable is set.
 _TRACEBACK = "PUREJAXRL_REINFORCE_TRACEBACK"
 # Letters of an error.
@@ -100,8 +92,9 @@ def _parse(args: Sequence[str]) -> Any:
     """Return the verb, with its options; it has a method `run` that returns the exit code.
 
     Raises:
-        SystemExit: the arguments ask for help, or a value is wrong; tyro has printed why.
-        ValueError: there is no such verb or option, or an argument is empty or cannot be printed.
+        SystemExit: the arguments ask for help, which tyro has printed.
+        ValueError: there is no such verb, option or value, or an argument is empty or cannot be
+            printed.
     """
     for arg in args:
         if not arg or re.fullmatch("--[^=]*=", arg):  # as a path, the current directory
@@ -109,20 +102,34 @@ def _parse(args: Sequence[str]) -> Any:
         if not arg.isprintable():
             raise ValueError(f"the argument {arg!a} has characters that cannot be printed")
     name = args[0]
-    if name.startswith("-"):  # --help, or a script for a shell
+    if name in ("-h", "--help") or name.startswith("--tyro-"):  # a script for a shell
         return tyro.extras.subcommand_cli_from_dict(
             _VERBS, prog=_PROGRAM, description=_PURPOSE, args=args
         )
     if name not in _VERBS:
         raise ValueError(f"unknown verb {name!r}; verbs are {', '.join(_VERBS)}")
     verb, prog = _VERBS[name], f"{_PROGRAM} {name}"
-    description = inspect.getdoc(verb)
-    parsed, unknown = tyro.cli(
-        verb, prog=prog, description=description, args=args[1:], return_unknown_args=True
-    )
+    options: Any = {"prog": prog, "description": inspect.getdoc(verb), "args": args[1:]}
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            parsed, unknown = tyro.cli(verb, return_unknown_args=True, **options)
+    except SystemExit as stop:
+        if stop.code:
+            raise ValueError(_in_a_line(box.getvalue())) from None
+        raise
     if unknown:
         raise ValueError(f"{prog} does not take {unknown[0]}{_hint(verb, unknown[0])}")
     return parsed
+
+
+def _in_a_line(box: str) -> str:
+    """Return what tyro says of a wrong value, from the frame that it draws around it."""
+    lines = (re.sub("\x1b\\[[0-9;]*m|[╭╮╰╯│]", "", line).strip() for line in box.splitlines())
+    _, reason, *details = re.split("[─-]{5,}", "\n".join(lines))
+    reason = reason.partition("Got errors:")[0].strip().removeprefix("Error parsing ")
+    right = re.search("Argument helptext:\\s+(.*)", "".join(details))
+    return f"{reason}; write {right[1]}" if right else reason
 
 
 def _hint(verb: Any, unknown: str) -> str:

@@ -98,12 +98,10 @@ BAD = [
         ["train", "--preset", "clasic"],
         "unknown preset 'clasic'; there are .* did you mean 'classic",
     ),
-    (["train", "--seed", "-1"], "seed must lie between 0 and 4294967295, not -1"),
     (["train", "--preset", ""], "an argument is empty: purejaxrl-reinforce train --preset"),
     (["train", "--run-dir="], "an argument is empty: .* --run-dir="),
     (["train", "--run-dir", "\x1b[31mred"], r"the argument '\\x1b\[31mred' has characters that"),
     (["train", "--run-dir", "caf\udce9"], r"the argument 'caf\\udce9' has characters that"),
-    (["train", "--config", "a" * 300], "File name too long"),
     (["train", "--run-dir", "made/" + "a" * 300 + "/run"], "File name too long"),
     (["train", "--hidden-sizes", "60000", "60000"], "does not fit: .* try smaller .*hidden_sizes"),
     (["train", "--num-envs", "200000000"], "does not fit: .* GB are needed"),
@@ -116,19 +114,31 @@ BAD = [
     ),
     (["train", "--resume", "half", "--force"], "give --resume or --force, not both"),
     (["plot", "half", "--out", "full", "--force"], "must end in"),
-    (["train", "--run-dir", "bad.toml"], "bad.toml exists and is not a directory"),
     (["train", "--run-dir", "bad.toml/run"], "bad.toml exists and is not a directory"),
-    (["evaluate", "full"], "full is not a run directory"),
     (["evaluate", "half"], "half holds no trained parameters"),
     (["evaluate", "damaged"], "damaged/params.npz is damaged"),
     (["evaluate", "nan"], "nan/params.npz is damaged: it holds numbers that are not finite"),
     (["evaluate", "other"], "params.npz does not fit the networks of config.toml"),
     (["evaluate", "half", "--episodes", "0"], "episodes must lie between 1 and"),
     (["train", "--polcy-lr", "1"], "train does not take --polcy-lr; did you mean '--policy-lr"),
-    (["train", "--axis", "x"], "train does not take --axis$"),
     (["train", "--lr", "1"], "does not take --lr, which is here --policy-lr and --baseline-lr$"),
     (["train", "--n_envs=3"], "does not take --n_envs=3, which is here --num-envs$"),
     (["tain"], "unknown verb 'tain'; verbs are train, sweep, "),
+    (["--foo"], "unknown verb '--foo'; verbs are train, sweep, "),
+    (
+        ["train", "--num-envs", "x"],
+        "^--num-envs: invalid .* 'x'; write --num-envs INT$",
+    ),
+    (
+        ["train", "--num-steps", "1.5"],
+        r"from \['1.5'\].; write --num-steps {None}.INT$",
+    ),
+    (["train", "--num-envs"], "^Missing value for argument '--num-envs'. Expected 1 values.$"),
+    (["train", "--rollout", "strem"], "invalid choice 'strem' .* one of .'episodes', 'stream'."),
+    (["evaluate"], "^Missing from purejaxrl-reinforce evaluate: RUN "),
+    (["evaluate", "bad.toml"], "bad.toml is not a run directory"),
+    (["export", "half", "--out", "full"], "--out must end in .npz or .safetensors, not 'full'"),
+    (["video", "half", "--out", "full/a/b.gif", "--force"], "half holds no trained parameters"),
 ]
 
 
@@ -203,22 +213,6 @@ def test_help_lists_every_field_with_its_default(capsys):
 def test_a_completion_script_is_printed_as_it_is(capsys):
     assert main(["--tyro-print-completion", "bash"]) == 0
     assert "\n  complete -F " in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["train", "--num-envs", "x"], "--num-envs: invalid literal"),
-        (["train", "--num-envs"], "Missing value for argument '--num-envs'"),
-        (["train", "--rollout", "strem"], "invalid choice 'strem'"),
-        (["evaluate"], "Missing from purejaxrl-reinforce evaluate: RUN"),
-    ],
-)
-def test_a_value_that_cannot_be_parsed_is_said_by_tyro(arguments, message, capsys):
-    assert main(arguments) == 2
-    out, error = capsys.readouterr()
-    assert re.search(message, " ".join(re.sub("[│─]", "", error).split()))
-    assert not out
 
 
 def test_alone_it_introduces_itself_and_says_its_version(capsys):

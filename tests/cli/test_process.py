@@ -54,10 +54,18 @@ def test_output_that_is_lost_is_no_success(command, expected, tmp_path):
     assert (code, output[: len(expected[1])], errors) == expected
 
 
-def test_an_output_in_ascii_is_readable(tmp_path):
-    code, output, errors = shell("$program train --help", tmp_path, PYTHONIOENCODING="ascii")
-    assert (code, errors) == (0, "")
-    assert "--policy-lr FLOAT" in output
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("train --help", "--policy-lr FLOAT"),
+        ("train --num-envs x", "error: --num-envs: invalid literal"),
+        (f"sweep {' '.join(TINY)} --num-seeds 2", "setting"),
+    ],
+)
+def test_an_output_in_ascii_is_readable(arguments, expected, tmp_path):
+    _, output, errors = shell(f"$program {arguments}", tmp_path, PYTHONIOENCODING="ascii")
+    assert expected in output + errors
+    assert not set("\\?") & set(output + errors)
 
 
 def test_output_that_cannot_be_printed_costs_no_results(tmp_path):
