@@ -112,7 +112,3 @@ def test_contributors_have_a_pinned_version_of_everything():
     wanted = [*project["dependencies"], *extras["dev"], *extras["test"], *extras["docs"]]
     names = {re.match(r"[\w.-]+", line)[0].lower() for line in wanted}
     assert names - {"purejaxrl_reinforce"} <= pinned
-
-
-def test_the_front_page_is_short():
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 120

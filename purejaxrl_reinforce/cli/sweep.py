@@ -8,19 +8,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from purejaxrl_reinforce.cli.options import (
-    ConfigOption,
-    ConfigOptions,
-    ForceOption,
-    TrainingOptions,
-    parse_value,
-)
+from purejaxrl_reinforce.cli import options
 from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS, Config, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep(TrainingOptions):
+class Sweep(options.TrainingOptions):
     """Train many seeds of one or many settings and report the results.
 
     Agents are trained in slices, each saved when it finishes: after an interruption, rerun the
@@ -57,7 +51,7 @@ class Sweep(TrainingOptions):
     episodes: Annotated[
         int, tyro.conf.arg(help="Greedy episodes to evaluate each agent with after training.")
     ] = 100
-    start: ConfigOption = field(default_factory=ConfigOptions)
+    start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution.processes import broadcast_from_primary, together
@@ -133,8 +127,8 @@ def _parse_values(name: str, kind: Any, text: str) -> list[Any]:
     if "" in parts:
         raise ValueError(f"{name} has an empty value in {text!r}")
     if kind == int | None:
-        return [None if part.lower() == "none" else parse_value(part) for part in parts]
-    values = list(map(parse_value, parts))
+        return [None if part.lower() == "none" else options.parse_value(part) for part in parts]
+    values = list(map(options.parse_value, parts))
     # An environment's parameters are of one type, so that one program trains them all.
     mixed = kind is None and {type(value) for value in values} == {int, float}
     return list(map(float, values)) if mixed else values
@@ -154,7 +148,7 @@ class Extract:
         Path | None,
         tyro.conf.arg(help="New or empty directory for the run. None: a new one in SWEEP."),
     ] = None
-    force: ForceOption = False
+    force: options.ForceOption = False
 
     def run(self) -> int:
         from purejaxrl_reinforce.sweeps.command import extract_agent

@@ -6,15 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from purejaxrl_reinforce.cli.options import (
-    ConfigOption,
-    ConfigOptions,
-    ForceOption,
-    RunArgument,
-    SampleOption,
-    SeedOption,
-    TrainingSeedOption,
-)
+from purejaxrl_reinforce.cli import options
 from purejaxrl_reinforce.config import checked_seed
 
 
@@ -22,10 +14,10 @@ from purejaxrl_reinforce.config import checked_seed
 class Evaluate:
     """Play whole episodes with the policy of a run directory and print return statistics."""
 
-    run_dir: RunArgument
+    run_dir: options.RunArgument
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
-    sample: SampleOption = False
-    seed: SeedOption = 0
+    sample: options.SampleOption = False
+    seed: options.SeedOption = 0
     backend: Annotated[
         Literal["jax", "gymnasium"],
         tyro.conf.arg(
@@ -46,7 +38,7 @@ class Evaluate:
 class Export:
     """Write the policy of a run directory as plain arrays, with a JSON that names its layers."""
 
-    run_dir: RunArgument
+    run_dir: options.RunArgument
     out: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -54,7 +46,7 @@ class Export:
             " None: policy.npz in RUN."
         ),
     ] = None
-    force: ForceOption = False
+    force: options.ForceOption = False
 
     def run(self) -> int:
         from purejaxrl_reinforce.runs.export import export
@@ -72,30 +64,34 @@ class Video:
     renderer they are played in gymnax, and the observations are drawn.
     """
 
-    run_dir: RunArgument
+    run_dir: options.RunArgument
     out: Annotated[
         Path | None,
         tyro.conf.arg(help="New file that ends in .gif or .mp4. None: video.gif in RUN."),
     ] = None
-    force: ForceOption = False
+    force: options.ForceOption = False
     episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
-    sample: SampleOption = False
+    sample: options.SampleOption = False
+    progress: Annotated[
+        bool, tyro.conf.arg(help="Show the policy at each checkpoint instead, from one start.")
+    ] = False
     width: Annotated[int, tyro.conf.arg(help="Width of each episode's picture, pixels.")] = 300
-    seed: SeedOption = 0
+    seed: options.SeedOption = 0
 
     def run(self) -> int:
         from purejaxrl_reinforce.evaluation.video import video
 
-        film = video(
+        written = video(
             self.run_dir,
             self.out,
             num_episodes=self.episodes,
             greedy=not self.sample,
+            progress=self.progress,
             width=self.width,
             seed=checked_seed(self.seed),
             force=self.force,
         )
-        print(film)
+        print(written)
         return 0
 
 
@@ -103,7 +99,7 @@ class Video:
 class Describe:
     """Describe a configuration: spaces, networks, batch, memory, operations per step."""
 
-    start: ConfigOption = field(default_factory=ConfigOptions)
+    start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.reports.description import describe
@@ -126,8 +122,7 @@ class Plot:
     """
 
     sources: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]],
-        tyro.conf.arg(name="sources", metavar="RUN|SWEEP [RUN|SWEEP ...]"),
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN|SWEEP [RUN|SWEEP ...]")
     ]
     out: Annotated[
         Path | None,
@@ -135,7 +130,7 @@ class Plot:
             help="New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."
         ),
     ] = None
-    force: ForceOption = False
+    force: options.ForceOption = False
     x: Annotated[
         Literal["env_steps", "seconds", "update"],
         tyro.conf.arg(
@@ -163,10 +158,19 @@ class Plot:
     ] = "learning_curves"
 
     def run(self) -> int:
-        from purejaxrl_reinforce.reports.plot import plot_curves
+        from purejaxrl_reinforce.figures.style import save_figure
+        from purejaxrl_reinforce.output.files import new_file, write_output
+        from purejaxrl_reinforce.reports.plot import plot
 
-        options = self.x, self.smooth, self.style, self.figure, self.force
-        print(plot_curves(self.sources, self.out, *options))
+        name = "curves" if self.figure == "learning_curves" else self.figure
+        suffixes = (".png", ".svg", ".pdf")
+        path = new_file(self.out, Path(f"{name}.png"), suffixes, self.force)
+        figure = plot(
+            *self.sources, x=self.x, smooth=self.smooth, style=self.style, figure=self.figure
+        )
+        with write_output(path) as unfinished:
+            save_figure(figure, unfinished, path.suffix[1:].lower())
+        print(path)
         return 0
 
 
@@ -177,17 +181,14 @@ class Report:
     Figures and video are embedded.
     """
 
-    source: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(metavar="RUN|SWEEP|BENCH"),
-    ]
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|SWEEP|BENCH")]
     out: Annotated[
         Path | None,
         tyro.conf.arg(
             help="New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."
         ),
     ] = None
-    force: ForceOption = False
+    force: options.ForceOption = False
     seed: Annotated[int, tyro.conf.arg(help="Seed of the evaluation and the video of a run.")] = 0
 
     def run(self) -> int:
@@ -206,7 +207,7 @@ class Bench:
     a figure. With --compare the exit code is 1 if anything got slower, else 0.
     """
 
-    seed: TrainingSeedOption = None
+    seed: options.TrainingSeedOption = None
     repeats: Annotated[
         int, tyro.conf.arg(help="Samples of each timing; 5 or more are needed to compare.")
     ] = 5
@@ -214,7 +215,7 @@ class Bench:
         Path | None,
         tyro.conf.arg(help="New file that ends in .json, or a directory. None: one below bench/."),
     ] = None
-    force: ForceOption = False
+    force: options.ForceOption = False
     compare: Annotated[
         tuple[Path, Path] | None,
         tyro.conf.arg(
@@ -223,7 +224,7 @@ class Bench:
             " interval of the ratio excludes 1 and the ratio differs from 1 by at least 5%.",
         ),
     ] = None
-    start: ConfigOption = field(default_factory=ConfigOptions)
+    start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.output.text import print_table
@@ -240,15 +241,11 @@ class Bench:
             title = f"{old['benchmark']}: {self.compare[0].name} to {self.compare[1].name}"
             print_table(title, compare.COLUMNS, [change.cells() for change in changes])
             return int(any(change.verdict == "slower" for change in changes))
-        from purejaxrl_reinforce.bench.benchmark import (
-            result_summary,
-            result_table,
-            run_benchmark,
-        )
+        from purejaxrl_reinforce.bench import benchmark
 
         config, seed = self.start.load(self.seed)
-        path, result = run_benchmark(config, seed, self.repeats, self.out, self.force)
-        print_table(*result_table(result))
-        print(*result_summary(result), sep="\n")
+        path, result = benchmark.run_benchmark(config, seed, self.repeats, self.out, self.force)
+        print_table(*benchmark.result_table(result))
+        print(*benchmark.result_summary(result), sep="\n")
         print(f"{path}, {path.with_suffix('.png').name}")
         return 0

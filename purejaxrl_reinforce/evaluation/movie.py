@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from purejaxrl_reinforce.output.files import write_output
+from purejaxrl_reinforce.output.files import MARK, write_output
 from purejaxrl_reinforce.output.text import number
 
 SUFFIXES = (".gif", ".mp4")
@@ -41,11 +41,14 @@ class Shot(NamedTuple):
     done: bool
 
 
-def frames(episodes: Sequence[Iterator[Shot]], heading: str, width: int) -> Iterator[Image.Image]:
+def frames(
+    episodes: Sequence[Iterator[Shot]], titles: Sequence[str], heading: str, width: int
+) -> Iterator[Image.Image]:
     """Draw episodes side by side; one that has ended keeps its last shot.
 
     Args:
         episodes: shots of each.
+        titles: of each.
         heading: above everything.
         width: of an episode's picture, pixels.
 
@@ -54,7 +57,7 @@ def frames(episodes: Sequence[Iterator[Shot]], heading: str, width: int) -> Iter
     """
     shots = [next(episode) for episode in episodes]
     while True:
-        cells = [_cell(shot, f"episode {i}", width) for i, shot in enumerate(shots, 1)]
+        cells = [_cell(*of_one, width) for of_one in zip(shots, titles, strict=True)]
         yield _grid(heading, cells)
         if all(shot.done for shot in shots):
             return
@@ -119,7 +122,8 @@ def _write_gif(path: Path, pictures: Iterator[Image.Image], frames_per_second: f
     # Durations are hundredths of a second: rounding the times of the frames keeps the pace.
     times = np.round(np.arange(len(others) + 1) * 100 / frames_per_second) * 10
     durations = [*np.diff(times).astype(int).tolist(), _PAUSE]
-    first.save(path, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    options: Any = {"save_all": True, "append_images": others, "duration": durations, "loop": 0}
+    first.save(path, "GIF", comment=MARK.encode(), **options)
     return len(durations)
 
 
@@ -129,7 +133,12 @@ def _write_mp4(path: Path, pictures: Iterator[Image.Image], frames_per_second: f
     first = next(pictures)
     # With a macro block of 1 the size stays as it is.
     writer: Any = imageio_ffmpeg.write_frames(
-        str(path), first.size, fps=frames_per_second, macro_block_size=1, ffmpeg_log_level="quiet"
+        str(path),
+        first.size,
+        fps=frames_per_second,
+        macro_block_size=1,
+        ffmpeg_log_level="quiet",
+        output_params=["-metadata", f"comment={MARK}"],
     )
     with warnings.catch_warnings():
         # jax warns of forks, but this one becomes ffmpeg at once.

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from purejaxrl_reinforce.execution.memory import require_memory
 from purejaxrl_reinforce.output.files import StrPath, new_file
 from purejaxrl_reinforce.runs.saved_run import load_run
 
-MOST_EPISODES = 16
+_MOST_EPISODES = 16
 _NARROWEST, _WIDEST = 60, 1200
 # More are hardly seen and make the file larger.
 _FRAMES_PER_SECOND = 25
@@ -51,12 +51,21 @@ class Video(NamedTuple):
         return f"{self.path}: {self.num_frames:,} frames, {size / 1e3:,.0f} kB, {self.drawn_by}"
 
 
+class Episode(NamedTuple):
+    """An episode to play: its title, whose actions, and the seed of its randomness."""
+
+    title: str
+    params: Params
+    seed: int
+
+
 def video(
     run_dir: StrPath,
     out: StrPath | None = None,
     *,
     num_episodes: int = 1,
     greedy: bool = True,
+    progress: bool = False,
     width: int = 300,
     seed: int = 0,
     force: bool = False,
@@ -70,6 +79,7 @@ def video(
         out: new file that ends in .gif or .mp4. None: video.gif in the run's directory.
         num_episodes: how many are shown at once.
         greedy: whether to take the most probable action, or to sample.
+        progress: show an episode of the policy at each checkpoint instead, all from one start.
         width: of each episode's picture, pixels.
         seed: of all randomness.
         force: whether to replace the file if it is there.
@@ -77,25 +87,29 @@ def video(
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
     """
-    if not 1 <= num_episodes <= MOST_EPISODES:
-        raise ValueError(f"episodes must lie between 1 and {MOST_EPISODES}, not {num_episodes}")
+    if not 1 <= num_episodes <= _MOST_EPISODES:
+        raise ValueError(f"episodes must lie between 1 and {_MOST_EPISODES}, not {num_episodes}")
+    if progress and num_episodes > 1:
+        raise ValueError("progress shows an episode per checkpoint: leave the number out")
     if not _NARROWEST <= width <= _WIDEST:
         raise ValueError(f"width must lie between {_NARROWEST} and {_WIDEST}, not {width}")
     run = load_run(run_dir)
     path = new_file(out, run.path / "video.gif", SUFFIXES, force)
     if path.suffix.lower() == ".mp4":
         require_extra("video", "imageio_ffmpeg")
-    return make_video(path, run.config, run.params, num_episodes, greedy, width, seed)
+    if progress:
+        states = run.checkpoints()
+        every = math.ceil(len(states) / _MOST_EPISODES)
+        shown = states[::-every][::-1]  # the last one in any case
+        episodes = [Episode(f"update {int(s.update):,}", s.params, seed) for s in shown]
+    else:
+        seeds = [(seed + i) % 2**32 for i in range(num_episodes)]
+        episodes = [Episode(f"episode {i}", run.params, s) for i, s in enumerate(seeds, 1)]
+    return make_video(path, run.config, episodes, greedy, width)
 
 
 def make_video(
-    path: Path,
-    config: Config,
-    params: Params,
-    num_episodes: int = 1,
-    greedy: bool = True,
-    width: int = 300,
-    seed: int = 0,
+    path: Path, config: Config, episodes: Sequence[Episode], greedy: bool = True, width: int = 300
 ) -> Video:
     """Play episodes side by side into a GIF or MP4; arguments are those of `video`.
 
@@ -106,35 +120,35 @@ def make_video(
         ValueError: a package is missing, or the file cannot be written.
     """
     env = environment.make(config.env, config.env_params)
-    rendered = [made for _ in range(num_episodes) if (made := make_rendered(env)) is not None]
+    rendered = [made for _ in episodes if (made := make_rendered(env)) is not None]
     rate = rendered[0].metadata["render_fps"] if rendered else _GYMNAX_STEPS_PER_SECOND
     every = max(1, round(rate / _FRAMES_PER_SECOND))
     if path.suffix.lower() == ".gif":  # which is written once all frames are there
-        num_bytes = env.time_limit // every * num_episodes * 2 * width * width
+        num_bytes = env.time_limit // every * len(episodes) * 2 * width * width
         require_memory(num_bytes, "take a smaller --width")
-    seeds, policy = [(seed + i) % 2**32 for i in range(num_episodes)], (config, params, greedy)
     if rendered:
-        pairs = zip(rendered, seeds, strict=True)
-        played = [_rendered(made, *policy, own_seed, every) for made, own_seed in pairs]
+        pairs = zip(rendered, episodes, strict=True)
+        played = [_rendered(made, config, episode, greedy, every) for made, episode in pairs]
     else:
-        played = [_observed(*policy, own_seed, every) for own_seed in seeds]
+        played = [_observed(config, episode, greedy, every) for episode in episodes]
     heading = f"{config.env}, {'greedy' if greedy else 'sampled'} actions"
-    pictures = frames(played, heading, width)
+    pictures = frames(played, [episode.title for episode in episodes], heading, width)
     num_frames = write_movie(path, pictures, rate / every)
     drawn_by = "Gymnasium's renderer" if rendered else "plain drawings of the observation"
     return Video(path, num_frames, drawn_by)
 
 
 def _rendered(
-    env: RenderedEnv, config: Config, params: Params, greedy: bool, seed: int, every: int
+    env: RenderedEnv, config: Config, episode: Episode, greedy: bool, every: int
 ) -> Iterator[Shot]:
     """Play an episode in Gymnasium; its renderer draws every few steps, and the last one."""
-    obs, _ = env.reset(seed=seed)
-    key, total, done = evaluation_key(jax.random.key(seed)), 0.0, False
+    obs, _ = env.reset(seed=episode.seed)
+    key, total, done = evaluation_key(jax.random.key(episode.seed)), 0.0, False
     time_limit = environment.make(config.env, config.env_params).time_limit
     yield Shot(np.asarray(env.render(), np.uint8), 0, total, done)
     for step, own_key in enumerate(jax.random.split(key, time_limit), 1):
-        (action,) = gym_actions(config, params, obs[None], own_key, env.action_space, greedy)
+        space = env.action_space
+        (action,) = gym_actions(config, episode.params, obs[None], own_key, space, greedy)
         obs, reward, terminated, truncated, _ = env.step(action)
         total, done = total + float(reward), terminated or truncated
         if step % every == 0 or done:
@@ -143,12 +157,10 @@ def _rendered(
             return
 
 
-def _observed(
-    config: Config, params: Params, greedy: bool, seed: int, every: int
-) -> Iterator[Shot]:
+def _observed(config: Config, episode: Episode, greedy: bool, every: int) -> Iterator[Shot]:
     """Play an episode in gymnax; every few observations are drawn, and the last one."""
-    env, key = environment.make(config.env, config.env_params), jax.random.key(seed)
-    obs, last, reward, valid = map(np.asarray, _record(config, params, key, greedy))
+    env, key = environment.make(config.env, config.env_params), jax.random.key(episode.seed)
+    obs, last, reward, valid = map(np.asarray, _record(config, episode.params, key, greedy))
     length = int(valid.sum())
     total = np.concatenate([[0.0], reward[:length].cumsum(dtype=np.float64)])
     pictures = draw_observations(np.concatenate([obs[:length], last]), env.num_obs)

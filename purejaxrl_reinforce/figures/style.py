@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from purejaxrl_reinforce.output.files import MARK
+
 Style = Literal["screen", "phone", "paper"]
 
 # One name for each kind of return: on axes, in tables and in texts.
@@ -203,8 +205,9 @@ def wrapped(text: str, share: float = 1.0) -> str:
 
 def save_figure(figure: Figure, file: Path | IO[bytes], file_format: str = "png") -> None:
     """Write a figure to a path or an open file, as PNG, SVG or PDF."""
+    metadata = {"Software" if file_format == "png" else "Creator": MARK}
     with styled():
-        figure.savefig(file, dpi="figure", format=file_format)
+        figure.savefig(file, dpi="figure", format=file_format, metadata=metadata)
 
 
 def png_bytes(figure: Figure) -> bytes:

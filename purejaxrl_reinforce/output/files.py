@@ -18,6 +18,9 @@ from typing import IO, Any
 # A path as public functions take it.
 StrPath = str | Path
 
+# Stands in each picture, video and page, so that --force replaces no others.
+MARK = "made by purejaxrl_reinforce"
+
 # The name of a temporary file: nobody else has one like it.
 _UNFINISHED = re.compile(r"unfinished-[0-9a-f]{32}(\..*)?")
 
@@ -83,7 +86,11 @@ def sync(path: Path) -> None:
 
 
 def new_file(
-    out: StrPath | None, default: Path, suffixes: Sequence[str], force: bool = False
+    out: StrPath | None,
+    default: Path,
+    suffixes: Sequence[str],
+    force: bool = False,
+    is_marked: bool = True,
 ) -> Path:
     """Return a path for a file that does not exist yet, or may be replaced.
 
@@ -91,7 +98,8 @@ def new_file(
         out: the requested path. None: `default`, numbered where that is taken.
         default: a path with one of the suffixes.
         suffixes: that the file's name may have.
-        force: whether a file at `out`, or `default`, may be replaced.
+        force: whether a file of ours at `out`, or `default`, may be replaced.
+        is_marked: whether such files have the MARK in them.
 
     Raises:
         ValueError: `out` exists, has another suffix, or lies where nothing can be written.
@@ -101,9 +109,17 @@ def new_file(
         path = first_free(default.parent, default.stem, default.suffix)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"--out must end in {' or '.join(suffixes)}, not {path.name!r}")
-    require_free(path, force)
+    require_free(path, force, not (force and is_marked) or _has_mark(path))
     require_writable(path)
     return path
+
+
+def _has_mark(path: Path) -> bool:
+    try:
+        with open_regular(path) as file:
+            return MARK.encode() in file.read()
+    except OSError:
+        return False
 
 
 def require_free(path: Path, force: bool = False, is_ours: bool = True) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from purejaxrl_reinforce.output.files import MARK
 from purejaxrl_reinforce.output.text import show
 
 _STYLE = """
@@ -66,6 +67,7 @@ def page(title: str, sections: Mapping[str, str]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
+<meta name="generator" content="{MARK}">
 <title>{escape(title)}</title>
 <style>{_STYLE}</style>
 </head>

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
-from purejaxrl_reinforce.figures.style import Style, save_figure
-from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
+from purejaxrl_reinforce.figures.style import Style
+from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
 from purejaxrl_reinforce.sweeps.figures import setting_runs, sweep_figures
 from purejaxrl_reinforce.sweeps.results import load_sweep
@@ -64,34 +64,6 @@ def _sweep_figure(paths: Sequence[Path], figure: str, style: Style) -> Figure:
     if figure not in figures:
         raise ValueError(f"{paths[0]} has no {figure}; there are {', '.join(figures)}")
     return figures[figure]
-
-
-def plot_curves(
-    sources: Sequence[Path],
-    out: Path | None,
-    x: str,
-    smooth: int,
-    style: Style = "screen",
-    figure: str = "learning_curves",
-    force: bool = False,
-) -> Path:
-    """Draw learning curves, or another figure of a sweep, into a file and return its path.
-
-    Args:
-        sources: directories of runs and sweeps.
-        out: new file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png.
-        x: and the others, see `plot`.
-        force: whether to replace the file if it is there.
-
-    Raises:
-        ValueError: the input is bad; nothing was written.
-    """
-    name = "curves" if figure == "learning_curves" else figure
-    path = new_file(out, Path(f"{name}.png"), (".png", ".svg", ".pdf"), force)
-    drawn = plot(*sources, x=x, smooth=smooth, style=style, figure=figure)
-    with write_output(path) as unfinished:
-        save_figure(drawn, unfinished, path.suffix[1:].lower())
-    return path
 
 
 def _settings(sweep: Path, x: str) -> list[Runs]:

@@ -1,4 +1,4 @@
-"""Page of a run: summary, learning curves, evaluation, video, configuration, versions."""
+"""Page of a run: summary, learning curves, evaluation, video, configuration."""
 
 import dataclasses
 import shlex
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.scores import agreement, play_episodes
-from purejaxrl_reinforce.evaluation.video import make_video
+from purejaxrl_reinforce.evaluation.video import Episode, make_video
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import code, facts, page, paragraph, picture, table
@@ -50,7 +49,6 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Configuration": facts({**dataclasses.asdict(run.config), "seed": run.seed})
             + paragraph("This repeats the training:")
             + code(f"purejaxrl-reinforce train --config {name}/config.toml --seed {run.seed}"),
-            "Versions": facts(run.versions),
         },
     )
 
@@ -63,7 +61,7 @@ def video_of(config: Config, params: Params, seed: int) -> str:
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "video.gif"
-        make_video(path, config, params, seed=seed)
+        make_video(path, config, [Episode("episode 1", params, seed)])
         data = path.read_bytes()
     return picture(data, "gif", f"Video: an episode of {config.env} with the trained policy.")
 
@@ -99,18 +97,15 @@ def _curves(run: SavedRun) -> str:
 
 
 def _evaluation(run: SavedRun, seed: int) -> str:
-    from purejaxrl_reinforce.evaluation.gymnasium import has_counterpart
-
     arguments = run.config, run.params, _EPISODES, True, seed
     ours = play_episodes(*arguments)
-    rows, text = [_row("in JAX", ours)], "Gymnasium has no environment of this name to compare with"
-    if has_counterpart(environment.make(run.config.env, run.config.env_params)):
-        try:
-            theirs = play_episodes(*arguments, backend="gymnasium")
-            rows.append(_row("in Gymnasium", theirs))
-            text = agreement(ours, theirs)
-        except ValueError as error:  # it has not all of env_params
-            text = str(error)
+    rows = [_row("in JAX", ours)]
+    try:
+        theirs = play_episodes(*arguments, backend="gymnasium")
+        rows.append(_row("in Gymnasium", theirs))
+        text = agreement(ours, theirs)
+    except ValueError as error:  # it has no such environment, or not all of env_params
+        text = str(error)
     columns = ("greedy episodes", "mean", "95% interval", "standard deviation", "min", "max")
     return table(columns, rows) + paragraph(f"{text[0].upper()}{text[1:]}.")
 

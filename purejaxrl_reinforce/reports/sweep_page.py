@@ -13,24 +13,11 @@ from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
 from purejaxrl_reinforce.statistics import Interval
+from purejaxrl_reinforce.sweeps import ranking, summary
 from purejaxrl_reinforce.sweeps.figures import sweep_figures
-from purejaxrl_reinforce.sweeps.ranking import (
-    RANKING_HEADINGS,
-    explain_ranking,
-    ranking_cells,
-    show_probability,
-    show_score,
-)
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import saved_sweep
-from purejaxrl_reinforce.sweeps.summary import (
-    MOST_PAIRED,
-    Summary,
-    agent_scores,
-    by_env,
-    comparisons,
-    summarize,
-)
+from purejaxrl_reinforce.sweeps.summary import Summary
 
 # A wider table does not fit on a page.
 _MOST_PAIRED = 8
@@ -50,8 +37,8 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     """
     sweep = saved_sweep(sweep_dir)
     results = load_sweep(sweep_dir)
-    summaries = summarize(results)
-    rankings = by_env(summaries)
+    summaries = summary.summarize(results)
+    rankings = summary.by_env(summaries)
     best = [ranked[0] for ranked in rankings.values()]
     agents = count(results.scores.size, "agent")
     return page(
@@ -61,7 +48,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Settings": "\n".join(map(_ranking, rankings.values())),
             "Figures": _figures(results, summaries),
             **_comparisons(results, summaries),
-            "Video": "\n".join(_video(results, summary, seed) for summary in best),
+            "Video": "\n".join(_video(results, one, seed) for one in best),
             "Swept fields": facts(_swept(results)),
             "Shared fields": facts(_shared(results)),
             "Best setting": "\n".join(facts(describe(results.configs[s.setting])) for s in best),
@@ -91,7 +78,7 @@ def _overview(results: SweepResults, best: Sequence[Summary]) -> dict[str, Any]:
         "settings": len(results.configs),
         "seeds of each": len(results.seeds),
         "agents": results.scores.size,
-        "agents that diverged": int(np.isinf(agent_scores(results)).sum()),
+        "agents that diverged": int(np.isinf(summary.agent_scores(results)).sum()),
         **{f"best setting in {s.env}": f"{s.setting}: {s.label}" for s in best},
         "environment steps of all agents": int(steps),
         "training, excluding compilation and evaluation": f"{seconds:,.2f} s",
@@ -101,27 +88,24 @@ def _overview(results: SweepResults, best: Sequence[Summary]) -> dict[str, Any]:
 
 def _ranking(ranked: Sequence[Summary]) -> str:
     env = ranked[0].env
-    rows = [ranking_cells(summary, ranked) for summary in ranked]
+    rows = [ranking.ranking_cells(row, ranked) for row in ranked]
     return (
         paragraph(f"{env}, {count(ranked[0].num_seeds, 'seed')} each, the best setting first.")
-        + table(RANKING_HEADINGS, rows)
-        + paragraph(explain_ranking(ranked))
+        + table(ranking.RANKING_HEADINGS, rows)
+        + paragraph(ranking.explain_ranking(ranked))
     )
 
 
 def _comparisons(results: SweepResults, summaries: Sequence[Summary]) -> dict[str, str]:
     """Return a section with a table for each environment that has several settings."""
-    rankings = by_env(summaries).values()
-    shown = [summary for ranked in rankings for summary in ranked[:_MOST_PAIRED]]
-    tables = [_comparison(results.labels, found) for found in comparisons(results, shown)]
+    rankings = summary.by_env(summaries).values()
+    shown = [row for ranked in rankings for row in ranked[:_MOST_PAIRED]]
+    tables = [_comparison(results.labels, found) for found in summary.comparisons(results, shown)]
     if not tables:
         return {}
     if len(shown) < len(summaries):
-        tables.append(
-            paragraph(
-                f"These are the best {_MOST_PAIRED} settings; summary.json has up to {MOST_PAIRED}."
-            )
-        )
+        more = f"summary.json has up to {summary.MOST_PAIRED}"
+        tables.append(paragraph(f"These are the best {_MOST_PAIRED} settings; {more}."))
     return {"Probability of improvement": "\n".join(tables)}
 
 
@@ -144,17 +128,17 @@ def _pair(found: dict[str, Any], down: int, across: int) -> str:
     if down == across:
         return ""
     cell = Interval(*(found[name][down, across] for name in Interval._fields))
-    return "\n".join(show_probability(cell))
+    return "\n".join(ranking.show_probability(cell))
 
 
 def _video(results: SweepResults, best: Summary, seed: int) -> str:
-    scores = agent_scores(results)[best.setting]
+    scores = summary.agent_scores(results)[best.setting]
     middle = int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])
     params = results.params(best.setting, results.seeds[middle])
     return paragraph(
         f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
-        f" seed {results.seeds[middle]}, whose score, {show_score(scores[middle])}, is the lower"
-        f" median of the setting's {count(best.num_seeds, 'seed')}."
+        f" seed {results.seeds[middle]}, whose score, {ranking.show_score(scores[middle])}, is"
+        f" the lower median of the setting's {count(best.num_seeds, 'seed')}."
     ) + video_of(results.configs[best.setting], params, seed)
 
 

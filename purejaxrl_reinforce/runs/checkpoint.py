@@ -108,15 +108,6 @@ def load_all(directory: Path, config: Config, owner: str) -> list[TrainState]:
     return states
 
 
-def checkpoint_versions(directory: Path, owner: str) -> dict[str, str]:
-    """Return the versions of the packages that wrote the latest checkpoint; {} without one."""
-    for path in reversed(own_checkpoints(directory, owner).values()):
-        with contextlib.suppress(OSError, ValueError), parsing(path):
-            versions = _facts_in(load_arrays(path, owner))["versions"]
-            return {str(name): str(version) for name, version in versions.items()}
-    return {}
-
-
 def named_arrays(tree: Any) -> dict[str, Any]:
     """Return the arrays of a tree, or their shapes, by names such as `lanes/obs`."""
     leaves, _ = jax.tree.flatten_with_path(tree)

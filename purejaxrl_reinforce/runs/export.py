@@ -39,7 +39,7 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
             written.
     """
     run_dir = Path(run_dir)
-    path = new_file(out, run_dir / "policy.npz", _SUFFIXES, force)
+    path = new_file(out, run_dir / "policy.npz", _SUFFIXES, force, is_marked=False)
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")

@@ -17,7 +17,6 @@ from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.sealed import load_arrays
 from purejaxrl_reinforce.runs.checkpoint import (
     checkpoint_path,
-    checkpoint_versions,
     load_all,
     load_latest,
     own_checkpoints,
@@ -118,11 +117,6 @@ class SavedRun:
     def checkpoint(self) -> Path:
         """Path of the checkpoint after the last update."""
         return checkpoint_path(self.path / CHECKPOINTS, self.num_updates)
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Versions of the packages that wrote the latest checkpoint; {} without one."""
-        return checkpoint_versions(self.path / CHECKPOINTS, self.owner)
 
     @property
     def num_updates(self) -> int:

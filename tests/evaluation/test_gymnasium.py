@@ -129,12 +129,6 @@ def test_one_episode_has_no_interval(cartpole, capsys):
     assert "one episode cannot show whether they agree" in out
 
 
-def test_environments_that_gymnasium_lacks(tmp_path, capsys):
-    run = random_run(tmp_path / "run", Config(env="Catch-bsuite", hidden_sizes=(8,)))
-    error = error_of(["evaluate", str(run), "--backend", "gymnasium"], capsys)
-    assert error == "Gymnasium has no environment 'Catch-bsuite'\n"
-
-
 def test_other_spaces_are_refused(cartpole, monkeypatch, capsys):
     monkeypatch.setitem(environment.ALIASES, "CartPole-v1", ("Acrobot-v1", {}))
     error = error_of(["evaluate", str(cartpole), "--backend", "gymnasium"], capsys)

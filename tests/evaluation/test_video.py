@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ from purejaxrl_reinforce import video as video_of
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.movie import Shot, frames
 from purejaxrl_reinforce.evaluation.video import draw_observations
+from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.runs import error_of, random_run
 
 STATED = re.compile(r"(\S+): (\d+) frames, [\d,]+ kB, (.*)")
@@ -110,13 +112,27 @@ def test_an_environment_of_gymnasium_without_a_renderer(cartpole, tmp_path, monk
     assert drawn_by == "plain drawings of the observation"
 
 
+def test_progress_plays_each_checkpoint_from_one_start(finished_run, tmp_path, capsys):
+    out = tmp_path / "progress.gif"
+    for force in ([], ["--force"]):  # which replaces our own
+        video(capsys, finished_run, "--progress", "--width", 60, "--out", out, *force)
+    run = load_run(finished_run)
+    updates = [int(state.update) for state in run.checkpoints()]
+    assert updates[-1] == 6
+    assert len(updates) > 1
+    (first, *_), size = gif_frames(out), math.ceil(math.sqrt(len(updates)))
+    assert first.shape[1] == size * (60 + 8) + 8
+    cells = [first[28 + 42 :, 9 + 68 * i :][:30, :58] for i in range(size)]
+    assert (cells[0] == cells[1]).mean() > 0.99  # one start
+
+
 def test_an_episode_that_has_ended_keeps_its_last_shot():
     def episode(length, shade):
         for step in range(length + 1):
             picture = np.full((60, 60, 3), shade + step, np.uint8)
             yield Shot(picture, step, step, step == length)
 
-    shown = list(frames([episode(1, 50), episode(3, 150)], "", 60))
+    shown = list(frames([episode(1, 50), episode(3, 150)], ["", ""], "", 60))
     middles = [[frame.getpixel((x, 98))[0] for x in (8 + 30, 76 + 30)] for frame in shown]
     assert middles == [[50, 150], [51, 151], [51, 152], [51, 153]]
 
@@ -124,7 +140,7 @@ def test_an_episode_that_has_ended_keeps_its_last_shot():
 def test_titles_fit():
     """A long one gets small letters instead of losing its ends."""
     shot = Shot(np.full((400, 600, 3), 255, np.uint8), 123_456_789, -1234567.891, True)
-    (frame,) = frames([iter([shot])], "CartPole-v1, greedy actions", 150)
+    (frame,) = frames([iter([shot])], ["update 7"], "CartPole-v1, greedy actions", 150)
     captions = np.asarray(frame.convert("L"))[28:66] < 128
     assert captions.any()
     assert captions[:, :8].sum() == captions[:, 158:].sum() == 0
@@ -163,6 +179,9 @@ def test_channels_of_a_map_have_colors():
     [
         (["--out", "a.avi"], "--out must end in .gif or .mp4, not 'a.avi'"),
         (["--out", "there.gif"], "exists; choose another --out"),
+        (["--out", "there.gif", "--force"], "there.gif is not what this command writes"),
+        (["--progress", "--episodes", "2"], "progress shows an episode per checkpoint"),
+        (["--progress"], "holds no intact checkpoint"),
         (["--episodes", "0"], "episodes must lie between 1 and 16, not 0"),
         (["--episodes", "17"], "episodes must lie between 1 and 16, not 17"),
         (["--width", "20"], "width must lie between 60 and 1200, not 20"),

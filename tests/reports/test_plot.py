@@ -49,11 +49,18 @@ def test_a_picture_of_runs(runs, tmp_path, monkeypatch, capsys):
         np.testing.assert_allclose(drawn, np.mean([x[name] for x in metrics], axis=0))
 
 
-@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_vector_pictures(suffix, start, runs, tmp_path):
+@pytest.mark.parametrize(
+    ("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_force_replaces_pictures_of_ours_alone(suffix, start, runs, tmp_path, capsys):
     path = tmp_path / f"a.{suffix}"
-    arguments = ["--out", str(path), "--smooth", "2", "--style", "paper"]
-    assert main(["plot", str(runs[0]), *arguments]) == 0
+    command = ["plot", str(runs[0]), "--out", str(path), "--smooth", "2", "--style", "paper"]
+    path.write_bytes(start)
+    assert "is not what this command writes" in error_of([*command, "--force"], capsys)
+    assert path.read_bytes() == start
+    path.unlink()
+    for force in ([], ["--force"]):
+        assert main([*command, *force]) == 0
     assert path.read_bytes().startswith(start)
 
 
