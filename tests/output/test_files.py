@@ -11,6 +11,7 @@ from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.evaluation.movie import write_movie
 from purejaxrl_reinforce.output.files import (
+    MARK,
     LockedLog,
     atomic_write,
     is_unfinished,
@@ -86,6 +87,7 @@ def test_a_file_is_replaced_only_with_force(tmp_path):
     with pytest.raises(ValueError, match=r"a.svg exists; choose another --out, or --force$"):
         new_file(path, path, (".svg",))
     assert new_file(None, path, (".svg",)) == tmp_path / "a-2.svg"
+    path.write_text(f"<!-- {MARK} -->")
     for out in (path, None):
         assert new_file(out, path, (".svg",), force=True) == path
     (tmp_path / "b.svg").mkdir()
