@@ -82,7 +82,10 @@ def main(args: Sequence[str] | None = None) -> int:
         return _fail(re.sub(r"^\[Errno \d+\] ", "", str(error)), 1)
     except Exception as error:
         from purejaxrl_reinforce.algorithm.environments.own import error_in_a_line, users_frame
+        from purejaxrl_reinforce.execution.jax_settings import missing_devices
 
+        if message := missing_devices():
+            return _fail(message, 2)
         if users_frame(error) is None or os.environ.get(_TRACEBACK):
             raise
         return _fail(f"{error_in_a_line(error)}; {_TRACEBACK}=1 shows the traceback", 2)

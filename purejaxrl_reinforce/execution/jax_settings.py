@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,6 @@ import jax
 CUDA_GRAPHS = (
     "--xla_gpu_enable_command_buffer=+WHILE --xla_disable_hlo_passes=fusion-dynamic-memcpy-rewriter"
 )
-
-# Of CUDA 12.3, the first that can have loops in graphs.
-_FIRST_DRIVER = 545
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -42,6 +38,18 @@ def use_all_cores() -> None:
         return
     with contextlib.suppress(RuntimeError):  # started already
         jax.config.update("jax_num_cpu_devices", usable_cores())
+
+
+def missing_devices() -> str:
+    """Return why jax has no devices to compute on, "" where it has some."""
+    try:
+        jax.devices()
+    except Exception as error:  # of each backend its own
+        return (
+            "jax has no devices, see the environment variables JAX_PLATFORMS and"
+            f" JAX_NUM_CPU_DEVICES: {str(error) or 'no such platform'}"
+        )
+    return ""
 
 
 def enable_compilation_cache(path: str | Path | None = None) -> None:
@@ -96,22 +104,14 @@ def _drop_unreadable_programs() -> None:
 
 
 def use_cuda_graphs(driver: Path = NVIDIA_DRIVER) -> None:
-    """Let an NVIDIA GPU run loops as CUDA graphs if its driver, whose version a file states, can.
+    """Let an NVIDIA GPU, which has the file of a driver, run loops as CUDA graphs.
 
-    A flag that the user has set stays.
+    XLA itself leaves loops out where the driver cannot (before CUDA 12.3). A flag that the user has
+    set stays.
     """
-    try:
-        version = re.search(r"Module .*?(\d+)\.", driver.read_text())
-    except OSError:  # no NVIDIA GPU
-        return
     given = os.environ.get("XLA_FLAGS", "")
-    is_new = version is not None and int(version.group(1)) >= _FIRST_DRIVER
-    if is_new and not _names(given) & _names(CUDA_GRAPHS):
+    if driver.exists() and not any(x.partition("=")[0] in given for x in CUDA_GRAPHS.split()):
         os.environ["XLA_FLAGS"] = f"{given} {CUDA_GRAPHS}".strip()
-
-
-def _names(flags: str) -> set[str]:
-    return {flag.partition("=")[0] for flag in flags.split()}
 
 
 def usable_cores() -> int:

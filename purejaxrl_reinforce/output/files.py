@@ -55,6 +55,14 @@ def remove_unfinished(directory: Path) -> None:
             path.unlink()
 
 
+def is_begun(directory: Path, log: str) -> bool:
+    """Return whether a directory has no more than a process leaves that is killed at its start."""
+    return directory.is_dir() and all(
+        is_unfinished(path) or (path.name == log and not path.stat().st_size)
+        for path in directory.iterdir()
+    )
+
+
 def open_regular(path: Path, mode: str = "rb") -> IO[Any]:
     """Open a regular file, which never waits; for writing, no link is followed.
 
@@ -180,18 +188,23 @@ class LockedLog:
 
     Raises:
         ValueError: another process holds it.
-        OSError: it cannot be written.
+        OSError: it cannot be written or locked; it was not made.
     """
 
     def __init__(self, path: Path, doing: str) -> None:
-        self._path = path
+        self._path, is_new = path, not path.exists()
         # The file carries the lock: the system drops it however the process ends.
         self._file = open_regular(path, "a")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             self._file.close()
-            raise ValueError(f"another process is {doing} in {path.parent}") from None
+            if isinstance(error, BlockingIOError):
+                raise ValueError(f"another process is {doing} in {path.parent}") from None
+            if is_new:
+                path.unlink()
+            reason = f"its file system has no locks ({error.strerror})"
+            raise OSError(error.errno, reason) from None
 
     def write(self, message: str) -> None:
         """Append a line; on a full disk it is lost."""
@@ -244,7 +257,7 @@ class Replacement:
     ) -> None:
         self._path = path
         self._aside: Path | None = None
-        if path.is_dir() and all(is_unfinished(x) or x.name == log for x in path.iterdir()):
+        if is_begun(path, log):
             return
         if path.exists() or path.is_symlink():
             _require_ours(path, ours, load)

@@ -18,7 +18,7 @@ from purejaxrl_reinforce.output.files import (
     LockedLog,
     Replacement,
     atomic_write,
-    is_unfinished,
+    is_begun,
     nearest_existing,
     remove_unfinished,
     sync,
@@ -200,15 +200,10 @@ def require_new(path: Path) -> None:
     existing = nearest_existing(path)
     if not existing.is_dir():
         raise ValueError(f"{existing} exists and is not a directory; choose another --run-dir")
-    if existing == path and not all(map(_is_from_the_start, path.iterdir())):
+    if existing == path and not is_begun(path, LOG_FILE):
         raise ValueError(f"{path} exists and is not empty; choose another --run-dir, or --force")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another --run-dir")
-
-
-def _is_from_the_start(path: Path) -> bool:
-    """Return whether a run that was killed before it had written its configuration leaves this."""
-    return is_unfinished(path) or (path.name == LOG_FILE and not path.stat().st_size)
 
 
 def save_params(path: Path, params: Params, owner: str) -> None:

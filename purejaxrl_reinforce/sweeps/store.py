@@ -23,7 +23,7 @@ from purejaxrl_reinforce.execution.machine import describe_machine, describe_ver
 from purejaxrl_reinforce.output.files import (
     LockedLog,
     Replacement,
-    is_unfinished,
+    is_begun,
     remove_unfinished,
 )
 from purejaxrl_reinforce.output.json_text import json_value
@@ -281,9 +281,7 @@ def _write_plan(file: Path, plan: SweepPlan) -> None:
 
 def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
-    # A sweep that was killed before it had written its plan leaves no more than its log.
-    begun = path.iterdir() if path.exists() else ()
-    if all(file.name == LOG_FILE or is_unfinished(file) for file in begun):
+    if not path.exists() or is_begun(path, LOG_FILE):
         return
     old, new = _by_name(saved_sweep(path).plan), _by_name(plan)
     for name, value in new.items():

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,20 +88,25 @@ def test_training_fills_the_cache_once_for_any_number_of_updates(tmp_path):
 @pytest.mark.parametrize(
     ("driver", "given", "expected"),
     [
-        ("Kernel Module  545.23.06  Sun Oct 15", "", CUDA_GRAPHS),
-        ("Open Kernel Module for x86_64  570.1  Release", "", CUDA_GRAPHS),
-        ("Kernel Module  550.54", "--xla_dump_to=x", f"--xla_dump_to=x {CUDA_GRAPHS}"),
-        ("Kernel Module  550.54", "--xla_gpu_enable_command_buffer=", None),
-        ("Kernel Module  550.54", "--xla_disable_hlo_passes=dce", None),
-        ("Kernel Module  535.104.05", "", None),
-        (None, "", None),
+        ("/", "", CUDA_GRAPHS),
+        ("/", "--xla_dump_to=x", f"--xla_dump_to=x {CUDA_GRAPHS}"),
+        ("/", "--xla_gpu_enable_command_buffer=", "--xla_gpu_enable_command_buffer="),
+        ("/", "--xla_disable_hlo_passes=dce", "--xla_disable_hlo_passes=dce"),
+        ("/nowhere", "", ""),
     ],
 )
-def test_loops_are_cuda_graphs_where_the_driver_can(driver, given, expected, tmp_path, monkeypatch):
-    """None: XLA_FLAGS stay as they are."""
-    path = tmp_path / "version"
-    if driver is not None:
-        path.write_text(f"NVRM version: NVIDIA UNIX {driver}\n")
+def test_loops_are_cuda_graphs_where_there_is_a_driver(driver, given, expected, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", given)
-    use_cuda_graphs(path)
-    assert os.environ["XLA_FLAGS"] == (given if expected is None else expected)
+    use_cuda_graphs(Path(driver))
+    assert os.environ["XLA_FLAGS"] == expected
+
+
+@pytest.mark.parametrize(
+    "name_and_value", ["JAX_PLATFORMS=nonsense", "JAX_PLATFORMS=cuda", "JAX_NUM_CPU_DEVICES=0"]
+)
+def test_without_devices_a_command_says_so_in_a_line(name_and_value, tmp_path):
+    variables = dict([name_and_value.split("=")])
+    code = "import sys; from purejaxrl_reinforce.cli.main import main; sys.stderr = sys.stdout"
+    words = launched(f"{code}; print(main(['describe']))", tmp_path, **variables)
+    assert " ".join(words[:5]) == "error: jax has no devices,"
+    assert words[-1] == "2"

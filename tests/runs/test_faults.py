@@ -2,6 +2,7 @@
 
 import random
 import resource
+import shutil
 import signal
 import time
 
@@ -130,3 +131,53 @@ def test_a_full_disk(largest_file, tmp_path, undisturbed, train):
     assert train("--resume", path, "--quiet").wait() == (0, "", "")
     assert "resumed after update 0 of" not in (path / "run.log").read_text()
     assert_same_run(path, undisturbed)
+
+
+STOPPED = """
+import os, sys
+from purejaxrl_reinforce.__main__ import main
+
+number, moment, directory = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+sys.argv[1:] = sys.argv[4:]
+seen = 0
+
+def stop(event, arguments):
+    global seen
+    names = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")
+    # What is removed with its directory has no path.
+    if event in names and (directory in str(arguments[0]) or event in names[3:]):
+        seen += 1
+        if seen == moment:
+            os.kill(os.getpid(), number)
+
+sys.addaudithook(stop)
+code = main()
+print(seen)
+sys.exit(code)
+"""
+
+
+def whole(path):
+    """Return the seed of a run of which everything is there, None where something is not."""
+    try:
+        run = load_run(path)
+        assert len(run.metrics["update"]) == int(run.state.update)
+        assert run.params.policy
+    except ValueError:
+        return None
+    return run.seed
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(x, marks=() if x in (10, 54) else pytest.mark.slow) for x in range(2, 82, 4)],
+)
+def test_force_leaves_the_old_run_or_the_new_one(number, moment, tmp_path, finished_run):
+    path = shutil.copytree(finished_run, tmp_path / "runs" / "run")
+    new = ["--config", path / "config.toml", "--seed", 2, "--run-dir", path, "--quiet", "--force"]
+    arguments = [int(number), moment, path.parent, "train", *new]
+    code, _, errors = Command(*arguments, directory=tmp_path, code=STOPPED).wait()
+    assert code in (-number, 128 + number, 0)
+    assert "Traceback" not in errors
+    assert whole(path) in (1, 2) or whole(path.with_name("run-replaced")) == 1

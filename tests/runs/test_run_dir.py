@@ -1,5 +1,6 @@
 """Run directories: what is ours is written, removed and found missing; nothing else is touched."""
 
+import errno
 import resource
 import shutil
 
@@ -124,6 +125,20 @@ def test_a_directory_of_which_only_the_first_files_were_written_is_new(tmp_path)
     run.create()
     run.close()
     assert names(tmp_path) == {"run.log", "config.toml", "metrics.csv"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("verb", ["train --run-dir", "sweep --num-seeds 2 --sweep-dir"])
+def test_a_file_system_without_locks_keeps_nothing(verb, number, tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(number, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    verb, *options, directory = verb.split()
+    arguments = ["--num-envs", "8", "--num-steps", "20", "--hidden-sizes", "8", "--quiet"]
+    error = error_of([verb, *arguments, *options, directory, str(tmp_path / "a" / "b")], capsys)
+    assert "its file system has no locks (No locks available)" in error
+    assert names(tmp_path) == set()
 
 
 def test_force_replaces_a_run(tmp_path, finished_run):

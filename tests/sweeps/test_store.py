@@ -163,7 +163,7 @@ def test_directories_of_something_else_are_refused(tmp_path, capsys):
     mine.write_text("mine")
     error = error_of([*GRID, "--sweep-dir", str(tmp_path)], capsys)
     assert "is not the directory of a sweep" in error
-    assert "Not a directory" in error_of([*GRID, "--sweep-dir", str(mine)], capsys)
+    assert "is not the directory of a sweep" in error_of([*GRID, "--sweep-dir", str(mine)], capsys)
     assert mine.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [mine]
     with pytest.raises(ValueError, match="is not the directory of a sweep"):
