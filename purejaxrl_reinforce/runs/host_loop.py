@@ -89,17 +89,20 @@ class Recorder:
             self._callback(self._run.metrics.num_updates, columns)
 
     def save(self, state: TrainState) -> None:
-        """Begin to write a checkpoint; warn if the one before it could not be written."""
+        """Write a checkpoint, or warn that it could not be written."""
         try:
-            self._run.wait()
+            self._run.save(state, self._keep)
         except OSError as error:
             self._run.log(f"warning: {error}")
             self.reporter.warn(str(error))
-        self._run.save(state, self._keep)
 
     def write_end(self, state: TrainState) -> dict[str, np.ndarray]:
-        """Write the last checkpoint and the results; return the metrics of all updates."""
-        self.save(state)
+        """Write the last checkpoint, then the results; return the metrics of all updates.
+
+        Without that checkpoint there are no results: a run that has them could not be resumed.
+        """
+        with self._run.writing():
+            self._run.save(state, self._keep)
         self._run.write_results(state.params)
         return self._run.metrics.columns
 

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,7 @@ from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
-from purejaxrl_reinforce.output.files import (
-    LockedLog,
-    Replacement,
-    atomic_write,
-    is_begun,
-    nearest_existing,
-    remove_unfinished,
-    sync,
-)
+from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.sealed import save_arrays
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, own_checkpoints, save_checkpoint
 from purejaxrl_reinforce.runs.loggers import MODULES
@@ -55,11 +46,9 @@ class RunDirectory:
     def __init__(self, path: Path, config: Config, seed: int, owner: str) -> None:
         self.path, self.config, self.seed, self.owner = path, config, seed, owner
         self.metrics = MetricsFile(path / METRICS_FILE, owner)
-        self._pool = ThreadPoolExecutor(max_workers=1)
-        self._saving: Future[None] | None = None
         self._is_new, self._made = False, list[Path]()
-        self._replaced: Replacement | None = None
-        self._log: LockedLog | None = None
+        self._replaced: files.Replacement | None = None
+        self._log: files.LockedLog | None = None
 
     def create(self, force: bool = False) -> None:
         """Make the directory and lock it; write the configuration and an empty table.
@@ -70,18 +59,18 @@ class RunDirectory:
             ValueError: it exists and is not an empty directory, or cannot be written.
         """
         if force:
-            self._replaced = Replacement(self.path, LOG_FILE, _PATHS, load_run_config)
+            self._replaced = files.Replacement(self.path, LOG_FILE, _PATHS, load_run_config)
         try:
             require_new(self.path)
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            self._log = LockedLog(self.path / LOG_FILE, "training")
+            self._log = files.LockedLog(self.path / LOG_FILE, "training")
             self._is_new = True
-            remove_unfinished(self.path)
+            files.remove_unfinished(self.path)
             self._write_config()
             self.metrics.start()
             for made in self._made:
-                sync(made.parent)
+                files.sync(made.parent)
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
@@ -92,9 +81,9 @@ class RunDirectory:
             ValueError: another process writes to it, or it cannot be written.
         """
         try:
-            self._log = LockedLog(self.path / LOG_FILE, "training")
-            remove_unfinished(self.path)
-            remove_unfinished(self.path / CHECKPOINTS)
+            self._log = files.LockedLog(self.path / LOG_FILE, "training")
+            files.remove_unfinished(self.path)
+            files.remove_unfinished(self.path / CHECKPOINTS)
             self.metrics.read()
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
@@ -109,7 +98,7 @@ class RunDirectory:
         self.log(f"resumed after update {update} of {self.config.num_updates}")
 
     def _write_config(self) -> None:
-        with atomic_write(self.path / CONFIG_FILE) as unfinished:
+        with files.atomic_write(self.path / CONFIG_FILE) as unfinished:
             unfinished.write_text(dump_config(self.config, self.seed, self.owner))
 
     def log(self, message: str) -> None:
@@ -132,25 +121,13 @@ class RunDirectory:
             raise OSError(f"cannot write to {self.path}: {error}") from error
 
     def save(self, state: TrainState, keep: int) -> None:
-        """Begin to write a checkpoint in the background, see `save_checkpoint`; `wait` first."""
-        with self.writing():
-            self.metrics.sync()  # a checkpoint needs the rows up to it
-        returns, directory = self.metrics.columns["mean_return"], self.path.absolute() / CHECKPOINTS
-        self._saving = self._pool.submit(
-            save_checkpoint, directory, state, self.owner, returns, keep
-        )
-
-    def wait(self) -> None:
-        """Wait for the checkpoint that was begun; raise OSError if it could not be written."""
-        saving, self._saving = self._saving, None
-        if saving is not None:
-            saving.result()
+        """Write a checkpoint, see `save_checkpoint`, and the rows up to it."""
+        self.metrics.sync()
+        returns = self.metrics.columns["mean_return"]
+        save_checkpoint(self.path / CHECKPOINTS, state, self.owner, returns, keep)
 
     def write_results(self, params: Params) -> None:
-        """Write the parameters, `rewards.npy` (training return per update) and its plot.
-
-        Without the last checkpoint nothing is written: a run with results could not be resumed.
-        """
+        """Write the parameters, `rewards.npy` (training return per update) and its plot."""
         from purejaxrl_reinforce.figures.curves import plot_returns
 
         config, columns = self.config, self.metrics.columns
@@ -161,16 +138,14 @@ class RunDirectory:
         per_update = f"{config.num_envs:,} {lanes} per update"
         title = f"{config.env}: REINFORCE, {per_update}, seed {self.seed}"
         with self.writing():
-            self.wait()
             save_params(self.path / PARAMS_FILE, params, self.owner)
-            with atomic_write(self.path / REWARDS_FILE) as unfinished:
+            with files.atomic_write(self.path / REWARDS_FILE) as unfinished:
                 np.save(unfinished, columns["mean_return"])
-            with atomic_write(self.path / PLOT_FILE) as unfinished:
+            with files.atomic_write(self.path / PLOT_FILE) as unfinished:
                 plot_returns(unfinished, title, config, columns)
 
     def close(self) -> None:
-        """Wait for the checkpoint that was begun; release the lock."""
-        self._pool.shutdown()
+        """Release the lock."""
         if self._log is not None:
             self._is_new &= self._log.is_in_place()  # else what is there now is not ours
             self._log.close()
@@ -197,10 +172,10 @@ class RunDirectory:
 
 def require_new(path: Path) -> None:
     """Raise ValueError unless `path` is, or can be made, an empty directory that can be written."""
-    existing = nearest_existing(path)
+    existing = files.nearest_existing(path)
     if not existing.is_dir():
         raise ValueError(f"{existing} exists and is not a directory; choose another --run-dir")
-    if existing == path and not is_begun(path, LOG_FILE):
+    if existing == path and not files.is_begun(path, LOG_FILE):
         raise ValueError(f"{path} exists and is not empty; choose another --run-dir, or --force")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another --run-dir")

@@ -15,13 +15,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.sealed import load_arrays
-from purejaxrl_reinforce.runs.checkpoint import (
-    checkpoint_path,
-    load_all,
-    load_latest,
-    own_checkpoints,
-    restore_tree,
-)
+from purejaxrl_reinforce.runs import checkpoint
 from purejaxrl_reinforce.runs.metrics_csv import read_metrics
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
 
@@ -56,7 +50,7 @@ class SavedRun:
             ValueError: they are missing, damaged, another run's or empty.
         """
         path = self.path / METRICS_FILE
-        saved = max(own_checkpoints(self.path / CHECKPOINTS, self.owner), default=0)
+        saved = max(checkpoint.own_checkpoints(self.path / CHECKPOINTS, self.owner), default=0)
         metrics = read_metrics(path, self.owner)  # later: the run may be going on
         if len(metrics["update"]) < saved:
             raise ValueError(f"{path} is damaged: it ends before update {saved}")
@@ -82,7 +76,7 @@ class SavedRun:
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
         try:
-            params: Params = restore_tree(arrays, state_shapes(self.config).params)
+            params: Params = checkpoint.restore_tree(arrays, state_shapes(self.config).params)
         except ValueError as error:
             message = f"{path} does not fit the networks of {CONFIG_FILE}: {error}"
             raise ValueError(message) from None
@@ -97,7 +91,7 @@ class SavedRun:
         Raises:
             ValueError: there is no checkpoint, or none is intact.
         """
-        state, _ = load_latest(self.path / CHECKPOINTS, self.config, self.owner)
+        state, _ = checkpoint.load_latest(self.path / CHECKPOINTS, self.config, self.owner)
         if state is None:
             raise ValueError(f"{self.path} has no checkpoint yet")
         return state._replace(key=jax.random.wrap_key_data(state.key))
@@ -108,7 +102,7 @@ class SavedRun:
         Raises:
             ValueError: there is none.
         """
-        states = load_all(self.path / CHECKPOINTS, self.config, self.owner)
+        states = checkpoint.load_all(self.path / CHECKPOINTS, self.config, self.owner)
         if not states:
             raise ValueError(f"{self.path} holds no intact checkpoint")
         return states
@@ -116,7 +110,7 @@ class SavedRun:
     @property
     def checkpoint(self) -> Path:
         """Path of the checkpoint after the last update."""
-        return checkpoint_path(self.path / CHECKPOINTS, self.num_updates)
+        return checkpoint.checkpoint_path(self.path / CHECKPOINTS, self.num_updates)
 
     @property
     def num_updates(self) -> int:
