@@ -12,15 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NoReturn, get_args
 
-RolloutMode = Literal["episodes", "stream"]
-Activation = Literal["relu", "tanh", "gelu", "silu", "elu"]
-ActionKind = Literal["clip", "squash"]
 LogStd = Literal["free", "fixed", "state"]
-BaselineKind = Literal["value", "none", "mean", "loo"]
 Engine = Literal["auto", "xla", "kernel", "interpret"]
 AdvantageNorm = Literal["standardize", "unit", "none"]
-Precision = Literal["float32", "tensorfloat32", "bfloat16"]
-Platform = Literal["auto", "cpu", "gpu", "tpu"]
 
 # What fits into the program's int32 and float32 (normal numbers).
 LARGEST_SIZE = 2**31 - 1
@@ -92,7 +86,7 @@ class Config:
     """Environment: registered with gymnax, CartPole-v0, or one's own as package.module:Class."""
     env_params: Mapping[str, Any] = NO_PARAMS
     """Parameters of the environment that differ from its own: gravity=12 length=0.7."""
-    rollout: RolloutMode = "episodes"
+    rollout: Literal["episodes", "stream"] = "episodes"
     """episodes: one whole episode per lane and update; stream: num_steps steps, with resets."""
     num_envs: int = 64
     """Lanes: episodes played side by side."""
@@ -104,7 +98,7 @@ class Config:
     """stream: start each update from fresh resets, not where the last one ended."""
     hidden_sizes: tuple[int, ...] = (64,)
     """Widths of the hidden layers, of the policy and the baseline network alike."""
-    activation: Activation = "relu"
+    activation: Literal["relu", "tanh", "gelu", "silu", "elu"] = "relu"
     """Activation of the hidden layers."""
     network: str = "auto"
     """mlp; cnn: 16 filters of 3 x 3 before the hidden layers; auto: cnn for observations of three
@@ -113,11 +107,11 @@ class Config:
     """Normalize each hidden layer before its activation."""
     orthogonal: bool = False
     """Orthogonal initialization: gain sqrt(2), at the outputs 0.01 (policy) and 1 (baseline)."""
-    action: ActionKind = "clip"
+    action: Literal["clip", "squash"] = "clip"
     """Continuous actions outside their bounds are clipped; squash: tanh into the bounds instead."""
     log_std: LogStd = "free"
     """Standard deviation of continuous actions: one learned vector, fixed, or by state."""
-    baseline: BaselineKind = "value"
+    baseline: Literal["value", "none", "mean", "loo"] = "value"
     """value: a network; none: 0; mean: that of the lanes, per step; loo: over the others."""
     advantage_norm: AdvantageNorm = "none"
     """standardize: to variance 1; unit: centered, over the root of the raw sum of squares."""
@@ -139,9 +133,9 @@ class Config:
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
     """Add Adam's epsilon before the bias correction, as Keras does, instead of after it."""
-    precision: Precision = "float32"
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     """Precision of matrix products on accelerators, of which the lower ones are faster."""
-    platform: Platform = "auto"
+    platform: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     """Kind of device that the program is shaped for; auto: the one it runs on."""
     block_steps: int | None = None
     """Time steps between checks for the end of all episodes. None, here and below: measured."""

@@ -57,13 +57,9 @@ PRESETS: dict[str, Preset] = {
     # because the baseline bootstraps across the time limit and learns fast, they hardly move it.
     # With gamma 0.99 a slow drift costs too little: played greedily, seven of 1,024 seeds fell
     # early in so many of 100 episodes that they averaged below 495.
-    "cartpole": Preset(
-        Config(),
-        "solve CartPole-v1 with every seed and stay there (the default)",
-    ),
+    "cartpole": Preset(Config(), "solve CartPole-v1 with every seed and stay there (the default)"),
     "cartpole-efficient": Preset(
-        Config(num_envs=8, num_updates=200),
-        "solve CartPole-v1 in the fewest environment steps",
+        Config(num_envs=8, num_updates=200), "solve CartPole-v1 in the fewest environment steps"
     ),
     "acrobot": Preset(
         _STANDARDIZED.replace(env="Acrobot-v1", entropy_coef=0.01), "swing Acrobot-v1 up"

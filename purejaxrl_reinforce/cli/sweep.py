@@ -54,14 +54,14 @@ class Sweep(options.TrainingOptions):
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.execution.processes import broadcast_from_primary, together
+        from purejaxrl_reinforce.execution import processes
         from purejaxrl_reinforce.sweeps.command import run_sweep
         from purejaxrl_reinforce.sweeps.plan import make_plan
 
         self.connect()
-        config, seed, path = broadcast_from_primary(self._checked)
+        config, seed, path = processes.broadcast_from_primary(self._checked)
         seeds, axes = range(seed, seed + self.num_seeds), parse_axes(self.axis)
-        with together():
+        with processes.together():
             plan = make_plan(Config(**config), seeds, axes, self.zip, self.episodes)
             loggers = self.loggers()
         stopped_by = run_sweep(plan, Path(path), self.width, self.quiet, self.force, loggers)

@@ -43,19 +43,18 @@ class Train(TrainingOptions):
     start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.execution.processes import (
-            broadcast_from_primary,
-            is_primary,
-            together,
-        )
+        from purejaxrl_reinforce.execution import processes
         from purejaxrl_reinforce.execution.program import NonFiniteError
+        from purejaxrl_reinforce.runs.host_loop import RunOptions
         from purejaxrl_reinforce.runs.reporter import TerminalReporter
         from purejaxrl_reinforce.runs.train import resume_run, train_run
 
         self.connect()
-        with together():
-            options = self._options()
-        config, seed, run_dir = broadcast_from_primary(self._checked)
+        with processes.together():
+            names, wandb = self.loggers()
+            often = self.checkpoint_every, self.checkpoint_seconds, self.keep
+            options = RunOptions(*often, names, wandb)
+        config, seed, run_dir = processes.broadcast_from_primary(self._checked)
         reporter = TerminalReporter(self.quiet)
         try:
             if self.resume is None:
@@ -65,17 +64,10 @@ class Train(TrainingOptions):
             else:
                 result = resume_run(run_dir, config["num_updates"], options, reporter=reporter)
         except NonFiniteError as error:
-            if is_primary():
-                message = f"error: {error}; kept everything from before it"
-                print(message, file=sys.stderr)
+            if processes.is_primary():
+                print(f"error: {error}; kept everything from before it", file=sys.stderr)
             return 1
         return 0 if result.signal is None else 128 + result.signal
-
-    def _options(self) -> Any:
-        from purejaxrl_reinforce.runs.host_loop import RunOptions
-
-        names, wandb = self.loggers()
-        return RunOptions(self.checkpoint_every, self.checkpoint_seconds, self.keep, names, wandb)
 
     def _checked(self) -> tuple[dict[str, Any], int, str]:
         """Return configuration, seed and directory."""

@@ -1,5 +1,6 @@
 """Gymnasium's own environments, played by a policy trained in gymnax."""
 
+import contextlib
 import functools
 import os
 from typing import Any
@@ -56,17 +57,6 @@ def evaluate_in_gymnasium(
     return Evaluation(returns, lengths)
 
 
-def has_counterpart(env: Environment) -> bool:
-    """Return whether Gymnasium has an environment of the same name."""
-    if ":" in env.name:  # one's own, which Gymnasium would import as well
-        return False
-    try:
-        gymnasium.spec(_registered(env))
-    except gymnasium.error.Error:
-        return False
-    return True
-
-
 def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
     """Return `num_envs` copies of Gymnasium's counterpart of `env`, with the time limit of `env`.
 
@@ -77,19 +67,12 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
         ValueError: Gymnasium has no such environment, or one with other spaces or without a
             parameter of `env`.
     """
-    name = _registered(env)
-    if not has_counterpart(env):
+    name = _counterpart(env)
+    if name is None:
         raise ValueError(f"Gymnasium has no environment {env.name!r}")
-    vectorized = gymnasium.spec(name).vector_entry_point is not None
-    envs = gymnasium.make_vec(
-        name,
-        num_envs,
-        vectorization_mode="vector_entry_point" if vectorized else "sync",
-        max_episode_steps=env.time_limit,
-    )
+    envs = gymnasium.make_vec(name, num_envs, max_episode_steps=env.time_limit)
     _require_same_spaces(env, envs.single_observation_space, envs.single_action_space)
-    copies: Any = [envs] if vectorized else getattr(envs, "envs")  # noqa: B009
-    for copy in copies:
+    for copy in getattr(envs, "envs", [envs]):
         _set_params(env, copy.unwrapped)
     return envs
 
@@ -102,8 +85,8 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
     Raises:
         ValueError: a package that its renderer needs is not installed.
     """
-    name = _registered(env)
-    if not has_counterpart(env):
+    name = _counterpart(env)
+    if name is None:
         return None
     try:
         plain = gymnasium.make(name)
@@ -149,8 +132,14 @@ def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -
     return networks.policy.to_env(make_act(networks, params, greedy)(obs, noise))
 
 
-def _registered(env: Environment) -> str:
-    return ALIASES.get(env.name, (env.name, {}))[0]
+def _counterpart(env: Environment) -> str | None:
+    """Return the name of Gymnasium's environment, or None where it has none of that name."""
+    name = ALIASES.get(env.name, (env.name, {}))[0]
+    if ":" in name:  # one's own, which Gymnasium would import as well
+        return None
+    with contextlib.suppress(gymnasium.error.Error):
+        return gymnasium.spec(name).id
+    return None
 
 
 def _set_params(env: Environment, theirs: Any) -> None:

@@ -19,13 +19,7 @@ from purejaxrl_reinforce.output.text import count
 
 
 def describe(config: Config) -> dict[str, str]:
-    """Return what a configuration means: spaces, networks, batch, memory, operations per step.
-
-    Args:
-        config: to describe.
-
-    Returns:
-        A text by topic.
+    """Return by topic what a configuration means: spaces, networks, batch, memory, operations.
 
     Raises:
         ValueError: the environment is unknown or its spaces are not supported.
