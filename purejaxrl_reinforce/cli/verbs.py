@@ -28,9 +28,10 @@ class Evaluate:
 
     def run(self) -> int:
         from purejaxrl_reinforce.evaluation.scores import evaluate_run
+        from purejaxrl_reinforce.runs.saved_run import load_run
 
-        seed = checked_seed(self.seed)
-        print(evaluate_run(self.run_dir, self.episodes, not self.sample, seed, self.backend))
+        run, seed = load_run(self.run_dir), checked_seed(self.seed)
+        print(evaluate_run(run, self.episodes, not self.sample, seed, self.backend))
         return 0
 
 

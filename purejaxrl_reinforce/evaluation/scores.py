@@ -1,7 +1,5 @@
 """Returns of a trained policy, in JAX and in the real environment, and whether they agree."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 
@@ -9,15 +7,15 @@ from purejaxrl_reinforce.algorithm.evaluate import evaluate
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.memory import program_bytes, require_memory
-from purejaxrl_reinforce.runs.saved_run import load_run
+from purejaxrl_reinforce.runs.saved_run import SavedRun
 from purejaxrl_reinforce.statistics import difference_interval, mean_interval
 
 
-def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, backend: str) -> str:
+def evaluate_run(run: SavedRun, num_episodes: int, greedy: bool, seed: int, backend: str) -> str:
     """Play whole episodes with the policy of a run; return a text of their returns.
 
     Args:
-        run_dir: of the run.
+        run: whose policy plays.
         num_episodes: how many, on each side.
         greedy: whether to take the most probable action, or to sample.
         seed: of all randomness.
@@ -28,7 +26,6 @@ def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, back
     """
     if not 1 <= num_episodes <= LARGEST_SIZE:
         raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
-    run = load_run(run_dir)
     arguments = run.config, run.params, num_episodes, greedy, seed
     title = f"{run.config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
     if backend == "jax":
@@ -42,12 +39,7 @@ def evaluate_run(run_dir: Path, num_episodes: int, greedy: bool, seed: int, back
 
 
 def play_episodes(
-    config: Config,
-    params: Params,
-    num_episodes: int,
-    greedy: bool,
-    seed: int,
-    backend: str = "jax",
+    config: Config, params: Params, num_episodes: int, greedy: bool, seed: int, backend: str = "jax"
 ) -> np.ndarray:
     """Return the returns of episodes played in gymnax or in Gymnasium, [n], float64.
 

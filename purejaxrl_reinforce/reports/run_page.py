@@ -10,14 +10,13 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.scores import agreement, play_episodes
+from purejaxrl_reinforce.evaluation.scores import evaluate_run
 from purejaxrl_reinforce.evaluation.video import Episode, make_video
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes
-from purejaxrl_reinforce.output.html import code, facts, page, paragraph, picture, table
+from purejaxrl_reinforce.output.html import code, facts, page, paragraph, picture
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
-from purejaxrl_reinforce.statistics import mean_interval
 from purejaxrl_reinforce.tasks import first_solved, task
 
 _EPISODES = 100
@@ -97,20 +96,9 @@ def _curves(run: SavedRun) -> str:
 
 
 def _evaluation(run: SavedRun, seed: int) -> str:
-    arguments = run.config, run.params, _EPISODES, True, seed
-    ours = play_episodes(*arguments)
-    rows = [_row("in JAX", ours)]
+    arguments = run, _EPISODES, True, seed
     try:
-        theirs = play_episodes(*arguments, backend="gymnasium")
-        rows.append(_row("in Gymnasium", theirs))
-        text = agreement(ours, theirs)
+        text = evaluate_run(*arguments, "gymnasium")
     except ValueError as error:  # it has no such environment, or not all of env_params
-        text = str(error)
-    columns = ("greedy episodes", "mean", "95% interval", "standard deviation", "min", "max")
-    return table(columns, rows) + paragraph(f"{text[0].upper()}{text[1:]}.")
-
-
-def _row(where: str, returns: np.ndarray) -> list[str]:
-    mean, others = mean_interval(returns), (returns.std(), returns.min(), returns.max())
-    interval = f"{mean.low:,.1f} to {mean.high:,.1f}"
-    return [f"{_EPISODES} {where}", f"{mean.value:,.1f}", interval, *(f"{x:,.1f}" for x in others)]
+        text = evaluate_run(*arguments, "jax") + f"\n{error}"
+    return "".join(paragraph(f"{line[0].upper()}{line[1:]}.") for line in text.splitlines())

@@ -101,7 +101,7 @@ def test_what_a_run_report_holds(run_report):
     assert "|nan" not in text
     for part in (
         "Learning curves", "Final evaluation", "Video", "num_updates|6|", "hidden_sizes|8|",
-        "seed|1|", "100 in JAX|", "100 in Gymnasium|", "4 x 8 x 2, relu: 58 parameters",
+        "seed|1|", "episodes, in JAX: mean", "in Gymnasium: mean", "4 x 8 x 2, relu: 58 parameters",
         "They ", "time per update|", "95% interval",
         "purejaxrl-reinforce train --config run/config.toml --seed 1",
     ):  # fmt: skip
