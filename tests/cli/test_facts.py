@@ -45,7 +45,6 @@ def test_where_a_process_reads_writes_and_prints_is_its_own():
             ["--baseline-lr", 0.5],
             "baseline_lr is not given in process 0 and 0.5 in process 1",
         ),
-        ("train", ["--num-processes", 3], "num_processes is 2 in process 0 and 3 in process 1"),
     ],
 )
 def test_different_commands_end_all_processes(verb, other, message, tmp_path):

@@ -44,7 +44,7 @@ LOST = "error: not all of the output could be printed\n"
     [
         ("$program --version > /dev/full", (1, "", LOST)),
         ("$program --version 2>&-", (0, "purejaxrl", "")),
-        ("$program --version >&-", (0, "", "")),
+        ("$program --help >&-", (0, "", "")),
         ("$program tain 2> /dev/full", (2, "", "")),
         ("set -o pipefail; (sleep 1; exec $program --version) | true", (1, "", LOST)),
     ],

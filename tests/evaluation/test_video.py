@@ -12,10 +12,9 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from gymnasium.envs.registration import registry
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from purejaxrl_reinforce import Config
-from purejaxrl_reinforce import video as video_of
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.movie import Shot, frames
 from purejaxrl_reinforce.evaluation.video import draw_observations
@@ -41,10 +40,7 @@ def video(capsys, *arguments) -> tuple[Path, int, str]:
 def gif_frames(path: Path) -> list[np.ndarray]:
     with Image.open(path) as picture:
         assert picture.info["loop"] == 0
-        return [
-            np.asarray(picture.convert("RGB"))
-            for _ in (picture.seek(i) for i in range(picture.n_frames))
-        ]
+        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)]
 
 
 def mp4_frames(path: Path, width: int) -> np.ndarray:
@@ -65,7 +61,7 @@ def test_a_gif(cartpole, capsys):
         assert picture[-100:].std() > 10  # the cart, not only the title
     assert (pictures[0] != pictures[-1]).any()
     with Image.open(path) as picture:
-        durations = [picture.info["duration"] for _ in (picture.seek(i) for i in range(count))]
+        durations = [frame.info["duration"] for frame in ImageSequence.Iterator(picture)]
     assert durations[:-1] == [40] * (count - 1)  # every second step of 50 a second
     # Nothing is overwritten: the next one has another name.
     assert video(capsys, cartpole)[0] == cartpole / "video-2.gif"
@@ -182,7 +178,6 @@ def test_channels_of_a_map_have_colors():
         (["--out", "there.gif", "--force"], "there.gif is not what this command writes"),
         (["--progress", "--episodes", "2"], "progress shows an episode per checkpoint"),
         (["--progress"], "holds no intact checkpoint"),
-        (["--episodes", "0"], "episodes must lie between 1 and 16, not 0"),
         (["--episodes", "17"], "episodes must lie between 1 and 16, not 17"),
         (["--width", "20"], "width must lie between 60 and 1200, not 20"),
     ],
@@ -199,13 +194,3 @@ def test_a_missing_package_is_named(cartpole, tmp_path, monkeypatch, capsys):
     error = error_of(["video", str(cartpole), "--out", str(tmp_path / "a.mp4")], capsys)
     assert not list(tmp_path.iterdir())
     assert error.startswith("this needs imageio_ffmpeg: pip install '.[video]'")
-
-
-def test_what_fails_midway_leaves_nothing(cartpole, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "purejaxrl_reinforce.evaluation.movie._grid",
-        lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
-    )
-    with pytest.raises(KeyboardInterrupt):
-        video_of(cartpole, out=tmp_path / "a.gif")
-    assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """Reports as HTML: what is in them, and that they are whole, self-contained and readable."""
 
+import html
 import html.parser
 import re
 from dataclasses import replace
@@ -25,21 +26,19 @@ VOID = {"meta", "link", "img", "wbr"}
 
 
 class Page(html.parser.HTMLParser):
-    """What a page holds; raises AssertionError where a tag is not closed or closed twice."""
+    """What a page holds; raises AssertionError for a script or a tag that is not closed once."""
 
     def __init__(self, text):
         super().__init__()
-        self.text, self.tags, self.images, self.addresses, self._open = "", [], [], [], []
+        self.text, self._open = "", []
+        self.images = re.findall(r'<img src="([^;]*);[^"]*" alt="([^"]*)"', text)
+        self.addresses = re.findall(r'(?:src|href)="([^"]*)"', text)
         self.feed(text)
         self.close()
         assert not self._open
 
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        self.tags.append(tag)
-        self.addresses += [values[name] for name in ("src", "href") if name in values]
-        if tag == "img":
-            self.images.append((values["src"].partition(";")[0], values["alt"]))
+    def handle_starttag(self, tag, _attributes):
+        assert tag != "script"
         if tag not in VOID:
             self._open.append(tag)
 
@@ -78,8 +77,6 @@ def test_pages_are_whole_and_need_nothing_else(fixture, num_images, request):
         assert source in ("data:image/png", "data:image/gif")
         assert len(alt) > 20
     assert all(address.startswith(("data:", "#")) for address in shown.addresses)
-    assert "script" not in shown.tags
-    assert "h1" in shown.tags
     for secret in ("http", str(Path.home()), str(path.parent)):
         assert secret not in shown.text
 
@@ -91,9 +88,8 @@ def test_what_is_hostile_is_text():
         {name: facts({name: name}) + table([name], [[name]]) + picture(b"", "png", name)},
     )
     shown = Page(text)
-    assert "script" not in shown.tags
     assert shown.text.count(name) == 8  # title, headings, contents, facts, cells
-    assert shown.images == [("data:image/png", name)]
+    assert shown.images == [("data:image/png", html.escape(name))]
 
 
 def test_what_a_run_report_holds(run_report):
