@@ -30,8 +30,8 @@ from speedup import idiomatic, ours
 from purejaxrl_reinforce import Config, init, preset, step, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.bench.compare import load_result, paired_ratio
-from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result, write_result
+from purejaxrl_reinforce.bench.timing import measure_peaks
 from purejaxrl_reinforce.execution.jax_settings import use_cuda_graphs
 from purejaxrl_reinforce.figures.style import save_figure, styled
 from purejaxrl_reinforce.output.text import print_table

@@ -15,9 +15,8 @@ from harness import RESULTS, Table, finish, run
 from peers.protocol import NETWORKS
 
 from purejaxrl_reinforce import preset
-from purejaxrl_reinforce.bench.peaks import Peaks, measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.bench.timing import measure
+from purejaxrl_reinforce.bench.timing import Peaks, measure, measure_peaks
 from purejaxrl_reinforce.bench.workload import Workload, result_rows
 
 

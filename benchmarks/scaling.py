@@ -96,7 +96,7 @@ def scale_agents(config: Config, agents: Sequence[int], repeats: int) -> list[di
     }
     calls[RUN] = train_run, facts
     for number in agents:
-        mesh = population_mesh(number, config.num_envs, jax.devices())
+        mesh = population_mesh(number, jax.devices())
         share = -(-number // mesh.shape[AGENTS])
         for kind in [SWEEP, AT_ONCE] if 1 < share <= MOST_AT_ONCE else [SWEEP]:
             population = Population(config, mesh, share, num_episodes=1, one_by_one=kind == SWEEP)

@@ -26,9 +26,8 @@ from peers.protocol import NETWORKS
 
 from purejaxrl_reinforce import Config, preset, train
 from purejaxrl_reinforce.bench.compare import paired_ratio
-from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.bench.timing import Call
+from purejaxrl_reinforce.bench.timing import Call, measure_peaks
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.figures.style import styled

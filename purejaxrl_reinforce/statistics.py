@@ -87,9 +87,7 @@ def interquartile_mean(scores: np.ndarray, axis: int | None = None) -> np.ndarra
 
     Of n numbers n // 4, rounded down, go on either side, as in `scipy.stats.trim_mean`.
 
-    Args:
-        scores: of any shape.
-        axis: what the mean is over; None: everything.
+    Scores are of any shape; the mean is over an axis, None: over everything.
     """
     last = scores.ravel() if axis is None else np.moveaxis(scores, axis, -1)
     n = last.shape[-1]
@@ -162,9 +160,7 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:
     seeds, or few pairs that differ, the jackknife finds too little variance. It has no bounds with
     fewer than MIN_SEEDS seeds; with one seed there is no pair, and the value is NaN.
 
-    Args:
-        x: [seeds], scores of one setting.
-        y: [seeds], scores of the other with the same seeds.
+    Takes the scores of two settings with the same seeds, [seeds].
 
     Raises:
         ValueError: the numbers of scores differ.
@@ -211,14 +207,10 @@ def interquartile_mean_test(x: np.ndarray, y: np.ndarray, ends: tuple[float, flo
 
 
 def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> Interval:
-    """Return which fraction of the runs scores more than each threshold.
+    """Return which fraction of the runs, of scores [runs], scores more than each threshold, [n].
 
     More, not as much (Agarwal et al. 2021, equation 2; rliable). The interval is the exact one of
     each threshold by itself.
-
-    Args:
-        scores: [runs].
-        thresholds: [n].
     """
     not_above = np.searchsorted(np.sort(scores), thresholds, "right")
     return binomial_interval(len(scores) - not_above, len(scores))

@@ -167,11 +167,6 @@ def test_results_of_other_package_code_are_measured_again(tmp_path):
     assert not harness.is_current(result, tmp_path)
 
 
-def test_an_unknown_result_is_refused():
-    with pytest.raises(ValueError, match="no result is called 'sped'; there are speedup, "):
-        importlib.import_module("all").measure(["sped"])
-
-
 def test_commits_are_compared_row_by_row():
     old = [{"update": 1.0, "rollout": 1.0, "gone": 1.0}, {"update": 2.0, "rollout": 2.0}]
     new = [{"update": 1.5, "rollout": 1.02, "new": 1.0}, {"update": 3.0, "rollout": 2.0}]
@@ -205,14 +200,6 @@ def test_bad_input_is_one_line():
         capture_output=True, text=True, timeout=250, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (2, "error: seeds must be at least 1, not 0\n")
-
-
-def test_compile_apart_runs_and_tells_its_memory():
-    x = jnp.ones((8, 256))
-    compiled = harness.compile_apart(lambda x: x + 1, x)
-    np.testing.assert_array_equal(compiled.call(x), x + 1)
-    assert compiled.seconds > 0
-    assert compiled.memory_bytes >= 2 * x.nbytes
 
 
 @pytest.mark.slow
@@ -279,13 +266,6 @@ def test_kept_runs_are_not_measured_again_but_ours_of_another_commit(own_peers, 
     path.write_text(json.dumps(result | {"settings": {}}))
     with pytest.raises(ValueError, match="has other settings"):
         own_peers("a fourth", keep=True)
-
-
-def test_bad_input_of_peers(tmp_path):
-    with pytest.raises(ValueError, match="unknown peer 'nobody'; there are ours, "):
-        peers_compare.main(("ours", "nobody"), results=tmp_path)
-    with pytest.raises(ValueError, match="must be above 0"):
-        peers_compare.main(max_seconds=-1, results=tmp_path)
 
 
 def finished(title, network, seed, total_seconds):

@@ -5,9 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.bench.peaks import measure_peaks
 from purejaxrl_reinforce.bench.result_file import make_result, new_result_path, write_result
-from purejaxrl_reinforce.bench.timing import measure
+from purejaxrl_reinforce.bench.timing import measure, measure_peaks
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, save_figure, styled
@@ -31,12 +30,7 @@ def run_benchmark(
 
 
 def benchmark(config: Config, seed: int = 0, repeats: int = 5) -> dict[str, Any]:
-    """Measure training and its phases on this machine; write nothing.
-
-    Args:
-        config: what is trained, from scratch each time, compiled once.
-        seed: of all randomness.
-        repeats: samples of each timing.
+    """Measure training from scratch and its phases, `repeats` times; write nothing.
 
     Returns:
         What the JSON of the verb `bench` holds: facts of the machine, and `rows`, of the training

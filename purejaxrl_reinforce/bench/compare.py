@@ -20,6 +20,8 @@ FEWEST_SAMPLES = 5
 # Where these differ, figures may differ for reasons other than the code.
 _CONTEXT = ("machine", "versions", "flags", "config")
 _RESAMPLES = 2_000
+# Resampling more than this takes minutes.
+_MOST_SAMPLES = 10_000
 
 COLUMNS = ("row", "old median", "new median", "new / old (95% interval)", "")
 
@@ -92,11 +94,22 @@ def load_result(path: Path) -> dict[str, Any]:
     if not isinstance(result, dict) or result.get("format") != FORMAT:
         raise ValueError(f"{path} is not a benchmark result of format {FORMAT}")
     try:
-        row_samples(result)
-        str(result["benchmark"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise ValueError(f"{path} is a damaged benchmark result") from None
+        is_sound = isinstance(result["benchmark"], str) and all(map(_is_sound, result["rows"]))
+        is_sound &= all(isinstance(result.get(part, {}), dict) for part in _CONTEXT)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        is_sound = False
+    if not is_sound:
+        raise ValueError(f"{path} is a damaged benchmark result")
+    if sum(map(len, row_samples(result).values())) > _MOST_SAMPLES:
+        raise ValueError(f"{path} has more than {_MOST_SAMPLES:,} samples, too many to compare")
     return result
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
+    """Return whether the samples of a row, if it has any, are seconds."""
+    samples = row.get("samples") or []
+    is_named = isinstance(row["name"], str) or not samples
+    return is_named and isinstance(samples, list) and all(float(x) > 0 for x in samples)
 
 
 def row_samples(result: dict[str, Any]) -> dict[str, list[float]]:
@@ -140,11 +153,10 @@ def _interval(value: Any, resampled: np.ndarray) -> Interval:
 
 
 def _change(name: str, old: list[float], new: list[float]) -> Change:
-    ratio = ratio_of_medians(new, old)
     medians = statistics.median(old), statistics.median(new)
     if min(len(old), len(new)) < FEWEST_SAMPLES:
         return Change(name, *medians, None, "too few samples")
-    verdict = "unchanged"
+    ratio, verdict = ratio_of_medians(new, old), "unchanged"
     if ratio.low > 1 and ratio.value > 1 + TOLERANCE:
         verdict = "slower"
     elif ratio.high < 1 and ratio.value < 1 / (1 + TOLERANCE):

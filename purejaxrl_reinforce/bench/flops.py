@@ -82,11 +82,9 @@ def phase_costs(config: Config) -> dict[str, Cost]:
 
 
 def layer_sizes(config: Config, network: str) -> tuple[int, ...]:
-    """Return the sizes of a network's dense layers, inputs to outputs; () where none is known.
+    """Return the sizes of the dense layers of `policy` or `baseline`, inputs to outputs.
 
-    Args:
-        config: of the training.
-        network: policy or baseline.
+    It is () where none is known.
     """
     params = getattr(state_shapes(config).params, network)
     flat = flatten_dict({} if params is None else params["params"])

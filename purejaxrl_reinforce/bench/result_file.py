@@ -27,12 +27,8 @@ def make_result(
 ) -> dict[str, Any]:
     """Return a result: `rows`, `facts`, and where and with what they were measured.
 
-    Args:
-        benchmark: its name; only results of the same name can be compared.
-        config: what was trained, or what the rows start from.
-        seed: of all randomness.
-        rows: what was measured. `name` is unique; `samples`, where time was taken, are seconds.
-        facts: anything else.
+    Only results of the same `benchmark` can be compared. Of each row `name` is unique; `samples`,
+    where time was taken, are seconds.
     """
     return {
         "format": FORMAT,
@@ -67,12 +63,9 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
-    """Return a path for a result where neither it nor its figure exists.
+    """Return a path for a result where neither it nor its figure exists, or both are replaced.
 
-    Args:
-        out: a file that ends in .json, or a directory; None: bench/.
-        stem: what the file's name begins with where `out` does not name it.
-        force: whether to replace a result, with its figure.
+    It is `out` if that ends in .json, else a new one in that directory; None: in bench/.
 
     Raises:
         ValueError: `out` exists already or cannot be written to.

@@ -1,4 +1,7 @@
-"""Timing of compiled functions, in turn, with nothing traced or compiled while the clock runs."""
+"""Timing of compiled functions, in turn, with nothing traced or compiled while the clock runs.
+
+Peak rates of the machine are measured so too: of a matrix product and of a pass over memory.
+"""
 
 import contextlib
 import math
@@ -8,7 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
 SHORTEST_SAMPLE = 0.01
@@ -55,10 +62,8 @@ def cold_caches() -> Iterator[None]:
 def measure(calls: Mapping[str, Call], repeats: int = 5) -> dict[str, Timing]:
     """Time functions in turn (A B C, A B C, ...), after a warm-up of each.
 
-    Args:
-        calls: functions without arguments, by name. Each is waited for with `block_until_ready`
-            on what it returns.
-        repeats: samples of each; below five they say little about noise.
+    Each is waited for with `block_until_ready` on what it returns. Below five samples (`repeats`)
+    say little about noise.
 
     Raises:
         RecompilationError: a function is traced or compiled again after its warm-up.
@@ -114,3 +119,69 @@ def _seconds(call: Call, number: int) -> float:
     for _ in range(number):
         jax.block_until_ready(call())
     return (time.perf_counter() - started) / number
+
+
+# The best of these counts: other processes on the machine only lower the rate.
+_PEAK_REPEATS = 10
+
+
+class Peaks(NamedTuple):
+    """Peak rates of all local devices together, in a float32 program of default precision.
+
+    Attributes:
+        matmul_flops: floating-point operations per second of a large matrix product.
+        memory_bytes: bytes per second, read and written, of a pass over a large array.
+    """
+
+    matmul_flops: float
+    memory_bytes: float
+
+
+def measure_peaks() -> Peaks:
+    """Measure the peak rates of this machine; takes about two seconds on a CPU."""
+    # Enough to fill the device and to leave its caches, few enough for about a second.
+    on_cpu = jax.default_backend() == "cpu"
+    sizes, num_bytes = ((1024, 2048), 2**28) if on_cpu else ((4096, 8192), 2**30)
+    return Peaks(max(_matmul_rate(size) for size in sizes), _memory_rate(num_bytes))
+
+
+def _matmul_rate(size: int) -> float:
+    """Return FLOP/s of one product on each device at the same time."""
+    sharding = _over_devices()
+    product = jax.jit(
+        jax.shard_map(
+            lambda x: (x[0] @ x[0])[None],
+            mesh=sharding.mesh,
+            in_specs=sharding.spec,
+            out_specs=sharding.spec,
+        )
+    )
+    shape = jax.local_device_count(), size, size
+    x = jax.device_put(jax.random.normal(jax.random.key(0), shape), sharding)
+    seconds = measure({"product": lambda: product(x)}, _PEAK_REPEATS)["product"].min
+    return shape[0] * 2 * size**3 / seconds
+
+
+def _memory_rate(num_bytes: int) -> float:
+    """Return bytes per second, read and written, of scaling an array in place.
+
+    In place, because the operating system's first touch of fresh pages costs several times more
+    than the pass itself.
+    """
+    sharding = _over_devices()
+    rows = jnp.ones((jax.local_device_count(), num_bytes // 4 // jax.local_device_count()))
+    scale = jax.jit(lambda x: x * 0.999, donate_argnums=0, out_shardings=sharding)
+    array = jax.device_put(rows, sharding)
+
+    def scale_in_place() -> jax.Array:
+        nonlocal array
+        array = scale(array)
+        return array
+
+    moved = 2 * 4 * array.size
+    return moved / measure({"copy": scale_in_place}, _PEAK_REPEATS)["copy"].min
+
+
+def _over_devices() -> NamedSharding:
+    mesh = Mesh(np.asarray(jax.local_devices()), ("device",))
+    return NamedSharding(mesh, P("device"))

@@ -16,9 +16,8 @@ from purejaxrl_reinforce.algorithm.rollout import Trajectory, steps_per_update
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.bench.flops import Cost, phase_costs
-from purejaxrl_reinforce.bench.peaks import Peaks
 from purejaxrl_reinforce.bench.result_file import timed_row
-from purejaxrl_reinforce.bench.timing import Call, Timing, cold_caches
+from purejaxrl_reinforce.bench.timing import Call, Peaks, Timing, cold_caches
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, NonFiniteError, Program

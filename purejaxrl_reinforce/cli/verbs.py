@@ -228,7 +228,7 @@ class Bench:
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.output.text import print_table
+        from purejaxrl_reinforce.output.text import print_table, printable
 
         if self.compare is not None:
             from purejaxrl_reinforce.bench import compare
@@ -238,7 +238,7 @@ class Bench:
             old, new = map(compare.load_result, self.compare)
             changes = compare.compare(old, new)
             for line in compare.differences(old, new):
-                print(f"warning: {line}")
+                print(f"warning: {printable(line)}")
             title = f"{old['benchmark']}: {self.compare[0].name} to {self.compare[1].name}"
             print_table(title, compare.COLUMNS, [change.cells() for change in changes])
             return int(any(change.verdict == "slower" for change in changes))

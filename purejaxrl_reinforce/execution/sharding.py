@@ -18,14 +18,8 @@ LANES = LaneAxis("lanes")
 REPLICATED, BY_LANE, BY_TIME_AND_LANE = P(), P(LANES.name), P(None, LANES.name)
 
 
-def state_specs(*axes: str | None) -> Any:
-    """Return how the fields of a state are sharded: over `axes`, and the lanes over LANES too."""
-    specs: Any = {name: P(*axes) for name in TrainState._fields}
-    by_lane = P(*axes, LANES.name)
-    return TrainState(**specs | {"lanes": by_lane, "reward_sums": by_lane})
-
-
-STATE = state_specs()
+_BY_FIELD: dict[str, Any] = dict.fromkeys(TrainState._fields, REPLICATED)
+STATE: Any = TrainState(**_BY_FIELD | {"lanes": BY_LANE, "reward_sums": BY_LANE})
 
 
 def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:

@@ -80,7 +80,6 @@ def learning_curves(
         x: the column of the metrics to draw over, one of X_LABELS.
         y: the column of the metrics to draw, one of Y_LABELS.
         smooth: updates of the trailing moving average.
-        style: of the figure.
         what: part of the title; "": the seed of a run, or the number of settings.
 
     Raises:

@@ -110,11 +110,7 @@ def draw_curves(
     """Draw lines with their bands, and a legend below them that takes less than a third.
 
     Args:
-        title: of the picture.
-        xlabel: what the curves are drawn over.
-        ylabel: what they show.
         panels: curves on axes of their own, by title, which is shown where there are several.
-        style: of the picture.
         legend_title: what the legend says of all curves.
         solved: the return from which it is solved, by title of the panel.
 
@@ -147,7 +143,7 @@ def _legend(curves: Sequence[Curve], title: str, has_threshold: bool) -> dict[st
     if not has_threshold and labels == [""]:  # nothing else would be in the legend
         labels, title = [title], ""
     letters = 10 + max(len(line) for label in labels for line in (label or " ").splitlines())
-    columns = max(1, min(len(labels), line_letters(1.3) // letters))
+    columns = max(1, min(len(labels), _line_letters(1.3) // letters))
     lines = sum(label.count("\n") + 1 for label in labels) // columns + 1
     height = (lines + len(title.splitlines())) * mpl.rcParams["font.size"] * 1.3 / 72
     return {"labels": labels, "ncols": columns, "title": title, "height": height}
@@ -192,14 +188,14 @@ def _draw_curve(axes: Axes, curve: Curve, label: str, i: int, number: int) -> No
         axes.plot(curve.x, curve.thin.T, alpha=0.5, zorder=1, **thin)
 
 
-def line_letters(share: float = 1.0) -> int:
+def _line_letters(share: float) -> int:
     """Return about how many letters fit into a share of a figure's width in this context."""
     return int(share * 100 * mpl.rcParams["figure.figsize"][0] / mpl.rcParams["font.size"])
 
 
 def wrapped(text: str, share: float = 1.0) -> str:
     """Return text in lines that fit into a share of a figure's width in this context."""
-    width, text = line_letters(share), text.replace("$", r"\$")  # no formula
+    width, text = _line_letters(share), text.replace("$", r"\$")  # no formula
     return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, width))
 
 

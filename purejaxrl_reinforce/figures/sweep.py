@@ -56,12 +56,7 @@ class Setting(NamedTuple):
 def sweep_figures(
     settings: Sequence[Setting], axes: Mapping[str, Sequence[Any]], style: Style = "screen"
 ) -> dict[str, Figure]:
-    """Return the pictures that a sweep has.
-
-    Args:
-        settings: all of them, the best first within each environment.
-        axes: values by swept field.
-        style: of the pictures.
+    """Return the pictures of a sweep's settings, the best first within each environment.
 
     Returns:
         `learning_curves`, where any episode finished; `evaluation_curves`, of greedy returns

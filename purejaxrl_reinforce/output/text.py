@@ -6,19 +6,25 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from purejaxrl_reinforce.config import Config, get_field
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, the first column to the left and the numbers in the others to the right."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(printable(title)), title_justify="left")
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left", no_wrap=not i)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     # A pipe or a file has no width to fit into.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def printable(text: str) -> str:
+    """Return text of others without control characters, which a terminal would obey."""
+    return "".join(x if x.isprintable() else "?" for x in text)
 
 
 def number(x: Any, digits: int = 4) -> str:

@@ -10,7 +10,7 @@ from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import Style
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
-from purejaxrl_reinforce.sweeps.figures import setting_runs, sweep_figures
+from purejaxrl_reinforce.sweeps.outputs import setting_runs, sweep_figures
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import is_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize

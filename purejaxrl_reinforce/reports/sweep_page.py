@@ -14,7 +14,7 @@ from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
 from purejaxrl_reinforce.statistics import Interval
 from purejaxrl_reinforce.sweeps import ranking, summary
-from purejaxrl_reinforce.sweeps.figures import sweep_figures
+from purejaxrl_reinforce.sweeps.outputs import sweep_figures
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import Summary

@@ -39,16 +39,12 @@ def run_sweep(
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
-    Takes the arguments of `SweepLoop`; whether only errors and warnings are printed; names and
-    arguments of loggers, see `log_curves`.
-
-    Returns:
-        The number of the signal that stopped it, SIGINT or SIGTERM, or None; finished slices are
-        kept.
+    Takes the arguments of `SweepLoop` and `log_curves`. Returns the number of the signal that
+    stopped it, or None. Finished slices are kept.
 
     Raises:
         ValueError: the input is bad; nothing was written.
-        OSError: files could not be written; finished slices are kept.
+        OSError: files could not be written.
     """
     quiet = quiet or not is_primary()
     try:

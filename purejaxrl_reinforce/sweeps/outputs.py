@@ -1,4 +1,4 @@
-"""Files of a finished sweep, and its curves for TensorBoard and Weights & Biases."""
+"""Files and figures of a sweep, and its curves for TensorBoard and Weights & Biases."""
 
 import importlib.util
 import sys
@@ -8,22 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from purejaxrl_reinforce.config import get_field
-from purejaxrl_reinforce.figures.style import save_figure
+from purejaxrl_reinforce.figures import sweep as pictures
+from purejaxrl_reinforce.figures.curves import Runs
+from purejaxrl_reinforce.figures.style import Style, save_figure
 from purejaxrl_reinforce.output.files import atomic_write
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.output.text import short_value
 from purejaxrl_reinforce.runs.loggers import make_loggers
 from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps.figures import sweep_figures
-from purejaxrl_reinforce.sweeps.ranking import ranking_view
+from purejaxrl_reinforce.sweeps.ranking import ranking_view, swept_fields
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import summarize, summary_dict
+from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, summarize, summary_dict
 
 if TYPE_CHECKING:
     import pandas
+
+# That learning curves need. Agents are trained together: none has `seconds` of its own.
+_COLUMNS = ("env_steps", "mean_return", "min_return", "max_return", "eval_return")
 
 
 def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
@@ -79,13 +84,46 @@ def _table(results: SweepResults) -> "pandas.DataFrame":
     return pandas.DataFrame({"setting": setting, **swept, **numbers, **metrics})
 
 
+def sweep_figures(
+    results: SweepResults, summaries: Sequence[Summary], style: Style = "screen"
+) -> dict[str, Figure]:
+    """Return the pictures that these results have, see `figures.sweep.sweep_figures`."""
+    scores = agent_scores(results)
+    groups = setting_runs(results, [summary.setting for summary in summaries])
+    settings = []
+    for runs, s in zip(groups, summaries, strict=True):
+        # The environment has axes of its own.
+        fields = [field for field in swept_fields(s.label) if not field.startswith("env=")]
+        solved = None if s.solved is None else s.solved.value
+        settings.append(
+            pictures.Setting(runs, fields or [s.label], scores[s.setting], s.iqm, solved)
+        )
+    return pictures.sweep_figures(settings, results.axes, style)
+
+
+def setting_runs(results: SweepResults, settings: Sequence[int], source: str = "") -> list[Runs]:
+    """Return the runs of settings by number, each up to its last finite update."""
+    seeds = results.seeds
+
+    def columns(setting: int, row: int) -> dict[str, np.ndarray]:
+        # An update that was not finite was not applied, and no later one is.
+        applied = int(results.metrics["finite"][setting, row].sum())
+        found = {name: results.metrics[name][setting, row, :applied] for name in _COLUMNS}
+        found = {name: values.astype(np.float64) for name, values in found.items()}
+        return {"update": np.arange(1.0, applied + 1), **found}
+
+    return [
+        Runs(results.configs[i], seeds, [columns(i, row) for row in range(len(seeds))], source)
+        for i in settings
+    ]
+
+
 def log_curves(
     path: Path, results: SweepResults, names: Sequence[str], wandb: Mapping[str, Any]
 ) -> None:
     """Log the metrics of each setting: interquartile means over its seeds at each update.
 
-    Takes names of loggers and arguments of `wandb.init`, whose group is the directory's name if it
-    has none.
+    The group of `wandb.init` is the directory's name if its arguments have none.
 
     Raises:
         ValueError: a logger cannot start.

@@ -1,8 +1,7 @@
 """Many agents of one program: compiled once, then started, trained and evaluated together.
 
 Agents share the static fields of their configuration. They are sharded over the devices, which do
-not communicate; only where there are fewer agents than devices are each agent's lanes sharded over
-several, as in a run of its own.
+not communicate.
 """
 
 import functools
@@ -31,7 +30,7 @@ from purejaxrl_reinforce.execution.processes import (
     together,
 )
 from purejaxrl_reinforce.execution.program import run_updates
-from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, state_specs
+from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED
 
 # On a CPU an agent's arrays should stay in a core's cache, so cores train one agent after the
 # other, which also keeps the arithmetic that of a run of its own: see benchmarks/README.md.
@@ -44,27 +43,23 @@ _SHARE_OF_MEMORY = 0.5
 AGENTS = "agents"
 # Arrays are [row, device, ...]: in flat order, devices take turns.
 BY_AGENT = P(None, AGENTS)
-STATE = state_specs(None, AGENTS)
 
 
-def population_mesh(num_agents: int, num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
-    """Return a mesh on which `num_agents` agents with `num_envs` lanes each use most devices.
+def population_mesh(num_agents: int, devices: Sequence[jax.Device]) -> Mesh:
+    """Return a mesh of as many devices as `num_agents` agents at a time occupy.
 
-    Agents are sharded over its first axis, the lanes of each over its second, equally many on every
-    device.
+    Agents are sharded over its first axis; all lanes of an agent are on one device.
 
     Raises:
         ValueError: a process would be left without a device.
     """
-    shares = min(num_agents, len(devices))
-    lanes = max(n for n in range(1, len(devices) // shares + 1) if num_envs % n == 0)
-    grid = np.array(devices[: shares * lanes]).reshape(shares, lanes)
-    idle = {d.process_index for d in devices} - {d.process_index for d in grid.flat}
-    if idle:
+    chosen = devices[:num_agents]
+    if {d.process_index for d in devices} != {d.process_index for d in chosen}:
         raise ValueError(
-            f"more processes than devices in use: num_envs={num_envs} lanes for each of {shares}"
-            f" agents at a time occupy {grid.size} of {len(devices)} devices; start fewer processes"
+            f"more processes than devices in use: {num_agents:,} agents at a time occupy"
+            f" {len(chosen)} of {len(devices)} devices; start fewer processes"
         )
+    grid = np.array(chosen).reshape(-1, 1)
     return Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
 
 
@@ -121,18 +116,18 @@ class Population:
         self.one_by_one = on_cores if one_by_one is None else one_by_one
         one, key_data = jnp.int32(1), jax.random.key_data(jax.random.key(0))
         own = self._inputs([config], np.asarray(key_data)[None])
-        starting = self._jit(_start, (BY_AGENT, BY_AGENT), STATE)
+        starting = self._jit(_start)
         # Mostly on one core each.
         with ThreadPoolExecutor(max_workers=2) as pool:
             traced = starting.trace(one, (), own)
             start = pool.submit(lambda: traced.lower().compile())
             settings, states = own[0], traced.out_info
             evaluate_agent = functools.partial(_evaluate, num_episodes=num_episodes)
-            evaluating = self._jit(evaluate_agent, (BY_AGENT, BY_AGENT), BY_AGENT)
+            evaluating = self._jit(evaluate_agent)
             evaluated = evaluating.trace(one, (key_data,), (settings, states.params))
             evaluation = pool.submit(lambda: evaluated.lower().compile())
             advance_agent = functools.partial(_advance, longest=self.longest_call)
-            advancing = self._jit(advance_agent, (BY_AGENT, STATE), (STATE, BY_AGENT))
+            advancing = self._jit(advance_agent)
             self._advance = advancing.lower(one, (one, one), (settings, states)).compile()
             self._start, self._evaluate = start.result(), evaluation.result()
         self.compile_seconds = time.perf_counter() - started
@@ -141,7 +136,7 @@ class Population:
         )
         gc.collect()  # of other populations' programs, each of which holds many memory mappings
 
-    def _jit(self, f: Callable[..., Any], own_specs: Any, out_specs: Any) -> Any:
+    def _jit(self, f: Callable[..., Any]) -> Any:
         """Return a program of `f(*shared, *own)`, which is of one agent, for all of them.
 
         It takes the number of rows that are used, the arguments that all agents share, and those
@@ -154,15 +149,13 @@ class Population:
             results = over_rows(functools.partial(f, *shared), num_rows, rows)
             return jax.tree.map(lambda x: x[:, None], results)
 
-        in_specs = (REPLICATED, REPLICATED, own_specs)
-        # Nothing is reduced over agents; `step` reduces over lanes itself.
+        in_specs = (REPLICATED, REPLICATED, BY_AGENT)
+        # Nothing is reduced over agents.
         mapped = jax.shard_map(
-            of_device, mesh=self.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
+            of_device, mesh=self.mesh, in_specs=in_specs, out_specs=BY_AGENT, check_vma=False
         )
         # Without these, jax would choose where arguments lie that the program does not use.
-        shardings = jax.tree.map(
-            lambda spec: NamedSharding(self.mesh, spec), in_specs, is_leaf=lambda x: type(x) is P
-        )
+        shardings = tuple(NamedSharding(self.mesh, spec) for spec in in_specs)
         return jax.jit(mapped, in_shardings=shardings)
 
     def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
@@ -266,15 +259,7 @@ def _one_by_one(f: Callable[..., Any], num_rows: Array, rows: Any) -> Any:
 
 def _start(config: Config, key_data: Array) -> TrainState:
     state = init(config, jax.random.wrap_key_data(key_data))
-    # Each device computes all lanes and keeps its own.
-    shares, mine = jax.lax.axis_size(LANES.name), jax.lax.axis_index(LANES.name)
-    width = config.num_envs // shares
-    lanes, sums = jax.tree.map(
-        lambda x: jax.lax.dynamic_slice_in_dim(x, mine * width, width),
-        (state.lanes, state.reward_sums),
-    )
-    key_data = jax.random.key_data(state.key)
-    return state._replace(lanes=lanes, reward_sums=sums, key=key_data)
+    return state._replace(key=jax.random.key_data(state.key))
 
 
 def _advance(

@@ -19,6 +19,8 @@ TOO_FEW = "too few seeds"
 
 # More rows than this are not read on a terminal.
 _MOST_ROWS = 20
+# Letters that 80 columns have for a field beside the widest numbers.
+_FIELD_WIDTH = 18
 
 RANKING_HEADINGS = (
     "no.", "setting", "greedy return\nIQM", "median\nworst", "solved", "updates\nto solve",
@@ -48,7 +50,9 @@ def _table(ranked: Sequence[Summary]) -> Table:
     for heading in RANKING_HEADINGS[2:]:
         table.add_column(heading, justify="right", no_wrap=True)
     for summary in ranked[:_MOST_ROWS]:
-        table.add_row(*map(Text, ranking_cells(summary, ranked)))
+        no, label, *others = ranking_cells(summary, ranked)
+        label = "\n".join(map(_folded, label.splitlines()))
+        table.add_row(*map(Text, (no, label, *others)))
     return table
 
 
@@ -122,7 +126,17 @@ def show_probability(interval: Interval) -> tuple[str, str]:
 
 def swept_fields(label: str) -> list[str]:
     """Split a setting's label into its fields."""
-    return re.split(r", (?=\w+=)", label)
+    return re.split(r", (?=[\w.]+=)", label)
+
+
+def _folded(field: str) -> str:
+    """Break a long field within its name or value, so that it fits beside the other columns."""
+    lines = [""]
+    for part in re.split(r"(?<=[=_:])|(?<=\dx)|(?<=\.)(?=[a-z])", field):
+        if lines[-1] and len(lines[-1] + part) > _FIELD_WIDTH:
+            lines.append(" ")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _show_quartiles(quarters: Quartiles | None) -> str:

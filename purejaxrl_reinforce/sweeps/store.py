@@ -18,7 +18,7 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
-from purejaxrl_reinforce.config_file import CONFIG_FILE, new_identity
+from purejaxrl_reinforce.config_file import CONFIG_FILE, is_identity_of, new_identity
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
 from purejaxrl_reinforce.output.files import (
     LockedLog,
@@ -30,12 +30,13 @@ from purejaxrl_reinforce.output.json_text import json_value
 from purejaxrl_reinforce.output.sealed import (
     DamagedError,
     load_arrays,
+    parsing,
     read_sealed,
     save_arrays,
     write_sealed,
 )
 from purejaxrl_reinforce.output.text import setting_labels
-from purejaxrl_reinforce.runs.checkpoint import named_arrays
+from purejaxrl_reinforce.runs.checkpoint import named_arrays, restore_tree
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, require_room, seed_numbers
 
 PLAN_FILE = "sweep.json"
@@ -98,21 +99,17 @@ class SavedSweep:
         """Load a slice.
 
         Raises:
-            DamagedError: it is damaged.
+            DamagedError: it is damaged, or does not fit the plan.
             ValueError: it is another sweep's, or cannot be read.
         """
         try:
             arrays = load_arrays(file, self.identity)
+            with parsing(file):
+                loaded: Slice = restore_tree(arrays, _slice_shapes(self.plan, arrays["agents"]))
         except DamagedError as error:
             raise DamagedError(f"{error}; rerun the same sweep command to train it again") from None
         except OSError as error:
             raise ValueError(f"cannot read {file}: {error.strerror}") from None
-        state = state_shapes(self.plan.config_of(int(arrays["agents"][0])))
-        like = Slice._make(Slice._fields)._replace(
-            metrics=Metrics._make(Metrics._fields), state=state
-        )
-        found = [arrays[name] for name in named_arrays(like)]
-        loaded: Slice = jax.tree.unflatten(jax.tree.structure(like), found)
         return loaded
 
     def agent(self, setting: int, seed: int) -> Slice:
@@ -143,18 +140,54 @@ def saved_sweep(path: Path) -> SavedSweep:
         content, identity = read_sealed(file)
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from None
-    if (found := content["format"]) != FORMAT:
+    with parsing(file):
+        found, facts = content["format"], content["plan"]
+    if found != FORMAT:
         raise ValueError(
             f"{path} has sweep format {found}, of another release; this one reads format {FORMAT}"
         )
-    facts = content["plan"]
-    plan = SweepPlan(
-        tuple(facts["axes"]),
-        tuple(Config(**setting) for setting in facts["settings"]),
-        np.asarray(facts["key_data"], np.uint32),
-        facts["num_episodes"],
+    with parsing(file):
+        plan = SweepPlan(
+            tuple(facts["axes"]),
+            tuple(Config(**setting) for setting in facts["settings"]),
+            np.asarray(facts["key_data"], np.uint32).reshape(-1, 2),
+            int(facts["num_episodes"]),
+        )
+        facts = json_value(facts)
+        # Whatever else may be wrong is not what would be written of this plan.
+        if not plan.num_agents or _plan_facts(plan) != facts or not is_identity_of(identity, facts):
+            raise ValueError("its plan is none, or another sweep's")
+        started = dict(content["versions"]), dict(content["machine"])
+    return SavedSweep(path, plan, identity, *started)
+
+
+def _slice_shapes(plan: SweepPlan, agents: np.ndarray) -> Slice:
+    """Return the shapes and dtypes of the slice of these agents of one program, [agent].
+
+    Raises:
+        ValueError: the plan has no such slice.
+    """
+    config, (first, *_, last) = plan.config_of(int(agents[0])), sorted([*agents, agents[0]])
+    programs = {jax.tree.structure(plan.config_of(agent)) for agent in agents.tolist()}
+    if not 0 <= first <= last < plan.num_agents or len(programs) > 1:
+        raise ValueError("its agents are not in the plan, or not of one program")
+
+    def stacked(shape: tuple[int, ...], dtype: Any) -> Any:
+        return np.broadcast_to(np.zeros((), dtype), (len(agents), *shape))
+
+    dtypes: dict[str, Any] = {"num_episodes": np.int32, "num_steps": np.int32, "finite": np.bool}
+    metrics = (
+        stacked((config.num_updates,), dtypes.get(name, np.float32)) for name in Metrics._fields
     )
-    return SavedSweep(path, plan, identity, content["versions"], content["machine"])
+    key_data: Any = np.empty(2, np.uint32)
+    state = state_shapes(config)._replace(key=key_data)
+    return Slice(
+        stacked((), np.int64),
+        Metrics(*metrics),
+        stacked((plan.num_episodes,), np.float32),
+        stacked((), np.float64),
+        jax.tree.map(lambda x: stacked(x.shape, x.dtype), state),
+    )
 
 
 def is_sweep(path: Path) -> bool:
@@ -267,7 +300,14 @@ class SweepStore:
 
 
 def _write_plan(file: Path, plan: SweepPlan) -> None:
-    facts = json_value(
+    facts = _plan_facts(plan)
+    started = {"versions": describe_versions(), "machine": describe_machine()}
+    write_sealed(file, {"format": FORMAT, "plan": facts, **started}, new_identity(facts))
+
+
+def _plan_facts(plan: SweepPlan) -> Any:
+    """Return a plan as JSON has it."""
+    return json_value(
         {
             "axes": plan.axes,
             "settings": list(map(asdict, plan.configs)),
@@ -275,8 +315,6 @@ def _write_plan(file: Path, plan: SweepPlan) -> None:
             "num_episodes": plan.num_episodes,
         }
     )
-    started = {"versions": describe_versions(), "machine": describe_machine()}
-    write_sealed(file, {"format": FORMAT, "plan": facts, **started}, new_identity(facts))
 
 
 def _require_same_sweep(path: Path, plan: SweepPlan) -> None:

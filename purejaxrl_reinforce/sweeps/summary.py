@@ -135,9 +135,7 @@ def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[st
     interval for which the seeds are too few are infinite. None stands for all that needs a
     threshold where the environment has none.
 
-    Returns:
-        `settings`, in the order of `summaries`, with the attributes of `Summary` and the `swept`
-        values by field; and `comparisons`.
+    `settings`, in the order of `summaries`, have its attributes and the `swept` values by field.
     """
     settings = [
         {**vars(s), "swept": {x: get_field(results.configs[s.setting], x) for x in results.axes}}

@@ -223,7 +223,5 @@ def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -
     if width is not None and width < 1:
         raise ValueError(f"width must be at least 1 agent, not {width}")
     return [
-        population_mesh(min(width or n, n), plan.config_of(agents[0]).num_envs, devices)
-        for agents in plan.programs
-        for n in [len(agents)]
+        population_mesh(min(width or len(agents), len(agents)), devices) for agents in plan.programs
     ]

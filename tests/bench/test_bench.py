@@ -2,7 +2,6 @@
 
 import copy
 import json
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -31,6 +30,20 @@ def result_path(tmp_path_factory):
 @pytest.fixture
 def result(result_path):
     return load_result(result_path)
+
+
+def _with(row, **parts):
+    """Return a result of one row."""
+    others = "".join(f', "{name}": {x}' for name, x in parts.items())
+    return f'{{"format": 1, "benchmark": "bench", "rows": [{row}]{others}}}'
+
+
+WRONG_ROWS = [
+    "1",
+    '{"samples": [1]}',
+    '{"name": [1], "samples": [1]}',
+    *(f'{{"name": "a", "samples": {x}}}' for x in (f"[1{'0' * 400}]", '["nan"]', "[0]", '"12"')),
+]
 
 
 def noisy(result, factor=1.0, sigma=0.02, seed=0, samples=5):
@@ -116,6 +129,16 @@ def test_the_same_result_is_unchanged(result_path, result, tmp_path, capsys):
     assert "too few samples" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["[red]x[/]", "[/]", "\x1b[2Jx"])
+def test_names_of_others_are_printed_as_they_are(name, tmp_path, capsys):
+    result = json.loads(_with('{"name": "a", "samples": [1]}', machine='{"cpu": 1}'))
+    result["rows"][0]["name"] = name
+    old = written(tmp_path / "old.json", result)
+    new = written(tmp_path / "new.json", result | {"machine": {"cpu": name}})
+    assert main(["bench", "--compare", old, new]) == 0
+    assert capsys.readouterr().out.count(name.replace("\x1b", "?")) == 2
+
+
 def test_a_planted_slowdown_is_found(result, tmp_path, capsys):
     old = written(tmp_path / "old.json", noisy(result, seed=1))
     new = written(tmp_path / "new.json", noisy(result, factor=1.2, seed=2))
@@ -158,6 +181,9 @@ def test_differences_of_machine_and_config_are_named(result):
         ('{"format": 1, "benchmark": "bench"}', "is a damaged benchmark result"),
         ('{"format": 1, "benchmark": "roofline", "rows": []}', "different benchmarks: bench and"),
         ('{"format": 1, "benchmark": "bench", "rows": []}', "nothing to compare"),
+        *((_with(row), "is a damaged benchmark result") for row in WRONG_ROWS),
+        (_with("", machine="[1]"), "is a damaged benchmark result"),
+        (_with('{"name": "a", "samples": [1' + ",1" * 10_000 + "]}"), "10,000 samples"),
     ],
 )
 def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
@@ -181,15 +207,6 @@ def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
 def test_bad_input_is_one_line(arguments, message, result_path, capsys):
     arguments = [argument.replace("EXISTING", str(result_path)) for argument in arguments]
     assert message in error_of(["bench", *arguments], capsys)
-
-
-def test_results_are_new_files(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for out in (None, None, Path("elsewhere"), Path("elsewhere")):
-        path = new_result_path(out, "CartPole-v1")
-        assert path.parent == (out or Path("bench"))
-        path.parent.mkdir(exist_ok=True)
-        path.touch(exist_ok=False)
 
 
 def test_force_replaces_only_results(result_path, tmp_path):

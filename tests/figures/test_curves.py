@@ -149,14 +149,6 @@ def test_a_curve_says_which_seeds_it_has():
     assert (thin, legend_of(figure)) == ([], ["5 seeds, no episode finished in 4 of 5 seeds"])
 
 
-def test_positions_only_move_on():
-    """The seed that took the most steps ends first."""
-    group = runs([0, 90])
-    ended(group, 1, 4)
-    line, *_ = curve_of(group, "env_steps")
-    np.testing.assert_allclose(np.diff(line.get_xdata()), [55, 55, 55, 10, 10, 10, 10])
-
-
 def test_updates_without_episodes_are_bridged():
     group = runs(range(2), num_updates=6)
     group.metrics[0]["mean_return"][:] = [np.nan, 10, np.nan, 30, np.nan, np.nan]
@@ -164,11 +156,6 @@ def test_updates_without_episodes_are_bridged():
     line, *_ = curve_of(group)
     np.testing.assert_array_equal(line.get_xdata(), [2, 3, 4, 5, 6])
     np.testing.assert_array_equal(line.get_ydata(), [10, 20, 30, 30, 30])
-
-
-def test_long_curves_keep_their_ends():
-    line, *_ = curve_of(runs(range(5), num_updates=1000))
-    assert (len(line.get_xdata()), *line.get_xdata()[[0, -1]]) == (400, 1, 1000)
 
 
 def test_smoothing_looks_back():

@@ -10,7 +10,7 @@ from PIL import Image
 from purejaxrl_reinforce import plot
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.runs.saved_run import load_run
-from purejaxrl_reinforce.sweeps.figures import sweep_figures
+from purejaxrl_reinforce.sweeps.outputs import sweep_figures
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize
 from tests.support.runs import TINY, error_of, write_config, write_metrics

@@ -1,6 +1,10 @@
 """What a sweep leaves on disk: what is done is kept, what is damaged is done again."""
 
+import errno
+import os
+import random
 import shutil
+import time
 from types import SimpleNamespace
 
 import jax
@@ -10,8 +14,10 @@ import pytest
 
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.config_file import new_identity
+from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.files import LockedLog
-from purejaxrl_reinforce.output.sealed import read_sealed, write_sealed
+from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.sweeps import outputs
 from purejaxrl_reinforce.sweeps import plan as plan_module
 from purejaxrl_reinforce.sweeps.command import extract_agent
@@ -19,8 +25,17 @@ from purejaxrl_reinforce.sweeps.outputs import save_results
 from purejaxrl_reinforce.sweeps.plan import make_plan
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import PLAN_FILE, SweepStore, saved_sweep
+from tests.support.processes import Command
 from tests.support.runs import FILES, assert_same_run, error_of
-from tests.support.sweeps import GRID, OPTIONS, assert_same_results, made_up, slices_of, sweep_into
+from tests.support.sweeps import (
+    GRID,
+    OPTIONS,
+    TRAINING,
+    assert_same_results,
+    made_up,
+    slices_of,
+    sweep_into,
+)
 
 
 @pytest.fixture
@@ -101,7 +116,7 @@ def test_a_sweep_that_goes_on_needs_no_room_anew(sweep_dir, monkeypatch):
     sweep_into(sweep_dir, GRID)
 
 
-@pytest.mark.parametrize("damage", [lambda old: old[:-50], lambda old: b"", lambda old: b"hello"])
+@pytest.mark.parametrize("damage", [lambda old: old[:-50], lambda old: b""])
 def test_a_damaged_slice_is_trained_again(sweep_dir, finished_sweep, damage, capsys):
     file = slices_of(sweep_dir)[0]
     file.write_bytes(damage(file.read_bytes()))
@@ -146,16 +161,6 @@ def test_the_order_of_axes_numbers_the_settings(finished_sweep, capsys):
     swapped = [*GRID[:first], *GRID[second : second + 2], *GRID[first:second], *GRID[second + 2 :]]
     error = error_of([*swapped, "--sweep-dir", str(finished_sweep)], capsys)
     assert "axes=policy_lr,hidden_sizes, here axes=hidden_sizes,policy_lr" in error
-
-
-@pytest.mark.parametrize("content", [b"", b"null", b"\xff"])
-def test_a_plan_that_is_damaged_or_of_another_release(sweep_dir, content, capsys):
-    facts, identity = read_sealed(sweep_dir / PLAN_FILE)
-    write_sealed(sweep_dir / PLAN_FILE, facts | {"format": 99}, identity)
-    error = error_of(["extract", str(sweep_dir)], capsys)
-    assert "sweep format 99, of another release" in error
-    (sweep_dir / PLAN_FILE).write_bytes(content)
-    assert "sweep.json is damaged" in error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
 
 
 def test_directories_of_something_else_are_refused(tmp_path, capsys):
@@ -206,6 +211,29 @@ def test_force_replaces_another_sweep_once_it_has_a_slice(sweep_dir):
     assert [path for path in sweep_dir.parent.iterdir() if "replaced" in path.name] == []
 
 
+@pytest.mark.slow
+def test_force_that_is_killed_leaves_the_old_sweep_or_the_new(sweep_dir, finished_sweep, tmp_path):
+    """Whole, and the same command then finishes."""
+    arguments = [*TRAINING, "--num-seeds", "40", "--seed", "5", "--hidden-sizes", "8", "--force"]
+    moments, aside = random.Random(0), sweep_dir.with_name("copy-replaced")
+    for _ in range(5):
+        process = Command(*arguments, "--sweep-dir", sweep_dir, directory=tmp_path)
+        while process.poll() is None and not aside.exists():
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 3))
+        process.kill()
+        process.wait()
+        there = [path for path in (aside, sweep_dir) if (path / PLAN_FILE).exists()]
+        old, new = ([p for p in there if len(saved_sweep(p).plan.configs) == n] for n in (4, 1))
+        if not new or not slices_of(*new):
+            assert_same_results(*old, finished_sweep)
+        sweep_into(sweep_dir, arguments)
+        assert len(load_sweep(sweep_dir).seeds) == 40
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(sweep_dir)
+        shutil.copytree(finished_sweep, sweep_dir)
+
+
 def test_slices_with_names_of_others_are_not_touched(sweep_dir):
     """Nor is the same sweep, with force."""
     mine = [sweep_dir / "slices" / name for name in ("2024.npz", "notes.npz", "unfinished-x.npz")]
@@ -214,6 +242,16 @@ def test_slices_with_names_of_others_are_not_touched(sweep_dir):
     SweepStore(sweep_dir, saved_sweep(sweep_dir).plan, force=True).close()
     assert len(saved_sweep(sweep_dir).files()) == 6
     assert {file.read_text() for file in mine} == {"mine"}
+
+
+def test_without_locks_nothing_is_left(tmp_path, monkeypatch, capsys):
+    def refuse(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    error = error_of([*GRID, "--sweep-dir", str(tmp_path / "made" / "s")], capsys)
+    assert "its file system has no locks" in error
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_sweep_in_use_is_refused(sweep_dir, capsys):
@@ -241,20 +279,40 @@ def test_an_extracted_agent_is_the_run_of_its_seed(finished_sweep, tmp_path):
 def test_keys_that_are_no_seeds_stay_in_their_sweep(tmp_path):
     plan = make_plan(Config(), jax.random.split(jax.random.key(1), 3), {}, False, 5)
     store = SweepStore(tmp_path / "sweep", plan)
-    with pytest.raises(ValueError, match="the sweep has no seed 2"):
-        extract_agent(tmp_path / "sweep", 0, 2, tmp_path / "run")
+    for setting, message in ((0, "the sweep has no seed 2"), (1, "setting must lie between 0 and")):
+        with pytest.raises(ValueError, match=message):
+            extract_agent(tmp_path / "sweep", setting, 2, tmp_path / "run")
     store.close()
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--setting", "4"], "setting must lie between 0 and 3, not 4"),
-        (["--seed", "4"], "the sweep has no seed 4"),
-    ],
-)
-def test_agents_that_are_not_there(finished_sweep, arguments, message, tmp_path, capsys):
-    run = tmp_path / "run"
-    command = ["extract", str(finished_sweep), "--seed", "5", "--run-dir", str(run), *arguments]
-    assert message in error_of(command, capsys)
-    assert not run.exists()
+def damaged(content):
+    """Yield what is left of nested JSON without each field, and with each of a wrong type."""
+    for name in content:
+        yield {other: x for other, x in content.items() if other != name}
+        yield from (content | {name: wrong} for wrong in (None, -1, "x", [[1]], {"x": 1}))
+
+
+def test_wrong_content_under_a_right_checksum_is_one_line(sweep_dir, tmp_path, capsys):
+    """Of the plan: as a whole, of its fields, of a setting. Of a slice: its arrays."""
+    facts, identity = read_sealed(sweep_dir / PLAN_FILE)
+    extract = ["extract", str(sweep_dir), "--seed", "5", "--run-dir", str(tmp_path / "run")]
+    plan = facts["plan"]
+    first, *others = plan["settings"]
+    plans = [*damaged(plan), *(plan | {"settings": [x, *others]} for x in damaged(first))]
+    for content in (None, [], "x", *damaged(facts), *(facts | {"plan": x} for x in plans)):
+        own = new_identity(content["plan"]) if content and "plan" in content else identity
+        write_sealed(sweep_dir / PLAN_FILE, content, own)
+        assert str(sweep_dir) in error_of(extract, capsys)
+    write_sealed(sweep_dir / PLAN_FILE, facts | {"format": 99}, identity)
+    assert "sweep format 99, of another release" in error_of(extract, capsys)
+    write_sealed(sweep_dir / PLAN_FILE, facts, identity)
+    file = slices_of(sweep_dir)[0]
+    arrays = load_arrays(file, identity)
+    wrong = [{**arrays, "agents": x} for x in (arrays["agents"] + 99, np.array([]), np.array("x"))]
+    wrong += [{**arrays, name: x[:1]} for name, x in arrays.items()]
+    wrong += [{**arrays, name: x.astype("S4")} for name, x in arrays.items()]
+    wrong += [{other: arrays[other] for other in arrays if other != name} for name in arrays]
+    for content in wrong:
+        save_arrays(file, content, identity)
+        assert f"{file} is damaged" in error_of(extract, capsys)

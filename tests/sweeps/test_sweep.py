@@ -51,17 +51,6 @@ def test_typed_keys_are_used_as_they_are():
     np.testing.assert_array_equal(results.metrics["mean_return"][0, 1], alone.mean_return)
 
 
-def test_settings_share_their_seeds(swept):
-    """Before anything is learned, floats make no difference: the episodes are the same."""
-    _, results = swept
-    first_returns = results.metrics["mean_return"][:, :, 0]
-    lanes = np.array([config.num_envs for config in results.configs])
-    for num_envs in (4, 6):
-        same = first_returns[lanes == num_envs]
-        np.testing.assert_array_equal(same, np.broadcast_to(same[0], same.shape))
-    assert len(np.unique(first_returns[0])) == 3
-
-
 def test_results_are_read_back(swept):
     path, results = swept
     loaded = load_sweep(path)
@@ -180,7 +169,7 @@ def test_a_population_has_room_for_what_is_useful_and_fits(
     monkeypatch.setattr(population, "ONE_BY_ONE", platforms)
     monkeypatch.setattr(population, "free_bytes", lambda: free)
     monkeypatch.setattr(population, "require_memory", lambda needed, remedy: None)
-    mesh = population.population_mesh(1000, 4, jax.devices()[:1])
+    mesh = population.population_mesh(1000, jax.devices()[:1])
     assert population.make_population(CONFIG, 1000, mesh, width, 7).rows == rows
 
 
@@ -198,11 +187,9 @@ def run(devices, width, seeds=3):
                     devices=jax.devices()[:devices], num_episodes=7)
     return results.metrics | {"evaluation": results.evaluation}
 
-for name, values in run(2, 3).items():
-    np.testing.assert_array_equal(values, first[name], name)
-for width, seeds in ((1, 3), (None, 1)):  # more devices than agents: lanes are sharded
-    for name, values in run(4, width, seeds).items():
-        np.testing.assert_allclose(values, first[name][:, :seeds], rtol=1e-3, atol=1e-5)
+for devices, width, seeds in ((2, 3, 3), (4, 1, 3), (4, None, 1)):  # more devices than agents too
+    for name, values in run(devices, width, seeds).items():
+        np.testing.assert_array_equal(values, first[name][:, :seeds], name)
 """
 
 
