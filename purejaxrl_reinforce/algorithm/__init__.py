@@ -2,7 +2,7 @@
 
 May import `config` only, beside jax, flax, optax, chex, numpy and gymnax. Importing any module of
 this room registers Config as a pytree: floats are its leaves, also those of env_params; everything
-else is static.
+else is static, and so is the setting jax_debug_nans, with which programs differ.
 """
 
 from typing import Any
@@ -16,13 +16,14 @@ _LEAVES = (*FLOAT_FIELDS, "env_params")
 
 def _flatten(config: Config) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     leaves = tuple(getattr(config, name) for name in _LEAVES)
-    return leaves, tuple(getattr(config, name) for name in STATIC_FIELDS)
+    static = tuple(getattr(config, name) for name in STATIC_FIELDS)
+    return leaves, (*static, jax.config.jax_debug_nans)  # type: ignore[attr-defined]
 
 
 def _unflatten(static: tuple[Any, ...], leaves: tuple[Any, ...]) -> Config:
     # Not through __init__: its checks are for people, and jax puts tracers and markers in leaves.
     config = object.__new__(Config)
-    for name, value in zip(STATIC_FIELDS + _LEAVES, static + tuple(leaves), strict=True):
+    for name, value in zip(STATIC_FIELDS + _LEAVES, static[:-1] + tuple(leaves), strict=True):
         object.__setattr__(config, name, value)
     return config
 

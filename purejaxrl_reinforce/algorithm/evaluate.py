@@ -18,7 +18,7 @@ from purejaxrl_reinforce.algorithm.rollout import (
     keys_for,
     play,
 )
-from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup
+from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup, no_metric
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 
@@ -68,7 +68,7 @@ def greedy_return(setup: Setup, state: TrainState) -> Array:
     """
     config = setup.config
     if not config.eval_every:
-        return jnp.float32(jnp.nan)
+        return no_metric()
     due = state.update % config.eval_every == 0
     key = jax.random.fold_in(state.key, state.update)
 
@@ -77,8 +77,8 @@ def greedy_return(setup: Setup, state: TrainState) -> Array:
         return jnp.mean(episodes.episode_return)
 
     # Not mapped, the condition stays one: agents that are mapped over reach an update together.
-    found = jax.lax.cond(any_lane(due), play_all, lambda: jnp.float32(jnp.nan))
-    return jnp.where(due, found, jnp.nan)
+    found = jax.lax.cond(any_lane(due), play_all, no_metric)
+    return jnp.where(due, found, no_metric())
 
 
 def whole_episodes(setup: Setup, params: Params, greedy: bool) -> Rollout:

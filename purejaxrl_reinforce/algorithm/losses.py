@@ -17,7 +17,7 @@ from purejaxrl_reinforce.algorithm.returns import (
     normalize,
 )
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
-from purejaxrl_reinforce.algorithm.setup import Setup
+from purejaxrl_reinforce.algorithm.setup import Setup, no_metric
 
 
 class Targets(NamedTuple):
@@ -186,7 +186,7 @@ def gradient_noise(
     valid steps) is taken as constant. Lanes go in blocks of at most `block_rows` rows.
     """
     if not setup.config.gradient_noise:
-        return {"gradient_variance": jnp.float32(jnp.nan), "gradient_snr": jnp.float32(jnp.nan)}
+        return {"gradient_variance": no_metric(), "gradient_snr": no_metric()}
     count = jnp.maximum(num_steps, 1)
 
     def squared_norm(lane: tuple[Trajectory, Targets]) -> Array:
@@ -204,4 +204,8 @@ def gradient_noise(
     squares, number = setup.axis.sum((squares, jnp.float32(num_lanes)))
     whole = optax.tree.norm(gradient, squared=True)
     variance = number / (number - 1) * (squares - whole / number)
-    return {"gradient_variance": variance, "gradient_snr": (whole - variance) / variance}
+    snr = (whole - variance) / jnp.where(variance == 0, 1.0, variance)
+    return {
+        "gradient_variance": variance,
+        "gradient_snr": jnp.where(variance == 0, no_metric(), snr),
+    }

@@ -15,6 +15,7 @@ from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.normalization import RunningMoments
 from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import Finished, Lanes
+from purejaxrl_reinforce.algorithm.setup import no_metric
 
 
 class TrainState(NamedTuple):
@@ -50,7 +51,7 @@ class Metrics(NamedTuple):
     return of greedy episodes after every `eval_every`-th update, else NaN. `num_steps` counts
     this update's valid environment steps, `env_steps` all so far (float32: exact up to 2**24, to 7
     digits beyond). Where `finite` is false, a loss, gradient or new parameter was not finite and
-    the update was not applied.
+    the update was not applied. With jax_debug_nans, what is NaN above is -inf.
     """
 
     mean_return: Array
@@ -79,13 +80,14 @@ def episode_metrics(finished: Finished, axis: LaneAxis) -> dict[str, Array]:
     number, total, low, high = _over_lanes(axis.gather(_over_lanes(finished)))
 
     def if_any(x: Array) -> Array:
-        return jnp.where(number > 0, x, jnp.float32(jnp.nan))
+        return jnp.where(number > 0, x, no_metric())
 
+    divisor = jnp.maximum(number, 1)
     return {
-        "mean_return": if_any(total.episode_return / number),
+        "mean_return": if_any(total.episode_return / divisor),
         "min_return": if_any(low.episode_return),
         "max_return": if_any(high.episode_return),
-        "mean_length": if_any(total.length / number),
+        "mean_length": if_any(total.length / divisor),
         "min_length": if_any(low.length),
         "max_length": if_any(high.length),
         "num_episodes": number,

@@ -95,6 +95,17 @@ def test_steps_with_all_parameters_changed_are_gymnasiums(name):
     assert np.abs(ours[0] - our_step(make(name), names, [state], [action])[0]).max() > 1e-4
 
 
+def test_only_gymnasiums_continuous_car_stops_at_the_left_wall():
+    """As docs/pages/presets.md says."""
+    name = "MountainCarContinuous-v0"
+    states = [[-1.19, -0.05]]
+    ours = our_step(make(name), COUNTERPARTS[name][0], states, [[-1.0]])[0]
+    theirs = their_step(make(name), states, [[-1.0]])[0]
+    np.testing.assert_allclose(theirs, [[-1.2, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(ours[:, 0], -1.2, atol=1e-6)
+    assert ours[0, 1] < -0.04
+
+
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [

@@ -154,3 +154,24 @@ def test_mapping_leaves_the_predicates_of_loops_scalar():
     alone = jax.make_jaxpr(step)(TINY, init(TINY, jax.random.key(0)))
     assert selects_in_loops(alone.jaxpr) > 0
     assert selects_in_loops(mapped.jaxpr) == selects_in_loops(alone.jaxpr)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"rollout": "stream", "num_steps": 3},  # no episode finishes
+        {"eval_every": 2, "eval_episodes": 2, "normalize_obs": True, "normalize_rewards": True},
+        {"env": "Pendulum-v1", "gradient_noise": True, "baseline": "loo", "action": "squash"},
+        {"env": "FrozenLake-misc", "baseline": "none"},  # rewards and gradients of 0
+    ],
+    ids=str,
+)
+def test_a_hunt_for_nans_finds_none_in_healthy_updates(changes):
+    config = replace(TINY, **changes)
+    state = init(config, jax.random.key(0))
+    missing = np.isnan([float(x) for x in step(config, state)[1]])
+    with jax.debug_nans(True):
+        _, metrics = step(config, state)
+    np.testing.assert_array_equal(np.isneginf([float(x) for x in metrics]), missing)
+    assert metrics.finite
