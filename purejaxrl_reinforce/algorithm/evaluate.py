@@ -7,17 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from purejaxrl_reinforce.algorithm import rollout
 from purejaxrl_reinforce.algorithm.blocks import any_lane
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Networks, Params
-from purejaxrl_reinforce.algorithm.rollout import (
-    Act,
-    KeyUse,
-    Rollout,
-    fresh_lanes,
-    keys_for,
-    play,
-)
 from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup, no_metric
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
@@ -54,9 +47,9 @@ def evaluate(
 def _evaluate(
     setup: Setup, params: Params, key: Array, num_episodes: int, greedy: bool
 ) -> Evaluation:
-    rollout = whole_episodes(setup, params, greedy)
     keys = ONE_DEVICE.keys(evaluation_key(key), num_episodes)
-    lanes, _ = play(rollout, fresh_lanes(setup.env, keys_for(keys, KeyUse.START)), keys)
+    start = rollout.fresh_lanes(setup.env, rollout.keys_for(keys, rollout.KeyUse.START))
+    lanes, _ = rollout.play(whole_episodes(setup, params, greedy), start, keys)
     return Evaluation(*lanes.episode)
 
 
@@ -81,12 +74,13 @@ def greedy_return(setup: Setup, state: TrainState) -> Array:
     return jnp.where(due, found, no_metric())
 
 
-def whole_episodes(setup: Setup, params: Params, greedy: bool) -> Rollout:
+def whole_episodes(setup: Setup, params: Params, greedy: bool) -> rollout.Rollout:
     """Return how a trained policy plays episodes, each up to the environment's time limit."""
-    return Rollout(setup, make_act(setup.networks, params, greedy), num_steps=setup.env.time_limit)
+    act = make_act(setup.networks, params, greedy)
+    return rollout.Rollout(setup, act, num_steps=setup.env.time_limit)
 
 
-def make_act(networks: Networks, params: Params, greedy: bool) -> Act:
+def make_act(networks: Networks, params: Params, greedy: bool) -> rollout.Act:
     """Return the policy: the most probable action of each state, or a sampled one."""
 
     def act(obs: Array, noise: Array) -> Array:

@@ -204,8 +204,6 @@ def gradient_noise(
     squares, number = setup.axis.sum((squares, jnp.float32(num_lanes)))
     whole = optax.tree.norm(gradient, squared=True)
     variance = number / (number - 1) * (squares - whole / number)
-    snr = (whole - variance) / jnp.where(variance == 0, 1.0, variance)
-    return {
-        "gradient_variance": variance,
-        "gradient_snr": jnp.where(variance == 0, no_metric(), snr),
-    }
+    snr = (whole - variance) / jnp.where(variance != 0, variance, 1.0)
+    snr = jnp.where(variance != 0, snr, no_metric())
+    return {"gradient_variance": variance, "gradient_snr": snr}

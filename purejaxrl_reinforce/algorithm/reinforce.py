@@ -13,28 +13,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from purejaxrl_reinforce.algorithm import losses, rollout
 from purejaxrl_reinforce.algorithm.evaluate import greedy_return
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis, checked_key, key_shape
-from purejaxrl_reinforce.algorithm.losses import (
-    PolicyTerms,
-    Targets,
-    gradient_noise,
-    gradients,
-    make_targets,
-    values_of,
-)
+from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.normalization import VARIANCE_EPSILON, add_values, no_moments
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
 from purejaxrl_reinforce.algorithm.returns import BatchStatistics
-from purejaxrl_reinforce.algorithm.rollout import (
-    Finished,
-    Lanes,
-    Trajectory,
-    carries_lanes,
-    fresh_lanes,
-    play_batch,
-)
+from purejaxrl_reinforce.algorithm.rollout import Finished, Lanes, Trajectory
 from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup
 from purejaxrl_reinforce.algorithm.state import (
     Metrics,
@@ -60,7 +47,7 @@ class Engine(NamedTuple):
     gradients: Callable[[Setup, Params, Trajectory, Targets, Array], tuple[Params, PolicyTerms]]
 
 
-XLA = Engine(play_batch, make_targets, gradients)
+XLA = Engine(rollout.play_batch, losses.make_targets, losses.gradients)
 
 
 def make_engine(setup: Setup) -> Engine:
@@ -88,7 +75,7 @@ def init(config: Config, key: Array) -> TrainState:
     setup = make_setup(config)
     make_engine(setup)
     key_policy, key_baseline, key_lanes, key_train = jax.random.split(checked_key(key), 4)
-    lanes = fresh_lanes(setup.env, ONE_DEVICE.keys(key_lanes, config.num_envs))
+    lanes = rollout.fresh_lanes(setup.env, ONE_DEVICE.keys(key_lanes, config.num_envs))
     params = setup.networks.init(key_policy, key_baseline, lanes.obs)
     if config.baseline != "value":
         params = params._replace(baseline=None)
@@ -134,7 +121,7 @@ def step(
     new = fit_baseline(setup, engine, new, trajectory, targets, num_steps, num_updates)
     new = new._replace(
         params=add_observations(setup, new.params, trajectory),
-        lanes=lanes if carries_lanes(config) else state.lanes,
+        lanes=lanes if rollout.carries_lanes(config) else state.lanes,
         update=state.update + 1,
         env_steps=add_steps(state.env_steps, num_steps),
     )
@@ -144,7 +131,7 @@ def step(
     return new, Metrics(
         **episode_metrics(finished, axis),
         **learned,
-        **gradient_noise(setup, params, trajectory, targets, num_steps, grads.policy),
+        **losses.gradient_noise(setup, params, trajectory, targets, num_steps, grads.policy),
         eval_return=greedy_return(setup, new),
         num_steps=num_steps,
         env_steps=total_steps(new.env_steps),
@@ -186,7 +173,7 @@ def fit_baseline(
 
     def baseline_step(state: TrainState, _: None) -> tuple[TrainState, None]:
         params = state.params._replace(policy=None)
-        values = values_of(setup, params, trajectory.obs, trajectory.valid)
+        values = losses.values_of(setup, params, trajectory.obs, trajectory.valid)
         new = targets._replace(values=values)
         grads, _policy = engine.gradients(setup, params, trajectory, new, num_steps)
         return apply_gradients(setup.config, state, grads, num_updates), None

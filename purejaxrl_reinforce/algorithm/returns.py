@@ -6,7 +6,6 @@ statistics are over those alone, on all devices that `axis` shards the lanes ove
 
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -30,7 +29,6 @@ def lambda_returns(
         lambdas: lambda where step t + 1 belongs to the same episode, 0 where it was cut after t.
         next_values: V(s_{t+1}) of the observation before any reset; 0 to not bootstrap.
     """
-    chex.assert_equal_shape([rewards, discounts, lambdas, next_values])
 
     def previous(next_return: Array, step: tuple[Array, ...]) -> tuple[Array, Array]:
         reward, discount, lambda_, next_value = step
@@ -166,7 +164,6 @@ def normalize(
     standardize: (A - mean) / standard deviation; unit: (A - mean) / sqrt(sum A^2), with the
     uncentered A in the sum, as the notebook has it; none: A. A constant batch gives zeros.
     """
-    chex.assert_equal_shape([advantages, valid])
     if kind == "none":
         return advantages
     origin, total, _ = statistics.advantages

@@ -69,7 +69,7 @@ class MLP(nn.Module):
         x = self.inputs(obs)
         sizes = (x.shape[1], *self.hidden_sizes)
         hidden = [
-            DenseParams(width, self.hidden_gain, name=f"hidden_{i}")(sizes[i])
+            self.dense(width, sizes[i], name=f"hidden_{i}")
             for i, width in enumerate(self.hidden_sizes)
         ]
         out = DenseParams(self.num_outputs, self.out_gain, name="out")(sizes[-1])
@@ -90,15 +90,13 @@ class MLP(nn.Module):
             return jax.nn.one_hot(obs, self.num_obs)
         return obs.reshape(obs.shape[0], -1).astype(jnp.float32)
 
-    @property
-    def hidden_gain(self) -> float | None:
-        """Gain of orthogonal hidden layers, None where they are Glorot-uniform."""
-        return None if self.out_gain is None else _HIDDEN_GAIN
+    def dense(self, width: int, num_inputs: int, name: str) -> tuple[Array, Array]:
+        """Return the kernel and the bias of a layer that is not the output."""
+        return DenseParams(width, self.out_gain and _HIDDEN_GAIN, name=name)(num_inputs)
 
-    @property
-    def product(self) -> Callable[[Array, Array], Array]:
-        """The matrix product in the network's precision."""
-        return functools.partial(jnp.matmul, precision=self.precision)
+    def product(self, x: Array, kernel: Array) -> Array:
+        """Return the product of matrices in the network's precision."""
+        return jnp.matmul(x, kernel, precision=self.precision)
 
 
 class CNN(MLP):
@@ -112,7 +110,7 @@ class CNN(MLP):
         """Return the outputs of the filters, [N, (H - 2) (W - 2) NUM_FILTERS]."""
         pictures = obs.astype(jnp.float32).reshape(*obs.shape[:3], -1)
         x = _patches(pictures)
-        kernel, bias = DenseParams(NUM_FILTERS, self.hidden_gain, name="conv")(x.shape[-1])
+        kernel, bias = self.dense(NUM_FILTERS, x.shape[-1], name="conv")
         x = ACTIVATIONS[self.activation](self.product(x, kernel) + bias[None, None, None])
         return x.reshape(x.shape[0], -1)
 
