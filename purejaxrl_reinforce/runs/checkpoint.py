@@ -142,7 +142,7 @@ def _load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str,
     """
     arrays = load_arrays(path, owner)
     with parsing(path):
-        facts = _facts_in(arrays)
+        facts = json.loads(str(arrays.pop(_FACTS)))
         found, settings = facts["format"], dict(facts["settings"])
     if found != FORMAT:
         raise ValueError(f"{path} has format {found}, of another release; this one has {FORMAT}")
@@ -154,12 +154,6 @@ def _load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str,
     if int(state.update) != int(path.stem):
         raise ValueError(f"{path} was renamed: it is of update {int(state.update)}")
     return state, settings
-
-
-def _facts_in(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Take the facts out of a checkpoint's arrays; return them."""
-    facts: dict[str, Any] = json.loads(str(arrays.pop(_FACTS)))
-    return facts
 
 
 def _candidates(directory: Path) -> Sequence[Path]:

@@ -99,12 +99,6 @@ def test_other_json_is_refused(tmp_path, text):
         read_sealed(path)
 
 
-def test_other_arrays_are_refused(tmp_path):
-    np.savez(tmp_path / "arrays.npz", a=ARRAYS["flag"])
-    with pytest.raises(DamagedError, match=r"arrays\.npz is damaged"):
-        load_arrays(tmp_path / "arrays.npz")
-
-
 class Pair(NamedTuple):
     low: float
     high: np.ndarray

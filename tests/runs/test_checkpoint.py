@@ -9,7 +9,6 @@ import pytest
 
 from purejaxrl_reinforce.execution.processes import to_host
 from purejaxrl_reinforce.execution.program import Program
-from purejaxrl_reinforce.execution.sharding import place_state
 from purejaxrl_reinforce.runs.checkpoint import load_all, load_latest, save_checkpoint
 from tests.support.runs import TINY
 
@@ -54,15 +53,6 @@ def assert_same_bits(x, y):
         np.testing.assert_array_equal(a, b)
 
 
-def test_training_resumes_from_what_was_written(written, program, states):
-    loaded, skipped = load_latest(written, TINY, OWNER)
-    assert skipped == []
-    assert jax.tree.structure(loaded) == jax.tree.structure(states[3])
-    assert_same_bits(loaded, states[3])
-    *_, last = program.run(place_state(loaded, program.state, program.mesh))
-    assert_same_bits(to_host(last.state), states[5])
-
-
 def flip(path, place):
     """Flip a bit, so many bytes after the beginning of the first array or, if negative, the end."""
     content = bytearray(path.read_bytes())
@@ -95,10 +85,6 @@ def test_the_one_before_a_damaged_checkpoint_is_used(damage, copied, states, mon
     older.unlink()
     with pytest.raises(ValueError, match=r"no intact checkpoint in .*000000004"):
         load_latest(copied, TINY, OWNER)
-
-
-def test_where_there_is_none_nothing_is_loaded(tmp_path):
-    assert load_latest(tmp_path / "nowhere", TINY, OWNER) == (None, [])
 
 
 def test_a_renamed_checkpoint_is_refused(copied):
