@@ -24,7 +24,10 @@ def parse_json(text: str | bytes) -> Any:
     Raises:
         ValueError: the text is not JSON.
     """
-    return _parsed(json.loads(text))
+    try:
+        return _parsed(json.loads(text))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def json_value(value: Any) -> Any:
@@ -57,7 +60,7 @@ def is_json_with(path: Path, keys: Set[str]) -> bool:
     """Return whether a file is a JSON object that has these keys."""
     try:
         with open_regular(path) as file:
-            found = json.loads(file.read())
+            found = parse_json(file.read())
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and keys <= found.keys()

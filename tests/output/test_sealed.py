@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.output.json_text import dump_json, parse_json
+from purejaxrl_reinforce.output.json_text import dump_json, is_json_with, parse_json
 from purejaxrl_reinforce.output.sealed import (
     DamagedError,
     load_arrays,
@@ -89,14 +89,15 @@ def test_files_of_another_owner_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[", "null", "3", '{"content": 1}', '{"sha256": "0"}'],
-    ids=["empty", "cut", "null", "number", "unsealed", "nothing"],
+    ["", "[", "null", "3", '{"content": 1}', '{"sha256": "0"}', "[" * 100_000],
+    ids=["empty", "cut", "null", "number", "unsealed", "nothing", "deep"],
 )
 def test_other_json_is_refused(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(DamagedError, match=r"x\.json is damaged"):
         read_sealed(path)
+    assert not is_json_with(path, {"no such key"})
 
 
 class Pair(NamedTuple):

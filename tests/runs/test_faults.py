@@ -12,7 +12,7 @@ import pytest
 from purejaxrl_reinforce.output.files import is_unfinished
 from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.processes import Command, num_rows, wait_for_rows, wait_until
-from tests.support.runs import FILES, assert_same_run, error_of
+from tests.support.runs import FILES, assert_same_run
 
 # So small that saving takes most of the time: kills at random moments hit saves.
 RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 300, "--seed", 3]
@@ -100,18 +100,6 @@ def test_a_signal_before_there_is_something_to_save_ends_the_process(number, tmp
     code, _, errors = process.wait(timeout=5)
     assert (code, errors) == (-number, "")
     assert not (tmp_path / "made").exists()
-
-
-def test_two_processes_on_one_directory(tmp_path, train, capsys):
-    path = tmp_path / "run"
-    first = train(*RUN, "--run-dir", path, *SAVE_OFTEN)
-    wait_for_rows(first, path, 3)
-    first.send_signal(signal.SIGSTOP)
-    error = error_of(["train", "--resume", str(path)], capsys)
-    assert error == f"another process is training in {path}\n"
-    error = error_of(["train", "--run-dir", str(path)], capsys)
-    assert error.startswith(f"{path} exists and is not empty; choose another")
-    first.kill()
 
 
 @pytest.mark.parametrize("largest_file", [pytest.param(30_000, marks=pytest.mark.slow), 7_000])
