@@ -98,9 +98,8 @@ class ConfigOptions:
             help_behavior_hint=f"(default: that for --env, else {DEFAULT_PRESET})",
         ),
     ] = None
-    config_file: Annotated[
-        Path | None, tyro.conf.arg(name="config", help="TOML file that the other options change.")
-    ] = None
+    config_file: Annotated[Path | None, tyro.conf.arg(name="config")] = None
+    """TOML file that the other options change."""
     options: Annotated[dict[str, Any], tyro.conf.arg(name="", constructor=_field_options())] = (
         field(default_factory=dict)
     )
@@ -159,18 +158,18 @@ class TrainingOptions:
 
     seed: TrainingSeedOption = None
     force: ForceOption = False
-    quiet: Annotated[bool, tyro.conf.arg(help="Print errors only.")] = False
-    tensorboard: Annotated[
-        bool, tyro.conf.arg(help="Log to TensorBoard, in the directory of the results.")
-    ] = False
-    wandb: Annotated[
-        bool, tyro.conf.arg(help="Log to Weights & Biases; WANDB_MODE=offline needs no network.")
-    ] = False
-    wandb_project: Annotated[
-        str | None, tyro.conf.arg(help="Project of --wandb. None: WANDB_PROJECT or the package's.")
-    ] = None
-    wandb_group: Annotated[str | None, tyro.conf.arg(help="Group of --wandb.")] = None
-    wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help="Tags of --wandb.")] = ()
+    quiet: bool = False
+    """Print errors only."""
+    tensorboard: bool = False
+    """Log to TensorBoard, in the directory of the results."""
+    wandb: bool = False
+    """Log to Weights & Biases; WANDB_MODE=offline needs no network."""
+    wandb_project: str | None = None
+    """Project of --wandb. None: WANDB_PROJECT or the package's."""
+    wandb_group: str | None = None
+    """Group of --wandb."""
+    wandb_tags: tuple[str, ...] = ()
+    """Tags of --wandb."""
     coordinator: Annotated[
         str | None,
         tyro.conf.arg(
@@ -180,11 +179,10 @@ class TrainingOptions:
             " are detected and need none of these three options.",
         ),
     ] = None
-    num_processes: Annotated[int | None, tyro.conf.arg(help="Number of processes.")] = None
-    process_id: Annotated[
-        int | None,
-        tyro.conf.arg(help="Number of this process, from 0. Process 0 writes and prints."),
-    ] = None
+    num_processes: int | None = None
+    """Number of processes."""
+    process_id: int | None = None
+    """Number of this process, from 0. Process 0 writes and prints."""
 
     def connect(self) -> None:
         """Connect all processes.

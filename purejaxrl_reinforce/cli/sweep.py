@@ -30,27 +30,16 @@ class Sweep(options.TrainingOptions):
             " trained.",
         ),
     ] = ()
-    zip: Annotated[
-        bool,
-        tyro.conf.arg(help="Combine the fields' first values, then their second, ..."),
-    ] = False
-    num_seeds: Annotated[int, tyro.conf.arg(help="Number of seeds; the same for each setting.")] = (
-        16
-    )
-    sweep_dir: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            help="New or empty directory, or that of the same sweep, to finish it. None: a new one"
-            " below sweeps/."
-        ),
-    ] = None
-    width: Annotated[
-        int | None,
-        tyro.conf.arg(help="Agents per slice. None: some seconds of training."),
-    ] = None
-    episodes: Annotated[
-        int, tyro.conf.arg(help="Greedy episodes to evaluate each agent with after training.")
-    ] = 100
+    zip: bool = False
+    """Combine the fields' first values, then their second, ..."""
+    num_seeds: int = 16
+    """Number of seeds; the same for each setting."""
+    sweep_dir: Path | None = None
+    """New or empty directory, or that of the same sweep to finish. None: one below sweeps/."""
+    width: int | None = None
+    """Agents per slice. None: some seconds of training."""
+    episodes: int = 100
+    """Greedy episodes to evaluate each agent with after training."""
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
@@ -138,16 +127,14 @@ def _parse_values(name: str, kind: Any, text: str) -> list[Any]:
 class Extract:
     """Make a run directory of one agent of a sweep, to evaluate, resume or render."""
 
-    sweep_dir: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(name="sweep", metavar="SWEEP", help="Sweep directory."),
-    ]
-    setting: Annotated[int, tyro.conf.arg(help="Number of the setting, as in the table.")] = 0
-    seed: Annotated[int, tyro.conf.arg(help="The agent's seed.")] = 0
-    run_dir: Annotated[
-        Path | None,
-        tyro.conf.arg(help="New or empty directory for the run. None: a new one in SWEEP."),
-    ] = None
+    sweep_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(name="sweep", metavar="SWEEP")]
+    """Sweep directory."""
+    setting: int = 0
+    """Number of the setting, as in the table."""
+    seed: int = 0
+    """The agent's seed."""
+    run_dir: Path | None = None
+    """New or empty directory for the run. None: a new one in SWEEP."""
     force: options.ForceOption = False
 
     def run(self) -> int:

@@ -17,29 +17,16 @@ from purejaxrl_reinforce.output.files import new_dated_path
 class Train(TrainingOptions):
     """Train a policy; write a run directory: configuration, metrics, figure, parameters."""
 
-    run_dir: Annotated[
-        Path | None,
-        tyro.conf.arg(help="New or empty directory for the results. None: a new one below runs/."),
-    ] = None
-    resume: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            metavar="RUN",
-            help="Resume this run from its latest checkpoint; only --num-updates may change.",
-        ),
-    ] = None
-    checkpoint_every: Annotated[
-        int | None, tyro.conf.arg(help="Updates between checkpoints. None: only by time.")
-    ] = None
-    checkpoint_seconds: Annotated[
-        float, tyro.conf.arg(help="Seconds between checkpoints; the last state is always saved.")
-    ] = 60.0
-    keep: Annotated[
-        int,
-        tyro.conf.arg(
-            help="Checkpoints to keep: the latest; the one with the best training return too."
-        ),
-    ] = 3
+    run_dir: Path | None = None
+    """New or empty directory for the results. None: a new one below runs/."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Resume this run from its latest checkpoint; only --num-updates may change."""
+    checkpoint_every: int | None = None
+    """Updates between checkpoints. None: only by time."""
+    checkpoint_seconds: float = 60.0
+    """Seconds between checkpoints; the last state is always saved."""
+    keep: int = 3
+    """Checkpoints to keep: the latest; the one with the best training return too."""
     start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:

@@ -15,16 +15,12 @@ class Evaluate:
     """Play whole episodes with the policy of a run directory and print return statistics."""
 
     run_dir: options.RunArgument
-    episodes: Annotated[int, tyro.conf.arg(help="Episodes to play.")] = 100
+    episodes: int = 100
+    """Episodes to play."""
     sample: options.SampleOption = False
     seed: options.SeedOption = 0
-    backend: Annotated[
-        Literal["jax", "gymnasium"],
-        tyro.conf.arg(
-            help="gymnasium: play as many episodes in Gymnasium's environment too, and compare"
-            " the mean returns."
-        ),
-    ] = "jax"
+    backend: Literal["jax", "gymnasium"] = "jax"
+    """gymnasium: play as many episodes in Gymnasium too, and compare the mean returns."""
 
     def run(self) -> int:
         from purejaxrl_reinforce.evaluation.scores import evaluate_run
@@ -40,13 +36,8 @@ class Export:
     """Write the policy of a run directory as plain arrays, with a JSON that names its layers."""
 
     run_dir: options.RunArgument
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            help="New file that ends in .npz or .safetensors; the JSON lies beside it."
-            " None: policy.npz in RUN."
-        ),
-    ] = None
+    out: Path | None = None
+    """New file that ends in .npz or .safetensors, with a JSON beside. None: policy.npz in RUN."""
     force: options.ForceOption = False
 
     def run(self) -> int:
@@ -66,17 +57,16 @@ class Video:
     """
 
     run_dir: options.RunArgument
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(help="New file that ends in .gif or .mp4. None: video.gif in RUN."),
-    ] = None
+    out: Path | None = None
+    """New file that ends in .gif or .mp4. None: video.gif in RUN."""
     force: options.ForceOption = False
-    episodes: Annotated[int, tyro.conf.arg(help="Episodes to show at once, in a grid.")] = 1
+    episodes: int = 1
+    """Episodes to show at once, in a grid."""
     sample: options.SampleOption = False
-    progress: Annotated[
-        bool, tyro.conf.arg(help="Show the policy at each checkpoint instead, from one start.")
-    ] = False
-    width: Annotated[int, tyro.conf.arg(help="Width of each episode's picture, pixels.")] = 300
+    progress: bool = False
+    """Show the policy at each checkpoint instead, from one start."""
+    width: int = 300
+    """Width of each episode's picture, pixels."""
     seed: options.SeedOption = 0
 
     def run(self) -> int:
@@ -125,38 +115,19 @@ class Plot:
     sources: Annotated[
         tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN|SWEEP [RUN|SWEEP ...]")
     ]
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            help="New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."
-        ),
-    ] = None
+    out: Path | None = None
+    """New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."""
     force: options.ForceOption = False
-    x: Annotated[
-        Literal["env_steps", "seconds", "update"],
-        tyro.conf.arg(
-            help="Horizontal axis; seconds are those of training, which the agents of a sweep do"
-            " not have."
-        ),
-    ] = "env_steps"
-    smooth: Annotated[
-        int, tyro.conf.arg(help="Moving average over this many updates; noted in the figure.")
-    ] = 1
-    style: Annotated[
-        Literal["screen", "phone", "paper"],
-        tyro.conf.arg(help="paper: as wide as a column, 3.3 inches, with letters of 7 points."),
-    ] = "screen"
-
-    figure: Annotated[
-        Literal[
-            "learning_curves",
-            "evaluation_curves",
-            "final_returns",
-            "performance_profiles",
-            "heatmap",
-        ],
-        tyro.conf.arg(help="What to draw; all but learning curves are of one sweep."),
+    x: Literal["env_steps", "seconds", "update"] = "env_steps"
+    """Horizontal axis; seconds are those of training, which the agents of a sweep do not have."""
+    smooth: int = 1
+    """Moving average over this many updates; noted in the figure."""
+    style: Literal["screen", "phone", "paper"] = "screen"
+    """paper: as wide as a column, 3.3 inches, with letters of 7 points."""
+    figure: Literal[
+        "learning_curves", "evaluation_curves", "final_returns", "performance_profiles", "heatmap"
     ] = "learning_curves"
+    """What to draw; all but learning curves are of one sweep."""
 
     def run(self) -> int:
         from purejaxrl_reinforce.figures.style import save_figure
@@ -183,14 +154,11 @@ class Report:
     """
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|SWEEP|BENCH")]
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            help="New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."
-        ),
-    ] = None
+    out: Path | None = None
+    """New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."""
     force: options.ForceOption = False
-    seed: Annotated[int, tyro.conf.arg(help="Seed of the evaluation and the video of a run.")] = 0
+    seed: int = 0
+    """Seed of the evaluation and the video of a run."""
 
     def run(self) -> int:
         from purejaxrl_reinforce.reports.report import report
@@ -209,13 +177,10 @@ class Bench:
     """
 
     seed: options.TrainingSeedOption = None
-    repeats: Annotated[
-        int, tyro.conf.arg(help="Samples of each timing; 5 or more are needed to compare.")
-    ] = 5
-    out: Annotated[
-        Path | None,
-        tyro.conf.arg(help="New file that ends in .json, or a directory. None: one below bench/."),
-    ] = None
+    repeats: int = 5
+    """Samples of each timing; 5 or more are needed to compare."""
+    out: Path | None = None
+    """New file that ends in .json, or a directory. None: one below bench/."""
     force: options.ForceOption = False
     compare: Annotated[
         tuple[Path, Path] | None,
