@@ -1,7 +1,6 @@
 """Environments and their parameters are Gymnasium's, or one's own; errors name what is wrong."""
 
 import re
-from dataclasses import replace
 
 import gymnasium
 import gymnax
@@ -214,15 +213,12 @@ def test_actions_are_clipped_to_the_action_space():
         ("cartpole-V0", "did you mean 'CartPole-v0'"),
         ("xyzzy", "unknown environment 'xyzzy'; did you mean '.*' or '.*' or '.*'"),
         ("Broken-probe", "environment 'Broken-probe' cannot be made: its data is missing"),
-        ("MatrixAction-probe", "action space .* is not supported; use Discrete or"),
         ("DictObservation-probe", "observation space Dict is not supported; use Box or Discrete"),
     ],
 )
 def test_errors_say_what_would_be_right(name, message):
     with pytest.raises(ValueError, match=message):
         make(name)
-    with pytest.raises(ValueError, match=message):
-        init(replace(Config(), env=name), jax.random.key(0))
 
 
 HERE = "tests.support.environments"
@@ -240,7 +236,6 @@ WRONG = [
     ("number", "is neither a class nor an instance of gymnax's Environment"),
     ("NeedsArguments", "fails: TypeError: .* missing 1 required positional argument: 'size'"),
     ("Failing", r"fails: KeyError: 'pixels' \(.*/environments.py, line \d+\)$"),
-    ("DividesByZero", r"fails: ZeroDivisionError: .* \(.*/environments.py, line \d+\)$"),
     ("NoTimeLimit", "has no time limit: its max_steps_in_episode is 0"),
     ("NoParams", "has default_params that are no dataclass, but dict"),
     ("FourValues", "must return obs, state, reward, terminated, info from step_env"),
@@ -264,7 +259,6 @@ def test_what_is_wrong_is_said_in_a_line(name, message):
 
 
 MODULES = [
-    (None, "no_such_module:Env", "ModuleNotFoundError: No module named 'no_such_module'"),
     ("def f(:", "bad_syntax:Env", r"SyntaxError: invalid syntax \(bad_syntax.py, line 1\)"),
     ("x = 1\n1 / 0", "fails_early:Env", r"ZeroDivisionError: .*fails_early.py, line 2\)"),
     ("import not_there", "imports_nothing:Env", "ModuleNotFoundError: No module named 'not_there'"),
@@ -274,8 +268,7 @@ MODULES = [
 @pytest.mark.parametrize(("text", "env", "message"), MODULES)
 def test_a_module_that_cannot_be_imported(text, env, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    if text is not None:
-        (tmp_path / f"{env.partition(':')[0]}.py").write_text(text)
+    (tmp_path / f"{env.partition(':')[0]}.py").write_text(text)
     error = error_of(["train", "--env", env, "--run-dir", "run"], capsys)
     assert error.startswith(f"environment '{env}' cannot be imported: ")
     assert re.search(message, error)

@@ -25,11 +25,6 @@ class Failing(CartPole):
         return {}["pixels"]
 
 
-class DividesByZero(CartPole):
-    def reset_env(self, key, params):
-        return 1 / 0
-
-
 class NoTimeLimit(CartPole):
     @property
     def default_params(self):

@@ -63,10 +63,6 @@ class Probe(environment.Environment):
         return spaces.Box(-1.0, 10.0, (2,))
 
 
-class ConstantReward(Probe):
-    """Reward 1 whatever happens: V = 1."""
-
-
 class ActionReward(Probe):
     """Reward 1 for action 1, -1 for action 0."""
 
@@ -150,11 +146,6 @@ class NanReward(Probe):
 
     def reward(self, state, action):
         return jnp.where(state.signal > 0, jnp.nan, 1.0)
-
-
-class MatrixAction(Probe):
-    def action_space(self, params=None):
-        return spaces.Box(-1.0, 1.0, (2, 2))
 
 
 class DictObservation(Probe):
