@@ -237,7 +237,7 @@ def own_peers(tmp_path, monkeypatch):
     (tmp_path / "requirements" / "absent.txt").write_text("./no-such-package.whl\n")
     results = tmp_path / "results"
 
-    def run(message, names=("ours",), **options):
+    def run(message, names, **options):
         (tmp_path / "run_ours.py").write_text(f"raise SystemExit({message!r})")
         options |= {"smoke": True, "results": results, "venvs": tmp_path / "venvs"}
         peers_compare.main(names, **options)
@@ -252,20 +252,6 @@ def test_a_peer_that_fails_is_reported(own_peers):
     result = own_peers("no such luck", ("ours", "absent"), seeds=1)
     assert [run["error"] for run in result["runs"]] == ["exited 1: no such luck"] * 2
     assert result["not_measured"]["absent"].startswith("could not be installed: ")
-
-
-def test_kept_runs_are_not_measured_again_but_ours_of_another_commit(own_peers, tmp_path):
-    own_peers("one", seeds=1)
-    result = own_peers("another", seeds=2, keep=True)
-    errors = [(run["seed"], run["error"]) for run in result["runs"]]
-    assert errors == [(0, "exited 1: one")] * 2 + [(1, "exited 1: another")] * 2
-    path = tmp_path / "results" / "peers.json"
-    path.write_text(json.dumps(result | {"commit": "earlier"}))
-    result = own_peers("a third", seeds=1, keep=True)
-    assert [run["error"] for run in result["runs"]] == ["exited 1: a third"] * 2
-    path.write_text(json.dumps(result | {"settings": {}}))
-    with pytest.raises(ValueError, match="has other settings"):
-        own_peers("a fourth", keep=True)
 
 
 def finished(title, network, seed, total_seconds):

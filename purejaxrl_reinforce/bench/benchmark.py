@@ -11,8 +11,6 @@ from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, save_figure, styled
 
-BENCHMARK = "bench"
-
 
 def run_benchmark(
     config: Config, seed: int, repeats: int, out: Path | None, force: bool = False
@@ -46,7 +44,7 @@ def benchmark(config: Config, seed: int = 0, repeats: int = 5) -> dict[str, Any]
     peaks = measure_peaks()
     rows = result_rows(workload, timings, peaks)
     facts = workload.facts | {"repeats": repeats, "peaks": peaks._asdict()}
-    return make_result(BENCHMARK, config, seed, rows, **facts)
+    return make_result("bench", config, seed, rows, **facts)
 
 
 def result_table(result: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:

@@ -70,20 +70,6 @@ class SweepPlan:
         """Number of agents."""
         return len(self.configs) * self.num_seeds
 
-    def agent_number(self, setting: int, seed: int) -> int:
-        """Return the number of the agent with this setting, from 0, and seed.
-
-        Raises:
-            ValueError: there is none.
-        """
-        seeds = seed_numbers(self.key_data)
-        if not 0 <= setting < len(self.configs):
-            last = len(self.configs) - 1
-            raise ValueError(f"setting must lie between 0 and {last}, not {setting}")
-        if seed not in seeds:
-            raise ValueError(f"the sweep has no seed {seed}")
-        return seeds.index(seed) * len(self.configs) + setting
-
     def config_of(self, agent: int) -> Config:
         """Return the configuration of an agent."""
         return self.configs[agent % len(self.configs)]

@@ -20,21 +20,8 @@ from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, is_identity_of, new_identity
 from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
-from purejaxrl_reinforce.output.files import (
-    LockedLog,
-    Replacement,
-    is_begun,
-    remove_unfinished,
-)
+from purejaxrl_reinforce.output import files, sealed
 from purejaxrl_reinforce.output.json_text import json_value
-from purejaxrl_reinforce.output.sealed import (
-    DamagedError,
-    load_arrays,
-    parsing,
-    read_sealed,
-    save_arrays,
-    write_sealed,
-)
 from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, restore_tree
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, require_room, seed_numbers
@@ -103,11 +90,12 @@ class SavedSweep:
             ValueError: it is another sweep's, or cannot be read.
         """
         try:
-            arrays = load_arrays(file, self.identity)
-            with parsing(file):
+            arrays = sealed.load_arrays(file, self.identity)
+            with sealed.parsing(file):
                 loaded: Slice = restore_tree(arrays, _slice_shapes(self.plan, arrays["agents"]))
-        except DamagedError as error:
-            raise DamagedError(f"{error}; rerun the same sweep command to train it again") from None
+        except sealed.DamagedError as error:
+            again = "rerun the same sweep command to train it again"
+            raise sealed.DamagedError(f"{error}; {again}") from None
         except OSError as error:
             raise ValueError(f"cannot read {file}: {error.strerror}") from None
         return loaded
@@ -118,7 +106,12 @@ class SavedSweep:
         Raises:
             ValueError: there is no such agent, none has it yet, or one cannot be loaded.
         """
-        number = self.plan.agent_number(setting, seed)
+        seeds, num_settings = seed_numbers(self.plan.key_data), len(self.plan.configs)
+        if not 0 <= setting < num_settings:
+            raise ValueError(f"setting must lie between 0 and {num_settings - 1}, not {setting}")
+        if seed not in seeds:
+            raise ValueError(f"the sweep has no seed {seed}")
+        number = seeds.index(seed) * num_settings + setting
         for part in map(self.load, self.files()):
             if number in part.agents:
                 row = part.agents.tolist().index(number)
@@ -137,16 +130,16 @@ def saved_sweep(path: Path) -> SavedSweep:
     if not file.exists():
         raise ValueError(f"{path} is not the directory of a sweep: it has no {file.name}")
     try:
-        content, identity = read_sealed(file)
+        content, identity = sealed.read_sealed(file)
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from None
-    with parsing(file):
+    with sealed.parsing(file):
         found, facts = content["format"], content["plan"]
     if found != FORMAT:
         raise ValueError(
             f"{path} has sweep format {found}, of another release; this one reads format {FORMAT}"
         )
-    with parsing(file):
+    with sealed.parsing(file):
         plan = SweepPlan(
             tuple(facts["axes"]),
             tuple(Config(**setting) for setting in facts["settings"]),
@@ -220,8 +213,8 @@ class SweepStore:
 
     def __init__(self, path: Path, plan: SweepPlan, force: bool = False) -> None:
         self._path = path
-        self._log: LockedLog | None = None
-        self._replaced: Replacement | None = None
+        self._log: files.LockedLog | None = None
+        self._replaced: files.Replacement | None = None
         self._made: list[Path] = []
         try:
             self._open(plan, force)
@@ -241,13 +234,13 @@ class SweepStore:
         if is_new:
             require_room(plan, path)
             if force:
-                self._replaced = Replacement(path, LOG_FILE, _PATHS, saved_sweep)
+                self._replaced = files.Replacement(path, LOG_FILE, _PATHS, saved_sweep)
         ours = (file, log, slices, path, *path.absolute().parents)
         self._made = [path for path in ours if not path.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        self._log = LockedLog(log, "sweeping")
-        remove_unfinished(path)  # which a killed process leaves
-        remove_unfinished(slices)
+        self._log = files.LockedLog(log, "sweeping")
+        files.remove_unfinished(path)  # which a killed process leaves
+        files.remove_unfinished(slices)
         if not file.exists():
             _write_plan(file, plan)
         slices.mkdir(exist_ok=True)
@@ -261,7 +254,7 @@ class SweepStore:
     def add(self, part: Slice) -> None:
         """Write a slice."""
         file = self._path / SLICES / f"{part.agents[0]:09}.npz"
-        save_arrays(file, named_arrays(part), self._saved.identity)
+        sealed.save_arrays(file, named_arrays(part), self._saved.identity)
         if self._replaced is not None:
             self._replaced.commit()
             self._replaced = None
@@ -275,7 +268,7 @@ class SweepStore:
         for file in self._saved.files():
             try:
                 yield self._saved.load(file)
-            except DamagedError:
+            except sealed.DamagedError:
                 aside = file.rename(file.with_name(f"damaged-{file.name}"))
                 message = f"{file} is damaged; its agents are trained again, it is now {aside.name}"
                 self.log(f"warning: {message}")
@@ -302,7 +295,7 @@ class SweepStore:
 def _write_plan(file: Path, plan: SweepPlan) -> None:
     facts = _plan_facts(plan)
     started = {"versions": describe_versions(), "machine": describe_machine()}
-    write_sealed(file, {"format": FORMAT, "plan": facts, **started}, new_identity(facts))
+    sealed.write_sealed(file, {"format": FORMAT, "plan": facts, **started}, new_identity(facts))
 
 
 def _plan_facts(plan: SweepPlan) -> Any:
@@ -319,7 +312,7 @@ def _plan_facts(plan: SweepPlan) -> Any:
 
 def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
     """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
-    if not path.exists() or is_begun(path, LOG_FILE):
+    if not path.exists() or files.is_begun(path, LOG_FILE):
         return
     old, new = _by_name(saved_sweep(path).plan), _by_name(plan)
     for name, value in new.items():

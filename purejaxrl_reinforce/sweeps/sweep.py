@@ -14,21 +14,12 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import (
-    broadcast_from_primary,
-    is_primary,
-    together,
-)
+from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
 from purejaxrl_reinforce.execution.program import run_chunks
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
-from purejaxrl_reinforce.sweeps.population import (
-    AGENTS,
-    Population,
-    make_population,
-    population_mesh,
-)
+from purejaxrl_reinforce.sweeps.population import Population, make_population, population_mesh
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
 from purejaxrl_reinforce.sweeps.store import Slice, SweepStore
 
@@ -121,7 +112,13 @@ class SweepLoop:
         self.updates, self.steps, self.seconds = 0, 0, 0.0
         self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
         with together():
-            self._meshes = _meshes(plan, width, devices or jax.devices())
+            if width is not None and width < 1:
+                raise ValueError(f"width must be at least 1 agent, not {width}")
+            # Of all agents of a program, not of those that are left: results do not depend on that.
+            self._meshes = [
+                population_mesh(min(width or len(agents), len(agents)), devices or jax.devices())
+                for agents in plan.programs
+            ]
         with together():  # the primary process alone writes
             self._store = SweepStore(path, plan, force) if is_primary() else None
         self.results = empty_results(plan, path if is_primary() else None)
@@ -163,7 +160,7 @@ class SweepLoop:
 
     def _train_program(self, todo: list[int], mesh: Mesh) -> Iterator[str]:
         """Train agents of one static setting, slice by slice."""
-        plan, shares = self.plan, mesh.shape[AGENTS]
+        plan, shares = self.plan, len(mesh.devices)
         population = make_population(
             plan.config_of(todo[0]), len(todo), mesh, self._width, plan.num_episodes
         )
@@ -212,16 +209,3 @@ class SweepLoop:
             np.full(len(chosen), (self.seconds - before) / len(chosen)),
             population.states(agents),
         )
-
-
-def _meshes(plan: SweepPlan, width: int | None, devices: Sequence[jax.Device]) -> list[Mesh]:
-    """Return the mesh of each program's slices.
-
-    It depends on all agents of the program, not on how many are left to train, so that results do
-    not.
-    """
-    if width is not None and width < 1:
-        raise ValueError(f"width must be at least 1 agent, not {width}")
-    return [
-        population_mesh(min(width or len(agents), len(agents)), devices) for agents in plan.programs
-    ]

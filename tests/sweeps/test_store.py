@@ -71,8 +71,8 @@ def test_the_table_is_tidy(finished_sweep):
         np.testing.assert_equal(row[name], values[1, 1, 2], name)
 
 
-def test_swept_fields_with_the_name_of_a_metric_or_without_a_value(tmp_path):
-    """And settings that train for fewer updates than others have fewer rows."""
+def test_swept_fields_with_the_name_of_a_metric_or_without_a_value(tmp_path, monkeypatch):
+    """Settings of fewer updates have fewer rows. Without pyarrow the table is CSV."""
     axes = {"num_steps": (None, 5), "num_updates": (1, 2)}
     configs = [
         Config(num_updates=updates, num_steps=steps)
@@ -86,16 +86,10 @@ def test_swept_fields_with_the_name_of_a_metric_or_without_a_value(tmp_path):
     assert table.config_num_steps.tolist() == [*["None"] * 3, *["5"] * 3]
     assert table["update"].tolist() == [1, 1, 2] * 2
     assert table.num_steps.tolist() == [10] * 6
-
-
-def test_without_pyarrow_the_table_is_csv(finished_sweep, tmp_path, monkeypatch):
     monkeypatch.setattr(outputs.importlib.util, "find_spec", lambda name: None)
-    save_results(tmp_path, load_sweep(finished_sweep))
-    pandas.testing.assert_frame_equal(
-        pandas.read_csv(tmp_path / "table.csv"),
-        pandas.read_parquet(finished_sweep / "table.parquet"),
-        check_dtype=False,
-    )
+    save_results(tmp_path, results)
+    found = pandas.read_csv(tmp_path / "table.csv", keep_default_na=False)
+    assert found.config_num_steps.tolist() == table.config_num_steps.tolist()
 
 
 def test_only_missing_agents_are_trained(sweep_dir, finished_sweep):
@@ -142,10 +136,8 @@ def test_a_slice_under_the_name_of_another_does_not_stand_for_it(sweep_dir):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--num-updates", "5"], "num_updates=4, here num_updates=5"),
         (["--axis", "gamma=0.9,0.99"], "gamma=0.995, here gamma=0.9,0.99"),
         (["--num-seeds", "4"], "seeds=5,6,7, here seeds=5,6,7,8"),
-        (["--seed", "6"], "seeds=5,6,7, here seeds=6,7,8"),
         (["--episodes", "6"], "episodes=5, here episodes=6"),
     ],
 )
