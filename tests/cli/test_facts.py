@@ -40,11 +40,7 @@ def test_where_a_process_reads_writes_and_prints_is_its_own():
     ("verb", "other", "message"),
     [
         ("train", ["--seed", 7], "seed is not given in process 0 and 7 in process 1; give all"),
-        (
-            "sweep",
-            ["--baseline-lr", 0.5],
-            "baseline_lr is not given in process 0 and 0.5 in process 1",
-        ),
+        ("sweep", ["--baseline-lr", 0.5], "baseline_lr is not given in process 0 and 0.5 in pro"),
     ],
 )
 def test_different_commands_end_all_processes(verb, other, message, tmp_path):

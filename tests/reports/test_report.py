@@ -55,29 +55,22 @@ def read(path: Path) -> Page:
 
 
 @pytest.fixture(scope="module")
-def run_report(finished_run, tmp_path_factory):
-    path = tmp_path_factory.mktemp("reports") / "run.html"
-    assert main(["report", str(finished_run), "--out", str(path)]) == 0
-    return path
+def pages(finished_run, finished_sweep, tmp_path_factory):
+    paths = [tmp_path_factory.mktemp("reports") / name for name in ("run.html", "sweep.html")]
+    for source, path in zip((finished_run, finished_sweep), paths, strict=True):
+        assert main(["report", str(source), "--out", str(path)]) == 0
+    return [read(path) for path in paths]
 
 
-@pytest.fixture(scope="module")
-def sweep_report(finished_sweep, tmp_path_factory):
-    path = tmp_path_factory.mktemp("reports") / "sweep.html"
-    assert main(["report", str(finished_sweep), "--out", str(path)]) == 0
-    return path
-
-
-@pytest.mark.parametrize(("fixture", "num_images"), [("run_report", 3), ("sweep_report", 5)])
-def test_pages_are_whole_and_need_nothing_else(fixture, num_images, request):
-    path = request.getfixturevalue(fixture)
-    shown = read(path)
+@pytest.mark.parametrize(("which", "num_images"), [(0, 3), (1, 5)])
+def test_pages_are_whole_and_need_nothing_else(which, num_images, pages, tmp_path_factory):
+    shown = pages[which]
     assert len(shown.images) == num_images
     for source, alt in shown.images:
         assert source in ("data:image/png", "data:image/gif")
         assert len(alt) > 20
     assert all(address.startswith(("data:", "#")) for address in shown.addresses)
-    for secret in ("http", str(Path.home()), str(path.parent)):
+    for secret in ("http", str(Path.home()), str(tmp_path_factory.getbasetemp())):
         assert secret not in shown.text
 
 
@@ -92,8 +85,8 @@ def test_what_is_hostile_is_text():
     assert shown.images == [("data:image/png", html.escape(name))]
 
 
-def test_what_a_run_report_holds(run_report):
-    text = read(run_report).text
+def test_what_a_run_report_holds(pages):
+    text = pages[0].text
     assert "|nan" not in text
     for part in (
         "Learning curves", "Final evaluation", "Video", "num_updates|6|", "hidden_sizes|8|",
@@ -104,8 +97,8 @@ def test_what_a_run_report_holds(run_report):
         assert part in text, part
 
 
-def test_what_a_sweeps_report_holds(finished_sweep, sweep_report):
-    results, text = load_sweep(finished_sweep), read(sweep_report).text
+def test_what_a_sweeps_report_holds(finished_sweep, pages):
+    results, text = load_sweep(finished_sweep), pages[1].text
     summaries = summarize(results)
     best = summaries[0]
     (found,) = comparisons(results, summaries)
