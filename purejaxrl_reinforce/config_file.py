@@ -22,11 +22,7 @@ _CHECKSUM = "# sha256 of the lines above: "
 
 
 def new_identity(content: Any) -> str:
-    """Return a name that no other run or sweep has, with a digest of its content.
-
-    Args:
-        content: what never changes of it, as JSON has it.
-    """
+    """Return a name that no other run or sweep has, with a digest of what never changes of it."""
     return f"{secrets.token_hex(8)}-{_short_digest(content)}"
 
 

@@ -15,10 +15,7 @@ def evaluate_run(run: SavedRun, num_episodes: int, greedy: bool, seed: int, back
     """Play whole episodes with the policy of a run; return a text of their returns.
 
     Args:
-        run: whose policy plays.
         num_episodes: how many, on each side.
-        greedy: whether to take the most probable action, or to sample.
-        seed: of all randomness.
         backend: jax; gymnasium plays the same number in the real environment too.
 
     Raises:

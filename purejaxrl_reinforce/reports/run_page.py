@@ -23,11 +23,7 @@ _EPISODES = 100
 
 
 def run_page(run_dir: Path, seed: int) -> str:
-    """Return the HTML page of a run.
-
-    Args:
-        run_dir: directory of the run.
-        seed: of the evaluation and the video.
+    """Return the HTML page of a run; the seed is that of the evaluation and the video.
 
     Raises:
         ValueError: it is not a run directory, a file in it is missing or damaged, or no episode
