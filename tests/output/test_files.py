@@ -10,15 +10,7 @@ from PIL import Image
 from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.evaluation.movie import write_movie
-from purejaxrl_reinforce.output.files import (
-    MARK,
-    LockedLog,
-    atomic_write,
-    is_unfinished,
-    new_file,
-    open_regular,
-    remove_unfinished,
-)
+from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.json_text import is_json_with
 from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed
 
@@ -30,11 +22,11 @@ def names(directory):
 def test_a_file_is_replaced_at_the_end_or_stays(tmp_path):
     path = tmp_path / "x.png"
     path.write_text("old")
-    with contextlib.suppress(KeyboardInterrupt), atomic_write(path) as unfinished:
+    with contextlib.suppress(KeyboardInterrupt), files.atomic_write(path) as unfinished:
         unfinished.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old"
-    with atomic_write(path) as unfinished:
+    with files.atomic_write(path) as unfinished:
         unfinished.write_text("new")
         assert path.read_text() == "old"
         assert unfinished.suffix == ".png"
@@ -48,11 +40,11 @@ def test_what_a_killed_process_left_is_removed_and_files_of_others_stay(tmp_path
     for name in ("unfinished-notes.txt", "unfinished-", "unfinished-0123abcd.png"):
         (tmp_path / name).write_text("theirs")
     before = names(tmp_path)
-    with atomic_write(tmp_path / "x.png") as unfinished:
+    with files.atomic_write(tmp_path / "x.png") as unfinished:
         unfinished.write_text("mine")
     unfinished.write_text("left")
-    assert is_unfinished(unfinished)
-    remove_unfinished(tmp_path)
+    assert files.is_unfinished(unfinished)
+    files.remove_unfinished(tmp_path)
     assert names(tmp_path) == before | {"x.png"}
     assert (tmp_path / "target").read_text() == "theirs"
 
@@ -61,7 +53,7 @@ def test_what_a_killed_process_left_is_removed_and_files_of_others_stay(tmp_path
 def test_only_regular_files_are_opened(make, tmp_path):
     """A pipe would wait for somebody who writes."""
     make(tmp_path / "x")
-    for read in (open_regular, load_arrays, read_sealed):
+    for read in (files.open_regular, load_arrays, read_sealed):
         with pytest.raises(OSError, match="not a regular file"):
             read(tmp_path / "x")
     assert not is_json_with(tmp_path / "x", set())
@@ -70,29 +62,29 @@ def test_only_regular_files_are_opened(make, tmp_path):
 
 
 def test_a_log_has_one_writer_and_follows_no_link(tmp_path):
-    log = LockedLog(tmp_path / "run.log", "training")
+    log = files.LockedLog(tmp_path / "run.log", "training")
     with pytest.raises(ValueError, match="another process is training in"):
-        LockedLog(tmp_path / "run.log", "training")
+        files.LockedLog(tmp_path / "run.log", "training")
     log.write("a line")
     log.close()
     assert (tmp_path / "run.log").read_text().endswith(" a line\n")
     (tmp_path / "link.log").symlink_to("run.log")
     with pytest.raises(OSError, match=r"link\.log"):
-        LockedLog(tmp_path / "link.log", "training")
+        files.LockedLog(tmp_path / "link.log", "training")
 
 
 def test_a_file_is_replaced_only_with_force(tmp_path):
     path = tmp_path / "a.svg"
     path.touch()
     with pytest.raises(ValueError, match=r"a.svg exists; choose another --out, or --force$"):
-        new_file(path, path, (".svg",))
-    assert new_file(None, path, (".svg",)) == tmp_path / "a-2.svg"
-    path.write_text(f"<!-- {MARK} -->")
+        files.new_file(path, path, (".svg",))
+    assert files.new_file(None, path, (".svg",)) == tmp_path / "a-2.svg"
+    path.write_text(f"<!-- {files.MARK} -->")
     for out in (path, None):
-        assert new_file(out, path, (".svg",), force=True) == path
+        assert files.new_file(out, path, (".svg",), force=True) == path
     (tmp_path / "b.svg").mkdir()
     with pytest.raises(ValueError, match=r"b.svg is not what this command writes"):
-        new_file(tmp_path / "b.svg", path, (".svg",), force=True)
+        files.new_file(tmp_path / "b.svg", path, (".svg",), force=True)
 
 
 @contextlib.contextmanager

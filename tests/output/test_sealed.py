@@ -8,14 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from purejaxrl_reinforce.output import sealed
 from purejaxrl_reinforce.output.json_text import dump_json, is_json_with, parse_json
-from purejaxrl_reinforce.output.sealed import (
-    DamagedError,
-    load_arrays,
-    read_sealed,
-    save_arrays,
-    write_sealed,
-)
 
 ARRAYS = {
     "a/kernel": np.arange(40, dtype=np.float32).reshape(2, 20),
@@ -57,10 +51,10 @@ def read_or_refuse(read, path, damaged):
 @pytest.mark.parametrize("bits", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_flipped_bit_of_arrays_is_found_or_harmless(bits, tmp_path):
     path = tmp_path / "arrays.npz"
-    save_arrays(path, {"small": ARRAYS["small"], "flag": ARRAYS["flag"]}, "me")
-    right, refused = load_arrays(path, "me"), 0
+    sealed.save_arrays(path, {"small": ARRAYS["small"], "flag": ARRAYS["flag"]}, "me")
+    right, refused = sealed.load_arrays(path, "me"), 0
     for damaged in damages(path.read_bytes(), bits):
-        read = read_or_refuse(load_arrays, path, damaged)
+        read = read_or_refuse(sealed.load_arrays, path, damaged)
         assert read is None or same(read, right)
         refused += read is None
     assert refused > 200
@@ -68,21 +62,21 @@ def test_a_flipped_bit_of_arrays_is_found_or_harmless(bits, tmp_path):
 
 def test_a_flipped_bit_of_json_is_found_or_harmless(tmp_path):
     path = tmp_path / "x.json"
-    write_sealed(path, CONTENT, "me")
+    sealed.write_sealed(path, CONTENT, "me")
     for damaged in damages(path.read_bytes(), 2):
-        assert read_or_refuse(read_sealed, path, damaged) in (None, (CONTENT, "me"))
+        assert read_or_refuse(sealed.read_sealed, path, damaged) in (None, (CONTENT, "me"))
 
 
 def test_arrays_of_all_kinds_come_back(tmp_path):
-    save_arrays(tmp_path / "arrays.npz", ARRAYS, "me")
+    sealed.save_arrays(tmp_path / "arrays.npz", ARRAYS, "me")
     for owner in ("me", None):
-        assert same(load_arrays(tmp_path / "arrays.npz", owner), ARRAYS)
+        assert same(sealed.load_arrays(tmp_path / "arrays.npz", owner), ARRAYS)
 
 
 def test_files_of_another_owner_are_refused(tmp_path):
-    save_arrays(tmp_path / "arrays.npz", ARRAYS, "me")
-    write_sealed(tmp_path / "x.json", CONTENT, "me")
-    for read, name in ((load_arrays, "arrays.npz"), (read_sealed, "x.json")):
+    sealed.save_arrays(tmp_path / "arrays.npz", ARRAYS, "me")
+    sealed.write_sealed(tmp_path / "x.json", CONTENT, "me")
+    for read, name in ((sealed.load_arrays, "arrays.npz"), (sealed.read_sealed, "x.json")):
         with pytest.raises(ValueError, match=f"{name} belongs to another run or sweep$"):
             read(tmp_path / name, "you")
 
@@ -95,8 +89,8 @@ def test_files_of_another_owner_are_refused(tmp_path):
 def test_other_json_is_refused(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text)
-    with pytest.raises(DamagedError, match=r"x\.json is damaged"):
-        read_sealed(path)
+    with pytest.raises(sealed.DamagedError, match=r"x\.json is damaged"):
+        sealed.read_sealed(path)
     assert not is_json_with(path, {"no such key"})
 
 
@@ -107,7 +101,7 @@ class Pair(NamedTuple):
 
 def test_json_is_valid_with_any_number(tmp_path):
     value = {"x": Pair(0.5, np.array([[1, np.inf]])), "y": [-math.inf, math.nan, "information"]}
-    write_sealed(tmp_path / "x.json", value, "me")
+    sealed.write_sealed(tmp_path / "x.json", value, "me")
     found = json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail)["content"]
     assert found == {
         "x": {"low": 0.5, "high": [[1, "inf"]]},

@@ -16,13 +16,9 @@ OWNER = "a-run"
 
 
 @pytest.fixture(scope="module")
-def program():
-    return Program(TINY, jax.random.key(1))
-
-
-@pytest.fixture(scope="module")
-def states(program):
+def states():
     """The states after each of the six updates."""
+    program = Program(TINY, jax.random.key(1))
     return [to_host(chunk.state) for chunk in program.run(every=1)]
 
 
