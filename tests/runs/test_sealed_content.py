@@ -85,7 +85,7 @@ READERS = {
     "config.toml": (wrong_configs, load_run),
     "params.npz": (wrong_arrays, lambda path: load_run(path).params),
     "metrics.csv": (wrong_rows, lambda path: load_run(path).metrics),
-    CHECKPOINT: (wrong_arrays, lambda path: (load_run(path).versions, load_run(path).state)),
+    CHECKPOINT: (wrong_arrays, lambda path: load_run(path).state),
 }
 
 
