@@ -22,14 +22,14 @@ import jax
 import numpy as np
 import optax
 from documents import rows_of
-from harness import RESULTS, ROOT, Table, is_current, measured_rows, run
+from harness import RESULTS, ROOT, Table, is_current, measured_rows, paired_ratio, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings
 from speedup import idiomatic, ours
 
 from purejaxrl_reinforce import Config, init, preset, step, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
-from purejaxrl_reinforce.bench.compare import load_result, paired_ratio
+from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.bench.result_file import make_result, write_result
 from purejaxrl_reinforce.bench.timing import measure_peaks
 from purejaxrl_reinforce.execution.jax_settings import use_cuda_graphs

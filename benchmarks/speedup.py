@@ -19,13 +19,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from harness import RESULTS, Table, compile_apart, finish, measured_rows, run
+from harness import RESULTS, Table, compile_apart, finish, measured_rows, paired_ratio, run
 from matplotlib.figure import Figure
 from peers.idiomatic import Settings, make_train
 from peers.protocol import NETWORKS
 
 from purejaxrl_reinforce import Config, preset, train
-from purejaxrl_reinforce.bench.compare import paired_ratio
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import Call, measure_peaks
 from purejaxrl_reinforce.execution.program import Program

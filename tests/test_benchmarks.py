@@ -8,9 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import catalog
 import commits
-import compare as peers_compare
 import documents
 import harness
 import jax
@@ -222,36 +220,6 @@ def test_peers_run_with_both_networks_and_batches(tmp_path):
     ]
     equal = [run for run in result["runs"] if run["variant"] == "equal"]
     assert all(0 < run["env_steps"] <= 96 for run in equal)
-
-
-@pytest.fixture
-def own_peers(tmp_path, monkeypatch):
-    """Compare peers of our own, whose programs only fail; return the result."""
-    here = {"network": "its own", "directory": tmp_path}
-    peers = {
-        "ours": catalog.Peer("ours", "ours", own_environment=False, **here),
-        "absent": catalog.Peer("absent", "absent", **here),
-    }
-    monkeypatch.setattr(peers_compare, "PEERS", peers)
-    (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements" / "absent.txt").write_text("./no-such-package.whl\n")
-    results = tmp_path / "results"
-
-    def run(message, names, **options):
-        (tmp_path / "run_ours.py").write_text(f"raise SystemExit({message!r})")
-        options |= {"smoke": True, "results": results, "venvs": tmp_path / "venvs"}
-        peers_compare.main(names, **options)
-        return json.loads((results / "peers.json").read_text())
-
-    return run
-
-
-@pytest.mark.slow
-def test_a_peer_that_fails_is_reported(own_peers):
-    """The program of one fails, the other cannot be installed."""
-    result = own_peers("no such luck", ("ours", "absent"), seeds=1)
-    assert [run["error"] for run in result["runs"]] == ["exited 1: no such luck"] * 2
-    assert result["not_measured"]["absent"].startswith("could not be installed: ")
 
 
 def finished(title, network, seed, total_seconds):

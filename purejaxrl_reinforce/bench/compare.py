@@ -123,33 +123,15 @@ def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
     draws = np.random.default_rng(0)  # the same samples always compare the same
     x, y = (np.asarray(z)[draws.integers(len(z), size=(_RESAMPLES, len(z)))] for z in (a, b))
     resampled = _divided(np.median(x, axis=1), np.median(y, axis=1))
-    return _interval(_divided(np.median(a), np.median(b)), resampled)
-
-
-def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return the median of a_i / b_i, of samples that were taken in turn, with its 95% interval.
-
-    What disturbs both of a pair alike, such as a clock that changes, cancels.
-
-    Raises:
-        ValueError: the samples are not pairs.
-    """
-    ratios = np.array([x / y for x, y in zip(a, b, strict=True)])
-    draws = np.random.default_rng(0).integers(len(ratios), size=(_RESAMPLES, len(ratios)))
-    return _interval(np.median(ratios), np.median(ratios[draws], axis=1))
+    # Interpolating between a finite and an infinite ratio would give NaN.
+    low, high = np.percentile(resampled, (2.5, 97.5), method="inverted_cdf")
+    return Interval(float(_divided(np.median(a), np.median(b))), float(low), float(high))
 
 
 def _divided(a: Any, b: Any) -> Any:
     """Return a / b; a task that both never finished (infinite) has not changed: 1."""
     both = np.isinf(a) & np.isinf(b)
     return np.divide(np.where(both, 1.0, a), np.where(both, 1.0, b))
-
-
-def _interval(value: Any, resampled: np.ndarray) -> Interval:
-    """Return the percentile bootstrap's interval."""
-    # Interpolating between a finite and an infinite ratio would give NaN.
-    low, high = np.percentile(resampled, (2.5, 97.5), method="inverted_cdf")
-    return Interval(float(value), float(low), float(high))
 
 
 def _change(name: str, old: list[float], new: list[float]) -> Change:

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from harness import paired_ratio
 
-from purejaxrl_reinforce.bench.compare import paired_ratio, ratio_of_medians
+from purejaxrl_reinforce.bench.compare import ratio_of_medians
 from purejaxrl_reinforce.bench.timing import RecompilationError, cold_caches, measure
 
 
