@@ -14,21 +14,9 @@ import numpy as np
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
+from purejaxrl_reinforce.algorithm import rollout as xla
 from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.rollout import (
-    Finished,
-    KeyUse,
-    Lanes,
-    Rollout,
-    Trajectory,
-    carries_lanes,
-    count_finished,
-    fresh_lanes,
-    keys_for,
-    make_rollout,
-    none_finished,
-    play_step,
-)
+from purejaxrl_reinforce.algorithm.rollout import Finished, KeyUse, Lanes, Rollout, Trajectory
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels import lane_blocks as blocks
 from purejaxrl_reinforce.kernels.lane_blocks import LaneBlock
@@ -57,7 +45,7 @@ def play_batch(
     Raises:
         UnsupportedError: the environment or its state use what the kernel cannot hold.
     """
-    rollout, num_lanes = make_rollout(setup, params), lanes.alive.shape[0]
+    rollout, num_lanes = xla.make_rollout(setup, params), lanes.alive.shape[0]
     layers, others = blocks.policy_parts(setup, params.policy)
     functions = _trace(rollout, key, layers.out_bias[None], others)
     *ends, row = functions.step.shapes
@@ -65,7 +53,7 @@ def play_batch(
     numbers = jax.random.key_data(key), jnp.reshape(setup.axis.first_lane(num_lanes), 1)
     consts = [blocks.traced(function.consts) for function in functions]
     shared = (numbers, blocks.padded(layers), consts)
-    start = lanes if carries_lanes(setup.config) else None
+    start = lanes if xla.carries_lanes(setup.config) else None
     ends = _shapes(ends, (num_lanes,))
     trajectory = _shapes(row, (rollout.num_steps, num_lanes))
     call = blocks.launch(
@@ -102,30 +90,30 @@ def _trace(rollout: Rollout, key: Array, out: Array, others: tuple[Array, ...]) 
         return jax.vmap(jax.random.fold_in, (None, 0))(key, number)
 
     def fresh(keys: Array) -> Lanes:
-        return fresh_lanes(setup.env, keys_for(keys, KeyUse.START))
+        return xla.fresh_lanes(setup.env, xla.keys_for(keys, KeyUse.START))
 
     def step(
         lanes: Lanes, finished: Finished, keys: Array, t: Array, outputs: Array
     ) -> tuple[Lanes, Finished, Trajectory]:
-        noise = jax.vmap(policy.noise)(keys_for(keys, KeyUse.NOISE, t))
+        noise = jax.vmap(policy.noise)(xla.keys_for(keys, KeyUse.NOISE, t))
         play = rollout._replace(
             act=lambda _, noise: policy.distribution(outputs, *others).sample(noise),
             setup=setup._replace(tuning=setup.tuning._replace(skip_resets=True)),
         )
-        return play_step(play, lanes, finished, keys, noise, t)
+        return xla.play_step(play, lanes, finished, keys, noise, t)
 
     def end(lanes: Lanes, finished: Finished) -> Finished:
         done = ~lanes.alive
-        return finished if rollout.auto_reset else count_finished(finished, lanes.episode, done)
+        return finished if rollout.auto_reset else xla.count_finished(finished, lanes.episode, done)
 
     number = jnp.zeros(1, jnp.int32)
     keys = jax.eval_shape(lane_key, key, number)
     lane = jax.eval_shape(fresh, keys)
-    finished = jax.eval_shape(none_finished, lane.episode)
+    finished = jax.eval_shape(xla.none_finished, lane.episode)
     return _Functions(
         key=trace(lane_key, key, number),
         fresh=trace(fresh, keys),
-        start=trace(none_finished, lane.episode),
+        start=trace(xla.none_finished, lane.episode),
         inputs=trace(policy.network.inputs, lane.obs),
         step=trace(step, lane, finished, keys, jnp.int32(0), out),
         end=trace(end, lane, finished),

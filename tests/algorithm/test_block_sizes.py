@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import init, train
-from purejaxrl_reinforce.algorithm.blocks import any_lane, equal_parts, num_groups
+from purejaxrl_reinforce.algorithm.blocks import equal_parts, num_groups
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from tests.support.configs import TEXTBOOK
 
@@ -66,10 +65,3 @@ def test_groups_of_lanes_are_equal_and_as_narrow_as_powers_of_two_allow(lanes, w
     assert lanes % groups == 0
     assert lanes // groups <= width or (lanes // groups) % 2
     assert groups == 1 or 2 * (lanes // groups) > width
-
-
-def test_reductions_stay_scalar_under_nested_vmap():
-    masks = jnp.zeros((3, 4, 5), bool).at[1, 2, 3].set(True)
-    out = jax.vmap(jax.vmap(any_lane, out_axes=None), out_axes=None)(masks)
-    assert out.shape == ()
-    assert out

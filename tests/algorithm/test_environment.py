@@ -106,17 +106,11 @@ def test_only_gymnasiums_continuous_car_stops_at_the_left_wall():
     assert ours[0, 1] < -0.04
 
 
-@pytest.mark.parametrize(
-    ("name", "params", "message"),
-    [
-        ("MountainCarContinuous-v0", {"gravity": 0.01}, "has no parameter 'gravity'"),
-        ("Pendulum-v1", {"max_torque": 3.0}, "has other spaces than gymnax's"),
-    ],
-)
-def test_what_gymnasium_cannot_change_is_refused(name, params, message):
-    assert make_rendered(make(name, EnvParams(params))) is None
-    with pytest.raises(ValueError, match=message):
-        make_vector(make(name, EnvParams(params)), 2)
+def test_what_gymnasium_cannot_change_is_refused():
+    env = make("MountainCarContinuous-v0", EnvParams({"gravity": 0.01}))
+    assert make_rendered(env) is None
+    with pytest.raises(ValueError, match="has no parameter 'gravity'"):
+        make_vector(env, 2)
 
 
 def test_the_time_limit_is_a_parameter():
@@ -154,14 +148,6 @@ def test_whole_numbers_become_floats_where_the_environment_has_them():
 def test_wrong_parameters_are_refused(name, params, message):
     with pytest.raises(ValueError, match=message):
         make(name, EnvParams(params))
-
-
-def test_resets_are_gymnasiums():
-    obs, _ = make("CartPole-v1").reset(jax.random.split(jax.random.key(0), 20_000))
-    assert obs.shape == (20_000, 4)
-    assert float(jnp.abs(obs).max()) <= 0.05
-    np.testing.assert_allclose(obs.mean(axis=0), 0, atol=0.001)
-    np.testing.assert_allclose(obs.std(axis=0), 0.1 / np.sqrt(12), rtol=0.02)
 
 
 # MNISTBandit fetches its data from the network.

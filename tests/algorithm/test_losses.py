@@ -256,9 +256,8 @@ def test_lanes_in_blocks_are_lanes_one_by_one():
 
 def test_it_is_reported_where_asked_for_and_changes_nothing():
     plain = replace(NOISY, gradient_noise=False)
-    (measured, metrics), (other, without) = (
-        step(config, init(config, jax.random.key(0))) for config in (NOISY, plain)
-    )
+    state = init(NOISY, jax.random.key(0))
+    (measured, metrics), (other, without) = (step(config, state) for config in (NOISY, plain))
     jax.tree.map(np.testing.assert_array_equal, measured.params, other.params)
     assert metrics.gradient_variance > 0
     assert metrics.finite

@@ -142,6 +142,7 @@ def test_orthogonal_initialization_has_its_gains():
         ({"network": "tests.support.networks:Statistics"}, "parameters only, not .'batch_stats'"),
         ({"action": "squash"}, "action is for continuous actions; those of CartPole-v1"),
         ({"log_std": "state"}, "log_std is for continuous actions"),
+        ({"normalize_obs": True, "env": "FrozenLake-misc"}, "needs real numbers; FrozenLake-misc"),
         ({"action": "squash", "env": "Unbounded-probe"}, "needs bounded actions; those of Unb"),
     ],
 )

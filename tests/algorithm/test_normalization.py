@@ -101,8 +101,3 @@ def test_networks_see_normalized_and_clipped_observations(updates):
         rtol=1e-4,
         atol=1e-5,
     )
-
-
-def test_discrete_observations_are_not_normalized():
-    with pytest.raises(ValueError, match="normalize_obs needs real numbers; FrozenLake-misc obs"):
-        init(replace(EPISODES, env="FrozenLake-misc"), jax.random.key(0))

@@ -104,19 +104,11 @@ def test_parameters_of_the_environment_are_traced_and_mapped_over():
     assert (alone[0] != alone[1]).any()
 
 
-def test_train_maps_over_keys():
-    states, metrics = jax.vmap(train, in_axes=(None, 0))(TINY, keys_of(3))
-    assert metrics.mean_return.shape == (3, 3)
-    for i, key in enumerate(keys_of(3)):
-        alone = train(TINY, key)
-        assert_trees_close(jax.tree.map(lambda x, i=i: x[i], (states, metrics)), alone)
-
-
-def test_configs_map_as_pytrees():
-    configs = jax.tree.map(lambda *x: jnp.stack(x), TINY, replace(TINY, **OTHER))
-    _, metrics = jax.vmap(train, in_axes=(0, None))(configs, jax.random.key(0))
-    _, alone = train(replace(TINY, **OTHER), jax.random.key(0))
-    assert_trees_close(jax.tree.map(lambda x: x[1], metrics), alone)
+def test_train_maps_over_configurations_and_keys():
+    configs = TINY, replace(TINY, **OTHER)
+    mapped = jax.vmap(train)(jax.tree.map(lambda *x: jnp.stack(x), *configs), keys_of(2))
+    for i, (config, key) in enumerate(zip(configs, keys_of(2), strict=True)):
+        assert_trees_close(jax.tree.map(lambda x, i=i: x[i], mapped), train(config, key))
 
 
 def test_train_is_a_scan_of_step():

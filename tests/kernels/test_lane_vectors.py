@@ -7,12 +7,7 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce.algorithm.environments.environment import make
-from purejaxrl_reinforce.kernels.lane_vectors import (
-    UnsupportedError,
-    broadcast,
-    known,
-    trace,
-)
+from purejaxrl_reinforce.kernels.lane_vectors import UnsupportedError, broadcast, known, trace
 
 NUM_LANES = 8
 

@@ -144,12 +144,3 @@ def test_agents_are_an_axis_of_the_same_kernels():
     (xla, _), (kernels, _) = jax.vmap(after, (None, 0))(CONFIG, states)
     assert_close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
     jax.tree.map(assert_close, kernels.params, xla.params)
-
-
-def test_an_update_that_is_not_finite_is_not_applied(state):
-    spoilt = jax.tree.map(jnp.copy, state)
-    spoilt.params.baseline["params"]["mlp"]["out"]["kernel"] *= jnp.nan
-    for new, metrics in after(CONFIG, spoilt):
-        assert not metrics.finite
-        jax.tree.map(np.testing.assert_array_equal, new.params, spoilt.params)
-        assert new.update == 3
