@@ -9,6 +9,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,15 @@ def describe_flags() -> dict[str, Any]:
 def result_settings() -> dict[str, Any]:
     """Return the settings of jax that change random numbers or precision."""
     return {name: jax.config.values[name] for name in _RESULT_SETTINGS}
+
+
+def require_result_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Raise ValueError unless jax has the settings that what is at `path` was trained with."""
+    for name, here in result_settings().items():
+        if (saved := settings.get(name)) != here:
+            raise ValueError(
+                f"{path} was trained with {name}={saved}, here it is {here}: results would differ"
+            )
 
 
 def describe_commit() -> str | None:

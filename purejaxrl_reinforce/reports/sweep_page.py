@@ -48,8 +48,8 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Swept fields": facts(_swept(results)),
             "Shared fields": facts(_shared(results)),
             "Best setting": "\n".join(facts(describe(results.configs[s.setting])) for s in best),
-            "Machine": facts(sweep.machine),
-            "Versions": facts(sweep.versions),
+            "Machine": facts(sweep.started["machine"]),
+            "Versions": facts(sweep.started["versions"]),
         },
     )
 

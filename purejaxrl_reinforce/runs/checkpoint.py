@@ -18,7 +18,11 @@ from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
-from purejaxrl_reinforce.execution.machine import describe_versions, result_settings
+from purejaxrl_reinforce.execution.machine import (
+    describe_versions,
+    require_result_settings,
+    result_settings,
+)
 from purejaxrl_reinforce.output.sealed import load_arrays, owner_of, parsing, save_arrays
 
 # Counts up whenever a checkpoint's content or its meaning changes.
@@ -87,12 +91,7 @@ def load_latest(
         except (OSError, ValueError) as error:
             skipped.append(str(error))
             continue
-        for name, here in result_settings().items():
-            if (saved := settings.get(name)) != here:
-                raise ValueError(
-                    f"{path} was trained with {name}={saved}, here it is {here}: results would"
-                    " differ"
-                )
+        require_result_settings(path, settings)
         return state, skipped
     if skipped:
         raise ValueError(f"no intact checkpoint in {directory}: {'; '.join(skipped)}")

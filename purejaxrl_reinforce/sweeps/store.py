@@ -19,7 +19,7 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, is_identity_of, new_identity
-from purejaxrl_reinforce.execution.machine import describe_machine, describe_versions
+from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.output import files, sealed
 from purejaxrl_reinforce.output.json_text import json_value
 from purejaxrl_reinforce.output.text import setting_labels
@@ -30,7 +30,7 @@ PLAN_FILE = "sweep.json"
 LOG_FILE = "sweep.log"
 SLICES = "slices"
 # Counts up whenever the content of these files changes.
-FORMAT = 5
+FORMAT = 6
 
 # A slice has the number of its first agent, in this pattern of digits.
 _SLICE_FILES = f"{SLICES}/{'[0-9]' * 9}.npz"
@@ -68,15 +68,13 @@ class SavedSweep:
 
     Attributes:
         identity: that all of its files carry.
-        versions: of the packages that started it.
-        machine: that started it, as `describe_machine` returns it.
+        started: with which `settings` of jax, `versions` and `machine`, see execution/machine.py.
     """
 
     path: Path
     plan: SweepPlan
     identity: str
-    versions: dict[str, str]
-    machine: dict[str, Any]
+    started: dict[str, dict[str, Any]]
 
     def files(self) -> list[Path]:
         """Return the paths of the slices."""
@@ -150,8 +148,8 @@ def saved_sweep(path: Path) -> SavedSweep:
         # Whatever else may be wrong is not what would be written of this plan.
         if not plan.num_agents or _plan_facts(plan) != facts or not is_identity_of(identity, facts):
             raise ValueError("its plan is none, or another sweep's")
-        started = dict(content["versions"]), dict(content["machine"])
-    return SavedSweep(path, plan, identity, *started)
+        started = {name: dict(content[name]) for name in ("settings", "versions", "machine")}
+    return SavedSweep(path, plan, identity, started)
 
 
 def _slice_shapes(plan: SweepPlan, agents: np.ndarray) -> Slice:
@@ -294,7 +292,11 @@ class SweepStore:
 
 def _write_plan(file: Path, plan: SweepPlan) -> None:
     facts = _plan_facts(plan)
-    started = {"versions": describe_versions(), "machine": describe_machine()}
+    started = {
+        "settings": machine.result_settings(),
+        "versions": machine.describe_versions(),
+        "machine": machine.describe_machine(),
+    }
     sealed.write_sealed(file, {"format": FORMAT, "plan": facts, **started}, new_identity(facts))
 
 
@@ -311,15 +313,17 @@ def _plan_facts(plan: SweepPlan) -> Any:
 
 
 def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
-    """Raise ValueError unless `path` is new, empty, or of a sweep of the same settings."""
+    """Raise ValueError unless `path` is new, empty, or of this sweep with these settings of jax."""
     if not path.exists() or files.is_begun(path, LOG_FILE):
         return
-    old, new = _by_name(saved_sweep(path).plan), _by_name(plan)
+    saved = saved_sweep(path)
+    old, new = _by_name(saved.plan), _by_name(plan)
     for name, value in new.items():
         if old[name] != value:
             texts = (",".join(map(str, values)) for values in (old[name], value))
             there, here = (text if len(text) < 60 else f"{text[:60]}..." for text in texts)
             raise ValueError(f"{path} is of another sweep: {name}={there}, here {name}={here}")
+    machine.require_result_settings(path, saved.started["settings"])
 
 
 def _by_name(plan: SweepPlan) -> dict[str, Any]:

@@ -148,6 +148,12 @@ def test_another_sweep_is_refused(finished_sweep, changes, message, capsys):
     assert contents_of(finished_sweep) == before
 
 
+def test_other_settings_of_jax_are_refused(finished_sweep, capsys):
+    with jax.threefry_partitionable(not jax.config.jax_threefry_partitionable):
+        error = error_of([*GRID, "--sweep-dir", str(finished_sweep)], capsys)
+    assert f"{finished_sweep} was trained with jax_threefry_partitionable=True, here it is" in error
+
+
 def test_the_order_of_axes_numbers_the_settings(finished_sweep, capsys):
     first, second = (i for i, word in enumerate(GRID) if word == "--axis")
     swapped = [*GRID[:first], *GRID[second : second + 2], *GRID[first:second], *GRID[second + 2 :]]
