@@ -10,13 +10,11 @@ import jax
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm import environments, lanes, setup
 from purejaxrl_reinforce.algorithm.environments.env_params import derived
 from purejaxrl_reinforce.algorithm.environments.environment import ALIASES, Environment
 from purejaxrl_reinforce.algorithm.evaluate import Evaluation, make_act
-from purejaxrl_reinforce.algorithm.lanes import evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.tasks import TIME_LIMIT
 
@@ -39,9 +37,9 @@ def evaluate_in_gymnasium(
     Raises:
         ValueError: Gymnasium has no environment of that name and those spaces.
     """
-    env = environment.make(config.env, config.env_params)
+    env = environments.environment.make(config.env, config.env_params)
     envs: Any = make_vector(env, num_episodes)
-    start, *keys = jax.random.split(evaluation_key(key), env.time_limit + 1)
+    start, *keys = jax.random.split(lanes.evaluation_key(key), env.time_limit + 1)
     obs, _ = envs.reset(seed=int(jax.random.bits(start) >> 1))
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int32)
     alive = np.ones(num_episodes, bool)
@@ -127,7 +125,7 @@ def gym_actions(
 
 @functools.partial(jax.jit, static_argnames="greedy")
 def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
-    networks = make_setup(config).networks
+    networks = setup.make_setup(config).networks
     noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
     return networks.policy.to_env(make_act(networks, params, greedy)(obs, noise))
 

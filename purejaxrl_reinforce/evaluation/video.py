@@ -20,8 +20,7 @@ from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, gym_actions, make_rendered
 from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
-from purejaxrl_reinforce.execution.machine import require_extra
-from purejaxrl_reinforce.execution.memory import require_memory
+from purejaxrl_reinforce.execution import machine, memory
 from purejaxrl_reinforce.output.files import StrPath, new_file
 from purejaxrl_reinforce.runs.saved_run import load_run
 
@@ -96,7 +95,7 @@ def video(
     run = load_run(run_dir)
     path = new_file(out, run.path / "video.gif", SUFFIXES, force)
     if path.suffix.lower() == ".mp4":
-        require_extra("video", "imageio_ffmpeg")
+        machine.require_extra("video", "imageio_ffmpeg")
     if progress:
         states = run.checkpoints()
         every = math.ceil(len(states) / _MOST_EPISODES)
@@ -125,7 +124,7 @@ def make_video(
     every = max(1, round(rate / _FRAMES_PER_SECOND))
     if path.suffix.lower() == ".gif":  # which is written once all frames are there
         num_bytes = env.time_limit // every * len(episodes) * 2 * width * width
-        require_memory(num_bytes, "take a smaller --width")
+        memory.require_memory(num_bytes, "take a smaller --width")
     if rendered:
         pairs = zip(rendered, episodes, strict=True)
         played = [_rendered(made, config, episode, greedy, every) for made, episode in pairs]

@@ -14,16 +14,7 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.reinforce import init, step
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.memory import program_bytes, require_memory
-from purejaxrl_reinforce.execution.processes import collective, max_over_processes
-from purejaxrl_reinforce.execution.sharding import (
-    LANES,
-    REPLICATED,
-    STATE,
-    lane_mesh,
-    shard_lanes,
-    shard_state,
-)
+from purejaxrl_reinforce.execution import memory, processes, sharding
 
 S = TypeVar("S")
 
@@ -68,7 +59,7 @@ def run_chunks(
             length = min(length, every - done % every)
         started = time.perf_counter()
         state, metrics = advance(state, length)
-        (taken,) = max_over_processes(time.perf_counter() - started)
+        (taken,) = processes.max_over_processes(time.perf_counter() - started)
         yield Chunk(state, metrics, taken)
         done += length
         # At most doubling keeps one slow or fast chunk from setting the pace.
@@ -112,14 +103,21 @@ class Program:
     ) -> None:
         started = time.perf_counter()
         self.config = config
-        self.mesh = lane_mesh(config.num_envs, jax.devices() if devices is None else devices)
+        self.mesh = sharding.lane_mesh(
+            config.num_envs, jax.devices() if devices is None else devices
+        )
         # The number of updates is an argument: one program fits any.
         self._settings = config.replace(num_updates=1)
-        chunk = shard_lanes(
+        chunk = sharding.shard_lanes(
             functools.partial(run_updates, longest=LONGEST_CHUNK),
             self.mesh,
-            in_specs=(REPLICATED, STATE, REPLICATED, REPLICATED),
-            out_specs=(STATE, REPLICATED),
+            in_specs=(
+                sharding.REPLICATED,
+                sharding.STATE,
+                sharding.REPLICATED,
+                sharding.REPLICATED,
+            ),
+            out_specs=(sharding.STATE, sharding.REPLICATED),
         )
         # Two programs; compiling mostly occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:
@@ -128,14 +126,14 @@ class Program:
             one = jnp.int32(1)
             lowered = jax.jit(chunk).lower(self._settings, traced.out_info, one, one)
             self._run = lowered.compile()
-        self.memory_bytes = len(self.mesh.local_devices) * program_bytes(self._run)
-        require_memory(self.memory_bytes, "try smaller num_envs, num_steps or hidden_sizes")
-        self.state = shard_state(initial.result()(self._settings, key), self.mesh)
+        self.memory_bytes = len(self.mesh.local_devices) * memory.program_bytes(self._run)
+        memory.require_memory(self.memory_bytes, "try smaller num_envs, num_steps or hidden_sizes")
+        self.state = sharding.shard_state(initial.result()(self._settings, key), self.mesh)
         self.compile_seconds = time.perf_counter() - started
 
     def advance(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
         """Do `length` updates, LONGEST_CHUNK at most; return the state and metrics [length]."""
-        with collective():
+        with processes.collective():
             sizes = np.int32(length), np.int32(self.config.num_updates)
             state, buffers = jax.block_until_ready(self._run(self._settings, state, *sizes))
         return state, _rows(buffers, slice(length))
@@ -172,11 +170,11 @@ def run_updates(
 
     Metrics are buffers [longest] of which the first `length` rows are filled.
     """
-    shapes = jax.eval_shape(lambda: step(config, state, LANES, num_updates)[1])
+    shapes = jax.eval_shape(lambda: step(config, state, sharding.LANES, num_updates)[1])
     buffers = jax.tree.map(lambda x: jnp.zeros((longest, *x.shape), x.dtype), shapes)
 
     def body(i: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-        state, metrics = step(config, carry[0], LANES, num_updates)
+        state, metrics = step(config, carry[0], sharding.LANES, num_updates)
         return state, jax.tree.map(lambda b, x: b.at[i].set(x), carry[1], metrics)
 
     return jax.lax.fori_loop(0, length, body, (state, buffers))

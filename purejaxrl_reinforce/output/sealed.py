@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.output.files import atomic_write, open_regular
-from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
+from purejaxrl_reinforce.output import files, json_text
 
 # The member of an .npz file that says whose it is.
 _ABOUT = "about"
@@ -45,7 +44,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], owner: str) -> Non
     # To NumPy's files a bfloat16 is two bytes without a meaning, so its name is kept beside them.
     extended = {name: x.dtype.name for name, x in arrays.items() if x.dtype.kind == "V"}
     about = np.array(json.dumps({"owner": owner, "dtypes": extended}))
-    with atomic_write(path) as unfinished:
+    with files.atomic_write(path) as unfinished:
         np.savez(unfinished, **arrays, **{_ABOUT: about})  # type: ignore[arg-type]
 
 
@@ -57,7 +56,7 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
         DamagedError: it is not what was written; one line that begins with its path.
         ValueError: it is another owner's; likewise.
     """
-    with open_regular(path) as opened, parsing(path):
+    with files.open_regular(path) as opened, parsing(path):
         # NumPy reads no further than an array's header says, so it may miss a wrong CRC.
         with zipfile.ZipFile(opened) as archive:
             if damaged := archive.testzip():
@@ -75,7 +74,7 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
 def owner_of(path: Path) -> str | None:
     """Return whose file of arrays this is, None where it does not say; the arrays are not read."""
     try:
-        with open_regular(path) as opened, np.load(opened) as file:
+        with files.open_regular(path) as opened, np.load(opened) as file:
             return str(json.loads(str(file[_ABOUT]))["owner"])
     except Exception:  # see `parsing`
         return None
@@ -84,8 +83,8 @@ def owner_of(path: Path) -> str | None:
 def write_sealed(path: Path, content: Any, owner: str) -> None:
     """Write `content` as JSON, with its owner and the checksum of both."""
     sealed = {"content": content, "owner": owner, "sha256": _digest(content, owner)}
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(dump_json(sealed))
+    with files.atomic_write(path) as unfinished:
+        unfinished.write_text(json_text.dump_json(sealed))
 
 
 def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
@@ -96,8 +95,8 @@ def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
         DamagedError: it is not what was written; one line that begins with its path.
         ValueError: it is another owner's; likewise.
     """
-    with open_regular(path) as file, parsing(path):
-        sealed = parse_json(file.read())
+    with files.open_regular(path) as file, parsing(path):
+        sealed = json_text.parse_json(file.read())
         content, found = sealed["content"], sealed["owner"]
         if sealed["sha256"] != _digest(content, found):
             raise DamagedError(f"{path} is damaged: checksum mismatch")
@@ -111,5 +110,5 @@ def _require_owner(path: Path, found: Any, owner: str | None) -> None:
 
 
 def _digest(content: Any, owner: str) -> str:
-    text = json.dumps([json_value(content), owner], sort_keys=True)
+    text = json.dumps([json_text.json_value(content), owner], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

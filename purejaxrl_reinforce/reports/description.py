@@ -7,11 +7,10 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from purejaxrl_reinforce.algorithm import reinforce, rollout
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
-from purejaxrl_reinforce.algorithm.reinforce import state_shapes, trajectory_shapes
-from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.memory import free_bytes, tree_bytes
@@ -38,7 +37,7 @@ def describe(config: Config) -> dict[str, str]:
 
 
 def _networks(config: Config) -> dict[str, str]:
-    params = state_shapes(config).params
+    params = reinforce.state_shapes(config).params
     networks = {"policy": params.policy, "baseline": params.baseline}
     return {
         f"{name} network": "none"
@@ -67,7 +66,7 @@ def _layers(network: dict[str, object], config: Config) -> str:
 
 
 def _batch(config: Config, env: Environment) -> dict[str, str]:
-    num_steps = steps_per_update(config, env)
+    num_steps = rollout.steps_per_update(config, env)
     steps = config.num_envs * num_steps
     most = "" if config.rollout == "stream" else "at most "
     lanes = "whole episode" if config.rollout == "episodes" else "lane"
@@ -85,11 +84,11 @@ def _memory(config: Config) -> str:
     counted for two lanes, or one: the batch is linear in the lanes.
     """
     few = dataclasses.replace(config, num_envs=min(config.num_envs, 2))
-    state = state_shapes(few)
+    state = reinforce.state_shapes(few)
     once = 2 * tree_bytes((state.params, state.opt_state))  # and as much again while they change
-    num_steps = steps_per_update(config, environment.make(config.env, config.env_params))
+    num_steps = rollout.steps_per_update(config, environment.make(config.env, config.env_params))
     targets = 3 * 4 * num_steps  # returns, values and advantages in float32
-    per_lane = tree_bytes(trajectory_shapes(few)) // few.num_envs + targets
+    per_lane = tree_bytes(reinforce.trajectory_shapes(few)) // few.num_envs + targets
     return (
         f"at least {_bytes(once + config.num_envs * per_lane)}: {_bytes(per_lane)} per lane and"
         f" {_bytes(once)} besides; {_bytes(free_bytes())} are free"

@@ -10,9 +10,8 @@ from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import Style
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
-from purejaxrl_reinforce.sweeps.outputs import setting_runs, sweep_figures
+from purejaxrl_reinforce.sweeps import outputs, store
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from purejaxrl_reinforce.sweeps.store import is_sweep
 from purejaxrl_reinforce.sweeps.summary import summarize
 
 
@@ -50,17 +49,17 @@ def plot(
     paths = [Path(source) for source in sources]
     if figure != "learning_curves":
         return _sweep_figure(paths, figure, style)
-    sweeps = [path for path in paths if is_sweep(path)]
+    sweeps = [path for path in paths if store.is_sweep(path)]
     groups = [group for sweep in sweeps for group in _settings(sweep, x)]
     groups += _runs([path for path in paths if path not in sweeps])
     return learning_curves(groups, x, smooth=smooth, style=style)
 
 
 def _sweep_figure(paths: Sequence[Path], figure: str, style: Style) -> Figure:
-    if len(paths) != 1 or not is_sweep(paths[0]):
+    if len(paths) != 1 or not store.is_sweep(paths[0]):
         raise ValueError(f"the figure {figure} needs one SWEEP, the directory of a sweep")
     results = load_sweep(paths[0])
-    figures = sweep_figures(results, summarize(results), style)
+    figures = outputs.sweep_figures(results, summarize(results), style)
     if figure not in figures:
         raise ValueError(f"{paths[0]} has no {figure}; there are {', '.join(figures)}")
     return figures[figure]
@@ -74,7 +73,7 @@ def _settings(sweep: Path, x: str) -> list[Runs]:
             " use --x env_steps or --x update"
         )
     results = load_sweep(sweep)
-    return setting_runs(results, [s.setting for s in summarize(results)], sweep.name)
+    return outputs.setting_runs(results, [s.setting for s in summarize(results)], sweep.name)
 
 
 def _runs(paths: Sequence[Path]) -> list[Runs]:

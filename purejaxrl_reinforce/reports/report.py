@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from purejaxrl_reinforce.bench.benchmark import result_table
-from purejaxrl_reinforce.bench.compare import load_result
+from purejaxrl_reinforce.bench import benchmark, compare
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.output.html import facts, page, table
 from purejaxrl_reinforce.sweeps.store import is_sweep
@@ -47,9 +46,9 @@ def bench_page(path: Path) -> str:
     Raises:
         ValueError: it is not such a result, or is damaged.
     """
-    result = load_result(path)
+    result = compare.load_result(path)
     try:
-        title, columns, cells = result_table(result)
+        title, columns, cells = benchmark.result_table(result)
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path} is not a result of bench, or is damaged") from None
     tables = {name: facts(x) for name, x in result.items() if isinstance(x, dict)}

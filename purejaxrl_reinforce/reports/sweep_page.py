@@ -13,10 +13,8 @@ from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
 from purejaxrl_reinforce.statistics import Interval
-from purejaxrl_reinforce.sweeps import ranking, summary
-from purejaxrl_reinforce.sweeps.outputs import sweep_figures
+from purejaxrl_reinforce.sweeps import outputs, ranking, store, summary
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
-from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import Summary
 
 # A wider table does not fit on a page.
@@ -31,7 +29,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     Raises:
         ValueError: it is not a sweep directory, or a file in it is missing or damaged.
     """
-    sweep = saved_sweep(sweep_dir)
+    sweep = store.saved_sweep(sweep_dir)
     results = load_sweep(sweep_dir)
     summaries = summary.summarize(results)
     rankings = summary.by_env(summaries)
@@ -60,7 +58,7 @@ def _figures(results: SweepResults, summaries: Sequence[Summary]) -> str:
         f"After training, each agent played {count(episodes, 'greedy episode')},"
         f" {results.evaluation.size:,} in all. The greedy return of an agent is their mean return."
     )
-    figures = sweep_figures(results, summaries, "phone").items()
+    figures = outputs.sweep_figures(results, summaries, "phone").items()
     pictures = (
         picture(png_bytes(figure), "png", f"Figure of the sweep: {name.replace('_', ' ')}.")
         for name, figure in figures

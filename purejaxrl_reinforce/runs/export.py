@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm import environments, normalization
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NORM_EPSILON
-from purejaxrl_reinforce.algorithm.normalization import VARIANCE_EPSILON
 from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.execution.machine import require_extra
 from purejaxrl_reinforce.output.files import StrPath, new_file, require_free, write_output
@@ -71,7 +70,7 @@ def policy_arrays(params: Params) -> dict[str, np.ndarray]:
     flat = flatten_dict(params.policy["params"])
     arrays = {"/".join(path[-2:]): np.asarray(value) for path, value in flat.items()}
     if moments := params.obs_moments:
-        deviation = np.sqrt(np.asarray(moments.var) + VARIANCE_EPSILON)
+        deviation = np.sqrt(np.asarray(moments.var) + normalization.VARIANCE_EPSILON)
         arrays |= {"obs/mean": np.asarray(moments.mean), "obs/std": deviation}
     return arrays
 
@@ -92,7 +91,7 @@ def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, 
     clipped to `low` and `high`, or with a `bounding` of "squash" they are
     low + (high - low) (1 + tanh(sample)) / 2.
     """
-    env = environment.make(config.env, config.env_params)
+    env = environments.environment.make(config.env, config.env_params)
     layers = [name for name in ("conv",) if f"{name}/kernel" in arrays]
     layers += [*(f"hidden_{i}" for i in range(len(config.hidden_sizes))), "out"]
     return {

@@ -10,12 +10,7 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.execution.processes import (
-    broadcast_from_primary,
-    max_over_processes,
-    to_host,
-    together,
-)
+from purejaxrl_reinforce.execution import processes
 from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
 from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.runs.loggers import Logger, make_loggers, require_loggers
@@ -139,14 +134,16 @@ def host_loop(
     with contextlib.nullcontext() if recorder is None else contextlib.closing(recorder):
         try:
             state, number, failure = _train(program, state, recorder, options, stop)
-            saved = to_host(state)
-            metrics = broadcast_from_primary(lambda: recorder.write_end(saved) if recorder else {})
+            saved = processes.to_host(state)
+            metrics = processes.broadcast_from_primary(
+                lambda: recorder.write_end(saved) if recorder else {}
+            )
             stopped_by = signal.Signals(number) if number else None
             result = SavedRun(
                 run.path, run.config, run.seed, run.owner, stopped_by, program.compile_seconds
             )
             result.metrics, result.params, result.state = metrics, state.params, state
-            with together():
+            with processes.together():
                 if recorder is not None:
                     recorder.ended(result)
             if failure is not None:
@@ -171,14 +168,14 @@ def _train(
         with reporter.training(program.config, state) as show:
             for chunk in program.run(state, every):
                 state = chunk.state
-                with together():
+                with processes.together():
                     if recorder is not None:
                         recorder.take(chunk, show)
                 late = float(time.monotonic() - saved_at >= options.checkpoint_seconds)
-                late, number = max_over_processes(late, stop.signal or 0)
+                late, number = processes.max_over_processes(late, stop.signal or 0)
                 if late or (every is not None and int(state.update) % every == 0):
-                    saved_at, saved = time.monotonic(), to_host(state)
-                    with together():
+                    saved_at, saved = time.monotonic(), processes.to_host(state)
+                    with processes.together():
                         if recorder is not None:
                             recorder.save(saved)
                 if number:

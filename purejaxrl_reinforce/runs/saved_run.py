@@ -15,8 +15,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.sealed import load_arrays
-from purejaxrl_reinforce.runs import checkpoint
-from purejaxrl_reinforce.runs.metrics_csv import read_metrics
+from purejaxrl_reinforce.runs import checkpoint, metrics_csv
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
 
 
@@ -51,7 +50,7 @@ class SavedRun:
         """
         path = self.path / METRICS_FILE
         saved = max(checkpoint.own_checkpoints(self.path / CHECKPOINTS, self.owner), default=0)
-        metrics = read_metrics(path, self.owner)  # later: the run may be going on
+        metrics = metrics_csv.read_metrics(path, self.owner)  # later: the run may be going on
         if len(metrics["update"]) < saved:
             raise ValueError(f"{path} is damaged: it ends before update {saved}")
         if not len(metrics["update"]):
