@@ -1,4 +1,1 @@
-"""What a trained policy does: its returns, here and in Gymnasium, and its videos.
-
-May import every room up to `runs`.
-"""
+"""What a trained policy does: its returns, here and in Gymnasium, and its videos."""

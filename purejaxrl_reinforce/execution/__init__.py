@@ -1,4 +1,1 @@
-"""Devices, processes, memory and one compiled program: where and how the algorithm runs.
-
-May import `config`, `algorithm` and `output`.
-"""
+"""Devices, processes, memory and one compiled program: where and how the algorithm runs."""

@@ -1,4 +1,1 @@
-"""Files, text, progress and pages: output that knows neither jax nor learning.
-
-May import `config` and rich.
-"""
+"""Files, text, progress and pages: output that knows neither jax nor learning."""

@@ -34,16 +34,6 @@ th, td { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top;
 .columns th, .columns td { white-space: pre; }
 .facts { width: 100%; max-width: 50rem; }
 .facts th { font-weight: normal; color: var(--soft); width: 42%; }
-@media (max-width: 45rem) {
-  .columns thead { display: none; }
-  .columns tbody, .columns tr { display: block; }
-  .columns td:first-child { font-weight: 600; }
-  .columns tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
-  .columns td { display: flex; justify-content: space-between; gap: 1rem; border: 0;
-                padding: .1rem 0; white-space: pre-line; text-align: right; }
-  .columns td::before { content: attr(data-label); color: var(--soft); text-align: left; }
-  .columns td:empty { display: none; }
-}
 """
 
 
@@ -99,22 +89,10 @@ def facts(values: Mapping[str, Any]) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return a table with a line of headings; lines within a cell stay lines.
-
-    On a phone each row is a list of its cells with their headings.
-    """
-    labels = [escape(column.replace("\n", " ")) for column in columns]
+    """Return a table with a line of headings; lines within a cell stay lines."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    lines = (
-        "<tr>"
-        + "".join(
-            f'<td data-label="{label}">{escape(show(value))}</td>'
-            for label, value in zip(labels, row, strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    body = "\n".join(lines)
+    cells = ("".join(f"<td>{escape(show(value))}</td>" for value in row) for row in rows)
+    body = "\n".join(f"<tr>{row}</tr>" for row in cells)
     return (
         f'<table class="columns">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
         "</table>"

@@ -1,4 +1,4 @@
-"""Page of a sweep: ranking, learning curves, final returns, comparisons, video."""
+"""Page of a sweep: ranking, learning curves, final returns, video."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,13 +12,10 @@ from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, tab
 from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
-from purejaxrl_reinforce.statistics import Interval
 from purejaxrl_reinforce.sweeps import outputs, ranking, store, summary
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.summary import Summary
 
-# A wider table does not fit on a page.
-_MOST_PAIRED = 8
 # More are not read.
 _MOST_SEEDS = 20
 
@@ -41,7 +38,6 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Summary": facts(_overview(results, best)),
             "Settings": "\n".join(map(_ranking, rankings.values())),
             "Figures": _figures(results, summaries),
-            **_comparisons(results, summaries),
             "Video": "\n".join(_video(results, one, seed) for one in best),
             "Swept fields": facts(_swept(results)),
             "Shared fields": facts(_shared(results)),
@@ -88,41 +84,6 @@ def _ranking(ranked: Sequence[Summary]) -> str:
         + table(ranking.RANKING_HEADINGS, rows)
         + paragraph(ranking.explain_ranking(ranked))
     )
-
-
-def _comparisons(results: SweepResults, summaries: Sequence[Summary]) -> dict[str, str]:
-    """Return a section with a table for each environment that has several settings."""
-    rankings = summary.by_env(summaries).values()
-    shown = [row for ranked in rankings for row in ranked[:_MOST_PAIRED]]
-    tables = [_comparison(results.labels, found) for found in summary.comparisons(results, shown)]
-    if not tables:
-        return {}
-    if len(shown) < len(summaries):
-        more = f"summary.json has up to {summary.MOST_PAIRED}"
-        tables.append(paragraph(f"These are the best {_MOST_PAIRED} settings; {more}."))
-    return {"Probability of improvement": "\n".join(tables)}
-
-
-def _comparison(labels: Sequence[str], found: dict[str, Any]) -> str:
-    settings = found["settings"]
-    rows = [
-        [
-            f"{i}: {labels[i]}".replace(", ", "\n"),
-            *(_pair(found, down, across) for across in range(len(settings))),
-        ]
-        for down, i in enumerate(settings)
-    ]
-    return paragraph(
-        f"{found['env']}: probability that a seed of the row's setting scores higher than one of"
-        " the column's, over all pairs of different seeds, with 95% intervals; ties count one half."
-    ) + table(("setting", *(f"than {i}" for i in settings)), rows)
-
-
-def _pair(found: dict[str, Any], down: int, across: int) -> str:
-    if down == across:
-        return ""
-    cell = Interval(*(found[name][down, across] for name in Interval._fields))
-    return "\n".join(ranking.show_probability(cell))
 
 
 def _video(results: SweepResults, best: Summary, seed: int) -> str:

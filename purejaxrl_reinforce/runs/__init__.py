@@ -1,4 +1,1 @@
-"""One training run: its directory, its checkpoints, its host loop.
-
-May import `config`, `algorithm`, `output` and `execution`.
-"""
+"""One training run: its directory, its checkpoints, its host loop."""

@@ -18,11 +18,7 @@ from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
-from purejaxrl_reinforce.execution.machine import (
-    describe_versions,
-    require_result_settings,
-    result_settings,
-)
+from purejaxrl_reinforce.execution.machine import require_result_settings, result_settings
 from purejaxrl_reinforce.output.sealed import load_arrays, owner_of, parsing, save_arrays
 
 # Counts up whenever a checkpoint's content or its meaning changes.
@@ -43,7 +39,7 @@ def save_checkpoint(
         OSError: it could not be written.
     """
     update = int(state.update)
-    facts = {"format": FORMAT, "settings": result_settings(), "versions": describe_versions()}
+    facts = {"format": FORMAT, "settings": result_settings()}
     try:
         directory.mkdir(exist_ok=True)
         arrays = named_arrays(state) | {_FACTS: np.array(json.dumps(facts))}

@@ -44,7 +44,9 @@ class MetricsFile:
         if self._path.exists():
             rows, is_whole = _intact_rows(self._path, self._owner)
             if not rows and not is_whole:
-                raise ValueError(_damage(self._path, 0))
+                raise ValueError(
+                    f"{self._path} belongs to another run, or is damaged in its first row"
+                )
             self.num_updates = len(rows)
 
     def start(self, num_updates: int = 0) -> None:
@@ -107,15 +109,8 @@ def read_metrics(path: Path, owner: str) -> dict[str, np.ndarray]:
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     if not is_whole:
-        raise ValueError(_damage(path, len(rows)))
+        raise ValueError(f"{path} is damaged after update {len(rows)}, or belongs to another run")
     return dict(zip(COLUMNS, _table(path, rows).T, strict=True))
-
-
-def _damage(path: Path, num_updates: int) -> str:
-    """Return what is wrong with a file of which so many rows are intact."""
-    if num_updates:
-        return f"{path} is damaged: checksum mismatch after update {num_updates}"
-    return f"{path} belongs to another run, or is damaged: checksum mismatch in its first row"
 
 
 def _intact_rows(path: Path, owner: str) -> tuple[list[bytes], bool]:

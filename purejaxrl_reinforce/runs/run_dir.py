@@ -131,12 +131,7 @@ class RunDirectory:
         from purejaxrl_reinforce.figures.curves import plot_returns
 
         config, columns = self.config, self.metrics.columns
-        # Whole episodes may have no number of steps.
-        lanes = (
-            "episodes" if config.rollout == "episodes" else f"lanes of {config.num_steps:,} steps"
-        )
-        per_update = f"{config.num_envs:,} {lanes} per update"
-        title = f"{config.env}: REINFORCE, {per_update}, seed {self.seed}"
+        title = f"{config.env}: REINFORCE, {config.num_envs:,} lanes, seed {self.seed}"
         with self.writing():
             save_params(self.path / PARAMS_FILE, params, self.owner)
             with files.atomic_write(self.path / REWARDS_FILE) as unfinished:

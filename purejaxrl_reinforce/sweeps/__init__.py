@@ -1,4 +1,1 @@
-"""Many agents: settings times seeds, trained in slices, stored, summarized and drawn.
-
-May import every room up to `evaluation`.
-"""
+"""Many agents: settings times seeds, trained in slices, stored, summarized and drawn."""

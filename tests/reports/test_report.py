@@ -18,7 +18,7 @@ from purejaxrl_reinforce.reports import sweep_page
 from purejaxrl_reinforce.runs.saved_run import load_run
 from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from purejaxrl_reinforce.sweeps.summary import agent_scores, comparisons, summarize
+from purejaxrl_reinforce.sweeps.summary import agent_scores, summarize
 from tests.support.runs import TINY, error_of, random_run, write_config, write_metrics
 from tests.support.sweeps import TRAINING, sweep_into
 
@@ -101,7 +101,6 @@ def test_what_a_sweeps_report_holds(finished_sweep, pages):
     results, text = load_sweep(finished_sweep), pages[1].text
     summaries = summarize(results)
     best = summaries[0]
-    (found,) = comparisons(results, summaries)
     for summary in summaries:
         assert "|".join([*ranking_cells(summary, summaries), ""]) in text
     steps = results.metrics["env_steps"].max(axis=2).sum()
@@ -112,12 +111,10 @@ def test_what_a_sweeps_report_holds(finished_sweep, pages):
         "hidden_sizes|8, 8x8|", "seed|5, 6, 7|", "num_updates|4|", "gamma|0.995|", "cores|",
         f"jax|{jax.__version__}|",
         f"A greedy episode of setting {best.setting} ({best.label}), the best in CartPole-v1, with"
-        f" seed {middle}, whose score", f"|{found['value'][0, 3]:.2f}\ntoo few seeds|",
+        f" seed {middle}, whose score",
     ):  # fmt: skip
         assert part in text, part
     assert text.count("policy_lr|") == 1  # what is swept is not shared
-    rows = re.findall(r"^(\d): policy_lr|^(\d): hidden_sizes", text, re.MULTILINE)
-    assert [int(a or b) for a, b in rows] == found["settings"]
 
 
 def test_the_video_plays_the_agent_that_it_names(finished_sweep, monkeypatch):
