@@ -222,8 +222,7 @@ def quartiles(x: np.ndarray) -> Quartiles:
     Each is one of the numbers, the smallest that a quarter, a half or three quarters of them do
     not exceed: between a number and never there is nothing to interpolate.
     """
-    ordered, n = np.sort(x), len(x)
-    return Quartiles(*(float(ordered[-(-n * quarter // 4) - 1]) for quarter in (1, 2, 3)))
+    return Quartiles(*np.quantile(x, (0.25, 0.5, 0.75), method="inverted_cdf").tolist())
 
 
 def _draw_means(scores: np.ndarray, ends: tuple[float, float], seed: int) -> np.ndarray:
@@ -236,10 +235,7 @@ def _draw_means(scores: np.ndarray, ends: tuple[float, float], seed: int) -> np.
 
 
 def _draw_weights(n: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Give, chunk by chunk, which shares of the interquartile range lie between n scores.
-
-    [draws, n + 1]: below the lowest, between neighbors, above the highest.
-    """
+    """Give, chunk by chunk, shares of the interquartile range around n scores, [draws, n + 1]."""
     random = np.random.default_rng(seed)  # fixed: the same scores always get the same interval
     most = max(1, _MOST_DRAWN // (n + 1))
     for start in range(0, _DRAWS, most):
@@ -256,10 +252,7 @@ def _weighted(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def _wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return of each seed in how many pairs with another seed x scores higher, [seeds].
-
-    Both pairs (i, j) and (j, i) count for i and for j; ties count one half.
-    """
+    """Return of each seed in how many pairs (i, j) and (j, i) x is higher, [seeds]; ties: 1/2."""
     by_x = sum(np.searchsorted(np.sort(y), x, side) for side in ("left", "right")) / 2
     by_y = sum(len(x) - np.searchsorted(np.sort(x), y, side) for side in ("left", "right")) / 2
     own = np.where(x == y, 0.5, x > y)  # -inf equals -inf

@@ -94,28 +94,23 @@ def load_result(path: Path) -> dict[str, Any]:
     if not isinstance(result, dict) or result.get("format") != FORMAT:
         raise ValueError(f"{path} is not a benchmark result of format {FORMAT}")
     try:
-        is_sound = isinstance(result["benchmark"], str) and all(map(_is_sound, result["rows"]))
+        samples = row_samples(result)
+        is_sound = all(isinstance(name, str) for name in (result["benchmark"], *samples))
+        is_sound &= all(seconds > 0 for taken in samples.values() for seconds in taken)
         is_sound &= all(isinstance(result.get(part, {}), dict) for part in _CONTEXT)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         is_sound = False
     if not is_sound:
         raise ValueError(f"{path} is a damaged benchmark result")
-    if sum(map(len, row_samples(result).values())) > _MOST_SAMPLES:
+    if sum(map(len, samples.values())) > _MOST_SAMPLES:
         raise ValueError(f"{path} has more than {_MOST_SAMPLES:,} samples, too many to compare")
     return result
-
-
-def _is_sound(row: dict[str, Any]) -> bool:
-    """Return whether the samples of a row, if it has any, are seconds."""
-    samples = row.get("samples") or []
-    is_named = isinstance(row["name"], str) or not samples
-    return is_named and isinstance(samples, list) and all(float(x) > 0 for x in samples)
 
 
 def row_samples(result: dict[str, Any]) -> dict[str, list[float]]:
     """Return the seconds of each row that has any."""
     timed = [row for row in result["rows"] if row.get("samples")]
-    return {row["name"]: [float(x) for x in row["samples"]] for row in timed}
+    return {row["name"]: [1.0 * x for x in row["samples"]] for row in timed}
 
 
 def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:

@@ -10,12 +10,7 @@ from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution import machine
-from purejaxrl_reinforce.output.files import (
-    atomic_write,
-    new_dated_path,
-    require_free,
-    require_writable,
-)
+from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.json_text import dump_json, is_json_with
 
 # Changes whenever an older reader would misunderstand the file.
@@ -58,7 +53,7 @@ def timed_row(name: str, timing: Timing, **facts: Any) -> dict[str, Any]:
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
     """Write `result` as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as unfinished:
+    with files.atomic_write(path) as unfinished:
         unfinished.write_text(dump_json(result))
 
 
@@ -72,9 +67,9 @@ def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
     """
     if out is not None and out.suffix == ".json":
         for taken in (out, out.with_suffix(".png")):
-            require_free(taken, force, is_json_with(out, {"format", "benchmark", "rows"}))
+            files.require_free(taken, force, is_json_with(out, {"format", "benchmark", "rows"}))
         path = out
     else:
-        path = new_dated_path(out or Path("bench"), stem, ".json")
-    require_writable(path)
+        path = files.new_dated_path(out or Path("bench"), stem, ".json")
+    files.require_writable(path)
     return path

@@ -12,10 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
 SHORTEST_SAMPLE = 0.01
@@ -147,41 +144,20 @@ def measure_peaks() -> Peaks:
 
 def _matmul_rate(size: int) -> float:
     """Return FLOP/s of one product on each device at the same time."""
-    sharding = _over_devices()
-    product = jax.jit(
-        jax.shard_map(
-            lambda x: (x[0] @ x[0])[None],
-            mesh=sharding.mesh,
-            in_specs=sharding.spec,
-            out_specs=sharding.spec,
-        )
-    )
-    shape = jax.local_device_count(), size, size
-    x = jax.device_put(jax.random.normal(jax.random.key(0), shape), sharding)
-    seconds = measure({"product": lambda: product(x)}, _PEAK_REPEATS)["product"].min
-    return shape[0] * 2 * size**3 / seconds
+    square, product = jax.random.normal(jax.random.key(0), (size, size)), jax.jit(jnp.matmul)
+    factors = [jax.device_put(square, device) for device in jax.local_devices()]
+    seconds = measure({"": lambda: [product(x, x) for x in factors]}, _PEAK_REPEATS)[""].min
+    return len(factors) * 2 * size**3 / seconds
 
 
 def _memory_rate(num_bytes: int) -> float:
-    """Return bytes per second, read and written, of scaling an array in place.
+    """Return bytes per second, read and written, of scaling an array on each device."""
+    # In place: the first touch of fresh pages costs several times more than the pass itself.
+    devices, scale = jax.local_devices(), jax.jit(lambda x: x * 0.999, donate_argnums=0)
+    arrays = [jnp.ones(num_bytes // 4 // len(devices), device=device) for device in devices]
 
-    In place, because the operating system's first touch of fresh pages costs several times more
-    than the pass itself.
-    """
-    sharding = _over_devices()
-    rows = jnp.ones((jax.local_device_count(), num_bytes // 4 // jax.local_device_count()))
-    scale = jax.jit(lambda x: x * 0.999, donate_argnums=0, out_shardings=sharding)
-    array = jax.device_put(rows, sharding)
+    def scale_in_place() -> list[jax.Array]:
+        arrays[:] = map(scale, arrays)
+        return arrays
 
-    def scale_in_place() -> jax.Array:
-        nonlocal array
-        array = scale(array)
-        return array
-
-    moved = 2 * 4 * array.size
-    return moved / measure({"copy": scale_in_place}, _PEAK_REPEATS)["copy"].min
-
-
-def _over_devices() -> NamedSharding:
-    mesh = Mesh(np.asarray(jax.local_devices()), ("device",))
-    return NamedSharding(mesh, P("device"))
+    return 2 * sum(x.nbytes for x in arrays) / measure({"": scale_in_place}, _PEAK_REPEATS)[""].min

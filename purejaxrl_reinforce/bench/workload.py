@@ -19,17 +19,9 @@ from purejaxrl_reinforce.bench.flops import Cost, phase_costs
 from purejaxrl_reinforce.bench.result_file import timed_row
 from purejaxrl_reinforce.bench.timing import Call, Peaks, Timing, cold_caches
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution import sharding
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, NonFiniteError, Program
-from purejaxrl_reinforce.execution.sharding import (
-    BY_LANE,
-    BY_TIME_AND_LANE,
-    LANES,
-    REPLICATED,
-    STATE,
-    lane_mesh,
-    shard_lanes,
-)
 from purejaxrl_reinforce.tasks import first_solved
 
 TRAINING = "training"
@@ -124,27 +116,29 @@ def compile_phases(config: Config, state: TrainState) -> tuple[dict[str, Call], 
         of that update.
     """
 
+    shared, axis, by_lane = sharding.REPLICATED, sharding.LANES, sharding.BY_LANE
+    recorded, carried = sharding.BY_TIME_AND_LANE, sharding.STATE
+
     def call(f: Callable[..., Any], out_specs: Any, *args_and_specs: tuple[Any, Any]) -> Call:
         args, in_specs = zip(*args_and_specs, strict=True)
-        mesh = lane_mesh(config.num_envs, jax.local_devices())
-        sharded = jax.jit(shard_lanes(f, mesh, (REPLICATED, *in_specs), out_specs))
-        compiled = sharded.lower(config, *args).compile()
+        mesh = sharding.lane_mesh(config.num_envs, jax.local_devices())
+        sharded = sharding.shard_lanes(f, mesh, (shared, *in_specs), out_specs)
+        compiled = jax.jit(sharded).lower(config, *args).compile()
         # Waited for: what others compile meanwhile could deadlock with sums over devices.
         return lambda: jax.block_until_ready(compiled(config, *args))
 
-    played = (BY_LANE, BY_LANE, BY_TIME_AND_LANE)
-    rollout = call(lambda c, s: collect(c, s, LANES), played, (state, STATE))
-    trajectory = (rollout()[2], BY_TIME_AND_LANE)
-    params = (state.params, REPLICATED)
-    spec = (BY_TIME_AND_LANE, REPLICATED)
-    make = call(_targets, spec, params, trajectory)
-    backward = call(_gradient, REPLICATED, params, trajectory, (make(), spec))
+    before, params = (state, carried), (state.params, shared)
+    rollout = call(lambda c, s: collect(c, s, axis), (by_lane, by_lane, recorded), before)
+    trajectory = (rollout()[2], recorded)
+    targets = call(_targets, (recorded, shared), params, trajectory)
+    learned = (targets(), (recorded, shared))
+    gradient = call(_gradient, shared, params, trajectory, learned)
     calls = {
         "rollout": rollout,
-        "targets": make,
-        "gradient": backward,
-        "optimizer": call(apply_gradients, STATE, (state, STATE), (backward(), REPLICATED)),
-        "update": call(lambda c, s: step(c, s, LANES), (STATE, REPLICATED), (state, STATE)),
+        "targets": targets,
+        "gradient": gradient,
+        "optimizer": call(apply_gradients, carried, before, (gradient(), shared)),
+        "update": call(lambda c, s: step(c, s, axis), (carried, shared), before),
     }
     return calls, int(trajectory[0].valid.sum())
 
@@ -152,7 +146,7 @@ def compile_phases(config: Config, state: TrainState) -> tuple[dict[str, Call], 
 def _targets(
     config: Config, params: Params, trajectory: Trajectory
 ) -> tuple[Targets, BatchStatistics]:
-    setup = make_setup(config, LANES)
+    setup = make_setup(config, sharding.LANES)
     return make_engine(setup).make_targets(setup, params, trajectory)
 
 
@@ -162,7 +156,7 @@ def _gradient(
     trajectory: Trajectory,
     learned: tuple[Targets, BatchStatistics],
 ) -> Params:
-    setup, (targets, statistics) = make_setup(config, LANES), learned
+    setup, (targets, statistics) = make_setup(config, sharding.LANES), learned
     engine = make_engine(setup)
     return engine.gradients(setup, params, trajectory, targets, statistics.num_steps)[0]
 

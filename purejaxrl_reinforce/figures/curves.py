@@ -9,15 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.figures.style import (
-    BAND_SEEDS,
-    GREEDY_RETURN,
-    TRAINING_RETURN,
-    Curve,
-    Style,
-    draw_curves,
-    save_figure,
-)
+from purejaxrl_reinforce.figures import style as styles
+from purejaxrl_reinforce.figures.style import Curve, Style, draw_curves, save_figure
 from purejaxrl_reinforce.output.text import count, setting_labels
 from purejaxrl_reinforce.statistics import interquartile_mean, interquartile_mean_interval
 from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, task
@@ -31,7 +24,7 @@ X_LABELS = {
     "update": "update",
 }
 # Those of the columns that are drawn.
-Y_LABELS = {"mean_return": TRAINING_RETURN, "eval_return": GREEDY_RETURN}
+Y_LABELS = {"mean_return": styles.TRAINING_RETURN, "eval_return": styles.GREEDY_RETURN}
 
 # Points of a curve of many updates.
 _MOST_POINTS = 400
@@ -56,7 +49,8 @@ class Runs(NamedTuple):
 def plot_returns(path: Path, title: str, config: Config, metrics: Metrics) -> None:
     """Draw into a file what a run returned, update by update; without an episode, empty axes."""
     panels = {task(config): _run_curves(metrics, "update", 1)}
-    save_figure(draw_curves(title, "update", TRAINING_RETURN, panels, solved=THRESHOLDS), path)
+    figure = draw_curves(title, "update", styles.TRAINING_RETURN, panels, solved=THRESHOLDS)
+    save_figure(figure, path)
 
 
 def learning_curves(
@@ -121,7 +115,7 @@ def _run_curves(metrics: Metrics, x: str, smooth: int) -> list[Curve]:
     curves = [Curve(label, metrics[x][known], mean, np.stack([low, high]), band_label)]
     if played.any():
         greedy = metrics["eval_return"][played]
-        curves.append(Curve(GREEDY_RETURN, metrics[x][played], greedy, is_line=False))
+        curves.append(Curve(styles.GREEDY_RETURN, metrics[x][played], greedy, is_line=False))
     return curves
 
 
@@ -141,7 +135,7 @@ def _seeds_curve(group: Runs, x: str, y: str, smooth: int) -> Curve:
     if len(drawn) == 1:
         return Curve(statistic, at, lines[0])
     value, *ends = _over_seeds(lines)
-    if len(drawn) < BAND_SEEDS:
+    if len(drawn) < styles.BAND_SEEDS:
         return Curve(statistic, at, value, thin=lines)
     seen = np.nanmin(lines), np.nanmax(lines)
     band = np.clip(ends, *RETURN_RANGES.get(task(group.config), seen))
@@ -149,15 +143,12 @@ def _seeds_curve(group: Runs, x: str, y: str, smooth: int) -> Curve:
 
 
 def _over_seeds(lines: np.ndarray) -> np.ndarray:
-    """Return interquartile mean and interval of lines [seeds, n], NaN where a seed ended: [3, n].
-
-    Where too few seeds are left for an interval, there is none.
-    """
+    """Return interquartile mean and interval, [3, n], of lines [seeds, n]; NaN: there is none."""
     ordered, number = np.sort(lines, axis=0), np.isfinite(lines).sum(axis=0)  # NaN comes last
     found = np.full((3, lines.shape[1]), np.nan)
     for seeds in np.unique(number):
         values = ordered[:seeds, number == seeds]
-        if len(lines) < BAND_SEEDS:
+        if len(lines) < styles.BAND_SEEDS:
             found[0, number == seeds] = interquartile_mean(values, axis=0)
         else:
             found[:, number == seeds] = interquartile_mean_interval(values)
@@ -175,7 +166,7 @@ def _statistic(group: Runs, y: str) -> str:
         return f"seed {group.seeds[0]}"
     if drawn < 2:
         return seeds
-    around = "band: 95% interval" if drawn >= BAND_SEEDS else "thin: each seed"
+    around = "band: 95% interval" if drawn >= styles.BAND_SEEDS else "thin: each seed"
     return f"interquartile mean of {seeds}, {around}"
 
 
@@ -213,10 +204,7 @@ def _names(groups: Sequence[Runs]) -> list[str]:
 
 
 def _filled(y: np.ndarray, smooth: int) -> np.ndarray:
-    """Return the smoothed return of each update, NaN before the first update that has one.
-
-    In updates without one, it lies on a line between those before and after.
-    """
+    """Return the smoothed return of each update, interpolated; NaN before the first."""
     known = np.flatnonzero(np.isfinite(y))
     return np.interp(np.arange(len(y)), known, _smoothed(y[known], smooth), left=np.nan)
 

@@ -11,18 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.config import get_field
+from purejaxrl_reinforce.figures import style as styles
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves
-from purejaxrl_reinforce.figures.style import (
-    BAND_SEEDS,
-    COLORS,
-    GREEDY_RETURN,
-    REFERENCE,
-    Curve,
-    Style,
-    draw_curves,
-    styled,
-    wrapped,
-)
+from purejaxrl_reinforce.figures.style import Curve, Style, draw_curves, styled, wrapped
 from purejaxrl_reinforce.output.text import count, number, short_values
 from purejaxrl_reinforce.statistics import Interval, performance_profile
 from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, task
@@ -84,7 +75,7 @@ def _curves(settings: Sequence[Setting], style: Style, y: str) -> Figure | None:
 def _performance_profiles(settings: Sequence[Setting], style: Style) -> Figure | None:
     shown, panels = _best(settings, _MOST_CURVES), {}
     num_seeds = len(shown[0].scores)
-    banded = num_seeds >= BAND_SEEDS
+    banded = num_seeds >= styles.BAND_SEEDS
     for env, ranked in _by_env(shown).items():
         scores = np.concatenate([setting.scores for setting in ranked])
         finite = scores[np.isfinite(scores)]
@@ -101,8 +92,8 @@ def _performance_profiles(settings: Sequence[Setting], style: Style) -> Figure |
     if not panels:
         return None
     legend = count(num_seeds, "seed") + (", band: 95% interval of each point" if banded else "")
-    title, ylabel = _title("performance profiles", settings, len(shown)), "fraction of seeds"
-    return draw_curves(title, GREEDY_RETURN, f"{ylabel} with return > x", panels, style, legend)
+    title, ylabel = _title("performance profiles", settings, len(shown)), "seeds with return > x"
+    return draw_curves(title, styles.GREEDY_RETURN, f"fraction of {ylabel}", panels, style, legend)
 
 
 def _final_returns(settings: Sequence[Setting], style: Style) -> Figure | None:
@@ -145,15 +136,15 @@ def _draw_rows(axes: Axes, ranked: Sequence[Setting], threshold: float | None) -
         up = (0.5 + np.arange(len(x)) * _GOLDEN) % 1 - 0.5
         # 1,024 dots show where they are dense; a few are seen one by one.
         alpha = max(0.1, min(0.7, 20 / len(setting.scores)))
-        look: Any = {"color": COLORS[0], "markeredgewidth": 0, "alpha": alpha}
+        look: Any = {"color": styles.COLORS[0], "markeredgewidth": 0, "alpha": alpha}
         axes.plot(x, row + 0.6 * up, "o", label="" if row else "a seed", **look)
         if len(setting.scores) > 1:
             _draw_mean(axes, row, setting.iqm)
     if threshold is not None:
-        axes.axvline(threshold, label=f"solved: {threshold:g}", **REFERENCE)
+        axes.axvline(threshold, label=f"solved: {threshold:g}", **styles.REFERENCE)
     axes.set_yticks(range(len(ranked)), map(_row_label, ranked))
     axes.set_ylim(len(ranked) - 0.5, -0.5)
-    axes.set_xlabel(GREEDY_RETURN)
+    axes.set_xlabel(styles.GREEDY_RETURN)
     axes.grid(visible=False, axis="y")
 
 
@@ -163,9 +154,9 @@ def _draw_mean(axes: Axes, row: int, iqm: Interval) -> None:
         around = "95% interval"
         # One that reaches down to those who diverged reaches the edge.
         low = max(float(iqm.low), axes.get_xlim()[0])
-        axes.plot([low, float(iqm.high)], [row, row], "|-", color=COLORS[1])
+        axes.plot([low, float(iqm.high)], [row, row], "|-", color=styles.COLORS[1])
     label = "" if row else f"interquartile mean, {around}"
-    axes.plot(iqm.value, row, "D-", color=COLORS[1], label=label)
+    axes.plot(iqm.value, row, "D-", color=styles.COLORS[1], label=label)
 
 
 def _heatmap(
@@ -205,7 +196,7 @@ def _heatmap(
         upright = 90 if max(map(len, columns)) > 8 else 0
         panel.set_xticks(range(len(columns)), columns, rotation=upright)
         panel.set_yticks(range(len(rows)), rows)
-        figure.colorbar(image, label=f"interquartile mean\nof the {GREEDY_RETURN}s")
+        figure.colorbar(image, label=f"interquartile mean\nof the {styles.GREEDY_RETURN}s")
         figure.suptitle(wrapped(title))
     return figure
 

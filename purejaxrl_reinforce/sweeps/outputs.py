@@ -76,11 +76,8 @@ def _table(results: SweepResults) -> "pandas.DataFrame":
         if any(value is None or isinstance(value, tuple) for value in values):
             values = [short_value(value) for value in values]  # a column has one type
         swept[f"config_{name}" if name in metrics else name] = np.array(values)[setting]
-    numbers = {
-        "seed": np.array(results.seeds, np.uint64)[seed],
-        "update": update + 1,
-        "env_steps": metrics.pop("env_steps"),
-    }
+    numbers = {"seed": np.array(results.seeds, np.uint64)[seed], "update": update + 1}
+    numbers["env_steps"] = metrics.pop("env_steps")
     return pandas.DataFrame({"setting": setting, **swept, **numbers, **metrics})
 
 

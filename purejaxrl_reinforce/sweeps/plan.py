@@ -2,10 +2,8 @@
 
 import itertools
 import math
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,7 +11,6 @@ import numpy as np
 import psutil
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import (
     ENV_PARAM,
@@ -24,8 +21,6 @@ from purejaxrl_reinforce.config import (
     nearest,
     with_fields,
 )
-from purejaxrl_reinforce.execution.memory import tree_bytes
-from purejaxrl_reinforce.output.files import nearest_existing
 
 Axes = Mapping[str, Sequence[Any]]
 
@@ -33,8 +28,6 @@ Axes = Mapping[str, Sequence[Any]]
 _MOST_SETTINGS = 100_000
 _MOST_AGENTS = 1_000_000
 
-# A row of the table as CSV, with a little room.
-_TABLE_BYTES_PER_ROW = 250
 _METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
 
 
@@ -195,23 +188,13 @@ def _key_data(keys: jax.Array | Sequence[int], num_settings: int) -> np.ndarray:
     return data
 
 
-def require_room(plan: SweepPlan, path: Path) -> None:
-    """Raise ValueError if results do not fit into memory, or files on the disk below `path`."""
-    rows = plan.num_agents * max(config.num_updates for config in plan.configs)
-    results = rows * _METRICS_BYTES + 4 * plan.num_agents * plan.num_episodes
-    states = sum(
-        len(agents) * tree_bytes(state_shapes(plan.config_of(agents[0])))
-        for agents in plan.programs
-    )
-    disk = nearest_existing(path.absolute())
-    on_disk = 2 * results + states + rows * _TABLE_BYTES_PER_ROW
-    for needed, free, where in (
-        # Once as arrays, once in a file or a table.
-        (2 * results, psutil.virtual_memory().available, "into memory"),
-        (on_disk, shutil.disk_usage(disk).free, f"on the disk of {disk}"),
-    ):
-        if needed > free:
-            raise ValueError(
-                f"the results do not fit {where}: they need {needed / 1e9:,.1f} GB and"
-                f" {free / 1e9:,.1f} GB are free; sweep fewer"
-            )
+def require_room(plan: SweepPlan) -> None:
+    """Raise ValueError if results do not fit into memory, once as arrays and once in a table."""
+    metrics = max(config.num_updates for config in plan.configs) * _METRICS_BYTES
+    needed = 2 * plan.num_agents * (metrics + 4 * plan.num_episodes)
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise ValueError(
+            f"the results do not fit into memory: they need {needed / 1e9:,.1f} GB and"
+            f" {free / 1e9:,.1f} GB are free; sweep fewer"
+        )

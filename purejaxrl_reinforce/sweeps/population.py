@@ -22,13 +22,8 @@ from purejaxrl_reinforce.algorithm.evaluate import evaluate
 from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution import processes
 from purejaxrl_reinforce.execution.memory import free_bytes, program_bytes, require_memory
-from purejaxrl_reinforce.execution.processes import (
-    collective,
-    max_over_processes,
-    to_host,
-    together,
-)
 from purejaxrl_reinforce.execution.program import run_updates
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED
 
@@ -114,20 +109,14 @@ class Population:
         self.mesh, self._rows, self.capacity = mesh, rows, rows * mesh.shape[AGENTS]
         on_cores = mesh.devices.flat[0].platform in ONE_BY_ONE
         self.one_by_one = on_cores if one_by_one is None else one_by_one
-        one, key_data = jnp.int32(1), jax.random.key_data(jax.random.key(0))
-        own = self._inputs([config], np.asarray(key_data)[None])
-        starting = self._jit(_start)
-        # Mostly on one core each.
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            traced = starting.trace(one, (), own)
-            start = pool.submit(lambda: traced.lower().compile())
-            settings, states = own[0], traced.out_info
-            evaluate_agent = functools.partial(_evaluate, num_episodes=num_episodes)
-            evaluating = self._jit(evaluate_agent)
-            evaluated = evaluating.trace(one, (key_data,), (settings, states.params))
-            evaluation = pool.submit(lambda: evaluated.lower().compile())
-            advance_agent = functools.partial(_advance, longest=self.longest_call)
-            advancing = self._jit(advance_agent)
+        one, own = jnp.int32(1), self._inputs([config], np.zeros((1, 2), np.uint32))
+        advancing = self._jit(functools.partial(_advance, longest=self.longest_call))
+        evaluating = self._jit(functools.partial(_evaluate, num_episodes=num_episodes))
+        with ThreadPoolExecutor() as pool:  # mostly on one core each
+            starting = self._jit(_start).lower(one, (), own)
+            start = pool.submit(starting.compile)
+            settings, states = own[0], starting.out_info
+            evaluation = pool.submit(evaluating.lower(one, (), (settings, states.params)).compile)
             self._advance = advancing.lower(one, (one, one), (settings, states)).compile()
             self._start, self._evaluate = start.result(), evaluation.result()
         self.compile_seconds = time.perf_counter() - started
@@ -137,16 +126,12 @@ class Population:
         gc.collect()  # of other populations' programs, each of which holds many memory mappings
 
     def _jit(self, f: Callable[..., Any]) -> Any:
-        """Return a program of `f(*shared, *own)`, which is of one agent, for all of them.
-
-        It takes the number of rows that are used, the arguments that all agents share, and those
-        that each has of its own.
-        """
-        over_rows = _one_by_one if self.one_by_one else _side_by_side
+        """Return a program (num_rows, shared, own) for all agents; `f(*shared, *own)` is one's."""
 
         def of_device(num_rows: Array, shared: Any, own: Any) -> Any:
             rows = jax.tree.map(lambda x: x[:, 0], own)
-            results = over_rows(functools.partial(f, *shared), num_rows, rows)
+            g = functools.partial(f, *shared)
+            results = _one_by_one(g, num_rows, rows) if self.one_by_one else jax.vmap(g)(*rows)
             return jax.tree.map(lambda x: x[:, None], results)
 
         in_specs = (REPLICATED, REPLICATED, BY_AGENT)
@@ -179,7 +164,7 @@ class Population:
         num_rows = jnp.int32(-(-len(configs) // self.mesh.shape[AGENTS]))
         own = self._inputs(configs, key_data)
         states = self._start(num_rows, (), own)
-        with collective():
+        with processes.collective():
             states = jax.block_until_ready(states)
         return Agents(len(configs), num_rows, jnp.int32(configs[0].num_updates), own[0], states)
 
@@ -191,10 +176,10 @@ class Population:
         metrics = jax.tree.map(lambda x: x[:, :length], _to_host(buffers, agents.number))
         return agents._replace(states=states), metrics
 
-    def evaluate(self, agents: Agents, key: Array) -> np.ndarray:
-        """Return the returns of each agent's greedy episodes from `key`, [agent, episode]."""
-        shared, own = (jax.random.key_data(key),), (agents.settings, agents.states.params)
-        returns: np.ndarray = _to_host(self._evaluate(agents.num_rows, shared, own), agents.number)
+    def evaluate(self, agents: Agents) -> np.ndarray:
+        """Return the returns of each agent's greedy episodes, [agent, episode]."""
+        own = agents.settings, agents.states.params
+        returns: np.ndarray = _to_host(self._evaluate(agents.num_rows, (), own), agents.number)
         return returns
 
     def states(self, agents: Agents) -> TrainState:
@@ -218,24 +203,19 @@ def make_population(
         rows = min(rows, _MOST_ROWS)
     while True:
         population = Population(config, mesh, rows, num_episodes)
-        (taken,) = max_over_processes(population.memory_bytes / free_bytes())
+        (taken,) = processes.max_over_processes(population.memory_bytes / free_bytes())
         if width is not None or rows == 1 or taken <= _SHARE_OF_MEMORY:
             break
         rows = max(1, int(rows * _SHARE_OF_MEMORY / taken))
     remedy = "try a smaller width or num_envs" if width else "try a smaller num_envs"
-    with together():
+    with processes.together():
         require_memory(population.memory_bytes, remedy)
     return population
 
 
 def _to_host(tree: Any, number: int) -> Any:
     """Return arrays [row, device, ...] of `number` agents as NumPy arrays [agent, ...]."""
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:number], to_host(tree))
-
-
-def _side_by_side(f: Callable[..., Any], num_rows: Array, rows: Any) -> Any:
-    del num_rows
-    return jax.vmap(f)(*rows)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:number], processes.to_host(tree))
 
 
 def _one_by_one(f: Callable[..., Any], num_rows: Array, rows: Any) -> Any:
@@ -270,6 +250,5 @@ def _advance(
     return state._replace(key=jax.random.key_data(state.key)), metrics
 
 
-def _evaluate(key_data: Array, config: Config, params: Any, num_episodes: int) -> Any:
-    key = jax.random.wrap_key_data(key_data)
-    return evaluate(config, params, key, num_episodes).episode_return
+def _evaluate(config: Config, params: Any, num_episodes: int) -> Any:
+    return evaluate(config, params, jax.random.key(0), num_episodes).episode_return

@@ -153,11 +153,7 @@ def saved_sweep(path: Path) -> SavedSweep:
 
 
 def _slice_shapes(plan: SweepPlan, agents: np.ndarray) -> Slice:
-    """Return the shapes and dtypes of the slice of these agents of one program, [agent].
-
-    Raises:
-        ValueError: the plan has no such slice.
-    """
+    """Return the shapes and dtypes of a slice; ValueError: the plan has none of these agents."""
     config, (first, *_, last) = plan.config_of(int(agents[0])), sorted([*agents, agents[0]])
     programs = {jax.tree.structure(plan.config_of(agent)) for agent in agents.tolist()}
     if not 0 <= first <= last < plan.num_agents or len(programs) > 1:
@@ -206,7 +202,7 @@ class SweepStore:
 
     Raises:
         ValueError: the directory holds something else, another sweep, is in use or cannot be
-            written, or results do not fit into memory or on its disk; nothing was written.
+            written, or results do not fit into memory; nothing was written.
     """
 
     def __init__(self, path: Path, plan: SweepPlan, force: bool = False) -> None:
@@ -230,7 +226,7 @@ class SweepStore:
                 raise
             is_new = True
         if is_new:
-            require_room(plan, path)
+            require_room(plan)
             if force:
                 self._replaced = files.Replacement(path, LOG_FILE, _PATHS, saved_sweep)
         ours = (file, log, slices, path, *path.absolute().parents)

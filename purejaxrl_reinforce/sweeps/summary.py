@@ -9,23 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from purejaxrl_reinforce import statistics
 from purejaxrl_reinforce.config import get_field
-from purejaxrl_reinforce.statistics import (
-    Interval,
-    Quartiles,
-    binomial_interval,
-    interquartile_mean_interval,
-    interquartile_mean_test,
-    probability_of_improvement,
-    quartiles,
-)
+from purejaxrl_reinforce.statistics import Interval, Quartiles
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.tasks import (
-    RETURN_RANGES,
-    THRESHOLDS,
-    first_solved,
-    task,
-)
+from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, task
 
 # Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32
@@ -110,14 +98,15 @@ def _compared(ranked: Sequence[Summary], scores: np.ndarray) -> list[Summary]:
     ends = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     level = LEVEL / 2 / max(1, len(others))
     x = scores[best.setting]
-    tests = [interquartile_mean_test(x, scores[other.setting], ends) for other in others]
+    tests = [statistics.interquartile_mean_test(x, scores[other.setting], ends) for other in others]
     tested = zip(others, tests, strict=True)
     return [best, *(replace(other, may_be_best=test > level) for other, test in tested)]
 
 
 def score_interval(env: str, scores: np.ndarray) -> Interval:
     """Return the interquartile mean of scores, its interval within the possible returns."""
-    iqm, possible = interquartile_mean_interval(scores), RETURN_RANGES.get(env, (-np.inf, np.inf))
+    possible = RETURN_RANGES.get(env, (-np.inf, np.inf))
+    iqm = statistics.interquartile_mean_interval(scores)
     bounds = (bound if np.isinf(bound) else np.clip(bound, *possible) for bound in iqm[1:])
     return Interval(iqm.value, *bounds)
 
@@ -156,9 +145,9 @@ def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dic
     for env, ranked in by_env(summaries).items():
         if 2 <= len(ranked) <= MOST_PAIRED:
             settings = [summary.setting for summary in ranked]
+            # Of a setting and itself, every pair of seeds has its mirror image.
             pairs = [
-                # Of a setting and itself, every pair of seeds has its mirror image.
-                (0.5, 0.5, 0.5) if i == j else probability_of_improvement(scores[i], scores[j])
+                statistics.probability_of_improvement(scores[i], scores[j]) if i != j else [0.5] * 3
                 for i in settings
                 for j in settings
             ]
@@ -170,11 +159,15 @@ def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dic
 
 def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> Summary:
     env = task(results.configs[i])
-    threshold = THRESHOLDS.get(env)
-    num_solved = None if threshold is None else int((scores >= threshold).sum())
-    returns, steps = (results.metrics[name][i] for name in ("mean_return", "env_steps"))
-    updates = [first_solved(results.configs[i], seed) for seed in returns]
-    until = [seed[n - 1] if n else np.inf for n, seed in zip(updates, steps, strict=True)]
+    num_solved = solved = updates = env_steps = None
+    if env in THRESHOLDS:
+        num_solved = int((scores >= THRESHOLDS[env]).sum())
+        solved = statistics.binomial_interval(num_solved, len(scores))
+        returns, steps = (results.metrics[name][i] for name in ("mean_return", "env_steps"))
+        numbers = [first_solved(results.configs[i], seed) for seed in returns]
+        until = [seed[n - 1] if n else np.inf for n, seed in zip(numbers, steps, strict=True)]
+        updates = statistics.quartiles(np.array([n or np.inf for n in numbers]))
+        env_steps = statistics.quartiles(np.array(until, float))
     return Summary(
         setting=i,
         label=label,
@@ -185,7 +178,7 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
         median=float(np.median(scores)),
         worst=float(scores.min()),
         num_solved=num_solved,
-        solved=None if num_solved is None else binomial_interval(num_solved, len(scores)),
-        updates=None if threshold is None else quartiles(np.array([n or np.inf for n in updates])),
-        env_steps=None if threshold is None else quartiles(np.array(until, float)),
+        solved=solved,
+        updates=updates,
+        env_steps=env_steps,
     )

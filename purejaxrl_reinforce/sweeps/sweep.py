@@ -60,8 +60,8 @@ def sweep(
         devices: to use; None: all.
 
     Raises:
-        ValueError: an axis or value is wrong, results or a program do not fit into memory or
-            results on the disk, or `path` holds something else.
+        ValueError: an axis or value is wrong, results or a program do not fit into memory, or
+            `path` holds something else.
         OSError: files could not be written; slices that are finished stay.
     """
     with together():
@@ -188,13 +188,8 @@ class SweepLoop:
         configs = [plan.config_of(agent) for agent in chosen]
         agents = population.start(configs, plan.keys_of(chosen))
         parts: list[Metrics] = []
-        for chunk in run_chunks(
-            population.advance,
-            agents,
-            configs[0].num_updates,
-            population.longest_call,
-            _SECONDS_PER_CHUNK,
-        ):
+        sizes = configs[0].num_updates, population.longest_call
+        for chunk in run_chunks(population.advance, agents, *sizes, _SECONDS_PER_CHUNK):
             agents = chunk.state
             parts.append(chunk.metrics)
             self.updates += chunk.metrics.num_steps.size
@@ -205,7 +200,7 @@ class SweepLoop:
         return Slice(
             np.asarray(chosen),
             jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
-            population.evaluate(agents, jax.random.key(0)),
+            population.evaluate(agents),
             np.full(len(chosen), (self.seconds - before) / len(chosen)),
             population.states(agents),
         )

@@ -106,7 +106,8 @@ def test_only_missing_agents_are_trained(sweep_dir, finished_sweep):
 
 
 def test_a_sweep_that_goes_on_needs_no_room_anew(sweep_dir, monkeypatch):
-    monkeypatch.setattr(plan_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    nothing = SimpleNamespace(available=0)
+    monkeypatch.setattr(plan_module.psutil, "virtual_memory", lambda: nothing)
     sweep_into(sweep_dir, GRID)
 
 
