@@ -132,15 +132,10 @@ def binomial_interval(successes: np.ndarray | int, trials: int) -> Interval:
     """Return fractions of successes with their exact intervals.
 
     Those of Clopper and Pearson (1934), which hold the true probability at least 95% of the time.
-
-    Raises:
-        ValueError: there are no trials, or not between 0 and `trials` successes.
     """
     from scipy import stats
 
     won = np.asarray(successes)
-    if not trials or (won < 0).any() or (won > trials).any():
-        raise ValueError(f"{successes} of {trials} is not a fraction")
     lost = trials - won
     # The distributions degenerate to a point, for which scipy gives NaN.
     low = np.where(won, stats.beta.ppf(_TAIL, won, lost + 1), 0.0)
@@ -161,12 +156,7 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:
     fewer than MIN_SEEDS seeds; with one seed there is no pair, and the value is NaN.
 
     Takes the scores of two settings with the same seeds, [seeds].
-
-    Raises:
-        ValueError: the numbers of scores differ.
     """
-    if x.shape != y.shape:
-        raise ValueError(f"the settings do not share their seeds: {len(x)} and {len(y)} scores")
     n = len(x)
     if n < 2:
         return _unbounded(np.asarray(np.nan))

@@ -1,5 +1,7 @@
 """Statistics over seeds: against scipy, and where the answer is known exactly."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -173,12 +175,10 @@ def test_its_variance_is_the_jackknifes():
 
 
 def test_improvement_over_the_same_seeds():
-    """One seed has no pair; seeds that diverged on both sides tie; other seeds are a mistake."""
+    """One seed has no pair; seeds that diverged on both sides tie."""
     assert np.isnan(probability_of_improvement(np.ones(1), np.zeros(1)).value)
     x, y = np.array([-np.inf, -np.inf]), np.array([-np.inf, 1.0])
     assert probability_of_improvement(x, y).value == (0 + 0.5) / 2
-    with pytest.raises(ValueError, match="do not share their seeds: 2 and 3 scores"):
-        probability_of_improvement(np.zeros(2), np.zeros(3))
 
 
 def test_performance_profile_counts_higher_scores():
@@ -190,7 +190,7 @@ def test_performance_profile_counts_higher_scores():
 @pytest.mark.parametrize("n", range(1, 10))
 def test_quartiles_never_interpolate(n):
     x = scores(n)
-    expected = np.percentile(x, [25, 50, 75], method="inverted_cdf")
+    expected = [np.sort(x)[math.ceil(n * quarter / 4) - 1] for quarter in (1, 2, 3)]
     np.testing.assert_array_equal(quartiles(x), expected)
 
 

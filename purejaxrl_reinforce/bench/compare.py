@@ -27,21 +27,13 @@ COLUMNS = ("row", "old median", "new median", "new / old (95% interval)", "")
 
 
 class Change(NamedTuple):
-    """Change of one row.
-
-    Attributes:
-        name: of the row.
-        old: median seconds.
-        new: median seconds.
-        ratio: new over old; None with too few samples.
-        verdict: slower, faster, unchanged or too few samples.
-    """
+    """Change of a row's median seconds; `ratio`, new over old, is None with too few samples."""
 
     name: str
     old: float
     new: float
     ratio: Interval | None
-    verdict: str
+    verdict: str  # slower, faster, unchanged or too few samples
 
     def cells(self) -> list[str]:
         """Return the row of a table, a cell for each of COLUMNS."""

@@ -14,9 +14,6 @@ from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval, Quartiles
 from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, by_env
 from purejaxrl_reinforce.tasks import THRESHOLDS
 
-# Stands for an interval without bounds.
-TOO_FEW = "too few seeds"
-
 # More rows than this are not read on a terminal.
 _MOST_ROWS = 20
 # Letters that 80 columns have for a field beside the widest numbers.
@@ -110,18 +107,10 @@ def show_score(score: float | np.ndarray) -> str:
 def show_bounds(interval: Interval) -> str:
     """Return the interval of a score in brackets."""
     if interval.high == np.inf:
-        return f"({TOO_FEW})"
+        return "(too few seeds)"
     if interval.high == -np.inf:  # all diverged
         return ""
     return f"({show_score(interval.low)} to {show_score(interval.high)})"
-
-
-def show_probability(interval: Interval) -> tuple[str, str]:
-    """Return a probability of improvement and its interval as a table shows them."""
-    value = "-" if np.isnan(interval.value) else f"{interval.value:.2f}"
-    if np.isinf(interval.high):
-        return value, TOO_FEW
-    return value, f"{interval.low:.2f} to {interval.high:.2f}"
 
 
 def swept_fields(label: str) -> list[str]:

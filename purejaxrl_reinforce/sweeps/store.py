@@ -236,7 +236,14 @@ class SweepStore:
         files.remove_unfinished(path)  # which a killed process leaves
         files.remove_unfinished(slices)
         if not file.exists():
-            _write_plan(file, plan)
+            facts = _plan_facts(plan)
+            started = {
+                "settings": machine.result_settings(),
+                "versions": machine.describe_versions(),
+                "machine": machine.describe_machine(),
+            }
+            content = {"format": FORMAT, "plan": facts, **started}
+            sealed.write_sealed(file, content, new_identity(facts))
         slices.mkdir(exist_ok=True)
         self._saved = saved_sweep(path)
 
@@ -284,16 +291,6 @@ class SweepStore:
         if self._replaced is not None:
             with contextlib.suppress(OSError):
                 self._replaced.rollback()
-
-
-def _write_plan(file: Path, plan: SweepPlan) -> None:
-    facts = _plan_facts(plan)
-    started = {
-        "settings": machine.result_settings(),
-        "versions": machine.describe_versions(),
-        "machine": machine.describe_machine(),
-    }
-    sealed.write_sealed(file, {"format": FORMAT, "plan": facts, **started}, new_identity(facts))
 
 
 def _plan_facts(plan: SweepPlan) -> Any:
