@@ -44,13 +44,7 @@ class Shot(NamedTuple):
 def frames(
     episodes: Sequence[Iterator[Shot]], titles: Sequence[str], heading: str, width: int
 ) -> Iterator[Image.Image]:
-    """Draw episodes side by side; one that has ended keeps its last shot.
-
-    Args:
-        episodes: shots of each.
-        titles: of each.
-        heading: above everything.
-        width: of an episode's picture, pixels.
+    """Draw episodes side by side, each `width` pixels wide; one that has ended keeps its last shot.
 
     Returns:
         Pictures of one size, both sides even numbers, as most video players need.

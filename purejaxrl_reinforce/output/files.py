@@ -182,12 +182,8 @@ def write_output(path: Path) -> Iterator[Path]:
 class LockedLog:
     """A file of lines with their time, locked: no other process can open it as a LockedLog.
 
-    Args:
-        path: of the file; made if it is not there.
-        doing: what who holds it does in its directory, for the message.
-
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process holds it, and so is `doing` that in its directory.
         OSError: it cannot be written or locked; it was not made.
     """
 
@@ -248,8 +244,8 @@ class Replacement:
         load: reads the identity of what is there; a ValueError says that it is not ours.
 
     Raises:
-        ValueError: it is not ours, has something of others in it, another process writes to it,
-            or it cannot be renamed; nothing was done.
+        ValueError: it is not ours, has something of others in it, or another process writes to it.
+        OSError: it cannot be renamed.
     """
 
     def __init__(
@@ -261,11 +257,8 @@ class Replacement:
             return
         if path.exists() or path.is_symlink():
             _require_ours(path, ours, load)
-            try:
-                with contextlib.closing(LockedLog(path / log, "writing")):
-                    self._aside = path.rename(first_free(path.parent, f"{path.name}-replaced"))
-            except OSError as error:
-                raise ValueError(f"cannot replace {path}: {error.strerror}") from None
+            with contextlib.closing(LockedLog(path / log, "writing")):
+                self._aside = path.rename(first_free(path.parent, f"{path.name}-replaced"))
 
     def commit(self) -> None:
         """Remove it: there are new results.
@@ -274,11 +267,7 @@ class Replacement:
             OSError: something in it cannot be removed.
         """
         if self._aside is not None:
-            try:
-                shutil.rmtree(self._aside)
-            except OSError as error:
-                left = f"earlier results are left in {self._aside}"
-                raise OSError(f"{left}: {error.strerror}") from None
+            shutil.rmtree(self._aside)
             self._aside = None
 
     def rollback(self) -> None:

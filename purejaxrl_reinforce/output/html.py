@@ -38,12 +38,7 @@ th, td { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top;
 
 
 def page(title: str, sections: Mapping[str, str]) -> str:
-    """Return a whole HTML document.
-
-    Args:
-        title: of the document.
-        sections: HTML by heading.
-    """
+    """Return a whole HTML document; `sections` are HTML by heading."""
     body = "\n".join(
         f'<section id="part-{i}">\n<h2>{escape(heading)}</h2>\n{content}\n</section>'
         for i, (heading, content) in enumerate(sections.items())

@@ -60,14 +60,10 @@ class Board(Progress):
     def show(
         self, doing: str, done: int, total: int, seconds: float, text: str, at_once: bool = False
     ) -> None:
-        """Show how far it is.
+        """Show how far it is, and in `text` what is reached.
 
         Args:
-            doing: before the bar.
-            done: of the total.
-            total: of all.
             seconds: that was spent, since the start, on what is done.
-            text: what is reached.
             at_once: whether a plain line is printed in any case.
         """
         if not seconds:  # what is done by now was done before

@@ -67,7 +67,8 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
         about = json.loads(str(arrays.pop(_ABOUT)))
         found, dtypes = about["owner"], about["dtypes"]
         arrays |= {name: arrays[name].view(dtype) for name, dtype in dtypes.items()}
-    _require_owner(path, found, owner)
+    if owner is not None and found != owner:
+        raise ValueError(f"{path} belongs to another run or sweep")
     return arrays
 
 
@@ -87,26 +88,19 @@ def write_sealed(path: Path, content: Any, owner: str) -> None:
         unfinished.write_text(json_text.dump_json(sealed))
 
 
-def read_sealed(path: Path, owner: str | None = None) -> tuple[Any, str]:
-    """Return what `write_sealed` was given for an owner, None: for any; and that owner.
+def read_sealed(path: Path) -> tuple[Any, str]:
+    """Return what `write_sealed` was given: the content and its owner.
 
     Raises:
         OSError: the file cannot be read.
         DamagedError: it is not what was written; one line that begins with its path.
-        ValueError: it is another owner's; likewise.
     """
     with files.open_regular(path) as file, parsing(path):
         sealed = json_text.parse_json(file.read())
         content, found = sealed["content"], sealed["owner"]
         if sealed["sha256"] != _digest(content, found):
             raise DamagedError(f"{path} is damaged: checksum mismatch")
-    _require_owner(path, found, owner)
     return content, found
-
-
-def _require_owner(path: Path, found: Any, owner: str | None) -> None:
-    if owner is not None and found != owner:
-        raise ValueError(f"{path} belongs to another run or sweep")
 
 
 def _digest(content: Any, owner: str) -> str:

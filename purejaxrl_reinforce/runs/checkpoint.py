@@ -4,7 +4,6 @@ A checkpoint is named after its update, and carries the identity of its run. It 
 another name: one rename makes it a checkpoint.
 """
 
-import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -83,7 +82,7 @@ def load_latest(
             skipped.append(f"{path} needs more than the {num_updates} updates that metrics.csv has")
             continue
         try:
-            state, settings = _load(path, config, owner)
+            state, settings = load(path, config, owner)
         except (OSError, ValueError) as error:
             skipped.append(str(error))
             continue
@@ -92,15 +91,6 @@ def load_latest(
     if skipped:
         raise ValueError(f"no intact checkpoint in {directory}: {'; '.join(skipped)}")
     return None, skipped
-
-
-def load_all(directory: Path, config: Config, owner: str) -> list[TrainState]:
-    """Return the states of all intact checkpoints of a run, the first update first."""
-    states = []
-    for path in own_checkpoints(directory, owner).values():
-        with contextlib.suppress(OSError, ValueError):
-            states.append(_load(path, config, owner)[0])
-    return states
 
 
 def named_arrays(tree: Any) -> dict[str, Any]:
@@ -129,7 +119,7 @@ def _name_of(key: Any) -> str:
     return jax.tree_util.keystr((key,), simple=True).replace("%", "%25").replace("/", "%2F")
 
 
-def _load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
+def load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
     """Return the state of a checkpoint, and the settings of jax that it was made with.
 
     Raises:

@@ -58,9 +58,9 @@ class RunDirectory:
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
         """
-        if force:
-            self._replaced = files.Replacement(self.path, LOG_FILE, _PATHS, load_run_config)
         try:
+            if force:
+                self._replaced = files.Replacement(self.path, LOG_FILE, _PATHS, load_run_config)
             require_new(self.path)
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """A run as an object: everything that is in its directory, read when it is asked for."""
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,8 +80,6 @@ class SavedRun:
         except ValueError as error:
             message = f"{path} does not fit the networks of {CONFIG_FILE}: {error}"
             raise ValueError(message) from None
-        if not all(np.isfinite(x).all() for x in jax.tree.leaves(params)):
-            raise ValueError(f"{path} is damaged: it holds numbers that are not finite")
         return params
 
     @cached_property
@@ -101,7 +100,10 @@ class SavedRun:
         Raises:
             ValueError: there is none.
         """
-        states = checkpoint.load_all(self.path / CHECKPOINTS, self.config, self.owner)
+        states = []
+        for path in checkpoint.own_checkpoints(self.path / CHECKPOINTS, self.owner).values():
+            with contextlib.suppress(OSError, ValueError):
+                states.append(checkpoint.load(path, self.config, self.owner)[0])
         if not states:
             raise ValueError(f"{self.path} holds no intact checkpoint")
         return states

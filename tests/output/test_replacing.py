@@ -94,20 +94,6 @@ def test_a_directory_in_use_is_not_replaced(results, monkeypatch):
     assert results.exists()
 
 
-def test_what_cannot_be_renamed_or_removed_is_named(results, monkeypatch):
-    def refuse(*_):
-        raise OSError(16, "Device or resource busy")  # of a mount point
-
-    with monkeypatch.context() as patched:
-        patched.setattr(type(results), "rename", refuse)
-        with pytest.raises(ValueError, match=r"cannot replace .*results: Device or resource busy$"):
-            replacement(results)
-    replaced = replacement(results)
-    monkeypatch.setattr("shutil.rmtree", refuse)
-    with pytest.raises(OSError, match=r"are left in .*results-replaced: Device or resource busy$"):
-        replaced.commit()
-
-
 def test_nothing_is_done_where_nothing_is(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "started").mkdir()
