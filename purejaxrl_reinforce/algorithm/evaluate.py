@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import rollout
-from purejaxrl_reinforce.algorithm.blocks import any_lane
+from purejaxrl_reinforce.algorithm import blocks, rollout
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Networks, Params
 from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup, no_metric
@@ -70,7 +69,7 @@ def greedy_return(setup: Setup, state: TrainState) -> Array:
         return jnp.mean(episodes.episode_return)
 
     # Not mapped, the condition stays one: agents that are mapped over reach an update together.
-    found = jax.lax.cond(any_lane(due), play_all, no_metric)
+    found = jax.lax.cond(blocks.any_lane(due), play_all, no_metric)
     return jnp.where(due, found, no_metric())
 
 

@@ -13,12 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import losses, rollout
-from purejaxrl_reinforce.algorithm.evaluate import greedy_return
+from purejaxrl_reinforce.algorithm import evaluate, losses, normalization, rollout
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis, checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.normalization import VARIANCE_EPSILON, add_values, no_moments
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
 from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import Finished, Lanes, Trajectory
@@ -84,7 +82,7 @@ def init(config: Config, key: Array) -> TrainState:
     if not config.normalize_rewards:
         return state
     sums = jnp.zeros(config.num_envs)
-    return state._replace(reward_moments=no_moments(()), reward_sums=sums)
+    return state._replace(reward_moments=normalization.no_moments(()), reward_sums=sums)
 
 
 @jit("axis")
@@ -132,7 +130,7 @@ def step(
         **episode_metrics(finished, axis),
         **learned,
         **losses.gradient_noise(setup, params, trajectory, targets, num_steps, grads.policy),
-        eval_return=greedy_return(setup, new),
+        eval_return=evaluate.greedy_return(setup, new),
         num_steps=num_steps,
         env_steps=total_steps(new.env_steps),
         finite=finite,
@@ -188,7 +186,7 @@ def add_observations(setup: Setup, params: Params, trajectory: Trajectory) -> Pa
     if params.obs_moments is None:
         return params
     obs = trajectory.obs.astype(jnp.float32)
-    moments = add_values(params.obs_moments, obs, trajectory.valid, setup.axis)
+    moments = normalization.add_values(params.obs_moments, obs, trajectory.valid, setup.axis)
     return params._replace(obs_moments=moments)
 
 
@@ -213,8 +211,8 @@ def scale_rewards(
 
     before = jnp.zeros_like(state.reward_sums) if config.reset_each_update else state.reward_sums
     sums, totals = jax.lax.scan(advance, before, (rewards, valid, done))
-    moments = add_values(state.reward_moments, totals, valid, setup.axis)
-    scaled = rewards * jax.lax.rsqrt(moments.var + VARIANCE_EPSILON)
+    moments = normalization.add_values(state.reward_moments, totals, valid, setup.axis)
+    scaled = rewards * jax.lax.rsqrt(moments.var + normalization.VARIANCE_EPSILON)
     clipped = jnp.clip(scaled, -LARGEST_REWARD, LARGEST_REWARD)
     new = state._replace(reward_moments=moments, reward_sums=sums)
     return trajectory._replace(reward=clipped), new

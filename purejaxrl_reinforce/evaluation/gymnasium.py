@@ -10,10 +10,9 @@ import jax
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import environments, lanes, setup
+from purejaxrl_reinforce.algorithm import environments, evaluate, lanes, setup
 from purejaxrl_reinforce.algorithm.environments.env_params import derived
 from purejaxrl_reinforce.algorithm.environments.environment import ALIASES, Environment
-from purejaxrl_reinforce.algorithm.evaluate import Evaluation, make_act
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.tasks import TIME_LIMIT
@@ -23,7 +22,7 @@ RenderedEnv = gymnasium.Env[Any, Any]
 
 def evaluate_in_gymnasium(
     config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
-) -> Evaluation:
+) -> evaluate.Evaluation:
     """Play `num_episodes` whole episodes in as many of Gymnasium's environments, side by side.
 
     Each environment counts with its first episode only, to the end or to the time limit that
@@ -52,7 +51,7 @@ def evaluate_in_gymnasium(
         if not alive.any():
             break
     envs.close()
-    return Evaluation(returns, lengths)
+    return evaluate.Evaluation(returns, lengths)
 
 
 def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
@@ -127,7 +126,7 @@ def gym_actions(
 def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
     networks = setup.make_setup(config).networks
     noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
-    return networks.policy.to_env(make_act(networks, params, greedy)(obs, noise))
+    return networks.policy.to_env(evaluate.make_act(networks, params, greedy)(obs, noise))
 
 
 def _counterpart(env: Environment) -> str | None:

@@ -10,8 +10,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.evaluation.scores import evaluate_run
-from purejaxrl_reinforce.evaluation.video import Episode, make_video
+from purejaxrl_reinforce.evaluation import scores, video
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import code, facts, page, paragraph, picture
@@ -56,7 +55,7 @@ def video_of(config: Config, params: Params, seed: int) -> str:
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "video.gif"
-        make_video(path, config, [Episode("episode 1", params, seed)])
+        video.make_video(path, config, [video.Episode("episode 1", params, seed)])
         data = path.read_bytes()
     return picture(data, "gif", f"Video: an episode of {config.env} with the trained policy.")
 
@@ -94,7 +93,7 @@ def _curves(run: SavedRun) -> str:
 def _evaluation(run: SavedRun, seed: int) -> str:
     arguments = run, _EPISODES, True, seed
     try:
-        text = evaluate_run(*arguments, "gymnasium")
+        text = scores.evaluate_run(*arguments, "gymnasium")
     except ValueError as error:  # it has no such environment, or not all of env_params
-        text = evaluate_run(*arguments, "jax") + f"\n{error}"
+        text = scores.evaluate_run(*arguments, "jax") + f"\n{error}"
     return "".join(paragraph(f"{line[0].upper()}{line[1:]}.") for line in text.splitlines())

@@ -8,12 +8,10 @@ from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm import environments, normalization
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
-from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NORM_EPSILON
+from purejaxrl_reinforce.algorithm.networks import build, mlp
 from purejaxrl_reinforce.config import NETWORKS, Config
 from purejaxrl_reinforce.execution.machine import require_extra
-from purejaxrl_reinforce.output.files import StrPath, new_file, require_free, write_output
-from purejaxrl_reinforce.output.json_text import dump_json, is_json_with
+from purejaxrl_reinforce.output import files, json_text
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE
 from purejaxrl_reinforce.runs.saved_run import load_run
 
@@ -22,7 +20,7 @@ FORMAT = 2
 _SUFFIXES = (".npz", ".safetensors")
 
 
-def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) -> Path:
+def export(run_dir: files.StrPath, out: files.StrPath | None = None, force: bool = False) -> Path:
     """Write the policy of a run as plain arrays, with a JSON beside them that names its layers.
 
     Args:
@@ -38,13 +36,13 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
             written.
     """
     run_dir = Path(run_dir)
-    path = new_file(out, run_dir / "policy.npz", _SUFFIXES, force, is_marked=False)
+    path = files.new_file(out, run_dir / "policy.npz", _SUFFIXES, force, is_marked=False)
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
-    is_export = is_json_with(description_path, {"format", "layers", "observation"})
+    is_export = json_text.is_json_with(description_path, {"format", "layers", "observation"})
     for written in (path, description_path):
-        require_free(written, force, is_export)
+        files.require_free(written, force, is_export)
     run = load_run(run_dir)
     config, params = run.config, run.params
     if config.network not in NETWORKS:
@@ -53,9 +51,9 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
             f" are in {run_dir / PARAMS_FILE}"
         )
     arrays = policy_arrays(params)
-    with write_output(description_path) as unfinished:
-        unfinished.write_text(dump_json(describe_policy(config, arrays)))
-    with write_output(path) as unfinished:
+    with files.write_output(description_path) as unfinished:
+        unfinished.write_text(json_text.dump_json(describe_policy(config, arrays)))
+    with files.write_output(path) as unfinished:
         if path.suffix.lower() == ".npz":
             np.savez(unfinished, **arrays)  # type: ignore[arg-type]
         else:
@@ -65,7 +63,7 @@ def export(run_dir: StrPath, out: StrPath | None = None, force: bool = False) ->
     return path
 
 
-def policy_arrays(params: Params) -> dict[str, np.ndarray]:
+def policy_arrays(params: build.Params) -> dict[str, np.ndarray]:
     """Return the arrays of a policy by names such as `hidden_0/kernel`."""
     flat = flatten_dict(params.policy["params"])
     arrays = {"/".join(path[-2:]): np.asarray(value) for path, value in flat.items()}
@@ -117,8 +115,8 @@ def _layer(config: Config, arrays: dict[str, np.ndarray], name: str) -> dict[str
         "kernel": f"{name}/kernel",
         "bias": f"{name}/bias",
         "shape": list(arrays[f"{name}/kernel"].shape),
-        "patches": FILTER_SIZE if name == "conv" else None,
-        "norm": {"scale": f"{norm}/scale", "bias": f"{norm}/bias", "epsilon": NORM_EPSILON}
+        "patches": mlp.FILTER_SIZE if name == "conv" else None,
+        "norm": {"scale": f"{norm}/scale", "bias": f"{norm}/bias", "epsilon": mlp.NORM_EPSILON}
         if f"{norm}/scale" in arrays
         else None,
         "activation": config.activation if name != "out" else None,

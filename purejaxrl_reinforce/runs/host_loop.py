@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.execution import processes
+from purejaxrl_reinforce.execution import processes, signals
 from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
-from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.runs.loggers import Logger, make_loggers, require_loggers
 from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_second
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
@@ -121,7 +120,7 @@ def host_loop(
     run: RunDirectory,
     recorder: Recorder | None,
     options: RunOptions,
-    stop: StopRequest,
+    stop: signals.StopRequest,
 ) -> SavedRun:
     """Train from `state` to the last update or a signal, and save everything.
 
@@ -159,7 +158,7 @@ def _train(
     state: TrainState,
     recorder: Recorder | None,
     options: RunOptions,
-    stop: StopRequest,
+    stop: signals.StopRequest,
 ) -> tuple[TrainState, int, NonFiniteError | None]:
     """Return the last state, the number of the signal that ended training or 0, and the failure."""
     number, saved_at, every = 0.0, time.monotonic(), options.checkpoint_every

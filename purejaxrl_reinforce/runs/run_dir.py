@@ -15,9 +15,8 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
 from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.sealed import save_arrays
+from purejaxrl_reinforce.runs import loggers, metrics_csv
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, own_checkpoints, save_checkpoint
-from purejaxrl_reinforce.runs.loggers import MODULES
-from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
 
 METRICS_FILE = "metrics.csv"
 PARAMS_FILE = "params.npz"
@@ -30,7 +29,7 @@ CHECKPOINTS = "checkpoints"
 # number of its update.
 _NAMES = (
     CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, LOG_FILE, CHECKPOINTS,
-    *MODULES,
+    *loggers.MODULES,
 )  # fmt: skip
 _PATHS = re.compile(rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d{{9,}}\.npz")
 
@@ -45,7 +44,7 @@ class RunDirectory:
 
     def __init__(self, path: Path, config: Config, seed: int, owner: str) -> None:
         self.path, self.config, self.seed, self.owner = path, config, seed, owner
-        self.metrics = MetricsFile(path / METRICS_FILE, owner)
+        self.metrics = metrics_csv.MetricsFile(path / METRICS_FILE, owner)
         self._is_new, self._made = False, list[Path]()
         self._replaced: files.Replacement | None = None
         self._log: files.LockedLog | None = None

@@ -14,8 +14,7 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
-from purejaxrl_reinforce.output.files import StrPath
-from purejaxrl_reinforce.output.sealed import load_arrays
+from purejaxrl_reinforce.output import files, sealed
 from purejaxrl_reinforce.runs import checkpoint, metrics_csv
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
 
@@ -67,7 +66,7 @@ class SavedRun:
         """
         path = self.path / PARAMS_FILE
         try:
-            arrays = load_arrays(path, self.owner)
+            arrays = sealed.load_arrays(path, self.owner)
         except FileNotFoundError:
             remedy = "; train --resume finishes it" if (self.path / CHECKPOINTS).is_dir() else ""
             raise ValueError(
@@ -124,7 +123,7 @@ class SavedRun:
         return float(self.metrics["seconds"][-1]) if self.num_updates else 0.0
 
 
-def load_run(path: StrPath) -> SavedRun:
+def load_run(path: files.StrPath) -> SavedRun:
     """Return the run in a directory, whose configuration and identity alone are read at once.
 
     Raises:

@@ -14,17 +14,15 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
+from purejaxrl_reinforce.execution import sharding, signals
 from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
 from purejaxrl_reinforce.execution.program import Program
-from purejaxrl_reinforce.execution.sharding import place_state
-from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.output.files import StrPath
-from purejaxrl_reinforce.runs.checkpoint import load_latest
+from purejaxrl_reinforce.runs import checkpoint, saved_run
 from purejaxrl_reinforce.runs.host_loop import Callback, Recorder, RunOptions, host_loop
 from purejaxrl_reinforce.runs.loggers import Logger
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, PARAMS_FILE, RunDirectory, require_new
-from purejaxrl_reinforce.runs.saved_run import SavedRun
 
 _FIGURES = "purejaxrl_reinforce.figures.curves"
 
@@ -38,7 +36,7 @@ def train_run(
     reporter: Reporter = Reporter(),
     callback: Callback | None = None,
     force: bool = False,
-) -> SavedRun:
+) -> saved_run.SavedRun:
     """Train from scratch into a new run directory.
 
     Args:
@@ -67,7 +65,7 @@ def train_run(
     owner = broadcast_from_primary(lambda: new_identity(run_content(config, checked_seed(seed))))
     run = RunDirectory(path, config, seed, owner)
     program = _compile(run, reporter, None)
-    with StopRequest() as stop:
+    with signals.StopRequest() as stop:
         try:
             with together():
                 recorder = None
@@ -92,7 +90,7 @@ def resume_run(
     loggers: Sequence[Logger] = (),
     reporter: Reporter = Reporter(),
     callback: Callback | None = None,
-) -> SavedRun:
+) -> saved_run.SavedRun:
     """Resume a run from its latest intact checkpoint, or from scratch before its first.
 
     Args:
@@ -117,8 +115,8 @@ def resume_run(
         program = _compile(run, reporter, run.path)
         state = program.state
         if restored is not None:
-            state = place_state(restored, state, program.mesh)
-        with StopRequest() as stop:
+            state = sharding.place_state(restored, state, program.mesh)
+        with signals.StopRequest() as stop:
             with together():
                 recorder = None
                 if is_primary():
@@ -151,7 +149,7 @@ def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Pro
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
     """Return the state of the latest checkpoint that can be resumed, None before the first."""
-    state, skipped = load_latest(
+    state, skipped = checkpoint.load_latest(
         run.path / CHECKPOINTS, run.config, run.owner, run.metrics.num_updates
     )
     for line in skipped:
