@@ -64,10 +64,7 @@ def make_vector(env: Environment, num_envs: int) -> gymnasium.vector.VectorEnv:
         ValueError: Gymnasium has no such environment, or one with other spaces or without a
             parameter of `env`.
     """
-    name = _counterpart(env)
-    if name is None:
-        raise ValueError(f"Gymnasium has no environment {env.name!r}")
-    envs = gymnasium.make_vec(name, num_envs, max_episode_steps=env.time_limit)
+    envs = gymnasium.make_vec(_counterpart(env), num_envs, max_episode_steps=env.time_limit)
     _require_same_spaces(env, envs.single_observation_space, envs.single_action_space)
     for copy in getattr(envs, "envs", [envs]):
         _set_params(env, copy.unwrapped)
@@ -82,14 +79,14 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
     Raises:
         ValueError: a package that its renderer needs is not installed.
     """
-    name = _counterpart(env)
-    if name is None:
-        return None
     try:
+        name = _counterpart(env)
         plain = gymnasium.make(name)
         if "rgb_array" not in plain.metadata.get("render_modes", []):
             return None
         rendered = gymnasium.make(name, max_episode_steps=env.time_limit, render_mode="rgb_array")
+        _require_same_spaces(env, rendered.observation_space, rendered.action_space)
+        _set_params(env, rendered.unwrapped)
         rendered.reset(seed=0)
         # pygame then starts without a display and a sound card.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -99,9 +96,6 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
         raise ValueError(
             f"the renderer of {name} lacks a package: pip install 'purejaxrl_reinforce[video]'"
         ) from None
-    try:
-        _require_same_spaces(env, rendered.observation_space, rendered.action_space)
-        _set_params(env, rendered.unwrapped)
     except ValueError:
         return None
     return rendered
@@ -129,14 +123,13 @@ def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -
     return networks.policy.to_env(evaluate.make_act(networks, params, greedy)(obs, noise))
 
 
-def _counterpart(env: Environment) -> str | None:
-    """Return the name of Gymnasium's environment, or None where it has none of that name."""
+def _counterpart(env: Environment) -> str:
+    """Return the name of Gymnasium's environment; a ValueError says that it has none."""
     name = ALIASES.get(env.name, (env.name, {}))[0]
-    if ":" in name:  # one's own, which Gymnasium would import as well
-        return None
     with contextlib.suppress(gymnasium.error.Error):
-        return gymnasium.spec(name).id
-    return None
+        if ":" not in name:  # else one's own, which Gymnasium would import as well
+            return gymnasium.spec(name).id
+    raise ValueError(f"Gymnasium has no environment {env.name!r}")
 
 
 def _set_params(env: Environment, theirs: Any) -> None:

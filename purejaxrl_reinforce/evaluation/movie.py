@@ -1,7 +1,6 @@
 """Movies: episodes side by side, frame by frame, in a GIF or MP4."""
 
 import contextlib
-import functools
 import itertools
 import math
 import warnings
@@ -87,15 +86,10 @@ def _grid(heading: str, cells: Sequence[Image.Image]) -> Image.Image:
 
 def _write(picture: Image.Image, top: int, text: str) -> None:
     """Write a line in the middle of the width, as large as fits."""
-    pen = ImageDraw.Draw(picture)
-    share = picture.width / max(1.0, pen.textlength(text, _font(_LARGEST)))
-    size = max(_SMALLEST, min(_LARGEST, int(share * _LARGEST)))
-    pen.text((picture.width / 2, top + _LINE / 2), text, _INK, _font(size), anchor="mm")
-
-
-@functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    letter = 0.55  # of the size of the font, at most, on average over a line
+    size = max(_SMALLEST, min(_LARGEST, int(picture.width / (letter * max(1, len(text))))))
+    middle, font = (picture.width / 2, top + _LINE / 2), ImageFont.load_default(size)
+    ImageDraw.Draw(picture).text(middle, text, _INK, font, anchor="mm")
 
 
 def write_movie(path: Path, pictures: Iterator[Image.Image], frames_per_second: float) -> int:

@@ -79,6 +79,8 @@ class SavedRun:
         except ValueError as error:
             message = f"{path} does not fit the networks of {CONFIG_FILE}: {error}"
             raise ValueError(message) from None
+        if not all(np.isfinite(x).all() for x in jax.tree.leaves(params)):
+            raise ValueError(f"{path} is damaged: it holds numbers that are not finite")
         return params
 
     @cached_property

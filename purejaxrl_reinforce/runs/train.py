@@ -3,14 +3,13 @@
 import contextlib
 import importlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
@@ -111,10 +110,11 @@ def resume_run(
             if is_primary():
                 run.open()
         # The first process reads, so that the others need not see its files.
-        restored = _broadcast_state(run.config, lambda: _load_latest(run, reporter))
+        leaves = broadcast_from_primary(lambda: jax.tree.leaves(_load_latest(run, reporter)))
         program = _compile(run, reporter, run.path)
         state = program.state
-        if restored is not None:
+        if leaves:  # of None there are none
+            restored = jax.tree.unflatten(jax.tree.structure(state), leaves)
             state = sharding.place_state(restored, state, program.mesh)
         with signals.StopRequest() as stop:
             with together():
@@ -127,15 +127,11 @@ def resume_run(
 
 def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str]:
     """Return configuration, seed and identity of a run, read by the first process for all."""
-
-    def load() -> tuple[dict[str, Any], int, str]:
-        config, seed, owner = load_run_config(path)
-        return dict(vars(config)), seed, owner
-
-    facts, seed, owner = broadcast_from_primary(load)
-    if num_updates is not None:
-        facts["num_updates"] = num_updates
-    return Config(**facts), seed, owner
+    saved: list[Any] = broadcast_from_primary(
+        lambda: [vars(x) if isinstance(x, Config) else x for x in load_run_config(path)]
+    )
+    config = Config(**saved[0])
+    return config if num_updates is None else config.replace(num_updates=num_updates), *saved[1:]
 
 
 def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Program:
@@ -165,8 +161,3 @@ def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
             f" num_updates={run.config.num_updates}"
         )
     return state
-
-
-def _broadcast_state(config: Config, load: Callable[[], TrainState | None]) -> TrainState | None:
-    leaves = broadcast_from_primary(lambda: jax.tree.leaves(load()))  # of None there are none
-    return jax.tree.unflatten(jax.tree.structure(state_shapes(config)), leaves) if leaves else None
