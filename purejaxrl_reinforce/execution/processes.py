@@ -23,13 +23,6 @@ T = TypeVar("T")
 class PeerLostError(ConnectionError):
     """Another process has ended or cannot be reached: no collective is possible any more."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            "another process has ended or cannot be reached; restart all processes: train --resume"
-            " RUN resumes from the latest checkpoint, the same sweep command from the last slice"
-            f" ({reason})"
-        )
-
 
 class PeerFailedError(SystemExit):
     """Another process failed and prints why; this one exits silently with the same code."""
@@ -57,7 +50,11 @@ def collective() -> Iterator[None]:
         if is_single_process() or "RESOURCE_EXHAUSTED" in str(error):
             raise
         atexit.register(os._exit, 1)  # jax would wait for the lost process, and then abort
-        raise PeerLostError(str(error).splitlines()[0]) from None
+        raise PeerLostError(
+            "another process has ended or cannot be reached; restart all processes: train --resume"
+            " RUN resumes from the latest checkpoint, the same sweep command from the last slice"
+            f" ({str(error).splitlines()[0]})"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
-from purejaxrl_reinforce.execution.processes import max_over_processes
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -50,9 +48,3 @@ class StopRequest:
             if self.signal is None and received[0] in _SIGNALS:
                 self.signal = received[0]
         os.close(read_end)
-
-
-def stop_signal(stop: StopRequest) -> int | None:
-    """Return the signal received on any process, None without one; the same on all processes."""
-    (number,) = max_over_processes(stop.signal or 0)
-    return int(number) or None

@@ -13,17 +13,14 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config_file import new_identity, run_content
-from purejaxrl_reinforce.execution.processes import PeerLostError, is_primary, together
-from purejaxrl_reinforce.execution.signals import StopRequest, stop_signal
+from purejaxrl_reinforce.execution import processes, signals
 from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps.outputs import log_curves, save_outputs
+from purejaxrl_reinforce.sweeps import outputs, ranking, store
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
-from purejaxrl_reinforce.sweeps.ranking import show_bounds, show_score
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import agent_scores, score_interval
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 from purejaxrl_reinforce.tasks import task
@@ -46,10 +43,10 @@ def run_sweep(
         ValueError: the input is bad; nothing was written.
         OSError: files could not be written.
     """
-    quiet = quiet or not is_primary()
+    quiet = quiet or not processes.is_primary()
     try:
         with (
-            StopRequest() as stop,
+            signals.StopRequest() as stop,
             contextlib.closing(SweepLoop(plan, path, width, warn=_warn, force=force)) as sweep,
         ):
             if not quiet:
@@ -60,11 +57,11 @@ def run_sweep(
                 _report_interruption(sweep, path, number)
                 return number
             sweep.log(f"finished in {time.perf_counter() - started:.1f} s")
-            with together():
-                if is_primary():
-                    save_outputs(path, sweep.results, quiet)
-                    log_curves(path, sweep.results, *loggers)
-    except (PeerLostError, BrokenPipeError):
+            with processes.together():
+                if processes.is_primary():
+                    outputs.save_outputs(path, sweep.results, quiet)
+                    outputs.log_curves(path, sweep.results, *loggers)
+    except (processes.PeerLostError, BrokenPipeError):
         raise
     except OSError as error:
         raise OSError(
@@ -87,7 +84,7 @@ def _headline(plan: SweepPlan, path: Path) -> str:
     )
 
 
-def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
+def _train(sweep: SweepLoop, stop: signals.StopRequest, quiet: bool) -> int | None:
     """Train until the end, or until a signal on any process; return its number, or None."""
     best, known = "", 0
     with Board("starting", quiet=quiet) as board:
@@ -105,9 +102,9 @@ def _train(sweep: SweepLoop, stop: StopRequest, quiet: bool) -> int | None:
                 # The headline has said that the first program is compiled.
                 sweep.updates > 0 and compiling != "",
             )
-            number = stop_signal(stop)
-            if number is not None and sweep.updates_left:
-                return number
+            (number,) = processes.max_over_processes(stop.signal or 0)
+            if number and sweep.updates_left:
+                return int(number)
     return None
 
 
@@ -121,7 +118,7 @@ def _best_so_far(results: SweepResults) -> Iterator[str]:
         best[env] = max(found, best.get(env, found))
     for env, (_, i) in best.items():
         interval = score_interval(env, scores[i, trained[i]])
-        score = f"{show_score(interval.value)} {show_bounds(interval)}"
+        score = f"{ranking.show_score(interval.value)} {ranking.show_bounds(interval)}"
         of = f" of {env}" if len(best) > 1 else ""
         setting = f", setting {i}: {labels[i]}" if len(labels) > 1 else ""
         yield f"best greedy return{of} so far {score}, {count(trained[i].sum(), 'seed')}{setting}"
@@ -130,7 +127,7 @@ def _best_so_far(results: SweepResults) -> Iterator[str]:
 def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
     name, trained = signal.Signals(number).name, sweep.results.num_trained
     sweep.log(f"stopped by {name} after {count(trained, 'agent')}")
-    if is_primary():
+    if processes.is_primary():
         print(
             f"interrupted by {name}; {trained:,} of {sweep.plan.num_agents:,} agents are"
             f" in {path}; rerun the same sweep command to finish",
@@ -149,7 +146,7 @@ def extract_agent(
         ValueError: there is no such sweep, setting or seed, the agent is not trained yet, or
             `run_dir` cannot be written; nothing was written.
     """
-    sweep = saved_sweep(sweep_dir)
+    sweep = store.saved_sweep(sweep_dir)
     agent = sweep.agent(setting, seed)
     config = sweep.plan.configs[setting]
     run = RunDirectory(run_dir, config, seed, new_identity(run_content(config, seed)))

@@ -15,9 +15,7 @@ from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.figures import sweep as pictures
 from purejaxrl_reinforce.figures.curves import Runs
 from purejaxrl_reinforce.figures.style import Style, save_figure
-from purejaxrl_reinforce.output.files import atomic_write
-from purejaxrl_reinforce.output.json_text import dump_json
-from purejaxrl_reinforce.output.text import short_value
+from purejaxrl_reinforce.output import files, json_text, text
 from purejaxrl_reinforce.runs.loggers import make_loggers
 from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.ranking import ranking_view, swept_fields
@@ -35,10 +33,10 @@ def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
     """Write arrays, table, statistics and pictures into a sweep's directory; print the ranking."""
     save_results(path, results)
     summaries = summarize(results)
-    with atomic_write(path / "summary.json") as unfinished:
-        unfinished.write_text(dump_json(summary_dict(results, summaries)))
+    with files.atomic_write(path / "summary.json") as unfinished:
+        unfinished.write_text(json_text.dump_json(summary_dict(results, summaries)))
     for name, figure in sweep_figures(results, summaries).items():
-        with atomic_write(path / f"{name}.png") as unfinished:
+        with files.atomic_write(path / f"{name}.png") as unfinished:
             save_figure(figure, unfinished)
     if not quiet:
         sys.stdout.flush()
@@ -54,10 +52,10 @@ def save_results(path: Path, results: SweepResults) -> None:
     with the name of a metric, `num_steps`, becomes `config_num_steps`.
     """
     arrays = {name: getattr(results, name) for name in ("evaluation", "key_data", "seconds")}
-    with atomic_write(path / "results.npz") as unfinished:
+    with files.atomic_write(path / "results.npz") as unfinished:
         np.savez(unfinished, **(results.metrics | arrays))
     kind = "csv" if importlib.util.find_spec("pyarrow") is None else "parquet"
-    with atomic_write(path / f"table.{kind}") as unfinished:
+    with files.atomic_write(path / f"table.{kind}") as unfinished:
         getattr(_table(results), f"to_{kind}")(unfinished, index=False)
 
 
@@ -74,7 +72,7 @@ def _table(results: SweepResults) -> "pandas.DataFrame":
     for name in results.axes:
         values = [get_field(config, name) for config in results.configs]
         if any(value is None or isinstance(value, tuple) for value in values):
-            values = [short_value(value) for value in values]  # a column has one type
+            values = [text.short_value(value) for value in values]  # a column has one type
         swept[f"config_{name}" if name in metrics else name] = np.array(values)[setting]
     numbers = {"seed": np.array(results.seeds, np.uint64)[seed], "update": update + 1}
     numbers["env_steps"] = metrics.pop("env_steps")

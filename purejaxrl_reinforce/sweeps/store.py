@@ -20,8 +20,7 @@ from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import FIELD_KINDS, Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, is_identity_of, new_identity
 from purejaxrl_reinforce.execution import machine
-from purejaxrl_reinforce.output import files, sealed
-from purejaxrl_reinforce.output.json_text import json_value
+from purejaxrl_reinforce.output import files, json_text, sealed
 from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, restore_tree
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, require_room, seed_numbers
@@ -144,7 +143,7 @@ def saved_sweep(path: Path) -> SavedSweep:
             np.asarray(facts["key_data"], np.uint32).reshape(-1, 2),
             int(facts["num_episodes"]),
         )
-        facts = json_value(facts)
+        facts = json_text.json_value(facts)
         # Whatever else may be wrong is not what would be written of this plan.
         if not plan.num_agents or _plan_facts(plan) != facts or not is_identity_of(identity, facts):
             raise ValueError("its plan is none, or another sweep's")
@@ -295,7 +294,7 @@ class SweepStore:
 
 def _plan_facts(plan: SweepPlan) -> Any:
     """Return a plan as JSON has it."""
-    return json_value(
+    return json_text.json_value(
         {
             "axes": plan.axes,
             "settings": list(map(asdict, plan.configs)),

@@ -14,8 +14,7 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
-from purejaxrl_reinforce.execution.program import run_chunks
+from purejaxrl_reinforce.execution import processes, program
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
@@ -64,7 +63,7 @@ def sweep(
             `path` holds something else.
         OSError: files could not be written; slices that are finished stay.
     """
-    with together():
+    with processes.together():
         plan = make_plan(config, keys, axes or {}, zipped, num_episodes)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
@@ -111,7 +110,7 @@ class SweepLoop:
         self.plan, self._width, self._warn = plan, width, warn
         self.updates, self.steps, self.seconds = 0, 0, 0.0
         self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
-        with together():
+        with processes.together():
             if width is not None and width < 1:
                 raise ValueError(f"width must be at least 1 agent, not {width}")
             # Of all agents of a program, not of those that are left: results do not depend on that.
@@ -119,9 +118,9 @@ class SweepLoop:
                 population_mesh(min(width or len(agents), len(agents)), devices or jax.devices())
                 for agents in plan.programs
             ]
-        with together():  # the primary process alone writes
-            self._store = SweepStore(path, plan, force) if is_primary() else None
-        self.results = empty_results(plan, path if is_primary() else None)
+        with processes.together():  # the primary process alone writes
+            self._store = SweepStore(path, plan, force) if processes.is_primary() else None
+        self.results = empty_results(plan, path if processes.is_primary() else None)
 
     def log(self, message: str) -> None:
         """Append a line to the log."""
@@ -149,7 +148,7 @@ class SweepLoop:
 
     def _load_done(self) -> None:
         """Take what is on disk, but for the states, to all processes."""
-        parts = broadcast_from_primary(
+        parts = processes.broadcast_from_primary(
             lambda: [part[:-1] for part in self._store.load_done(self._warn)] if self._store else []
         )
         for agents, metrics, evaluation, seconds in parts:
@@ -171,7 +170,7 @@ class SweepLoop:
         while todo:
             part = yield from self._train_slice(population, todo[:size])
             todo = todo[size:]
-            with together():
+            with processes.together():
                 if self._store is not None:
                     self._store.add(part)
             self.results.add(part)
@@ -189,7 +188,7 @@ class SweepLoop:
         agents = population.start(configs, plan.keys_of(chosen))
         parts: list[Metrics] = []
         sizes = configs[0].num_updates, population.longest_call
-        for chunk in run_chunks(population.advance, agents, *sizes, _SECONDS_PER_CHUNK):
+        for chunk in program.run_chunks(population.advance, agents, *sizes, _SECONDS_PER_CHUNK):
             agents = chunk.state
             parts.append(chunk.metrics)
             self.updates += chunk.metrics.num_steps.size
