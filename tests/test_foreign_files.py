@@ -1,85 +1,59 @@
 """Every file of one run or sweep put into another of equal shapes: no verb believes it."""
 
+import re
 import shutil
 
 import pytest
 
 from purejaxrl_reinforce import train_run
-from tests.support.runs import TINY, error_of
+from tests.support.runs import TINY, contents_of, error_of
 from tests.support.sweeps import OPTIONS, sweep_into
 
-RUN_VERBS = {
-    "evaluate": ["evaluate", "{}", "--episodes", "2"],
-    "export": ["export", "{}"],
-    "video": ["video", "{}"],
-    "plot": ["plot", "{}"],
-    "report": ["report", "{}"],
-    "resume": ["train", "--resume", "{}", "--num-updates", "7"],
-}
 SWEEP = ["sweep", *OPTIONS, "--width", "2", "--num-seeds", "2", "--hidden-sizes", "8"]
-SWEEP_VERBS = {
-    "sweep": [*SWEEP, "--policy-lr", "0.03", "--sweep-dir", "{}"],
-    "extract": ["extract", "{}", "--setting", "0", "--seed", "1", "--run-dir", "{}-agent"],
-    "plot": ["plot", "{}"],
-    "report": ["report", "{}"],
+VERBS = {
+    "run": {
+        "evaluate": ["evaluate", "{}", "--episodes", "2"],
+        "export": ["export", "{}"],
+        "video": ["video", "{}"],
+        "plot": ["plot", "{}"],
+        "report": ["report", "{}"],
+        "resume": ["train", "--resume", "{}", "--num-updates", "7"],
+    },
+    "sweep": {
+        "sweep": [*SWEEP, "--policy-lr", "0.03", "--sweep-dir", "{}"],
+        "extract": ["extract", "{}", "--setting", "0", "--seed", "1", "--run-dir", "{}-agent"],
+        "plot": ["plot", "{}"],
+        "report": ["report", "{}"],
+    },
 }
-RUN_CASES = [
-    *(("config.toml", verb) for verb in RUN_VERBS),
-    *(("params.npz", verb) for verb in ("evaluate", "export", "video")),
-    *(("metrics.csv", verb) for verb in ("plot", "report", "resume")),
-    ("checkpoints/000000006.npz", "resume"),
-]
-SWEEP_CASES = [
-    (name, verb) for name in ("sweep.json", "slices/000000000.npz") for verb in SWEEP_VERBS
+FILES = [
+    ("run", "config.toml", VERBS["run"]),
+    ("run", "params.npz", ("evaluate", "export", "video")),
+    ("run", "metrics.csv", ("plot", "report", "resume")),
+    ("run", "checkpoints/000000006.npz", ("resume",)),
+    ("sweep", "sweep.json", VERBS["sweep"]),
+    ("sweep", "slices/000000000.npz", VERBS["sweep"]),
 ]
 
 
 @pytest.fixture(scope="module")
-def another_run(tmp_path_factory):
-    path = tmp_path_factory.mktemp("another") / "run"
-    train_run(TINY, 2, path)
-    return path
+def pairs(finished_run, tmp_path_factory):
+    """Two runs and two sweeps."""
+    path = tmp_path_factory.mktemp("pairs")
+    train_run(TINY, 2, path / "run")
+    sweeps = [sweep_into(path / rate, [*SWEEP, "--policy-lr", rate]) for rate in ("0.01", "0.03")]
+    return {"run": (finished_run, path / "run"), "sweep": sweeps}
 
 
-@pytest.fixture(scope="module")
-def two_sweeps(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sweeps")
-    return [sweep_into(path / rate, [*SWEEP, "--policy-lr", rate]) for rate in ("0.01", "0.03")]
-
-
-def contents(path):
-    return {
-        str(file.relative_to(path)): file.read_bytes()
-        for file in path.rglob("*")
-        if file.is_file() and file.suffix != ".log"
-    }
-
-
-def refused(verb, path, tmp_path, capsys, monkeypatch):
-    before = contents(path)
+@pytest.mark.parametrize(
+    ("kind", "name", "verb"), [(kind, name, verb) for kind, name, verbs in FILES for verb in verbs]
+)
+def test_a_file_of_another_is_refused(kind, name, verb, pairs, tmp_path, capsys, monkeypatch):
+    foreign, own = pairs[kind]
+    path = shutil.copytree(own, tmp_path / kind)
+    shutil.copy(foreign / name, path / name)
+    before = contents_of(path)
     monkeypatch.chdir(tmp_path)
-    error = error_of([part.format(path) for part in verb], capsys)
-    assert contents(path) == before
-    return error
-
-
-@pytest.mark.parametrize(("name", "verb"), RUN_CASES)
-def test_a_file_of_another_run_is_refused(
-    name, verb, finished_run, another_run, tmp_path, capsys, monkeypatch
-):
-    run = tmp_path / "run"
-    shutil.copytree(another_run, run)
-    (run / name).unlink()
-    shutil.copy(finished_run / name, run / name)
-    error = refused(RUN_VERBS[verb], run, tmp_path, capsys, monkeypatch)
-    assert "another run" in error
-
-
-@pytest.mark.parametrize(("name", "verb"), SWEEP_CASES)
-def test_a_file_of_another_sweep_is_refused(name, verb, two_sweeps, tmp_path, capsys, monkeypatch):
-    foreign, own = two_sweeps
-    sweep = tmp_path / "sweep"
-    shutil.copytree(own, sweep)
-    shutil.copy(foreign / name, sweep / name)
-    error = refused(SWEEP_VERBS[verb], sweep, tmp_path, capsys, monkeypatch)
-    assert "another" in error
+    error = error_of([part.format(path) for part in VERBS[kind][verb]], capsys)
+    assert re.search("another (run|sweep)", error)
+    assert contents_of(path) == before

@@ -38,18 +38,6 @@ def test_returns_match_the_reference(seed, gamma, bootstrap):
     np.testing.assert_allclose(np.where(valid, ours, 0), expected, rtol=1e-4, atol=1e-3)
 
 
-def test_worked_by_hand():
-    # Two steps that go on, a cut with V = 8 behind it, then an episode that terminates.
-    returns = lambda_returns(
-        rewards=jnp.array([[1.0], [2.0], [4.0], [1.0]]),
-        discounts=jnp.array([[0.5], [0.5], [0.5], [0.0]]),
-        lambdas=jnp.array([[1.0], [0.0], [1.0], [0.0]]),
-        next_values=jnp.array([[100.0], [8.0], [100.0], [100.0]]),
-    )
-    # 1 / 4 + 0.5 * 1; 2 + 0.5 * 8; 1 + 0.5 * 6
-    np.testing.assert_allclose(returns[:, 0], [4.0, 6.0, 4.5, 1.0])
-
-
 RETURNS = jnp.array([[1.0, 3.0, 8.0], [2.0, 4.0, 50.0], [7.0, 50.0, 50.0], [50.0, 50.0, 50.0]])
 VALID = jnp.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]], bool)
 

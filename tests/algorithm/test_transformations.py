@@ -74,15 +74,6 @@ def with_params(config=TINY, **params):
     return replace(config, env_params=params)
 
 
-def test_floats_of_the_environment_are_leaves_and_nothing_else_of_it():
-    config = with_params(max_steps_in_episode=9, gravity=12.0, dense=True, length=0.7)
-    leaves, structure = jax.tree.flatten(config)
-    assert leaves == [*jax.tree.leaves(TINY), 12.0, 0.7]
-    assert jax.tree.unflatten(structure, leaves) == config
-    other = jax.tree.structure(with_params(max_steps_in_episode=8, gravity=12.0, dense=True))
-    assert other != structure
-
-
 def steps_played(config):
     """Return the steps that each lane played in the first update, [N]."""
     return collect(config, init(config, jax.random.key(0)))[1].sum.length

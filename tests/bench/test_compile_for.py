@@ -61,19 +61,11 @@ def counted(thunks, metadata=METADATA, program=PROGRAM):
     return (dict(counts.of_phase), counts.graphs, counts.waits), functions
 
 
-def test_a_loop_of_unknown_length_is_run_by_the_host():
-    """Its predicate is waited for, and its body is a graph."""
-    found, functions = counted(THUNKS)
-    assert found == ({"rollout": 6 + 5 * 2}, 5, 6)
-    assert functions == [("play_batch", "step")]
-
-
-def test_a_loop_of_known_length_waits_for_nothing():
+def test_only_a_loop_of_unknown_length_outside_of_graphs_waits():
+    """The host waits for its predicate, and its body is a graph."""
+    assert counted(THUNKS) == (({"rollout": 6 + 5 * 2}, 5, 6), [("play_batch", "step")])
     known = PROGRAM.replace("while(%start)", 'while(%start), {"known_trip_count":{"n":"3"}}')
     assert counted(THUNKS, program=known) == (({"rollout": 3 * 2}, 3, 0), [])
-
-
-def test_a_loop_in_a_graph_waits_for_nothing():
     inside = "000: kCommandBuffer [source | sink]\n" + "".join(
         f"    {line}\n" for line in THUNKS.replace("000: kWhile", "010: kWhile").splitlines()
     )

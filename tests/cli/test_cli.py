@@ -83,9 +83,12 @@ def test_each_run_finds_its_own_place_and_quiet_is_quiet(in_tmp, capsys):
     assert main(["train", *TINY]) == 0
     (run,) = (in_tmp / "runs").iterdir()
     captured = capsys.readouterr()
-    assert f"runs/{run.name}" in captured.out
+    start = "CartPole-v1 on cpu: 8 lanes, 6 updates, seed 0; compiling\n"
+    assert captured.out.startswith(start)
+    assert f"runs/{run.name}: checkpoints, config.toml, metrics.csv" in captured.out
     assert all(word in captured.out for word in ("training return", "SPS", "params.npz"))
-    assert all(word in captured.err for word in ("update 6/6", "return", "SPS", "left"))
+    assert captured.err.splitlines()[-1].startswith("update 6/6 ")
+    assert all(word in captured.err for word in ("return", "SPS", "left"))
     assert main(["train", *TINY, "--quiet"]) == 0
     assert len(list((in_tmp / "runs").iterdir())) == 2
     assert capsys.readouterr() == ("", "")
@@ -99,7 +102,7 @@ BAD = [
     (["train", "--run-dir="], "an argument is empty: .* --run-dir="),
     (["train", "--run-dir", "\x1b[31mred"], r"the argument '\\x1b\[31mred' has characters that"),
     (["train", "--run-dir", "caf\udce9"], r"the argument 'caf\\udce9' has characters that"),
-    (["train", "--run-dir", "made/" + "a" * 300 + "/run"], "File name too long"),
+    (["train", "--run-dir", "made/" + "é" * 128 + "/run"], "File name too long"),
     (["train", "--hidden-sizes", "60000", "60000"], "does not fit: .* try smaller .*hidden_sizes"),
     (["train", "--num-envs", "200000000"], "does not fit: .* GB are needed"),
     (["train", "--config", "nowhere.toml"], "nowhere.toml: No such file"),
@@ -109,6 +112,9 @@ BAD = [
     (["train", "--resume", "half", "--force"], "give --resume or --force, not both"),
     (["plot", "half", "--out", "full", "--force"], "must end in"),
     (["train", "--run-dir", "bad.toml/run"], "bad.toml exists and is not a directory"),
+    (["train", "--resume", "full"], "full is not a run directory: it has no config.toml"),
+    (["train", "--resume", "nowhere"], "nowhere is not a run directory: it has no config.toml"),
+    (["train", "--resume", "half", "--run-dir", "x"], "give --resume or --run-dir, not both"),
     (["evaluate", "half"], "half holds no trained parameters"),
     (["evaluate", "nan"], "nan/params.npz is damaged: it holds numbers that are not finite"),
     (["evaluate", "other"], "params.npz does not fit the networks of config.toml"),
@@ -118,14 +124,8 @@ BAD = [
     (["train", "--n_envs=3"], "does not take --n_envs=3, which is here --num-envs$"),
     (["tain"], "unknown verb 'tain'; verbs are train, sweep, "),
     (["--foo"], "unknown verb '--foo'; verbs are train, sweep, "),
-    (
-        ["train", "--num-envs", "x"],
-        "^--num-envs: invalid .* 'x'; write --num-envs INT$",
-    ),
-    (
-        ["train", "--num-steps", "1.5"],
-        r"from \['1.5'\].; write --num-steps {None}.INT$",
-    ),
+    (["train", "--num-envs", "x"], "^--num-envs: invalid .* 'x'; write --num-envs INT$"),
+    (["train", "--num-steps", "1.5"], r"from \['1.5'\].; write --num-steps {None}.INT$"),
     (["train", "--num-envs"], "^Missing value for argument '--num-envs'. Expected 1 values.$"),
     (["train", "--rollout", "strem"], "invalid choice 'strem' .* one of .'episodes', 'stream'."),
     (["evaluate"], "^Missing from purejaxrl-reinforce evaluate: RUN "),
@@ -261,3 +261,32 @@ def test_the_end_says_whether_it_is_solved():
     assert "not solved" in _solved(result)
     result.config = Config(env="Catch-bsuite")
     assert _solved(result) is None
+
+
+def facts(*arguments):
+    """Return what several processes compare before they train."""
+    return _parse(arguments).shared()
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "name"),
+    [
+        ("train", ["--seed", "1"], "seed"),
+        ("train", ["--policy-lr", "0.5"], "policy_lr"),
+        ("train", ["--checkpoint-every", "3"], "checkpoint_every"),
+        ("train", ["--preset", "classic"], "preset"),
+        ("train", ["--wandb"], "wandb"),
+        ("train", ["--resume", "run"], "the verb"),
+        ("sweep", ["--axis", "gamma=0.9,1"], "axis"),
+    ],
+)
+def test_another_option_is_another_fact(verb, options, name):
+    assert facts(verb).get(name) != facts(verb, *options)[name]
+
+
+def test_where_a_process_reads_writes_and_prints_is_its_own():
+    others = ["--quiet", "--run-dir", "x", "--process-id=1", "--coordinator", "a:1"]
+    assert facts("train") == facts("train", *others)
+    first = facts("train", "--resume", "seen", "--num-updates", "9")
+    assert first == facts("train", "--resume", "unseen", "--num_updates=9")
+    assert {"the verb", "the version of python", "the version of jax"} <= set(first)

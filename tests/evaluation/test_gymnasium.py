@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, evaluate, init
+from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.evaluation.gymnasium import evaluate_in_gymnasium, gym_actions, make_vector
@@ -25,11 +25,13 @@ def cartpole(tmp_path_factory):
     return train_run(path, "--num-updates", "8", "--no-anneal", *rates)
 
 
-def test_both_backends_agree(cartpole, capsys):
-    assert main(["evaluate", str(cartpole), "--backend", "gymnasium", "--sample"]) == 0
+@pytest.mark.parametrize(("kind", "options"), [("greedy", []), ("sampled", ["--sample"])])
+def test_both_backends_agree(kind, options, cartpole, capsys):
+    command = ["evaluate", str(cartpole), "--backend", "gymnasium", "--episodes", "400"]
+    assert main([*command, *options]) == 0
     ours, theirs, verdict = capsys.readouterr().out.splitlines()
     for line, where in ((ours, "JAX"), (theirs, "Gymnasium")):
-        assert re.search(rf"100 sampled episodes, in {where}: mean .* \(95% interval \d", line)
+        assert re.search(rf"400 {kind} episodes, in {where}: mean .* \(95% interval \d", line)
     assert verdict.startswith("they agree: JAX minus Gymnasium = ")
 
 
@@ -50,16 +52,6 @@ def test_a_difference_is_said():
     assert agreement(same - 3, same) == (
         "they differ: JAX minus Gymnasium = -3.0 (-5.4 to -0.6), an interval that excludes 0"
     )
-
-
-@pytest.mark.parametrize("greedy", [True, False])
-def test_means_are_equal(cartpole, greedy):
-    run = load_run(cartpole)
-    ours = np.asarray(evaluate(run.config, run.params, jax.random.key(0), 400, greedy)[0])
-    played = evaluate_in_gymnasium(run.config, run.params, jax.random.key(1), 400, greedy)
-    theirs = played.episode_return
-    assert theirs.std() > 20
-    assert abs(ours.mean() - theirs.mean()) < 4 * np.sqrt((ours.var() + theirs.var()) / 400)
 
 
 @pytest.mark.parametrize("env", ["Acrobot-v1", "Pendulum-v1"])

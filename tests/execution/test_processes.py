@@ -9,7 +9,7 @@ import pytest
 
 from purejaxrl_reinforce.execution.distributed import connect
 from tests.support.processes import LOST, Command, free_port, num_rows, pair, wait_for_rows
-from tests.support.runs import FILES, assert_same_run, error_of
+from tests.support.runs import assert_same_run, error_of
 
 RUN = ["--num-envs", 8, "--num-steps", 40, "--hidden-sizes", 8, "--num-updates", 200, "--seed", 3]
 
@@ -27,19 +27,6 @@ def undisturbed(tmp_path_factory):
 def outputs(tmp_path_factory):
     """A directory for what processes print, outside of the test's own."""
     return tmp_path_factory.mktemp("outputs")
-
-
-@pytest.mark.slow  # as is what `test_sigterm_to_one` trains until the signal
-def test_two_processes_train_as_one_does(tmp_path, undisturbed, outputs):
-    path = tmp_path / "run"
-    with pair("train", *RUN, "--run-dir", path, directory=outputs) as (first, second):
-        code, output, errors = first.wait()
-        assert second.wait() == (0, "", "")
-    assert code == 0, errors
-    assert output.startswith("CartPole-v1 on cpu: 8 lanes, 200 updates, seed 3; compiling\n")
-    assert "update 200/200" in errors
-    assert {entry.name for entry in path.iterdir()} == FILES
-    assert_same_run(path, undisturbed)
 
 
 def test_sigterm_to_one_stops_both_at_one_update(tmp_path, undisturbed, outputs):
@@ -86,16 +73,26 @@ def test_one_is_killed(whom, tmp_path, undisturbed, outputs):
     assert_same_run(path, undisturbed)
 
 
-def test_bad_input_is_refused_by_both_and_said_by_one(tmp_path, outputs):
-    path = tmp_path / "made" / "run"
-    arguments = ["train", *RUN, "--num-envs", 7, "--run-dir", path, "--quiet"]
-    with pair(*arguments, directory=outputs) as (first, second):
-        code, output, errors = first.wait()
-        assert second.wait() == (2, "", "")
-    assert (code, output) == (2, "")
-    message = "num_envs=7 is not divisible by 2 processes; try num_envs=6 or 8"
-    assert errors == f"error: {message}\n"
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("command", "of_the_second", "message"),
+    [
+        ("train --num-envs 7 --quiet", "", "num_envs=7 is not divisible by 2 processes; try num_"),
+        ("train", "--seed 7", "seed is not given in process 0 and 7 in process 1; give all"),
+        ("sweep", "--gamma 0.5", "gamma is not given in process 0 and 0.5 in process 1; give all"),
+        (
+            "sweep --num-seeds 1 --num-envs 1",
+            "",
+            "more processes than devices in use: 1 agents",
+        ),
+    ],
+)
+def test_bad_input_is_refused_by_both_and_said_by_one(command, of_the_second, message, outputs):
+    with pair(*command.split(), directory=outputs, second=of_the_second.split()) as both:
+        silent, (code, output, error) = sorted(process.wait() for process in both)
+    assert silent == (code, output, "") == (2, "", "")
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+    assert {path.suffix for path in outputs.iterdir()} == {".out", ".err"}
 
 
 UNREACHABLE = """
@@ -144,8 +141,7 @@ def test_a_port_that_is_taken(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "variables",
-    [{}, {"SLURM_NTASKS": "1"}, {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1"}],
+    "variables", [{}, {"SLURM_NTASKS": "1"}, {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1"}]
 )
 def test_a_process_by_itself_starts_no_coordinator(variables, monkeypatch):
     def refuse(*_, **__):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
-from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.kernels.lane_vectors import UnsupportedError, broadcast, known, trace
 
 NUM_LANES = 8
@@ -96,24 +95,3 @@ def test_an_operation_without_a_rule_is_named_unless_no_result_needs_it():
     assert_same_bits(function, X[:, 0])
     with pytest.raises(UnsupportedError, match="the operation 'sort'"):
         on_vectors(lambda x: jnp.sort(x, axis=1), X[:, 0])
-
-
-# Whether a product and a sum of Pendulum are rounded together is the compiler's choice.
-PENDULUM = pytest.param("Pendulum-v1", marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize(
-    "name", ["CartPole-v1", "Acrobot-v1", PENDULUM, "Catch-bsuite", "Random-probe"]
-)
-def test_steps_of_environments(name):
-    env = make(name)
-    if env.num_actions is None:
-        action = 3 * jax.random.normal(jax.random.key(2), (NUM_LANES, *env.action_shape))
-    else:
-        action = jax.random.randint(jax.random.key(2), (NUM_LANES,), 0, env.num_actions)
-
-    def play(words, action):
-        obs, env_state = env.reset(jax.random.wrap_key_data(words))
-        return obs, env_state, env.step(jax.random.wrap_key_data(words + 1), env_state, action)
-
-    assert_same_bits(play, WORDS, action)

@@ -77,8 +77,7 @@ def test_pages_are_whole_and_need_nothing_else(which, num_images, pages, tmp_pat
 def test_what_is_hostile_is_text():
     name = "<script>alert('\"&')</script>"
     text = page(
-        name,
-        {name: facts({name: name}) + table([name], [[name]]) + picture(b"", "png", name)},
+        name, {name: facts({name: name}) + table([name], [[name]]) + picture(b"", "png", name)}
     )
     shown = Page(text)
     assert shown.text.count(name) == 8  # title, headings, contents, facts, cells

@@ -8,14 +8,7 @@ import numpy as np
 import pandas
 import pytest
 
-from purejaxrl_reinforce import (
-    RunOptions,
-    evaluate,
-    load_run,
-    resume_run,
-    sweep,
-    train_run,
-)
+from purejaxrl_reinforce import RunOptions, evaluate, load_run, resume_run, sweep, train_run
 from purejaxrl_reinforce.algorithm.evaluate import greedy_return
 from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.reinforce import init

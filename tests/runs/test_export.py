@@ -12,7 +12,7 @@ from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.learning import networks_of
-from tests.support.runs import TINY, error_of, random_run
+from tests.support.runs import TINY, contents_of, error_of, random_run
 
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
 CONFIGS = {
@@ -24,13 +24,9 @@ CONFIGS = {
     "squash": Config(env="Pendulum-v1", hidden_sizes=(8,), action="squash", log_std="state"),
     "cnn": Config(env="Breakout-MinAtar", hidden_sizes=(8,), layer_norm=True, activation="tanh"),
     "normalize_obs": Config(hidden_sizes=(8,), normalize_obs=True, obs_clip=0.5),
+    "linear": Config(hidden_sizes=()),
     "SimpleBandit-bsuite": Config(env="SimpleBandit-bsuite", hidden_sizes=(3,)),
 }
-
-
-@pytest.fixture
-def run_dir(tmp_path):
-    return random_run(tmp_path / "run", TINY)
 
 
 def output(description, arrays, obs):
@@ -93,35 +89,26 @@ def test_it_is_the_same_policy(config, suffix, tmp_path):
         }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("out", "message"),
-    [
-        ("policy.npz", "policy.npz exists"),
-        ("policy.safetensors", "policy.json exists"),
-        ("policy.onnx", "must end in .npz or .safetensors, not 'policy.onnx'"),
-    ],
-)
-def test_nothing_is_overwritten_and_nothing_half_written(out, message, run_dir, tmp_path, capsys):
-    assert main(["export", str(run_dir), "--out", str(tmp_path / "policy.npz")]) == 0
-    before = sorted(tmp_path.rglob("*"))
-    assert message in error_of(["export", str(run_dir), "--out", str(tmp_path / out)], capsys)
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_force_replaces_an_export_but_nothing_else(run_dir, tmp_path, capsys):
-    out, description = tmp_path / "policy.npz", tmp_path / "policy.json"
-    assert main(["export", str(run_dir), "--out", str(out)]) == 0
+def test_nothing_is_overwritten_but_an_export_with_force(tmp_path, capsys):
+    run, out = random_run(tmp_path / "run", TINY), tmp_path / "policy.npz"
+    command = ["export", str(run), "--out"]
+    assert main([*command, str(out)]) == 0
+    before = contents_of(tmp_path)
+    for path, message in (
+        (out, "policy.npz exists"),
+        (out.with_suffix(".safetensors"), "policy.json exists"),
+    ):
+        assert message in error_of([*command, str(path)], capsys)
+    assert contents_of(tmp_path) == before
     out.write_text("damaged")
-    assert main(["export", str(run_dir), "--out", str(out), "--force"]) == 0
+    assert main([*command, str(out), "--force"]) == 0
     assert "out/kernel" in np.load(out)
-    description.write_text("{}")
-    error = error_of(["export", str(run_dir), "--out", str(out), "--force"], capsys)
-    assert "policy.npz is not what this command writes" in error
-    assert description.read_text() == "{}"
-    error = error_of(
-        ["export", str(run_dir), "--out", str(run_dir / "params.npz"), "--force"], capsys
-    )
-    assert "params.npz is not what this command writes" in error
+    out.with_suffix(".json").write_text("{}")
+    before = contents_of(tmp_path)
+    for path in (out, run / "params.npz"):
+        error = error_of([*command, str(path), "--force"], capsys)
+        assert f"{path} is not what this command writes" in error
+    assert contents_of(tmp_path) == before
 
 
 def test_a_network_of_ones_own_is_refused(tmp_path, capsys):

@@ -1,17 +1,30 @@
-"""Run directories: what is ours is written, removed and found missing; nothing else is touched."""
+"""Run directories: what is ours is written, removed and found missing; nothing else is touched.
+
+And what a run returns and raises, and what is read back of runs and of agents of sweeps.
+"""
 
 import errno
 import resource
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Reporter, RunOptions, train_run
+from purejaxrl_reinforce import (
+    Reporter,
+    RunOptions,
+    load_run,
+    load_sweep,
+    resume_run,
+    step,
+    train_run,
+)  # fmt: skip
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.execution.program import NonFiniteError
 from purejaxrl_reinforce.runs import loggers
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
+from purejaxrl_reinforce.sweeps.command import extract_agent
 from tests.support.runs import FILES, TINY, assert_same_run, error_of
 
 SEED = 1
@@ -142,8 +155,7 @@ def test_a_file_system_without_locks_keeps_nothing(verb, number, tmp_path, monke
 
 
 def test_force_replaces_a_run(tmp_path, finished_run):
-    path = tmp_path / "run"
-    shutil.copytree(finished_run, path)
+    path = shutil.copytree(finished_run, tmp_path / "run")
     train_run(TINY.replace(num_updates=2), SEED, path, force=True)
     assert names(tmp_path) == {"run"}
     assert names(path) == FILES
@@ -153,8 +165,7 @@ def test_force_replaces_a_run(tmp_path, finished_run):
 @pytest.mark.parametrize(("update", "found"), [(1, {"run"}), (4, {"run", "run-replaced"})])
 def test_force_keeps_the_old_run_where_the_new_one_fails(update, found, tmp_path, finished_run):
     """It comes back where the new one has no update at all."""
-    path = tmp_path / "run"
-    shutil.copytree(finished_run, path)
+    path = shutil.copytree(finished_run, tmp_path / "run")
     first = {"policy_lr": 1e38} if update == 4 else {"entropy_coef": 1e38}
     with pytest.raises(NonFiniteError, match=f"update {update} "):
         train_run(TINY.replace(**first), SEED, path, force=True)
@@ -179,8 +190,100 @@ def test_a_run_without_metrics_yet_is_resumed(tmp_path, finished_run):
     assert_same_run(path, finished_run)
 
 
-@pytest.mark.parametrize("name", ["a" * 256, "é" * 128 + "/run"], ids=["name", "parent"])
-def test_names_that_are_too_long_are_refused_first(name, tmp_path):
-    with pytest.raises(ValueError, match="File name too long"):
-        train_run(TINY, SEED, tmp_path / name)
-    assert names(tmp_path) == set()
+def assert_equal(tree, other):
+    jax.tree.map(np.testing.assert_array_equal, tree, other)
+
+
+def test_a_result_is_what_was_saved_and_nothing_is_printed(tmp_path, capfd):
+    result = train_run(TINY, 1, tmp_path / "run")
+    assert capfd.readouterr() == ("", "")
+    assert (result.config, result.seed, result.num_updates) == (TINY, 1, 6)
+    assert {path.name for path in result.path.iterdir()} == FILES
+    assert result.checkpoint == result.path / "checkpoints" / "000000006.npz"
+    assert result.signal is None
+    assert result.seconds > 0
+    saved = load_run(str(result.path))
+    assert (saved.config, saved.seed, saved.owner) == (TINY, 1, result.owner)
+    assert len(saved.metrics["mean_return"]) == 6
+    assert_equal((saved.metrics, saved.params), (result.metrics, result.params))
+    assert_equal(saved.params, saved.state.params)
+    assert int(step(saved.config, saved.state)[0].update) == 7
+
+
+def test_numbers_that_are_not_finite_end_a_run_after_all_is_saved(finished_run, tmp_path, capsys):
+    run, config = tmp_path / "run", str(finished_run / "config.toml")
+    options = ["--policy-lr", "1e38", "--checkpoint-every", "2", "--quiet", "--run-dir", str(run)]
+    assert main(["train", "--config", config, *options]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith("error: update 4 is not finite: ")
+    assert errors.endswith("; kept everything from before it\n")
+    assert {path.name for path in run.iterdir()} == FILES
+    assert "error: update 4 is not finite" in (run / "run.log").read_text()
+    assert {path.stem for path in (run / "checkpoints").iterdir()} == {"000000002", "000000003"}
+    assert len(load_run(run).metrics["update"]) == 3
+
+
+class Failing:
+    closed = False
+
+    def log(self, update, metrics):
+        raise OSError("mine")
+
+    def close(self):
+        self.closed = True
+        raise OSError("mine, too")
+
+
+def test_errors_of_loggers_and_callbacks_are_their_own_and_all_loggers_are_closed(tmp_path):
+    failing = [Failing(), Failing()]
+    with pytest.raises(OSError, match=r"^mine, too$") as error:
+        train_run(TINY, 1, tmp_path / "run", loggers=failing)
+    assert str(error.value.__context__) in ("mine", "mine, too")
+    assert all(logger.closed for logger in failing)
+    assert "error: mine" in (tmp_path / "run" / "run.log").read_text()
+    with pytest.raises(OSError, match=r"^mine$"):
+        train_run(TINY, 1, tmp_path / "other", callback=Failing().log)
+
+
+def test_a_directory_without_checkpoints_has_no_state(tmp_path, finished_run):
+    for name in ("config.toml", "params.npz"):
+        (tmp_path / name).write_bytes((finished_run / name).read_bytes())
+    run = load_run(tmp_path)
+    with pytest.raises(ValueError, match="has no checkpoint yet"):
+        _ = run.state
+    with pytest.raises(ValueError, match=r"metrics\.csv"):
+        _ = run.metrics
+
+
+def test_parameters_of_any_type_and_name_come_back(tmp_path):
+    config = TINY.replace(network="tests.support.networks:HalfPrecision", num_updates=2)
+    result = train_run(config, 1, tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert_equal(run.params, result.params)
+    assert {x.dtype.name for x in jax.tree.leaves(run.params.policy)} == {"bfloat16"}
+    assert_equal(run.state.params, result.params)
+
+
+def test_resuming_needs_the_directory_alone(tmp_path, finished_run):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    seen = []
+    result = resume_run(
+        run,
+        num_updates=TINY.num_updates + 2,
+        callback=lambda update, metrics: seen.append((update, metrics["mean_return"])),
+    )
+    assert seen[-1][0] == TINY.num_updates + 2
+    returns = np.concatenate([returns for _, returns in seen])
+    np.testing.assert_array_equal(returns, result.metrics["mean_return"][-2:])
+    assert result.num_updates == TINY.num_updates + 2
+    assert_equal(result.params, load_run(run).params)
+
+
+def test_a_sweep_has_the_parameters_of_any_agent(tmp_path, finished_sweep):
+    results = load_sweep(str(finished_sweep))
+    seed = results.seeds[1]
+    extract_agent(finished_sweep, 2, seed, tmp_path / "agent")
+    assert_equal(results.params(2, seed), load_run(tmp_path / "agent").params)
+    with pytest.raises(ValueError, match="no seed 4294967295"):
+        results.params(0, 2**32 - 1)

@@ -42,17 +42,6 @@ class FourValues(CartPole):
         return super().step_env(key, state, action, params)[:4]
 
 
-class NoState(CartPole):
-    def reset_env(self, key, params):
-        return super().reset_env(key, params)[0]
-
-
-class AnotherObservation(CartPole):
-    def step_env(self, key, state, action, params):
-        obs, *others = super().step_env(key, state, action, params)
-        return obs[:2], *others
-
-
 class AnotherState(CartPole):
     def step_env(self, key, state, action, params):
         obs, state, *others = super().step_env(key, state, action, params)

@@ -49,6 +49,11 @@ def error_of(arguments: list[str], capsys) -> str:
     return error.removeprefix("error: ")
 
 
+def contents_of(path: Path) -> dict[Path, bytes]:
+    """Return all files below a directory but its log."""
+    return {x: x.read_bytes() for x in path.rglob("*") if x.is_file() and x.suffix != ".log"}
+
+
 def write_config(path: Path, config: Config, seed: int = 0) -> None:
     """Leave the configuration of a new run."""
     path.write_text(dump_config(config, seed, new_identity(run_content(config, seed))))

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +11,7 @@ from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.execution import memory
 from purejaxrl_reinforce.sweeps import population
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from tests.support.processes import Command
+from tests.support.processes import Command, wait_until
 from tests.support.runs import error_of
 from tests.support.sweeps import TINY, slices_of, sweep_into
 
@@ -68,10 +67,7 @@ def test_a_signal_stops_it_and_a_rerun_finishes(number, tmp_path, capsys):
     path = tmp_path / "s"
     arguments = [*TINY, "--num-seeds", "300"]
     process = Command(*arguments, "--sweep-dir", path, directory=tmp_path)
-    deadline = time.monotonic() + 120
-    while not slices_of(path) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: slices_of(path), process)
     process.send_signal(number)
     code, _, error = process.wait()
     assert code == 128 + number, error

@@ -6,7 +6,7 @@ import time
 import jax
 import pytest
 
-from tests.support.processes import LOST, Command, pair
+from tests.support.processes import LOST, Command, pair, wait_until
 from tests.support.sweeps import assert_same_results, slices_of
 
 SWEEP = [
@@ -31,13 +31,6 @@ def undisturbed(tmp_path_factory):
     return path
 
 
-def wait_for_slices(process, path, number):
-    deadline = time.monotonic() + 120
-    while len(slices_of(path)) < number and process.poll() is None:
-        assert time.monotonic() < deadline, "the sweep makes no progress"
-        time.sleep(0.01)
-
-
 def test_two_processes_sweep_as_one_does(tmp_path, undisturbed):
     path = tmp_path / "sweep"
     with pair(*SWEEP, "--sweep-dir", path, directory=tmp_path) as (first, second):
@@ -56,7 +49,7 @@ def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undistur
     """The rerun may have two processes or one."""
     path = tmp_path / "sweep"
     with pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
-        wait_for_slices(both[0], path, 2)
+        wait_until(lambda: len(slices_of(path)) >= 2, both[0])
         both[victim].kill()
         killed = time.monotonic()
         code, output, errors = both[1 - victim].wait()
@@ -78,7 +71,7 @@ def test_a_killed_process_ends_the_other_and_a_rerun_finishes(tmp_path, undistur
 def test_a_signal_to_one_stops_both(tmp_path):
     path = tmp_path / "sweep"
     with pair(*SWEEP, "--sweep-dir", path, "--quiet", directory=tmp_path) as both:
-        wait_for_slices(both[0], path, 1)
+        wait_until(lambda: slices_of(path), both[0])
         both[1].send_signal(signal.SIGTERM)
         code, output, errors = both[0].wait()
         assert both[1].wait() == (143, "", "")
@@ -87,15 +80,3 @@ def test_a_signal_to_one_stops_both(tmp_path):
         f"interrupted by SIGTERM; {4 * len(slices_of(path))} of 82 agents are in {path}; rerun the"
         " same sweep command to finish\n"
     )
-
-
-def test_bad_input_is_said_once(tmp_path):
-    path = tmp_path / "sweep"
-    arguments = ["sweep", "--sweep-dir", path, "--num-seeds", 1, "--num-envs", 1]
-    with pair(*arguments, directory=tmp_path) as (first, second):
-        code, output, errors = first.wait()
-        assert second.wait() == (2, "", "")
-    assert (code, output, errors.count("\n")) == (2, "", 1)
-    assert errors.startswith("error: ")
-    assert "more processes than devices in use" in errors
-    assert not path.exists()

@@ -1,10 +1,6 @@
 """What a sweep leaves on disk: what is done is kept, what is damaged is done again."""
 
-import errno
-import os
-import random
 import shutil
-import time
 from types import SimpleNamespace
 
 import jax
@@ -15,22 +11,19 @@ import pytest
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import new_identity
-from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.files import LockedLog
 from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.sweeps import outputs
 from purejaxrl_reinforce.sweeps import plan as plan_module
 from purejaxrl_reinforce.sweeps.command import extract_agent
-from purejaxrl_reinforce.sweeps.outputs import save_results
+from purejaxrl_reinforce.sweeps.outputs import log_curves, means_over_seeds, save_results
 from purejaxrl_reinforce.sweeps.plan import make_plan
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import PLAN_FILE, SweepStore, saved_sweep
-from tests.support.processes import Command
 from tests.support.runs import FILES, assert_same_run, error_of
 from tests.support.sweeps import (
     GRID,
     OPTIONS,
-    TRAINING,
     assert_same_results,
     made_up,
     slices_of,
@@ -210,29 +203,6 @@ def test_force_replaces_another_sweep_once_it_has_a_slice(sweep_dir):
     assert [path for path in sweep_dir.parent.iterdir() if "replaced" in path.name] == []
 
 
-@pytest.mark.slow
-def test_force_that_is_killed_leaves_the_old_sweep_or_the_new(sweep_dir, finished_sweep, tmp_path):
-    """Whole, and the same command then finishes."""
-    arguments = [*TRAINING, "--num-seeds", "40", "--seed", "5", "--hidden-sizes", "8", "--force"]
-    moments, aside = random.Random(0), sweep_dir.with_name("copy-replaced")
-    for _ in range(5):
-        process = Command(*arguments, "--sweep-dir", sweep_dir, directory=tmp_path)
-        while process.poll() is None and not aside.exists():
-            time.sleep(0.01)
-        time.sleep(moments.uniform(0, 3))
-        process.kill()
-        process.wait()
-        there = [path for path in (aside, sweep_dir) if (path / PLAN_FILE).exists()]
-        old, new = ([p for p in there if len(saved_sweep(p).plan.configs) == n] for n in (4, 1))
-        if not new or not slices_of(*new):
-            assert_same_results(*old, finished_sweep)
-        sweep_into(sweep_dir, arguments)
-        assert len(load_sweep(sweep_dir).seeds) == 40
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(sweep_dir)
-        shutil.copytree(finished_sweep, sweep_dir)
-
-
 def test_slices_with_names_of_others_are_not_touched(sweep_dir):
     """Nor is the same sweep, with force."""
     mine = [sweep_dir / "slices" / name for name in ("2024.npz", "notes.npz", "unfinished-x.npz")]
@@ -241,16 +211,6 @@ def test_slices_with_names_of_others_are_not_touched(sweep_dir):
     SweepStore(sweep_dir, saved_sweep(sweep_dir).plan, force=True).close()
     assert len(saved_sweep(sweep_dir).files()) == 6
     assert {file.read_text() for file in mine} == {"mine"}
-
-
-def test_without_locks_nothing_is_left(tmp_path, monkeypatch, capsys):
-    def refuse(file, operation):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(files.fcntl, "flock", refuse)
-    error = error_of([*GRID, "--sweep-dir", str(tmp_path / "made" / "s")], capsys)
-    assert "its file system has no locks" in error
-    assert not any(tmp_path.iterdir())
 
 
 def test_a_sweep_in_use_is_refused(sweep_dir, capsys):
@@ -315,3 +275,41 @@ def test_wrong_content_under_a_right_checksum_is_one_line(sweep_dir, tmp_path, c
     for content in wrong:
         save_arrays(file, content, identity)
         assert f"{file} is damaged" in error_of(extract, capsys)
+
+
+@pytest.fixture
+def results():
+    """Two settings, of 3 and 2 updates, with four seeds: 10, 0, 20 and 60 in the first update."""
+    configs = [Config(num_updates=n, policy_lr=n / 100) for n in (3, 2)]
+    seeds = np.array([10.0, 0.0, 20.0, 60.0])[:, None]
+    axes = {"policy_lr": (0.03, 0.02), "num_updates": (3, 2)}
+    return made_up(axes, configs, np.zeros((2, 4, 1)), seeds + np.arange(3), 100)
+
+
+def test_it_is_the_interquartile_mean_at_each_update(results):
+    for setting, updates in enumerate((3, 2)):
+        means = means_over_seeds(results, setting)
+        np.testing.assert_allclose(means["mean_return"], 15 + np.arange(updates))
+        np.testing.assert_array_equal(means["env_steps"], [100] * updates)
+
+
+def test_updates_that_a_seed_does_not_have_are_left_out(results):
+    results.metrics["finite"][0, 3, 1:] = False
+    results.metrics["mean_return"][0, :, 2] = np.nan
+    np.testing.assert_allclose(means_over_seeds(results, 0)["mean_return"], [15, 11, np.nan])
+
+
+def test_each_setting_is_a_run(results, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    log_curves(tmp_path, results, ("tensorboard", "wandb"), {"tags": ("a",)})
+    directories = sorted((tmp_path / "tensorboard").iterdir())
+    assert [x.name.partition(" ")[0] for x in directories] == ["setting0", "setting1"]
+    events = [next(x.glob("events.out.tfevents.*")).read_bytes() for x in directories]
+    assert [content.count(b"train/mean_return") for content in events] == [3, 2]
+    assert len(list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))) == 2
+
+
+def test_a_finished_sweep_can_be_logged_afterwards(finished_sweep, tmp_path):
+    path = shutil.copytree(finished_sweep, tmp_path / "sweep")
+    assert main([*GRID, "--quiet", "--sweep-dir", str(path), "--tensorboard"]) == 0
+    assert len(list((path / "tensorboard").iterdir())) == 4
