@@ -175,24 +175,6 @@ def test_commits_are_compared_row_by_row():
     ]
 
 
-@pytest.mark.slow
-def test_two_checkouts_are_measured_in_turn(tmp_path, capsys, monkeypatch):
-    if not (BENCHMARKS.parent / ".git").exists():
-        pytest.skip("not in a repository")
-    with (
-        pytest.raises(ValueError, match="invalid reference: nowhere"),
-        commits.checked_out("nowhere", tmp_path / "x"),
-    ):
-        pass
-    small = ("--num-envs", "2", "--num-updates", "2")
-    cases = {"lanes": ("bench", *small), "agents": ("sweep", "--num-seeds", "2", *small)}
-    monkeypatch.setattr(commits, "CASES", cases)
-    commits.main("HEAD", "HEAD", rounds=1, cases=tuple(cases))
-    out = capsys.readouterr().out
-    assert "lanes, rollout" in out
-    assert "agents, training" in out
-
-
 def test_bad_input_is_one_line():
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / "time_to_solve.py"), "--seeds", "0"],

@@ -227,7 +227,6 @@ WRONG = [
     ("NeedsArguments", "fails: TypeError: .* missing 1 required positional argument: 'size'"),
     ("Failing", r"fails: KeyError: 'pixels' \(.*/environments.py, line \d+\)$"),
     ("NoTimeLimit", "has no time limit: its max_steps_in_episode is 0"),
-    ("NoParams", "has default_params that are no dataclass, but dict"),
     ("FourValues", "must return obs, state, reward, terminated, info from step_env"),
     ("AnotherState", "another state from step_env than from reset_env: .*int32"),
     ("OutsideItsSpace", r"not of its space's shape: \(4,\), not \(5,\)"),

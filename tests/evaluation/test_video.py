@@ -133,14 +133,6 @@ def test_a_discrete_observation_is_one_cell():
         assert (cells == cells.min()).sum() == 5
 
 
-def test_channels_of_a_map_have_colors():
-    board = np.zeros((1, 2, 2, 3))
-    board[0, 0, 0, 0] = board[0, 0, 1, 2] = 1
-    ((first, last), empty) = brightness(board)[0]
-    assert last > first > empty[0] == empty[1]
-    assert len(np.unique(brightness(np.zeros((3, 4, 4))))) == 1
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

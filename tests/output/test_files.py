@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 
 import pytest
 from PIL import Image
@@ -13,6 +12,7 @@ from purejaxrl_reinforce.evaluation.movie import write_movie
 from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.json_text import is_json_with
 from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed
+from tests.support.processes import full_disk
 
 
 def names(directory):
@@ -85,17 +85,6 @@ def test_a_file_is_replaced_only_with_force(tmp_path):
     (tmp_path / "b.svg").mkdir()
     with pytest.raises(ValueError, match=r"b.svg is not what this command writes"):
         files.new_file(tmp_path / "b.svg", path, (".svg",), force=True)
-
-
-@contextlib.contextmanager
-def full_disk(size):
-    """Let no file grow beyond so many bytes, in this process and those that it starts."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_on_a_full_disk_nothing_is_cut_and_ffmpeg_is_silent(tmp_path, capfd):

@@ -1,4 +1,7 @@
-"""Reports as HTML: what is in them, and that they are whole, self-contained and readable."""
+"""Reports as HTML: what is in them, and that they are whole, self-contained and readable.
+
+And the verb describe.
+"""
 
 import html
 import html.parser
@@ -10,17 +13,19 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import evaluate
+from purejaxrl_reinforce import Config, evaluate
+from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.reports import sweep_page
+from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.runs.saved_run import load_run
 from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.summary import agent_scores, summarize
+from tests.support.configs import TEXTBOOK
 from tests.support.runs import TINY, error_of, random_run, write_config, write_metrics
-from tests.support.sweeps import TRAINING, sweep_into
 
 VOID = {"meta", "link", "img", "wbr"}
 
@@ -131,18 +136,6 @@ def test_the_video_plays_the_agent_that_it_names(finished_sweep, monkeypatch):
     assert np.median(scores) not in (scores.min(), scores.max())  # else any would do
 
 
-@pytest.mark.slow
-def test_several_environments_have_a_video_each(tmp_path):
-    path = tmp_path / "s"
-    axes = ["--axis", "env=CartPole-v1,Catch-bsuite", "--hidden-sizes", "8"]
-    sweep_into(path, [*TRAINING, "--num-seeds", "3", *axes])
-    assert main(["report", str(path)]) == 0
-    shown = read(path / "report.html")
-    assert sum(kind == "data:image/gif" for kind, _ in shown.images) == 2
-    assert "best setting in Catch-bsuite" in shown.text
-    assert "Probability of improvement" not in shown.text  # one setting of each: none to compare
-
-
 def test_without_a_counterpart_in_gymnasium(finished_run, tmp_path):
     run = random_run(tmp_path / "run", replace(TINY, env="Catch-bsuite"))
     write_metrics(run, load_run(finished_run).metrics, 1.0)
@@ -177,3 +170,37 @@ def test_values_in_words():
     values = [None, True, 12345, 0.000123456789, 1234567.0, (64, 64), "text", float("inf")]
     shown = ["none", "yes", "12,345", "0.000123457", "1,234,567", "64, 64", "text", "inf"]
     assert [show(value) for value in values] == shown
+
+
+def test_description_of_cartpole(capsys):
+    assert main(["describe"]) == 0
+    out = capsys.readouterr().out
+    assert "CartPole-v1, at most 500 steps per episode" in out
+    assert "Box of shape (4,), float32, from [-4.8, -inf, -0.4189, -inf] to [4.8, inf, " in out
+    assert "Discrete: 2 values, 0 to 1" in out
+    assert "at most 32,000 steps per update" in out
+    assert "at most 3,200,000 steps" in out
+    costs = phase_costs(Config())
+    total = sum(cost.flops for name, cost in costs.items() if name != "optimizer")
+    assert f"at least {total:,.0f} floating-point operations per environment step" in out
+
+
+def test_description_of_other_options(capsys):
+    untuned = ["--preset", "cartpole", "--env", "Pendulum-v1"]
+    assert main(["describe", *untuned, "--num-envs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "Box of shape (1,), float32, from -2 to 2" in out
+    assert "3 x 64 x 1, relu, and log_std: 322 parameters" in out
+    assert "1 whole episode of at most 200 steps" in out
+    assert main(["describe", "--preset", "classic"]) == 0
+    assert "1 lane of 2,000 steps: 2,000 steps per update" in capsys.readouterr().out
+
+
+def test_networks_in_words():
+    minatar = describe(Config(env="Breakout-MinAtar", layer_norm=True))
+    assert minatar["policy network"].startswith(
+        "16 filters of 3 x 3, 1024 x 64 x 3, relu, layer norm: "
+    )
+    own = describe(Config(env="Pendulum-v1", network="tests.support.networks:Tanh"))
+    assert own["policy network"] == "tests.support.networks:Tanh, and log_std: 42 parameters"
+    assert describe(TEXTBOOK.replace(baseline="none"))["baseline network"] == "none"

@@ -4,7 +4,6 @@ And what a run returns and raises, and what is read back of runs and of agents o
 """
 
 import errno
-import resource
 import shutil
 
 import jax
@@ -25,6 +24,7 @@ from purejaxrl_reinforce.execution.program import NonFiniteError
 from purejaxrl_reinforce.runs import loggers
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from purejaxrl_reinforce.sweeps.command import extract_agent
+from tests.support.processes import full_disk
 from tests.support.runs import FILES, TINY, assert_same_run, error_of
 
 SEED = 1
@@ -114,13 +114,8 @@ def test_what_fails_before_training_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_an_error_of_tensorboard_and_no_hang(tmp_path):
     (logger,) = loggers.make_loggers(("tensorboard",), tmp_path, {}, 0, {})
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            logger.log(1, {f"metric{i}": 1.0 for i in range(1_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(1_000), pytest.raises(OSError, match="File too large"):
+        logger.log(1, {f"metric{i}": 1.0 for i in range(1_000)})
     logger.close()
 
 

@@ -31,12 +31,6 @@ class NoTimeLimit(CartPole):
         return EnvParams(max_steps_in_episode=0)
 
 
-class NoParams(CartPole):
-    @property
-    def default_params(self):
-        return {"gravity": 9.8}
-
-
 class FourValues(CartPole):
     def step_env(self, key, state, action, params):
         return super().step_env(key, state, action, params)[:4]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -91,6 +92,17 @@ def pair(*arguments, directory, second=(), cluster=False):
         for process in both:
             if process.poll() is None:
                 process.kill()
+
+
+@contextlib.contextmanager
+def full_disk(size):
+    """Let no file grow beyond so many bytes, in this process and those that it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def wait_until(condition, process=None, timeout=180):
