@@ -83,15 +83,10 @@ def test_against_numerical_differentiation(env, bootstrap, trace_lambda):
     params = as_float64(state.params)
     layers = params.baseline["params"]["mlp"]
     values = reference.mlp(layers, played.obs)[..., 0]
+    ends = played.terminated, played.truncated
+    next_values = reference.mlp(layers, played.next_obs)[..., 0] if bootstrap else None
     returns = reference.returns(
-        played.reward,
-        played.terminated,
-        played.truncated,
-        valid,
-        config.gamma,
-        reference.mlp(layers, played.next_obs)[..., 0] if bootstrap else None,
-        values,
-        trace_lambda,
+        played.reward, *ends, valid, config.gamma, next_values, values, trace_lambda
     )
     advantages = reference.normalize(returns - values, valid, config.advantage_norm)
     loss = reference.policy_loss if env == "CartPole-v1" else reference.gaussian_policy_loss

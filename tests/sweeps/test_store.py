@@ -21,14 +21,7 @@ from purejaxrl_reinforce.sweeps.plan import make_plan
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import PLAN_FILE, SweepStore, saved_sweep
 from tests.support.runs import FILES, assert_same_run, error_of
-from tests.support.sweeps import (
-    GRID,
-    OPTIONS,
-    assert_same_results,
-    made_up,
-    slices_of,
-    sweep_into,
-)
+from tests.support.sweeps import GRID, OPTIONS, assert_same_results, made_up, slices_of, sweep_into
 
 
 @pytest.fixture
