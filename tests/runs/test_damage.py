@@ -27,7 +27,7 @@ def state_of(run):
 
 
 READERS = {
-    "config.toml": lambda run: load_run(run).config,
+    "config.toml": lambda run: repr(load_run(run).config),  # whose leaves are its floats alone
     "metrics.csv": lambda run: load_run(run).metrics,
     "params.npz": lambda run: load_run(run).params,
     LAST: state_of,
