@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce.bench.result_file import timed_row, write_result
 from purejaxrl_reinforce.bench.timing import Call, cold_caches, measure
 from purejaxrl_reinforce.execution.jax_settings import use_all_cores
-from purejaxrl_reinforce.execution.program import program_bytes
+from purejaxrl_reinforce.execution.memory import program_bytes
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, TRAINING_RETURN, save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
