@@ -23,7 +23,7 @@ CONFIGS = {
     "DiscountingChain-bsuite": Config(env="DiscountingChain-bsuite"),
     "squash": Config(env="Pendulum-v1", hidden_sizes=(8,), action="squash", log_std="state"),
     "cnn": Config(env="Breakout-MinAtar", hidden_sizes=(8,), layer_norm=True, activation="tanh"),
-    "normalize_obs": Config(hidden_sizes=(8,), normalize_obs=True, obs_clip=0.5),
+    "normalize_obs": Config(hidden_sizes=(8,), normalize_obs=True, obs_clip=0.5, layer_norm=True),
     "linear": Config(hidden_sizes=()),
     "SimpleBandit-bsuite": Config(env="SimpleBandit-bsuite", hidden_sizes=(3,)),
 }
