@@ -63,6 +63,15 @@ def test_a_flipped_bit_is_found_or_harmless(bits, tmp_path):
         assert read_or_refuse(sealed.read_sealed, content, damaged) in (None, (CONTENT, "me"))
 
 
+def test_a_header_that_says_less_is_found(tmp_path):
+    """NumPy reads no further, and a wrong CRC only shows at the end of a member."""
+    path = tmp_path / "arrays.npz"
+    sealed.save_arrays(path, {"x": np.zeros(20_000)}, "me")
+    path.write_bytes(path.read_bytes().replace(b"(20000,)", b"(10000,)"))
+    with pytest.raises(sealed.DamagedError, match="checksum mismatch in x"):
+        sealed.load_arrays(path, "me")
+
+
 def test_arrays_of_all_kinds_come_back(tmp_path):
     sealed.save_arrays(tmp_path / "arrays.npz", ARRAYS, "me")
     for owner in ("me", None):
