@@ -12,7 +12,8 @@ PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = (
     "config", "presets", "tasks", "algorithm", "kernels", "output", "config_file",
-    "statistics", "execution", "figures", "runs", "bench", "evaluation", "sweeps", "reports", "cli",
+    "statistics", "execution", "figures", "runs", "bench", "evaluation", "sweeps", "reports",
+    "doctor", "cli",
 )  # fmt: skip
 
 # Most lines of Python below each folder. Whoever needs more takes something away first.

@@ -21,7 +21,7 @@ _VERBS: dict[str, Any] = {
     kind.__name__.lower(): kind
     for kind in (
         train.Train, sweep.Sweep, verbs.Evaluate, verbs.Bench, verbs.Export, sweep.Extract,
-        verbs.Describe, verbs.Video, verbs.Plot, verbs.Report,
+        verbs.Describe, verbs.Video, verbs.Plot, verbs.Report, verbs.Doctor,
     )
 }  # fmt: skip
 # What a user's own code raises is shown in a line, unless this variable is set.

@@ -198,7 +198,7 @@ class TrainingOptions:
 
     def shared(self) -> dict[str, Any]:
         """Return by name all that must be equal on all processes: verb, options, versions."""
-        from purejaxrl_reinforce.execution.machine import describe_versions
+        from purejaxrl_reinforce.execution.machine import describe_versions, result_settings
 
         options = asdict(self)
         options |= options.pop("start")
@@ -208,6 +208,7 @@ class TrainingOptions:
             "the verb": verb,
             **{k: x for k, x in options.items() if k not in _OF_ONE_PROCESS and x is not None},
             **{f"the version of {name}": x for name, x in describe_versions().items()},
+            **result_settings(),
         }
 
     def loggers(self) -> tuple[tuple[str, ...], dict[str, Any]]:

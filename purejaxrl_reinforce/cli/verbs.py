@@ -215,3 +215,22 @@ class Bench:
         print(*benchmark.result_summary(result), sep="\n")
         print(f"{path}, {path.with_suffix('.png').name}")
         return 0
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Compare this machine's results with NumPy's in float64, and name known faults.
+
+    The exit code is 1 if results of this package would be wrong here, else 0.
+    """
+
+    def run(self) -> int:
+        from purejaxrl_reinforce.doctor.doctor import doctor
+
+        lines = doctor()
+        width = max(len(line.subject) for line in lines)
+        for line in lines:
+            print(f"{line.subject:<{width}}  {line.verdict:<5}  {line.detail}")
+            if line.advice:
+                print(f"{'':<{width}}  advice: {line.advice}")
+        return int(any(line.verdict == "wrong" for line in lines))

@@ -19,12 +19,14 @@ import psutil
 from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
-# Settings of jax that change random numbers or precision.
+# Settings of jax that change random numbers or precision, and parts of the names of XLA's flags.
 _RESULT_SETTINGS = (
     "jax_threefry_partitionable",
+    "jax_random_seed_offset",
     "jax_default_matmul_precision",
     "jax_enable_x64",
 )
+_RESULT_FLAGS = re.compile("fast_math|precision|determin|tf32|bf16|f16|ftz|denorm")
 
 
 def measured_on() -> dict[str, Any]:
@@ -73,8 +75,10 @@ def describe_flags() -> dict[str, Any]:
 
 
 def result_settings() -> dict[str, Any]:
-    """Return the settings of jax that change random numbers or precision."""
-    return {name: jax.config.values[name] for name in _RESULT_SETTINGS}
+    """Return the settings of jax, and the flags of XLA, that change random numbers or precision."""
+    flags = [x for x in os.environ.get("XLA_FLAGS", "").split() if _RESULT_FLAGS.search(x)]
+    settings = {name: jax.config.values[name] for name in _RESULT_SETTINGS}
+    return settings | {"xla_result_flags": " ".join(sorted(flags))}
 
 
 def require_result_settings(path: Path, settings: Mapping[str, Any]) -> None:

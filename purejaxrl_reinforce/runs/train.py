@@ -13,7 +13,7 @@ from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
-from purejaxrl_reinforce.execution import sharding, signals
+from purejaxrl_reinforce.execution import known_faults, sharding, signals
 from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.output.files import StrPath
@@ -139,6 +139,8 @@ def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Pro
     shown = reporter if is_primary() else Reporter()
     # What draws the last figure is imported in the time that XLA compiles in.
     threading.Thread(target=importlib.import_module, args=(_FIGURES,)).start()
+    for line in known_faults.warnings_for(run.config):
+        shown.warn(line)
     with together(), shown.compiling(run.config, run.seed, resumed):
         return Program(run.config, jax.random.key(run.seed))
 

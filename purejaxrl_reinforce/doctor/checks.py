@@ -1,0 +1,271 @@
+"""Comparisons of one device's results with NumPy's: random numbers, sums, whole updates."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from typing import Any, NamedTuple
+
+import jax
+import jax.extend.random  # Threefry's counters; if it goes, only the published vectors go with it
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from purejaxrl_reinforce.algorithm import optimizer, reinforce
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE
+from purejaxrl_reinforce.algorithm.networks.build import Params
+from purejaxrl_reinforce.algorithm.networks.distributions import Categorical, uniform_of
+from purejaxrl_reinforce.algorithm.rollout import Trajectory
+from purejaxrl_reinforce.algorithm.setup import make_setup
+from purejaxrl_reinforce.algorithm.state import TrainState, learning_metrics
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.doctor import reference
+from purejaxrl_reinforce.presets import preset
+
+# Time steps and lanes, of 31 to 4 million rows.
+SIZES = ((31, 1), (32, 32), (3, 10_923), (27, 37_037), (100, 10_000), (100, 40_000), (3, 1_333_333))
+# Of float32 against float64, as a part of the largest number; TensorFloat-32 is 50 times as far.
+TOLERANCE = 2e-5
+# Others repeat these, so that NumPy has little to do.
+_DIFFERENT_LANES = 331
+# Key, counter and result, as published with Random123 (kat_vectors).
+THREEFRY = np.array(
+    [
+        [0, 0, 0, 0, 0x6B200159, 0x99BA4EFE],
+        [2**32 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1, 0x1CB996FC, 0xBB002BE7],
+        [0x13198A2E, 0x03707344, 0x243F6A88, 0x85A308D3, 0xC4923A9C, 0x483DF7A0],
+    ],
+    np.uint32,
+)
+
+
+def _fused_sums(xp: Any, x: Any) -> Any:
+    """Return the squared lengths of rows, as issue 39103 of jax has it: x @ eye(3) goes right."""
+    if xp is np:
+        return (x**2).sum(axis=1)
+    return jax.vmap(lambda row: jnp.sum((jnp.eye(3) @ row) ** 2))(x)
+
+
+# Reductions of whole numbers [rows, 3] by jax.numpy or NumPy, exact in float32 in any order.
+_REDUCTIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "sums of rows": lambda xp, x: xp.sum(x, axis=1),
+    "fused sums of rows": _fused_sums,
+    "sums of columns": lambda xp, x: xp.sum(x % 4, axis=0),
+    "sum of all": lambda xp, x: xp.sum(x % 2),
+    "maximum": lambda xp, x: xp.max(x),
+    "cumulative sums": lambda xp, x: xp.cumsum(x % 4, axis=0),
+}
+
+
+class Finding(NamedTuple):
+    """Something that was compared on one device.
+
+    Attributes:
+        subject: what the numbers are.
+        rows: how many numbers or steps went into them.
+        error: the largest difference, as a part of the largest number; 0 where both are equal.
+        allowed: the most that `error` may be.
+        ours: whether the package's programs compute it, or plain jax does.
+    """
+
+    subject: str
+    rows: int
+    error: float
+    allowed: float = TOLERANCE
+    ours: bool = True
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the difference is no larger than allowed; a NaN is not."""
+        return self.error <= self.allowed
+
+
+def findings(device: jax.Device) -> list[Finding]:
+    """Compare the results of a device with NumPy's in float64."""
+    relu = Config(
+        bootstrap=False,
+        hidden_sizes=(64,),
+        advantage_norm="standardize",
+        entropy_coef=0.01,
+        anneal=False,
+        max_grad_norm=0.5,
+        adam_epsilon=1e-2,  # with a small one, the first step is nearly the sign of the gradient
+        platform=device.platform,
+    )
+    networks = relu, relu.replace(activation="tanh")
+    checks: list[Callable[[], Iterable[Finding]]] = [
+        *(functools.partial(_update, networks[i % 2], *size) for i, size in enumerate(SIZES)),
+        functools.partial(_rollout, relu.replace(num_envs=1_025, num_steps=50)),
+        functools.partial(_recorded_update, device.platform),
+        _random_numbers,
+        *(functools.partial(_plain_reductions, math.prod(size)) for size in SIZES),
+        _product,
+    ]
+
+    def run(check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+        try:
+            with jax.default_device(device):  # which is that of a thread
+                return list(check())
+        except Exception as error:  # whatever a broken compiler or device raises
+            text = " ".join(str(error).split())[:200]
+            return [Finding(f"a check ended in {type(error).__name__}: {text}", 0, math.inf)]
+
+    with ThreadPoolExecutor() as pool:  # most of the time goes into compiling
+        return [finding for found in pool.map(run, checks) for finding in found]
+
+
+def relative_error(got: Any, expected: Any) -> float:
+    """Return the largest difference, as a part of the largest expected number."""
+    if np.array_equal(got, expected):
+        return 0.0
+    got, expected = np.float64(got), np.float64(expected)
+    return float(np.max(np.abs(got - expected)) / max(np.max(np.abs(expected)), 1e-30))
+
+
+def _random_numbers() -> Iterator[Finding]:
+    threefry = jax.jit(jax.extend.random.threefry_2x32)
+    published = [np.ravel(threefry(row[:2], row[2:4])) for row in THREEFRY]
+    error = relative_error(published, THREEFRY[:, 4:])
+    yield Finding("Threefry's published vectors", len(THREEFRY), error, 0)
+    rows, logits, key = 10**6 + 1, np.array([0.3, -1.2, 0.1]), jax.random.key(7)
+
+    @jax.jit
+    def draw(logits: Array) -> tuple[Array, Array]:
+        noise = jax.vmap(uniform_of)(ONE_DEVICE.keys(key, rows))
+        return noise, Categorical(jnp.broadcast_to(logits, (rows, 3))).sample(noise)
+
+    noise, actions = (np.asarray(x) for x in draw(jnp.float32(logits)))
+    bits, _ = reference.threefry(np.array([0, 7]), np.array([np.zeros(rows), np.arange(rows)]))
+    yield Finding("uniform draws", rows, relative_error(noise, (bits >> 9) * 2.0**-23), 0)
+    ends = np.cumsum(np.exp(reference.log_softmax(logits[None])))[:-1]
+    # A draw within rounding of a boundary may fall on either side.
+    off = np.mean(actions != (noise[:, None] >= ends).sum(axis=1))
+    yield Finding("categorical draws", rows, float(off))
+
+
+def _plain_reductions(rows: int) -> Iterator[Finding]:
+    number = np.arange(rows, dtype=np.int32)
+    x = np.stack([number % 2039, number * 7 % 13, number // 5 % 3], axis=1)
+    reduce = jax.jit(lambda x: {name: f(jnp, x) for name, f in _REDUCTIONS.items()})
+    for name, got in reduce(np.float32(x)).items():
+        error = relative_error(got, _REDUCTIONS[name](np, x))
+        yield Finding(name, rows, error, 0, ours=False)
+
+
+def _product() -> Iterator[Finding]:
+    x, y = np.random.default_rng(0).normal(size=(2, 256, 256)).astype(np.float32)
+    error = relative_error(jax.jit(jnp.matmul)(x, y), np.float64(x) @ np.float64(y))
+    yield Finding("products in float32", 256, error, ours=False)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def learn(config: Config, params: Params, rows: Trajectory) -> dict[str, Any]:
+    """Return what an update computes from a trajectory, and the parameters after it."""
+    setup = make_setup(config)
+    engine = reinforce.make_engine(setup)
+    targets, statistics = engine.make_targets(setup, params, rows)
+    grads, policy = engine.gradients(setup, params, rows, targets, statistics.num_steps)
+    # Adam takes these parts of the state alone.
+    moments = optimizer.init_optimizers(config, params)
+    state = TrainState(params, moments, None, None, jnp.int32(0), None)  # type: ignore[arg-type]
+    metrics = learning_metrics(statistics, grads, policy)
+    return {
+        "valid steps": statistics.num_steps,
+        "returns": targets.returns,
+        "values": jnp.where(rows.valid, targets.values, 0),
+        "advantages": targets.advantages,
+        "losses": [metrics["policy_loss"], metrics["baseline_loss"]],
+        "gradients of the policy": _layers(grads.policy),
+        "gradients of the baseline": _layers(grads.baseline),
+        "parameters after a step": _both(optimizer.apply_gradients(config, state, grads).params),
+    }
+
+
+def _update(config: Config, num_steps: int, num_lanes: int) -> Iterator[Finding]:
+    """Compare what an update computes from given steps, and one step of Adam."""
+    batch = _batch(num_steps, min(num_lanes, _DIFFERENT_LANES))
+    params, _ = _recorded_params(_notebook())
+    repeats = np.arange(num_lanes) % batch.valid.shape[1]
+    obs, action, reward, ended, valid = (x[:, repeats] for x in batch)
+    rows = Trajectory(obs, action, reward, ended, np.zeros_like(ended), valid)
+    got = jax.device_get(learn(config, params, rows))
+    networks = _layers(params.policy), _layers(params.baseline)
+    for name, value in reference.update(config, *networks, batch, np.bincount(repeats)).items():
+        value = value[:, repeats] if name in ("returns", "values", "advantages") else value
+        error = relative_error(_flat(got[name]), _flat(value))
+        yield Finding(name, valid.size, error, 0 if name == "valid steps" else TOLERANCE)
+
+
+def _batch(num_steps: int, num_lanes: int) -> reference.Batch:
+    """Return lanes that end at random, half of them by a termination."""
+    rng, shape = np.random.default_rng(num_steps), (num_steps, num_lanes)
+    last = rng.integers(num_steps // 2, num_steps, num_lanes)
+    time = np.arange(num_steps)[:, None]
+    ended = (time == last) & (rng.random(num_lanes) < 0.5)
+    obs = rng.normal(size=(*shape, 4)).astype(np.float32)
+    action = rng.integers(0, 2, shape, np.int32)
+    reward = np.float32(1 + obs[..., 0] * action)
+    return reference.Batch(obs, action, reward, ended, time <= last)
+
+
+def _rollout(config: Config) -> Iterator[Finding]:
+    """Compare each step of CartPole that a batch of episodes takes."""
+    play = jax.jit(lambda key: reinforce.collect(config, reinforce.init(config, key))[2])
+    played = play(jax.random.key(0))
+    columns = played.obs, played.action, played.terminated, played.valid
+    obs, action, ended, valid = (np.asarray(x) for x in columns)
+    after = reference.cartpole_step(obs.reshape(-1, 4), action.ravel()).reshape(obs.shape)
+    goes_on = valid[1:] & ~ended[:-1]
+    error = relative_error(obs[1:][goes_on], after[:-1][goes_on])
+    yield Finding("steps of CartPole", int(goes_on.sum()), error)
+    # How far outside of its bounds the pole is; within rounding of these, either is right.
+    outside = np.max(np.abs(after[..., [0, 2]]) - [2.4, np.pi / 15], axis=-1)
+    off = np.mean(((outside > 0) != ended)[valid & (np.abs(outside) > 1e-5)])
+    yield Finding("ends of episodes", int(valid.sum()), float(off), 0)
+
+
+def _recorded_update(platform: str) -> Iterator[Finding]:
+    """Repeat the first update of the notebook that this package descends from."""
+    data = _notebook()
+    before, after = _recorded_params(data)
+    rows = Trajectory(*(jnp.asarray(data[name])[:, None] for name in Trajectory._fields[:6]))
+    got = learn(preset("classic").replace(platform=platform), before, rows)
+    error = relative_error(_flat(got["parameters after a step"]), _flat(_both(after)))
+    yield Finding("the notebook's update", len(rows.valid), error)
+
+
+@functools.cache
+def _notebook() -> dict[str, np.ndarray]:
+    with np.load(str(resources.files(__package__) / "notebook_update.npz")) as data:
+        return dict(data)
+
+
+def _recorded_params(data: dict[str, np.ndarray]) -> tuple[Params, Params]:
+    """Return the notebook's parameters before and after its first update."""
+
+    def network(prefix: str) -> dict[str, Any]:
+        layers: dict[str, Any] = {"hidden_0": {}, "out": {}}
+        for name, layer in layers.items():
+            layer |= {part: data[f"{prefix}_{name}_{part}"] for part in ("kernel", "bias")}
+        return {"params": {"mlp": layers}}
+
+    before, after = (
+        Params(network(f"policy_{when}"), network(f"baseline_{when}"))
+        for when in ("before", "after")
+    )
+    return before, after
+
+
+def _both(params: Params) -> list[Any]:
+    return [_layers(params.policy), _layers(params.baseline)]
+
+
+def _layers(network: Any) -> list[dict[str, Any]]:
+    layers = network["params"]["mlp"]
+    return [layers[name] for name in sorted(layers)]  # hidden_0, ..., out
+
+
+def _flat(tree: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])

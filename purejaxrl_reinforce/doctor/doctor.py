@@ -1,0 +1,154 @@
+"""The doctor: facts, settings, known faults, and what was compared, each with what to do."""
+
+import contextlib
+import itertools
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.monitoring
+import jax.numpy as jnp
+
+from purejaxrl_reinforce.doctor.checks import Finding, findings
+from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
+from purejaxrl_reinforce.execution.known_faults import known_faults
+from purejaxrl_reinforce.execution.machine import (
+    describe_machine,
+    describe_versions,
+    result_settings,
+)
+
+_USUAL_SETTINGS = {
+    "jax_threefry_partitionable": True,
+    "jax_default_matmul_precision": None,
+    "jax_enable_x64": False,
+    "jax_random_seed_offset": 0,
+    "xla_result_flags": "",
+}
+
+
+class Line(NamedTuple):
+    """A line of the doctor's table.
+
+    Attributes:
+        subject: of the line.
+        verdict: "right", "wrong" where results of this package would be, "note" where something
+            deserves attention, or "fact".
+        detail: sizes and differences, or the fact.
+        advice: what to do; empty where nothing is to be done.
+    """
+
+    subject: str
+    verdict: Literal["right", "wrong", "note", "fact"]
+    detail: str
+    advice: str = ""
+
+
+def doctor() -> list[Line]:
+    """Check within seconds whether this machine computes what it should.
+
+    On one device of each kind that jax sees, random numbers, sums, environment steps, returns,
+    values, gradients and a step of Adam are compared with NumPy in float64, with 31 to 4 million
+    rows. Results of this package would be wrong where the verdict of any line is "wrong".
+
+    Example:
+        >>> from purejaxrl_reinforce import doctor
+        >>> assert not [line for line in doctor() if line.verdict == "wrong"]
+    """
+    return [*_facts(), *_settings(), *_faults(), _cache(), *_comparisons()]
+
+
+def _facts() -> Iterator[Line]:
+    machine, versions = describe_machine(), describe_versions()
+    yield Line("versions", "fact", ", ".join(f"{name} {x}" for name, x in versions.items()))
+    yield Line(
+        "machine",
+        "fact",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB,"
+        f" {machine['system']}",
+    )
+    names = (f"{device.device_kind} ({device.platform})" for device in _each_kind())
+    yield Line("devices", "fact", f"{', '.join(names)}; {machine['devices']} in use")
+
+
+def _settings() -> Iterator[Line]:
+    for name, value in result_settings().items():
+        if value != _USUAL_SETTINGS[name]:
+            refused = name == "jax_enable_x64"
+            reason = "training in 64 bits is refused" if refused else "other results than published"
+            verdict: Any = "wrong" if refused else "note"
+            yield Line(name, verdict, f"{value}: {reason}", f"unset {name.upper()}")
+
+
+def _faults() -> Iterator[Line]:
+    for fault in known_faults():
+        verdict: Any = "note" if fault.rows > 1 else "wrong"
+        detail = f"{fault.effect} (jaxlib {fault.jaxlib}, {fault.platform})"
+        yield Line(fault.issue, verdict, detail, fault.remedy)
+
+
+def _comparisons() -> Iterator[Line]:
+    if jax.config.values["jax_enable_x64"]:
+        return
+    for device in _each_kind():
+        found = sorted(findings(device), key=lambda x: (not x.ours, x.subject))
+        for (_, subject), group in itertools.groupby(found, lambda x: (not x.ours, x.subject)):
+            yield _verdict(subject, device.platform, list(group))
+
+
+def _verdict(subject: str, platform: str, group: list[Finding]) -> Line:
+    """Return the line for one subject, compared in several sizes."""
+    ours, wrong = group[0].ours, [x for x in group if not x.is_right]
+    name = f"{subject} ({platform}{'' if ours else ', plain jax'})"
+    if not wrong:
+        sizes = sorted({x.rows for x in group})
+        rows = f"{sizes[0]:,} to {sizes[-1]:,}" if len(sizes) > 1 else f"{sizes[0]:,}"
+        worst = max(x.error for x in group)
+        return Line(name, "right", f"{rows} rows" + (f", off by {worst:.0e}" if worst else ""))
+    detail = "; ".join(f"off by {x.error:.0e} at {x.rows:,} rows" for x in wrong)
+    if ours:
+        advice = "do not trust results of this machine; try another version of jax, and report this"
+        return Line(name, "wrong", detail, advice)
+    known = [x.issue for x in known_faults() if x.platform == platform and x.rows > 1]
+    cause = f", see {known[0]}" if known and "sums" in subject else ""
+    advice = f"programs of your own may be wrong{cause}; those of this package are compared above"
+    return Line(name, "note", detail, advice)
+
+
+def _cache() -> Line:
+    """Compile one program twice, which shows whether the second time reads what the first kept."""
+    subject = "compilation cache"
+    try:
+        enable_compilation_cache()
+    except OSError as error:
+        advice = "set JAX_COMPILATION_CACHE_DIR to a directory of yours"
+        return Line(subject, "note", f"rejected: {error}", advice)
+    events: list[str] = []
+    shortest = jax.config.values["jax_persistent_cache_min_compile_time_secs"]
+    jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            jax.jit(lambda x: jnp.sin(x) + 0.1234).lower(jnp.float32(1)).compile()
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
+    hits = [
+        event.endswith("cache_hits") for event in events if event.endswith(("_hits", "_misses"))
+    ]
+    directory = Path(jax.config.values["jax_compilation_cache_dir"])
+    kept = [path.stat().st_size for path in directory.glob("*-cache")]
+    detail = f"{len(kept):,} programs, {sum(kept) / 2**20:.0f} MiB in {directory}"
+    if hits and hits[-1]:
+        return Line(subject, "right", f"{'hit' if hits[0] else 'miss, then hit'}: {detail}")
+    reason = "; ".join(str(x.message) for x in caught) or "nothing was read again"
+    return Line(subject, "note", f"rejected ({reason}): {detail}", f"empty or replace {directory}")
+
+
+def _each_kind() -> list[jax.Device]:
+    """Return one device of each kind that jax sees, the CPU included."""
+    devices = list(jax.local_devices())
+    with contextlib.suppress(RuntimeError):  # JAX_PLATFORMS leaves it out
+        devices += jax.local_devices(backend="cpu")
+    return list({device.device_kind: device for device in reversed(devices)}.values())[::-1]

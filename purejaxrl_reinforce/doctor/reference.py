@@ -1,0 +1,147 @@
+"""The equations in float64 NumPy, written apart from the package's own code."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from purejaxrl_reinforce.config import Config
+
+Arrays = Any  # np.ndarray, of 64 bits
+Layers = list[dict[str, Arrays]]
+
+
+class Batch(NamedTuple):
+    """A trajectory as NumPy arrays, [T, N, ...]; `ended` marks where an episode terminated."""
+
+    obs: Arrays
+    action: Arrays
+    reward: Arrays
+    ended: Arrays
+    valid: Arrays
+
+
+def threefry(key: Arrays, counter: Arrays) -> tuple[Arrays, Arrays]:
+    """Return Threefry-2x32 of 20 rounds of counters [2, n] with one key [2]: two uint32 [n].
+
+    (Salmon, Moraes, Dror and Shaw, 2011, "Parallel random numbers: as easy as 1, 2, 3".)
+    """
+    key = np.uint32(key)
+    keys = key[0], key[1], key[0] ^ key[1] ^ np.uint32(0x1BD11BDA)
+    x, y = np.uint32(counter)
+    x, y = x + keys[0], y + keys[1]
+    for i in range(5):
+        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:
+            x = x + y
+            y = (y << np.uint32(rotation) | y >> np.uint32(32 - rotation)) ^ x
+        x, y = x + keys[(i + 1) % 3], y + keys[(i + 2) % 3] + np.uint32(i + 1)
+    return x, y
+
+
+def cartpole_step(obs: Arrays, action: Arrays) -> Arrays:
+    """Return CartPole-v1's next observations [n, 4] (Barto, Sutton and Anderson, 1983)."""
+    x, speed, angle, spin = obs.astype(np.float64).T
+    force = np.where(action == 1, 10.0, -10.0)
+    push = (force + 0.05 * spin**2 * np.sin(angle)) / 1.1
+    spin_up = (9.8 * np.sin(angle) - np.cos(angle) * push) / (
+        0.5 * (4 / 3 - 0.1 * np.cos(angle) ** 2 / 1.1)
+    )
+    speed_up = push - 0.05 * spin_up * np.cos(angle) / 1.1
+    rates = np.stack([speed, speed_up, spin, spin_up], axis=1)
+    return np.stack([x, speed, angle, spin], axis=1) + 0.02 * rates
+
+
+def returns(batch: Batch, gamma: float) -> Arrays:
+    """Return the discounted sums of rewards to the end of each lane's valid steps, [T, N]."""
+    out = np.zeros(batch.reward.shape)
+    later: Arrays = 0.0
+    for t in reversed(range(len(out))):
+        later = np.where(batch.ended[t], 0.0, later)
+        later = out[t] = np.where(batch.valid[t], batch.reward[t] + gamma * later, 0.0)
+    return out
+
+
+def standardized(x: Arrays, weights: Arrays) -> Arrays:
+    """Return (x - mean) / standard deviation of numbers that are there `weights` times, [n]."""
+    centered = x - np.average(x, weights=weights)
+    return centered / np.sqrt(np.average(centered**2, weights=weights))
+
+
+def outputs(layers: Layers, activation: str, x: Arrays) -> Arrays:
+    """Return what a network of dense layers gives for rows, [rows, outputs]."""
+    return _forward(layers, activation, x)[-1]
+
+
+def gradient(layers: Layers, activation: str, x: Arrays, cotangent: Arrays) -> Layers:
+    """Return the gradient of sum(cotangent * outputs) with respect to each kernel and bias."""
+    inputs, grads = _forward(layers, activation, x)[:-1], []
+    for layer, y in zip(reversed(layers), reversed(inputs), strict=True):
+        grads.append({"kernel": y.T @ cotangent, "bias": cotangent.sum(axis=0)})
+        slope = y > 0 if activation == "relu" else 1 - y**2
+        cotangent = (cotangent @ layer["kernel"].T) * slope
+    return grads[::-1]
+
+
+def log_softmax(logits: Arrays) -> Arrays:
+    """Return the logarithms of the probabilities, [rows, actions]."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def update(
+    config: Config, policy: Layers, baseline: Layers, batch: Batch, copies: Arrays
+) -> dict[str, Any]:
+    """Return what an update computes where each of the lanes [N] is there `copies` [N] times."""
+    valid, weights = batch.valid, (batch.valid * copies)[batch.valid]
+    obs, shares = batch.obs[valid], (weights / weights.sum())[:, None]
+    targets = returns(batch, config.gamma)
+    values, advantages = np.zeros((2, *valid.shape))
+    values[valid] = outputs(baseline, config.activation, obs)[:, 0]
+    advantages[valid] = standardized((targets - values)[valid], weights)
+    gains, error = advantages[valid][:, None], (values - targets)[valid][:, None]
+    log_probs = log_softmax(outputs(policy, config.activation, obs))
+    probs, chosen = np.exp(log_probs), np.eye(2)[batch.action[valid]]
+    entropy = -(probs * log_probs).sum(axis=1, keepdims=True)
+    loss = -(chosen * log_probs).sum(axis=1, keepdims=True) * gains - config.entropy_coef * entropy
+    slope = (probs - chosen) * gains + config.entropy_coef * probs * (log_probs + entropy)
+    grads = [
+        gradient(policy, config.activation, obs, shares * slope),
+        gradient(baseline, config.activation, obs, shares * 2 * error),
+    ]
+    return {
+        "valid steps": weights.sum(),
+        "returns": targets,
+        "values": values,
+        "advantages": advantages,
+        "losses": [(shares * loss).sum(), (shares * error**2).sum()],
+        "gradients of the policy": grads[0],
+        "gradients of the baseline": grads[1],
+        "parameters after a step": [
+            adam_step(layers, grad, rate, config)
+            for layers, grad, rate in zip(
+                (policy, baseline), grads, (config.policy_lr, config.baseline_lr), strict=True
+            )
+        ],
+    }
+
+
+def adam_step(layers: Layers, grads: Layers, rate: float, config: Config) -> Layers:
+    """Return layers after Adam's first step with a clipped gradient (Kingma and Ba, 2015)."""
+    norm = np.sqrt(sum((x**2).sum() for layer in grads for x in layer.values()))
+    scale = min(1.0, config.max_grad_norm / norm)
+    return [
+        {
+            name: w - rate * scale * grad[name] / (scale * np.abs(grad[name]) + config.adam_epsilon)
+            for name, w in layer.items()
+        }
+        for layer, grad in zip(layers, grads, strict=True)
+    ]
+
+
+def _forward(layers: Layers, activation: str, x: Arrays) -> list[Arrays]:
+    """Return each layer's inputs, and the outputs of the last."""
+    values = [np.float64(x)]
+    for i, layer in enumerate(layers):
+        y = values[-1] @ layer["kernel"] + layer["bias"]
+        hidden = i < len(layers) - 1
+        values.append((np.maximum(y, 0) if activation == "relu" else np.tanh(y)) if hidden else y)
+    return values
