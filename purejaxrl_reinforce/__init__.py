@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.state import TrainState as TrainState
     from purejaxrl_reinforce.bench.benchmark import benchmark as benchmark
     from purejaxrl_reinforce.config import Config as Config
-    from purejaxrl_reinforce.doctor.doctor import doctor as doctor
+    from purejaxrl_reinforce.diagnosis.doctor import doctor as doctor
     from purejaxrl_reinforce.evaluation.video import Video as Video
     from purejaxrl_reinforce.evaluation.video import video as video
     from purejaxrl_reinforce.execution.jax_settings import (

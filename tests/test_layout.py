@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[1]
 ROOMS = (
     "config", "presets", "tasks", "algorithm", "kernels", "output", "config_file",
     "statistics", "execution", "figures", "runs", "bench", "evaluation", "sweeps", "reports",
-    "doctor", "cli",
+    "diagnosis", "cli",
 )  # fmt: skip
 
 # Most lines of Python below each folder. Whoever needs more takes something away first.

@@ -225,7 +225,7 @@ class Doctor:
     """
 
     def run(self) -> int:
-        from purejaxrl_reinforce.doctor.doctor import doctor
+        from purejaxrl_reinforce.diagnosis.doctor import doctor
 
         lines = doctor()
         width = max(len(line.subject) for line in lines)

@@ -25,9 +25,9 @@ def threefry(key: Arrays, counter: Arrays) -> tuple[Arrays, Arrays]:
 
     (Salmon, Moraes, Dror and Shaw, 2011, "Parallel random numbers: as easy as 1, 2, 3".)
     """
-    key = np.uint32(key)
+    key = np.asarray(key).astype(np.uint32)
     keys = key[0], key[1], key[0] ^ key[1] ^ np.uint32(0x1BD11BDA)
-    x, y = np.uint32(counter)
+    x, y = np.asarray(counter).astype(np.uint32)
     x, y = x + keys[0], y + keys[1]
     for i in range(5):
         for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:

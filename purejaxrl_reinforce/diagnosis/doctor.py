@@ -11,7 +11,7 @@ import jax
 import jax.monitoring
 import jax.numpy as jnp
 
-from purejaxrl_reinforce.doctor.checks import Finding, findings
+from purejaxrl_reinforce.diagnosis.checks import Finding, findings
 from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
 from purejaxrl_reinforce.execution.known_faults import known_faults
 from purejaxrl_reinforce.execution.machine import (
