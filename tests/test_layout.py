@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,17 @@ def test_a_room_keeps_to_its_lines_and_files(room):
     assert num_lines(*room.rglob("*.py")) <= MOST_LINES_OF_A_ROOM
     for _, files in itertools.groupby(sorted(room.rglob("*.py")), key=lambda path: path.parent):
         assert len(list(files)) - 1 <= MOST_FILES_OF_A_ROOM
+
+
+def test_private_names_of_jax_stand_in_one_file_per_room():
+    private = re.compile(
+        r"jax\._src|jax\.extend\.|jax\.experimental\.topologies|import multihost_utils$"
+        r"|jax\.experimental import multihost_utils|experimental\.compilation_cache",
+        re.MULTILINE,
+    )
+    files = [path for path in PACKAGE.rglob("*.py") if private.search(path.read_text())]
+    rooms = [path.relative_to(PACKAGE).parts[0] for path in files]
+    assert len(rooms) == len(set(rooms)), files
 
 
 def test_a_short_file_has_more_than_one_importer():

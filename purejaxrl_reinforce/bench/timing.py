@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+# Without it, times of compiling can include what was kept.
 from jax.experimental.compilation_cache import compilation_cache
 
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.

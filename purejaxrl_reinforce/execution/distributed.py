@@ -10,6 +10,8 @@ import warnings
 
 import jax
 
+from purejaxrl_reinforce.execution.jax_private import cluster_environments
+
 # How long to wait for the others to start, and when to say so; after how much silence one of them
 # counts as lost.
 CONNECT_SECONDS = 120
@@ -78,12 +80,10 @@ def _in_cluster() -> bool:
     """Return whether jax knows the environment, and there are other processes in it."""
     if os.environ.get("SLURM_STEP_NUM_TASKS") == "1":
         return False  # the job has several tasks, but a shell or script started this one alone
-    from jax._src.clusters import ClusterEnv  # what jax detects clusters with has no public name
-
-    kinds = [kind for kind in ClusterEnv._cluster_types if not kind.opt_in_only_method]
     with contextlib.suppress(Exception), warnings.catch_warnings():
         # Any program can find itself in Kubernetes; one that is no indexed job stays alone.
         warnings.simplefilter("ignore")
+        kinds = cluster_environments()
         present = next((kind for kind in kinds if kind.is_env_present()), None)
         return present is not None and present.get_process_count() > 1
     return False

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from flax.serialization import msgpack_restore, msgpack_serialize
-from jax.experimental import multihost_utils
 from jax.sharding import Sharding
+
+from purejaxrl_reinforce.execution.jax_private import multihost_utils
 
 T = TypeVar("T")
 

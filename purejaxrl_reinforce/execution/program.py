@@ -4,17 +4,19 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.reinforce import init, step
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution import memory, processes, sharding
+from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, STATE
 
 S = TypeVar("S")
 
@@ -83,6 +85,16 @@ class NonFiniteError(ArithmeticError):
         self.update = update
 
 
+@functools.cache  # a further run of this process with equal shapes is not traced again
+def _chunk(mesh: Mesh) -> Any:
+    """Return the compiled `run_updates` of lanes that are sharded over the devices of a mesh."""
+    chunk = functools.partial(run_updates, longest=LONGEST_CHUNK)
+    in_specs = REPLICATED, STATE, REPLICATED, REPLICATED
+    return jax.jit(
+        sharding.shard_lanes(chunk, mesh, in_specs=in_specs, out_specs=(STATE, REPLICATED))
+    )
+
+
 class Program:
     """Training compiled for one configuration, ready to run.
 
@@ -108,23 +120,12 @@ class Program:
         )
         # The number of updates is an argument: one program fits any.
         self._settings = config.replace(num_updates=1)
-        chunk = sharding.shard_lanes(
-            functools.partial(run_updates, longest=LONGEST_CHUNK),
-            self.mesh,
-            in_specs=(
-                sharding.REPLICATED,
-                sharding.STATE,
-                sharding.REPLICATED,
-                sharding.REPLICATED,
-            ),
-            out_specs=(sharding.STATE, sharding.REPLICATED),
-        )
         # Two programs; compiling mostly occupies one core each.
         with ThreadPoolExecutor(max_workers=1) as pool:
             traced = init.trace(self._settings, key)  # type: ignore[attr-defined]
             initial = pool.submit(lambda: traced.lower().compile())
             one = jnp.int32(1)
-            lowered = jax.jit(chunk).lower(self._settings, traced.out_info, one, one)
+            lowered = _chunk(self.mesh).lower(self._settings, traced.out_info, one, one)
             self._run = lowered.compile()
         self.memory_bytes = len(self.mesh.local_devices) * memory.program_bytes(self._run)
         memory.require_memory(self.memory_bytes, "try smaller num_envs, num_steps or hidden_sizes")
@@ -170,11 +171,11 @@ def run_updates(
 
     Metrics are buffers [longest] of which the first `length` rows are filled.
     """
-    shapes = jax.eval_shape(lambda: step(config, state, sharding.LANES, num_updates)[1])
+    shapes = jax.eval_shape(lambda: step(config, state, LANES, num_updates)[1])
     buffers = jax.tree.map(lambda x: jnp.zeros((longest, *x.shape), x.dtype), shapes)
 
     def body(i: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-        state, metrics = step(config, carry[0], sharding.LANES, num_updates)
+        state, metrics = step(config, carry[0], LANES, num_updates)
         return state, jax.tree.map(lambda b, x: b.at[i].set(x), carry[1], metrics)
 
     return jax.lax.fori_loop(0, length, body, (state, buffers))

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Jaxpr, Var
+from jax.extend.core import Jaxpr, Var  # moves now and then; the kernels would go with it
 
 # One number of an array: a NumPy scalar where it is known, else traced, [L] or (); or a Key.
 Element = Any
