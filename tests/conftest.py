@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Tests and the commands they start neither read nor fill the cache of whoever runs them. They share
@@ -50,6 +51,10 @@ _FILE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # The same cases every time, but for those of --hypothesis-seed=DATE every night.
+    hypothesis.settings.register_profile("fixed", derandomize=True)
+    if config.getoption("--hypothesis-seed") is None:
+        hypothesis.settings.load_profile("fixed")
     # XLA ends a process with flags that it does not know; jax 0.11 has lost one of these.
     known = importlib.metadata.version("jaxlib").startswith("0.10.")
     if config.option.markexpr == "not slow" and known:

@@ -1,6 +1,7 @@
 """Comparisons of one device's results with NumPy's: random numbers, sums, whole updates."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,15 @@ SIZES = ((31, 1), (32, 32), (3, 10_923), (27, 37_037), (100, 10_000), (100, 40_0
 TOLERANCE = 2e-5
 # Others repeat these, so that NumPy has little to do.
 _DIFFERENT_LANES = 331
+CONFIG = Config(
+    bootstrap=False,
+    hidden_sizes=(64,),
+    advantage_norm="standardize",
+    entropy_coef=0.01,
+    anneal=False,
+    max_grad_norm=0.5,
+    adam_epsilon=1e-2,  # with a small one, the first step is nearly the sign of the gradient
+)
 # Key, counter and result, as published with Random123 (kat_vectors).
 THREEFRY = np.array(
     [
@@ -85,19 +95,10 @@ class Finding(NamedTuple):
 
 def findings(device: jax.Device) -> list[Finding]:
     """Compare the results of a device with NumPy's in float64."""
-    relu = Config(
-        bootstrap=False,
-        hidden_sizes=(64,),
-        advantage_norm="standardize",
-        entropy_coef=0.01,
-        anneal=False,
-        max_grad_norm=0.5,
-        adam_epsilon=1e-2,  # with a small one, the first step is nearly the sign of the gradient
-        platform=device.platform,
-    )
-    networks = relu, relu.replace(activation="tanh")
+    relu = CONFIG.replace(platform=device.platform)
+    networks = itertools.cycle((relu, relu.replace(activation="tanh")))
     checks: list[Callable[[], Iterable[Finding]]] = [
-        *(functools.partial(_update, networks[i % 2], *size) for i, size in enumerate(SIZES)),
+        *(functools.partial(update_findings, next(networks), *size) for size in SIZES),
         functools.partial(_rollout, relu.replace(num_envs=1_025, num_steps=50)),
         functools.partial(_recorded_update, device.platform),
         _random_numbers,
@@ -179,14 +180,14 @@ def learn(config: Config, params: Params, rows: Trajectory) -> dict[str, Any]:
         "returns": targets.returns,
         "values": jnp.where(rows.valid, targets.values, 0),
         "advantages": targets.advantages,
-        "losses": [metrics["policy_loss"], metrics["baseline_loss"]],
+        "metrics": [metrics[name] for name in reference.METRICS],
         "gradients of the policy": _layers(grads.policy),
         "gradients of the baseline": _layers(grads.baseline),
         "parameters after a step": _both(optimizer.apply_gradients(config, state, grads).params),
     }
 
 
-def _update(config: Config, num_steps: int, num_lanes: int) -> Iterator[Finding]:
+def update_findings(config: Config, num_steps: int, num_lanes: int) -> Iterator[Finding]:
     """Compare what an update computes from given steps, and one step of Adam."""
     batch = _batch(num_steps, min(num_lanes, _DIFFERENT_LANES))
     params, _ = _recorded_params(_notebook())

@@ -8,6 +8,11 @@ from purejaxrl_reinforce.config import Config
 
 Arrays = Any  # np.ndarray, of 64 bits
 Layers = list[dict[str, Arrays]]
+# Those that `update` returns, in this order.
+METRICS = (
+    "policy_loss", "baseline_loss", "entropy", "explained_variance",
+    "policy_grad_norm", "baseline_grad_norm",
+)  # fmt: skip
 
 
 class Batch(NamedTuple):
@@ -60,10 +65,19 @@ def returns(batch: Batch, gamma: float) -> Arrays:
     return out
 
 
+def variance(x: Arrays, weights: Arrays) -> Arrays:
+    """Return the variance of numbers that are there `weights` times, [n]."""
+    return np.average((x - np.average(x, weights=weights)) ** 2, weights=weights)
+
+
 def standardized(x: Arrays, weights: Arrays) -> Arrays:
     """Return (x - mean) / standard deviation of numbers that are there `weights` times, [n]."""
-    centered = x - np.average(x, weights=weights)
-    return centered / np.sqrt(np.average(centered**2, weights=weights))
+    return (x - np.average(x, weights=weights)) / np.sqrt(variance(x, weights))
+
+
+def norm(grads: Layers) -> Arrays:
+    """Return the root of the sum of all squares."""
+    return np.sqrt(sum((x**2).sum() for layer in grads for x in layer.values()))
 
 
 def outputs(layers: Layers, activation: str, x: Arrays) -> Arrays:
@@ -112,7 +126,13 @@ def update(
         "returns": targets,
         "values": values,
         "advantages": advantages,
-        "losses": [(shares * loss).sum(), (shares * error**2).sum()],
+        "metrics": [
+            (shares * loss).sum(),
+            (shares * error**2).sum(),
+            (shares * entropy).sum(),
+            1 - variance(error[:, 0], weights) / variance(targets[valid], weights),
+            *map(norm, grads),
+        ],
         "gradients of the policy": grads[0],
         "gradients of the baseline": grads[1],
         "parameters after a step": [
@@ -126,8 +146,7 @@ def update(
 
 def adam_step(layers: Layers, grads: Layers, rate: float, config: Config) -> Layers:
     """Return layers after Adam's first step with a clipped gradient (Kingma and Ba, 2015)."""
-    norm = np.sqrt(sum((x**2).sum() for layer in grads for x in layer.values()))
-    scale = min(1.0, config.max_grad_norm / norm)
+    scale = min(1.0, config.max_grad_norm / norm(grads))
     return [
         {
             name: w - rate * scale * grad[name] / (scale * np.abs(grad[name]) + config.adam_epsilon)
