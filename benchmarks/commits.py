@@ -3,8 +3,10 @@
     python benchmarks/commits.py main HEAD
     python benchmarks/commits.py main HEAD --cases "64 lanes" "64 agents"
 
+    python benchmarks/commits.py HEAD HEAD --pythons A/bin/python B/bin/python
+
 checks both commits out beside each other, measures each case of both several times in turn, every
-time in a new process, and prints how many times as long the new commit takes: the median ratio of
+time in a new process, of other Pythons (with other versions of jax) if asked, and prints how many times as long the new commit takes: the median ratio of
 the pairs, with its 95% interval, and which rows changed by more than 5%.
 """
 
@@ -60,8 +62,8 @@ def checked_out(commit: str, directory: Path) -> Iterator[Path]:
         subprocess.run([*git, "remove", "--force", str(directory)], check=True)
 
 
-def seconds_of(checkout: Path, cases: Sequence[str]) -> Seconds:
-    """Return what training and phases of each case take, with the code of a checkout.
+def seconds_of(checkout: Path, cases: Sequence[str], python: str) -> Seconds:
+    """Return what training and phases of each case take, with a checkout's code and a Python.
 
     Raises:
         ValueError: a command failed.
@@ -72,25 +74,25 @@ def seconds_of(checkout: Path, cases: Sequence[str]) -> Seconds:
         with tempfile.TemporaryDirectory() as directory:
             out = Path(directory) / "out"
             if verb == "sweep":
-                call(checkout, verb, "--quiet", "--sweep-dir", str(out), *options)
+                call(python, checkout, verb, "--quiet", "--sweep-dir", str(out), *options)
                 slices = [np.load(path)["seconds"] for path in (out / "slices").glob("*.npz")]
                 found[f"{case}, training"] = float(sum(x.sum() for x in slices))
                 continue
             out = out.with_suffix(".json")
-            call(checkout, verb, "--repeats", "3", "--out", str(out), *options)
+            call(python, checkout, verb, "--repeats", "3", "--out", str(out), *options)
             rows = parse_json(out.read_text())["rows"]
             found |= {f"{case}, {row['name']}": row["median"] for row in rows}
     return found
 
 
-def call(checkout: Path, *options: str) -> None:
+def call(python: str, checkout: Path, *options: str) -> None:
     """Run the command line of a checkout.
 
     Raises:
         ValueError: it failed.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "purejaxrl_reinforce", *options],
+        [python, "-m", "purejaxrl_reinforce", *options],
         env=os.environ | {"PYTHONPATH": str(checkout)},
         cwd=checkout,
         capture_output=True,
@@ -120,6 +122,7 @@ def main(
     new: tyro.conf.Positional[str] = "HEAD",
     rounds: int = 5,
     cases: tuple[str, ...] = tuple(CASES),
+    pythons: tuple[str, str] = (sys.executable, sys.executable),
 ) -> None:
     """Compare.
 
@@ -128,6 +131,7 @@ def main(
         new: commit that may have changed something.
         rounds: how often each is measured.
         cases: what is measured.
+        pythons: that run the old and the new commit.
     """
     if unknown := [case for case in cases if case not in CASES]:
         raise ValueError(f"no case is called {unknown[0]!r}; there are {'; '.join(CASES)}")
@@ -136,7 +140,8 @@ def main(
         checked_out(old, Path(directory) / "old") as before,
         checked_out(new, Path(directory) / "new") as after,
     ):
-        pairs = [(seconds_of(before, cases), seconds_of(after, cases)) for _ in range(rounds)]
+        checkouts = list(zip((before, after), pythons, strict=True))
+        pairs = [[seconds_of(x, cases, python) for x, python in checkouts] for _ in range(rounds)]
     print_table(*table(*zip(*pairs, strict=True)))
 
 

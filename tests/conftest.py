@@ -10,11 +10,12 @@ import hypothesis
 import pytest
 
 # Tests and the commands they start neither read nor fill the cache of whoever runs them. They share
-# one of their own, which the process that starts the others makes before jax reads its settings.
-# It holds small programs too: processes that tests start have none in memory.
+# one of their own, which the process that starts the others makes before jax reads its settings, or
+# which .ci/run names, so that its calls of pytest share one. It holds small programs too: processes
+# that tests start have none in memory.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _cache = tempfile.TemporaryDirectory()
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("TESTS_CACHE", _cache.name)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 import jax
 
