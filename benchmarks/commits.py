@@ -2,12 +2,12 @@
 
     python benchmarks/commits.py main HEAD
     python benchmarks/commits.py main HEAD --cases "64 lanes" "64 agents"
-
     python benchmarks/commits.py HEAD HEAD --pythons A/bin/python B/bin/python
 
 checks both commits out beside each other, measures each case of both several times in turn, every
-time in a new process, of other Pythons (with other versions of jax) if asked, and prints how many times as long the new commit takes: the median ratio of
-the pairs, with its 95% interval, and which rows changed by more than 5%.
+time in a new process, and prints how many times as long the new commit takes: the median ratio of
+the pairs, with its 95% interval, and which rows changed by more than 5%. With two Pythons, which
+may have different versions of jax, it compares these.
 """
 
 import contextlib

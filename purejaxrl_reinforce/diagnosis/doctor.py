@@ -75,11 +75,14 @@ def _facts() -> Iterator[Line]:
 
 def _settings() -> Iterator[Line]:
     for name, value in result_settings().items():
-        if value != _USUAL_SETTINGS[name]:
-            refused = name == "jax_enable_x64"
-            reason = "training in 64 bits is refused" if refused else "other results than published"
-            verdict: Any = "wrong" if refused else "note"
-            yield Line(name, verdict, f"{value}: {reason}", f"unset {name.upper()}")
+        if value == _USUAL_SETTINGS[name]:
+            continue
+        flags = name == "xla_result_flags"
+        advice = f"take {value} out of XLA_FLAGS" if flags else f"unset {name.upper()}"
+        if name == "jax_enable_x64":
+            yield Line(name, "wrong", "training in 64 bits is refused", advice)
+        else:
+            yield Line(name, "note", f"{value}: other results than usual", advice)
 
 
 def _faults() -> Iterator[Line]:
@@ -124,7 +127,9 @@ def _cache() -> Line:
         enable_compilation_cache()
     except OSError as error:
         advice = "set JAX_COMPILATION_CACHE_DIR to a directory of yours"
-        return Line(subject, "note", f"rejected: {error}", advice)
+        return Line(subject, "note", f"rejected: {error.strerror}: {error.filename}", advice)
+    if not jax.config.values["jax_enable_compilation_cache"]:
+        return Line(subject, "note", "switched off", "unset JAX_ENABLE_COMPILATION_CACHE")
     events: list[str] = []
     shortest = jax.config.values["jax_persistent_cache_min_compile_time_secs"]
     jax.monitoring.register_event_listener(lambda event, **_: events.append(event))

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from purejaxrl_reinforce import Config, doctor, train_run
 from purejaxrl_reinforce.algorithm import blocks, losses, returns
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.diagnosis import checks, reference
+from purejaxrl_reinforce.diagnosis import doctor as diagnosis
 from purejaxrl_reinforce.execution import known_faults
 
 FEW = ((3, 7), (3, 10_923))
@@ -138,3 +140,40 @@ def test_training_warns_of_known_faults_at_its_sizes(monkeypatch, tmp_path, caps
         train_run(large.replace(num_envs=2, num_steps=5, num_updates=1), 0, tmp_path / "run")
     monkeypatch.setattr(jaxlib, "__version__", "0.11.1")
     assert ["jax#40101" in line for line in known_faults.warnings_for(Config())] == [True]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "verdict", "words"),
+    [
+        ("jax_enable_x64", True, "wrong", "unset JAX_ENABLE_X64"),
+        ("jax_threefry_partitionable", False, "note", "unset JAX_THREEFRY_PARTITIONABLE"),
+        ("jax_default_matmul_precision", "bfloat16", "note", "unset JAX_DEFAULT_MATMUL_PRECISION"),
+        ("jax_enable_compilation_cache", False, "note", "unset JAX_ENABLE_COMPILATION_CACHE"),
+    ],
+)
+def test_a_setting_that_changes_results_is_shown(monkeypatch, setting, value, verdict, words):
+    monkeypatch.setattr(diagnosis, "findings", lambda device: [])
+    usual = jax.config.values[setting]
+    jax.config.update(setting, value)
+    try:
+        lines = doctor()
+    finally:
+        jax.config.update(setting, usual)
+    assert [line.advice for line in lines if line.verdict == verdict].count(words) == 1
+
+
+def test_a_cache_that_cannot_be_used_is_rejected_with_the_reason(monkeypatch, tmp_path):
+    monkeypatch.setattr(diagnosis, "findings", lambda device: [])
+    kept = jax.config.values["jax_compilation_cache_dir"]
+    file = tmp_path / "file"
+    file.touch()
+    jax.config.update("jax_compilation_cache_dir", str(file / "cache"))
+    compilation_cache.reset_cache()
+    try:
+        (line,) = (line for line in doctor() if line.subject == "compilation cache")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", kept)
+        compilation_cache.reset_cache()
+    assert line.verdict == "note"
+    assert "rejected" in line.detail
+    assert "Not a directory" in line.detail
