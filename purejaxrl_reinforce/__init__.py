@@ -1,10 +1,11 @@
 """REINFORCE with a learned value baseline as one compiled JAX program.
 
 import jax
-from purejaxrl_reinforce import Config, evaluate, train
+from purejaxrl_reinforce import Config, evaluate, make_train, setup
 
+setup()  # all cores; compiled programs are kept
 config = Config()
-state, metrics = train(config, jax.random.key(0))
+state, metrics = make_train(config)(jax.random.key(0))
 episodes = evaluate(config, state.params, jax.random.key(1), num_episodes=100)
 """
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.evaluate import Evaluation as Evaluation
     from purejaxrl_reinforce.algorithm.evaluate import evaluate as evaluate
     from purejaxrl_reinforce.algorithm.reinforce import init as init
-    from purejaxrl_reinforce.algorithm.reinforce import make_train as make_train
     from purejaxrl_reinforce.algorithm.reinforce import step as step
     from purejaxrl_reinforce.algorithm.reinforce import train as train
     from purejaxrl_reinforce.algorithm.state import Metrics as Metrics
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.diagnosis.doctor import doctor as doctor
     from purejaxrl_reinforce.evaluation.video import Video as Video
     from purejaxrl_reinforce.evaluation.video import video as video
-    from purejaxrl_reinforce.execution.jax_settings import (
-        enable_compilation_cache as enable_compilation_cache,
-    )
+    from purejaxrl_reinforce.execution.jax_settings import setup as setup
+    from purejaxrl_reinforce.execution.program import make_train as make_train
     from purejaxrl_reinforce.presets import preset as preset
     from purejaxrl_reinforce.reports.description import describe as describe
     from purejaxrl_reinforce.reports.plot import plot as plot

@@ -4,7 +4,6 @@ All functions are pure and compiled at their first call; they can be transformed
 over keys and over every float of the configuration, and differentiated with respect to nothing.
 """
 
-import functools
 import importlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -143,11 +142,6 @@ def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
     return jax.lax.scan(
         lambda state, _: step(config, state), init(config, key), length=config.num_updates
     )
-
-
-def make_train(config: Config) -> Callable[[Array], tuple[TrainState, Metrics]]:
-    """Return `train` with `config` bound: a function of the key alone."""
-    return functools.partial(train, config)
 
 
 def collect(

@@ -70,9 +70,9 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"{_PROGRAM} {version}" if args else _INTRODUCTION)
             return 0
         verb = _parse(args)
-        from purejaxrl_reinforce.execution.jax_settings import prepare
+        from purejaxrl_reinforce.execution.jax_settings import setup
 
-        prepare()
+        setup()
         return int(verb.run())
     except SystemExit as stop:  # of --help, or the reason is printed
         return int(stop.code or 0)

@@ -1,7 +1,9 @@
 """Settings of jax that a command makes by itself; a library must leave them to its user."""
 
 import contextlib
+import functools
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +21,72 @@ CUDA_GRAPHS = (
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
-def prepare() -> None:
-    """Make all of a command's settings."""
-    use_all_cores()
+def setup(cache: str | Path | None = None) -> None:
+    """Let jax use all cores of a CPU and CUDA graphs of a GPU, and keep compiled programs.
+
+    Call it at the top of a script or notebook, before anything else uses jax; the command line does
+    so by itself. Settings that the user has made in the environment stay.
+
+    Args:
+        cache: the directory of the compiled programs, which later processes take from it; nobody
+            else should be able to write there. None: the one that jax has been told
+            (JAX_COMPILATION_CACHE_DIR), else one in the user's cache directory, or none where that
+            cannot be written.
+
+    Raises:
+        OSError: `cache` cannot be made or written.
+
+    Example:
+        >>> from purejaxrl_reinforce import setup
+        >>> setup()
+    """
+    if not use_all_cores():
+        warnings.warn("jax has started already, on one core: call setup() first", stacklevel=2)
     use_cuda_graphs()
-    with contextlib.suppress(OSError):  # no place to keep anything: compile each time
-        enable_compilation_cache()
+    # No place to keep anything: compile each time.
+    with contextlib.suppress(OSError if cache is None else ()):
+        enable_compilation_cache(cache)
 
 
-def use_all_cores() -> None:
+def all_devices() -> list[jax.Device]:
+    """Return jax's devices; warn once where these are one core of a CPU that has more."""
+    devices = jax.devices()
+    if len(devices) == 1 and devices[0].platform == "cpu" and not _is_number_of_devices_set():
+        _warn_of_idle_cores(usable_cores())
+    return devices
+
+
+@functools.cache
+def _warn_of_idle_cores(cores: int) -> None:
+    if cores > 1:
+        warnings.warn(
+            f"training uses one of {cores} cores: call purejaxrl_reinforce.setup() before jax is"
+            " used, or set JAX_NUM_CPU_DEVICES",
+            stacklevel=4,
+        )
+
+
+def use_all_cores() -> bool:
     """Make a CPU one device per usable core, unless the user has set a number of devices.
 
     The small operations of an update gain nothing from XLA's threads; lanes sharded over
-    devices gain all of a core. Where jax has started already, its devices stay as they are.
+    devices gain all of a core. Returns False where jax has started already with one device.
     """
-    if "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get(
-        "XLA_FLAGS", ""
-    ):
-        return
-    with contextlib.suppress(RuntimeError):  # started already
-        jax.config.update("jax_num_cpu_devices", usable_cores())
+    if not _is_number_of_devices_set():
+        try:
+            jax.config.update("jax_num_cpu_devices", usable_cores())
+        except RuntimeError:
+            return jax.device_count() > 1 or usable_cores() == 1
+    return True
 
 
-def missing_devices() -> str:
-    """Return why jax has no devices to compute on, "" where it has some."""
-    try:
-        jax.devices()
-    except Exception as error:  # of each backend its own
-        return (
-            "jax has no devices, see the environment variables JAX_PLATFORMS and"
-            f" JAX_NUM_CPU_DEVICES: {str(error) or 'no such platform'}"
-        )
-    return ""
+def _is_number_of_devices_set() -> bool:
+    flags = os.environ.get("XLA_FLAGS", "")
+    return "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in flags
 
 
 def enable_compilation_cache(path: str | Path | None = None) -> None:
-    """Keep compiled programs in a directory, from which later processes take them.
-
-    The command line does so by itself. Programs that are compiled before this call are not kept.
-    What lies in the directory is run: nobody else should be able to write there.
-
-    Args:
-        path: the directory, which is made if it is not there. None: the one that jax has been told
-            (JAX_COMPILATION_CACHE_DIR), else one in the user's cache directory.
+    """Keep compiled programs in a directory, see `setup`.
 
     Raises:
         OSError: the directory cannot be made or written.

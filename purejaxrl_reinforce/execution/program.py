@@ -95,6 +95,43 @@ def _chunk(mesh: Mesh) -> Any:
     )
 
 
+@functools.cache
+def _whole(mesh: Mesh) -> Any:
+    """Return a compiled training from a key, of lanes sharded over the devices of a mesh."""
+
+    def updates(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
+        def update(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
+            return step(config, state, LANES)
+
+        return jax.lax.scan(update, state, length=config.num_updates)
+
+    out_specs = STATE, REPLICATED
+    shards = sharding.shard_lanes(updates, mesh, in_specs=(REPLICATED, STATE), out_specs=out_specs)
+    return jax.jit(lambda config, key: shards(config, init(config, key)))
+
+
+def make_train(
+    config: Config, devices: Sequence[jax.Device] | None = None
+) -> Callable[[Array], tuple[TrainState, Metrics]]:
+    """Return `train` of a configuration with its lanes sharded over devices, compiled.
+
+    It takes a typed key and returns the final state and metrics of shape [num_updates], in memory.
+    `train` itself is of one device, and can be mapped by `jax.vmap`.
+
+    Args:
+        config: what to train.
+        devices: all that jax has if None; of these, as many as divide the lanes.
+
+    Example:
+        >>> import jax
+        >>> from purejaxrl_reinforce import Config, make_train
+        >>> train = make_train(Config(num_envs=4, num_steps=50, num_updates=3))
+        >>> train(jax.random.key(0))[1].mean_return.shape
+        (3,)
+    """
+    return functools.partial(_whole(sharding.lane_mesh(config.num_envs, devices)), config)
+
+
 class Program:
     """Training compiled for one configuration, ready to run.
 
@@ -115,9 +152,7 @@ class Program:
     ) -> None:
         started = time.perf_counter()
         self.config = config
-        self.mesh = sharding.lane_mesh(
-            config.num_envs, jax.devices() if devices is None else devices
-        )
+        self.mesh = sharding.lane_mesh(config.num_envs, devices)
         # The number of updates is an argument: one program fits any.
         self._settings = config.replace(num_updates=1)
         # Two programs; compiling mostly occupies one core each.

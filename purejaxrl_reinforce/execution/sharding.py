@@ -10,6 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from purejaxrl_reinforce.algorithm.lanes import LaneAxis
 from purejaxrl_reinforce.algorithm.state import TrainState
+from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.processes import to_global, to_host
 
 LANES = LaneAxis("lanes")
@@ -22,8 +23,8 @@ _BY_FIELD: dict[str, Any] = dict.fromkeys(TrainState._fields, REPLICATED)
 STATE: Any = TrainState(**_BY_FIELD | {"lanes": BY_LANE, "reward_sums": BY_LANE})
 
 
-def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
-    """Return a mesh of as many of `devices` as can have equal numbers of lanes.
+def lane_mesh(num_envs: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Return a mesh of as many of `devices`, all if None, as can have equal numbers of lanes.
 
     Each process that has some of `devices` has equally many of the mesh.
 
@@ -31,7 +32,7 @@ def lane_mesh(num_envs: int, devices: Sequence[jax.Device]) -> Mesh:
         ValueError: there are several processes, and they cannot have equal numbers of lanes.
     """
     by_process: dict[int, list[jax.Device]] = {}
-    for device in devices:
+    for device in all_devices() if devices is None else devices:
         by_process.setdefault(device.process_index, []).append(device)
     count = len(by_process)
     if num_envs % count:

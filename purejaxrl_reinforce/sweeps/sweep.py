@@ -14,7 +14,8 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution import processes, program
+from purejaxrl_reinforce.execution import known_faults, processes, program
+from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
@@ -115,7 +116,7 @@ class SweepLoop:
                 raise ValueError(f"width must be at least 1 agent, not {width}")
             # Of all agents of a program, not of those that are left: results do not depend on that.
             self._meshes = [
-                population_mesh(min(width or len(agents), len(agents)), devices or jax.devices())
+                population_mesh(min(width or len(agents), len(agents)), devices or all_devices())
                 for agents in plan.programs
             ]
         with processes.together():  # the primary process alone writes

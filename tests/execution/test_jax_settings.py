@@ -10,8 +10,8 @@ import pytest
 from purejaxrl_reinforce.execution.jax_settings import CUDA_GRAPHS, usable_cores, use_cuda_graphs
 
 REPORT = """
-from purejaxrl_reinforce.execution.jax_settings import prepare
-prepare()
+from purejaxrl_reinforce import setup
+setup()
 import jax
 print(len(jax.devices()), jax.config.jax_compilation_cache_dir)
 """
@@ -41,15 +41,33 @@ def test_the_users_number_of_devices_and_cache_stay(tmp_path):
 
 CHOSEN = """
 import jax
-from purejaxrl_reinforce import enable_compilation_cache
-jax.jit(lambda x: x)(1)
-enable_compilation_cache(sys.argv[1])
+from purejaxrl_reinforce import setup
+setup(sys.argv[1])
 print(jax.config.jax_compilation_cache_dir)
 try:
-    enable_compilation_cache("/dev/null")
+    setup("/dev/null")
 except OSError as error:
     print(type(error).__name__)
 """
+IDLE = """
+import warnings
+import jax
+from purejaxrl_reinforce import Config, make_train, setup
+jax.devices()
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    config = Config(num_envs=4, num_steps=5, num_updates=1)
+    make_train(config)
+    make_train(config)
+    setup()
+print(*("setup()" in str(x.message) for x in caught))
+"""
+
+
+@pytest.mark.skipif(usable_cores() == 1, reason="one core is never idle")
+def test_idle_cores_are_warned_of_once(tmp_path):
+    assert launched(IDLE, tmp_path) == ["True", "True"]  # of training, and of a setup too late
+    assert launched(IDLE, tmp_path, JAX_NUM_CPU_DEVICES="1") == []
 
 
 def test_a_script_chooses_its_cache_which_is_its_own(tmp_path):

@@ -11,8 +11,10 @@ import pytest
 SHARDED = """
 import json, sys
 import jax
+import numpy as np
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 import tests.support.probes
+from purejaxrl_reinforce import make_train
 from purejaxrl_reinforce.execution.program import Program
 from tests.support.configs import TEXTBOOK
 
@@ -23,6 +25,10 @@ for settings in json.loads(sys.argv[2]):
     leaves = [x.ravel().tolist() for x in jax.tree.leaves(last.state.params)]
     steps, metrics = int(last.state.env_steps[1]), [float(x[-1]) for x in last.metrics]
     results.append([program.mesh.size, leaves, steps, metrics])
+    state, _ = make_train(program.config)(jax.random.key(0))  # the same without a host loop
+    memory = [x.ravel().tolist() for x in jax.tree.leaves(state.params)]
+    assert all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(memory, leaves, strict=True))
+    assert {x.sharding.num_devices for x in jax.tree.leaves(state.params)} == {program.mesh.size}
 print(json.dumps(results))
 """
 COMMUNICATION = """
