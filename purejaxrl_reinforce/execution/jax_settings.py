@@ -1,6 +1,5 @@
 """Settings of jax that a command makes by itself; a library must leave them to its user."""
 
-import contextlib
 import functools
 import os
 import warnings
@@ -43,9 +42,11 @@ def setup(cache: str | Path | None = None) -> None:
     if not use_all_cores():
         warnings.warn("jax has started already, on one core: call setup() first", stacklevel=2)
     use_cuda_graphs()
-    # No place to keep anything: compile each time.
-    with contextlib.suppress(OSError if cache is None else ()):
+    try:
         enable_compilation_cache(cache)
+    except OSError:  # no place to keep anything: compile each time
+        if cache is not None:
+            raise
 
 
 def all_devices() -> list[jax.Device]:
@@ -76,13 +77,26 @@ def use_all_cores() -> bool:
         try:
             jax.config.update("jax_num_cpu_devices", usable_cores())
         except RuntimeError:
-            return jax.device_count() > 1 or usable_cores() == 1
+            is_one_core = jax.device_count() == 1 and jax.devices()[0].platform == "cpu"
+            return not is_one_core or usable_cores() == 1
     return True
 
 
 def _is_number_of_devices_set() -> bool:
     flags = os.environ.get("XLA_FLAGS", "")
     return "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in flags
+
+
+def missing_devices() -> str:
+    """Return why jax has no devices to compute on, "" where it has some."""
+    try:
+        jax.devices()
+    except Exception as error:  # of each backend its own
+        return (
+            "jax has no devices, see the environment variables JAX_PLATFORMS and"
+            f" JAX_NUM_CPU_DEVICES: {str(error) or 'no such platform'}"
+        )
+    return ""
 
 
 def enable_compilation_cache(path: str | Path | None = None) -> None:
