@@ -12,6 +12,7 @@ import jax
 import jax.extend.random  # Threefry's counters; if it goes, only the published vectors go with it
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import unflatten_dict
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import optimizer, reinforce
@@ -141,8 +142,6 @@ def _random_numbers() -> Iterator[Finding]:
         return noise, Categorical(jnp.broadcast_to(logits, (rows, 3))).sample(noise)
 
     noise, actions = (np.asarray(x) for x in draw(jnp.float32(logits)))
-    bits, _ = reference.threefry(np.array([0, 7]), np.array([np.zeros(rows), np.arange(rows)]))
-    yield Finding("uniform draws", rows, relative_error(noise, (bits >> 9) * 2.0**-23), 0)
     ends = np.cumsum(np.exp(reference.log_softmax(logits[None])))[:-1]
     # A draw within rounding of a boundary may fall on either side.
     off = np.mean(actions != (noise[:, None] >= ends).sum(axis=1))
@@ -174,6 +173,7 @@ def learn(config: Config, params: Params, rows: Trajectory) -> dict[str, Any]:
     # Adam takes these parts of the state alone.
     moments = optimizer.init_optimizers(config, params)
     state = TrainState(params, moments, None, None, jnp.int32(0), None)  # type: ignore[arg-type]
+    after = optimizer.apply_gradients(config, state, grads).params
     metrics = learning_metrics(statistics, grads, policy)
     return {
         "valid steps": statistics.num_steps,
@@ -183,14 +183,14 @@ def learn(config: Config, params: Params, rows: Trajectory) -> dict[str, Any]:
         "metrics": [metrics[name] for name in reference.METRICS],
         "gradients of the policy": _layers(grads.policy),
         "gradients of the baseline": _layers(grads.baseline),
-        "parameters after a step": _both(optimizer.apply_gradients(config, state, grads).params),
+        "parameters after a step": [_layers(after.policy), _layers(after.baseline)],
     }
 
 
 def update_findings(config: Config, num_steps: int, num_lanes: int) -> Iterator[Finding]:
     """Compare what an update computes from given steps, and one step of Adam."""
     batch = _batch(num_steps, min(num_lanes, _DIFFERENT_LANES))
-    params, _ = _recorded_params(_notebook())
+    params = Params(**_notebook()["before"])
     repeats = np.arange(num_lanes) % batch.valid.shape[1]
     obs, action, reward, ended, valid = (x[:, repeats] for x in batch)
     rows = Trajectory(obs, action, reward, ended, np.zeros_like(ended), valid)
@@ -232,38 +232,19 @@ def _rollout(config: Config) -> Iterator[Finding]:
 
 def _recorded_update(platform: str) -> Iterator[Finding]:
     """Repeat the first update of the notebook that this package descends from."""
-    data = _notebook()
-    before, after = _recorded_params(data)
-    rows = Trajectory(*(jnp.asarray(data[name])[:, None] for name in Trajectory._fields[:6]))
-    got = learn(preset("classic").replace(platform=platform), before, rows)
-    error = relative_error(_flat(got["parameters after a step"]), _flat(_both(after)))
+    recorded = _notebook()
+    rows = Trajectory(**recorded["rows"])
+    got = learn(preset("classic").replace(platform=platform), Params(**recorded["before"]), rows)
+    expected = [_layers(network) for network in recorded["after"].values()]
+    error = relative_error(_flat(got["parameters after a step"]), _flat(expected))
     yield Finding("the notebook's update", len(rows.valid), error)
 
 
 @functools.cache
-def _notebook() -> dict[str, np.ndarray]:
+def _notebook() -> dict[str, Any]:
+    """Return the notebook's parameters `before` and `after` an update, and its `rows`."""
     with np.load(str(resources.files(__package__) / "notebook_update.npz")) as data:
-        return dict(data)
-
-
-def _recorded_params(data: dict[str, np.ndarray]) -> tuple[Params, Params]:
-    """Return the notebook's parameters before and after its first update."""
-
-    def network(prefix: str) -> dict[str, Any]:
-        layers: dict[str, Any] = {"hidden_0": {}, "out": {}}
-        for name, layer in layers.items():
-            layer |= {part: data[f"{prefix}_{name}_{part}"] for part in ("kernel", "bias")}
-        return {"params": {"mlp": layers}}
-
-    before, after = (
-        Params(network(f"policy_{when}"), network(f"baseline_{when}"))
-        for when in ("before", "after")
-    )
-    return before, after
-
-
-def _both(params: Params) -> list[Any]:
-    return [_layers(params.policy), _layers(params.baseline)]
+        return unflatten_dict(dict(data), sep="/")
 
 
 def _layers(network: Any) -> list[dict[str, Any]]:

@@ -132,16 +132,20 @@ def _cache() -> Line:
         return Line(subject, "note", "switched off", "unset JAX_ENABLE_COMPILATION_CACHE")
     events: list[str] = []
     shortest = jax.config.values["jax_persistent_cache_min_compile_time_secs"]
-    jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
+
+    def listen(event: str, **_: Any) -> None:
+        if event.endswith(("/cache_hits", "/cache_misses")):
+            events.append(event)
+
+    jax.monitoring.register_event_listener(listen)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):
             jax.jit(lambda x: jnp.sin(x) + 0.1234).lower(jnp.float32(1)).compile()
     jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
-    hits = [
-        event.endswith("cache_hits") for event in events if event.endswith(("_hits", "_misses"))
-    ]
+    jax.monitoring.unregister_event_listener(listen)
+    hits = [event.endswith("/cache_hits") for event in events]
     directory = Path(jax.config.values["jax_compilation_cache_dir"])
     kept = [path.stat().st_size for path in directory.glob("*-cache")]
     detail = f"{len(kept):,} programs, {sum(kept) / 2**20:.0f} MiB in {directory}"

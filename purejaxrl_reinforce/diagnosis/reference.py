@@ -25,23 +25,6 @@ class Batch(NamedTuple):
     valid: Arrays
 
 
-def threefry(key: Arrays, counter: Arrays) -> tuple[Arrays, Arrays]:
-    """Return Threefry-2x32 of 20 rounds of counters [2, n] with one key [2]: two uint32 [n].
-
-    (Salmon, Moraes, Dror and Shaw, 2011, "Parallel random numbers: as easy as 1, 2, 3".)
-    """
-    key = np.asarray(key).astype(np.uint32)
-    keys = key[0], key[1], key[0] ^ key[1] ^ np.uint32(0x1BD11BDA)
-    x, y = np.asarray(counter).astype(np.uint32)
-    x, y = x + keys[0], y + keys[1]
-    for i in range(5):
-        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:
-            x = x + y
-            y = (y << np.uint32(rotation) | y >> np.uint32(32 - rotation)) ^ x
-        x, y = x + keys[(i + 1) % 3], y + keys[(i + 2) % 3] + np.uint32(i + 1)
-    return x, y
-
-
 def cartpole_step(obs: Arrays, action: Arrays) -> Arrays:
     """Return CartPole-v1's next observations [n, 4] (Barto, Sutton and Anderson, 1983)."""
     x, speed, angle, spin = obs.astype(np.float64).T

@@ -51,13 +51,13 @@ def known_faults() -> list[Fault]:
     return [x for x in FAULTS if x.jaxlib == jaxlib.__version__ and x.platform in platforms]
 
 
-def warnings_for(config: Config) -> Iterator[str]:
-    """Yield a line for each known fault that training would meet.
+def warnings_for(*configs: Config) -> Iterator[str]:
+    """Yield a line for each known fault that training one of these would meet.
 
     Agents of a sweep do not add up: their products are batched, which was right in all sizes tried.
     """
-    shape = tuning(config)
-    rows = max(shape.block_rows, min(config.num_envs, shape.lane_width))
+    shapes = [(config.num_envs, tuning(config)) for config in configs]
+    rows = max(max(x.block_rows, min(lanes, x.lane_width)) for lanes, x in shapes)
     for fault in known_faults():
         if rows >= fault.rows:
             yield f"jaxlib {fault.jaxlib} ({fault.issue}): {fault.effect}; {fault.remedy}"

@@ -119,6 +119,8 @@ class SweepLoop:
                 population_mesh(min(width or len(agents), len(agents)), devices or all_devices())
                 for agents in plan.programs
             ]
+        for line in known_faults.warnings_for(*plan.configs) if processes.is_primary() else ():
+            warn(line)
         with processes.together():  # the primary process alone writes
             self._store = SweepStore(path, plan, force) if processes.is_primary() else None
         self.results = empty_results(plan, path if processes.is_primary() else None)
