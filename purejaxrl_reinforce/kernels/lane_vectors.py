@@ -95,15 +95,18 @@ def _needed(jaxpr: Jaxpr) -> list[Equation]:
 
 def _apply(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     name = eqn.primitive.name
-    for param in ("jaxpr", "call_jaxpr", "call"):  # a call of another function is inlined
+    for param in ("jaxpr", "call_jaxpr", "call"):
         if param in eqn.params and name not in ("scan", "while"):
-            closed = eqn.params[param]
-            return _evaluate(closed.jaxpr, [known(c, c.dtype) for c in closed.consts], args)
+            return _inlined(eqn.params[param], args)
     if name in ELEMENTWISE:
         return [_elementwise(eqn, args)]
     if name not in RULES:
         raise UnsupportedError(f"the operation {name!r}")
     return RULES[name](eqn, args)
+
+
+def _inlined(closed: Any, args: Sequence[Elements]) -> list[Elements]:
+    return _evaluate(closed.jaxpr, [known(c, c.dtype) for c in closed.consts], args)
 
 
 def known(array: Any, dtype: Any = None) -> Elements:
@@ -167,30 +170,12 @@ def _iota(eqn: Equation, _args: Sequence[Elements]) -> list[Elements]:
         return [known(eqn.primitive.bind(**eqn.params))]
 
 
-def _rows(eqn: Equation, axes: tuple[int, ...]) -> np.ndarray:
-    """Return the operand's elements as numbers, a row for each place along these axes."""
-    numbers = np.moveaxis(_numbered([eqn.invars[0].aval])[0], axes, range(len(axes)))
-    return numbers.reshape(math.prod(numbers.shape[: len(axes)]), -1)
-
-
 def _reduced(combine: Callable[..., Any]) -> Rule:
     def rule(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
-        rows = _rows(eqn, eqn.params["axes"])
-        total = [args[0][i] for i in rows[0]]
-        for row in rows[1:]:
-            total = [_compute(combine, x, args[0][i]) for x, i in zip(total, row, strict=True)]
-        return [total]
-
-    return rule
-
-
-def _cumulative(combine: Callable[..., Any]) -> Rule:
-    def rule(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
-        rows, results = _rows(eqn, (eqn.params["axis"],)), list(args[0])
-        for before, row in itertools.pairwise(rows[::-1] if eqn.params["reverse"] else rows):
-            for i, j in zip(before, row, strict=True):
-                results[j] = _compute(combine, results[i], results[j])
-        return [results]
+        (numbers,), axes = _numbered([eqn.invars[0].aval]), eqn.params["axes"]
+        rows = np.moveaxis(numbers, axes, range(len(axes))).reshape(-1, eqn.outvars[0].aval.size)
+        add = functools.partial(_compute, combine)
+        return [[functools.reduce(add, [args[0][i] for i in column]) for column in rows.T]]
 
     return rule
 
@@ -198,27 +183,21 @@ def _cumulative(combine: Callable[..., Any]) -> Rule:
 def _cond(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     """Choose between two branches lane by lane; without a lane that takes it, skip the second."""
     (index,), operands = args[0], args[1:]
-    branches = [
-        (branch.jaxpr, [known(c, c.dtype) for c in branch.consts])
-        for branch in eqn.params["branches"]
-    ]
+    branches = [functools.partial(_inlined, x, operands) for x in eqn.params["branches"]]
     if _is_known(index):
-        return _evaluate(*branches[int(index)], operands)
+        return branches[int(index)]()
     if len(branches) != 2:
         raise UnsupportedError("a choice of more than two branches")
 
-    def flat(branch: tuple[Jaxpr, list[Elements]]) -> Elements:
-        return [element for result in _evaluate(*branch, operands) for element in result]
+    def chosen() -> list[Elements]:
+        results = branches[1](), branches[0]()
+        return jax.tree.map(lambda *x: broadcast(_select(index > 0, *x), index.shape), *results)
 
-    def chosen() -> Elements:
-        pairs = zip(flat(branches[1]), flat(branches[0]), strict=True)
-        return [broadcast(_select(index > 0, *pair), index.shape) for pair in pairs]
+    def first() -> list[Elements]:
+        return jax.tree.map(lambda x: broadcast(x, index.shape), branches[0]())
 
-    def first() -> Elements:
-        return [broadcast(element, index.shape) for element in flat(branches[0])]
-
-    elements = iter(lax.cond(jnp.max(index.astype(jnp.int32)) > 0, chosen, first))
-    return [[next(elements) for _ in range(x.aval.size)] for x in eqn.outvars]
+    results: list[Elements] = lax.cond(jnp.max(index.astype(jnp.int32)) > 0, chosen, first)
+    return results
 
 
 def _select(condition: Element, if_true: Element, if_false: Element) -> Element:
@@ -229,94 +208,81 @@ def _select(condition: Element, if_true: Element, if_false: Element) -> Element:
     return _compute(lax.select, condition, if_true, if_false)
 
 
-class _Index(NamedTuple):
-    """An element of an index, and the size of the dimension that it points into."""
-
-    element: Element
-    size: int
-
-    def places(self) -> Iterable[int]:
-        return [int(self.element)] if _is_known(self.element) else range(-1, self.size + 1)
-
-    def is_at(self, place: int) -> Element:
-        """Whether it points to `place`; -1 and `size` stand for all that is out of bounds."""
-        compare = lax.lt if place < 0 else lax.ge if place >= self.size else lax.eq
-        bound = np.asarray(max(place, 0), self.element.dtype)[()]
-        return _compute(compare, self.element, bound)
+def _is_at(element: Element, place: int, size: int) -> Element:
+    """Whether an element of an index points to `place`; -1 and `size`: anywhere out of bounds."""
+    compare = lax.lt if place < 0 else lax.ge if place >= size else lax.eq
+    return compare(element, lax.full_like(element, max(place, 0)))
 
 
 def _choose_place(
-    index: list[_Index], elements: Elements, numbers_at: Callable[[list[int]], Any]
-) -> Elements:
-    """Return the elements whose numbers are `numbers_at` the place that the index points to."""
-    places = list(itertools.product(*(i.places() for i in index)))
+    index: Elements, sizes: Sequence[int], elements: Elements, numbers_at: Callable[[Any], Any]
+) -> list[Elements]:
+    """Return the elements whose numbers are `numbers_at` the place that the index points to.
+
+    `sizes` are of the dimensions that the elements of the index point into, in turn.
+    """
+    pairs = zip(index, itertools.cycle(sizes))
+    ranges = [[int(x)] if _is_known(x) else range(-1, size + 1) for x, size in pairs]
+    places = list(itertools.product(*ranges))
     if len(places) > MOST_PLACES:
         raise UnsupportedError(f"an index into {len(places)} places")
     with jax.ensure_compile_time_eval():
-        numbers = np.stack([np.asarray(numbers_at(list(place))).ravel() for place in places])
-    hits: dict[int, Element] = {}
+        numbers = np.stack([np.asarray(numbers_at(place)).ravel() for place in places])
 
-    def hit(place: int) -> Element:
-        if place not in hits:
-            pairs = zip(index, places[place], strict=True)
-            tests = [i.is_at(x) for i, x in pairs if not _is_known(i.element)]
-            hits[place] = functools.reduce(functools.partial(_compute, lax.bitwise_and), tests)
-        return hits[place]
+    @functools.cache
+    def hit(place: tuple[int, ...]) -> Element:
+        tests = zip(index, place, itertools.cycle(sizes))
+        hits = [_is_at(*test) for test in tests if not _is_known(test[0])]
+        return functools.reduce(functools.partial(_compute, lax.bitwise_and), hits)
 
     results = []
     for column in numbers.T:
         usual = np.bincount(column).argmax()
         result = elements[usual]
         for place in np.flatnonzero(column != usual):
-            result = _select(hit(int(place)), elements[column[place]], result)
+            result = _select(hit(places[place]), elements[column[place]], result)
         results.append(result)
-    return results
+    return [results]
 
 
 def _gather(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     operand, indices = (x.aval for x in eqn.invars)
     sizes = [operand.shape[dim] for dim in eqn.params["dimension_numbers"].start_index_map]
-    index = [_Index(x, sizes[i % len(sizes)]) for i, x in enumerate(args[1])]
     (numbers,) = _numbered([operand])
-    params = eqn.params | {"fill_value": operand.size}
+
+    def read(array: np.ndarray, place: Any, **changes: Any) -> Any:
+        at = np.reshape(place, indices.shape).astype(indices.dtype)
+        return eqn.primitive.bind(array, at, **eqn.params | changes)
+
     with jax.ensure_compile_time_eval():
-        fill = eqn.primitive.bind(  # what is read out of bounds
-            np.zeros(operand.shape, operand.dtype),
-            np.full(indices.shape, np.iinfo(indices.dtype).max, indices.dtype),
-            **eqn.params,
-        )
-
-    def numbers_at(place: list[int]) -> Any:
-        at = np.asarray(place, indices.dtype).reshape(indices.shape)
-        return eqn.primitive.bind(numbers, at, **params)
-
+        nowhere = np.full(indices.shape, np.iinfo(indices.dtype).max)
+        fill = read(np.zeros(operand.shape, operand.dtype), nowhere)
     elements = [*args[0], known(fill, operand.dtype)[0]]
-    return [_choose_place(index, elements, numbers_at)]
+    numbers_at = functools.partial(read, numbers, fill_value=operand.size)
+    return _choose_place(args[1], sizes, elements, numbers_at)
 
 
 def _scatter(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     operand, indices, updates = (x.aval for x in eqn.invars)
-    dimensions = eqn.params["dimension_numbers"]
+    dimensions, mode = eqn.params["dimension_numbers"], eqn.params["mode"]
     sizes = [operand.shape[dim] for dim in dimensions.scatter_dims_to_operand_dims]
-    index = [_Index(x, sizes[i % len(sizes)]) for i, x in enumerate(args[1])]
     old, new = _numbered([operand, updates])
 
-    def numbers_at(place: list[int]) -> Any:
-        at = np.asarray(place, indices.dtype).reshape(indices.shape)
-        return lax.scatter(old, at, new, dimensions, mode=eqn.params["mode"])
+    def numbers_at(place: Any) -> Any:
+        at = np.reshape(place, indices.shape).astype(indices.dtype)
+        return lax.scatter(old, at, new, dimensions, mode=mode)
 
-    return [_choose_place(index, [*args[0], *args[2]], numbers_at)]
+    return _choose_place(args[1], sizes, [*args[0], *args[2]], numbers_at)
 
 
 def _dynamic_slice(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     operand = eqn.invars[0].aval
-    index = [_Index(x, size) for (x,), size in zip(args[1:], operand.shape, strict=True)]
     (numbers,) = _numbered([operand])
 
-    def numbers_at(place: list[int]) -> Any:
+    def numbers_at(place: Any) -> Any:
         return lax.dynamic_slice(numbers, place, eqn.params["slice_sizes"])
 
-    return [_choose_place(index, args[0], numbers_at)]
+    return _choose_place([x for (x,) in args[1:]], operand.shape, args[0], numbers_at)
 
 
 def _threefry(key: Key, data: Element) -> Key:
@@ -358,14 +324,12 @@ _ELEMENTWISE_NAMES = """
 """
 ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
 
-_SAME = ("copy", "copy_p", "stop_gradient", "random_clone", "reshard")
 _MOVING = (
-    "broadcast_in_dim", "concatenate", "expand_dims", "pad", "reshape", "rev", "slice", "split",
-    "squeeze", "stack", "transpose", "unstack",
+    "broadcast_in_dim", "concatenate", "copy", "copy_p", "pad", "reshape", "rev", "slice", "split",
+    "squeeze", "stack", "stop_gradient", "transpose", "unstack",
 )  # fmt: skip
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_SAME, lambda _, args: list(args)),
     **dict.fromkeys(_MOVING, _moved),
     "iota": _iota,
     "reduce_sum": _reduced(lax.add),
@@ -374,8 +338,6 @@ RULES: dict[str, Rule] = {
     "reduce_min": _reduced(lax.min),
     "reduce_and": _reduced(lax.bitwise_and),
     "reduce_or": _reduced(lax.bitwise_or),
-    "cumsum": _cumulative(lax.add),
-    "cumprod": _cumulative(lax.mul),
     "cond": _cond,
     "gather": _gather,
     "scatter": _scatter,

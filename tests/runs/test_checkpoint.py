@@ -9,6 +9,7 @@ import pytest
 from purejaxrl_reinforce.execution.processes import to_host
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.runs.checkpoint import load_latest, save_checkpoint
+from purejaxrl_reinforce.runs.saved_run import SavedRun
 from tests.support.runs import TINY
 
 OWNER = "a-run"
@@ -60,6 +61,12 @@ def test_a_renamed_checkpoint_is_refused(written):
     (written / "000000004.npz").rename(written / "000000003.npz")
     with pytest.raises(ValueError, match=r"000000003.npz was renamed: it is of update 4"):
         load_latest(written, TINY, OWNER)
+
+
+def test_a_run_leaves_out_a_renamed_checkpoint(written, states):
+    (written / "000000004.npz").rename(written / "000000005.npz")
+    (state,) = SavedRun(written.parent, TINY, 1, OWNER).checkpoints()
+    assert_same_bits(state, states[2])
 
 
 def test_a_checkpoint_of_another_run_is_refused(written, states):
