@@ -29,14 +29,6 @@ _FEWEST_STEPS = 32
 _MOST_PROGRAMS = 4096
 
 
-class _Row(NamedTuple):
-    """What the losses need of each step beside its observation, [T, N, ...]."""
-
-    action: Array
-    advantages: Array
-    returns: Array
-
-
 class _NetworkLoss(NamedTuple):
     """What a network loses in one step of a lane.
 
@@ -44,15 +36,16 @@ class _NetworkLoss(NamedTuple):
         layers: of the network.
         others: parameters behind its outputs.
         inputs: gives its inputs [1, K] from an observation [1, ...].
-        terms: gives, from its outputs [1, O], `others` and one row of the data, what is summed over
-            the valid steps: gradients with respect to outputs and `others`, and further terms.
+        terms: gives, from its outputs [1, O], `others`, actions [1, ...] and targets [1], what is
+            summed over the valid steps: gradients with respect to outputs and `others`, and further
+            terms.
         to_params: gives the gradients of the parameters from those of (layers, others).
     """
 
     layers: ReluMLPParams
     others: tuple[Array, ...]
     inputs: Callable[[Array], Array]
-    terms: Callable[[Array, tuple[Array, ...], _Row], Any]
+    terms: Callable[[Array, tuple[Array, ...], Array, Targets], Any]
     to_params: Callable[[Any], tuple[Any]]
 
     @property
@@ -70,8 +63,7 @@ def gradients(
         losses["policy"] = _policy_loss(setup, params.policy)
     if params.baseline is not None:
         losses["baseline"] = _baseline_loss(setup, params.baseline)
-    rows = _Row(trajectory.action, targets.advantages, targets.returns)
-    data = (rows, trajectory.obs, trajectory.valid)
+    data = ((trajectory.action, targets), trajectory.obs, trajectory.valid)
     sums = _in_one_launch(setup, list(losses.values()), data)
     terms = dict(zip(losses, setup.axis.sum(sums), strict=True))
     grads, count = Params(None, None), jnp.maximum(num_steps, 1)
@@ -87,10 +79,10 @@ def _policy_loss(setup: Setup, params: Any) -> _NetworkLoss:
     policy = setup.networks.policy
 
     def loss(
-        outputs: Array, others: tuple[Array, ...], row: _Row
+        outputs: Array, others: tuple[Array, ...], action: Array, targets: Targets
     ) -> tuple[Array, tuple[Array, Array]]:
         distribution = policy.distribution(outputs, *others)
-        gain = distribution.log_prob(row.action)[0] * row.advantages[0]
+        gain = distribution.log_prob(action)[0] * targets.advantages[0]
         entropy = distribution.entropy()[0]
         return -gain - setup.config.entropy_coef * entropy, (gain, entropy)
 
@@ -100,26 +92,23 @@ def _policy_loss(setup: Setup, params: Any) -> _NetworkLoss:
 
 
 def _baseline_loss(setup: Setup, params: Any) -> _NetworkLoss:
-    def parts_of(params: Any) -> Any:
-        return blocks.layers_of(params), ()
+    def terms(values: Array, others: Any, _: Array, targets: Targets) -> Any:
+        return (2 * (values - targets.returns[:, None]), others), ()
 
-    def terms(values: Array, others: Any, row: _Row) -> Any:
-        return (2 * (values - row.returns[:, None]), others), ()
-
-    (layers, others), to_params = jax.vjp(parts_of, params)
+    (layers, others), to_params = jax.vjp(lambda params: (blocks.layers_of(params), ()), params)
     inputs = setup.networks.baseline.network.inputs
     return _NetworkLoss(layers, others, inputs, terms, to_params)
 
 
 def _in_one_launch(
-    setup: Setup, losses: list[_NetworkLoss], data: tuple[_Row, Array, Array]
+    setup: Setup, losses: list[_NetworkLoss], data: tuple[tuple[Array, Targets], Array, Array]
 ) -> list[tuple[Any, Any]]:
     """Return of each network the sums over the valid steps: gradients, and further terms."""
     rows, obs, valid = data
     num_steps, num_lanes = valid.shape
     row = jax.tree.map(lambda x: x[0, :1], rows)
     functions = [
-        (trace(x.inputs, obs[0, :1]), trace(x.terms, x.layers.out_bias[None], x.others, row))
+        (trace(x.inputs, obs[0, :1]), trace(x.terms, x.layers.out_bias[None], x.others, *row))
         for x in losses
     ]
     pairs = list(zip(losses, functions, strict=True))
@@ -187,17 +176,15 @@ class _Program(NamedTuple):
 
         def played(carry: Any) -> Array:
             t, _ = carry
-            return (t < end) & blocks.some(
-                self.block.load(valid_ref, jnp.minimum(t, num_steps - 1))[0]
-            )
+            (valid,) = self.block.load(valid_ref, jnp.minimum(t, num_steps - 1))
+            return (t < end) & blocks.some(valid)
 
         def add_row(carry: Any) -> Any:
             t, sums = carry
             return t + 1, jax.tree.map(jnp.add, sums, self._row(t))
 
-        start = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(self._row, jnp.int32(0))
-        )
+        shapes = jax.eval_shape(self._row, first)
+        start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         _, sums = lax.while_loop(played, add_row, (first, start))
         for i, row in enumerate(row for products, _ in sums for row in products):
             self.products[jnp.int32(i), :] = row
@@ -206,33 +193,22 @@ class _Program(NamedTuple):
 
     def _row(self, t: Array) -> list[tuple[list[Array], list[Array]]]:
         """Return of each network the products [H] and terms [L] of time step t."""
-        rows, obs, valid = jax.tree.map(lambda ref: self.block.load(ref, t), self.data)
+        *row, (valid,) = jax.tree.map(lambda ref: self.block.load(ref, t), self.data)
         # What stands in an invalid row, even a NaN, must not get into a product.
-        rows, obs = (
-            jax.tree.map(lambda x: jnp.where(valid[0], x, jnp.zeros_like(x)), tree)
-            for tree in (rows, obs)
-        )
-        return [
-            self._network_row(functions, shared, rows, obs, valid[0])
-            for functions, shared in zip(self.functions, self.shared, strict=True)
-        ]
+        row = jax.tree.map(lambda x: jnp.where(valid, x, jnp.zeros_like(x)), row)
+        pairs = zip(self.functions, self.shared, strict=True)
+        return [self._network_row(*pair, *row, valid) for pair in pairs]
 
     def _network_row(
-        self,
-        functions: tuple[LaneFunction, ...],
-        shared: Any,
-        rows: Any,
-        obs: Elements,
-        valid: Array,
+        self, functions: Any, shared: Any, rows: Any, obs: Elements, valid: Array
     ) -> tuple[list[Array], list[Array]]:
         layers, others, consts = shared
         inputs_of, terms_of = map(blocks.bound, functions, consts)
         others = jax.tree.map(lambda ref: [ref[jnp.int32(i)] for i in range(ref.size)], others)
         inputs = self.block.vectors(inputs_of(obs))
         hidden = blocks.hidden_units(layers, inputs)
-        (d_outputs, d_others), further = self.block.vectors(
-            terms_of(blocks.outputs(layers, hidden), others, rows)
-        )
+        terms = terms_of(blocks.outputs(layers, hidden), others, *rows)
+        (d_outputs, d_others), further = self.block.vectors(terms)
         one = jnp.ones(blocks.LANES)
         masked = jax.tree.map(lambda x: jnp.where(valid, x, 0.0), (d_outputs, d_others, further))
         products = [
