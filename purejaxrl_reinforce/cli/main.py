@@ -44,17 +44,13 @@ _FOREIGN = {
     "--lr": "--policy-lr and --baseline-lr",
     "--learning-rate": "--policy-lr and --baseline-lr",
     "--total-timesteps": "--num-updates, each of --num-envs episodes",
-    "--timesteps": "--num-updates, each of --num-envs episodes",
     "--n-envs": "--num-envs",
     "--batch-size": "--num-envs",
-    "--epochs": "--num-updates",
     "--gae-lambda": "--trace-lambda",
     "--vf-coef": "--baseline-lr",
     "--env-id": "--env",
     "--net-arch": "--hidden-sizes",
     "--device": "--platform, or the environment variable JAX_PLATFORMS",
-    "--seeds": "--num-seeds of the verb sweep",
-    "--track": "--wandb",
 }
 
 

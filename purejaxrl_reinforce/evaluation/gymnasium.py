@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 import jax
 import numpy as np
+from gymnasium import spaces
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import environments, evaluate, lanes, setup
@@ -111,7 +112,7 @@ def gym_actions(
 ) -> np.ndarray:
     """Return the policy's actions [N, ...] for observations [N, ...], clipped to `space`."""
     actions = _act(config, params, obs, key, greedy)
-    if isinstance(space, gymnasium.spaces.Box):
+    if isinstance(space, spaces.Box):
         return np.clip(np.asarray(actions, np.float32), space.low, space.high)
     return np.asarray(actions, np.int64)
 
@@ -143,20 +144,16 @@ def _set_params(env: Environment, theirs: Any) -> None:
         setattr(theirs, name, value(theirs))
 
 
-def _require_same_spaces(
-    env: Environment, obs_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
-) -> None:
-    obs = jax.eval_shape(lambda: env.reset(jax.random.split(jax.random.key(0), 1))[0])
+def _require_same_spaces(env: Environment, obs_space: Any, action_space: Any) -> None:
     if env.num_obs is None:
-        same = obs_space.shape == obs.shape[1:]
+        same = obs_space.shape == env.obs_shape
     else:
-        same = obs_space == gymnasium.spaces.Discrete(env.num_obs)
+        same = obs_space == spaces.Discrete(env.num_obs)
     if env.num_actions is not None:
-        same &= action_space == gymnasium.spaces.Discrete(env.num_actions)
-    elif isinstance(action_space, gymnasium.spaces.Box) and action_space.shape == env.action_shape:
-        same &= np.allclose((action_space.low, action_space.high), env.action_bounds())
+        same &= action_space == spaces.Discrete(env.num_actions)
     else:
-        same = False
+        same &= isinstance(action_space, spaces.Box) and action_space.shape == env.action_shape
+        same = same and np.allclose((action_space.low, action_space.high), env.action_bounds())
     if not same:
         raise ValueError(
             f"Gymnasium's {env.name} has other spaces than gymnax's: observations {obs_space},"

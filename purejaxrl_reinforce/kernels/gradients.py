@@ -193,11 +193,13 @@ class _Program(NamedTuple):
 
     def _row(self, t: Array) -> list[tuple[list[Array], list[Array]]]:
         """Return of each network the products [H] and terms [L] of time step t."""
-        *row, (valid,) = jax.tree.map(lambda ref: self.block.load(ref, t), self.data)
+        rows, obs, (valid,) = jax.tree.map(lambda ref: self.block.load(ref, t), self.data)
         # What stands in an invalid row, even a NaN, must not get into a product.
-        row = jax.tree.map(lambda x: jnp.where(valid, x, jnp.zeros_like(x)), row)
-        pairs = zip(self.functions, self.shared, strict=True)
-        return [self._network_row(*pair, *row, valid) for pair in pairs]
+        rows, obs = jax.tree.map(lambda x: jnp.where(valid, x, jnp.zeros_like(x)), (rows, obs))
+        return [
+            self._network_row(functions, shared, rows, obs, valid)
+            for functions, shared in zip(self.functions, self.shared, strict=True)
+        ]
 
     def _network_row(
         self, functions: Any, shared: Any, rows: Any, obs: Elements, valid: Array

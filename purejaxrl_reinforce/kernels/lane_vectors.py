@@ -44,6 +44,18 @@ class Key(NamedTuple):
     first: Element
     second: Element
 
+    def fold_in(self, data: Element) -> "Key":
+        """Return threefry-2x32 of (0, data), uint32, in 20 rounds (Salmon et al., 2011)."""
+        rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
+        words = (*self, self.first ^ self.second ^ np.uint32(0x1BD11BDA))
+        x, y = words[0], data + words[1]
+        for i in range(5):
+            for rotation in rotations[i % 2]:
+                x = x + y
+                y = x ^ (y << np.uint32(rotation) | y >> np.uint32(32 - rotation))
+            x, y = x + words[(i + 1) % 3], y + words[(i + 2) % 3] + np.uint32(i + 1)
+        return Key(x, y)
+
 
 @dataclasses.dataclass(frozen=True)
 class LaneFunction:
@@ -137,13 +149,8 @@ def broadcast(element: Element, shape: tuple[int, ...]) -> Element:
 
 
 def _elementwise(eqn: Equation, args: Sequence[Elements]) -> Elements:
-    own = [_numbered([x.aval])[0] for x in eqn.invars]
-    *numbers, _ = np.broadcast_arrays(*own, np.empty(eqn.outvars[0].aval.shape))
-    columns = [[arg[i] for i in n.ravel()] for arg, n in zip(args, numbers, strict=True)]
-
-    def function(*elements: Element) -> Any:
-        return eqn.primitive.bind(*elements, **eqn.params)
-
+    size, function = eqn.outvars[0].aval.size, functools.partial(eqn.primitive.bind, **eqn.params)
+    columns = [arg if len(arg) == size else arg * size for arg in args]
     return [_compute(function, *elements) for elements in zip(*columns, strict=True)]
 
 
@@ -285,29 +292,15 @@ def _dynamic_slice(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     return _choose_place([x for (x,) in args[1:]], operand.shape, args[0], numbers_at)
 
 
-def _threefry(key: Key, data: Element) -> Key:
-    """Return threefry-2x32 of (0, data), 20 rounds (Salmon et al., 2011): `fold_in` of uint32."""
-    rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
-    words = (*key, key.first ^ key.second ^ np.uint32(0x1BD11BDA))
-    x, y = words[0], data + words[1]
-    for i in range(5):
-        for rotation in rotations[i % 2]:
-            x = x + y
-            y = x ^ (y << np.uint32(rotation) | y >> np.uint32(32 - rotation))
-        x, y = x + words[(i + 1) % 3], y + words[(i + 2) % 3] + np.uint32(i + 1)
-    return Key(x, y)
-
-
 def _fold_in(_eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     keys, data = args
-    return [
-        [_threefry(key, x) for key, x in zip(keys, data * (len(keys) // len(data)), strict=True)]
-    ]
+    pairs = zip(keys, data * (len(keys) // len(data)), strict=True)
+    return [[key.fold_in(x) for key, x in pairs]]
 
 
 def _random_split(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     counts = range(math.prod(eqn.params["shape"]))
-    return [[_threefry(key, np.uint32(i)) for key in args[0] for i in counts]]
+    return [[key.fold_in(np.uint32(i)) for key in args[0] for i in counts]]
 
 
 def _random_bits(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:

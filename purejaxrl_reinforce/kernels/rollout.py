@@ -29,7 +29,6 @@ MOST_NUMBERS = 64
 class _Functions(NamedTuple):
     """What a program evaluates, traced for one lane."""
 
-    key: LaneFunction
     fresh: LaneFunction
     start: LaneFunction
     inputs: LaneFunction
@@ -49,7 +48,7 @@ def play_batch(
     layers, others = blocks.policy_parts(setup, params.policy)
     functions = _trace(rollout, key, layers.out_bias[None], others)
     *ends, row = functions.step.shapes
-    _check(ends[0], key)
+    _check(ends[0])
     numbers = jax.random.key_data(key), jnp.reshape(setup.axis.first_lane(num_lanes), 1)
     consts = [blocks.traced(function.consts) for function in functions]
     shared = (numbers, blocks.padded(layers), consts)
@@ -71,23 +70,19 @@ def play_batch(
     return lanes, finished, trajectory
 
 
-def _check(lanes: Lanes, key: Array) -> None:
+def _check(lanes: Lanes) -> None:
     arrays = jax.tree.leaves((lanes.obs, lanes.env_state))
     numbers = sum(x.size for x in arrays)
     if numbers > MOST_NUMBERS:
         raise UnsupportedError(f"{numbers} numbers per lane, and {MOST_NUMBERS} fit")
     if any(jnp.issubdtype(x.dtype, jax.dtypes.extended) for x in arrays):
         raise UnsupportedError("a key in its state")
-    partitionable = jax.config.values["jax_threefry_partitionable"]
-    if jax.random.key_impl(key) != "threefry2x32" or not partitionable:
-        raise UnsupportedError("keys other than jax's usual ones")
+    if not jax.config.values["jax_threefry_partitionable"]:
+        raise UnsupportedError("the setting jax_threefry_partitionable")
 
 
 def _trace(rollout: Rollout, key: Array, out: Array, others: tuple[Array, ...]) -> _Functions:
     setup, policy = rollout.setup, rollout.setup.networks.policy
-
-    def lane_key(key: Array, number: Array) -> Array:
-        return jax.vmap(jax.random.fold_in, (None, 0))(key, number)
 
     def fresh(keys: Array) -> Lanes:
         return xla.fresh_lanes(setup.env, xla.keys_for(keys, KeyUse.START))
@@ -103,15 +98,14 @@ def _trace(rollout: Rollout, key: Array, out: Array, others: tuple[Array, ...]) 
         return xla.play_step(play, lanes, finished, keys, noise, t)
 
     def end(lanes: Lanes, finished: Finished) -> Finished:
-        done = ~lanes.alive
-        return finished if rollout.auto_reset else xla.count_finished(finished, lanes.episode, done)
+        if rollout.auto_reset:
+            return finished
+        return xla.count_finished(finished, lanes.episode, ~lanes.alive)
 
-    number = jnp.zeros(1, jnp.int32)
-    keys = jax.eval_shape(lane_key, key, number)
+    keys = jnp.reshape(key, 1)
     lane = jax.eval_shape(fresh, keys)
     finished = jax.eval_shape(xla.none_finished, lane.episode)
     return _Functions(
-        key=trace(lane_key, key, number),
         fresh=trace(fresh, keys),
         start=trace(xla.none_finished, lane.episode),
         inputs=trace(policy.network.inputs, lane.obs),
@@ -134,9 +128,9 @@ class _Program(NamedTuple):
     def play(self, lane_refs: Any, shared_refs: Any, end_refs: Any, row_refs: Trajectory) -> None:
         """Play the lanes of this program and write where they end, and every step."""
         (words, first), layers, const_refs = shared_refs
-        key_of, fresh, start, inputs, play_step, end = map(blocks.bound, self.functions, const_refs)
-        run_key = [Key(words[jnp.int32(0)], words[jnp.int32(1)])]
-        key = key_of(run_key, [first[jnp.int32(0)] + self.block.numbers])
+        fresh, start, inputs, play_step, end = map(blocks.bound, self.functions, const_refs)
+        numbers = (first[jnp.int32(0)] + self.block.numbers).astype(jnp.uint32)
+        key = [Key(words[jnp.int32(0)], words[jnp.int32(1)]).fold_in(numbers)]
         lanes = fresh(key) if lane_refs is None else jax.tree.map(self.block.load, lane_refs)
         lanes = self.block.vectors(lanes)
         lanes = lanes._replace(alive=[lanes.alive[0] & self.block.mask])

@@ -72,8 +72,9 @@ class _Program(NamedTuple):
 
     def walk(self) -> None:
         """Walk from the last time step to the first."""
-        zeros = jnp.zeros(blocks.LANES)
-        at_cut = self._value(self.rows.next_obs, jnp.int32(0)) if self._cut_once else zeros
+        at_cut = zeros = jnp.zeros(blocks.LANES)
+        if self._cut_once:
+            at_cut = self._values(self.block.mask, self.rows.next_obs, jnp.int32(0))
 
         def step(carry: Any) -> Any:
             t, after = carry
@@ -98,24 +99,23 @@ class _Program(NamedTuple):
         )
         goes_on = after.valid & ~truncated
         if rows.next_obs is not None and not self._cut_once:
-            at_cut = self._value_where(valid & ~goes_on & ~terminated, rows.next_obs, t)
+            at_cut = self._values(valid & ~goes_on & ~terminated, rows.next_obs, t)
         lambda_ = jnp.where(goes_on, trace_lambda, 0.0)
         future = (1 - lambda_) * jnp.where(goes_on, after.value, at_cut) + lambda_ * after.g
         g = reward + jnp.where(terminated, 0.0, gamma) * future
         value = jnp.zeros_like(g)
         if self.inputs is not None:
-            value = self._value_where(valid, rows.obs, t)
+            value = self._values(valid, rows.obs, t)
         return _Step(valid, jnp.where(valid, value, 0.0), jnp.where(valid, g, 0.0))
 
-    def _value_where(self, needed: Array, ref: Any, t: Array) -> Array:
+    def _values(self, needed: Array, ref: Any, t: Array) -> Array:
         """Return V(s), [L], of the observations in a row; 0 where no lane needs it."""
-        zeros = jnp.zeros(blocks.LANES)
-        return lax.cond(blocks.some(needed), lambda: self._value(ref, t), lambda: zeros)
 
-    def _value(self, ref: Any, t: Array) -> Array:
-        """Return V(s), [L], of the observations in a row."""
-        assert self.inputs is not None
-        inputs = blocks.bound(self.inputs, self.consts)(self.block.load(ref, t))
-        hidden = blocks.hidden_units(self.layers, self.block.vectors(inputs))
-        (value,) = blocks.outputs(self.layers, hidden)
-        return value
+        def values() -> Array:
+            assert self.inputs is not None
+            inputs = blocks.bound(self.inputs, self.consts)(self.block.load(ref, t))
+            hidden = blocks.hidden_units(self.layers, self.block.vectors(inputs))
+            (value,) = blocks.outputs(self.layers, hidden)
+            return value
+
+        return lax.cond(blocks.some(needed), values, lambda: jnp.zeros(blocks.LANES))
