@@ -182,14 +182,8 @@ class Bench:
     out: Path | None = None
     """New file that ends in .json, or a directory. None: one below bench/."""
     force: options.ForceOption = False
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        tyro.conf.arg(
-            metavar="OLD NEW",
-            help="Measure nothing; compare two JSON files. A row is slower or faster if the 95%"
-            " interval of the ratio excludes 1 and the ratio differs from 1 by at least 5%.",
-        ),
-    ] = None
+    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="OLD NEW")] = None
+    """Only compare two JSON files: slower or faster means by 5% or more, at 95% confidence."""
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
