@@ -149,8 +149,10 @@ def broadcast(element: Element, shape: tuple[int, ...]) -> Element:
 
 
 def _elementwise(eqn: Equation, args: Sequence[Elements]) -> Elements:
-    size, function = eqn.outvars[0].aval.size, functools.partial(eqn.primitive.bind, **eqn.params)
-    columns = [arg if len(arg) == size else arg * size for arg in args]
+    own = [_numbered([x.aval])[0] for x in eqn.invars]
+    *numbers, _ = np.broadcast_arrays(*own, np.empty(eqn.outvars[0].aval.shape))
+    columns = [[arg[i] for i in n.ravel()] for arg, n in zip(args, numbers, strict=True)]
+    function = functools.partial(eqn.primitive.bind, **eqn.params)
     return [_compute(function, *elements) for elements in zip(*columns, strict=True)]
 
 

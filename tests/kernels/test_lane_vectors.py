@@ -69,7 +69,9 @@ def test_random_numbers_are_those_of_jax(draw):
         lambda x, i: jax.lax.dynamic_slice(x, (i, 1), (2, 2)),
         lambda x, i: (x.sum(), x.max(axis=0), x.min(axis=1), (x > 0).all(), (x > 1).any(axis=0)),
         lambda x, i: jnp.concatenate([x.T.reshape(2, 6)[:, ::2], jnp.pad(x, 1)[:2, :3]], axis=1),
-        lambda x, i: jnp.where(i > 2, jnp.clip(x, -0.5, 0.5), jnp.stack([x[2], x[0], x[1]])),
+        lambda x, i: jnp.where(
+            i > 2, jnp.clip(x * x[:1], -0.5, 0.5), jnp.stack([x[2], x[0], x[1]])
+        ),
     ],
     ids=["gather", "scatter", "fill", "dynamic_slice", "reductions", "moves", "select"],
 )
