@@ -133,12 +133,10 @@ def _write_mp4(path: Path, pictures: Iterator[Image.Image], frames_per_second: f
         warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called")
         writer.send(None)
     count = 0
-    try:
+    with contextlib.closing(writer):
         for picture in itertools.chain([first], pictures):
             writer.send(picture.tobytes())
             count += 1
-    finally:
-        writer.close()
     # ffmpeg does not tell how it ended, such as on a full disk.
     with contextlib.suppress(RuntimeError):  # there is no video at all
         if imageio_ffmpeg.count_frames_and_secs(str(path))[0] == count:

@@ -22,7 +22,7 @@ from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.kernels import lane_blocks as blocks
 from purejaxrl_reinforce.kernels.lane_blocks import LaneBlock
-from purejaxrl_reinforce.kernels.lane_vectors import Elements, LaneFunction, trace
+from purejaxrl_reinforce.kernels.lane_vectors import Elements, trace
 
 # Time steps of a program, unless there would be more programs than these: then they take more.
 _FEWEST_STEPS = 32
@@ -124,7 +124,7 @@ def _in_one_launch(
     shapes = (num_products, shared[0][0].hidden_bias.size), (num_terms,)
     call = blocks.launch(
         setup,
-        lambda *refs: _Program(functions, span, blocks.this_block(num_lanes), *refs).add(),
+        lambda *refs: _add_up(functions, span, blocks.this_block(num_lanes), *refs),
         grid=grid,
         name="gradients",
         in_specs=[blocks.by_lanes(data, 1), jax.tree.map(blocks.whole, shared)],
@@ -156,66 +156,55 @@ def _finish(
     return (d_layers, d_others), further
 
 
-class _Program(NamedTuple):
-    """One program of the kernel; all but the first three are references to memory."""
+def _add_up(functions: Any, span: int, block: LaneBlock, *refs: Any) -> None:
+    """Add up the rows of one program; `refs` are references to memory."""
+    data, shared, product_refs, term_refs = refs
+    valid_ref = data[2]
+    num_steps = valid_ref.shape[0]
+    first = pl.program_id(1) * span
+    end = jnp.minimum(first + span, num_steps)
 
-    functions: list[tuple[LaneFunction, LaneFunction]]
-    span: int
-    block: LaneBlock
-    data: Any
-    shared: Any
-    products: Any
-    terms: Any
-
-    def add(self) -> None:
-        """Add up the rows of this program."""
-        *_, valid_ref = self.data
-        num_steps = valid_ref.shape[0]
-        first = pl.program_id(1) * self.span
-        end = jnp.minimum(first + self.span, num_steps)
-
-        def played(carry: Any) -> Array:
-            t, _ = carry
-            (valid,) = self.block.load(valid_ref, jnp.minimum(t, num_steps - 1))
-            return (t < end) & blocks.some(valid)
-
-        def add_row(carry: Any) -> Any:
-            t, sums = carry
-            return t + 1, jax.tree.map(jnp.add, sums, self._row(t))
-
-        shapes = jax.eval_shape(self._row, first)
-        start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        _, sums = lax.while_loop(played, add_row, (first, start))
-        for i, row in enumerate(row for products, _ in sums for row in products):
-            self.products[jnp.int32(i), :] = row
-        for i, lanes in enumerate(x for _, terms in sums for x in terms):
-            self.terms[jnp.int32(i)] = jnp.sum(lanes)
-
-    def _row(self, t: Array) -> list[tuple[list[Array], list[Array]]]:
+    def row_of(t: Array) -> list[tuple[list[Array], list[Array]]]:
         """Return of each network the products [H] and terms [L] of time step t."""
-        rows, obs, (valid,) = jax.tree.map(lambda ref: self.block.load(ref, t), self.data)
+        rows, obs, (valid,) = jax.tree.map(lambda ref: block.load(ref, t), data)
         # What stands in an invalid row, even a NaN, must not get into a product.
         rows, obs = jax.tree.map(lambda x: jnp.where(valid, x, jnp.zeros_like(x)), (rows, obs))
-        return [
-            self._network_row(functions, shared, rows, obs, valid)
-            for functions, shared in zip(self.functions, self.shared, strict=True)
-        ]
+        pairs = zip(functions, shared, strict=True)
+        return [_network_row(block, *pair, (rows, obs, valid)) for pair in pairs]
 
-    def _network_row(
-        self, functions: Any, shared: Any, rows: Any, obs: Elements, valid: Array
-    ) -> tuple[list[Array], list[Array]]:
-        layers, others, consts = shared
-        inputs_of, terms_of = map(blocks.bound, functions, consts)
-        others = jax.tree.map(lambda ref: [ref[jnp.int32(i)] for i in range(ref.size)], others)
-        inputs = self.block.vectors(inputs_of(obs))
-        hidden = blocks.hidden_units(layers, inputs)
-        terms = terms_of(blocks.outputs(layers, hidden), others, *rows)
-        (d_outputs, d_others), further = self.block.vectors(terms)
-        one = jnp.ones(blocks.LANES)
-        masked = jax.tree.map(lambda x: jnp.where(valid, x, 0.0), (d_outputs, d_others, further))
-        products = [
-            jnp.sum(jnp.where(hidden > 0, (d * x)[:, None], 0.0), axis=0)
-            for d in masked[0]
-            for x in [*inputs, one]
-        ]
-        return products, jax.tree.leaves(masked)
+    def played(carry: Any) -> Array:
+        t, _ = carry
+        (valid,) = block.load(valid_ref, jnp.minimum(t, num_steps - 1))
+        return (t < end) & blocks.some(valid)
+
+    def add_row(carry: Any) -> Any:
+        t, sums = carry
+        return t + 1, jax.tree.map(jnp.add, sums, row_of(t))
+
+    shapes = jax.eval_shape(row_of, first)
+    start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    _, sums = lax.while_loop(played, add_row, (first, start))
+    for i, row in enumerate(row for products, _ in sums for row in products):
+        product_refs[jnp.int32(i), :] = row
+    for i, lanes in enumerate(x for _, terms in sums for x in terms):
+        term_refs[jnp.int32(i)] = jnp.sum(lanes)
+
+
+def _network_row(
+    block: LaneBlock, functions: Any, shared: Any, row: tuple[Any, Elements, Array]
+) -> tuple[list[Array], list[Array]]:
+    """Return the products [H] and terms [L] of a network in one time step."""
+    (layers, others, consts), (rows, obs, valid) = shared, row
+    inputs_of, terms_of = map(blocks.bound, functions, consts)
+    others = jax.tree.map(lambda ref: [ref[jnp.int32(i)] for i in range(ref.size)], others)
+    inputs = block.vectors(inputs_of(obs))
+    hidden = blocks.hidden_units(layers, inputs)
+    terms = terms_of(blocks.outputs(layers, hidden), others, *rows)
+    masked = jax.tree.map(lambda x: jnp.where(valid, x, 0.0), block.vectors(terms))
+    (d_outputs, _), _ = masked
+    products = [
+        jnp.sum(jnp.where(hidden > 0, (d * x)[:, None], 0.0), axis=0)
+        for d in d_outputs
+        for x in [*inputs, jnp.ones(blocks.LANES)]
+    ]
+    return products, jax.tree.leaves(masked)

@@ -193,8 +193,6 @@ def _cond(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     """Choose between two branches lane by lane; without a lane that takes it, skip the second."""
     (index,), operands = args[0], args[1:]
     branches = [functools.partial(_inlined, x, operands) for x in eqn.params["branches"]]
-    if _is_known(index):
-        return branches[int(index)]()
     if len(branches) != 2:
         raise UnsupportedError("a choice of more than two branches")
 
@@ -212,8 +210,6 @@ def _cond(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
 def _select(condition: Element, if_true: Element, if_false: Element) -> Element:
     if if_true is if_false:
         return if_true
-    if isinstance(if_true, Key):
-        return Key(*(_select(condition, *words) for words in zip(if_true, if_false, strict=True)))
     return _compute(lax.select, condition, if_true, if_false)
 
 

@@ -57,7 +57,7 @@ def play_batch(
     trajectory = _shapes(row, (rollout.num_steps, num_lanes))
     call = blocks.launch(
         setup,
-        lambda *refs: _Program(rollout, functions, blocks.this_block(num_lanes)).play(*refs),
+        lambda *refs: _play(rollout, functions, blocks.this_block(num_lanes), *refs),
         grid=(pl.cdiv(num_lanes, blocks.LANES),),
         name="rollout",
         in_specs=[blocks.by_lanes(start, 0), jax.tree.map(blocks.whole, shared)],
@@ -118,42 +118,35 @@ def _shapes(one_lane: Any, rows: tuple[int, ...]) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*rows, *x.shape[1:]), x.dtype), one_lane)
 
 
-class _Program(NamedTuple):
-    """One program of the kernel; its arguments named `refs` are references to memory."""
+def _play(rollout: Rollout, functions: _Functions, block: LaneBlock, *refs: Any) -> None:
+    """Play the lanes of one program; write where they end, and each step. `refs` are in memory."""
+    lane_refs, ((words, first), layers, const_refs), end_refs, row_refs = refs
+    fresh, start, inputs, play_step, end = map(blocks.bound, functions, const_refs)
+    numbers = (first[jnp.int32(0)] + block.numbers).astype(jnp.uint32)
+    key = [Key(words[jnp.int32(0)], words[jnp.int32(1)]).fold_in(numbers)]
+    lanes = fresh(key) if lane_refs is None else jax.tree.map(block.load, lane_refs)
+    lanes = block.vectors(lanes)
+    lanes = lanes._replace(alive=[lanes.alive[0] & block.mask])
+    num_steps, shapes = rollout.num_steps, functions.step.shapes[2]
 
-    rollout: Rollout
-    functions: _Functions
-    block: LaneBlock
+    def some_lane_alive(carry: Any) -> Array:
+        t, lanes, _ = carry
+        return (t < num_steps) & blocks.some(lanes.alive[0])
 
-    def play(self, lane_refs: Any, shared_refs: Any, end_refs: Any, row_refs: Trajectory) -> None:
-        """Play the lanes of this program and write where they end, and every step."""
-        (words, first), layers, const_refs = shared_refs
-        fresh, start, inputs, play_step, end = map(blocks.bound, self.functions, const_refs)
-        numbers = (first[jnp.int32(0)] + self.block.numbers).astype(jnp.uint32)
-        key = [Key(words[jnp.int32(0)], words[jnp.int32(1)]).fold_in(numbers)]
-        lanes = fresh(key) if lane_refs is None else jax.tree.map(self.block.load, lane_refs)
-        lanes = self.block.vectors(lanes)
-        lanes = lanes._replace(alive=[lanes.alive[0] & self.block.mask])
-        num_steps, shapes = self.rollout.num_steps, self.functions.step.shapes[2]
+    def step(carry: Any) -> Any:
+        t, lanes, finished = carry
+        hidden = blocks.hidden_units(layers, inputs(lanes.obs))
+        policy = blocks.outputs(layers, hidden)
+        *carried, row = play_step(lanes, finished, key, [t], policy)
+        block.store(row_refs, row, t)
+        return t + 1, *block.vectors(carried)
 
-        def some_lane_alive(carry: Any) -> Array:
-            t, lanes, _ = carry
-            return (t < num_steps) & blocks.some(lanes.alive[0])
+    def clear(t: Array) -> Array:
+        zeros = jax.tree.map(lambda x: [np.zeros((), x.dtype)[()]] * x.size, shapes)
+        block.store(row_refs, zeros, t)
+        return t + 1
 
-        def step(carry: Any) -> Any:
-            t, lanes, finished = carry
-            hidden = blocks.hidden_units(layers, inputs(lanes.obs))
-            policy = blocks.outputs(layers, hidden)
-            *carried, row = play_step(lanes, finished, key, [t], policy)
-            self.block.store(row_refs, row, t)
-            return t + 1, *self.block.vectors(carried)
-
-        def clear(t: Array) -> Array:
-            zeros = jax.tree.map(lambda x: [np.zeros((), x.dtype)[()]] * x.size, shapes)
-            self.block.store(row_refs, zeros, t)
-            return t + 1
-
-        carry = (jnp.int32(0), lanes, self.block.vectors(start(lanes.episode)))
-        t, lanes, finished = lax.while_loop(some_lane_alive, step, carry)
-        lax.while_loop(lambda t: t < num_steps, clear, t)
-        self.block.store(end_refs, (lanes, end(lanes, finished)))
+    carry = (jnp.int32(0), lanes, block.vectors(start(lanes.episode)))
+    t, lanes, finished = lax.while_loop(some_lane_alive, step, carry)
+    lax.while_loop(lambda t: t < num_steps, clear, t)
+    block.store(end_refs, (lanes, end(lanes, finished)))

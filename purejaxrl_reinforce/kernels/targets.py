@@ -5,6 +5,7 @@ registers and continues the recursion of `returns.lambda_returns`. Normalized ad
 statistics of the whole batch first, which XLA computes of what this kernel leaves.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -39,7 +40,7 @@ def make_targets(
     num_lanes = trajectory.valid.shape[1]
     call = blocks.launch(
         setup,
-        lambda *refs: _Program(function, blocks.this_block(num_lanes), *refs).walk(),
+        lambda *refs: _walk(function, blocks.this_block(num_lanes), *refs),
         grid=(pl.cdiv(num_lanes, blocks.LANES),),
         name="targets",
         in_specs=[blocks.by_lanes(rows, 1), *jax.tree.map(blocks.whole, shared)],
@@ -58,64 +59,44 @@ class _Step(NamedTuple):
     g: Array
 
 
-class _Program(NamedTuple):
-    """One program of the kernel; `rows`, `layers`, `consts` and so on are references to memory."""
+def _walk(function: LaneFunction | None, block: LaneBlock, *refs: Any) -> None:
+    """Walk from the last time step of a program's lanes to the first; `refs` are in memory."""
+    rows, layers, consts, settings, *outputs = refs
+    gamma, trace_lambda = (x[jnp.int32(0)] for x in settings)
+    zeros = jnp.zeros(blocks.LANES)
+    values_of = functools.partial(_values, function, block, layers, consts)
+    # Each lane is then cut once at most, and has one observation after that.
+    cut_once = rows.next_obs is not None and rows.next_obs.shape[0] == 1
+    at_end = values_of(block.mask, rows.next_obs, jnp.int32(0)) if cut_once else zeros
 
-    inputs: LaneFunction | None
-    block: LaneBlock
-    rows: Trajectory
-    layers: Any
-    consts: Any
-    settings: Any
-    returns: Any
-    values: Any
-
-    def walk(self) -> None:
-        """Walk from the last time step to the first."""
-        at_cut = zeros = jnp.zeros(blocks.LANES)
-        if self._cut_once:
-            at_cut = self._values(self.block.mask, self.rows.next_obs, jnp.int32(0))
-
-        def step(carry: Any) -> Any:
-            t, after = carry
-            now = self._step(t, after, at_cut)
-            self.block.store((self.returns, self.values), ([now.g], [now.value]), t)
-            return t - 1, now
-
-        last = jnp.int32(self.rows.valid.shape[0] - 1)
-        lax.while_loop(lambda carry: carry[0] >= 0, step, (last, _Step(zeros > 0, zeros, zeros)))
-
-    @property
-    def _cut_once(self) -> bool:
-        """Whether each lane is cut once at most, and has one observation after that."""
-        return self.rows.next_obs is not None and self.rows.next_obs.shape[0] == 1
-
-    def _step(self, t: Array, after: _Step, at_cut: Array) -> _Step:
-        gamma, trace_lambda = (x[jnp.int32(0)] for x in self.settings)
-        rows = self.rows
+    def step(carry: Any) -> Any:
+        t, after = carry
         valid, terminated, truncated, reward = (
-            self.block.load(x, t)[0]
-            for x in (rows.valid, rows.terminated, rows.truncated, rows.reward)
+            block.load(x, t)[0] for x in (rows.valid, rows.terminated, rows.truncated, rows.reward)
         )
-        goes_on = after.valid & ~truncated
-        if rows.next_obs is not None and not self._cut_once:
-            at_cut = self._values(valid & ~goes_on & ~terminated, rows.next_obs, t)
+        goes_on, at_cut = after.valid & ~truncated, at_end
+        if rows.next_obs is not None and not cut_once:
+            at_cut = values_of(valid & ~goes_on & ~terminated, rows.next_obs, t)
         lambda_ = jnp.where(goes_on, trace_lambda, 0.0)
         future = (1 - lambda_) * jnp.where(goes_on, after.value, at_cut) + lambda_ * after.g
         g = reward + jnp.where(terminated, 0.0, gamma) * future
-        value = jnp.zeros_like(g)
-        if self.inputs is not None:
-            value = self._values(valid, rows.obs, t)
-        return _Step(valid, jnp.where(valid, value, 0.0), jnp.where(valid, g, 0.0))
+        value = zeros if function is None else values_of(valid, rows.obs, t)
+        now = _Step(valid, jnp.where(valid, value, 0.0), jnp.where(valid, g, 0.0))
+        block.store(outputs, ([now.g], [now.value]), t)
+        return t - 1, now
 
-    def _values(self, needed: Array, ref: Any, t: Array) -> Array:
-        """Return V(s), [L], of the observations in a row; 0 where no lane needs it."""
+    last = jnp.int32(rows.valid.shape[0] - 1)
+    lax.while_loop(lambda carry: carry[0] >= 0, step, (last, _Step(zeros > 0, zeros, zeros)))
 
-        def values() -> Array:
-            assert self.inputs is not None
-            inputs = blocks.bound(self.inputs, self.consts)(self.block.load(ref, t))
-            hidden = blocks.hidden_units(self.layers, self.block.vectors(inputs))
-            (value,) = blocks.outputs(self.layers, hidden)
-            return value
 
-        return lax.cond(blocks.some(needed), values, lambda: jnp.zeros(blocks.LANES))
+def _values(
+    function: Any, block: LaneBlock, layers: Any, consts: Any, needed: Array, ref: Any, t: Array
+) -> Array:
+    """Return V(s), [L], of the observations in a row; 0 where no lane needs it."""
+
+    def values() -> Array:
+        inputs = blocks.bound(function, consts)(block.load(ref, t))
+        (value,) = blocks.outputs(layers, blocks.hidden_units(layers, block.vectors(inputs)))
+        return value
+
+    return lax.cond(blocks.some(needed), values, lambda: jnp.zeros(blocks.LANES))
