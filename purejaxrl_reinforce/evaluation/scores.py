@@ -44,18 +44,15 @@ def play_episodes(
         ValueError: they do not fit into memory, or Gymnasium has no environment of that name and
             those spaces.
     """
-    key = jax.random.key(seed)
+    arguments = config, params, jax.random.key(seed), num_episodes, greedy
     if backend == "gymnasium":
         from purejaxrl_reinforce.evaluation.gymnasium import evaluate_in_gymnasium
 
-        played = evaluate_in_gymnasium(config, params, key, num_episodes, greedy)
+        played = evaluate_in_gymnasium(*arguments)
     else:
-        lowered = evaluate.lower(  # type: ignore[attr-defined]
-            config, params, key, num_episodes, greedy
-        )
-        compiled = lowered.compile()
+        compiled = evaluate.lower(*arguments).compile()  # type: ignore[attr-defined]
         require_memory(program_bytes(compiled), "play fewer episodes")
-        played = compiled(config, params, key)
+        played = compiled(*arguments[:3])
     return np.asarray(played.episode_return, np.float64)
 
 

@@ -110,8 +110,6 @@ def _apply(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     for param in ("jaxpr", "call_jaxpr", "call"):
         if param in eqn.params and name not in ("scan", "while"):
             return _inlined(eqn.params[param], args)
-    if name in ELEMENTWISE:
-        return [_elementwise(eqn, args)]
     if name not in RULES:
         raise UnsupportedError(f"the operation {name!r}")
     return RULES[name](eqn, args)
@@ -148,12 +146,12 @@ def broadcast(element: Element, shape: tuple[int, ...]) -> Element:
     return lax.broadcast(element, shape)
 
 
-def _elementwise(eqn: Equation, args: Sequence[Elements]) -> Elements:
+def _elementwise(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     own = [_numbered([x.aval])[0] for x in eqn.invars]
     *numbers, _ = np.broadcast_arrays(*own, np.empty(eqn.outvars[0].aval.shape))
     columns = [[arg[i] for i in n.ravel()] for arg, n in zip(args, numbers, strict=True)]
     function = functools.partial(eqn.primitive.bind, **eqn.params)
-    return [_compute(function, *elements) for elements in zip(*columns, strict=True)]
+    return [[_compute(function, *elements) for elements in zip(*columns, strict=True)]]
 
 
 def _numbered(avals: Iterable[Any]) -> list[np.ndarray]:
@@ -307,21 +305,20 @@ def _random_bits(eqn: Equation, args: Sequence[Elements]) -> list[Elements]:
     return [[key.first ^ key.second for key in _random_split(eqn, args)[0]]]
 
 
-_ELEMENTWISE_NAMES = """
+_ELEMENTWISE = """
     abs acos acosh add add_any and asin asinh atan atan2 atanh bitcast_convert_type cbrt ceil clamp
     convert_element_type cos cosh div eq erf_inv exp exp2 expm1 floor ge gt integer_pow is_finite le
     log log1p logistic lt max min mul ne neg nextafter not or pow rem round rsqrt select_n
     shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square sub tan tanh xor
 """
-ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
-
-_MOVING = (
-    "broadcast_in_dim", "concatenate", "copy", "copy_p", "pad", "reshape", "rev", "slice", "split",
-    "squeeze", "stack", "stop_gradient", "transpose", "unstack",
-)  # fmt: skip
+_MOVING = """
+    broadcast_in_dim concatenate copy copy_p pad reshape rev slice split squeeze stack stop_gradient
+    transpose unstack
+"""
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_MOVING, _moved),
+    **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
+    **dict.fromkeys(_MOVING.split(), _moved),
     "iota": _iota,
     "reduce_sum": _reduced(lax.add),
     "reduce_prod": _reduced(lax.mul),
