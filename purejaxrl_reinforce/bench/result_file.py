@@ -66,8 +66,9 @@ def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
         ValueError: `out` exists already or cannot be written to.
     """
     if out is not None and out.suffix == ".json":
-        for taken in (out, out.with_suffix(".png")):
-            files.require_free(taken, force, is_json_with(out, {"format", "benchmark", "rows"}))
+        picture = out.with_suffix(".png")
+        files.require_free(out, force, is_json_with(out, {"format", "benchmark", "rows"}))
+        files.require_free(picture, force, files.has_mark(picture))
         path = out
     else:
         path = files.new_dated_path(out or Path("bench"), stem, ".json")

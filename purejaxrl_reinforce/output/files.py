@@ -58,7 +58,7 @@ def remove_unfinished(directory: Path) -> None:
 def is_begun(directory: Path, log: str) -> bool:
     """Return whether a directory has no more than a process leaves that is killed at its start."""
     return directory.is_dir() and all(
-        is_unfinished(path) or (path.name == log and not path.stat().st_size)
+        is_unfinished(path) or (path.name == log and not path.lstat().st_size)
         for path in directory.iterdir()
     )
 
@@ -117,12 +117,13 @@ def new_file(
         path = first_free(default.parent, default.stem, default.suffix)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"--out must end in {' or '.join(suffixes)}, not {path.name!r}")
-    require_free(path, force, not (force and is_marked) or _has_mark(path))
+    require_free(path, force, not (force and is_marked) or has_mark(path))
     require_writable(path)
     return path
 
 
-def _has_mark(path: Path) -> bool:
+def has_mark(path: Path) -> bool:
+    """Return whether a file has the MARK in it."""
     try:
         with open_regular(path) as file:
             return MARK.encode() in file.read()
@@ -241,7 +242,7 @@ class Replacement:
         path: of the directory.
         log: name of the file that it is locked with.
         ours: matches the paths below it that may be there, beside those of other verbs and loggers.
-        load: reads the identity of what is there; a ValueError says that it is not ours.
+        load: returns what is there, its identity last; a ValueError says that it is not ours.
 
     Raises:
         ValueError: it is not ours, has something of others in it, or another process writes to it.
@@ -249,7 +250,7 @@ class Replacement:
     """
 
     def __init__(
-        self, path: Path, log: str, ours: re.Pattern[str], load: Callable[[Path], object]
+        self, path: Path, log: str, ours: re.Pattern[str], load: Callable[[Path], tuple[Any, ...]]
     ) -> None:
         self._path = path
         self._aside: Path | None = None
@@ -267,7 +268,10 @@ class Replacement:
             OSError: something in it cannot be removed.
         """
         if self._aside is not None:
-            shutil.rmtree(self._aside)
+            try:
+                shutil.rmtree(self._aside)
+            except OSError as error:
+                raise OSError(f"cannot remove {self._aside}, the replaced: {error}") from None
             self._aside = None
 
     def rollback(self) -> None:
@@ -277,18 +281,24 @@ class Replacement:
             self._aside = None
 
 
-def _require_ours(path: Path, ours: re.Pattern[str], load: Callable[[Path], object]) -> None:
+def _require_ours(
+    path: Path, ours: re.Pattern[str], load: Callable[[Path], tuple[Any, ...]]
+) -> None:
     """Raise ValueError unless `path` is a directory of ours, and everything in it."""
     if path.is_symlink() or not path.is_dir():
         raise ValueError(f"--force replaces directories only, not {path}")
     if Path.cwd().is_relative_to(path.resolve()):
         raise ValueError(f"--force does not replace the current directory, {path}")
+    from purejaxrl_reinforce.output.sealed import owner_of
+
     try:
-        load(path)
+        *_, identity = load(path)
     except ValueError as error:
         raise ValueError(f"--force replaces only what this command wrote: {error}") from None
     for found in sorted(path.rglob("*")):
         below = found.relative_to(path)
         names = (pattern.fullmatch(below.as_posix()) for pattern in (ours, _OF_OTHERS))
-        if not any(names) and not any(map(is_unfinished, (below, *below.parents))):
+        is_named = any(names) or any(map(is_unfinished, (below, *below.parents)))
+        is_numbered = found.suffix == ".npz" and found.stem.isdigit()
+        if not is_named or (is_numbered and owner_of(found) != identity):
             raise ValueError(f"--force replaces only what this command wrote, not {found}")

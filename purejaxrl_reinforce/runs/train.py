@@ -56,12 +56,12 @@ def train_run(
         OSError: files could not be written; the latest checkpoint stays.
     """
     with together():
-        config, path = environment.checked(config), Path(run_dir)
+        config, path, seed = environment.checked(config), Path(run_dir), checked_seed(seed)
         if not str(run_dir):
             raise ValueError("run_dir is empty")
         if is_primary() and not force:
             require_new(path)
-    owner = broadcast_from_primary(lambda: new_identity(run_content(config, checked_seed(seed))))
+    owner = broadcast_from_primary(lambda: new_identity(run_content(config, seed)))
     run = RunDirectory(path, config, seed, owner)
     program = _compile(run, reporter, None)
     with signals.StopRequest() as stop:

@@ -8,7 +8,7 @@ import contextlib
 import operator
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,19 +61,18 @@ class Slice(NamedTuple):
     state: Any
 
 
-@dataclass(frozen=True)
-class SavedSweep:
+class SavedSweep(NamedTuple):
     """What the directory of a sweep has.
 
     Attributes:
-        identity: that all of its files carry.
         started: with which `settings` of jax, `versions` and `machine`, see execution/machine.py.
+        identity: that all of its files carry.
     """
 
     path: Path
     plan: SweepPlan
-    identity: str
     started: dict[str, dict[str, Any]]
+    identity: str
 
     def files(self) -> list[Path]:
         """Return the paths of the slices."""
@@ -148,7 +147,7 @@ def saved_sweep(path: Path) -> SavedSweep:
         if not plan.num_agents or _plan_facts(plan) != facts or not is_identity_of(identity, facts):
             raise ValueError("its plan is none, or another sweep's")
         started = {name: dict(content[name]) for name in ("settings", "versions", "machine")}
-    return SavedSweep(path, plan, identity, started)
+    return SavedSweep(path, plan, started, identity)
 
 
 def _slice_shapes(plan: SweepPlan, agents: np.ndarray) -> Slice:

@@ -226,6 +226,7 @@ WRONG = [
     ("number", "is neither a class nor an instance of gymnax's Environment"),
     ("NeedsArguments", "fails: TypeError: .* missing 1 required positional argument: 'size'"),
     ("Failing", r"fails: KeyError: 'pixels' \(.*/environments.py, line \d+\)$"),
+    ("Exits", "fails: SystemExit"),
     ("NoTimeLimit", "has no time limit: its max_steps_in_episode is 0"),
     ("FourValues", "must return obs, state, reward, terminated, info from step_env"),
     ("AnotherState", "another state from step_env than from reset_env: .*int32"),

@@ -213,8 +213,10 @@ def test_force_replaces_only_results(result_path, tmp_path):
     result.write_bytes(result_path.read_bytes())
     other.write_text("{}")
     assert new_result_path(result, "CartPole-v1", force=True) == result
-    with pytest.raises(ValueError, match=r"other.json is not what this command writes"):
-        new_result_path(other, "CartPole-v1", force=True)
+    result.with_suffix(".png").write_text("of others")
+    for path, name in ((other, "other.json"), (result, "result.png")):
+        with pytest.raises(ValueError, match=f"{name} is not what this command writes"):
+            new_result_path(path, "CartPole-v1", force=True)
 
 
 def test_a_training_that_does_not_stay_finite_is_not_measured():

@@ -165,29 +165,33 @@ def test_non_finite_rewards_stop_training_at_once(in_tmp, capsys):
 
 
 OWN_NETWORK = """
-import flax.linen as nn
+import flax.linen as nn, jax
 
 class Net(nn.Module):
     num_outputs: int
 
     @nn.compact
     def __call__(self, obs):
-        weights = self.param("weights", nn.initializers.ones, (len(obs), self.num_outputs))
-        return weights * obs.sum(-1, keepdims=True)
+        {}
+        return nn.Dense(self.num_outputs)(obs)
 """
+# Parameters of the batch's size pass the check, which has two rows; so does what is not run there.
+LATER = [
+    ('self.param("weights", nn.initializers.ones, len(obs))', "ScopeParamShapeError: For"),
+    ("jax.debug.callback(lambda x: 1 / 0, obs)", "ZeroDivisionError: division by zero"),
+]
 
 
-def test_what_own_code_raises_later_is_a_line_with_its_place(in_tmp, capsys, monkeypatch):
-    """Parameters of the batch's size pass the check, which has two rows."""
-    (in_tmp / "batch_sized.py").write_text(OWN_NETWORK)
+@pytest.mark.parametrize(("line", "message"), LATER)
+def test_what_own_code_raises_later_is_a_line(line, message, in_tmp, capsys, monkeypatch):
+    name = f"raises_{message[:4].lower()}"
+    (in_tmp / f"{name}.py").write_text(OWN_NETWORK.format(line))
     monkeypatch.syspath_prepend(in_tmp)
-    command = ["train", *TINY, "--network", "batch_sized:Net", "--run-dir", "run", "--quiet"]
-    error = error_of(command, capsys)
-    assert "ShapeError" in error
-    assert "batch_sized.py, line 9)" in error
+    command = ["train", *TINY, "--network", f"{name}:Net", "--run-dir", "run", "--quiet"]
+    assert re.match(rf"{message}.*{name}.py, line 9\)", error_of(command, capsys))
     assert not (in_tmp / "run").exists()
     monkeypatch.setenv("PUREJAXRL_REINFORCE_TRACEBACK", "1")
-    with pytest.raises(Exception, match="hape"):
+    with pytest.raises(Exception, match=message.partition(": ")[2]):
         main(command)
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from purejaxrl_reinforce.output.files import LockedLog, Replacement
+from purejaxrl_reinforce.output.files import LockedLog, Replacement, is_begun
+from purejaxrl_reinforce.output.sealed import save_arrays
 
 OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
 
@@ -13,6 +14,7 @@ OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
 def load(path):
     if not (path / "our.toml").is_file():
         raise ValueError(f"{path} has no our.toml")
+    return ("our identity",)
 
 
 def replacement(path):
@@ -30,6 +32,7 @@ def results(tmp_path):
     ):  # fmt: skip
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text("old")
+    save_arrays(path / "data/1.npz", {}, "our identity")
     (path / "wandb/latest-run").symlink_to("offline-run-20261128_171239-35984a4d")
     return path
 
@@ -47,6 +50,10 @@ def test_earlier_results_come_back_or_go_when_new_ones_are_there(results):
     replaced = replacement(results)
     results.mkdir()
     (results / "our.log").write_text("new")
+    aside = (results.parent / "results-replaced").rename(results / "aside")
+    with pytest.raises(OSError, match=r"cannot remove .*results-replaced, the replaced: .*No such"):
+        replaced.commit()
+    aside.rename(results.parent / "results-replaced")
     replaced.commit()
     replaced.rollback()  # of nothing
     assert files(results.parent) == {"results", "results/our.log"}
@@ -55,9 +62,9 @@ def test_earlier_results_come_back_or_go_when_new_ones_are_there(results):
 @pytest.mark.parametrize(
     "name",
     [
-        "notes.txt", "data/notes.npz", "data/1.npz.bak", "report.txt", "data/2.npz/x",
-        "tensorboard/notes.md", "tensorboard/mine/events.out.tfevents.1.vm", "wandb/run-1/x",
-        "wandb/notes.txt",
+        "notes.txt", "data/notes.npz", "data/20261128140000.npz", "data/1.npz.bak", "report.txt",
+        "data/2.npz/x", "tensorboard/notes.md", "tensorboard/mine/events.out.tfevents.1.vm",
+        "wandb/run-1/x", "wandb/notes.txt",
     ],
 )  # fmt: skip
 def test_files_of_others_are_named_and_stay(results, name):
@@ -101,3 +108,5 @@ def test_nothing_is_done_where_nothing_is(tmp_path):
     for name in ("empty", "nowhere", "started"):
         replacement(tmp_path / name).commit()
     assert files(tmp_path) == {"empty", "started", "started/our.log"}
+    (tmp_path / "empty" / "our.log").symlink_to("nowhere")
+    assert not is_begun(tmp_path / "empty", "our.log")

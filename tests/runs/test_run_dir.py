@@ -119,10 +119,12 @@ def test_a_full_disk_is_an_error_of_tensorboard_and_no_hang(tmp_path):
     logger.close()
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, True, 1.0])
-def test_a_seed_that_is_none_is_refused(seed, tmp_path):
-    with pytest.raises(ValueError, match="seed"):
-        train_run(TINY, seed, tmp_path / "run")
+@pytest.mark.parametrize(
+    ("config", "seed"), [(TINY, -1), (TINY, 2**32), (TINY, True), (TINY, 1.0), (None, SEED)]
+)
+def test_what_is_no_seed_and_no_configuration_is_refused(config, seed, tmp_path):
+    with pytest.raises(ValueError, match="seed must" if config else "must be a Config, not None"):
+        train_run(config, seed, tmp_path / "run")
     assert names(tmp_path) == set()
 
 
@@ -253,7 +255,7 @@ def test_a_directory_without_checkpoints_has_no_state(tmp_path, finished_run):
 
 def test_parameters_of_any_type_and_name_come_back(tmp_path):
     config = TINY.replace(network="tests.support.networks:HalfPrecision", num_updates=2)
-    result = train_run(config, 1, tmp_path / "run")
+    result = train_run(config, np.int64(1), tmp_path / "run")
     run = load_run(tmp_path / "run")
     assert_equal(run.params, result.params)
     assert {x.dtype.name for x in jax.tree.leaves(run.params.policy)} == {"bfloat16"}

@@ -1,5 +1,7 @@
 """Environments of one's own, right and wrong ones."""
 
+import sys
+
 import gymnax
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ class Mine(CartPole):
 
 instance = Mine()
 number = 3
+Exits = type("Exits", (CartPole,), {"__init__": sys.exit})
 
 
 class NeedsArguments(CartPole):

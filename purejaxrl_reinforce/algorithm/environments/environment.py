@@ -133,6 +133,8 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
 
 def checked(config: Config) -> Config:
     """Return `config` with env_params in the types of the environment's; errors are `make`'s."""
+    if not isinstance(config, Config):
+        raise ValueError(f"config must be a Config, not {config!r:.200}")
     make(config.env, config.env_params)
     _, params = _loaded(config.env)
     return dataclasses.replace(config, env_params=in_own_types(params, config.env_params))

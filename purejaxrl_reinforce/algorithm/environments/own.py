@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import re
 import sys
 import sysconfig
 import traceback
@@ -21,6 +22,8 @@ _FILES_OF_OTHERS = (
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     str(Path(__file__).parents[2]),
 )
+# A frame in the text that XLA makes of what a callback of compiled code raises.
+_FRAME = re.compile(r'File "(.+)", line (\d+), in .')
 
 
 def imported(kind: str, path: str) -> Any:
@@ -45,7 +48,8 @@ def imported(kind: str, path: str) -> Any:
 
 def error_in_a_line(error: BaseException) -> str:
     """Return an error in a line, with the file and line of the user's code that raised it."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    text = f"{type(error).__name__}: {error}".strip()
+    text = " ".join((text.splitlines()[-1] if _FRAME.search(text) else text).split())[:200]
     frame = users_frame(error)
     if frame is None or isinstance(error, SyntaxError):  # whose text has both
         return text
@@ -55,6 +59,7 @@ def error_in_a_line(error: BaseException) -> str:
 def users_frame(error: BaseException) -> traceback.FrameSummary | None:
     """Return the innermost line of the user's code that raised an error, None if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
+    frames += [traceback.FrameSummary(x, int(n), "") for x, n in _FRAME.findall(str(error))]
     own = [frame for frame in frames if not frame.filename.startswith(_FILES_OF_OTHERS)]
     return own[-1] if own else None
 
@@ -70,7 +75,7 @@ def own_environment(path: str) -> tuple[Any, Any]:
     try:
         env = found() if isinstance(found, type) else found
         mistake = next(_mistakes(env), None)
-    except Exception as error:  # whatever the user's code does
+    except (Exception, SystemExit) as error:  # whatever the user's code does
         raise ValueError(f"environment {path!r} fails: {error_in_a_line(error)}") from None
     if mistake is not None:
         raise ValueError(f"environment {path!r} {mistake}")

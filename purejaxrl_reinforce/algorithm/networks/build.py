@@ -229,7 +229,7 @@ def _own_network(config: Config, env: Environment, path: str, num_outputs: int) 
     try:
         module = module_class(num_outputs=num_outputs)
         outputs, variables = jax.eval_shape(module.init_with_output, key_shape(), obs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(
             f"network {path!r} fails with num_outputs={num_outputs} on observations of shape"
             f" {obs.shape}: {error_in_a_line(error)}"
