@@ -133,7 +133,7 @@ def _table(path: Path, rows: list[bytes]) -> np.ndarray:
     with parsing(path):
         values = [row.decode().split(",")[:-1] for row in rows]
         table = np.array(values, np.float64).reshape(len(rows), len(COLUMNS))
-        numbers, others = table[:, 0], table[:, 1:3]  # env_steps and seconds
-        if (numbers != np.arange(1, len(rows) + 1)).any() or not np.isfinite(others).all():
+        counts = table[:, [x.startswith(("env_steps", "seconds", "num_")) for x in COLUMNS]]
+        if (table[:, 0] != np.arange(1, len(rows) + 1)).any() or not np.isfinite(counts).all():
             raise ValueError("updates, steps or seconds are not numbered or not finite")
     return table

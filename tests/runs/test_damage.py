@@ -28,7 +28,7 @@ def state_of(run):
 
 READERS = {
     "config.toml": lambda run: repr(load_run(run).config),  # whose leaves are its floats alone
-    "metrics.csv": lambda run: load_run(run).metrics,
+    "metrics.csv": lambda run: [x := load_run(run).metrics, int(sum(x["num_episodes"]))],  # finite
     "params.npz": lambda run: load_run(run).params,
     LAST: state_of,
 }
