@@ -16,6 +16,7 @@ from flax.traverse_util import unflatten_dict
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import optimizer, reinforce
+from purejaxrl_reinforce.algorithm.blocks import TUNINGS
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.networks.distributions import Categorical, uniform_of
@@ -96,12 +97,13 @@ class Finding(NamedTuple):
 
 def findings(device: jax.Device) -> list[Finding]:
     """Compare the results of a device with NumPy's in float64."""
-    relu = CONFIG.replace(platform=device.platform)
+    platform = device.platform if device.platform in TUNINGS else "auto"
+    relu = CONFIG.replace(platform=platform)
     networks = itertools.cycle((relu, relu.replace(activation="tanh")))
     checks: list[Callable[[], Iterable[Finding]]] = [
         *(functools.partial(update_findings, next(networks), *size) for size in SIZES),
         functools.partial(_rollout, relu.replace(num_envs=1_025, num_steps=50)),
-        functools.partial(_recorded_update, device.platform),
+        functools.partial(_recorded_update, platform),
         _random_numbers,
         *(functools.partial(_plain_reductions, math.prod(size)) for size in SIZES),
         _product,
