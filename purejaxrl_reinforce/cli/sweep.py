@@ -35,7 +35,7 @@ class Sweep(options.TrainingOptions):
     num_seeds: int = 16
     """Number of seeds; the same for each setting."""
     sweep_dir: Path | None = None
-    """New or empty directory, or that of the same sweep to finish. None: one below sweeps/."""
+    """New or empty directory, or one of the same sweep, which is finished. None: below sweeps/."""
     width: int | None = None
     """Agents per slice. None: some seconds of training."""
     episodes: int = 100

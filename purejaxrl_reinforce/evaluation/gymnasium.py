@@ -128,7 +128,7 @@ def _counterpart(env: Environment) -> str:
     """Return the name of Gymnasium's environment; a ValueError says that it has none."""
     name = ALIASES.get(env.name, (env.name, {}))[0]
     with contextlib.suppress(gymnasium.error.Error):
-        if ":" not in name:  # else one's own, which Gymnasium would import as well
+        if ":" not in name:  # Gymnasium imports the module before a colon
             return gymnasium.spec(name).id
     raise ValueError(f"Gymnasium has no environment {env.name!r}")
 

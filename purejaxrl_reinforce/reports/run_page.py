@@ -22,7 +22,7 @@ _EPISODES = 100
 
 
 def run_page(run_dir: Path, seed: int) -> str:
-    """Return the HTML page of a run; the seed is that of the evaluation and the video.
+    """Return the HTML page of a run; its evaluation and its video use the seed.
 
     Raises:
         ValueError: it is not a run directory, a file in it is missing or damaged, or no episode

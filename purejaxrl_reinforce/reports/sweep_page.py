@@ -21,7 +21,7 @@ _MOST_SEEDS = 20
 
 
 def sweep_page(sweep_dir: Path, seed: int) -> str:
-    """Return the HTML page of a sweep; the seed is that of the video.
+    """Return the HTML page of a sweep; its video uses the seed.
 
     Raises:
         ValueError: it is not a sweep directory, or a file in it is missing or damaged.
