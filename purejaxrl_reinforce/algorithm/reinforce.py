@@ -139,9 +139,14 @@ def step(
 @jit()
 def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
     """Train from scratch; return the final state and metrics of shape [num_updates]."""
-    return jax.lax.scan(
-        lambda state, _: step(config, state), init(config, key), length=config.num_updates
-    )
+    return all_updates(config, init(config, key))
+
+
+def all_updates(
+    config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
+) -> tuple[TrainState, Metrics]:
+    """Do `num_updates` steps; `axis` is that of `step`."""
+    return jax.lax.scan(lambda x, _: step(config, x, axis), state, length=config.num_updates)
 
 
 def collect(

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from purejaxrl_reinforce.algorithm.reinforce import init, step
+from purejaxrl_reinforce.algorithm.reinforce import all_updates, init, step
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution import memory, processes, sharding
@@ -98,14 +98,7 @@ def _chunk(mesh: Mesh) -> Any:
 @functools.cache
 def _whole(mesh: Mesh) -> Any:
     """Return a compiled training from a key, of lanes sharded over the devices of a mesh."""
-
-    def updates(config: Config, state: TrainState) -> tuple[TrainState, Metrics]:
-        def update(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
-            return step(config, state, LANES)
-
-        return jax.lax.scan(update, state, length=config.num_updates)
-
-    out_specs = STATE, REPLICATED
+    updates, out_specs = functools.partial(all_updates, axis=LANES), (STATE, REPLICATED)
     shards = sharding.shard_lanes(updates, mesh, in_specs=(REPLICATED, STATE), out_specs=out_specs)
     return jax.jit(lambda config, key: shards(config, init(config, key)))
 
