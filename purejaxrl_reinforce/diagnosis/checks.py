@@ -111,7 +111,7 @@ def findings(device: jax.Device) -> list[Finding]:
 
     def run(check: Callable[[], Iterable[Finding]]) -> list[Finding]:
         try:
-            with jax.default_device(device):  # which is that of a thread
+            with jax.default_device(device):  # a setting of each thread
                 return list(check())
         except Exception as error:  # whatever a broken compiler or device raises
             text = " ".join(str(error).split())[:200]

@@ -12,21 +12,9 @@ import jax.monitoring
 import jax.numpy as jnp
 
 from purejaxrl_reinforce.diagnosis.checks import Finding, findings
+from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
 from purejaxrl_reinforce.execution.known_faults import known_faults
-from purejaxrl_reinforce.execution.machine import (
-    describe_machine,
-    describe_versions,
-    result_settings,
-)
-
-_USUAL_SETTINGS = {
-    "jax_threefry_partitionable": True,
-    "jax_default_matmul_precision": None,
-    "jax_enable_x64": False,
-    "jax_random_seed_offset": 0,
-    "xla_result_flags": "",
-}
 
 
 class Line(NamedTuple):
@@ -61,21 +49,20 @@ def doctor() -> list[Line]:
 
 
 def _facts() -> Iterator[Line]:
-    machine, versions = describe_machine(), describe_versions()
+    here, versions = machine.describe_machine(), machine.describe_versions()
     yield Line("versions", "fact", ", ".join(f"{name} {x}" for name, x in versions.items()))
     yield Line(
         "machine",
         "fact",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB,"
-        f" {machine['system']}",
+        f"{here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB, {here['system']}",
     )
     names = (f"{device.device_kind} ({device.platform})" for device in _each_kind())
-    yield Line("devices", "fact", f"{', '.join(names)}; {machine['devices']} in use")
+    yield Line("devices", "fact", f"{', '.join(names)}; {here['devices']} in use")
 
 
 def _settings() -> Iterator[Line]:
-    for name, value in result_settings().items():
-        if value == _USUAL_SETTINGS[name]:
+    for name, value in machine.result_settings().items():
+        if value == machine.USUAL_SETTINGS[name]:
             continue
         flags = name == "xla_result_flags"
         advice = f"take {value} out of XLA_FLAGS" if flags else f"unset {name.upper()}"

@@ -1,5 +1,6 @@
 """The equations in float64 NumPy, written apart from the package's own code."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,11 @@ METRICS = (
     "policy_loss", "baseline_loss", "entropy", "explained_variance",
     "policy_grad_norm", "baseline_grad_norm",
 )  # fmt: skip
+# Each with its derivative as a function of its value.
+_ACTIVATIONS: dict[str, tuple[Callable[[Arrays], Arrays], Callable[[Arrays], Arrays]]] = {
+    "relu": (lambda x: np.maximum(x, 0), lambda y: y > 0),
+    "tanh": (np.tanh, lambda y: 1 - y**2),
+}
 
 
 class Batch(NamedTuple):
@@ -73,8 +79,8 @@ def gradient(layers: Layers, activation: str, x: Arrays, cotangent: Arrays) -> L
     inputs, grads = _forward(layers, activation, x)[:-1], []
     for layer, y in zip(reversed(layers), reversed(inputs), strict=True):
         grads.append({"kernel": y.T @ cotangent, "bias": cotangent.sum(axis=0)})
-        slope = y > 0 if activation == "relu" else 1 - y**2
-        cotangent = (cotangent @ layer["kernel"].T) * slope
+        _, slope = _ACTIVATIONS[activation]
+        cotangent = (cotangent @ layer["kernel"].T) * slope(y)
     return grads[::-1]
 
 
@@ -141,9 +147,8 @@ def adam_step(layers: Layers, grads: Layers, rate: float, config: Config) -> Lay
 
 def _forward(layers: Layers, activation: str, x: Arrays) -> list[Arrays]:
     """Return each layer's inputs, and the outputs of the last."""
+    activate, _ = _ACTIVATIONS[activation]
     values = [np.float64(x)]
-    for i, layer in enumerate(layers):
-        y = values[-1] @ layer["kernel"] + layer["bias"]
-        hidden = i < len(layers) - 1
-        values.append((np.maximum(y, 0) if activation == "relu" else np.tanh(y)) if hidden else y)
-    return values
+    for layer in layers[:-1]:
+        values.append(activate(values[-1] @ layer["kernel"] + layer["bias"]))
+    return [*values, values[-1] @ layers[-1]["kernel"] + layers[-1]["bias"]]

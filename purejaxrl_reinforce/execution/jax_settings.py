@@ -51,20 +51,24 @@ def setup(cache: str | Path | None = None) -> None:
 
 def all_devices() -> list[jax.Device]:
     """Return jax's devices; warn once where these are one core of a CPU that has more."""
-    devices = jax.devices()
-    if len(devices) == 1 and devices[0].platform == "cpu" and not _is_number_of_devices_set():
-        _warn_of_idle_cores(usable_cores())
-    return devices
+    if _has_idle_cores():
+        _warn_of_idle_cores()
+    return jax.devices()
 
 
 @functools.cache
-def _warn_of_idle_cores(cores: int) -> None:
-    if cores > 1:
-        warnings.warn(
-            f"training uses one of {cores} cores: call purejaxrl_reinforce.setup() before jax is"
-            " used, or set JAX_NUM_CPU_DEVICES",
-            stacklevel=4,
-        )
+def _warn_of_idle_cores() -> None:
+    warnings.warn(
+        f"training uses one of {usable_cores()} cores: call purejaxrl_reinforce.setup() before jax"
+        " is used, or set JAX_NUM_CPU_DEVICES",
+        stacklevel=4,
+    )
+
+
+def _has_idle_cores() -> bool:
+    """Return whether jax has one core of a CPU that has more, though nobody asked for that."""
+    is_one_core = jax.device_count() == 1 and jax.devices()[0].platform == "cpu"
+    return is_one_core and usable_cores() > 1 and not _is_number_of_devices_set()
 
 
 def use_all_cores() -> bool:
@@ -77,8 +81,7 @@ def use_all_cores() -> bool:
         try:
             jax.config.update("jax_num_cpu_devices", usable_cores())
         except RuntimeError:
-            is_one_core = jax.device_count() == 1 and jax.devices()[0].platform == "cpu"
-            return not is_one_core or usable_cores() == 1
+            return not _has_idle_cores()
     return True
 
 

@@ -19,13 +19,15 @@ import psutil
 from purejaxrl_reinforce.execution.jax_settings import usable_cores
 
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
-# Settings of jax that change random numbers or precision, and parts of the names of XLA's flags.
-_RESULT_SETTINGS = (
-    "jax_threefry_partitionable",
-    "jax_random_seed_offset",
-    "jax_default_matmul_precision",
-    "jax_enable_x64",
-)
+# What `result_settings` returns where the user has changed nothing.
+USUAL_SETTINGS = {
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_default_matmul_precision": None,
+    "jax_enable_x64": False,
+    "xla_result_flags": "",
+}
+# Parts of the names of XLA's flags that change results.
 _RESULT_FLAGS = re.compile("fast_math|precision|determin|tf32|bf16|f16|ftz|denorm")
 
 
@@ -77,7 +79,7 @@ def describe_flags() -> dict[str, Any]:
 def result_settings() -> dict[str, Any]:
     """Return the settings of jax, and the flags of XLA, that change random numbers or precision."""
     flags = [x for x in os.environ.get("XLA_FLAGS", "").split() if _RESULT_FLAGS.search(x)]
-    settings = {name: jax.config.values[name] for name in _RESULT_SETTINGS}
+    settings = {name: jax.config.values[name] for name in USUAL_SETTINGS if name.startswith("jax_")}
     return settings | {"xla_result_flags": " ".join(sorted(flags))}
 
 
