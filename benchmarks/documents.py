@@ -16,7 +16,7 @@ from typing import Any
 
 from harness import RESULTS, ROOT, Table, run
 from matplotlib.figure import Figure
-from presets import table_of_all
+from presets import kept_results, table_of
 
 from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
@@ -33,15 +33,18 @@ _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def filled(text: str, results: Path = RESULTS) -> str:
     """Return the text of a document with its tables as the kept results have them."""
 
-    def table(match: re.Match[str]) -> str:
+    def fill(match: re.Match[str]) -> str:
         name = match[2]
-        if name == "presets":  # which name the commit of each themselves
-            return match[1] + rows_of(table_of_all(results)) + match[3]
-        result = parse_json((results / f"{name}.json").read_text())
-        rows = rows_of(Table(*script_of(name).table(result)))
-        return f"{match[1]}{rows}\n{_source(result)}\n{match[3]}"
+        if name == "presets":
+            kept = kept_results(results)
+            table = table_of(kept)
+        else:
+            kept = [parse_json((results / f"{name}.json").read_text())]
+            table = Table(*script_of(name).table(kept[0]))
+        sources = dict.fromkeys(map(_source, kept))  # each once
+        return f"{match[1]}{rows_of(table)}\n{' '.join(sources)}\n{match[3]}"
 
-    return _TABLE.sub(table, text)
+    return _TABLE.sub(fill, text)
 
 
 def script_of(name: str) -> Any:

@@ -80,10 +80,10 @@ def draw(result: dict[str, Any]) -> Figure:
     return figure
 
 
-def table_of_all(results: Path) -> Table:
-    """Return a row per preset with a kept result, in the order of the presets."""
+def kept_results(results: Path) -> list[dict[str, Any]]:
+    """Return the results of all presets that were measured, in the order of the presets."""
     paths = [results / f"{name}.json" for name in PRESETS]
-    return table_of([parse_json(path.read_text()) for path in paths if path.is_file()])
+    return [parse_json(path.read_text()) for path in paths if path.is_file()]
 
 
 def table_of(kept: Sequence[dict[str, Any]]) -> Table:
@@ -102,11 +102,10 @@ def table_of(kept: Sequence[dict[str, Any]]) -> Table:
             interval(result["training_return_at_the_end"]),
             f"{result['mean_steps_of_a_run'] / 1e6:.2f} million",
             f"{result['sps'] / 1e6:.2f} million",
-            (result.get("commit") or "")[:7],
         ]
 
-    columns = ["preset", "return", "worst seed", "seeds, or solved", "return while it trains"]
-    return Table("presets", [*columns, "steps of a run", "SPS", "commit"], list(map(cells, kept)))
+    columns = ["preset", "return", "worst seed", "seeds, or solved", "return in training"]
+    return Table("presets", [*columns, "steps of a run", "SPS"], list(map(cells, kept)))
 
 
 def main(

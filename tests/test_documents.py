@@ -9,10 +9,15 @@ from pathlib import Path
 import jax
 import pytest
 
+import purejaxrl_reinforce
 from purejaxrl_reinforce.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "pages").glob("*.md"))]
+LINKING = [
+    *(*PAGES, ROOT / "benchmarks" / "README.md"),
+    *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+]
 # Set-up and what needs several hosts or a compiler are sessions at a prompt: read, not run.
 READ_ONLY = "console"
 RESULTS = {
@@ -83,9 +88,25 @@ def test_blocks(tmp_path, monkeypatch, capsys):
 
 
 def test_links_within_the_repository_lead_somewhere():
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), (page.name, target)
+    for page in LINKING:
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            path = page.parent / target
+            assert path.exists(), (page.name, target)
+            assert not path.is_symlink(), "a Git host shows where it leads, not what is there"
+
+
+def test_pages_read_well_on_a_git_host():
+    for page in LINKING:
+        assert not re.search(r"^(:::|!!!|\?\?\?)", page.read_text(), re.MULTILINE), page.name
+
+
+def test_the_reference_has_every_public_name():
+    text = (ROOT / "docs" / "pages" / "api.md").read_text()
+    listed = re.findall(r"^- \[`(\w+)`\]\(\.\./\.\./([\w/]+)\.py\): \S", text, re.MULTILINE)
+    places = {name: path.replace("/", ".") for name, path in listed}
+    assert places == {
+        name: getattr(purejaxrl_reinforce, name).__module__ for name in purejaxrl_reinforce.__all__
+    }
 
 
 @pytest.mark.slow
