@@ -18,6 +18,7 @@ from harness import RESULTS, ROOT, Table, run
 from matplotlib.figure import Figure
 from presets import kept_results, table_of
 
+from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
 
@@ -63,9 +64,7 @@ def _source(result: dict[str, Any]) -> str:
     date = result["date"][:10]
     if result.get("benchmark") == "compile_for":
         return f"Compiled by jax {result['versions']['jax']}, not run; {date}."
-    machine, commit = result["machine"], result["commit"] or "of no commit"
-    cores = f"{machine['cores']} cores of {machine['cpu']}"
-    where = machine["device_kind"] if machine["backend"] != "cpu" else cores
+    commit, where = result["commit"] or "of no commit", machine_name(result["machine"])
     earlier = {(run.get("commit") or commit)[:7] for run in result.get("runs", ())} - {commit[:7]}
     others = f" (other trainers at {', '.join(sorted(earlier))})" if earlier else ""
     return f"Measured at {commit[:7]}{others}, {date}, on {where}."

@@ -102,7 +102,7 @@ def compile_apart(function: Callable[..., Any], *args: Any) -> Compiled:
 
 # Quantiles over seeds that curves are drawn from, and the shade of the band between each pair.
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
-_BANDS = (("all seeds", "#DCEAF4"), ("5% to 95%", "#A9CCE3"), ("25% to 75%", "#6BA5CC"))
+_BANDS = (("5% to 95% of the seeds", "#BFD9EB"), ("25% to 75%", "#6BA5CC"))
 
 
 # Points of a curve that are kept.
@@ -124,8 +124,10 @@ def quantiles(returns: np.ndarray) -> dict[str, list[float]]:
 
 def draw_quantiles(axes: Axes, found: Mapping[str, list[float]], solved: float | None) -> None:
     """Draw quantiles of each update's training return: bands, the median, the threshold."""
-    updates = found["update"]
-    for i, (label, color) in enumerate(_BANDS):
+    updates, label = found["update"], "lowest and highest seed"
+    thin: Any = {"color": "#8FB8D6", "linestyle": "-", "marker": "", "linewidth": 0.6}
+    axes.plot(updates, np.transpose([found["0"], found["100"]]), label=[label, ""], **thin)
+    for i, (label, color) in enumerate(_BANDS, start=1):
         low, high = (found[str(_QUANTILES[at])] for at in (i, -1 - i))
         axes.fill_between(updates, low, high, color=color, linewidth=0, label=label)
     axes.plot(updates, found["50"], color=COLORS[0], linestyle="-", marker="", label="median seed")

@@ -33,6 +33,7 @@ from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import Call
 from purejaxrl_reinforce.bench.workload import TRAINING
+from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import (
     LANES,
@@ -48,6 +49,14 @@ from purejaxrl_reinforce.sweeps.population import AGENTS, Population, population
 BLOCKS, FULL = "in blocks", "full batch"
 RUN = "runs one after the other"
 SWEEP, AT_ONCE = "one after the other on each device", "side by side on each device (vmap)"
+# The same for readers of the figure and the table.
+NAMES = {
+    BLOCKS: "gradient in blocks of rows",
+    FULL: "gradient of the full batch",
+    RUN: "one run at a time, on all devices",
+    SWEEP: "each device trains its agents in sequence",
+    AT_ONCE: "each device trains its agents vmapped",
+}
 # More than this many agents side by side are slower still, and take minutes.
 MOST_AT_ONCE = 32
 
@@ -144,27 +153,31 @@ def scale_devices(config: Config, devices: Sequence[int], seed: int, repeats: in
 def draw(result: dict[str, Any]) -> Figure:
     """Draw time and memory against lanes, and SPS against agents."""
     rows = result["rows"]
-    figure = Figure(figsize=(13, 4.2))
-    figure.suptitle("CartPole-v1: how cost grows")
+    figure = Figure(figsize=(11, 4.2))
+    figure.suptitle(f"CartPole-v1 on {machine_name(result['machine'])}")
     time_axes, memory_axes, agent_axes = figure.subplots(1, 3)
     for kind in (BLOCKS, FULL):
         of_kind = [row for row in rows if row.get("kind") == kind]
         lanes = [row["num_envs"] for row in of_kind]
-        time_axes.loglog(lanes, [1e3 * row["median"] for row in of_kind], label=kind)
-        memory_axes.loglog(lanes, [row["program_bytes"] / 2**20 for row in of_kind], label=kind)
+        time_axes.loglog(lanes, [1e3 * row["median"] for row in of_kind], label=NAMES[kind])
+        memory_axes.loglog(lanes, [row["program_bytes"] / 2**20 for row in of_kind])
     time_axes.set(title="one update", xlabel="lanes", ylabel="milliseconds")
     memory_axes.set(title="peak memory of one update", xlabel="lanes", ylabel="MiB")
     for kind in (SWEEP, AT_ONCE):
         of_kind = [row for row in rows if row.get("agents_how") == kind]
         sps = [row["valid_steps"] / row["median"] / 1e6 for row in of_kind]
-        agent_axes.semilogx([row["agents"] for row in of_kind], sps, label=kind)
+        agent_axes.semilogx([row["agents"] for row in of_kind], sps, label=NAMES[kind])
     (alone,) = (row for row in rows if row["name"] == RUN)
     sps = alone["valid_steps"] / alone["median"] / 1e6
-    agent_axes.axhline(sps, label=RUN, **REFERENCE)
+    agent_axes.axhline(sps, label=NAMES[RUN], **REFERENCE)
     agent_axes.set(title="agents of a sweep", xlabel="agents", ylabel="million SPS")
-    agent_axes.set_ylim(0, 1.4 * agent_axes.get_ylim()[1])  # room for the legend
+    agent_axes.set_ylim(bottom=0)
     for axes in (time_axes, memory_axes, agent_axes):
-        axes.legend(loc="upper left")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        if axes is not agent_axes:
+            axes.yaxis.set_major_formatter("{x:,.0f}")
+        if axes is not memory_axes:  # which has the lines of the first
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return figure
 
 
@@ -174,7 +187,15 @@ def table(result: dict[str, Any]) -> Table:
     def cells(row: dict[str, Any]) -> list[str]:
         memory = f"{row['program_bytes'] / 2**20:,.1f}"
         per_step = 1e9 * row["median"] / row["valid_steps"]
-        return [row["name"], f"{1e3 * row['median']:,.1f}", f"{per_step:,.0f}", memory]
+        name = row["name"].removesuffix(
+            how := row.get("kind") or row.get("agents_how") or row["name"]
+        )
+        return [
+            name + NAMES.get(how, how),
+            f"{1e3 * row['median']:,.1f}",
+            f"{per_step:,.0f}",
+            memory,
+        ]
 
     columns = ["", "median, ms", "ns per valid step", "memory of the program, MiB"]
     return Table("time and memory", columns, [cells(row) for row in result["rows"]])

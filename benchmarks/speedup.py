@@ -21,12 +21,14 @@ import jax
 import numpy as np
 from harness import RESULTS, Table, compile_apart, finish, measured_rows, paired_ratio, run
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from peers.idiomatic import Settings, make_train
 from peers.protocol import NETWORKS
 
 from purejaxrl_reinforce import Config, preset, train
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import Call, measure_peaks
+from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
 from purejaxrl_reinforce.figures.style import styled
@@ -98,20 +100,26 @@ def measure_network(
 @styled()
 def draw(result: dict[str, Any]) -> Figure:
     """Draw SPS against lanes, beside each other for the networks."""
-    figure = Figure(figsize=(9, 4.3))
-    panels = figure.subplots(1, len(NETWORKS), squeeze=False)[0]
+    figure = Figure(figsize=(9, 4.6))
+    figure.suptitle(f"CartPole-v1 on {machine_name(result['machine'])}")
+    panels = figure.subplots(1, len(NETWORKS), squeeze=False, sharey=True)[0]
     for axes, network in zip(panels, NETWORKS, strict=True):
         rows = [row for row in result["rows"] if row["network"] == network]
         for program, steps in dict.fromkeys((r["program"], r["num_steps"]) for r in rows):
             of_line = [r for r in rows if (r["program"], r["num_steps"]) == (program, steps)]
-            label = program.replace("ours", "this package,")
-            label = f"idiomatic, {steps} steps per update" if program == "idiomatic" else label
+            label = program.replace("ours from scratch", "this package, early").replace(
+                "ours", "this package,"
+            )
+            if program == "idiomatic":
+                label = f"idiomatic JAX, {steps} steps per lane and update"
             lanes = [row["num_envs"] for row in of_line]
             axes.plot(lanes, [row["sps"] / 1e6 for row in of_line], label=label)
         axes.set_xscale("log", base=2)
         axes.set_xticks(lanes, [f"{n:,}" for n in lanes])
-        axes.set(title=f"CartPole-v1, {network}", xlabel="lanes")
-        axes.set_ylim(bottom=0)
+        axes.set(title=network, xlabel="lanes", yscale="log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("million valid steps per second")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -140,7 +148,15 @@ def table(result: dict[str, Any]) -> Table:
 
     return Table(
         "million valid steps per second, CartPole-v1, 500 steps per lane and update",
-        ["network, lanes", "idiomatic", "from scratch", "times", "trained", "times", "its best"],
+        [
+            "network, lanes",
+            "idiomatic",
+            "early",
+            "speedup",
+            "trained",
+            "speedup",
+            "early, vs. its best batch size",
+        ],
         [
             cells(row["network"], row["num_envs"])
             for row in rows

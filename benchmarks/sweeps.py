@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from purejaxrl_reinforce import load_sweep, preset
 from purejaxrl_reinforce.bench.result_file import make_result
+from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.figures.style import COLORS, GREEDY_RETURN, REFERENCE, styled
 from purejaxrl_reinforce.sweeps.summary import summarize
 from purejaxrl_reinforce.tasks import THRESHOLDS
@@ -74,7 +76,8 @@ def run_sweep(name: str, agents: int, settings: dict[str, Any]) -> dict[str, Any
 def draw(result: dict[str, Any]) -> Figure:
     """Draw how the agents of each sweep learn, and what they return at the end."""
     rows, threshold = result["rows"], THRESHOLDS[result["config"]["env"]]
-    figure = Figure(figsize=(10, 3.6 * len(rows)))
+    figure = Figure(figsize=(8.5, 3.4 * len(rows)))
+    figure.suptitle(f"CartPole-v1 on {machine_name(result['machine'])}")
     for row, (left, right) in zip(rows, figure.subplots(len(rows), 2, squeeze=False), strict=True):
         draw_quantiles(left, row["curves"], threshold)
         left.set_title(row["name"])
@@ -85,7 +88,9 @@ def draw(result: dict[str, Any]) -> Figure:
         right.step(scores, number, where="post", linestyle="-", marker="", color=COLORS[0])
         right.plot(scores[:30], number[:30], linestyle="none", marker="o", color=COLORS[0])
         right.axvline(threshold, label=f"solved: {threshold:g}", **REFERENCE)
-        right.set(xlabel=GREEDY_RETURN, ylabel="agents up to that", yscale="log")
+        right.set(xlabel=GREEDY_RETURN, ylabel="agents with at most this return", yscale="log")
+        right.yaxis.set_major_formatter("{x:,.0f}")
+        right.yaxis.set_minor_formatter(NullFormatter())
         right.set_title(f"after training: worst {scores[0]:.1f}, {row['solved']:,} solved")
         right.legend(loc="upper left")
     return figure

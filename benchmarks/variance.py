@@ -6,7 +6,7 @@ trains CartPole-v1 with the baseline network, for several seeds, and every few u
 gradient of the same batch with each baseline (`gradient_noise`). Without normalization all of them
 estimate the same gradient (with the mean of all N lanes, 1 - 1/N of it), so their variances can be
 compared: the left panel has them relative to no baseline. Normalized gradients have another scale:
-the right panel has signal-to-noise ratios. Means over the seeds with 95% intervals
+the other panels have signal-to-noise ratios. Means over the seeds with 95% intervals
 (bootstrapped over seeds). Writes results/variance.json and .png.
 """
 
@@ -20,6 +20,7 @@ import numpy as np
 from harness import RESULTS, Table, finish, run
 from jax import Array
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from purejaxrl_reinforce import Config, init, step
 from purejaxrl_reinforce.algorithm.losses import gradient_noise, gradients, make_targets
@@ -27,7 +28,7 @@ from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.figures.style import REFERENCE, styled
+from purejaxrl_reinforce.figures.style import styled
 
 # Baseline and normalization of each estimate; the first is what variances are relative to.
 KINDS = (
@@ -84,30 +85,41 @@ def ratio_of_means(x: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
 
 def label(row: dict[str, Any]) -> str:
     """Return the name of a kind for the legend."""
-    norm = row["advantage_norm"]
-    return row["baseline"] if norm == "none" else f"{row['baseline']}, {norm}"
+    names = {"mean": "mean of all lanes", "loo": "mean of the other lanes", "value": "network V(s)"}
+    norms = {"none": "", "standardize": ", standardized", "unit": ", divided by their norm"}
+    baseline = names.get(row["baseline"], row["baseline"])
+    return f"{baseline}{norms[row['advantage_norm']]}"
 
 
 @styled()
 def draw(result: dict[str, Any]) -> Figure:
     """Draw relative variances, and signal-to-noise ratios, over the updates."""
-    figure = Figure(figsize=(10, 4))
-    left, right = figure.subplots(1, 2)
-    for row in result["rows"]:
-        for axes, name in ((left, "relative_variance"), (right, "snr")):
-            if name in row:
-                found = row[name]
-                axes.plot(result["updates"], found["value"], label=label(row))
-                axes.fill_between(
-                    result["updates"], found["low"], found["high"], alpha=0.2, linewidth=0
-                )
-    left.axhline(1, **REFERENCE)
-    left.set(xlabel="update", ylabel="variance relative to no baseline", yscale="log")
-    left.set_ylim(bottom=1e-3)  # once all episodes last equally long, some are 0
-    right.set(xlabel="update", ylabel="signal-to-noise ratio of the gradient")
-    left.set_title(f"{result['config']['num_envs']} episodes, {result['seeds']} seeds")
-    for axes in (left, right):
-        axes.legend(title="baseline")
+    figure = Figure(figsize=(11, 4.6))
+    figure.suptitle(
+        f"Gradient of {result['config']['num_envs']} episodes of CartPole-v1: mean of"
+        f" {result['seeds']} seeds, band: 95% interval"
+    )
+    left, middle, right = figure.subplots(1, 3)
+    raw = [row for row in result["rows"] if row["advantage_norm"] == "none"]
+    normalized = [row for row in result["rows"] if row not in raw]
+    panels = (
+        (left, raw, "relative_variance"),
+        (middle, raw, "snr"),
+        (right, normalized, "snr"),
+    )
+    for axes, rows, name in panels:
+        for row in rows:
+            found, updates = row[name], result["updates"]
+            (line,) = axes.plot(updates, found["value"], label=label(row))
+            band: Any = {"color": line.get_color(), "alpha": 0.15, "linewidth": 0}
+            axes.fill_between(updates, found["low"], found["high"], **band)
+        axes.set(xlabel="update", ylim=(0, None))
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    left.set(title="variance, as a share of no baseline's")
+    left.yaxis.set_major_formatter(PercentFormatter(1))
+    right.sharey(middle)
+    middle.set(title="signal-to-noise ratio")
+    right.set(title="the same, advantages normalized")
     return figure
 
 

@@ -1,12 +1,14 @@
-"""Figure and table of all entries: time to solve from launch, medians over the seeds."""
+"""Figure and table of all trainers: speed, and time to solve; medians over the seeds."""
 
 import math
 import statistics
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 
+from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.figures.style import COLORS, styled
 
 SOLVED = 475
@@ -15,10 +17,12 @@ Runs = list[dict[str, Any]]
 
 
 def entries_of(result: dict[str, Any]) -> dict[str, Runs]:
-    """Return the runs of each entry, a peer with a network and a batch."""
+    """Return the runs of each entry: a trainer with a network and, where it ran, a batch."""
     entries: dict[str, Runs] = {}
     for run in result["runs"]:
-        entries.setdefault(run["entry"], []).append(run)
+        batch = run.get("batch")
+        size = f", {batch['num_envs']} x {batch['num_steps']}" if batch else ""
+        entries.setdefault(f"{run['title']} ({run['network']}{size})", []).append(run)
     return entries
 
 
@@ -29,68 +33,85 @@ def times_to_solve(runs: Runs, name: str) -> list[float]:
 
 @styled()
 def draw(result: dict[str, Any]) -> Figure:
-    """Draw seconds from launch until solved, and the median of those of training alone in gray.
+    """Draw environment steps per second, and seconds until solved: training alone, and from launch.
 
     The median of an entry is missing where half of its seeds did not solve the task.
     """
-    entries, machine = entries_of(result), result["machine"]
-    figure = Figure(figsize=(8, 1.6 + 0.3 * len(entries)))
-    axes = figure.subplots()
+    entries = entries_of(result)
+    figure = Figure(figsize=(10, 1.9 + 0.3 * len(entries)))
+    speed, times = figure.subplots(1, 2, sharey=True)
     for i, runs in enumerate(entries.values()):
-        all_seconds = times_to_solve(runs, "total_seconds")
-        seconds = [x for x in all_seconds if math.isfinite(x)]
-        median = statistics.median(all_seconds)
         color = COLORS[1] if runs[0]["peer"] == "ours" else COLORS[0]
-        axes.scatter(seconds, [i] * len(seconds), s=14, alpha=0.7, color=color)
-        remark = f"{len(seconds)} of {len(runs)} solved"
-        if math.isfinite(median):
-            training = statistics.median(times_to_solve(runs, "seconds"))
-            axes.scatter(training, i, s=45, marker="D", color="#AAAAAA")
-            axes.scatter(median, i, s=45, marker="D", color=color)
-            remark = f"{median:.3g} s   {remark}"
-        where = (max(seconds, default=1.0), i)
-        axes.annotate(remark, where, (8, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_yticks(range(len(entries)), list(entries))
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    left, right = axes.get_xlim()
-    axes.set_xlim(max(left, 0.01), max(right, 10.0) ** 1.6)  # room for the remarks
-    axes.set(xlabel=f"seconds until the mean return of 100 episodes reaches {SOLVED}")
-    figure.suptitle(
-        f"Time to solve CartPole-v1 on {machine['cores']} cores of {machine['cpu']}\n"
-        "imports, compilation and training together (gray: training alone)\n"
-        "diamonds: median over seeds; dots: seeds"
-    )
+        rates = [run["sps"] for run in runs if "error" not in run]
+        if rates:
+            _draw_row(speed, i, rates, color, _short(statistics.median(rates)))
+        seconds = times_to_solve(runs, "seconds")
+        solved = f"{sum(map(math.isfinite, seconds))} of {len(runs)}"
+        _draw_row(times, i, seconds, color, "")
+        total = statistics.median(times_to_solve(runs, "total_seconds"))
+        if math.isfinite(total):
+            times.scatter(total, i, s=40, marker="D", color="#AAAAAA")
+        times.annotate(solved, (1, i), (4, 0), xycoords=("axes fraction", "data"),
+                       textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+    speed.set_yticks(range(len(entries)), list(entries))
+    speed.invert_yaxis()
+    speed.set(title="environment steps per second", xscale="log")
+    left, right = speed.get_xlim()
+    speed.set_xlim(left, 3 * right)  # room for the numbers
+    speed.xaxis.set_major_formatter(EngFormatter(sep=""))
+    times.set(title=f"seconds until return {SOLVED}, and seeds that got there", xscale="log")
+    times.xaxis.set_major_formatter("{x:g}")
+    for axes in (speed, times):
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    looks = {"median": COLORS[0], "median from launch, with imports and compilation": "#AAAAAA"}
+    handles = [times.scatter([], [], s=40, marker="D", color=color) for color in looks.values()]
+    handles.append(times.scatter([], [], s=14, alpha=0.7, color=COLORS[0]))
+    figure.legend(handles, [*looks, "seed"], loc="outside lower center", ncols=3)
+    figure.suptitle(f"CartPole-v1 on {machine_name(result['machine'])}: trainer (network, batch)")
     return figure
+
+
+def _draw_row(axes: Axes, row: int, values: list[float], color: str, remark: str) -> None:
+    """Draw a dot for each finite value, and their median with a remark."""
+    finite, median = [x for x in values if math.isfinite(x)], statistics.median(values)
+    axes.scatter(finite, [row] * len(finite), s=14, alpha=0.7, color=color)
+    if math.isfinite(median):
+        axes.scatter(median, row, s=40, marker="D", color=color)
+        where = (max(finite), row)
+        axes.annotate(remark, where, (8, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def _short(number: float) -> str:
+    """Return a number with three digits and k or M."""
+    return EngFormatter(sep="")(float(f"{number:.3g}"))
 
 
 def table(result: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
     """Return the title, the columns and a row per entry: medians over the seeds."""
-    columns = ["peer (network, batch)", "algorithm", "solved", "seconds to solve, all included"]
+    columns = ["trainer (network, batch)", "algorithm", "solved", "seconds to solve, from launch"]
     columns += ["training alone", "steps to solve", "SPS", "times ours"]
     entries = entries_of(result)
     ours = {runs[0]["network"]: runs for runs in entries.values() if runs[0]["peer"] == "ours"}
     # Networks that we do not train have two layers at least, as our last one.
     other = next(reversed(ours.values()), [])
-    rows = [_cells(runs, ours.get(runs[0]["network"], other)) for runs in entries.values()]
+    rows = [
+        _cells(name, runs, ours.get(runs[0]["network"], other)) for name, runs in entries.items()
+    ]
     return "CartPole-v1: medians over seeds", columns, rows
 
 
-def _cells(runs: Runs, ours: Runs) -> list[str]:
+def _cells(name: str, runs: Runs, ours: Runs) -> list[str]:
     seconds = times_to_solve(runs, "total_seconds")
     own = [x for x in seconds if math.isfinite(x)]
     solved = f"{len(own)} of {len(runs)}"
     done = [run for run in runs if "error" not in run]
     if not done:
-        return [f"{runs[0]['title']} ({runs[0]['network']})", "failed", solved, *[""] * 5]
+        return [name, "failed", solved, *[""] * 5]
     # Of the seeds that solved the task: whoever fails to is not slow but unable.
     theirs = [x for x in times_to_solve(ours, "total_seconds") if math.isfinite(x)]
     has_ratio = theirs and math.isfinite(statistics.median(seconds))
-    batch = done[0]["batch"]
     return [
-        f"{done[0]['title']} ({done[0]['network']}, {batch['num_envs']} x {batch['num_steps']})",
+        name,
         done[0]["algorithm"],
         solved,
         _median(seconds, ".1f"),

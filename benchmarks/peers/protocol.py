@@ -61,7 +61,7 @@ class Result:
     batch: dict[str, int]
     """num_envs and num_steps."""
     startup_seconds: float
-    """Interpreter, imports and construction, compilation apart."""
+    """Interpreter, imports and construction, excluding compilation."""
     compile_seconds: float
     """Tracing and compiling; 0 for an eager program."""
     train_seconds: float

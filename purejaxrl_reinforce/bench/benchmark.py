@@ -9,6 +9,7 @@ from purejaxrl_reinforce.bench.result_file import make_result, new_result_path, 
 from purejaxrl_reinforce.bench.timing import measure, measure_peaks
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, save_figure, styled
 
 
@@ -93,14 +94,14 @@ def _draw(result: dict[str, Any]) -> Figure:
     """Draw the time of an update's phases, and the SPS of every training."""
     training, *phases = result["rows"]
     figure = Figure(figsize=(9, 3.8))
-    figure.suptitle(_title(result))
+    figure.suptitle(f"{_title(result)}, on {machine_name(result['machine'])}")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     milliseconds = [1e3 * row["median"] for row in phases]
     bars = left.barh([row["name"] for row in phases], milliseconds, color=COLORS[0])
     left.bar_label(bars, [f"{x:,.3g}" for x in milliseconds], padding=4)
     left.invert_yaxis()
     left.margins(x=0.15)  # room for the labels
-    left.set(title="one update, halfway through training", xlabel="median milliseconds")
+    left.set(title="one update, halfway through training", xlabel="milliseconds (median)")
     left.grid(visible=False, axis="y")
     sps = [training["valid_steps"] / seconds / 1e6 for seconds in training["samples"]]
     right.plot(range(1, len(sps) + 1), sps, linestyle="none", label="each training")

@@ -55,6 +55,13 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
+def machine_name(machine: Mapping[str, Any]) -> str:
+    """Return what `describe_machine` found, in a few words: the accelerator, or else the cores."""
+    if machine["backend"] == "cpu":
+        return f"{machine['cores']} cores of {machine['cpu']}"
+    return f"{machine['devices']} x {machine['device_kind']}"
+
+
 def describe_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that matter."""
     versions = {"python": platform.python_version()}

@@ -20,7 +20,7 @@ Metrics = Mapping[str, np.ndarray]
 # Axis labels of the columns of the metrics that curves are drawn over.
 X_LABELS = {
     "env_steps": "environment steps",
-    "seconds": "seconds of training, compilation apart",
+    "seconds": "seconds of training, excluding compilation",
     "update": "update",
 }
 # Those of the columns that are drawn.
@@ -80,7 +80,7 @@ def learning_curves(
         ValueError: there is nothing to draw, or more than MOST_CURVES of an environment.
     """
     by_task: dict[str, list[Curve]] = {}
-    seeds, common = {seed for group in groups for seed in group.seeds}, ""
+    common, averaged = "", any(len(group.seeds) > 1 for group in groups)
     alone = len(groups) == len(groups[0].seeds) == 1
     if alone and y == "mean_return":
         by_task[task(groups[0].config)] = _run_curves(groups[0].metrics[0], x, smooth)
@@ -96,7 +96,7 @@ def learning_curves(
     what = what or (f"seed {groups[0].seeds[0]}" if alone else count(len(groups), "setting"))
     return draw_curves(
         f"{' and '.join(by_task)}: learning curves, {what}",
-        X_LABELS[x] + (", mean over the seeds" if x != "update" and len(seeds) > 1 else ""),
+        X_LABELS[x] + (", mean of the seeds" if x != "update" and averaged else ""),
         Y_LABELS[y] + (f"\n(mean of the last {smooth:,} updates)" if smooth > 1 else ""),
         by_task,
         style,
@@ -111,7 +111,7 @@ def _run_curves(metrics: Metrics, x: str, smooth: int) -> list[Curve]:
     mean, low, high = (
         _smoothed(metrics[f"{name}_return"][known], smooth) for name in ("mean", "min", "max")
     )
-    label, band_label = "mean of the update's episodes", "lowest to highest of them"
+    label, band_label = "mean of the update's episodes", "min to max"
     curves = [Curve(label, metrics[x][known], mean, np.stack([low, high]), band_label)]
     if played.any():
         greedy = metrics["eval_return"][played]

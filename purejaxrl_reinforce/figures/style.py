@@ -175,9 +175,10 @@ def _draw_curve(axes: Axes, curve: Curve, label: str, i: int, number: int) -> No
     if not curve.is_line:
         axes.plot(curve.x, curve.y, label=label, linestyle="none")
         return
-    # About eight markers, which lie apart from those of other curves.
-    every = max(1, len(curve.x) // 8)
-    (line,) = axes.plot(curve.x, curve.y, label=label, markevery=(i * every // number, every))
+    # About eight markers, which lie apart from those of other curves, and one at the end.
+    n, every = len(curve.x), max(1, len(curve.x) // 8)
+    marked = sorted({*range(i * every // number, n, every), *range(n)[-1:]})
+    (line,) = axes.plot(curve.x, curve.y, label=label, markevery=marked)
     color = line.get_color()
     if curve.band is not None:
         alpha = min(0.2, max(0.06, 0.5 / number))  # many bands hide each other

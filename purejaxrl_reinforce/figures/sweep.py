@@ -137,7 +137,7 @@ def _draw_rows(axes: Axes, ranked: Sequence[Setting], threshold: float | None) -
         # 1,024 dots show where they are dense; a few are seen one by one.
         alpha = max(0.1, min(0.7, 20 / len(setting.scores)))
         look: Any = {"color": styles.COLORS[0], "markeredgewidth": 0, "alpha": alpha}
-        axes.plot(x, row + 0.6 * up, "o", label="" if row else "a seed", **look)
+        axes.plot(x, row + 0.6 * up, "o", label="" if row else "seed", **look)
         if len(setting.scores) > 1:
             _draw_mean(axes, row, setting.iqm)
     if threshold is not None:

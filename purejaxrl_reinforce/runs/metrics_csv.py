@@ -22,7 +22,7 @@ class MetricsFile:
     """The table of one run's metrics, which a process writes.
 
     Columns: `update` counts from 1; `env_steps` is the exact number of valid environment steps so
-    far; `seconds` is training time so far, compilation apart; the others are the fields of
+    far; `seconds` is training time so far, excluding compilation; the others are the fields of
     `Metrics`. The last, `crc32`, is the CRC-32 of the run's identity and all rows up to here,
     without this column.
 

@@ -121,7 +121,7 @@ class SavedRun:
 
     @property
     def seconds(self) -> float:
-        """Training time so far, compilation apart."""
+        """Training time so far, excluding compilation."""
         return float(self.metrics["seconds"][-1]) if self.num_updates else 0.0
 
 

@@ -93,7 +93,7 @@ class SweepLoop:
         updates: of agents that this process has trained, counted over all of them.
         updates_left: likewise.
         steps: valid environment steps of those updates.
-        seconds: that they took, compilation apart.
+        seconds: that they took, excluding compilation.
 
     Raises:
         ValueError: as `SweepStore`, or the width or number of devices is wrong.

@@ -58,7 +58,7 @@ def test_one_run_shows_the_spread_of_its_episodes():
     assert figure.get_suptitle() == "CartPole-v1: learning curves, seed 3"
     assert figure.axes[0].get_xlabel() == "environment steps"
     assert figure.axes[0].get_ylabel() == "training return"
-    assert legend_of(figure) == ["mean of the update's episodes", "lowest to highest of them"]
+    assert legend_of(figure) == ["mean of the update's episodes", "min to max"]
 
 
 def test_the_picture_of_a_run(tmp_path):
@@ -79,7 +79,7 @@ def test_many_seeds_make_a_band():
     assert line.get_ydata()[-1] == pytest.approx(float(at_end.value))
     assert extent.ymax == pytest.approx(float(at_end.high))
     assert thin == []
-    assert figure.axes[0].get_xlabel() == "environment steps, mean over the seeds"
+    assert figure.axes[0].get_xlabel() == "environment steps, mean of the seeds"
     assert legend_of(figure) == ["interquartile mean of 11 seeds, band: 95% interval"]
 
 
@@ -113,7 +113,7 @@ def test_configurations_are_told_apart_by_what_differs():
     assert figure.get_suptitle() == "CartPole-v1 and Pendulum-v1: learning curves, 3 settings"
     cartpole, pendulum = figure.subfigs
     assert [part.axes[0].get_title() for part in figure.subfigs] == ["CartPole-v1", "Pendulum-v1"]
-    assert cartpole.axes[0].get_xlabel().startswith("seconds of training, compilation apart")
+    assert cartpole.axes[0].get_xlabel().startswith("seconds of training, excluding compilation")
     assert pendulum.axes[0].get_ylabel() == "training return\n(mean of the last 3 updates)"
     statistic = "interquartile mean of 2 seeds, thin: each seed"
     assert legend_of(cartpole) == [statistic, "policy_lr=1", "policy_lr=2"]
