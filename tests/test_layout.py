@@ -12,7 +12,7 @@ import purejaxrl_reinforce
 PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = (
-    "config", "presets", "tasks", "algorithm", "kernels", "output", "config_file",
+    "config", "presets", "tasks", "deferred", "algorithm", "kernels", "output", "config_file",
     "statistics", "execution", "figures", "runs", "bench", "evaluation", "sweeps", "reports",
     "diagnosis", "cli",
 )  # fmt: skip

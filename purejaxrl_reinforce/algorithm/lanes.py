@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 
@@ -56,6 +57,15 @@ class LaneAxis(NamedTuple):
 
 
 ONE_DEVICE = LaneAxis()
+
+
+def key_of(seed: int) -> Array:
+    """Return `jax.random.key(seed)` of a seed below 2**32, without compiling anything."""
+    if str(jax.config.values["jax_default_prng_impl"]) != _KIND:
+        return jax.random.key(seed)
+    word = (seed + jax.config.values["jax_random_seed_offset"]) % 2**32
+    data: Any = np.array([0, word], np.uint32)
+    return jax.random.wrap_key_data(data)
 
 
 def checked_key(key: Array) -> Array:

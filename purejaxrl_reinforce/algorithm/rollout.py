@@ -158,13 +158,18 @@ def fresh_lanes(env: Environment, keys: Array) -> Lanes:
 def record(rollout: Rollout, lanes: Lanes, keys: Array) -> tuple[Lanes, Finished, Trajectory]:
     """Play `lanes` for up to T steps, rounded up to whole blocks, and record what happens."""
 
-    def first_row() -> Trajectory:
-        noise = jax.vmap(rollout.setup.networks.policy.noise)(keys)
-        return play_step(rollout, lanes, none_finished(lanes.episode), keys, noise, 0)[2]
-
     num_rows = rollout.num_blocks * rollout.block_length
-    row = jax.eval_shape(first_row)
-    buffers = jax.tree.map(lambda x: jnp.zeros((num_rows, *x.shape), x.dtype), row)
+
+    def rows_of(x: Array) -> Array:
+        return jnp.zeros((num_rows, *x.shape), x.dtype)
+
+    env, obs, flags = rollout.setup.env, rows_of(lanes.obs), rows_of(lanes.alive)
+    action = jnp.zeros(
+        (*flags.shape, *env.action_shape), jnp.float32 if env.num_actions is None else jnp.int32
+    )
+    reward = rows_of(lanes.episode.episode_return)
+    next_obs = obs if rollout.record_next_obs and rollout.auto_reset else None
+    buffers = Trajectory(obs, action, reward, flags, flags, flags, next_obs)
     lanes, finished, trajectory = _play_groups(rollout, lanes, keys, buffers)
     assert trajectory is not None
     if rollout.record_next_obs and not rollout.auto_reset:

@@ -191,10 +191,11 @@ class TrainingOptions:
             ValueError: they cannot be connected, or have different options or versions.
         """
         from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import require_equal
+        from purejaxrl_reinforce.execution.processes import is_single_process, require_equal
 
         connect(self.coordinator, self.num_processes, self.process_id)
-        require_equal(self.shared())
+        if not is_single_process():
+            require_equal(self.shared())
 
     def shared(self) -> dict[str, Any]:
         """Return by name all that must be equal on all processes: verb, options, versions."""

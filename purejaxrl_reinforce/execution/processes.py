@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from flax.serialization import msgpack_restore, msgpack_serialize
 from jax.sharding import Sharding
 
 from purejaxrl_reinforce.execution.jax_private import multihost_utils
@@ -92,6 +91,8 @@ def broadcast_from_primary(make: Callable[[], T]) -> T:
     """
     if is_single_process():
         return make()
+    from flax.serialization import msgpack_restore, msgpack_serialize
+
     message = b""
     with together():
         if is_primary():

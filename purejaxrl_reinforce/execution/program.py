@@ -152,7 +152,7 @@ class Program:
         with ThreadPoolExecutor(max_workers=1) as pool:
             traced = init.trace(self._settings, key)  # type: ignore[attr-defined]
             initial = pool.submit(lambda: traced.lower().compile())
-            one = jnp.int32(1)
+            one = np.int32(1)
             lowered = _chunk(self.mesh).lower(self._settings, traced.out_info, one, one)
             self._run = lowered.compile()
         self.memory_bytes = len(self.mesh.local_devices) * memory.program_bytes(self._run)

@@ -10,20 +10,20 @@ from typing import Any
 import jax
 
 from purejaxrl_reinforce.algorithm.environments import environment
+from purejaxrl_reinforce.algorithm.lanes import key_of
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
 from purejaxrl_reinforce.execution import known_faults, sharding, signals
 from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
 from purejaxrl_reinforce.execution.program import Program
+from purejaxrl_reinforce.figures import drawing
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs import checkpoint, saved_run
 from purejaxrl_reinforce.runs.host_loop import Callback, Recorder, RunOptions, host_loop
 from purejaxrl_reinforce.runs.loggers import Logger
 from purejaxrl_reinforce.runs.reporter import Reporter
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, PARAMS_FILE, RunDirectory, require_new
-
-_FIGURES = "purejaxrl_reinforce.figures.curves"
 
 
 def train_run(
@@ -137,12 +137,12 @@ def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str
 def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Program:
     """Compile the training of a run, on all processes; the first reports it."""
     shown = reporter if is_primary() else Reporter()
-    # What draws the last figure is imported in the time that XLA compiles in.
-    threading.Thread(target=importlib.import_module, args=(_FIGURES,)).start()
+    if not drawing.is_started():  # else it is imported in the time that XLA compiles in
+        threading.Thread(target=importlib.import_module, args=(drawing.CURVES,)).start()
     for line in known_faults.warnings_for(run.config):
         shown.warn(line)
     with together(), shown.compiling(run.config, run.seed, resumed):
-        return Program(run.config, jax.random.key(run.seed))
+        return Program(run.config, key_of(run.seed))
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:

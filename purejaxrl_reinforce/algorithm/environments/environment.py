@@ -4,13 +4,9 @@ It is imported when an environment is made: that takes seconds, and starts jax, 
 can choose its devices.
 """
 
-import contextlib
 import dataclasses
 import functools
-import importlib
-import sys
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -21,11 +17,15 @@ from jax import Array
 from purejaxrl_reinforce.algorithm.environments.env_params import changed, in_own_types
 from purejaxrl_reinforce.algorithm.environments.own import own_environment
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest
+from purejaxrl_reinforce.deferred import deferred_imports
 
 # Environments that differ from a registered one by their parameters only.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "CartPole-v0": ("CartPole-v1", {"max_steps_in_episode": 200}),
 }
+
+# What gymnax imports for its plots, which nobody draws; it would take most of the time.
+_PLOTS = ("matplotlib", "matplotlib.pyplot", "matplotlib.colors", "seaborn")
 
 
 class StepResult(NamedTuple):
@@ -125,9 +125,9 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
     # Constants of gymnax's modules and of the environment must not become tracers when the first
     # call comes from inside a transformation: Python caches the ones, `_loaded` the others.
     with jax.ensure_compile_time_eval():
-        env, params = _loaded(name)
-        if not env_params:
-            return _described(name, NO_PARAMS, env, params)
+        env, params, described = _loaded(name)
+    if not env_params:
+        return described
     return _described(name, env_params, env, changed(name, params, env_params))
 
 
@@ -136,15 +136,19 @@ def checked(config: Config) -> Config:
     if not isinstance(config, Config):
         raise ValueError(f"config must be a Config, not {config!r:.200}")
     make(config.env, config.env_params)
-    _, params = _loaded(config.env)
+    _, params, _ = _loaded(config.env)
     return dataclasses.replace(config, env_params=in_own_types(params, config.env_params))
 
 
 @functools.cache
-def _loaded(name: str) -> tuple[Any, Any]:
-    """Return a gymnax environment and its parameters."""
-    # Plots of gymnax's, which nobody draws, would make most of the time that its import takes.
-    with deferred_imports("matplotlib.pyplot", "seaborn"):
+def _loaded(name: str) -> tuple[Any, Any, Environment]:
+    """Return a gymnax environment, its parameters, and both as an Environment."""
+    env, params = _made(name)
+    return env, params, _described(name, NO_PARAMS, env, params)
+
+
+def _made(name: str) -> tuple[Any, Any]:
+    with deferred_imports(*_PLOTS):
         import gymnax
 
     if ":" in name:
@@ -205,31 +209,3 @@ def _bound(values: Any) -> str:
     values = np.where(np.abs(values) < LARGEST_FLOAT, values, np.copysign(np.inf, values))
     texts = [f"{value:.4g}" for value in values]
     return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
-
-
-class _Deferred(types.ModuleType):
-    """Stands for a module that is imported once something of it is used."""
-
-    def __getattr__(self, name: str) -> Any:
-        self.remove()
-        return getattr(importlib.import_module(self.__name__), name)
-
-    def remove(self) -> None:
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-
-
-@contextlib.contextmanager
-def deferred_imports(*names: str) -> Iterator[None]:
-    """Within the block, `import` gives a stand-in for each of these modules that is not there yet.
-
-    Who imported one keeps it; it imports its module when it is used. After the block, `import`
-    gives the module itself.
-    """
-    stand_ins = {name: _Deferred(name) for name in names if name not in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for stand_in in stand_ins.values():
-            stand_in.remove()
