@@ -32,6 +32,11 @@ def is_identity_of(identity: Any, content: Any) -> bool:
     return re.fullmatch(pattern, str(identity)) is not None
 
 
+def config_digest(config: Config) -> str:
+    """Return 16 letters that no other configuration has."""
+    return _digest(json.dumps(asdict(config), sort_keys=True))[:16]
+
+
 def run_content(config: Config, seed: int | None) -> dict[str, Any]:
     """Return what never changes of a run; a resumed one may get more updates."""
     return asdict(config) | {"seed": seed, "num_updates": None}

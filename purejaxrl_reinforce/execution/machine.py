@@ -90,6 +90,13 @@ def result_settings() -> dict[str, Any]:
     return settings | {"xla_result_flags": " ".join(sorted(flags))}
 
 
+def result_device() -> str:
+    """Return on what results depend beside these settings: kind of device and version of XLA."""
+    kind = jax.devices()[0].device_kind
+    kind = _cpu_model() if jax.default_backend() == "cpu" else kind
+    return f"{kind}, jaxlib {importlib.metadata.version('jaxlib')}"
+
+
 def require_result_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Raise ValueError unless jax has the settings that what is at `path` was trained with."""
     for name, here in result_settings().items():

@@ -110,7 +110,7 @@ def _train(sweep: SweepLoop, stop: signals.StopRequest, quiet: bool) -> int | No
 
 def _best_so_far(results: SweepResults) -> Iterator[str]:
     """Yield the best setting of each environment among the agents that are trained."""
-    trained, scores, labels = np.isfinite(results.seconds), agent_scores(results), results.labels
+    trained, scores, labels = results.trained, agent_scores(results), results.labels
     best: dict[str, tuple[float, int]] = {}
     for i in np.flatnonzero(trained.any(axis=1)).tolist():
         found = float(interquartile_mean(scores[i, trained[i]])), i

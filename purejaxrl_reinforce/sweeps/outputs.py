@@ -20,7 +20,7 @@ from purejaxrl_reinforce.runs.loggers import make_loggers
 from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.ranking import ranking_view, swept_fields
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import Summary, agent_scores, summarize, summary_dict
+from purejaxrl_reinforce.sweeps.summary import Summary, scores_of_settings, summarize, summary_dict
 
 if TYPE_CHECKING:
     import pandas
@@ -51,7 +51,8 @@ def save_results(path: Path, results: SweepResults) -> None:
     then the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field
     with the name of a metric, `num_steps`, becomes `config_num_steps`.
     """
-    arrays = {name: getattr(results, name) for name in ("evaluation", "key_data", "seconds")}
+    names = ("evaluation", "key_data", "seconds", "updates")
+    arrays = {name: getattr(results, name) for name in names}
     with files.atomic_write(path / "results.npz") as unfinished:
         np.savez(unfinished, **(results.metrics | arrays))
     kind = "csv" if importlib.util.find_spec("pyarrow") is None else "parquet"
@@ -63,9 +64,7 @@ def _table(results: SweepResults) -> "pandas.DataFrame":
     """Return a row for each setting, seed and update."""
     import pandas  # takes half a second, and only the end of a sweep needs it
 
-    lengths = np.array([[[config.num_updates]] for config in results.configs])
-    shape = results.metrics["finite"].shape
-    own = np.broadcast_to(np.arange(shape[2]) < lengths, shape)
+    own = np.arange(results.metrics["finite"].shape[2]) < results.updates[..., None]
     setting, seed, update = np.nonzero(own)
     metrics = {name: values[own] for name, values in results.metrics.items()}
     swept = {}
@@ -83,7 +82,7 @@ def sweep_figures(
     results: SweepResults, summaries: Sequence[Summary], style: Style = "screen"
 ) -> dict[str, Figure]:
     """Return the pictures that these results have, see `figures.sweep.sweep_figures`."""
-    scores = agent_scores(results)
+    scores = scores_of_settings(results)
     groups = setting_runs(results, [summary.setting for summary in summaries])
     settings = []
     for runs, s in zip(groups, summaries, strict=True):
@@ -98,7 +97,7 @@ def sweep_figures(
 
 def setting_runs(results: SweepResults, settings: Sequence[int], source: str = "") -> list[Runs]:
     """Return the runs of settings by number, each up to its last finite update."""
-    seeds = results.seeds
+    seeds = np.array(results.seeds)
 
     def columns(setting: int, row: int) -> dict[str, np.ndarray]:
         # An update that was not finite was not applied, and no later one is.
@@ -108,7 +107,12 @@ def setting_runs(results: SweepResults, settings: Sequence[int], source: str = "
         return {"update": np.arange(1.0, applied + 1), **found}
 
     return [
-        Runs(results.configs[i], seeds, [columns(i, row) for row in range(len(seeds))], source)
+        Runs(
+            results.configs[i],
+            seeds[results.trained[i]].tolist(),
+            [columns(i, row) for row in np.flatnonzero(results.trained[i])],
+            source,
+        )
         for i in settings
     ]
 

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax
@@ -21,6 +21,8 @@ from purejaxrl_reinforce.config import (
     nearest,
     with_fields,
 )
+from purejaxrl_reinforce.execution import processes
+from purejaxrl_reinforce.output.json_text import json_value
 
 Axes = Mapping[str, Sequence[Any]]
 
@@ -35,17 +37,31 @@ _METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
 class SweepPlan:
     """Settings and seeds; agent `seed * num_settings + setting` trains a setting with a seed.
 
+    A plan grows: each setting goes on to more seeds and more updates, and further ones are added.
+
     Attributes:
         swept: names of the swept fields.
         configs: of each setting.
         key_data: of each seed's key, [seed, ...] uint32. Every setting gets the same keys.
         num_episodes: of each agent's greedy evaluation.
+        seeds_of: how many of these seeds each setting gets, the first ones.
+        updates_of: after how many updates each setting's agents stop.
     """
 
     swept: tuple[str, ...]
     configs: tuple[Config, ...]
     key_data: np.ndarray
     num_episodes: int
+    seeds_of: tuple[int, ...]
+    updates_of: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        goals = zip(self.configs, self.seeds_of, self.updates_of, strict=True)
+        if not all(
+            0 <= seeds <= self.num_seeds and 1 <= updates <= config.num_updates
+            for config, seeds, updates in goals
+        ):
+            raise ValueError("a setting has more seeds or updates than there are")
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
@@ -55,33 +71,100 @@ class SweepPlan:
 
     @property
     def num_seeds(self) -> int:
-        """Number of seeds of each setting."""
+        """Number of seeds that a setting can get."""
         return len(self.key_data)
 
     @property
     def num_agents(self) -> int:
-        """Number of agents."""
-        return len(self.configs) * self.num_seeds
+        """Number of agents that the settings get."""
+        return sum(self.seeds_of)
 
     def config_of(self, agent: int) -> Config:
         """Return the configuration of an agent."""
         return self.configs[agent % len(self.configs)]
 
-    def keys_of(self, agents: Sequence[int]) -> np.ndarray:
+    def keys_of(self, agents: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the data of the keys of agents, [agent, ...]."""
         return self.key_data[np.asarray(agents) // len(self.configs)]
 
     @property
-    def programs(self) -> list[list[int]]:
-        """The agents of each static setting, in order; each needs a program of its own.
+    def goals(self) -> np.ndarray:
+        """The updates that each agent is trained for, [setting, seed]; 0: it is not trained."""
+        is_wanted = np.arange(self.num_seeds) < np.array(self.seeds_of)[:, None]
+        return np.where(is_wanted, np.array(self.updates_of)[:, None], 0)
 
-        The first seed of all settings comes first, so that settings can be compared early.
-        """
+    @property
+    def programs(self) -> list[list[int]]:
+        """The settings of each compiled program, which differ in floats alone."""
         settings: dict[Any, list[int]] = {}
         for i, config in enumerate(self.configs):
             settings.setdefault(jax.tree.structure(config), []).append(i)
-        firsts = range(0, self.num_agents, len(self.configs))
-        return [[first + i for first in firsts for i in equal] for equal in settings.values()]
+        return list(settings.values())
+
+    def grown(
+        self, seeds_of: Sequence[int] | None = None, updates_of: Sequence[int] | None = None
+    ) -> "SweepPlan":
+        """Return the plan in which settings go on; where they have gone further, they stay."""
+        return replace(
+            self,
+            seeds_of=tuple(map(max, self.seeds_of, seeds_of or self.seeds_of)),
+            updates_of=tuple(map(max, self.updates_of, updates_of or self.updates_of)),
+        )
+
+    def extended(self, other: "SweepPlan") -> "SweepPlan":
+        """Return the plan with the settings and seeds of both, this one's first.
+
+        Raises:
+            ValueError: their agents are evaluated in other ways, settings differ in a field that is
+                not swept, or there are too many agents.
+        """
+        if self.num_episodes != other.num_episodes:
+            raise ValueError(f"episodes={self.num_episodes}, here episodes={other.num_episodes}")
+        keys = [tuple(key) for plan in (self, other) for key in plan.key_data.tolist()]
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        seeds_of = dict.fromkeys((*self.configs, *other.configs), 0)
+        updates_of = dict.fromkeys(seeds_of, 1)
+        for plan in (self, other):
+            # Of a setting with the first so many of a plan's seeds.
+            needed = np.maximum.accumulate([places[tuple(k)] + 1 for k in plan.key_data.tolist()])
+            for config, seeds, updates in zip(
+                plan.configs, plan.seeds_of, plan.updates_of, strict=True
+            ):
+                seeds_of[config] = max(seeds_of[config], int(needed[seeds - 1]) if seeds else 0)
+                updates_of[config] = max(updates_of[config], updates)
+        swept = tuple(dict.fromkeys((*self.swept, *other.swept)))
+        _require_swept(list(seeds_of), swept)
+        _require_few(len(seeds_of), len(places))
+        return SweepPlan(
+            swept,
+            tuple(seeds_of),
+            np.array(list(places), np.uint32),
+            self.num_episodes,
+            tuple(seeds_of.values()),
+            tuple(updates_of.values()),
+        )
+
+
+def _require_swept(configs: Sequence[Config], swept: Sequence[str]) -> None:
+    """Raise ValueError unless swept fields alone tell settings apart."""
+
+    def others(config: Config) -> dict[str, Any]:
+        """Return what is not swept; of swept parameters of the environment, whether it has them."""
+        params = {f"{ENV_PARAM}{name}": value for name, value in config.env_params.items()}
+        fields = {name: getattr(config, name) for name in FIELD_KINDS if name != "env_params"}
+        return {
+            name: name in params if name in swept else value
+            for name, value in (fields | params).items()
+            if name not in swept or name in params
+        }
+
+    first = others(configs[0])
+    for found in map(others, configs[1:]):
+        for name in first | found:
+            if first.get(name) != found.get(name):
+                raise ValueError(
+                    f"{name}={first.get(name)}, here {name}={found.get(name)}: sweep it with --axis"
+                )
 
 
 def seed_numbers(key_data: np.ndarray) -> list[int]:
@@ -105,10 +188,51 @@ def make_plan(
     configs = make_settings(config, axes, zipped)
     key_data = _key_data(keys, len(configs))
     configs = [environment.checked(c) if c.env_params else c for c in configs]
-    plan = SweepPlan(tuple(axes), tuple(configs), key_data, episodes)
-    for agents in plan.programs:
-        environment.checked(plan.config_of(agents[0]))
+    seeds_of = (len(key_data),) * len(configs)
+    updates_of = tuple(config.num_updates for config in configs)
+    plan = SweepPlan(tuple(axes), tuple(configs), key_data, episodes, seeds_of, updates_of)
+    for first, *_ in plan.programs:
+        environment.checked(configs[first])
     return plan
+
+
+def plan_facts(plan: SweepPlan) -> Any:
+    """Return a plan as JSON has it."""
+    facts = vars(plan) | {"axes": plan.swept, "settings": list(map(asdict, plan.configs))}
+    return json_value({x: value for x, value in facts.items() if x not in ("swept", "configs")})
+
+
+def shared_plan(make: Callable[[], SweepPlan]) -> SweepPlan:
+    """Return on every process the plan that `make` returns on the primary, which fails together."""
+    if processes.is_single_process():
+        return make()
+    return plan_of(processes.broadcast_from_primary(lambda: plan_facts(make())))
+
+
+def plan_of(facts: Mapping[str, Any]) -> SweepPlan:
+    """Return the plan of `plan_facts`, which have been through JSON.
+
+    Raises:
+        Exception: of any kind; they are not those of a plan.
+    """
+    plan = SweepPlan(
+        tuple(facts["axes"]),
+        tuple(Config(**setting) for setting in facts["settings"]),
+        np.asarray(facts["key_data"], np.uint32).reshape(-1, 2),
+        int(facts["num_episodes"]),
+        tuple(map(int, facts["seeds_of"])),
+        tuple(map(int, facts["updates_of"])),
+    )
+    # Whatever else may be wrong is not what would be written of this plan.
+    if not (plan.configs and plan.num_seeds) or plan_facts(plan) != json_value(facts):
+        raise ValueError("its plan is none")
+    return plan
+
+
+def identity_content(plan: SweepPlan) -> Any:
+    """Return what never changes of a sweep: of its first setting and seed, and its evaluation."""
+    facts = asdict(plan.configs[0]), plan.key_data[0], plan.num_episodes
+    return json_value(facts)
 
 
 def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
@@ -178,8 +302,7 @@ def _key_data(keys: jax.Array | Sequence[int], num_settings: int) -> np.ndarray:
         raise ValueError("keys must be typed keys [seed] of jax's default kind: jax.random.split")
     if not len(keys):
         raise ValueError("a sweep needs at least 1 seed")
-    if (number := num_settings * len(keys)) > _MOST_AGENTS:
-        raise ValueError(f"a sweep has at most {_MOST_AGENTS:,} agents, not {number:,}")
+    _require_few(num_settings, len(keys))
     if not isinstance(keys, jax.Array):
         keys = jax.vmap(jax.random.key)(np.array(list(map(checked_seed, keys)), np.uint32))
     data = np.asarray(jax.random.key_data(keys))
@@ -188,10 +311,16 @@ def _key_data(keys: jax.Array | Sequence[int], num_settings: int) -> np.ndarray:
     return data
 
 
+def _require_few(num_settings: int, num_seeds: int) -> None:
+    if (number := num_settings * num_seeds) > _MOST_AGENTS:
+        raise ValueError(f"a sweep has at most {_MOST_AGENTS:,} agents, not {number:,}")
+
+
 def require_room(plan: SweepPlan) -> None:
     """Raise ValueError if results do not fit into memory, once as arrays and once in a table."""
     metrics = max(config.num_updates for config in plan.configs) * _METRICS_BYTES
-    needed = 2 * plan.num_agents * (metrics + 4 * plan.num_episodes)
+    rows = len(plan.configs) * plan.num_seeds
+    needed = 2 * rows * (metrics + 4 * plan.num_episodes)
     free = psutil.virtual_memory().available
     if needed > free:
         raise ValueError(

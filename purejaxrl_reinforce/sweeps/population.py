@@ -7,7 +7,7 @@ not communicate.
 import functools
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -22,9 +22,8 @@ from purejaxrl_reinforce.algorithm.evaluate import evaluate
 from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution import processes
+from purejaxrl_reinforce.execution import machine, processes, program
 from purejaxrl_reinforce.execution.memory import free_bytes, program_bytes, require_memory
-from purejaxrl_reinforce.execution.program import run_updates
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED
 
 # On a CPU an agent's arrays should stay in a core's cache, so cores train one agent after the
@@ -34,6 +33,12 @@ ONE_BY_ONE = ("cpu",)
 _MOST_ROWS = 128
 # Of free memory, for a program whose size is ours to choose.
 _SHARE_OF_MEMORY = 0.5
+
+# Of training per chunk: progress shows and signals are handled in between.
+_SECONDS_PER_CHUNK = 1.0
+
+# Bytes of the name of a device.
+LONGEST_NAME = 96
 
 AGENTS = "agents"
 # Arrays are [row, device, ...]: in flat order, devices take turns.
@@ -145,25 +150,32 @@ class Population:
 
     def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
         """Return configurations, without their length, and key data on the devices."""
-        sharding = NamedSharding(self.mesh, BY_AGENT)
-        with_padding = np.minimum(np.arange(self.capacity), len(configs) - 1)
-
-        def put(values: np.ndarray) -> Array:
-            rows = values[with_padding].reshape(self._rows, -1, *values.shape[1:])
-            return jax.make_array_from_callback(rows.shape, sharding, lambda i: rows[i])
-
+        put = functools.partial(self._put, len(configs))
         alike = (config.replace(num_updates=1) for config in configs)
         settings = jax.tree.map(lambda *x: put(np.asarray(x, np.float32)), *alike)
         return settings, put(key_data)
 
-    def start(self, configs: Sequence[Config], key_data: np.ndarray) -> Agents:
-        """Return agents before their first update, `capacity` at most, from their keys' data.
+    def _put(self, number: int, values: np.ndarray) -> Array:
+        """Put an array of so many agents, and of padding, on the devices."""
+        with_padding = np.minimum(np.arange(self.capacity), number - 1)
+        rows = values[with_padding].reshape(self._rows, -1, *values.shape[1:])
+        sharding = NamedSharding(self.mesh, BY_AGENT)
+        return jax.make_array_from_callback(rows.shape, sharding, lambda i: rows[i])
 
-        All have the same num_updates.
+    def start(
+        self, configs: Sequence[Config], key_data: np.ndarray, states: TrainState | None = None
+    ) -> Agents:
+        """Return agents, `capacity` at most, that have the same num_updates.
+
+        They are before their first update, from their keys' data, or go on from `states`, see
+        there.
         """
         num_rows = jnp.int32(-(-len(configs) // self.mesh.shape[AGENTS]))
         own = self._inputs(configs, key_data)
-        states = self._start(num_rows, (), own)
+        if states is None:
+            states = self._start(num_rows, (), own)
+        else:
+            states = jax.tree.map(functools.partial(self._put, len(configs)), states)
         with processes.collective():
             states = jax.block_until_ready(states)
         return Agents(len(configs), num_rows, jnp.int32(configs[0].num_updates), own[0], states)
@@ -186,6 +198,74 @@ class Population:
         """Return the state of each agent as NumPy, [agent, ...]; of its key, the key's data."""
         states: TrainState = _to_host(agents.states, agents.number)
         return states
+
+
+class Job(NamedTuple):
+    """Agents of one static setting to train together, in this process or another.
+
+    Attributes:
+        agents: their numbers.
+        configs: of each.
+        key_data: of each one's key.
+        num_episodes: of each one's evaluation at the end.
+        done: updates that they have behind them.
+        goal: after which they stop.
+        states: after the updates behind them, see `Population.states`; None before the first.
+    """
+
+    agents: list[int]
+    configs: list[Config]
+    key_data: np.ndarray
+    num_episodes: int
+    done: int
+    goal: int
+    states: TrainState | None
+
+
+class Slice(NamedTuple):
+    """Finished agents of one static setting, as NumPy.
+
+    Attributes:
+        agents: their numbers in the plan, [agent].
+        metrics: [agent, update], from the first update on.
+        evaluation: returns of greedy episodes, [agent, episode].
+        seconds: each one's share of the time that training them took, [agent].
+        device: each one's `machine.result_device`, [agent, LONGEST_NAME] uint8, padded with 0.
+        state: the TrainState after the last update, [agent, ...], with its key's data for its key;
+            None where nobody needs it.
+    """
+
+    agents: np.ndarray
+    metrics: Metrics
+    evaluation: np.ndarray
+    seconds: np.ndarray
+    device: np.ndarray
+    state: Any
+
+
+def train_job(population: Population, job: Job) -> Generator[program.Chunk[Agents], None, Slice]:
+    """Train and evaluate agents; yield each chunk of updates; return the agents.
+
+    Their metrics and seconds are those of the new updates.
+    """
+    agents = population.start(job.configs, job.key_data, job.states)
+    parts, seconds = [], 0.0
+    sizes = job.goal, population.longest_call, _SECONDS_PER_CHUNK, job.done
+    for chunk in program.run_chunks(population.advance, agents, *sizes):
+        agents = chunk.state
+        parts.append(chunk.metrics)
+        seconds += chunk.seconds
+        yield chunk
+    number = len(job.agents)
+    device = machine.result_device().encode()[:LONGEST_NAME].ljust(LONGEST_NAME, b"\0")
+    return Slice(
+        np.asarray(job.agents),
+        jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
+        population.evaluate(agents),
+        np.full(number, seconds / number),
+        np.tile(np.frombuffer(device, np.uint8), (number, 1)),
+        population.states(agents),
+    )
 
 
 def make_population(
@@ -246,7 +326,7 @@ def _advance(
     length: Array, num_updates: Array, config: Config, state: TrainState, longest: int
 ) -> tuple[TrainState, Metrics]:
     state = state._replace(key=jax.random.wrap_key_data(state.key))
-    state, metrics = run_updates(config, state, length, num_updates, longest)
+    state, metrics = program.run_updates(config, state, length, num_updates, longest)
     return state._replace(key=jax.random.key_data(state.key)), metrics
 
 

@@ -11,7 +11,8 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, seed_numbers
-from purejaxrl_reinforce.sweeps.store import Slice, saved_sweep
+from purejaxrl_reinforce.sweeps.population import Slice
+from purejaxrl_reinforce.sweeps.store import saved_sweep
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,11 @@ class SweepResults:
         configs: of each setting.
         key_data: of each seed's key, [seed, ...] uint32. All settings share the seeds.
         metrics: by field of `Metrics`, [setting, seed, update], with `env_steps` as exact int64.
-            Beyond a setting's own num_updates, floats are NaN, integers 0 and `finite` is false.
+            Beyond an agent's own updates, floats are NaN, integers 0 and `finite` is false.
         evaluation: returns of greedy episodes with the final parameters, [setting, seed, episode].
-        seconds: of training, each agent's share of its slice's, [setting, seed]; NaN before it is
-            trained.
+        seconds: of training, each agent's share of its slice's, [setting, seed].
+        updates: that each agent was trained for, [setting, seed]. 0: it is not trained, and its row
+            in the other arrays means nothing.
         path: the directory that has the agents' parameters; on the first process.
     """
 
@@ -37,6 +39,7 @@ class SweepResults:
     metrics: dict[str, np.ndarray]
     evaluation: np.ndarray
     seconds: np.ndarray
+    updates: np.ndarray
     path: Path | None = None
 
     @property
@@ -50,9 +53,14 @@ class SweepResults:
         return seed_numbers(self.key_data)
 
     @property
+    def trained(self) -> np.ndarray:
+        """Whether each agent is trained, [setting, seed]; not all are while a sweep goes on."""
+        return self.updates > 0
+
+    @property
     def num_trained(self) -> int:
-        """Number of agents that are trained; fewer than all while a sweep goes on."""
-        return int(np.isfinite(self.seconds).sum())
+        """Number of agents that are trained."""
+        return int(self.trained.sum())
 
     @property
     def scores(self) -> np.ndarray:
@@ -73,18 +81,22 @@ class SweepResults:
         return params
 
     def add(self, part: Slice) -> None:
-        """Fill in agents that are trained."""
+        """Fill in agents that are trained, where they are trained further than before."""
         seed, setting = np.divmod(part.agents, len(self.configs))
         applied = np.where(part.metrics.finite, part.metrics.num_steps, 0)
         columns = part.metrics._asdict() | {"env_steps": applied.cumsum(axis=1, dtype=np.int64)}
+        num_updates = applied.shape[1]
+        new = self.updates[setting, seed] < num_updates
+        setting, seed = setting[new], seed[new]
         for name, values in columns.items():
             if name not in self.metrics:
                 shape = *self.seconds.shape, max(config.num_updates for config in self.configs)
                 nothing = np.nan if values.dtype.kind == "f" else 0
                 self.metrics[name] = np.full(shape, nothing, values.dtype)
-            self.metrics[name][setting, seed, : values.shape[1]] = values
-        self.evaluation[setting, seed] = part.evaluation
-        self.seconds[setting, seed] = part.seconds
+            self.metrics[name][setting, seed, :num_updates] = values[new]
+        self.evaluation[setting, seed] = part.evaluation[new]
+        self.seconds[setting, seed] = part.seconds[new]
+        self.updates[setting, seed] = num_updates
 
     def to_rliable(self) -> dict[str, np.ndarray]:
         """Return the scores as rliable takes them: an array (runs, tasks) by name of a setting.
@@ -112,9 +124,9 @@ def load_sweep(path: StrPath) -> SweepResults:
     results = empty_results(sweep.plan, sweep.path)
     for part in map(sweep.load, sweep.files()):
         results.add(part)
-    if missing := results.seconds.size - results.num_trained:
+    if missing := int((results.updates < sweep.plan.goals).sum()):
         raise ValueError(
-            f"{path} is not finished: {missing:,} of {results.seconds.size:,} agents are"
+            f"{path} is not finished: {missing:,} of {sweep.plan.num_agents:,} agents are"
             " missing; rerun the same sweep command to finish"
         )
     return results
@@ -123,7 +135,8 @@ def load_sweep(path: StrPath) -> SweepResults:
 def empty_results(plan: SweepPlan, path: Path | None) -> SweepResults:
     """Return the results of a plan before any agent is trained."""
     shape = len(plan.configs), plan.num_seeds
-    evaluation = np.zeros((*shape, plan.num_episodes), np.float32)
+    evaluation = np.full((*shape, plan.num_episodes), np.nan, np.float32)
+    seconds, updates = np.zeros(shape), np.zeros(shape, np.int64)
     return SweepResults(
-        plan.axes, plan.configs, plan.key_data, {}, evaluation, np.full(shape, np.nan), path
+        plan.axes, plan.configs, plan.key_data, {}, evaluation, seconds, updates, path
     )

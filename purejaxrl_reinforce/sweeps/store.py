@@ -1,38 +1,54 @@
 """The directory of a sweep: its plan, and its agents, slice by slice as they finish.
 
 Every file carries the identity of the sweep under its checksum: a slice of another sweep is
-refused, whatever its name and its shapes.
+refused, whatever its name and its shapes. A slice names its agents by the digests of their
+configurations and by their keys: it stays theirs however the plan grows.
 """
 
 import contextlib
+import functools
 import operator
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.config import FIELD_KINDS, Config
-from purejaxrl_reinforce.config_file import CONFIG_FILE, is_identity_of, new_identity
+from purejaxrl_reinforce.config import FIELD_KINDS
+from purejaxrl_reinforce.config_file import (
+    CONFIG_FILE,
+    config_digest,
+    is_identity_of,
+    new_identity,
+)
 from purejaxrl_reinforce.execution import machine
-from purejaxrl_reinforce.output import files, json_text, sealed
+from purejaxrl_reinforce.output import files, sealed
 from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, restore_tree
-from purejaxrl_reinforce.sweeps.plan import SweepPlan, require_room, seed_numbers
+from purejaxrl_reinforce.sweeps.plan import (
+    SweepPlan,
+    identity_content,
+    plan_facts,
+    plan_of,
+    require_room,
+    seed_numbers,
+)
+from purejaxrl_reinforce.sweeps.population import LONGEST_NAME, Slice
 
 PLAN_FILE = "sweep.json"
 LOG_FILE = "sweep.log"
 SLICES = "slices"
 # Counts up whenever the content of these files changes.
-FORMAT = 6
+FORMAT = 7
 
-# A slice has the number of its first agent, in this pattern of digits.
+# Slices are counted in the order in which they finish.
 _SLICE_FILES = f"{SLICES}/{'[0-9]' * 9}.npz"
+_SLICE_NAME = re.compile(r"(?:damaged-)?(\d{9})\.npz")
 
 # All that a sweep makes in its directory.
 _PATHS = re.compile(
@@ -42,26 +58,8 @@ _PATHS = re.compile(
 )
 
 
-class Slice(NamedTuple):
-    """Finished agents of one static setting, as NumPy.
-
-    Attributes:
-        agents: their numbers in the plan, [agent].
-        metrics: [agent, update].
-        evaluation: returns of greedy episodes, [agent, episode].
-        seconds: each one's share of the time that training them took, [agent].
-        state: the TrainState after the last update, [agent, ...], with its key's data for its key;
-            None where nobody needs it.
-    """
-
-    agents: np.ndarray
-    metrics: Metrics
-    evaluation: np.ndarray
-    seconds: np.ndarray
-    state: Any
-
-
-class SavedSweep(NamedTuple):
+@dataclass(frozen=True)
+class SavedSweep:
     """What the directory of a sweep has.
 
     Attributes:
@@ -88,7 +86,10 @@ class SavedSweep(NamedTuple):
         try:
             arrays = sealed.load_arrays(file, self.identity)
             with sealed.parsing(file):
-                loaded: Slice = restore_tree(arrays, _slice_shapes(self.plan, arrays["agents"]))
+                arrays["agents"] = self._agents_of(arrays.pop("settings"), arrays.pop("keys"))
+                num_updates = arrays["metrics/finite"].shape[1]
+                shapes = slice_shapes(self.plan, arrays["agents"], num_updates)
+                loaded: Slice = restore_tree(arrays, shapes)
         except sealed.DamagedError as error:
             again = "rerun the same sweep command to train it again"
             raise sealed.DamagedError(f"{error}; {again}") from None
@@ -108,12 +109,26 @@ class SavedSweep(NamedTuple):
         if seed not in seeds:
             raise ValueError(f"the sweep has no seed {seed}")
         number = seeds.index(seed) * num_settings + setting
-        for part in map(self.load, self.files()):
+        for part in map(self.load, reversed(self.files())):  # the last one is trained furthest
             if number in part.agents:
                 row = part.agents.tolist().index(number)
                 agent: Slice = jax.tree.map(operator.itemgetter(row), part)
                 return agent
         raise ValueError(f"{self.path} does not have this agent yet")
+
+    @functools.cached_property
+    def _places(self) -> tuple[dict[bytes, int], dict[bytes, int]]:
+        """Settings by their digests, and seeds by their keys."""
+        digests = (config_digest(config).encode() for config in self.plan.configs)
+        keys = (key.tobytes() for key in self.plan.key_data)
+        return {x: i for i, x in enumerate(digests)}, {x: i for i, x in enumerate(keys)}
+
+    def _agents_of(self, digests: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """Return the numbers of agents; KeyError: the plan has none of them."""
+        settings, seeds = self._places
+        named = zip(digests.tolist(), keys, strict=True)
+        pairs = [(settings[digest], seeds[key.tobytes()]) for digest, key in named]
+        return np.array([seed * len(settings) + setting for setting, seed in pairs], np.int64)
 
 
 def saved_sweep(path: Path) -> SavedSweep:
@@ -136,34 +151,25 @@ def saved_sweep(path: Path) -> SavedSweep:
             f"{path} has sweep format {found}, of another release; this one reads format {FORMAT}"
         )
     with sealed.parsing(file):
-        plan = SweepPlan(
-            tuple(facts["axes"]),
-            tuple(Config(**setting) for setting in facts["settings"]),
-            np.asarray(facts["key_data"], np.uint32).reshape(-1, 2),
-            int(facts["num_episodes"]),
-        )
-        facts = json_text.json_value(facts)
-        # Whatever else may be wrong is not what would be written of this plan.
-        if not plan.num_agents or _plan_facts(plan) != facts or not is_identity_of(identity, facts):
-            raise ValueError("its plan is none, or another sweep's")
+        plan = plan_of(facts)
+        if not is_identity_of(identity, identity_content(plan)):
+            raise ValueError("its plan is another sweep's")
         started = {name: dict(content[name]) for name in ("settings", "versions", "machine")}
     return SavedSweep(path, plan, started, identity)
 
 
-def _slice_shapes(plan: SweepPlan, agents: np.ndarray) -> Slice:
-    """Return the shapes and dtypes of a slice; ValueError: the plan has none of these agents."""
-    config, (first, *_, last) = plan.config_of(int(agents[0])), sorted([*agents, agents[0]])
+def slice_shapes(plan: SweepPlan, agents: np.ndarray, num_updates: int) -> Slice:
+    """Return the shapes and dtypes of a slice; ValueError: there is no such slice."""
+    config = plan.config_of(int(agents[0]))
     programs = {jax.tree.structure(plan.config_of(agent)) for agent in agents.tolist()}
-    if not 0 <= first <= last < plan.num_agents or len(programs) > 1:
-        raise ValueError("its agents are not in the plan, or not of one program")
+    if not 1 <= num_updates <= config.num_updates or len(programs) > 1:
+        raise ValueError("its agents are not of one program, or have too many updates")
 
     def stacked(shape: tuple[int, ...], dtype: Any) -> Any:
         return np.broadcast_to(np.zeros((), dtype), (len(agents), *shape))
 
     dtypes: dict[str, Any] = {"num_episodes": np.int32, "num_steps": np.int32, "finite": np.bool}
-    metrics = (
-        stacked((config.num_updates,), dtypes.get(name, np.float32)) for name in Metrics._fields
-    )
+    metrics = (stacked((num_updates,), dtypes.get(name, np.float32)) for name in Metrics._fields)
     key_data: Any = np.empty(2, np.uint32)
     state = state_shapes(config)._replace(key=key_data)
     return Slice(
@@ -171,6 +177,7 @@ def _slice_shapes(plan: SweepPlan, agents: np.ndarray) -> Slice:
         Metrics(*metrics),
         stacked((plan.num_episodes,), np.float32),
         stacked((), np.float64),
+        stacked((LONGEST_NAME,), np.uint8),
         jax.tree.map(lambda x: stacked(x.shape, x.dtype), state),
     )
 
@@ -197,36 +204,44 @@ class SweepStore:
         path: the directory. Made if it is not there.
         plan: of the sweep.
         force: whether another sweep there is replaced, once this one has its first slice.
+        extend: whether the sweep there gets the settings and seeds of the plan beside its own.
+
+    Attributes:
+        plan: of what is there and what is wanted. With the next slice it is on disk, too.
 
     Raises:
         ValueError: the directory holds something else, another sweep, is in use or cannot be
             written, or results do not fit into memory; nothing was written.
     """
 
-    def __init__(self, path: Path, plan: SweepPlan, force: bool = False) -> None:
+    def __init__(
+        self, path: Path, plan: SweepPlan, force: bool = False, extend: bool = False
+    ) -> None:
         self._path = path
         self._log: files.LockedLog | None = None
         self._replaced: files.Replacement | None = None
         self._made: list[Path] = []
+        # Of each agent that is on disk: the slice that has it, and after how many updates.
+        self._found: dict[int, tuple[int, Path]] = {}
         try:
-            self._open(plan, force)
+            self._open(plan, force, extend)
         except OSError as error:
             self.close()
             raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
-    def _open(self, plan: SweepPlan, force: bool) -> None:
+    def _open(self, plan: SweepPlan, force: bool, extend: bool) -> None:
         path, file, log, slices = map(self._path.joinpath, ("", PLAN_FILE, LOG_FILE, SLICES))
         is_new = not file.exists()
         try:
-            _require_same_sweep(path, plan)
+            plan = _with_saved(path, plan, extend)
         except ValueError:
             if not force:
                 raise
             is_new = True
-        if is_new:
+        if is_new or extend:
             require_room(plan)
-            if force:
-                self._replaced = files.Replacement(path, LOG_FILE, _PATHS, saved_sweep)
+        if is_new and force:
+            self._replaced = files.Replacement(path, LOG_FILE, _PATHS, _loaded_identity)
         ours = (file, log, slices, path, *path.absolute().parents)
         self._made = [path for path in ours if not path.exists()]
         path.mkdir(parents=True, exist_ok=True)
@@ -234,16 +249,31 @@ class SweepStore:
         files.remove_unfinished(path)  # which a killed process leaves
         files.remove_unfinished(slices)
         if not file.exists():
-            facts = _plan_facts(plan)
             started = {
                 "settings": machine.result_settings(),
                 "versions": machine.describe_versions(),
                 "machine": machine.describe_machine(),
             }
-            content = {"format": FORMAT, "plan": facts, **started}
-            sealed.write_sealed(file, content, new_identity(facts))
+            identity = new_identity(identity_content(plan))
+            self._write_plan(SavedSweep(path, plan, started, identity))
         slices.mkdir(exist_ok=True)
-        self._saved = saved_sweep(path)
+        saved = saved_sweep(path)
+        self._on_disk = plan_facts(saved.plan)
+        self._saved = replace(saved, plan=plan)
+        named = (_SLICE_NAME.fullmatch(file.name) for file in slices.iterdir())
+        self._num_slices = 1 + max((int(name[1]) for name in named if name), default=-1)
+
+    def _write_plan(self, saved: SavedSweep) -> None:
+        content = {"format": FORMAT, "plan": plan_facts(saved.plan), **saved.started}
+        sealed.write_sealed(self._path / PLAN_FILE, content, saved.identity)
+
+    @property
+    def plan(self) -> SweepPlan:
+        return self._saved.plan
+
+    def grow(self, plan: SweepPlan) -> None:
+        """Want more of the same settings and seeds: a plan that has `grown`."""
+        self._saved = replace(self._saved, plan=plan)
 
     def log(self, message: str) -> None:
         """Append a line to the log."""
@@ -251,12 +281,26 @@ class SweepStore:
             self._log.write(message)
 
     def add(self, part: Slice) -> None:
-        """Write a slice."""
-        file = self._path / SLICES / f"{part.agents[0]:09}.npz"
-        sealed.save_arrays(file, named_arrays(part), self._saved.identity)
+        """Write a slice, and before it the plan, where that has grown."""
+        if (facts := plan_facts(self.plan)) != self._on_disk:
+            self._write_plan(self._saved)
+            self._on_disk = facts
+        arrays = named_arrays(part)
+        configs = map(self.plan.config_of, arrays.pop("agents").tolist())
+        arrays["settings"] = np.array([config_digest(config) for config in configs], "S16")
+        arrays["keys"] = self.plan.keys_of(part.agents)
+        file = self._path / SLICES / f"{self._num_slices:09}.npz"
+        sealed.save_arrays(file, arrays, self._saved.identity)
+        self._num_slices += 1
+        self._remember(part, file)
         if self._replaced is not None:
             self._replaced.commit()
             self._replaced = None
+
+    def _remember(self, part: Slice, file: Path) -> None:
+        found = part.metrics.finite.shape[1], file
+        for agent in part.agents.tolist():
+            self._found[agent] = max(found, self._found.get(agent, found))
 
     def load_done(self, warn: Callable[[str], None]) -> Iterator[Slice]:
         """Load the intact slices; rename damaged ones, each with a line for `warn` and the log.
@@ -266,12 +310,30 @@ class SweepStore:
         """
         for file in self._saved.files():
             try:
-                yield self._saved.load(file)
+                part = self._saved.load(file)
             except sealed.DamagedError:
                 aside = file.rename(file.with_name(f"damaged-{file.name}"))
                 message = f"{file} is damaged; its agents are trained again, it is now {aside.name}"
                 self.log(f"warning: {message}")
                 warn(message)
+                continue
+            self._remember(part, file)
+            yield part
+
+    def load_agents(self, agents: Sequence[int]) -> Slice:
+        """Load agents of one program, trained equally far, from the slices that have them.
+
+        Raises:
+            ValueError: a slice is damaged, or cannot be read.
+        """
+        rows: dict[int, Slice] = {}
+        for file in sorted({self._found[agent][1] for agent in agents}):
+            part = self._saved.load(file)
+            for row, agent in enumerate(part.agents.tolist()):
+                if self._found.get(agent, ())[1:] == (file,):
+                    rows[agent] = jax.tree.map(operator.itemgetter(row), part)
+        stacked: Slice = jax.tree.map(lambda *x: np.stack(x), *(rows[agent] for agent in agents))
+        return stacked
 
     def close(self) -> None:
         """Release the directory. Without a slice, what opening it has made goes.
@@ -291,30 +353,36 @@ class SweepStore:
                 self._replaced.rollback()
 
 
-def _plan_facts(plan: SweepPlan) -> Any:
-    """Return a plan as JSON has it."""
-    return json_text.json_value(
-        {
-            "axes": plan.axes,
-            "settings": list(map(asdict, plan.configs)),
-            "key_data": plan.key_data,
-            "num_episodes": plan.num_episodes,
-        }
-    )
+def _loaded_identity(path: Path) -> tuple[str]:
+    return (saved_sweep(path).identity,)
 
 
-def _require_same_sweep(path: Path, plan: SweepPlan) -> None:
-    """Raise ValueError unless `path` is new, empty, or of this sweep with these settings of jax."""
+def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
+    """Return a plan with what the directory of this sweep has beyond it.
+
+    Raises:
+        ValueError: `path` is neither new nor empty, and holds another sweep, or one with other
+            settings of jax; or a sweep that cannot be extended.
+    """
     if not path.exists() or files.is_begun(path, LOG_FILE):
-        return
+        return plan
     saved = saved_sweep(path)
+    if extend:
+        try:
+            plan = saved.plan.extended(plan)
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be extended: {error}") from None
     old, new = _by_name(saved.plan), _by_name(plan)
-    for name, value in new.items():
+    for name, value in new.items() if not extend else ():
         if old[name] != value:
             texts = (",".join(map(str, values)) for values in (old[name], value))
             there, here = (text if len(text) < 60 else f"{text[:60]}..." for text in texts)
-            raise ValueError(f"{path} is of another sweep: {name}={there}, here {name}={here}")
+            raise ValueError(
+                f"{path} is of another sweep: {name}={there}, here {name}={here}; --extend adds"
+                " seeds and settings"
+            )
     machine.require_result_settings(path, saved.started["settings"])
+    return plan if extend else plan.grown(saved.plan.seeds_of, saved.plan.updates_of)
 
 
 def _by_name(plan: SweepPlan) -> dict[str, Any]:

@@ -67,20 +67,25 @@ def agent_scores(results: SweepResults) -> np.ndarray:
     Diverged agents, of which an update or the evaluation was not finite, score -inf.
     """
     scores, finite = results.scores, results.metrics["finite"]
-    lengths = np.array([[[config.num_updates]] for config in results.configs])
-    later = np.arange(finite.shape[2]) >= lengths  # updates that a setting does not have
+    later = np.arange(finite.shape[2]) >= results.updates[..., None]
     return np.where((finite | later).all(axis=2) & np.isfinite(scores), scores, -np.inf)
 
 
+def scores_of_settings(results: SweepResults) -> list[np.ndarray]:
+    """Return the scores of each setting's trained agents, see `agent_scores`."""
+    scored = zip(agent_scores(results), results.trained, strict=True)
+    return [scores[trained] for scores, trained in scored]
+
+
 def summarize(results: SweepResults) -> list[Summary]:
-    """Return a summary of each setting, the best first within each environment.
+    """Return a summary of each setting with a trained agent, the best first in each environment.
 
     Settings are ranked by interquartile mean. Ties are broken by the number of seeds that solve the
     environment, then by the worst score, then by the median of the environment steps to the
     threshold. Environments come in the order in which they were given.
     """
-    labels, scores = results.labels, agent_scores(results)
-    summaries = [_summary(results, i, labels[i], scores[i]) for i in range(len(labels))]
+    labels, scores = results.labels, scores_of_settings(results)
+    summaries = [_summary(results, i, labels[i], x) for i, x in enumerate(scores) if x.size]
     rankings = by_env(summaries).values()
     return [s for ranked in rankings for s in _compared(sorted(ranked, key=_rank), scores)]
 
@@ -90,10 +95,10 @@ def _rank(summary: Summary) -> tuple[float, ...]:
     return -float(summary.iqm.value), -(summary.num_solved or 0), -summary.worst, steps
 
 
-def _compared(ranked: Sequence[Summary], scores: np.ndarray) -> list[Summary]:
+def _compared(ranked: Sequence[Summary], scores: Sequence[np.ndarray]) -> list[Summary]:
     """Compare all but the first, the best, with it; each test is one-sided, at half the level."""
     best, *others = ranked
-    compared = scores[[summary.setting for summary in ranked]]
+    compared = np.concatenate([scores[summary.setting] for summary in ranked])
     finite = compared[np.isfinite(compared)]
     ends = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     level = LEVEL / 2 / max(1, len(others))
@@ -141,7 +146,7 @@ def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dic
         column j, how probably a seed of the i-th scores higher than one of the j-th, with its 95%
         interval.
     """
-    scores, found = agent_scores(results), []
+    scores, found = scores_of_settings(results), []
     for env, ranked in by_env(summaries).items():
         if 2 <= len(ranked) <= MOST_PAIRED:
             settings = [summary.setting for summary in ranked]
@@ -163,7 +168,8 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
     if env in THRESHOLDS:
         num_solved = int((scores >= THRESHOLDS[env]).sum())
         solved = statistics.binomial_interval(num_solved, len(scores))
-        returns, steps = (results.metrics[name][i] for name in ("mean_return", "env_steps"))
+        trained, names = results.trained[i], ("mean_return", "env_steps")
+        returns, steps = (results.metrics[name][i][trained] for name in names)
         numbers = [first_solved(results.configs[i], seed) for seed in returns]
         until = [seed[n - 1] if n else np.inf for n, seed in zip(numbers, steps, strict=True)]
         updates = statistics.quartiles(np.array([n or np.inf for n in numbers]))

@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 import warnings
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,28 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution import known_faults, processes, program
+from purejaxrl_reinforce.execution import known_faults, processes
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
-from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
-from purejaxrl_reinforce.sweeps.population import Population, make_population, population_mesh
+from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan, shared_plan
+from purejaxrl_reinforce.sweeps.population import (
+    Job,
+    Population,
+    Slice,
+    make_population,
+    population_mesh,
+    train_job,
+)
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
-from purejaxrl_reinforce.sweeps.store import Slice, SweepStore
+from purejaxrl_reinforce.sweeps.store import SweepStore, slice_shapes
 
 NUM_EPISODES = 100
 
-# Of training per chunk: progress shows and signals are handled in between.
-_SECONDS_PER_CHUNK = 1.0
+# Programs whose compiled form is kept: further ones are trained to their end one by one.
+_MOST_PROGRAMS = 64
+# Slices of each of several programs, at least, between which others have their turn.
+_TURNS = 4
 # A slice that takes this long costs nothing to write, and little if it is lost.
 _SECONDS_PER_SLICE = 10.0
 
@@ -88,10 +97,10 @@ class SweepLoop:
         warn: takes a line for each slice that is damaged and trained again.
 
     Attributes:
-        plan: of the sweep.
+        plan: of the sweep, which `grow` changes.
         results: of the agents that are trained so far.
         updates: of agents that this process has trained, counted over all of them.
-        updates_left: likewise.
+        updates_left: that the plan wants beside them.
         steps: valid environment steps of those updates.
         seconds: that they took, excluding compilation.
 
@@ -107,23 +116,30 @@ class SweepLoop:
         devices: Sequence[jax.Device] | None = None,
         warn: Callable[[str], None] = warnings.warn,
         force: bool = False,
+        extend: bool = False,
     ) -> None:
-        self.plan, self._width, self._warn = plan, width, warn
-        self.updates, self.steps, self.seconds = 0, 0, 0.0
-        self.updates_left = sum(config.num_updates for config in plan.configs) * plan.num_seeds
+        self._width, self._devices, self._warn = width, devices or all_devices(), warn
+        self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
         with processes.together():
             if width is not None and width < 1:
                 raise ValueError(f"width must be at least 1 agent, not {width}")
-            # Of all agents of a program, not of those that are left: results do not depend on that.
-            self._meshes = [
-                population_mesh(min(width or len(agents), len(agents)), devices or all_devices())
-                for agents in plan.programs
-            ]
+            for settings in plan.programs:
+                self._mesh(plan, settings)
         for line in known_faults.warnings_for(*plan.configs) if processes.is_primary() else ():
             warn(line)
         with processes.together():  # the primary process alone writes
-            self._store = SweepStore(path, plan, force) if processes.is_primary() else None
-        self.results = empty_results(plan, path if processes.is_primary() else None)
+            self._store = SweepStore(path, plan, force, extend) if processes.is_primary() else None
+        self.plan = shared_plan(lambda: self._store.plan if self._store else plan)
+        self.results = empty_results(self.plan, path if processes.is_primary() else None)
+        self._is_loaded = False
+        # Of programs by number: what is compiled, and the number of agents of the next slice.
+        self._populations: dict[int, Population] = {}
+        self._sizes: dict[int, int] = {}
+
+    def _mesh(self, plan: SweepPlan, settings: Sequence[int]) -> Mesh:
+        """Return the mesh of a program. It does not depend on which agents are left to train."""
+        most = len(settings) * plan.num_seeds
+        return population_mesh(min(self._width or most, most), self._devices)
 
     def log(self, message: str) -> None:
         """Append a line to the log."""
@@ -135,74 +151,134 @@ class SweepLoop:
         if self._store is not None:
             self._store.close()
 
-    def train(self) -> Iterator[str]:
-        """Train the agents that are not on disk yet.
+    def grow(
+        self, seeds_of: Sequence[int] | None = None, updates_of: Sequence[int] | None = None
+    ) -> None:
+        """Want more seeds or updates of settings, in their order; `train` trains them."""
+        self.plan = self.plan.grown(seeds_of, updates_of)
+        if self._store is not None:
+            self._store.grow(self.plan)
 
-        Yields about once a second: which program is compiled next, or "".
+    def train(self) -> Iterator[str]:
+        """Train the agents that the plan wants and that are not on disk yet.
+
+        Every setting gets its first seed, then its second: slices are cut from this order, and
+        programs take turns. Yields about once a second: which program is compiled next, or "".
         """
-        self._load_done()
-        yield ""
-        trained, programs = np.isfinite(self.results.seconds).T.ravel(), self.plan.programs
-        for i, (agents, mesh) in enumerate(zip(programs, self._meshes, strict=True)):
-            todo = [agent for agent in agents if not trained[agent]]
-            if todo:
-                yield f"compiling program {i + 1:,} of {len(programs):,}"
-                yield from self._train_program(todo, mesh)
+        if not self._is_loaded:
+            self._load_done()
+            yield ""
+        missing = np.maximum(self.plan.goals - self.results.updates, 0)
+        self.updates_left = int(missing.sum())
+        todo = {i: x for i, x in enumerate(self._in_order(missing > 0)) if x}
+        while todo:
+            number = self._next_program(todo)
+            if number not in self._populations:
+                yield f"compiling program {number + 1:,} of {len(self.plan.programs):,}"
+                self._compile(number, len(todo[number]))
+            yield from self._train_slice(number, self._job(todo[number], self._sizes[number]))
+            if not todo[number]:
+                del todo[number]
+                if len(self.plan.programs) > _MOST_PROGRAMS:
+                    del self._populations[number]
+
+    def _in_order(self, missing: np.ndarray) -> Iterator[list[int]]:
+        """Yield the agents of each program that are missing, [setting, seed], the next one last."""
+        for settings in self.plan.programs:
+            seeds, places = np.nonzero(missing[settings].T)
+            yield (seeds * len(missing) + np.array(settings)[places])[::-1].tolist()
+
+    def _next_program(self, todo: Mapping[int, list[int]]) -> int:
+        """Return the number of the program whose next agent has the lowest seed."""
+        if len(self.plan.programs) > _MOST_PROGRAMS:
+            return min(todo)
+        return min(todo, key=lambda i: (todo[i][-1] // len(self.plan.configs), i))
 
     def _load_done(self) -> None:
         """Take what is on disk, but for the states, to all processes."""
         parts = processes.broadcast_from_primary(
             lambda: [part[:-1] for part in self._store.load_done(self._warn)] if self._store else []
         )
-        for agents, metrics, evaluation, seconds in parts:
-            self.results.add(Slice(agents, Metrics(*metrics), evaluation, seconds, state=None))
-            self.updates_left -= metrics[0].size
+        for agents, metrics, evaluation, seconds, device in parts:
+            self.results.add(Slice(agents, Metrics(*metrics), evaluation, seconds, device, None))
         if parts:
             self.log(f"{count(self.results.num_trained, 'agent')} already trained")
+        self._is_loaded = True
 
-    def _train_program(self, todo: list[int], mesh: Mesh) -> Iterator[str]:
-        """Train agents of one static setting, slice by slice."""
-        plan, shares = self.plan, len(mesh.devices)
-        population = make_population(
-            plan.config_of(todo[0]), len(todo), mesh, self._width, plan.num_episodes
-        )
-        self.log(f"compiled for {len(todo)} agents in {population.compile_seconds:.1f} s")
+    def _compile(self, number: int, num_agents: int) -> None:
+        """Compile a program for slices of so many agents, or fewer."""
+        settings = self.plan.programs[number]
+        mesh, config = self._mesh(self.plan, settings), self.plan.configs[settings[0]]
+        several = len(self.plan.programs) > 1
+        most = -(-num_agents // _TURNS) if several else num_agents
+        population = make_population(config, most, mesh, self._width, self.plan.num_episodes)
+        self.log(f"compiled for {num_agents} agents in {population.compile_seconds:.1f} s")
+        self._populations[number] = population
         # One by one, agents take no longer in short slices: these grow to some seconds.
         grows = self._width is None and population.one_by_one
-        size = self._width or (shares if grows else population.capacity)
-        while todo:
-            part = yield from self._train_slice(population, todo[:size])
-            todo = todo[size:]
-            with processes.together():
-                if self._store is not None:
-                    self._store.add(part)
-            self.results.add(part)
-            yield ""
-            if grows:
-                growth = min(2.0, _SECONDS_PER_SLICE / max(part.seconds.sum(), 1e-9))
-                size = min(max(1, int(size * growth / shares)) * shares, population.capacity)
+        size = len(mesh.devices) if grows else self._width or population.capacity
+        self._sizes[number] = min(size, population.capacity)
 
-    def _train_slice(
-        self, population: Population, chosen: list[int]
-    ) -> Generator[str, None, Slice]:
-        """Train and evaluate some agents; yield after each chunk of updates; return them."""
-        plan, before = self.plan, self.seconds
-        configs = [plan.config_of(agent) for agent in chosen]
-        agents = population.start(configs, plan.keys_of(chosen))
-        parts: list[Metrics] = []
-        sizes = configs[0].num_updates, population.longest_call
-        for chunk in program.run_chunks(population.advance, agents, *sizes, _SECONDS_PER_CHUNK):
-            agents = chunk.state
-            parts.append(chunk.metrics)
-            self.updates += chunk.metrics.num_steps.size
-            self.updates_left -= chunk.metrics.num_steps.size
-            self.steps += int(np.sum(chunk.metrics.num_steps, dtype=np.int64))
-            self.seconds += chunk.seconds
-            yield ""
-        return Slice(
-            np.asarray(chosen),
-            jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
-            population.evaluate(agents),
-            np.full(len(chosen), (self.seconds - before) / len(chosen)),
-            population.states(agents),
+    def _job(self, todo: list[int], size: int) -> Job:
+        """Take agents that are trained equally far from the end of `todo`."""
+
+        def span(agent: int) -> tuple[int, int]:
+            seed, setting = divmod(agent, len(self.plan.configs))
+            return int(self.results.updates[setting, seed]), self.plan.updates_of[setting]
+
+        done, goal = span(todo[-1])
+        chosen: list[int] = []
+        while todo and len(chosen) < size and span(todo[-1]) == (done, goal):
+            chosen.append(todo.pop())
+        configs, keys = list(map(self.plan.config_of, chosen)), self.plan.keys_of(chosen)
+        states = self._trained(chosen, done).state if done else None
+        return Job(chosen, configs, keys, self.plan.num_episodes, done, goal, states)
+
+    def _trained(self, agents: list[int], num_updates: int) -> Slice:
+        """Return agents that are on disk after so many updates."""
+        leaves = processes.broadcast_from_primary(
+            lambda: jax.tree.leaves(self._store.load_agents(agents)) if self._store else []
         )
+        shapes = slice_shapes(self.plan, np.array(agents), num_updates)
+        part: Slice = jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+        return part
+
+    def _train_slice(self, number: int, job: Job) -> Iterator[str]:
+        """Train a slice of a program; yield after each chunk of updates."""
+        population, seconds = self._populations[number], 0.0
+        training = train_job(population, job)
+        while True:
+            try:
+                chunk = next(training)
+            except StopIteration as end:
+                self._add(job, end.value)
+                break
+            seconds += chunk.seconds
+            self._count(chunk.metrics, chunk.seconds)
+            yield ""
+        if self._width is None and population.one_by_one:
+            growth = min(2.0, _SECONDS_PER_SLICE / max(seconds, 1e-9))
+            size, shares = self._sizes[number], len(population.mesh.devices)
+            size = max(1, int(size * growth / shares)) * shares
+            self._sizes[number] = min(size, population.capacity)
+        yield ""
+
+    def _count(self, metrics: Metrics, seconds: float) -> None:
+        """Count updates of agents that took some seconds."""
+        self.updates += metrics.num_steps.size
+        self.updates_left -= metrics.num_steps.size
+        self.steps += int(np.sum(metrics.num_steps, dtype=np.int64))
+        self.seconds += seconds
+
+    def _add(self, job: Job, part: Slice) -> None:
+        """Keep agents that were trained; their metrics begin with the first update then."""
+        if job.done:
+            before = self._trained(job.agents, job.done)
+            metrics = jax.tree.map(
+                lambda x, y: np.concatenate([x, y], axis=1), before.metrics, part.metrics
+            )
+            part = part._replace(metrics=metrics, seconds=before.seconds + part.seconds)
+        with processes.together():
+            if self._store is not None:
+                self._store.add(part)
+        self.results.add(part)

@@ -64,5 +64,6 @@ def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepRes
         "finite": own.copy(),
     }
     keys = np.zeros((shape[1], 2), np.uint32)
-    returns = np.asarray(evaluation, np.float32)
-    return SweepResults(axes, tuple(configs), keys, metrics, returns, np.ones(shape[:2]))
+    returns, seconds = np.asarray(evaluation, np.float32), np.ones(shape[:2])
+    updates = own.sum(axis=2)
+    return SweepResults(axes, tuple(configs), keys, metrics, returns, seconds, updates)

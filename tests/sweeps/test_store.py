@@ -1,5 +1,6 @@
 """What a sweep leaves on disk: what is done is kept, what is damaged is done again."""
 
+import contextlib
 import shutil
 from types import SimpleNamespace
 
@@ -253,7 +254,12 @@ def test_wrong_content_under_a_right_checksum_is_one_line(sweep_dir, tmp_path, c
     first, *others = plan["settings"]
     plans = [*damaged(plan), *(plan | {"settings": [x, *others]} for x in damaged(first))]
     for content in (None, [], "x", *damaged(facts), *(facts | {"plan": x} for x in plans)):
-        own = new_identity(content["plan"]) if content and "plan" in content else identity
+        own = identity
+        with contextlib.suppress(IndexError, KeyError, TypeError):  # of what identifies a plan
+            own = new_identity(
+                [content["plan"][x][0] for x in ("settings", "key_data")]
+                + [content["plan"]["num_episodes"]]
+            )
         write_sealed(sweep_dir / PLAN_FILE, content, own)
         assert str(sweep_dir) in error_of(extract, capsys)
     write_sealed(sweep_dir / PLAN_FILE, facts | {"format": 99}, identity)
@@ -261,7 +267,7 @@ def test_wrong_content_under_a_right_checksum_is_one_line(sweep_dir, tmp_path, c
     write_sealed(sweep_dir / PLAN_FILE, facts, identity)
     file = slices_of(sweep_dir)[0]
     arrays = load_arrays(file, identity)
-    wrong = [{**arrays, "agents": x} for x in (arrays["agents"] + 99, np.array([]), np.array("x"))]
+    wrong = [{**arrays, "keys": x} for x in (arrays["keys"] + 99, np.array([]), np.array("x"))]
     wrong += [{**arrays, name: x[:1]} for name, x in arrays.items()]
     wrong += [{**arrays, name: x.astype("S4")} for name, x in arrays.items()]
     wrong += [{other: arrays[other] for other in arrays if other != name} for name in arrays]

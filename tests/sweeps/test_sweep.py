@@ -1,5 +1,6 @@
 """A sweep's agents are runs of their own, however they are trained together."""
 
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -11,8 +12,10 @@ import pytest
 
 from purejaxrl_reinforce import Config, evaluate, sweep, train
 from purejaxrl_reinforce.sweeps import population
+from purejaxrl_reinforce.sweeps.plan import make_plan
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import saved_sweep
+from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 from tests.support.configs import TEXTBOOK
 from tests.support.processes import ROOT
 
@@ -109,7 +112,8 @@ def test_environments_become_tasks():
     axes = {"env": ("CartPole-v1", "CartPole-v0"), "gamma": (0.9, 0.99)}
     configs = tuple(Config(env=env, gamma=gamma) for env in axes["env"] for gamma in axes["gamma"])
     evaluation = np.arange(24.0).reshape(4, 3, 2)
-    results = SweepResults(axes, configs, np.zeros((3, 2), np.uint32), {}, evaluation, evaluation)
+    keys, updates = np.zeros((3, 2), np.uint32), np.ones((4, 3), int)
+    results = SweepResults(axes, configs, keys, {}, evaluation, evaluation, updates)
     layout = results.to_rliable()
     assert list(layout) == ["gamma=0.9", "gamma=0.99"]
     np.testing.assert_array_equal(layout["gamma=0.99"], results.scores[[1, 3]].T)
@@ -126,6 +130,52 @@ def test_side_by_side_as_on_an_accelerator(swept, monkeypatch):
     np.testing.assert_array_equal(found["num_steps"][..., 0], expected["num_steps"][..., 0])
     for name in ("mean_return", "policy_loss", "baseline_loss"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-5)
+
+
+def grown(path, axes, *goals, num_seeds=3):
+    """Train a sweep up to one goal (seeds and updates of each setting) after the other."""
+    plan = make_plan(CONFIG, range(num_seeds), axes, False, 7)
+    start = {"seeds_of": (0,) * len(plan.configs), "updates_of": (1,) * len(plan.configs)}
+    with contextlib.closing(SweepLoop(dataclasses.replace(plan, **start), path, 1)) as loop:
+        for seeds_of, updates_of in goals:
+            loop.grow(seeds_of, updates_of)
+            assert list(loop.train())[-1] == ""
+            found = load_sweep(path)  # nothing is missing
+            np.testing.assert_array_equal(found.updates, loop.results.updates)
+    return found
+
+
+def test_every_setting_gets_a_seed_before_one_gets_the_next(tmp_path):
+    """Also where settings need programs of their own; and one that is stopped is a smaller one."""
+    plan = make_plan(CONFIG, range(3), {"policy_lr": [0.01, 0.1], "num_envs": [4, 6]}, False, 7)
+    loop = SweepLoop(plan, tmp_path / "sweep", 1)
+    training = loop.train()
+    while loop.results.num_trained < 9:
+        next(training)
+    loop.close()
+    assert loop.results.trained.sum(axis=0).tolist() == [4, 4, 1]
+    saved = saved_sweep(tmp_path / "sweep")
+    agents = [saved.load(file).agents.tolist() for file in saved.files()]
+    assert agents == [[0], [2], [1], [3], [4], [6], [5], [7], [8]]
+
+
+def test_settings_that_go_on_have_the_bits_of_those_that_never_stopped(swept, tmp_path):
+    """To more seeds and to more updates, with a schedule of the full length."""
+    axes = {"policy_lr": AXES["policy_lr"], "max_grad_norm": [0.1]}
+    goals = ((1, 1, 0), (2, 1, 1)), ((2, 1, 1), (5, 3, 5)), ((3, 1, 3), (5, 3, 5))
+    found, whole = grown(tmp_path / "sweep", axes, *goals), swept[1]
+    assert found.updates.tolist() == [[5, 5, 5], [3, 0, 0], [5, 5, 5]]
+    for setting, seed in np.argwhere(found.trained):
+        updates = found.updates[setting, seed]
+        for name, values in whole.metrics.items():
+            one = found.metrics[name][setting, seed], values[4 * setting, seed]
+            np.testing.assert_array_equal(one[0][:updates], one[1][:updates], name)
+            assert name != "mean_return" or np.isnan(one[0][updates:]).all()
+        if updates == 5:
+            expected = whole.evaluation[4 * setting, seed]
+            np.testing.assert_array_equal(found.evaluation[setting, seed], expected)
+    agent, same = saved_sweep(tmp_path / "sweep").agent(0, 0), saved_sweep(swept[0]).agent(0, 0)
+    jax.tree.map(np.testing.assert_array_equal, agent.state, same.state)
 
 
 def test_slices_double_while_they_are_short(tmp_path):
