@@ -52,7 +52,7 @@ def _figures(results: SweepResults, summaries: Sequence[Summary]) -> str:
     episodes = results.evaluation.shape[2]
     text = (
         f"After training, each agent played {count(episodes, 'greedy episode')},"
-        f" {results.evaluation.size:,} in all. The greedy return of an agent is their mean return."
+        f" {episodes * results.num_trained:,} in all. The greedy return of an agent is their mean."
     )
     figures = outputs.sweep_figures(results, summaries, "phone").items()
     pictures = (
@@ -64,11 +64,12 @@ def _figures(results: SweepResults, summaries: Sequence[Summary]) -> str:
 
 def _overview(results: SweepResults, best: Sequence[Summary]) -> dict[str, Any]:
     seconds, steps = float(results.seconds.sum()), results.metrics["env_steps"].max(axis=2).sum()
+    scores = summary.scores_of_settings(results)
     return {
         "settings": len(results.configs),
         "seeds of each": len(results.seeds),
-        "agents": results.scores.size,
-        "agents that diverged": int(np.isinf(summary.agent_scores(results)).sum()),
+        "agents": results.num_trained,
+        "agents that diverged": int(np.isinf(np.concatenate(scores)).sum()),
         **{f"best setting in {s.env}": f"{s.setting}: {s.label}" for s in best},
         "environment steps of all agents": int(steps),
         "training, excluding compilation and evaluation": f"{seconds:,.2f} s",
@@ -87,12 +88,13 @@ def _ranking(ranked: Sequence[Summary]) -> str:
 
 
 def _video(results: SweepResults, best: Summary, seed: int) -> str:
-    scores = summary.agent_scores(results)[best.setting]
+    scores = summary.scores_of_settings(results)[best.setting]
     middle = int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])
-    params = results.params(best.setting, results.seeds[middle])
+    middle_seed = results.seeds_of(best.setting)[middle]
+    params = results.params(best.setting, middle_seed)
     return paragraph(
         f"A greedy episode of setting {best.setting} ({best.label}), the best in {best.env}, with"
-        f" seed {results.seeds[middle]}, whose score, {ranking.show_score(scores[middle])}, is"
+        f" seed {middle_seed}, whose score, {ranking.show_score(scores[middle])}, is"
         f" the lower median of the setting's {count(best.num_seeds, 'seed')}."
     ) + video_of(results.configs[best.setting], params, seed)
 

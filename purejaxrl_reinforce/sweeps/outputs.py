@@ -97,7 +97,6 @@ def sweep_figures(
 
 def setting_runs(results: SweepResults, settings: Sequence[int], source: str = "") -> list[Runs]:
     """Return the runs of settings by number, each up to its last finite update."""
-    seeds = np.array(results.seeds)
 
     def columns(setting: int, row: int) -> dict[str, np.ndarray]:
         # An update that was not finite was not applied, and no later one is.
@@ -109,8 +108,8 @@ def setting_runs(results: SweepResults, settings: Sequence[int], source: str = "
     return [
         Runs(
             results.configs[i],
-            seeds[results.trained[i]].tolist(),
-            [columns(i, row) for row in np.flatnonzero(results.trained[i])],
+            results.seeds_of(i),
+            [columns(i, row) for row in np.flatnonzero(results.trained[i]).tolist()],
             source,
         )
         for i in settings

@@ -22,7 +22,7 @@ from purejaxrl_reinforce.config import (
     with_fields,
 )
 from purejaxrl_reinforce.execution import processes
-from purejaxrl_reinforce.output.json_text import json_value
+from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
 
 Axes = Mapping[str, Sequence[Any]]
 
@@ -206,7 +206,8 @@ def shared_plan(make: Callable[[], SweepPlan]) -> SweepPlan:
     """Return on every process the plan that `make` returns on the primary, which fails together."""
     if processes.is_single_process():
         return make()
-    return plan_of(processes.broadcast_from_primary(lambda: plan_facts(make())))
+    text = processes.broadcast_from_primary(lambda: dump_json(plan_facts(make())))
+    return plan_of(parse_json(text))
 
 
 def plan_of(facts: Mapping[str, Any]) -> SweepPlan:

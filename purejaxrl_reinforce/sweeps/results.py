@@ -52,6 +52,11 @@ class SweepResults:
         """Number each seed: s where its key is `jax.random.key(s)`, else the key's bits."""
         return seed_numbers(self.key_data)
 
+    def seeds_of(self, setting: int) -> list[int]:
+        """Return the numbers of the seeds that a setting is trained with."""
+        pairs = zip(self.seeds, self.trained[setting], strict=True)
+        return [seed for seed, is_trained in pairs if is_trained]
+
     @property
     def trained(self) -> np.ndarray:
         """Whether each agent is trained, [setting, seed]; not all are while a sweep goes on."""
