@@ -232,5 +232,6 @@ class TrainingOptions:
 
 # What may differ between processes: where they read, write and print.
 _OF_ONE_PROCESS = {
-    "config_file", "coordinator", "force", "process_id", "quiet", "resume", "run_dir", "sweep_dir",
+    "config_file", "coordinator", "force", "merge", "process_id", "quiet", "resume", "run_dir",
+    "sweep_dir",
 }  # fmt: skip

@@ -4,13 +4,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from purejaxrl_reinforce.cli import options
-from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS, Config, checked_seed
+from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS, checked_seed
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
+
+if TYPE_CHECKING:
+    from purejaxrl_reinforce.sweeps.plan import SweepPlan
+
+_NUM_SEEDS, _NUM_EPISODES = 16, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,44 +37,98 @@ class Sweep(options.TrainingOptions):
     ] = ()
     zip: bool = False
     """Combine the fields' first values, then their second, ..."""
-    num_seeds: int = 16
-    """Number of seeds; the same for each setting."""
+    num_seeds: Annotated[
+        int | None,
+        tyro.conf.arg(
+            help="Number of seeds; the same for each setting.",
+            help_behavior_hint=f"(default: {_NUM_SEEDS})",
+        ),
+    ] = None
     sweep_dir: Path | None = None
     """New or empty directory, or one of the same sweep, which is finished. None: below sweeps/."""
     width: int | None = None
     """Agents per slice. None: some seconds of training."""
-    episodes: int = 100
-    """Greedy episodes to evaluate each agent with after training."""
+    episodes: Annotated[
+        int | None,
+        tyro.conf.arg(
+            help="Greedy episodes to evaluate each agent with after training.",
+            help_behavior_hint=f"(default: {_NUM_EPISODES})",
+        ),
+    ] = None
+    extend: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Let the sweep in --sweep-dir have these seeds and settings, too. What is not given is its."""
+    merge: tuple[Path, ...] = ()
+    """Sweeps whose agents the one in --sweep-dir takes, with their seeds and settings."""
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution import processes
         from purejaxrl_reinforce.sweeps.command import run_sweep
-        from purejaxrl_reinforce.sweeps.plan import make_plan
+        from purejaxrl_reinforce.sweeps.plan import shared_plan
+        from purejaxrl_reinforce.sweeps.store import saved_sweep
 
         self.connect()
-        config, seed, path = processes.broadcast_from_primary(self._checked)
-        seeds, axes = range(seed, seed + self.num_seeds), parse_axes(self.axis)
+        extends = self.extend or bool(self.merge)
+        plan = shared_plan(self._extension if extends else self._plan)
+        env = plan.configs[0].env
+        path = processes.broadcast_from_primary(
+            lambda: str(self.sweep_dir or new_dated_path(Path("sweeps"), env))
+        )
         with processes.together():
-            plan = make_plan(Config(**config), seeds, axes, self.zip, self.episodes)
             loggers = self.loggers()
-        stopped_by = run_sweep(plan, Path(path), self.width, self.quiet, self.force, loggers)
+            merged = list(map(saved_sweep, self.merge)) if processes.is_primary() else []
+        stopped_by = run_sweep(
+            plan, Path(path), self.width, self.quiet, loggers,
+            force=self.force, extend=extends, merged=merged,
+        )  # fmt: skip
         return 0 if stopped_by is None else 128 + stopped_by
 
-    def _checked(self) -> tuple[dict[str, Any], int, str]:
-        """Return the configuration with the first value of each axis, first seed and directory."""
-        axes = parse_axes(self.axis)
-        fields = self.start.fields
+    def _plan(self) -> "SweepPlan":
+        """Return the plan of a new sweep, or of one that goes on."""
+        from purejaxrl_reinforce.sweeps.plan import make_plan
+
+        axes = self._axes()
+        first_values = {name: values[0] for name, values in axes.items() if values}
+        config, seed = self.start.load(self.seed, first_values)
+        number = _NUM_SEEDS if self.num_seeds is None else self.num_seeds
+        episodes = _NUM_EPISODES if self.episodes is None else self.episodes
+        plan = make_plan(config, range(seed, seed + number), axes, self.zip, episodes)
+        if "env" not in axes and not self.quiet:
+            self.start.warn_if_untuned(config)
+        return plan
+
+    def _extension(self) -> "SweepPlan":
+        """Return the plan of what --extend and --merge add to a sweep."""
+        from purejaxrl_reinforce.sweeps.plan import make_extension, seed_numbers
+        from purejaxrl_reinforce.sweeps.store import saved_sweep
+
+        if self.sweep_dir is None:
+            raise ValueError("--extend and --merge need --sweep-dir, the sweep that gets more")
+        if self.force or self.start.preset or self.start.config_file:
+            raise ValueError("--extend and --merge do not go with --force, --preset or --config")
+        plan, keys = saved_sweep(self.sweep_dir).plan, None
+        if self.episodes not in (None, plan.num_episodes):
+            raise ValueError(f"{self.sweep_dir} has --episodes {plan.num_episodes}")
+        if self.seed is not None or self.num_seeds is not None:
+            first = seed_numbers(plan.key_data)[0] if self.seed is None else self.seed
+            number = _NUM_SEEDS if self.num_seeds is None else self.num_seeds
+            keys = range(first, first + number)
+        more = make_extension(plan, self.start.fields, self._axes(), keys, self.zip)
+        for path in self.merge:
+            try:
+                more = plan.extended(more).extended(saved_sweep(path).plan)
+            except ValueError as error:
+                raise ValueError(f"{path} cannot be merged: {error}") from None
+        return more
+
+    def _axes(self) -> dict[str, list[Any]]:
+        """Return the values of each axis, whose fields have no option of their own."""
+        axes, fields = parse_axes(self.axis), self.start.fields
         for name in axes:
             if name in fields or name.removeprefix(ENV_PARAM) in fields.get("env_params", {}):
                 option = name.partition(".")[0].replace("_", "-")
                 raise ValueError(f"--{option} is also swept: drop it or its --axis")
-        first_values = {name: values[0] for name, values in axes.items() if values}
-        config, seed = self.start.load(self.seed, first_values)
-        if "env" not in axes and not self.quiet:
-            self.start.warn_if_untuned(config)
-        path = self.sweep_dir or new_dated_path(Path("sweeps"), config.env)
-        return vars(config), seed, str(path)
+        return axes
 
 
 def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:

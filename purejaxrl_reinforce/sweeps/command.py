@@ -31,12 +31,12 @@ def run_sweep(
     path: Path,
     width: int | None,
     quiet: bool,
-    force: bool = False,
     loggers: tuple[Sequence[str], Mapping[str, Any]] = ((), {}),
+    **options: Any,
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
-    Takes the arguments of `SweepLoop` and `log_curves`. Returns the number of the signal that
+    Takes the arguments of `log_curves` and `SweepLoop`. Returns the number of the signal that
     stopped it, or None. Finished slices are kept.
 
     Raises:
@@ -47,10 +47,10 @@ def run_sweep(
     try:
         with (
             signals.StopRequest() as stop,
-            contextlib.closing(SweepLoop(plan, path, width, warn=_warn, force=force)) as sweep,
+            contextlib.closing(SweepLoop(plan, path, width, warn=_warn, **options)) as sweep,
         ):
             if not quiet:
-                print(_headline(plan, path), flush=True)
+                print(_headline(sweep.plan, path), flush=True)
             started = time.perf_counter()
             number = _train(sweep, stop, quiet)
             if number is not None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import psutil
 
@@ -196,6 +197,43 @@ def make_plan(
     return plan
 
 
+def make_extension(
+    plan: SweepPlan,
+    fields: Mapping[str, Any],
+    axes: Axes,
+    keys: Sequence[int] | None,
+    zipped: bool,
+) -> SweepPlan:
+    """Return the plan of what a sweep is extended by. What is not given is as in the sweep.
+
+    Args:
+        plan: of the sweep.
+        fields: values of its settings' fields.
+        axes: of the new settings, with those of the sweep. Without fields and axes, all of its
+            settings get the seeds.
+        keys: None: those of the sweep.
+        zipped: see `sweep`.
+
+    Raises:
+        ValueError: as `make_plan`; or settings that are no grid have axes that are not given.
+    """
+    if not (fields or axes):
+        if keys is None:
+            return plan
+        key_data = _key_data(keys, len(plan.configs))
+        return replace(plan, key_data=key_data, seeds_of=(len(key_data),) * len(plan.configs))
+    own = {name: values for name, values in plan.axes.items() if name not in fields}
+    if zipped or math.prod(map(len, plan.axes.values())) != len(plan.configs):
+        if missing := [name for name in own if name not in axes]:
+            raise ValueError(f"the settings are no grid: give {missing[0]}, too")
+        own = {}
+    axes = {**own, **axes}
+    first = {name: values[0] for name, values in axes.items() if values}
+    config = with_fields(plan.configs[0], {**fields, **first})
+    own_keys = jax.random.wrap_key_data(jnp.asarray(plan.key_data))
+    return make_plan(config, own_keys if keys is None else keys, axes, zipped, plan.num_episodes)
+
+
 def plan_facts(plan: SweepPlan) -> Any:
     """Return a plan as JSON has it."""
     facts = vars(plan) | {"axes": plan.swept, "settings": list(map(asdict, plan.configs))}
@@ -207,7 +245,11 @@ def shared_plan(make: Callable[[], SweepPlan]) -> SweepPlan:
     if processes.is_single_process():
         return make()
     text = processes.broadcast_from_primary(lambda: dump_json(plan_facts(make())))
-    return plan_of(parse_json(text))
+    plan = plan_of(parse_json(text))
+    with processes.together():
+        for first, *_ in plan.programs:
+            environment.checked(plan.configs[first])
+    return plan
 
 
 def plan_of(facts: Mapping[str, Any]) -> SweepPlan:

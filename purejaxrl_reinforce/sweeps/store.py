@@ -320,6 +320,23 @@ class SweepStore:
             self._remember(part, file)
             yield part
 
+    def merge(self, other: SavedSweep) -> Iterator[Slice]:
+        """Copy slices of another sweep, whose plan this one has, where they have more; yield them.
+
+        Raises:
+            ValueError: it was trained with other settings of jax, or one is damaged: none is
+                copied.
+        """
+        machine.require_result_settings(other.path, other.started["settings"])
+        there = replace(other, plan=self.plan)
+        for file in there.files():
+            there.load(file)
+        for part in map(there.load, there.files()):
+            updates = part.metrics.finite.shape[1]
+            if any(self._found.get(x, (0,))[0] < updates for x in part.agents.tolist()):
+                self.add(part)
+                yield part
+
     def load_agents(self, agents: Sequence[int]) -> Slice:
         """Load agents of one program, trained equally far, from the slices that have them.
 

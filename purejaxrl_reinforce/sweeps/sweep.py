@@ -28,7 +28,7 @@ from purejaxrl_reinforce.sweeps.population import (
     train_job,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
-from purejaxrl_reinforce.sweeps.store import SweepStore, slice_shapes
+from purejaxrl_reinforce.sweeps.store import SavedSweep, SweepStore, slice_shapes
 
 NUM_EPISODES = 100
 
@@ -50,6 +50,7 @@ def sweep(
     width: int | None = None,
     num_episodes: int = NUM_EPISODES,
     devices: Sequence[Any] | None = None,  # jax.Device, a type that pyright does not know
+    extend: bool = False,
 ) -> SweepResults:
     """Train every setting with every key; evaluate each agent greedily at the end.
 
@@ -67,6 +68,8 @@ def sweep(
         width: agents per slice. None: as many as take some seconds and fit into memory.
         num_episodes: of each agent's evaluation.
         devices: to use; None: all.
+        extend: let the sweep in `path` have these settings and seeds beside its own. What is
+            trained stays.
 
     Raises:
         ValueError: an axis or value is wrong, results or a program do not fit into memory, or
@@ -78,7 +81,8 @@ def sweep(
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)
-        with contextlib.closing(SweepLoop(plan, directory, width, devices)) as run:
+        loop = SweepLoop(plan, directory, width, devices, extend=extend)
+        with contextlib.closing(loop) as run:
             for _ in run.train():
                 pass
         # The parameters stay as long as the results do.
@@ -94,7 +98,9 @@ class SweepLoop:
     Args:
         width: agents per slice, see `sweep`.
         devices: to use; None: all.
-        warn: takes a line for each slice that is damaged and trained again.
+        warn: takes a line for each slice that is damaged and trained again, and for each further
+            kind of device.
+        merged: other sweeps whose agents are taken. The plan has them.
 
     Attributes:
         plan: of the sweep, which `grow` changes.
@@ -117,6 +123,7 @@ class SweepLoop:
         warn: Callable[[str], None] = warnings.warn,
         force: bool = False,
         extend: bool = False,
+        merged: Sequence[SavedSweep] = (),
     ) -> None:
         self._width, self._devices, self._warn = width, devices or all_devices(), warn
         self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
@@ -131,7 +138,8 @@ class SweepLoop:
             self._store = SweepStore(path, plan, force, extend) if processes.is_primary() else None
         self.plan = shared_plan(lambda: self._store.plan if self._store else plan)
         self.results = empty_results(self.plan, path if processes.is_primary() else None)
-        self._is_loaded = False
+        self._merged: Sequence[SavedSweep] | None = merged
+        self._kinds: set[str] = set()
         # Of programs by number: what is compiled, and the number of agents of the next slice.
         self._populations: dict[int, Population] = {}
         self._sizes: dict[int, int] = {}
@@ -165,8 +173,9 @@ class SweepLoop:
         Every setting gets its first seed, then its second: slices are cut from this order, and
         programs take turns. Yields about once a second: which program is compiled next, or "".
         """
-        if not self._is_loaded:
-            self._load_done()
+        if self._merged is not None:
+            self._load_done(self._merged)
+            self._merged = None
             yield ""
         missing = np.maximum(self.plan.goals - self.results.updates, 0)
         self.updates_left = int(missing.sum())
@@ -194,23 +203,38 @@ class SweepLoop:
             return min(todo)
         return min(todo, key=lambda i: (todo[i][-1] // len(self.plan.configs), i))
 
-    def _load_done(self) -> None:
-        """Take what is on disk, but for the states, to all processes."""
-        parts = processes.broadcast_from_primary(
-            lambda: [part[:-1] for part in self._store.load_done(self._warn)] if self._store else []
-        )
+    def _load_done(self, merged: Sequence[SavedSweep]) -> None:
+        """Take what is on disk, and in merged sweeps, but for the states, to all processes."""
+
+        def load() -> Iterator[Any]:
+            if self._store is not None:
+                yield from self._store.load_done(self._warn)
+                for sweep in merged:
+                    yield from self._store.merge(sweep)
+
+        parts = processes.broadcast_from_primary(lambda: [part[:-1] for part in load()])
         for agents, metrics, evaluation, seconds, device in parts:
-            self.results.add(Slice(agents, Metrics(*metrics), evaluation, seconds, device, None))
+            part = Slice(agents, Metrics(*metrics), evaluation, seconds, device, None)
+            self.results.add(part)
+            self._compare_devices(part)
         if parts:
             self.log(f"{count(self.results.num_trained, 'agent')} already trained")
-        self._is_loaded = True
+
+    def _compare_devices(self, part: Slice) -> None:
+        """Warn of each further kind of device."""
+        names = {row.tobytes().rstrip(b"\0").decode() for row in part.device}
+        for name in sorted(names - self._kinds):
+            if self._kinds and processes.is_primary():
+                others = " and ".join(sorted(self._kinds))
+                self._warn(f"agents were trained on {others}, others on {name}: bits may differ")
+            self._kinds.add(name)
 
     def _compile(self, number: int, num_agents: int) -> None:
         """Compile a program for slices of so many agents, or fewer."""
         settings = self.plan.programs[number]
         mesh, config = self._mesh(self.plan, settings), self.plan.configs[settings[0]]
-        several = len(self.plan.programs) > 1
-        most = -(-num_agents // _TURNS) if several else num_agents
+        takes_turns = len(self.plan.programs) > 1 and self._width is None
+        most = -(-num_agents // _TURNS) if takes_turns else num_agents
         population = make_population(config, most, mesh, self._width, self.plan.num_episodes)
         self.log(f"compiled for {num_agents} agents in {population.compile_seconds:.1f} s")
         self._populations[number] = population
@@ -282,3 +306,4 @@ class SweepLoop:
             if self._store is not None:
                 self._store.add(part)
         self.results.add(part)
+        self._compare_devices(part)

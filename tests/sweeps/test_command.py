@@ -162,8 +162,7 @@ def test_an_option_of_a_swept_field_is_refused(axis, option, tmp_path, capsys):
 
 def test_a_stream_takes_its_steps_from_their_axis():
     verb = _parse(["sweep", "--rollout", "stream", "--axis", "gamma=0.9", "--axis=num_steps=9,20"])
-    config = Config(**verb._checked()[0])
-    settings = make_settings(config, parse_axes(verb.axis), zipped=False)
+    settings = verb._plan().configs
     assert [setting.num_steps for setting in settings] == [9, 20]
 
 

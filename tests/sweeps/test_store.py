@@ -1,6 +1,7 @@
 """What a sweep leaves on disk: what is done is kept, what is damaged is done again."""
 
 import contextlib
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import new_identity
+from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.output.files import LockedLog
 from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.sweeps import outputs
@@ -22,7 +24,16 @@ from purejaxrl_reinforce.sweeps.plan import make_plan
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import PLAN_FILE, SweepStore, saved_sweep
 from tests.support.runs import FILES, assert_same_run, error_of
-from tests.support.sweeps import GRID, OPTIONS, assert_same_results, made_up, slices_of, sweep_into
+from tests.support.sweeps import (
+    GRID,
+    OPTIONS,
+    TINY,
+    TRAINING,
+    assert_same_results,
+    made_up,
+    slices_of,
+    sweep_into,
+)
 
 
 @pytest.fixture
@@ -90,6 +101,99 @@ def test_only_missing_agents_are_trained(sweep_dir, finished_sweep):
     assert "10 agents already trained" in (sweep_dir / "sweep.log").read_text()
     assert {f: f.stat().st_mtime_ns for f in kept} == kept
     assert_same_results(sweep_dir, finished_sweep)
+
+
+# The first settings of GRID; the others; all.
+FIRST = [*TRAINING, "--axis", "policy_lr=0.01", "--axis", "hidden_sizes=[8],[8,8]", "--seed", "5"]
+EXTEND = ["sweep", "--width", "2", "--extend"]
+
+
+def tables_of(path):
+    return pandas.read_parquet(path / "table.parquet"), json.loads(
+        (path / "summary.json").read_text()
+    )
+
+
+def assert_same_files(path, other):
+    """Compare what sweeps leave, but for seconds and the slices' numbers."""
+    assert_same_results(path, other)
+    (table, facts), (other_table, other_facts) = tables_of(path), tables_of(other)
+    pandas.testing.assert_frame_equal(table, other_table)
+    assert facts == other_facts
+
+
+def test_a_sweep_that_grew_is_the_one_of_all_at_once(finished_sweep, tmp_path):
+    """First more settings, then more seeds; what was trained stays."""
+    path = sweep_into(tmp_path / "sweep", FIRST, "--num-seeds", "2")
+    kept = {file: file.read_bytes() for file in slices_of(path)}
+    sweep_into(path, EXTEND, "--axis", "policy_lr=1e38")
+    assert load_sweep(path).updates.shape == (4, 2)
+    sweep_into(path, EXTEND, "--num-seeds", "3")
+    assert {file: file.read_bytes() for file in kept} == kept
+    assert_same_files(path, finished_sweep)
+    sweep_into(path, EXTEND)
+    assert "12 agents already trained" in (path / "sweep.log").read_text()
+    sweep_into(path, GRID)  # which it is now
+    assert_same_files(path, finished_sweep)
+
+
+def test_sweeps_merge(finished_sweep, tmp_path, capsys):
+    """Also where both have the same agents; and nothing is trained."""
+    path = sweep_into(tmp_path / "sweep", FIRST, "--num-seeds", "2")
+    same = sweep_into(tmp_path / "same", FIRST, "--num-seeds", "3")
+    others = tmp_path / "others"
+    more = [*GRID[: GRID.index("--num-seeds")], "--num-seeds", "3", "--seed", "5"]
+    sweep_into(others, [x.replace("policy_lr=0.01,", "policy_lr=") for x in more])
+    before = contents_of(same), contents_of(others)
+    numbers = []
+    for _ in range(2):
+        sweep_into(path, EXTEND[:-1], "--merge", str(same), str(others))
+        numbers.append(len(slices_of(path)))
+    assert "compiled" not in (path / "sweep.log").read_text().partition("finished")[2]
+    assert numbers[0] == numbers[1]
+    assert_same_files(path, finished_sweep)
+    assert (contents_of(same), contents_of(others)) == before
+    other = sweep_into(tmp_path / "other", [*TINY, "--episodes", "6"])
+    error = error_of([*EXTEND, "--sweep-dir", str(path), "--merge", str(other)], capsys)
+    assert f"{other} cannot be merged: episodes=5, here episodes=6" in error
+
+
+def test_what_a_sweep_cannot_be_extended_by(sweep_dir, tmp_path, capsys):
+    before = contents_of(sweep_dir)
+    for arguments, message in (
+        (["--policy-lr", "0.5", "--gamma", "0.9"], "gamma=0.995, here gamma=0.9: sweep it with"),
+        (["--episodes", "6"], "has --episodes 5"),
+        (["--force"], "do not go with --force"),
+        (["--preset", "pendulum"], "do not go with"),
+        (["--num-seeds", "0"], "at least 1 seed"),
+        (["--num-seeds", "1000000"], "at most 1,000,000 agents, not 4,000,000"),
+        (["--axis", "policy_lr=0.5", "--policy-lr", "0.4"], "is also swept"),
+        (["--axis", "policy_lr=0.5", "--zip"], "the settings are no grid: give hidden_sizes"),
+        (["--merge", str(tmp_path)], "is not the directory of a sweep"),
+    ):
+        error = error_of([*EXTEND, "--sweep-dir", str(sweep_dir), *arguments], capsys)
+        assert message in error
+    assert "need --sweep-dir" in error_of(EXTEND, capsys)
+    assert "is not the directory" in error_of([*EXTEND, "--sweep-dir", str(tmp_path)], capsys)
+    assert contents_of(sweep_dir) == before
+
+
+def test_a_slice_of_another_sweep_is_refused(sweep_dir, tmp_path, capsys):
+    """Even where both have the same agents: only --merge takes them."""
+    other = sweep_into(tmp_path / "other", FIRST, "--num-seeds", "2")
+    shutil.copy(slices_of(other)[0], sweep_dir / "slices" / "000000099.npz")
+    for command in (["extract", "--seed", "5"], ["plot"], ["report"], [*GRID, "--sweep-dir"]):
+        error = error_of([*command, str(sweep_dir)], capsys)
+        assert "000000099.npz belongs to another run or sweep" in error
+
+
+def test_another_kind_of_device_is_said(sweep_dir, monkeypatch, capsys):
+    slices_of(sweep_dir)[1].unlink()
+    monkeypatch.setattr(machine, "result_device", lambda: "TPU v9, jaxlib 1.0")
+    sweep_into(sweep_dir, GRID)
+    error = capsys.readouterr().err
+    assert error.count("warning: agents were trained on") == 1
+    assert "others on TPU v9, jaxlib 1.0: bits may differ" in error
 
 
 def test_a_sweep_that_goes_on_needs_no_room_anew(sweep_dir, monkeypatch):
