@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import jax
+from jax.sharding import AbstractDevice
 
 from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.networks.mlp import MLP, takes_one_product
@@ -56,6 +57,12 @@ def _kernels(setup: Setup) -> Engine:
     return Engine(play_batch, make_targets, gradients)
 
 
+# Since jax 0.11, Pallas asks for the kind of GPU when it lowers where there is none.
+A_GPU = jax.sharding.AbstractMesh(
+    (), (), abstract_device=AbstractDevice("NVIDIA H100 80GB HBM3", None, "cuda")
+)
+
+
 @functools.cache
 def refusal(config: Config, compute_capability: float) -> str | None:
     """Return, and warn of, the reason why no kernel can play `config`; None if one can."""
@@ -88,7 +95,8 @@ def why_not_lowered(config: Config) -> str | None:
 
     try:
         state = jax.eval_shape(init, dataclasses.replace(config, engine="xla"), key_shape())
-        jax.jit(update).trace(state).lower(lowering_platforms=("cuda",))
+        with jax.sharding.use_abstract_mesh(A_GPU):
+            jax.jit(update).trace(state).lower(lowering_platforms=("cuda",))
     except UnsupportedError as error:
         return f"{config.env} needs {error}"
     except Exception as error:  # whatever Pallas makes of a step that nobody has tried

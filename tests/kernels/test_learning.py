@@ -12,7 +12,7 @@ from purejaxrl_reinforce import Config, init, step
 from purejaxrl_reinforce.algorithm.reinforce import XLA, make_engine
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from tests.algorithm.test_losses import random_trajectory
-from tests.kernels import LOWERS_WITHOUT_A_GPU
+from tests.kernels import QUICK_TO_INTERPRET
 from tests.support.configs import TEXTBOOK
 
 CARTPOLE = TEXTBOOK.replace(
@@ -48,7 +48,7 @@ def batch(config):
     return init(config, jax.random.key(1)), trajectory._replace(valid=valid, next_obs=next_obs)
 
 
-@jax.jit
+@functools.partial(jax.jit, compiler_options=QUICK_TO_INTERPRET)
 def learn_in_both_ways(config, params, trajectory):
     """Return targets and gradients of each engine; the gradients are of the same targets."""
     setup, interpreted = (make_setup(replace(config, engine=e)) for e in ("xla", "interpret"))
@@ -96,7 +96,6 @@ def test_a_baseline_alone():
     assert kernel[0].policy is None
 
 
-@LOWERS_WITHOUT_A_GPU
 @pytest.mark.parametrize(
     ("changes", "learns"),
     [({}, True), pytest.param({"env": "Catch-bsuite"}, False, marks=pytest.mark.slow)],
@@ -114,6 +113,7 @@ CONFIG = Config(
 )  # fmt: skip
 
 
+@functools.partial(jax.jit, compiler_options=QUICK_TO_INTERPRET)
 def after(config, state):
     return step(replace(config, engine="xla"), state), step(
         replace(config, engine="interpret"), state

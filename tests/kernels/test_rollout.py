@@ -1,5 +1,6 @@
 """The rollout kernel, in interpret mode, plays bit by bit what XLA's program plays."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -12,16 +13,20 @@ from purejaxrl_reinforce import init
 from purejaxrl_reinforce.algorithm.reinforce import XLA, collect, make_engine
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.kernels.engine import refusal, why_not_lowered
-from tests.kernels import LOWERS_WITHOUT_A_GPU
+from tests.kernels import QUICK_TO_INTERPRET
 from tests.support.configs import TEXTBOOK
 
 EPISODES = TEXTBOOK.replace(num_envs=11, hidden_sizes=(16,), engine="xla")
 STREAM = replace(EPISODES, rollout="stream", num_steps=40, bootstrap=True, num_envs=5)
 
 
-@jax.jit
-def collect_with_kernel(config, state):
-    return collect(replace(config, engine="interpret"), state)
+@functools.partial(jax.jit, compiler_options=QUICK_TO_INTERPRET)
+def collected(config, state):
+    return collect(config, state)
+
+
+def of_both_engines(config, state):
+    return [collected(replace(config, engine=engine), state) for engine in ("interpret", "xla")]
 
 
 def assert_same_bits(ours, theirs):
@@ -39,7 +44,7 @@ def assert_same_bits(ours, theirs):
 
 def check(config, seed=0):
     state = init(config, jax.random.key(seed))
-    ours, theirs = collect_with_kernel(config, state), jax.jit(collect)(config, state)
+    ours, theirs = of_both_engines(config, state)
     assert_same_bits(ours, theirs)
     return ours
 
@@ -79,14 +84,13 @@ def test_continuous_actions():
     """A sum has other bits in another order: the same actions but for these."""
     pendulum = replace(STREAM, env="Pendulum-v1", num_steps=30)
     state = init(pendulum, jax.random.key(0))
-    ours, theirs = collect_with_kernel(pendulum, state)[2], jax.jit(collect)(pendulum, state)[2]
+    ours, theirs = (outputs[2] for outputs in of_both_engines(pendulum, state))
     assert float(jnp.std(theirs.obs)) > 0.1
     np.testing.assert_allclose(ours.action, theirs.action[:30], atol=1e-4)
     np.testing.assert_allclose(ours.action[0], theirs.action[0], atol=1e-6)
 
 
 @pytest.mark.slow
-@LOWERS_WITHOUT_A_GPU
 @pytest.mark.parametrize("env", ["Acrobot-v1", "MountainCar-v0", "Catch-bsuite"])
 @pytest.mark.parametrize("config", [EPISODES, STREAM], ids=["episodes", "stream"])
 def test_other_environments(env, config):
