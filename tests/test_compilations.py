@@ -61,7 +61,12 @@ def test_runs_share_one_program_for_all_floats_seeds_and_numbers_of_updates(tmp_
 def test_a_sweep_compiles_three_programs_whatever_its_seeds_and_floats():
     sweep(CONFIG, range(2), {"policy_lr": [0.1, 0.2]})  # with what only a first call compiles
     with compilations() as compiled:
-        sweep(OTHER_FLOATS, range(5), {"policy_lr": [0.1, 0.3, 0.4], "gamma": [0.9, 0.99]}, width=4)
+        sweep(
+            OTHER_FLOATS,
+            range(5),
+            {"policy_lr": [0.1, 0.3, 0.4], "gamma": [0.9, 0.99]},
+            slice_size=4,
+        )
     assert compiled["of_device"] == 3  # start, train, evaluate; eight slices
     with compilations() as compiled:
         sweep(CONFIG, range(1), {"hidden_sizes": [(4,), (5,)]})

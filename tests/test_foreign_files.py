@@ -9,10 +9,10 @@ from purejaxrl_reinforce import train_run
 from tests.support.runs import TINY, contents_of, error_of
 from tests.support.sweeps import OPTIONS, sweep_into
 
-SWEEP = ["sweep", *OPTIONS, "--width", "2", "--num-seeds", "2", "--hidden-sizes", "8"]
+SWEEP = ["sweep", *OPTIONS, "--slice-size", "2", "--num-seeds", "2", "--hidden-sizes", "8"]
 VERBS = {
     "run": {
-        "evaluate": ["evaluate", "{}", "--episodes", "2"],
+        "evaluate": ["evaluate", "{}", "--num-episodes", "2"],
         "export": ["export", "{}"],
         "video": ["video", "{}"],
         "plot": ["plot", "{}"],

@@ -40,6 +40,7 @@ _INTRODUCTION = f"""{_PURPOSE}
 Verbs: {", ".join(_VERBS)}.
 {_PROGRAM} VERB --help lists the options of one, --help describes them all."""
 
+_DEVICES = "the environment variable JAX_PLATFORMS, as in JAX_PLATFORMS=cpu; by default the fastest"
 # Options of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and what they are here.
 _FOREIGN = {
     "--lr": "--policy-lr and --baseline-lr",
@@ -55,7 +56,8 @@ _FOREIGN = {
     "--vf-coef": "--baseline-lr",
     "--env-id": "--env",
     "--net-arch": "--hidden-sizes",
-    "--device": "--platform, or the environment variable JAX_PLATFORMS",
+    "--device": _DEVICES,
+    "--platform": _DEVICES,
 }
 
 

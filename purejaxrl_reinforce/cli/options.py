@@ -50,6 +50,8 @@ def _field_options() -> Any:
     }
     options: dict[str, Any] = {}
     for f in fields(Config):
+        if f.name == "platform":  # to compile for a device that is elsewhere, by programs alone
+            continue
         default = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
         is_table = f.name == "env_params"
         option = tyro.conf.arg(

@@ -46,9 +46,9 @@ class Sweep(options.TrainingOptions):
     ] = None
     sweep_dir: Path | None = None
     """New or empty directory, or one of the same sweep, which is finished. None: below sweeps/."""
-    width: int | None = None
+    slice_size: int | None = None
     """Agents per slice. None: some seconds of training."""
-    episodes: Annotated[
+    num_episodes: Annotated[
         int | None,
         tyro.conf.arg(
             help="Greedy episodes to evaluate each agent with after training.",
@@ -78,7 +78,7 @@ class Sweep(options.TrainingOptions):
             loggers = self.loggers()
             merged = list(map(saved_sweep, self.merge)) if processes.is_primary() else []
         stopped_by = run_sweep(
-            plan, Path(path), self.width, self.quiet, loggers,
+            plan, Path(path), self.slice_size, self.quiet, loggers,
             force=self.force, extend=extends, merged=merged,
         )  # fmt: skip
         return 0 if stopped_by is None else 128 + stopped_by
@@ -91,7 +91,7 @@ class Sweep(options.TrainingOptions):
         first_values = {name: values[0] for name, values in axes.items() if values}
         config, seed = self.start.load(self.seed, first_values)
         number = _NUM_SEEDS if self.num_seeds is None else self.num_seeds
-        episodes = _NUM_EPISODES if self.episodes is None else self.episodes
+        episodes = _NUM_EPISODES if self.num_episodes is None else self.num_episodes
         plan = make_plan(config, range(seed, seed + number), axes, self.zip, episodes)
         if "env" not in axes and not self.quiet:
             self.start.warn_if_untuned(config)
@@ -107,8 +107,8 @@ class Sweep(options.TrainingOptions):
         if self.force or self.start.preset or self.start.config_file:
             raise ValueError("--extend and --merge do not go with --force, --preset or --config")
         plan, keys = saved_sweep(self.sweep_dir).plan, None
-        if self.episodes not in (None, plan.num_episodes):
-            raise ValueError(f"{self.sweep_dir} has --episodes {plan.num_episodes}")
+        if self.num_episodes not in (None, plan.num_episodes):
+            raise ValueError(f"{self.sweep_dir} has --num-episodes {plan.num_episodes}")
         if self.seed is not None or self.num_seeds is not None:
             first = seed_numbers(plan.key_data)[0] if self.seed is None else self.seed
             number = _NUM_SEEDS if self.num_seeds is None else self.num_seeds

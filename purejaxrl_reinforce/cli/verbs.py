@@ -15,7 +15,7 @@ class Evaluate:
     """Play whole episodes with the policy of a run directory and print return statistics."""
 
     run_dir: options.RunArgument
-    episodes: int = 100
+    num_episodes: int = 100
     """Episodes to play."""
     sample: options.SampleOption = False
     seed: options.SeedOption = 0
@@ -27,7 +27,7 @@ class Evaluate:
         from purejaxrl_reinforce.runs.saved_run import load_run
 
         run, seed = load_run(self.run_dir), checked_seed(self.seed)
-        print(evaluate_run(run, self.episodes, not self.sample, seed, self.backend))
+        print(evaluate_run(run, self.num_episodes, not self.sample, seed, self.backend))
         return 0
 
 
@@ -60,11 +60,11 @@ class Video:
     out: Path | None = None
     """New file that ends in .gif or .mp4. None: video.gif in RUN."""
     force: options.ForceOption = False
-    episodes: int = 1
+    num_episodes: int = 1
     """Episodes to show at once, in a grid."""
     sample: options.SampleOption = False
-    progress: bool = False
-    """Show the policy at each checkpoint instead, from one start."""
+    checkpoints: bool = False
+    """Show the policy at each checkpoint instead, always from the same start."""
     width: int = 300
     """Width of each episode's picture, pixels."""
     seed: options.SeedOption = 0
@@ -75,9 +75,9 @@ class Video:
         written = video(
             self.run_dir,
             self.out,
-            num_episodes=self.episodes,
+            num_episodes=self.num_episodes,
             greedy=not self.sample,
-            progress=self.progress,
+            checkpoints=self.checkpoints,
             width=self.width,
             seed=checked_seed(self.seed),
             force=self.force,

@@ -22,7 +22,7 @@ def evaluate_run(run: SavedRun, num_episodes: int, greedy: bool, seed: int, back
         ValueError: the input is bad.
     """
     if not 1 <= num_episodes <= LARGEST_SIZE:
-        raise ValueError(f"episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
+        raise ValueError(f"num_episodes must lie between 1 and {LARGEST_SIZE}, not {num_episodes}")
     arguments = run.config, run.params, num_episodes, greedy, seed
     title = f"{run.config.env}, {num_episodes:,} {'greedy' if greedy else 'sampled'} episodes"
     if backend == "jax":

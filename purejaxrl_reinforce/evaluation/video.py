@@ -64,7 +64,7 @@ def video(
     *,
     num_episodes: int = 1,
     greedy: bool = True,
-    progress: bool = False,
+    checkpoints: bool = False,
     width: int = 300,
     seed: int = 0,
     force: bool = False,
@@ -78,7 +78,7 @@ def video(
         out: new file that ends in .gif or .mp4. None: video.gif in the run's directory.
         num_episodes: how many are shown at once.
         greedy: whether to take the most probable action, or to sample.
-        progress: show an episode of the policy at each checkpoint instead, all from one start.
+        checkpoints: show an episode of the policy at each checkpoint instead, from one start.
         width: of each episode's picture, pixels.
         seed: of all randomness.
         force: whether to replace the file if it is there.
@@ -87,16 +87,18 @@ def video(
         ValueError: the input is bad, or a package is missing; nothing was written.
     """
     if not 1 <= num_episodes <= _MOST_EPISODES:
-        raise ValueError(f"episodes must lie between 1 and {_MOST_EPISODES}, not {num_episodes}")
-    if progress and num_episodes > 1:
-        raise ValueError("progress shows an episode per checkpoint: leave the number out")
+        raise ValueError(
+            f"num_episodes must lie between 1 and {_MOST_EPISODES}, not {num_episodes}"
+        )
+    if checkpoints and num_episodes > 1:
+        raise ValueError("checkpoints shows one episode of each: leave num_episodes out")
     if not _NARROWEST <= width <= _WIDEST:
         raise ValueError(f"width must lie between {_NARROWEST} and {_WIDEST}, not {width}")
     run = load_run(run_dir)
     path = new_file(out, run.path / "video.gif", SUFFIXES, force)
     if path.suffix.lower() == ".mp4":
         machine.require_extra("video", "imageio_ffmpeg")
-    if progress:
+    if checkpoints:
         states = run.checkpoints()
         every = math.ceil(len(states) / _MOST_EPISODES)
         shown = states[::-every][::-1]  # the last one in any case

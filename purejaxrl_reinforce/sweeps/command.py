@@ -29,7 +29,7 @@ from purejaxrl_reinforce.tasks import task
 def run_sweep(
     plan: SweepPlan,
     path: Path,
-    width: int | None,
+    slice_size: int | None,
     quiet: bool,
     loggers: tuple[Sequence[str], Mapping[str, Any]] = ((), {}),
     **options: Any,
@@ -47,7 +47,7 @@ def run_sweep(
     try:
         with (
             signals.StopRequest() as stop,
-            contextlib.closing(SweepLoop(plan, path, width, warn=_warn, **options)) as sweep,
+            contextlib.closing(SweepLoop(plan, path, slice_size, warn=_warn, **options)) as sweep,
         ):
             if not quiet:
                 print(_headline(sweep.plan, path), flush=True)

@@ -269,25 +269,25 @@ def train_job(population: Population, job: Job) -> Generator[program.Chunk[Agent
 
 
 def make_population(
-    config: Config, num_agents: int, mesh: Mesh, width: int | None, num_episodes: int
+    config: Config, num_agents: int, mesh: Mesh, slice_size: int | None, num_episodes: int
 ) -> Population:
     """Compile a population for slices of the `num_agents` agents of one static setting.
 
-    A `width` of None is as many agents per slice as are useful and fit into memory.
+    A `slice_size` of None is as many agents per slice as are useful and fit into memory.
 
     Raises:
         ValueError: it does not fit into memory.
     """
-    rows = -(-min(num_agents, width or num_agents) // mesh.shape[AGENTS])
-    if width is None and mesh.devices.flat[0].platform in ONE_BY_ONE:
+    rows = -(-min(num_agents, slice_size or num_agents) // mesh.shape[AGENTS])
+    if slice_size is None and mesh.devices.flat[0].platform in ONE_BY_ONE:
         rows = min(rows, _MOST_ROWS)
     while True:
         population = Population(config, mesh, rows, num_episodes)
         (taken,) = processes.max_over_processes(population.memory_bytes / free_bytes())
-        if width is not None or rows == 1 or taken <= _SHARE_OF_MEMORY:
+        if slice_size is not None or rows == 1 or taken <= _SHARE_OF_MEMORY:
             break
         rows = max(1, int(rows * _SHARE_OF_MEMORY / taken))
-    remedy = "try a smaller width or num_envs" if width else "try a smaller num_envs"
+    remedy = "try a smaller slice_size or num_envs" if slice_size else "try a smaller num_envs"
     with processes.together():
         require_memory(population.memory_bytes, remedy)
     return population

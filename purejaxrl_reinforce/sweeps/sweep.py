@@ -47,7 +47,7 @@ def sweep(
     *,
     zipped: bool = False,
     path: StrPath | None = None,
-    width: int | None = None,
+    slice_size: int | None = None,
     num_episodes: int = NUM_EPISODES,
     devices: Sequence[Any] | None = None,  # jax.Device, a type that pyright does not know
     extend: bool = False,
@@ -65,7 +65,7 @@ def sweep(
         zipped: take first values together, then second ones, ..., not all combinations.
         path: of a directory that keeps everything, the agents' parameters too, and resumes the
             same sweep. None: it is kept for as long as the results are.
-        width: agents per slice. None: as many as take some seconds and fit into memory.
+        slice_size: agents per slice. None: as many as take some seconds and fit into memory.
         num_episodes: of each agent's evaluation.
         devices: to use; None: all.
         extend: let the sweep in `path` have these settings and seeds beside its own. What is
@@ -81,7 +81,7 @@ def sweep(
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)
-        loop = SweepLoop(plan, directory, width, devices, extend=extend)
+        loop = SweepLoop(plan, directory, slice_size, devices, extend=extend)
         with contextlib.closing(loop) as run:
             for _ in run.train():
                 pass
@@ -96,7 +96,7 @@ class SweepLoop:
     Takes the arguments of `SweepStore`, and:
 
     Args:
-        width: agents per slice, see `sweep`.
+        slice_size: agents per slice, see `sweep`.
         devices: to use; None: all.
         warn: takes a line for each slice that is damaged and trained again, and for each further
             kind of device.
@@ -111,25 +111,25 @@ class SweepLoop:
         seconds: that they took, excluding compilation.
 
     Raises:
-        ValueError: as `SweepStore`, or the width or number of devices is wrong.
+        ValueError: as `SweepStore`, or the slice_size or number of devices is wrong.
     """
 
     def __init__(
         self,
         plan: SweepPlan,
         path: Path,
-        width: int | None = None,
+        slice_size: int | None = None,
         devices: Sequence[jax.Device] | None = None,
         warn: Callable[[str], None] = warnings.warn,
         force: bool = False,
         extend: bool = False,
         merged: Sequence[SavedSweep] = (),
     ) -> None:
-        self._width, self._devices, self._warn = width, devices or all_devices(), warn
+        self._slice_size, self._devices, self._warn = slice_size, devices or all_devices(), warn
         self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
         with processes.together():
-            if width is not None and width < 1:
-                raise ValueError(f"width must be at least 1 agent, not {width}")
+            if slice_size is not None and slice_size < 1:
+                raise ValueError(f"slice_size must be at least 1 agent, not {slice_size}")
             for settings in plan.programs:
                 self._mesh(plan, settings)
         for line in known_faults.warnings_for(*plan.configs) if processes.is_primary() else ():
@@ -147,7 +147,7 @@ class SweepLoop:
     def _mesh(self, plan: SweepPlan, settings: Sequence[int]) -> Mesh:
         """Return the mesh of a program. It does not depend on which agents are left to train."""
         most = len(settings) * plan.num_seeds
-        return population_mesh(min(self._width or most, most), self._devices)
+        return population_mesh(min(self._slice_size or most, most), self._devices)
 
     def log(self, message: str) -> None:
         """Append a line to the log."""
@@ -233,14 +233,14 @@ class SweepLoop:
         """Compile a program for slices of so many agents, or fewer."""
         settings = self.plan.programs[number]
         mesh, config = self._mesh(self.plan, settings), self.plan.configs[settings[0]]
-        takes_turns = len(self.plan.programs) > 1 and self._width is None
+        takes_turns = len(self.plan.programs) > 1 and self._slice_size is None
         most = -(-num_agents // _TURNS) if takes_turns else num_agents
-        population = make_population(config, most, mesh, self._width, self.plan.num_episodes)
+        population = make_population(config, most, mesh, self._slice_size, self.plan.num_episodes)
         self.log(f"compiled for {num_agents} agents in {population.compile_seconds:.1f} s")
         self._populations[number] = population
         # One by one, agents take no longer in short slices: these grow to some seconds.
-        grows = self._width is None and population.one_by_one
-        size = len(mesh.devices) if grows else self._width or population.capacity
+        grows = self._slice_size is None and population.one_by_one
+        size = len(mesh.devices) if grows else self._slice_size or population.capacity
         self._sizes[number] = min(size, population.capacity)
 
     def _job(self, todo: list[int], size: int) -> Job:
@@ -280,7 +280,7 @@ class SweepLoop:
             seconds += chunk.seconds
             self._count(chunk.metrics, chunk.seconds)
             yield ""
-        if self._width is None and population.one_by_one:
+        if self._slice_size is None and population.one_by_one:
             growth = min(2.0, _SECONDS_PER_SLICE / max(seconds, 1e-9))
             size, shares = self._sizes[number], len(population.mesh.devices)
             size = max(1, int(size * growth / shares)) * shares

@@ -73,7 +73,7 @@ def test_results_are_those_of_the_library(run_dir):
 
 def test_evaluate_prints_its_statistics(run_dir, capsys):
     assert main(["evaluate", str(run_dir)]) == 0
-    assert main(["evaluate", str(run_dir), "--sample", "--episodes", "7", "--seed", "3"]) == 0
+    assert main(["evaluate", str(run_dir), "--sample", "--num-episodes", "7", "--seed", "3"]) == 0
     greedy, sampled = capsys.readouterr().out.splitlines()
     for episodes, line in (("100 greedy", greedy), ("7 sampled", sampled)):
         assert all(x in line for x in (episodes, "mean", "standard deviation", "min", "max"))
@@ -120,9 +120,11 @@ BAD = [
     (["evaluate", "half"], "half holds no trained parameters"),
     (["evaluate", "nan"], "nan/params.npz is damaged: it holds numbers that are not finite"),
     (["evaluate", "other"], "params.npz does not fit the networks of config.toml"),
-    (["evaluate", "half", "--episodes", "0"], "episodes must lie between 1 and"),
+    (["evaluate", "half", "--num-episodes", "0"], "episodes must lie between 1 and"),
     (["train", "--polcy-lr", "1"], "train does not take --polcy-lr; did you mean '--policy-lr"),
     (["train", "--lr", "1"], "does not take --lr, which is here --policy-lr and --baseline-lr$"),
+    (["train", "--device", "gpu"], "which is here the environment variable JAX_PLATFORMS, as in"),
+    (["bench", "--platform", "gpu"], "does not take --platform, which is here the environment"),
     (["train", "--n_envs=3"], "does not take --n_envs=3, which is here --num-envs$"),
     (["tain"], "unknown verb 'tain'; verbs are train, sweep, "),
     (["train", "--num-envs", "x"], "^--num-envs: invalid .* 'x'; write --num-envs INT$"),
@@ -198,7 +200,10 @@ def test_what_own_code_raises_later_is_a_line(line, message, in_tmp, capsys, mon
 def test_help_lists_every_field_with_its_default(capsys):
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
+    assert "--platform" not in text  # which users would take for a choice of devices
     for name, value in vars(preset("cartpole")).items():
+        if name == "platform":
+            continue
         option = f"--{name.replace('_', '-')}"
         default = re.search(rf"(?ms)^\W{{1,2}}{option}\b.*?\(default:(.*?)\)", text)[1]
         assert re.sub(r"[│|\s]", "", default) == ("64" if name == "hidden_sizes" else str(value)), (

@@ -27,7 +27,7 @@ def cartpole(tmp_path_factory):
 
 @pytest.mark.parametrize(("kind", "options"), [("greedy", []), ("sampled", ["--sample"])])
 def test_both_backends_agree(kind, options, cartpole, capsys):
-    command = ["evaluate", str(cartpole), "--backend", "gymnasium", "--episodes", "400"]
+    command = ["evaluate", str(cartpole), "--backend", "gymnasium", "--num-episodes", "400"]
     assert main([*command, *options]) == 0
     ours, theirs, verdict = capsys.readouterr().out.splitlines()
     for line, where in ((ours, "JAX"), (theirs, "Gymnasium")):
@@ -57,7 +57,7 @@ def test_a_difference_is_said():
 @pytest.mark.parametrize("env", ["Acrobot-v1", "Pendulum-v1"])
 def test_other_environments(env, tmp_path, capsys):
     run = random_run(tmp_path / "run", Config(env=env, hidden_sizes=(8,)))
-    arguments = ["--backend", "gymnasium", "--episodes", "12"]
+    arguments = ["--backend", "gymnasium", "--num-episodes", "12"]
     assert main(["evaluate", str(run), *arguments]) == 0
     assert "they agree" in capsys.readouterr().out
 
@@ -110,7 +110,7 @@ def test_time_limits_are_those_of_training(name, limit):
 
 
 def test_one_episode_has_no_interval(cartpole, capsys):
-    arguments = ["--backend", "gymnasium", "--episodes", "1"]
+    arguments = ["--backend", "gymnasium", "--num-episodes", "1"]
     assert main(["evaluate", str(cartpole), *arguments]) == 0
     out = capsys.readouterr().out
     assert out.count("no interval from one episode") == 2

@@ -59,7 +59,7 @@ def test_a_gif(cartpole, capsys):
 def test_an_mp4_of_a_grid(cartpole, tmp_path, capsys):
     out = tmp_path / "new" / "grid.mp4"
     path, count, _ = video(
-        capsys, cartpole, "--out", out, "--episodes", 3, "--width", 151, "--sample"
+        capsys, cartpole, "--out", out, "--num-episodes", 3, "--width", 151, "--sample"
     )
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo"]
     done = subprocess.run([*ffmpeg, "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
@@ -91,7 +91,7 @@ def test_other_environments(env, num_frames, drawn_by, tmp_path, capsys):
 def test_progress_plays_each_checkpoint_from_one_start(finished_run, tmp_path, capsys):
     out = tmp_path / "progress.gif"
     for force in ([], ["--force"]):  # which replaces our own
-        video(capsys, finished_run, "--progress", "--width", 60, "--out", out, *force)
+        video(capsys, finished_run, "--checkpoints", "--width", 60, "--out", out, *force)
     run = load_run(finished_run)
     updates = [int(state.update) for state in run.checkpoints()]
     assert updates[-1] == 6
@@ -139,9 +139,9 @@ def test_a_discrete_observation_is_one_cell():
         (["--out", "a.avi"], "--out must end in .gif or .mp4, not 'a.avi'"),
         (["--out", "there.gif"], "exists; choose another --out"),
         (["--out", "there.gif", "--force"], "there.gif is not what this command writes"),
-        (["--progress", "--episodes", "2"], "progress shows an episode per checkpoint"),
-        (["--progress"], "holds no intact checkpoint"),
-        (["--episodes", "17"], "episodes must lie between 1 and 16, not 17"),
+        (["--checkpoints", "--num-episodes", "2"], "checkpoints shows one episode of each"),
+        (["--checkpoints"], "holds no intact checkpoint"),
+        (["--num-episodes", "17"], "episodes must lie between 1 and 16, not 17"),
         (["--width", "20"], "width must lie between 60 and 1200, not 20"),
     ],
 )

@@ -11,8 +11,8 @@ from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 
 # With one lane a run has one device, like an agent of a sweep, on any machine.
 OPTIONS = ["--num-envs", "1", "--num-steps", "30", "--num-updates", "4"]
-# Equal widths and numbers of episodes: sweeps of one static setting share compiled programs.
-TRAINING = ["sweep", *OPTIONS, "--width", "2", "--episodes", "5"]
+# Equal slices and numbers of episodes: sweeps of one static setting share compiled programs.
+TRAINING = ["sweep", *OPTIONS, "--slice-size", "2", "--num-episodes", "5"]
 # Two seeds of one setting.
 TINY = [*TRAINING, "--hidden-sizes", "8", "--num-seeds", "2"]
 # Four settings, of which the last two diverge, with the seeds 5, 6 and 7.

@@ -11,7 +11,7 @@ from tests.support.sweeps import assert_same_results, slices_of
 
 SWEEP = [
     "sweep", "--num-envs", "4", "--hidden-sizes", "8", "--num-updates", "50", "--num-seeds", "41",
-    "--width", "4", "--episodes", "3", "--axis", "policy_lr=0.01,0.1",
+    "--slice-size", "4", "--num-episodes", "3", "--axis", "policy_lr=0.01,0.1",
 ]  # fmt: skip
 
 

@@ -91,13 +91,13 @@ def test_swept_fields_with_the_name_of_a_metric_or_without_a_value(tmp_path, mon
 
 
 def test_only_missing_agents_are_trained(sweep_dir, finished_sweep):
-    """Results are in the slices alone; another width changes nothing but how the rest is cut."""
+    """Results are in the slices alone; another slice size changes only how the rest is cut."""
     (sweep_dir / "results.npz").unlink()
     slices_of(sweep_dir)[1].unlink()
     with pytest.raises(ValueError, match=r"is not finished: 2 of 12 agents are missing; rerun"):
         load_sweep(sweep_dir)
     kept = {f: f.stat().st_mtime_ns for f in slices_of(sweep_dir)}
-    sweep_into(sweep_dir, GRID, "--width", "1")
+    sweep_into(sweep_dir, GRID, "--slice-size", "1")
     assert "10 agents already trained" in (sweep_dir / "sweep.log").read_text()
     assert {f: f.stat().st_mtime_ns for f in kept} == kept
     assert_same_results(sweep_dir, finished_sweep)
@@ -105,7 +105,7 @@ def test_only_missing_agents_are_trained(sweep_dir, finished_sweep):
 
 # The first settings of GRID; the others; all.
 FIRST = [*TRAINING, "--axis", "policy_lr=0.01", "--axis", "hidden_sizes=[8],[8,8]", "--seed", "5"]
-EXTEND = ["sweep", "--width", "2", "--extend"]
+EXTEND = ["sweep", "--slice-size", "2", "--extend"]
 
 
 def tables_of(path):
@@ -153,7 +153,7 @@ def test_sweeps_merge(finished_sweep, tmp_path, capsys):
     assert numbers[0] == numbers[1]
     assert_same_files(path, finished_sweep)
     assert (contents_of(same), contents_of(others)) == before
-    other = sweep_into(tmp_path / "other", [*TINY, "--episodes", "6"])
+    other = sweep_into(tmp_path / "other", [*TINY, "--num-episodes", "6"])
     error = error_of([*EXTEND, "--sweep-dir", str(path), "--merge", str(other)], capsys)
     assert f"{other} cannot be merged: episodes=5, here episodes=6" in error
 
@@ -162,7 +162,7 @@ def test_what_a_sweep_cannot_be_extended_by(sweep_dir, tmp_path, capsys):
     before = contents_of(sweep_dir)
     for arguments, message in (
         (["--policy-lr", "0.5", "--gamma", "0.9"], "gamma=0.995, here gamma=0.9: sweep it with"),
-        (["--episodes", "6"], "has --episodes 5"),
+        (["--num-episodes", "6"], "has --num-episodes 5"),
         (["--force"], "do not go with --force"),
         (["--preset", "pendulum"], "do not go with"),
         (["--num-seeds", "0"], "at least 1 seed"),
@@ -230,7 +230,7 @@ def test_a_slice_under_the_name_of_another_does_not_stand_for_it(sweep_dir):
     [
         (["--axis", "gamma=0.9,0.99"], "gamma=0.995, here gamma=0.9,0.99"),
         (["--num-seeds", "4"], "seeds=5,6,7, here seeds=5,6,7,8"),
-        (["--episodes", "6"], "episodes=5, here episodes=6"),
+        (["--num-episodes", "6"], "episodes=5, here episodes=6"),
     ],
 )
 def test_another_sweep_is_refused(finished_sweep, changes, message, capsys):
@@ -330,7 +330,7 @@ def test_an_extracted_agent_is_the_run_of_its_seed(finished_sweep, tmp_path):
     for run in (extracted, alone):
         assert main(["train", "--resume", str(run), "--num-updates", "7", "--quiet"]) == 0
     assert_same_run(extracted, alone)
-    assert main(["evaluate", str(extracted), "--episodes", "5"]) == 0
+    assert main(["evaluate", str(extracted), "--num-episodes", "5"]) == 0
 
 
 def test_keys_that_are_no_seeds_stay_in_their_sweep(tmp_path):

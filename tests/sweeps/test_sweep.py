@@ -30,7 +30,7 @@ AXES = {"policy_lr": [1e-2, 1e-1, 1e38], "num_envs": [4, 6], "max_grad_norm": [0
 def swept(tmp_path_factory):
     """A sweep's directory and results."""
     path = tmp_path_factory.mktemp("sweeps") / "grid"
-    return path, sweep(CONFIG, range(3), AXES, path=path, width=4, num_episodes=7)
+    return path, sweep(CONFIG, range(3), AXES, path=path, slice_size=4, num_episodes=7)
 
 
 @pytest.mark.parametrize("setting", range(12))
@@ -81,7 +81,7 @@ def test_fewer_updates_are_padded(monkeypatch):
     """And typed keys are used as they are."""
     keys = jax.random.split(jax.random.key(1), 4)
     monkeypatch.setattr(population.Population, "longest_call", 3)  # which takes several calls
-    results = sweep(CONFIG, keys, {"num_updates": [2, 5]}, width=4, num_episodes=7)
+    results = sweep(CONFIG, keys, {"num_updates": [2, 5]}, slice_size=4, num_episodes=7)
     assert results.metrics["mean_return"].shape == (2, 4, 5)
     assert np.isnan(results.metrics["mean_return"][0, :, 2:]).all()
     assert not results.metrics["num_steps"][0, :, 2:].any()
@@ -124,7 +124,7 @@ def test_side_by_side_as_on_an_accelerator(swept, monkeypatch):
     monkeypatch.setattr(population, "ONE_BY_ONE", ())
     config = dataclasses.replace(CONFIG, max_grad_norm=0.1)
     axes = {"policy_lr": [1e-2, 1e-1]}
-    found = sweep(config, range(2), axes, width=3, num_episodes=7).metrics
+    found = sweep(config, range(2), axes, slice_size=3, num_episodes=7).metrics
     expected = {name: values[[0, 4], :2] for name, values in swept[1].metrics.items()}
     # Before anything is learned, not even rounding differs.
     np.testing.assert_array_equal(found["num_steps"][..., 0], expected["num_steps"][..., 0])
@@ -219,7 +219,7 @@ one = load_sweep(Path(sys.argv[1]))  # trained on one device
 first = {k: x[[0, 4]] for k, x in (one.metrics | {"evaluation": one.evaluation}).items()}
 
 def run(devices, width, seeds=3):
-    results = sweep(one.configs[0], range(seeds), {"policy_lr": [1e-2, 1e-1]}, width=width,
+    results = sweep(one.configs[0], range(seeds), {"policy_lr": [1e-2, 1e-1]}, slice_size=width,
                     devices=jax.devices()[:devices], num_episodes=7)
     return results.metrics | {"evaluation": results.evaluation}
 
