@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,10 +60,18 @@ class Sweep(options.TrainingOptions):
     """Let the sweep in --sweep-dir have these seeds and settings, too. What is not given is its."""
     merge: tuple[Path, ...] = ()
     """Sweeps whose agents the one in --sweep-dir takes, with their seeds and settings."""
+    dask: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="ADDRESS",
+            help="Scheduler of a Dask cluster, such as tcp://10.0.0.1:8786, whose workers train.",
+        ),
+    ] = None
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution import processes
+        from purejaxrl_reinforce.sweeps import workers
         from purejaxrl_reinforce.sweeps.command import run_sweep
         from purejaxrl_reinforce.sweeps.plan import shared_plan
         from purejaxrl_reinforce.sweeps.store import saved_sweep
@@ -77,10 +86,11 @@ class Sweep(options.TrainingOptions):
         with processes.together():
             loggers = self.loggers()
             merged = list(map(saved_sweep, self.merge)) if processes.is_primary() else []
-        stopped_by = run_sweep(
-            plan, Path(path), self.slice_size, self.quiet, loggers,
-            force=self.force, extend=extends, merged=merged,
-        )  # fmt: skip
+        with workers.dask_executor(self.dask) if self.dask else nullcontext() as executor:
+            stopped_by = run_sweep(
+                plan, Path(path), self.slice_size, self.quiet, loggers,
+                force=self.force, extend=extends, merged=merged, executor=executor,
+            )  # fmt: skip
         return 0 if stopped_by is None else 128 + stopped_by
 
     def _plan(self) -> "SweepPlan":

@@ -23,6 +23,7 @@ from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import agent_scores, score_interval
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
+from purejaxrl_reinforce.sweeps.workers import WorkersLostError
 from purejaxrl_reinforce.tasks import task
 
 
@@ -61,7 +62,7 @@ def run_sweep(
                 if processes.is_primary():
                     outputs.save_outputs(path, sweep.results, quiet)
                     outputs.log_curves(path, sweep.results, *loggers)
-    except (processes.PeerLostError, BrokenPipeError):
+    except (processes.PeerLostError, WorkersLostError, BrokenPipeError):
         raise
     except OSError as error:
         raise OSError(

@@ -2,9 +2,11 @@
 
 import contextlib
 import tempfile
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from purejaxrl_reinforce.execution import known_faults, processes
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.sweeps import workers
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan, shared_plan
 from purejaxrl_reinforce.sweeps.population import (
     Job,
@@ -51,6 +54,7 @@ def sweep(
     num_episodes: int = NUM_EPISODES,
     devices: Sequence[Any] | None = None,  # jax.Device, a type that pyright does not know
     extend: bool = False,
+    executor: Executor | None = None,
 ) -> SweepResults:
     """Train every setting with every key; evaluate each agent greedily at the end.
 
@@ -70,18 +74,21 @@ def sweep(
         devices: to use; None: all.
         extend: let the sweep in `path` have these settings and seeds beside its own. What is
             trained stays.
+        executor: whose workers train slices, each on one device: threads, processes that are
+            spawned, a Dask cluster (`Client(address).get_executor(pure=False)`). None: all devices
+            of this process do.
 
     Raises:
         ValueError: an axis or value is wrong, results or a program do not fit into memory, or
             `path` holds something else.
-        OSError: files could not be written; slices that are finished stay.
+        OSError: files could not be written, or workers are lost; slices that are finished stay.
     """
     with processes.together():
         plan = make_plan(config, keys, axes or {}, zipped, num_episodes)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)
-        loop = SweepLoop(plan, directory, slice_size, devices, extend=extend)
+        loop = SweepLoop(plan, directory, slice_size, devices, extend=extend, executor=executor)
         with contextlib.closing(loop) as run:
             for _ in run.train():
                 pass
@@ -101,6 +108,7 @@ class SweepLoop:
         warn: takes a line for each slice that is damaged and trained again, and for each further
             kind of device.
         merged: other sweeps whose agents are taken. The plan has them.
+        executor: whose workers train slices; None: this process.
 
     Attributes:
         plan: of the sweep, which `grow` changes.
@@ -124,12 +132,16 @@ class SweepLoop:
         force: bool = False,
         extend: bool = False,
         merged: Sequence[SavedSweep] = (),
+        executor: Executor | None = None,
     ) -> None:
-        self._slice_size, self._devices, self._warn = slice_size, devices or all_devices(), warn
+        self._slice_size, self._executor, self._warn = slice_size, executor, warn
+        self._devices = devices or (all_devices() if executor is None else jax.devices())
         self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
         with processes.together():
             if slice_size is not None and slice_size < 1:
                 raise ValueError(f"slice_size must be at least 1 agent, not {slice_size}")
+            if executor is not None and not processes.is_single_process():
+                raise ValueError("an executor needs a single process, which is its client")
             for settings in plan.programs:
                 self._mesh(plan, settings)
         for line in known_faults.warnings_for(*plan.configs) if processes.is_primary() else ():
@@ -180,6 +192,8 @@ class SweepLoop:
         missing = np.maximum(self.plan.goals - self.results.updates, 0)
         self.updates_left = int(missing.sum())
         todo = {i: x for i, x in enumerate(self._in_order(missing > 0)) if x}
+        if self._executor is not None:
+            yield from self._train_elsewhere(self._executor, todo)
         while todo:
             number = self._next_program(todo)
             if number not in self._populations:
@@ -286,6 +300,26 @@ class SweepLoop:
             size = max(1, int(size * growth / shares)) * shares
             self._sizes[number] = min(size, population.capacity)
         yield ""
+
+    def _train_elsewhere(self, executor: Executor, todo: dict[int, list[int]]) -> Iterator[str]:
+        """Train slices by the workers of an executor; yield where one is finished."""
+        sizes = {i: workers.agents_per_slice(len(agents), self._slice_size) for i, agents in todo.items()}
+
+        def jobs() -> Iterator[tuple[int, Job]]:
+            while todo:
+                number = self._next_program(todo)
+                yield sizes[number], self._job(todo[number], sizes[number])
+                if not todo[number]:
+                    del todo[number]
+
+        at = time.perf_counter()
+        for trained in workers.train_jobs(executor, jobs()):
+            if trained is not None:
+                now, (job, part) = time.perf_counter(), trained
+                self._count(part.metrics, now - at)
+                self._add(job, part)
+                at = now
+            yield ""
 
     def _count(self, metrics: Metrics, seconds: float) -> None:
         """Count updates of agents that took some seconds."""

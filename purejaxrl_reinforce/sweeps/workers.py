@@ -1,0 +1,160 @@
+"""Slices that the workers of an executor train: threads, processes, or those of a Dask cluster.
+
+A worker needs this package and nothing else: it gets a `Job` and returns a `Slice`, which the
+client writes. A slice occupies one device of its worker, so results have the bits of any other
+division on the same kind of device.
+"""
+
+import contextlib
+import itertools
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent import futures
+from typing import Any
+
+import jax
+
+from purejaxrl_reinforce.execution import machine
+from purejaxrl_reinforce.sweeps.population import (
+    Job,
+    Population,
+    Slice,
+    make_population,
+    population_mesh,
+    train_job,
+)
+
+# Slices of a program, at least, where it has so many agents: as many workers have work.
+_SLICES = 64
+# Agents of a slice, at most: what is lost with a worker.
+_MOST_AGENTS = 128
+# Slices that are submitted and not finished.
+_MOST_AHEAD = 256
+_SECONDS_BETWEEN_SIGNS = 0.5
+
+
+class WorkersLostError(ConnectionError):
+    """An executor has no workers any more, or a slice ended several of them."""
+
+
+def agents_per_slice(num_agents: int, slice_size: int | None) -> int:
+    """Return how many of a program's agents are a slice."""
+    return slice_size or min(-(-num_agents // _SLICES), _MOST_AGENTS)
+
+
+def train_jobs(
+    executor: futures.Executor, jobs: Iterator[tuple[int, Job]]
+) -> Iterator[tuple[Job, Slice] | None]:
+    """Train jobs, in any order; yield what is finished, and None about twice a second.
+
+    Args:
+        executor: any; a Dask cluster's trains a slice again whose worker is gone.
+        jobs: each with the largest number of agents of such a job.
+
+    Raises:
+        ValueError: the executor forks processes, or a worker has other settings of jax.
+        WorkersLostError: see there.
+    """
+    context = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork":
+        raise ValueError(
+            "processes that are forked cannot use jax: give the executor"
+            " mp_context=multiprocessing.get_context('spawn')"
+        )
+    pending: dict[futures.Future[Slice], Job] = {}
+    settings = machine.result_settings()
+    try:
+        while True:
+            for size, job in itertools.islice(jobs, _MOST_AHEAD - len(pending)):
+                pending[executor.submit(train_remotely, size, job, settings)] = job
+            if not pending:
+                return
+            some = futures.FIRST_COMPLETED
+            done, _ = futures.wait(pending, _SECONDS_BETWEEN_SIGNS, return_when=some)
+            for future in done:
+                yield pending.pop(future), _result(future)
+            if not done:
+                yield None
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _result(future: "futures.Future[Slice]") -> Slice:
+    try:
+        return future.result()
+    except (futures.BrokenExecutor, futures.CancelledError, ConnectionError) as error:
+        reason = str(error) or type(error).__name__
+    except Exception as error:
+        if type(error).__name__ != "KilledWorker":  # of Dask, which need not be installed
+            raise
+        reason = "a slice ended several workers, perhaps for want of memory"
+    raise WorkersLostError(f"workers are lost: {' '.join(reason.split())}")
+
+
+# What each device of this process has compiled, by program. Who takes a device has it alone.
+_Compiled = dict[Any, Population]
+_FREE: "queue.SimpleQueue[tuple[jax.Device, _Compiled]]" = queue.SimpleQueue()
+_LOCK = threading.Lock()
+_has_devices = False
+
+
+@contextlib.contextmanager
+def _device() -> Iterator[tuple[jax.Device, _Compiled]]:
+    """Wait for a device of this process that is free."""
+    global _has_devices
+    with _LOCK:
+        for device in () if _has_devices else jax.local_devices():
+            _FREE.put((device, {}))
+        _has_devices = True
+    taken = _FREE.get()
+    try:
+        yield taken
+    finally:
+        _FREE.put(taken)
+
+
+def train_remotely(size: int, job: Job, settings: Mapping[str, Any]) -> Slice:
+    """Train a job on one device of this process, with a program for `size` agents.
+
+    Raises:
+        ValueError: jax has other settings than the client's; or there is not enough memory.
+    """
+    for name, here in machine.result_settings().items():
+        if settings[name] != here:
+            raise ValueError(
+                f"a worker has {name}={here}, the client {settings[name]}: results would differ"
+            )
+    config = job.configs[0].replace(num_updates=1)  # which does not shape the program
+    key = jax.tree.structure(config), size, job.num_episodes
+    with _device() as (device, compiled):
+        if key not in compiled:
+            mesh = population_mesh(1, [device])
+            compiled[key] = make_population(config, size, mesh, size, job.num_episodes)
+        training = train_job(compiled[key], job)
+        while True:
+            try:
+                next(training)
+            except StopIteration as end:
+                part: Slice = end.value
+                return part
+
+
+@contextlib.contextmanager
+def dask_executor(address: str) -> Iterator[futures.Executor]:
+    """Connect to the scheduler of a Dask cluster.
+
+    Raises:
+        ValueError: dask.distributed is not installed, or no scheduler answers.
+    """
+    machine.require_extra("dask", "distributed")
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"no Dask scheduler answers at {address}: {reason}") from None
+    with client:
+        yield client.get_executor(pure=False)
