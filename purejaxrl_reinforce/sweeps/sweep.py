@@ -303,7 +303,9 @@ class SweepLoop:
 
     def _train_elsewhere(self, executor: Executor, todo: dict[int, list[int]]) -> Iterator[str]:
         """Train slices by the workers of an executor; yield where one is finished."""
-        sizes = {i: workers.agents_per_slice(len(agents), self._slice_size) for i, agents in todo.items()}
+        sizes = {
+            i: workers.agents_per_slice(len(agents), self._slice_size) for i, agents in todo.items()
+        }
 
         def jobs() -> Iterator[tuple[int, Job]]:
             while todo:
