@@ -93,10 +93,12 @@ class Describe:
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
+        from purejaxrl_reinforce.execution.memory import free_bytes
         from purejaxrl_reinforce.reports.description import describe
 
         config, _ = self.start.load()
         lines = describe(config)
+        lines["memory"] += f"; {free_bytes() / 1e9:,.1f} GB are free"
         width = max(map(len, lines))
         for name, text in lines.items():
             print(f"{name:<{width}}  {text}")

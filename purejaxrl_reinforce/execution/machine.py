@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -38,6 +39,27 @@ def measured_on() -> dict[str, Any]:
         "commit": describe_commit(),
         "machine": describe_machine(),
         "versions": describe_versions(),
+    }
+
+
+def started_on() -> dict[str, Any]:
+    """Return what a run or a sweep records when it starts: `measured_on`, and the command line.
+
+    Absolute paths in it are left out.
+    """
+    program = Path(sys.argv[0]).name.replace("__main__.py", "purejaxrl-reinforce")
+    return {**measured_on(), "command": _without_paths(shlex.join([program, *sys.argv[1:]]))}
+
+
+def in_words(started: Mapping[str, Any]) -> dict[str, str]:
+    """Return by topic, for people, what `started_on` or `measured_on` recorded."""
+    here, versions = started["machine"], started["versions"]
+    return {
+        "date": str(started["date"]),
+        **({"command": str(started["command"])} if "command" in started else {}),
+        "machine": f"{machine_name(here)}, {here['memory_gib']} GiB, {here['system']}",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "commit": str(started["commit"] or "none: not run from a clone"),
     }
 
 
@@ -76,7 +98,7 @@ def describe_versions() -> dict[str, str]:
 def describe_flags() -> dict[str, Any]:
     """Return XLA_FLAGS, JAX_* variables and `result_settings`; paths in them are left out."""
     variables = {
-        name: re.sub(r"(?<![\w.])[~/][^\s,:]*", "PATH", value)
+        name: _without_paths(value)
         for name, value in sorted(os.environ.items())
         if name == "XLA_FLAGS" or name.startswith("JAX_")
     }
@@ -142,6 +164,10 @@ def peak_device_bytes() -> int | None:
     """Return the most memory held on the first accelerator so far; None on a CPU."""
     stats = jax.devices()[0].memory_stats()
     return None if stats is None else int(stats["peak_bytes_in_use"])
+
+
+def _without_paths(text: str) -> str:
+    return re.sub(r"(?<![\w.])[~/][^\s,:]*", "PATH", text)
 
 
 def _cpu_model() -> str:

@@ -13,7 +13,7 @@ from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution.memory import free_bytes, tree_bytes
+from purejaxrl_reinforce.execution.memory import tree_bytes
 from purejaxrl_reinforce.output.text import count
 
 
@@ -91,7 +91,7 @@ def _memory(config: Config) -> str:
     per_lane = tree_bytes(reinforce.trajectory_shapes(few)) // few.num_envs + targets
     return (
         f"at least {_bytes(once + config.num_envs * per_lane)}: {_bytes(per_lane)} per lane and"
-        f" {_bytes(once)} besides; {_bytes(free_bytes())} are free"
+        f" {_bytes(once)} besides"
     )
 
 

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from purejaxrl_reinforce.bench import benchmark, compare
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution.machine import in_words
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
-from purejaxrl_reinforce.output.html import facts, page, table
+from purejaxrl_reinforce.output.html import page, paragraph, table
+from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.sweeps.store import is_sweep
 
 
@@ -41,7 +44,7 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bo
 
 
 def bench_page(path: Path) -> str:
-    """Return the HTML page of the JSON file of `bench`: a table of its rows, and its other numbers.
+    """Return the HTML page of the JSON file of `bench`: one table, and what it says below.
 
     Raises:
         ValueError: it is not such a result, or is damaged.
@@ -49,8 +52,11 @@ def bench_page(path: Path) -> str:
     result = compare.load_result(path)
     try:
         title, columns, cells = benchmark.result_table(result)
-    except (KeyError, TypeError, ValueError):
+        lines = benchmark.result_summary(result)
+        config, where = Config(**result["config"]), in_words(result)
+        settings = [f"{name}={show(value)}" for name, value in result["flags"].items()]
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(f"{path} is not a result of bench, or is damaged") from None
-    tables = {name: facts(x) for name, x in result.items() if isinstance(x, dict)}
-    others = {name: x for name, x in result.items() if not isinstance(x, (dict, list))}
-    return page(title, {"Rows": table(columns, cells), "Facts": facts(others), **tables})
+    where |= {"settings": ", ".join(settings), "configuration": str(config)}
+    texts = [*lines, *(f"{name}: {text}" for name, text in where.items())]
+    return page(title, {"Result": table(columns, cells) + "".join(map(paragraph, texts))})

@@ -11,10 +11,12 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation import scores, video
+from purejaxrl_reinforce.execution.machine import in_words
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import code, facts, page, paragraph, picture
 from purejaxrl_reinforce.reports.description import describe
+from purejaxrl_reinforce.runs.run_dir import load_starts
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
 from purejaxrl_reinforce.tasks import first_solved, task
 
@@ -29,7 +31,7 @@ def run_page(run_dir: Path, seed: int) -> str:
             has finished.
     """
     run = load_run(run_dir)
-    params = run.params
+    params, starts = run.params, load_starts(run.path, run.owner)
     curves = _curves(run)  # first: it refuses a run without a finished episode
     name = shlex.quote(run_dir.absolute().name)
     return page(
@@ -40,6 +42,8 @@ def run_page(run_dir: Path, seed: int) -> str:
             "Final evaluation": _evaluation(run, seed),
             "Video": video_of(run.config, params, seed),
             "What was trained": facts(describe(run.config)),
+            "Machine": "\n".join(facts(in_words(start)) for start in starts)
+            or paragraph("Not recorded, or damaged."),
             "Configuration": facts({**dataclasses.asdict(run.config), "seed": run.seed})
             + paragraph("This repeats the training:")
             + code(f"purejaxrl-reinforce train --config {name}/config.toml --seed {run.seed}"),

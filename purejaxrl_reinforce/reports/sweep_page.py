@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from purejaxrl_reinforce.execution.machine import in_words
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.text import count, short_values
@@ -42,8 +43,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Swept fields": facts(_swept(results)),
             "Shared fields": facts(_shared(results)),
             "Best setting": "\n".join(facts(describe(results.configs[s.setting])) for s in best),
-            "Machine": facts(sweep.started["machine"]),
-            "Versions": facts(sweep.started["versions"]),
+            "Machine": facts(in_words(sweep.started)),
         },
     )
 

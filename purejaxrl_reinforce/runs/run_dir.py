@@ -4,8 +4,9 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +14,10 @@ from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
+from purejaxrl_reinforce.execution.machine import started_on
 from purejaxrl_reinforce.figures import drawing
 from purejaxrl_reinforce.output import files
-from purejaxrl_reinforce.output.sealed import save_arrays
+from purejaxrl_reinforce.output.sealed import read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.runs import loggers, metrics_csv
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, own_checkpoints, save_checkpoint
 
@@ -24,13 +26,14 @@ PARAMS_FILE = "params.npz"
 REWARDS_FILE = "rewards.npy"
 PLOT_FILE = "rewards.png"
 LOG_FILE = "run.log"
+STARTS_FILE = "machine.json"
 CHECKPOINTS = "checkpoints"
 
 # All that a run makes in its directory, with its loggers; and below it, where a checkpoint has the
 # number of its update.
 _NAMES = (
-    CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, LOG_FILE, CHECKPOINTS,
-    *loggers.MODULES,
+    CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, LOG_FILE, STARTS_FILE,
+    CHECKPOINTS, *loggers.MODULES,
 )  # fmt: skip
 _PATHS = re.compile(rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d{{9,}}\.npz")
 
@@ -50,10 +53,11 @@ class RunDirectory:
         self._replaced: files.Replacement | None = None
         self._log: files.LockedLog | None = None
 
-    def create(self, force: bool = False) -> None:
+    def create(self, force: bool = False, started: Mapping[str, Any] | None = None) -> None:
         """Make the directory and lock it; write the configuration and an empty table.
 
-        With `force`, a run that is there makes room, until `drop_replaced`.
+        With `force`, a run that is there makes room, until `drop_replaced`. `started` is where it
+        was trained, see `started_on`; None: here and now.
 
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
@@ -68,6 +72,7 @@ class RunDirectory:
             self._is_new = True
             files.remove_unfinished(self.path)
             self._write_config()
+            self._write_starts([started or started_on()])
             self.metrics.start()
             for made in self._made:
                 files.sync(made.parent)
@@ -95,11 +100,15 @@ class RunDirectory:
             if later > update:
                 path.unlink()
         self._write_config()
+        self._write_starts([*load_starts(self.path, self.owner), started_on()])
         self.log(f"resumed after update {update} of {self.config.num_updates}")
 
     def _write_config(self) -> None:
         with files.atomic_write(self.path / CONFIG_FILE) as unfinished:
             unfinished.write_text(dump_config(self.config, self.seed, self.owner))
+
+    def _write_starts(self, starts: Sequence[Mapping[str, Any]]) -> None:
+        write_sealed(self.path / STARTS_FILE, list(starts), self.owner)
 
     def log(self, message: str) -> None:
         """Append a line to the log; it is lost on a full disk, or where the directory is closed."""
@@ -161,6 +170,15 @@ class RunDirectory:
         """Remove the run that this one replaces."""
         if self._replaced is not None:
             self._replaced.commit()
+
+
+def load_starts(run_dir: Path, owner: str) -> list[dict[str, Any]]:
+    """Return what `started_on` recorded at each start of a run, or nothing where that is lost."""
+    try:
+        starts, found = read_sealed(run_dir / STARTS_FILE)
+    except (OSError, ValueError):
+        return []
+    return list(starts) if found == owner else []
 
 
 def require_new(path: Path) -> None:

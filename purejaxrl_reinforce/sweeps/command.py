@@ -153,7 +153,7 @@ def extract_agent(
     run = RunDirectory(run_dir, config, seed, new_identity(run_content(config, seed)))
     try:
         with contextlib.closing(run):
-            run.create(force)
+            run.create(force, sweep.started)
             applied = int(agent.state.update)  # fewer than all where numbers were not finite
             if applied:
                 metrics = Metrics(*(x[:applied] for x in agent.metrics))

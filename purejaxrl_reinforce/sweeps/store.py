@@ -63,13 +63,13 @@ class SavedSweep:
     """What the directory of a sweep has.
 
     Attributes:
-        started: with which `settings` of jax, `versions` and `machine`, see execution/machine.py.
+        started: with which `settings` of jax, and `started_on`, see execution/machine.py.
         identity: that all of its files carry.
     """
 
     path: Path
     plan: SweepPlan
-    started: dict[str, dict[str, Any]]
+    started: dict[str, Any]
     identity: str
 
     def files(self) -> list[Path]:
@@ -154,7 +154,8 @@ def saved_sweep(path: Path) -> SavedSweep:
         plan = plan_of(facts)
         if not is_identity_of(identity, identity_content(plan)):
             raise ValueError("its plan is another sweep's")
-        started = {name: dict(content[name]) for name in ("settings", "versions", "machine")}
+        started = {name: content[name] for name in content if name not in ("format", "plan")}
+        machine.in_words(started)  # it has all that a report says
     return SavedSweep(path, plan, started, identity)
 
 
@@ -249,11 +250,7 @@ class SweepStore:
         files.remove_unfinished(path)  # which a killed process leaves
         files.remove_unfinished(slices)
         if not file.exists():
-            started = {
-                "settings": machine.result_settings(),
-                "versions": machine.describe_versions(),
-                "machine": machine.describe_machine(),
-            }
+            started = {"settings": machine.result_settings(), **machine.started_on()}
             identity = new_identity(identity_content(plan))
             self._write_plan(SavedSweep(path, plan, started, identity))
         slices.mkdir(exist_ok=True)

@@ -118,8 +118,11 @@ def test_a_result_makes_a_page(result, result_path, tmp_path, capsys):
     assert main(["report", str(result_path), "--out", str(out)]) == 0
     text = out.read_text()
     training = result["rows"][0]
-    for part in (f"{1e3 * training['median']:,.3f} ms", f"{training['sps']:,.0f}", "num_envs"):
+    for part in (f"{1e3 * training['median']:,.3f} ms", f"{training['sps']:,.0f}"):
         assert f">{part}<" in text
+    assert text.count("<table") == 1
+    for part in ("<p>machine: ", "<p>versions: python 3", "num_envs=", "valid steps in"):
+        assert part in text
     other = written(tmp_path / "other.json", result | {"rows": []} | {"config": {}})
     assert "is not a result of bench, or is damaged" in error_of(["report", other], capsys)
 

@@ -6,6 +6,7 @@ And the verb describe.
 import html
 import html.parser
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +14,15 @@ import jax
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, evaluate
+from purejaxrl_reinforce import Config, evaluate, resume_run
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.output.html import facts, page, picture, table
+from purejaxrl_reinforce.output.sealed import write_sealed
 from purejaxrl_reinforce.output.text import show
-from purejaxrl_reinforce.reports import sweep_page
+from purejaxrl_reinforce.reports import run_page, sweep_page
 from purejaxrl_reinforce.reports.description import describe
+from purejaxrl_reinforce.runs.run_dir import load_starts
 from purejaxrl_reinforce.runs.saved_run import load_run
 from purejaxrl_reinforce.sweeps.ranking import ranking_cells
 from purejaxrl_reinforce.sweeps.results import load_sweep
@@ -101,6 +104,23 @@ def test_what_a_run_report_holds(pages):
         assert part in text, part
 
 
+def test_a_report_shows_where_the_run_was_trained(finished_run, tmp_path):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    resume_run(run, num_updates=7)
+    saved = load_run(run)
+    first, second = load_starts(run, saved.owner)
+    first["machine"]["cpu"], second["command"] = "Other CPU", "train --resume run"
+    write_sealed(run / "machine.json", [first, second], saved.owner)
+    text = Page(run_page.run_page(run, 0)).text
+    assert " cores of Other CPU, " in text
+    assert "command|train --resume run|" in text
+    assert text.count(f", jax {jax.__version__}, ") == 2
+    write_sealed(run / "machine.json", [first], "another run")
+    assert load_starts(run, saved.owner) == []
+    (run / "machine.json").write_text("{")
+    assert "Not recorded, or damaged" in Page(run_page.run_page(run, 0)).text
+
+
 def test_what_a_sweeps_report_holds(finished_sweep, pages):
     results, text = load_sweep(finished_sweep), pages[1].text
     summaries = summarize(results)
@@ -112,8 +132,8 @@ def test_what_a_sweeps_report_holds(finished_sweep, pages):
     for part in (
         "3 of 3 diverged", "each agent played 5 greedy episodes, 60 in all", "agents|12|",
         f"environment steps of all agents|{steps:,}|", "policy_lr|0.01, 1e+38|",
-        "hidden_sizes|8, 8x8|", "seed|5, 6, 7|", "num_updates|4|", "gamma|0.995|", "cores|",
-        f"jax|{jax.__version__}|",
+        "hidden_sizes|8, 8x8|", "seed|5, 6, 7|", "num_updates|4|", "gamma|0.995|",
+        "machine|", f", jax {jax.__version__}, ", "command|", "commit|",
         f"A greedy episode of setting {best.setting} ({best.label}), the best in CartPole-v1, with"
         f" seed {middle}, whose score",
     ):  # fmt: skip

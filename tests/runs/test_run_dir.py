@@ -134,7 +134,7 @@ def test_a_directory_of_which_only_the_first_files_were_written_is_new(tmp_path)
     run = RunDirectory(tmp_path, TINY, SEED, "owner")
     run.create()
     run.close()
-    assert names(tmp_path) == {"run.log", "config.toml", "metrics.csv"}
+    assert names(tmp_path) == {"run.log", "machine.json", "config.toml", "metrics.csv"}
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
