@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NoReturn, get_args
 
+from purejaxrl_reinforce.named import Named, named
+
 LogStd = Literal["free", "fixed", "state"]
 Engine = Literal["auto", "xla", "kernel", "interpret"]
 AdvantageNorm = Literal["standardize", "unit", "none"]
@@ -24,7 +26,9 @@ SMALLEST_FLOAT = 1.1754944e-38
 MOST_LAYERS = 32
 # Built-in networks, and how a user's own are named.
 NETWORKS = ("auto", "mlp", "cnn")
-_CLASS_NAME = re.compile(r"\w+(\.\w+)*:\w+")
+_IMPORT_PATH = re.compile(r"\w+(\.\w+)*:\w.*")
+# Fields whose value names an object, or is one, of which it then has the name.
+OBJECT_FIELDS = ("env", "network", "baseline_network")
 # The name of a parameter of the environment, as a field that can be swept, begins so.
 ENV_PARAM = "env_params."
 
@@ -82,8 +86,9 @@ class Config:
             field; the message is one line. Traced or array-valued floats are not checked.
     """
 
-    env: str = "CartPole-v1"
-    """Environment: registered with gymnax, CartPole-v0, or one's own as package.module:Class."""
+    env: str | Any = "CartPole-v1"
+    """Environment: registered with gymnax, CartPole-v0, or your own, as package.module:Class or
+    package.module:Class(size=3). In Python also the class, a function that makes it, or itself."""
     env_params: Mapping[str, Any] = NO_PARAMS
     """Parameters of the environment that differ from its own: gravity=12 length=0.7."""
     rollout: Literal["episodes", "stream"] = "episodes"
@@ -100,9 +105,11 @@ class Config:
     """Widths of the hidden layers, of the policy and the baseline network alike."""
     activation: Literal["relu", "tanh", "gelu", "silu", "elu"] = "relu"
     """Activation of the hidden layers."""
-    network: str = "auto"
+    network: str | Any = "auto"
     """mlp; cnn: 16 filters of 3 x 3 before the hidden layers; auto: cnn for observations of three
-    dimensions, else mlp; or a flax module of one's own as package.module:Class."""
+    dimensions, else mlp; or your own flax module, named or given as the environment."""
+    baseline_network: str | Any = "same"
+    """Network of the baseline, where it is another kind than that of the policy."""
     layer_norm: bool = False
     """Normalize each hidden layer before its activation."""
     orthogonal: bool = False
@@ -162,10 +169,14 @@ class Config:
     """Adam's epsilon."""
     entropy_coef: float = 0.0
     """Weight of the mean policy entropy in the objective."""
+    baseline_coef: float = 0.5
+    """Weight of the baseline's loss, where one network of your own gives both."""
     max_grad_norm: float = math.inf
     """Global norm to which each network's gradient is clipped; inf: no clipping."""
 
     def __post_init__(self) -> None:
+        for name in OBJECT_FIELDS:
+            object.__setattr__(self, name, named(getattr(self, name)))
         for name, kind in FIELD_KINDS.items():
             object.__setattr__(self, name, _checked(name, kind, getattr(self, name)))
         if self.reset_each_update and self.rollout != "stream":
@@ -179,14 +190,15 @@ class Config:
         bootstraps = isinstance(self.trace_lambda, float) and self.trace_lambda < 1
         if bootstraps and self.baseline != "value":
             raise ValueError("trace_lambda below 1 needs baseline='value'")
-        own_network = self.network not in NETWORKS
-        if own_network and not _CLASS_NAME.fullmatch(self.network):
-            raise ValueError(
-                f"network must be one of {', '.join(NETWORKS)} or a class as package.module:Class,"
-                f" not {self.network!r}{nearest(self.network, NETWORKS)}"
-            )
-        if own_network and (self.layer_norm or self.orthogonal):
-            raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
+        for name, built_in in (("network", NETWORKS), ("baseline_network", (*NETWORKS, "same"))):
+            own = (value := getattr(self, name)) not in built_in
+            if own and not (isinstance(value, Named) or _IMPORT_PATH.fullmatch(value)):
+                raise ValueError(
+                    f"{name} must be one of {', '.join(built_in)} or a class as"
+                    f" package.module:Class, not {value!r}{nearest(value, built_in)}"
+                )
+            if own and (self.layer_norm or self.orthogonal):
+                raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
         if self.num_envs == 1 and (self.baseline == "loo" or self.gradient_noise):
             field = "gradient_noise=True" if self.gradient_noise else "baseline='loo'"
             raise ValueError(f"{field} needs num_envs of at least 2")
@@ -196,7 +208,9 @@ class Config:
         return replace(self, **changes)
 
 
-FIELD_KINDS: dict[str, Any] = {f.name: f.type for f in fields(Config)}
+FIELD_KINDS: dict[str, Any] = {
+    f.name: str if f.name in OBJECT_FIELDS else f.type for f in fields(Config)
+}
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in (*FLOAT_FIELDS, "env_params"))
 
@@ -208,6 +222,7 @@ _LIMITS: dict[Any, tuple[float, float]] = {
     "gamma": (0, 1),
     "trace_lambda": (0, 1),
     "entropy_coef": (0, LARGEST_FLOAT),
+    "baseline_coef": (0, LARGEST_FLOAT),
     "max_grad_norm": (SMALLEST_FLOAT, math.inf),
 }
 # What the other kinds of fields take, in words and as a test.

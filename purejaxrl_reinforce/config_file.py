@@ -12,7 +12,8 @@ from typing import Any
 
 import tomli_w
 
-from purejaxrl_reinforce.config import FIELD_KINDS, Config, checked_seed, nearest
+from purejaxrl_reinforce.config import FIELD_KINDS, OBJECT_FIELDS, Config, checked_seed, nearest
+from purejaxrl_reinforce.named import require_paths
 from purejaxrl_reinforce.output.files import open_regular
 
 CONFIG_FILE = "config.toml"
@@ -38,7 +39,12 @@ def config_digest(config: Config) -> str:
 
 
 def run_content(config: Config, seed: int | None) -> dict[str, Any]:
-    """Return what never changes of a run; a resumed one may get more updates."""
+    """Return what never changes of a run; a resumed one may get more updates.
+
+    Raises:
+        ValueError: an object of the configuration has no import path.
+    """
+    require_paths(*(getattr(config, name) for name in OBJECT_FIELDS))
     return asdict(config) | {"seed": seed, "num_updates": None}
 
 

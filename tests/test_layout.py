@@ -12,9 +12,9 @@ import purejaxrl_reinforce
 PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = (
-    "config", "presets", "tasks", "deferred", "algorithm", "kernels", "output", "config_file",
-    "statistics", "execution", "figures", "runs", "bench", "evaluation", "sweeps", "reports",
-    "diagnosis", "cli",
+    "named", "config", "imports", "presets", "tasks", "deferred", "environments", "algorithm",
+    "kernels", "output", "config_file", "statistics", "execution", "figures", "runs", "bench",
+    "evaluation", "sweeps", "reports", "diagnosis", "cli",
 )  # fmt: skip
 
 # Most lines of Python below each folder. Whoever needs more takes something away first.

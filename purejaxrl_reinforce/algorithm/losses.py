@@ -110,6 +110,7 @@ def gradients(
         policy:   -mean_valid(log pi(a_t|s_t) A_t) - entropy_coef * mean_valid(entropy)
         baseline:  mean_valid((V(s_t) - G_t)^2)
 
+    A shared network has that of the first plus `baseline_coef` times the second, as the policy's.
     Targets are constants; their `values` are V(s_t) at `params`. A network whose parameters are
     None has no loss. `num_steps` counts the valid steps on all devices. Only the activations of one
     block of rows exist at a time.
@@ -140,7 +141,10 @@ def _losses(
     # With V(s_t) known, the derivative of (V - G)^2 takes the hidden layers, but not the output.
     slope = 2 * (targets.values - targets.returns)
     values = setup.networks.values(params, rows.obs)
-    return policy.loss + jnp.sum(slope * values, where=rows.valid) / count, policy
+    baseline = jnp.sum(slope * values, where=rows.valid) / count
+    if setup.networks.baseline is None:
+        baseline *= setup.config.baseline_coef
+    return policy.loss + baseline, policy
 
 
 def policy_terms(

@@ -87,7 +87,7 @@ def layer_sizes(config: Config, network: str) -> tuple[int, ...]:
     It is () where none is known.
     """
     params = getattr(state_shapes(config).params, network)
-    flat = flatten_dict({} if params is None else params["params"])
+    flat = flatten_dict((params or {}).get("params", {}))
     shapes = {path[-2]: x.shape for path, x in flat.items() if path[-1] == "kernel"}
     if "out" not in shapes:
         return ()

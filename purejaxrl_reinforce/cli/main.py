@@ -86,8 +86,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(re.sub(r"^\[Errno \d+\] ", "", str(error)), 1)
     except Exception as error:
-        from purejaxrl_reinforce.algorithm.environments.own import error_in_a_line, users_frame
         from purejaxrl_reinforce.execution.jax_settings import missing_devices
+        from purejaxrl_reinforce.imports import error_in_a_line, users_frame
 
         if message := missing_devices():
             return _fail(message, 2)

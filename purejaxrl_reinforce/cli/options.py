@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict
 
 import tyro
 
-from purejaxrl_reinforce.config import Config, checked_seed, with_fields
+from purejaxrl_reinforce.config import FIELD_KINDS, Config, checked_seed, with_fields
 from purejaxrl_reinforce.config_file import load_config
 from purejaxrl_reinforce.presets import PRESETS, preset, preset_for
 
@@ -59,7 +59,7 @@ def _field_options() -> Any:
             help_behavior_hint=f"(default: {default})",
             metavar="NAME=VALUE" if is_table else None,
         )
-        options[f.name] = Annotated[tuple[str, ...] if is_table else f.type, option]
+        options[f.name] = Annotated[tuple[str, ...] if is_table else FIELD_KINDS[f.name], option]
     return TypedDict("FieldOptions", options, total=False)  # type: ignore[operator]
 
 

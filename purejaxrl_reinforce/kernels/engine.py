@@ -81,10 +81,11 @@ def why_not_lowered(config: Config) -> str | None:
     """
     setup = make_setup(config)
     engine = _kernels(setup)
-    network = setup.networks.policy.network
-    is_plain = type(network) is MLP and not config.layer_norm and not config.normalize_obs
+    policy, baseline, _ = setup.networks
+    are_plain = type(policy.network) is MLP and baseline and type(baseline.network) is MLP
+    is_plain = are_plain and not config.layer_norm and not config.normalize_obs
     if not is_plain or len(config.hidden_sizes) != 1 or config.activation != "relu":
-        return "its policy has not one hidden layer of ReLUs"
+        return "its networks have not one hidden layer of ReLUs"
     if config.action == "squash" or config.log_std == "state":
         return "it takes neither squashed actions nor a log_std that depends on the state"
 

@@ -96,6 +96,7 @@ def _baseline_loss(setup: Setup, params: Any) -> _NetworkLoss:
         return (2 * (values - targets.returns[:, None]), others), ()
 
     (layers, others), to_params = jax.vjp(lambda params: (blocks.layers_of(params), ()), params)
+    assert setup.networks.baseline is not None  # why_not_lowered refuses shared ones
     inputs = setup.networks.baseline.network.inputs
     return _NetworkLoss(layers, others, inputs, terms, to_params)
 

@@ -29,6 +29,7 @@ def make_targets(
     """Do what `losses.make_targets` does."""
     config, layers, function, trace_lambda = setup.config, None, None, 1.0
     if config.baseline == "value":
+        assert setup.networks.baseline is not None  # why_not_lowered refuses shared ones
         inputs = setup.networks.baseline.network.inputs
         layers = blocks.padded(blocks.layers_of(params.baseline))
         function, trace_lambda = trace(inputs, trajectory.obs[0, :1]), config.trace_lambda

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -38,23 +39,29 @@ def describe(config: Config) -> dict[str, str]:
 
 def _networks(config: Config) -> dict[str, str]:
     params = reinforce.state_shapes(config).params
-    networks = {"policy": params.policy, "baseline": params.baseline}
+    own = config.network if config.baseline_network == "same" else config.baseline_network
     return {
-        f"{name} network": "none"
-        if network is None
-        else f"{_layers(network['params'], config)}:"
-        f" {sum(math.prod(x.shape) for x in jax.tree.leaves(network['params'])):,} parameters"
-        for name, network in networks.items()
+        "policy network": _network(params.policy, config, config.network),
+        "baseline network": "that of the policy"
+        if params.baseline == {}
+        else _network(params.baseline, config, own),
     }
 
 
-def _layers(network: dict[str, object], config: Config) -> str:
-    """Return the sizes of a network's layers, inputs to outputs."""
+def _network(params: Any, config: Config, name: str) -> str:
+    if params is None:
+        return "none"
+    size = sum(math.prod(x.shape) for x in jax.tree.leaves(params))
+    return f"{_layers(params['params'], config, name)}: {size:,} parameters"
+
+
+def _layers(network: dict[str, object], config: Config, name: str) -> str:
+    """Return the sizes of a network's layers, inputs to outputs, or the name of a user's own."""
     flat = flatten_dict(network)
     others = "".join(f", and {path[-1]}" for path in flat if len(path) == 1)
     kernels = {path[-2]: x.shape for path, x in flat.items() if path[-1] == "kernel"}
     if "own" in network:
-        return config.network + others
+        return name + others
     out, conv = kernels.pop("out"), kernels.pop("conv", None)
     hidden = [kernels[f"hidden_{i}"] for i in range(len(kernels))]
     widths = [*(shape[0] for shape in [*hidden, out]), out[1]]

@@ -1,6 +1,6 @@
 """Results of a sweep: arrays over settings, seeds and updates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,9 @@ class SweepResults:
         """
         if self.path is None:
             raise ValueError("these results have no directory, which would have the parameters")
-        params: Params = saved_sweep(self.path).agent(setting, seed).state.params
+        saved = saved_sweep(self.path)
+        plan = replace(saved.plan, configs=self.configs)  # which may have objects of no name
+        params: Params = replace(saved, plan=plan).agent(setting, seed).state.params
         return params
 
     def add(self, part: Slice) -> None:

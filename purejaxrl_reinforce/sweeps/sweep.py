@@ -18,6 +18,7 @@ from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution import known_faults, processes
 from purejaxrl_reinforce.execution.jax_settings import all_devices
+from purejaxrl_reinforce.named import require_paths
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps import workers
@@ -85,6 +86,8 @@ def sweep(
     """
     with processes.together():
         plan = make_plan(config, keys, axes or {}, zipped, num_episodes)
+        for setting in plan.configs if path is not None else ():
+            require_paths(setting.env, setting.network, setting.baseline_network)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)

@@ -203,7 +203,7 @@ def test_actions_are_clipped_to_the_action_space():
         ("cartpole-V0", "did you mean 'CartPole-v0'"),
         ("xyzzy", "unknown environment 'xyzzy'; did you mean '.*' or '.*' or '.*'"),
         ("Broken-probe", "environment 'Broken-probe' cannot be made: its data is missing"),
-        ("DictObservation-probe", "observation space Dict is not supported; use Box or Discrete"),
+        ("DictObservation-probe", "observation space Dict is not supported; use a Box, of"),
     ],
 )
 def test_errors_say_what_would_be_right(name, message):

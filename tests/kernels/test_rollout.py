@@ -114,9 +114,9 @@ def test_kernels_lower_for_a_gpu(env, config):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"hidden_sizes": (8, 8)}, "its policy has not one hidden layer of ReLUs"),
-        ({"layer_norm": True}, "its policy has not one hidden layer of ReLUs"),
-        ({"network": "tests.support.networks:Tanh"}, "its policy has not one hidden layer"),
+        ({"hidden_sizes": (8, 8)}, "its networks have not one hidden layer of ReLUs"),
+        ({"layer_norm": True}, "its networks have not one hidden layer of ReLUs"),
+        ({"network": "tests.support.networks:Tanh"}, "its networks have not one hidden layer"),
         ({"env": "Pendulum-v1", "action": "squash"}, "it takes neither squashed actions nor"),
         ({"env": "SimpleBandit-bsuite"}, "SimpleBandit-bsuite needs the operation 'sort'"),
         ({"env": "DeepSea-bsuite"}, "DeepSea-bsuite needs 135 numbers per lane, and 64 fit"),

@@ -52,3 +52,21 @@ class Statistics(Tanh):
 
 class NoOutputs(nn.Module):
     pass
+
+
+class Wide(nn.Module):
+    num_outputs: int
+    width: int = 8
+
+    @nn.compact
+    def __call__(self, obs):
+        return nn.Dense(self.num_outputs)(nn.tanh(nn.Dense(self.width)(obs)))
+
+
+class Both(Wide):
+    """A torso that policy and baseline share."""
+
+    @nn.compact
+    def __call__(self, obs):
+        x = nn.tanh(nn.Dense(self.width)(obs))
+        return nn.Dense(self.num_outputs)(x), nn.Dense(1)(x)

@@ -59,6 +59,7 @@ class Environment:
     env_params: Mapping[str, Any]
     _env: Any
     _params: Any
+    _ends_at_limit: bool
 
     @property
     def obs_space(self) -> str:
@@ -106,13 +107,12 @@ class Environment:
         obs, env_state, reward, terminated, _ = self._env.step_env(
             key, env_state, action, self._params
         )
-        return StepResult(
-            obs,
-            env_state,
-            jnp.asarray(reward, jnp.float32).reshape(()),
-            jnp.asarray(terminated, bool),
-            jnp.asarray(self._env.is_truncated(env_state, self._params), bool),
-        )
+        terminated = jnp.asarray(terminated, bool)
+        truncated = jnp.asarray(self._env.is_truncated(env_state, self._params), bool)
+        if self._ends_at_limit:
+            terminated &= ~truncated
+        reward = jnp.asarray(reward, jnp.float32).reshape(())
+        return StepResult(obs, env_state, reward, terminated, truncated)
 
 
 def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
@@ -125,10 +125,11 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
     # Constants of gymnax's modules and of the environment must not become tracers when the first
     # call comes from inside a transformation: Python caches the ones, `_loaded` the others.
     with jax.ensure_compile_time_eval():
-        env, params, described = _loaded(name)
+        loaded, described = _loaded(name)
     if not env_params:
         return described
-    return _described(name, env_params, env, changed(name, params, env_params))
+    params = changed(name, loaded.params, env_params)
+    return _described(name, env_params, loaded._replace(params=params))
 
 
 def checked(config: Config) -> Config:
@@ -136,23 +137,30 @@ def checked(config: Config) -> Config:
     if not isinstance(config, Config):
         raise ValueError(f"config must be a Config, not {config!r:.200}")
     make(config.env, config.env_params)
-    _, params, _ = _loaded(config.env)
-    return dataclasses.replace(config, env_params=in_own_types(params, config.env_params))
+    params = in_own_types(_loaded(config.env)[0].params, config.env_params)
+    return dataclasses.replace(config, env_params=params)
 
 
-@functools.cache
-def _loaded(name: str) -> tuple[Any, Any, Environment]:
-    """Return a gymnax environment, its parameters, and both as an Environment."""
-    env, params = _made(name)
-    return env, params, _described(name, NO_PARAMS, env, params)
+class _Loaded(NamedTuple):
+    """A gymnax environment, its parameters, and whether its steps also end at the time limit."""
+
+    env: Any
+    params: Any
+    ends_at_limit: bool = False
 
 
-def _made(name: str) -> tuple[Any, Any]:
+@functools.lru_cache(maxsize=None, typed=True)  # a name may stand for another object than a Named
+def _loaded(name: str) -> tuple[_Loaded, Environment]:
+    loaded = _made(name)
+    return loaded, _described(name, NO_PARAMS, loaded)
+
+
+def _made(name: str) -> _Loaded:
     with deferred_imports(*_PLOTS):
         import gymnax
 
     if ":" in name:
-        return own_environment(name)
+        return _Loaded(*own_environment(name))
     registered, overrides = ALIASES.get(name, (name, {}))
     if registered not in gymnax.registered_envs:
         raise ValueError(
@@ -163,22 +171,27 @@ def _made(name: str) -> tuple[Any, Any]:
         env, params = gymnax.make(registered)
     except Exception as error:  # whatever its constructor does, such as fetch data
         raise ValueError(f"environment {registered!r} cannot be made: {error}") from None
-    return env, dataclasses.replace(params, **overrides)
+    return _Loaded(env, dataclasses.replace(params, **overrides))
 
 
-def _described(name: str, env_params: Mapping[str, Any], env: Any, params: Any) -> Environment:
+def _described(name: str, env_params: Mapping[str, Any], loaded: _Loaded) -> Environment:
     from gymnax.environments import spaces
 
+    env, params, _ = loaded
     obs, action = env.observation_space(params), env.action_space(params)
     if not isinstance(obs, spaces.Discrete | spaces.Box):
         kind = type(obs).__name__
-        raise ValueError(f"{name}: observation space {kind} is not supported; use Box or Discrete")
+        raise ValueError(
+            f"{name}: observation space {kind} is not supported; use a Box, of one array, or"
+            " Discrete"
+        )
     is_discrete = isinstance(action, spaces.Discrete)
     if is_discrete and int(action.n) < 2:
         raise ValueError(f"{name}: action space Discrete({int(action.n)}) leaves nothing to choose")
     if not is_discrete and not (isinstance(action, spaces.Box) and len(action.shape) == 1):
         raise ValueError(
             f"{name}: action space {action} is not supported; use Discrete or a one-dimensional Box"
+            ", whose actions step_env can reshape"
         )
     return Environment(
         name=name,
@@ -189,6 +202,7 @@ def _described(name: str, env_params: Mapping[str, Any], env: Any, params: Any) 
         env_params=env_params,
         _env=env,
         _params=params,
+        _ends_at_limit=loaded.ends_at_limit,
     )
 
 

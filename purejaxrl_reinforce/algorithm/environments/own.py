@@ -1,85 +1,51 @@
-"""A user's own environments and networks, which the configuration names `package.module:Name`."""
+"""A user's own environment, which the configuration names `package.module:Name`."""
 
 import dataclasses
-import importlib
-import re
-import sys
-import sysconfig
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from purejaxrl_reinforce.algorithm.lanes import key_shape
-from purejaxrl_reinforce.config import nearest
+from purejaxrl_reinforce.imports import error_in_a_line, target_of
 from purejaxrl_reinforce.tasks import TIME_LIMIT
 
-# Files of Python, of installed packages and of this one.
-_FILES_OF_OTHERS = (
-    "<",
-    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
-    str(Path(__file__).parents[2]),
-)
-# A frame in the text that XLA makes of what a callback of compiled code raises.
-_FRAME = re.compile(r'File "(.+)", line (\d+), in .')
 
-
-def imported(kind: str, path: str) -> Any:
-    """Return what `path` names, also from a module in the current directory.
-
-    Raises:
-        ValueError: there is no such module or name, or the module fails; one line.
-    """
-    module_name, _, name = path.partition(":")
-    if "" not in sys.path:  # a command starts without the current directory
-        sys.path.append("")
-    importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # whatever the module does
-        raise ValueError(f"{kind} {path!r} cannot be imported: {error_in_a_line(error)}") from None
-    if not hasattr(module, name):
-        near = nearest(name, (x for x in vars(module) if not x.startswith("_")))
-        raise ValueError(f"{kind} {path!r}: {module_name} has no {name!r}{near}")
-    return getattr(module, name)
-
-
-def error_in_a_line(error: BaseException) -> str:
-    """Return an error in a line, with the file and line of the user's code that raised it."""
-    text = f"{type(error).__name__}: {error}".strip()
-    text = " ".join((text.splitlines()[-1] if _FRAME.search(text) else text).split())[:200]
-    frame = users_frame(error)
-    if frame is None or isinstance(error, SyntaxError):  # whose text has both
-        return text
-    return f"{text} ({frame.filename}, line {frame.lineno})"
-
-
-def users_frame(error: BaseException) -> traceback.FrameSummary | None:
-    """Return the innermost line of the user's code that raised an error, None if there is none."""
-    frames = traceback.extract_tb(error.__traceback__)
-    frames += [traceback.FrameSummary(x, int(n), "") for x, n in _FRAME.findall(str(error))]
-    own = [frame for frame in frames if not frame.filename.startswith(_FILES_OF_OTHERS)]
-    return own[-1] if own else None
-
-
-def own_environment(path: str) -> tuple[Any, Any]:
-    """Return the gymnax environment `path` and its parameters.
+def own_environment(name: str) -> tuple[Any, Any, bool]:
+    """Return the environment of a name, its parameters, and `done_has_time_limit`.
 
     Raises:
         ValueError: it cannot be imported, is no environment, or fails, or does not return what
             gymnax's environments return; one line.
     """
-    found = imported("environment", path)
+    found, positional, keywords = target_of("environment", name)
     try:
-        env = found() if isinstance(found, type) else found
+        env = found(*positional, **keywords) if callable(found) else found
         mistake = next(_mistakes(env), None)
+        if mistake is None:
+            return env, env.default_params, done_has_time_limit(env, env.default_params)
     except (Exception, SystemExit) as error:  # whatever the user's code does
-        raise ValueError(f"environment {path!r} fails: {error_in_a_line(error)}") from None
-    if mistake is not None:
-        raise ValueError(f"environment {path!r} {mistake}")
-    return env, env.default_params
+        raise ValueError(f"environment {name!r} fails: {error_in_a_line(error)}") from None
+    raise ValueError(f"environment {name!r} {mistake}")
+
+
+def done_has_time_limit(env: Any, params: Any) -> bool:
+    """Return whether `step_env` also ends at the time limit, as the `done` of gymnax 0.x does.
+
+    It takes one step from the start, and the same one just before the limit.
+    """
+    _, state = env.reset_env(jax.random.key(0), params)
+    action = env.action_space(params).sample(jax.random.key(1))
+    if not (hasattr(state, "time") and hasattr(state, "replace")):
+        return False
+
+    @jax.jit
+    def ends(time: Any) -> Any:
+        return env.step_env(jax.random.key(2), state.replace(time=time), action, params)[3]
+
+    limit = jnp.asarray(getattr(params, TIME_LIMIT) - 1, jnp.asarray(state.time).dtype)
+    return bool(ends(limit)) and not bool(ends(jnp.zeros_like(limit)))
 
 
 def _mistakes(env: Any) -> Iterator[str]:
@@ -99,6 +65,11 @@ def _mistakes(env: Any) -> Iterator[str]:
     if not isinstance(start, tuple) or len(start) != 2:
         yield "must return obs, state from reset_env"
     obs, state = start
+    if not hasattr(obs, "shape"):
+        yield (
+            f"observes a {type(obs).__name__}, which is not supported; return one array, such as"
+            " jnp.concatenate of its parts"
+        )
     action = jax.eval_shape(env.action_space(params).sample, key_shape())
     step = jax.eval_shape(env.step_env, key_shape(), state, action, params)
     if not isinstance(step, tuple) or len(step) != 5:

@@ -9,7 +9,6 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.environments.environment import Environment
-from purejaxrl_reinforce.algorithm.environments.own import error_in_a_line, imported
 from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.networks.distributions import (
     Categorical,
@@ -21,6 +20,7 @@ from purejaxrl_reinforce.algorithm.networks.distributions import (
 from purejaxrl_reinforce.algorithm.networks.mlp import CNN, FILTER_SIZE, MLP, relative_to_last
 from purejaxrl_reinforce.algorithm.normalization import RunningMoments, no_moments, normalized
 from purejaxrl_reinforce.config import LARGEST_FLOAT, Config, LogStd
+from purejaxrl_reinforce.imports import error_in_a_line, target_of
 
 # A state moves the standard deviation by a factor between exp(-5) and exp(5) at most.
 MOST_LOG_STD = 5.0
@@ -119,18 +119,21 @@ class BaselineNetwork(nn.Module):
 
 
 class Networks(NamedTuple):
-    """The networks of one configuration; its functions normalize observations, if it says so."""
+    """The networks of one configuration; its functions normalize observations, if it says so.
+
+    Where one network gives both, with the policy's parameters, `baseline` is None.
+    """
 
     policy: SoftmaxPolicy | GaussianPolicy
-    baseline: BaselineNetwork
+    baseline: BaselineNetwork | None
     config: Config
 
     def init(self, key_policy: Array, key_baseline: Array, obs: Array) -> Params:
         """Return the first parameters of networks for observations [N, ...]."""
         moments = no_moments(obs.shape[1:]) if self.config.normalize_obs else None
         obs = self._inputs(moments, obs)
-        policy = self.policy.init(key_policy, obs)
-        return Params(policy, self.baseline.init(key_baseline, obs), moments)
+        baseline = {} if self.baseline is None else self.baseline.init(key_baseline, obs)
+        return Params(self.policy.init(key_policy, obs), baseline, moments)
 
     def distribution(self, params: Params, obs: Array) -> Distribution:
         """Return pi(.|s) for observations [N, ...]."""
@@ -140,48 +143,69 @@ class Networks(NamedTuple):
     def values(self, params: Params, obs: Array) -> Array:
         """Return V(s), [N], for observations [N, ...]."""
         inputs = self._inputs(params.obs_moments, obs)
+        if self.baseline is None:
+            return cast(Array, self.policy.apply(params.policy, inputs, method=_values_of))
         return cast(Array, self.baseline.apply(params.baseline, inputs))
 
     def _inputs(self, moments: RunningMoments | None, obs: Array) -> Array:
         return obs if moments is None else normalized(moments, obs, self.config.obs_clip)
 
 
+def _values_of(policy: SoftmaxPolicy | GaussianPolicy, obs: Array) -> Array:
+    return cast(Array, policy.network.values(obs))
+
+
 def make_networks(config: Config, env: Environment) -> Networks:
     """Return the policy that fits the environment's actions, and the baseline network.
+
+    A network of the user's may return both, the outputs and the values: it is then shared.
 
     Raises:
         ValueError: they do not fit its spaces, or a user's own network cannot be used.
     """
     if config.normalize_obs and env.num_obs is not None:
         raise ValueError(f"normalize_obs needs real numbers; {env.name} observes {env.obs_space}")
-    baseline = BaselineNetwork(_network(config, env, 1, _BASELINE_GAIN))
+    policy = _policy(config, env)
+    if not getattr(policy.network, "gives_values", False):
+        return Networks(policy, BaselineNetwork(_network(config, env, 1, _BASELINE_GAIN)), config)
+    for name in ("baseline_network", "baseline_steps", "gradient_noise"):
+        if getattr(config, name) != getattr(Config, name):
+            raise ValueError(f"{name} needs a baseline network of its own, not {config.network}")
+    return Networks(policy, None, config)
+
+
+def _policy(config: Config, env: Environment) -> SoftmaxPolicy | GaussianPolicy:
     if env.num_actions is not None:
         for name in ("action", "log_std"):
             if getattr(config, name) != getattr(Config, name):
                 kind = "is for continuous actions; those of"
                 raise ValueError(f"{name} {kind} {env.name} are discrete")
-        logits = _network(config, env, env.num_actions, _POLICY_GAIN, relative=True)
-        return Networks(SoftmaxPolicy(logits), baseline, config)
+        return SoftmaxPolicy(_network(config, env, env.num_actions, _POLICY_GAIN, relative=True))
     num_dimensions = env.action_shape[0]
     num_outputs = num_dimensions * (2 if config.log_std == "state" else 1)
-    policy = GaussianPolicy(
+    return GaussianPolicy(
         _network(config, env, num_outputs, _POLICY_GAIN),
         num_dimensions,
         config.log_std,
         config.initial_std,
         _bounds(env) if config.action == "squash" else None,
     )
-    return Networks(policy, baseline, config)
 
 
 def _network(
     config: Config, env: Environment, num_outputs: int, gain: float, relative: bool = False
 ) -> nn.Module:
-    kind = config.network
+    """Return the network of the policy, or of the baseline, whose gain at the outputs is 1."""
+    kind, is_baseline = config.network, gain == _BASELINE_GAIN
+    if is_baseline and config.baseline_network != "same":
+        kind = config.baseline_network
     if kind == "auto":
         kind = "cnn" if len(env.obs_shape) == 3 and _is_picture(env) else "mlp"
     if kind not in ("mlp", "cnn"):
-        return OwnNetwork(_own_network(config, env, kind, num_outputs), relative, name="own")
+        module, gives_values = _own_network(config, env, kind, num_outputs)
+        if gives_values and is_baseline:
+            raise ValueError(f"network {kind!r} gives values, too; it may be `network` only")
+        return OwnNetwork(module, relative, gives_values, name="own")
     if kind == "cnn" and not _is_picture(env):
         raise ValueError(
             f"network='cnn' needs observations of 2 or 3 dimensions of at least {FILTER_SIZE} x"
@@ -201,48 +225,72 @@ def _network(
 
 
 class OwnNetwork(nn.Module):
-    """A module of the user's as the policies want it: float32 and, with `relative`, relative."""
+    """A module of the user's as the policies want it: float32 and, with `relative`, relative.
+
+    With `gives_values`, the module returns a pair: outputs, and values [N] or [N, 1].
+    """
 
     module: nn.Module
     relative: bool = False
+    gives_values: bool = False
 
     @nn.compact
     def __call__(self, obs: Array) -> Array:
-        outputs = self.module(obs).astype(jnp.float32)
+        outputs = self.module(obs)
+        outputs = (outputs[0] if self.gives_values else outputs).astype(jnp.float32)
         return relative_to_last(outputs) if self.relative else outputs
 
+    def values(self, obs: Array) -> Array:
+        """Return the values, [N]."""
+        return cast(Array, self.module(obs)[1].astype(jnp.float32).reshape(obs.shape[0]))
 
-def _own_network(config: Config, env: Environment, path: str, num_outputs: int) -> nn.Module:
-    """Return the flax module `path`, package.module:Class, made with `num_outputs`.
+
+def _own_network(
+    config: Config, env: Environment, name: str, num_outputs: int
+) -> tuple[nn.Module, bool]:
+    """Return the flax module of a name, made with `num_outputs`, and whether it gives values, too.
 
     Raises:
         ValueError: it cannot be imported or made, fails on the observations, holds more than
             parameters, or its outputs are not real numbers [N, num_outputs]; one line.
     """
-    module_class = imported("network", path)
-    if not (isinstance(module_class, type) and issubclass(module_class, nn.Module)):
-        raise ValueError(f"network {path!r} is not a class of flax modules (flax.linen.Module)")
+    found, positional, keywords = target_of("network", name)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     obs, _ = jax.eval_shape(env.reset, keys)
     if config.normalize_obs:
         obs = jax.ShapeDtypeStruct(obs.shape, jnp.float32)
     try:
-        module = module_class(num_outputs=num_outputs)
+        if isinstance(found, nn.Module):
+            module: Any = found.clone(num_outputs=num_outputs)
+        else:
+            module = found(*positional, num_outputs=num_outputs, **keywords)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"it is not a flax module (flax.linen.Module), but {type(module)}")
         outputs, variables = jax.eval_shape(module.init_with_output, key_shape(), obs)
     except (Exception, SystemExit) as error:
         raise ValueError(
-            f"network {path!r} fails with num_outputs={num_outputs} on observations of shape"
+            f"network {name!r} fails with num_outputs={num_outputs} on observations of shape"
             f" {obs.shape}: {error_in_a_line(error)}"
         ) from None
-    shape, dtype = getattr(outputs, "shape", None), getattr(outputs, "dtype", type(outputs))
-    if shape != (obs.shape[0], num_outputs) or not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(
-            f"network {path!r} must map observations of shape {obs.shape} to real numbers of shape"
-            f" {(obs.shape[0], num_outputs)}, not {dtype} of shape {shape}"
-        )
+    gives_values = isinstance(outputs, tuple) and len(outputs) == 2
+    _require_outputs(name, outputs[0] if gives_values else outputs, obs.shape, num_outputs)
+    if gives_values:
+        _require_outputs(name, outputs[1], obs.shape, 1)
     if others := set(variables) - {"params"}:
-        raise ValueError(f"network {path!r} may hold parameters only, not {sorted(others)}")
-    return module
+        raise ValueError(f"network {name!r} may hold parameters only, not {sorted(others)}")
+    return module, gives_values
+
+
+def _require_outputs(name: str, outputs: Any, obs_shape: tuple[int, ...], width: int) -> None:
+    """Raise ValueError unless outputs are real numbers [N, width], or [N] for a width of 1."""
+    shape, dtype = getattr(outputs, "shape", None), getattr(outputs, "dtype", type(outputs))
+    expected = (obs_shape[0], width)
+    fits = shape == expected or (width == 1 and shape == obs_shape[:1])
+    if not fits or not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(
+            f"network {name!r} must map observations of shape {obs_shape} to real numbers of shape"
+            f" {expected}, not {dtype} of shape {shape}"
+        )
 
 
 def _is_picture(env: Environment) -> bool:
