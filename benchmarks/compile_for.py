@@ -378,8 +378,8 @@ def count_launches(
 def _most_rounds(config: Config, num_devices: int, functions: tuple[str, ...]) -> int:
     """Return how often a loop over blocks runs if every episode lasts as long as it may."""
     from purejaxrl_reinforce.algorithm.blocks import equal_parts, tuning
-    from purejaxrl_reinforce.algorithm.environments import environment
     from purejaxrl_reinforce.algorithm.rollout import steps_per_update
+    from purejaxrl_reinforce.environments import environment
 
     sizes = tuning(config)
     num_steps = steps_per_update(config, environment.make(config.env, config.env_params))

@@ -13,7 +13,7 @@ import numpy as np
 from harness import run
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.environments.environment import make
+from purejaxrl_reinforce.environments.environment import make
 
 STIFFNESS, DAMPING = 3.0, 2.5
 

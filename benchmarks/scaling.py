@@ -28,11 +28,11 @@ from harness import RESULTS, Table, compile_apart, finish, measured_rows, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import Config, Metrics, TrainState, init, preset, step, train
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import Call
 from purejaxrl_reinforce.bench.workload import TRAINING
+from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import (

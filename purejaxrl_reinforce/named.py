@@ -62,7 +62,7 @@ def named(value: Any) -> Any:
         has_path = operator.attrgetter(attributes)(sys.modules[module]) is target
         has_path &= not getattr(value, "args", ())  # of a partial
         if is_instance:
-            given = {x: getattr(value, x) for x in _GIVEN_LATER if hasattr(value, x)}
+            given = {x: getattr(value, x) for x in _GIVEN_LATER if x in vars(value)}
             has_path &= _alike(target(**literal, **given), value)
     except Exception:  # whatever a class of the user's does
         has_path = False

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from purejaxrl_reinforce.algorithm.blocks import any_lane, equal_parts, num_groups
-from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environments.environment import Environment
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
 Act = Callable[[Array, Array], Array]

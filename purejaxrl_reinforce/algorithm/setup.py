@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.blocks import Tuning, tuning
-from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.networks.build import Networks, make_networks
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environments import environment
+from purejaxrl_reinforce.environments.environment import Environment
 
 F = TypeVar("F", bound=Callable[..., Any])
 

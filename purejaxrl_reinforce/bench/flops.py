@@ -21,10 +21,10 @@ from typing import NamedTuple
 import jax
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.networks.mlp import takes_one_product
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes, trajectory_shapes
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environments import environment
 
 _FLOAT_BYTES = 4
 # Per parameter, Adam: moments 3 + 4, their bias 2, root, epsilon, division, rate, addition;

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.losses import Targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
@@ -19,6 +18,7 @@ from purejaxrl_reinforce.bench.flops import Cost, phase_costs
 from purejaxrl_reinforce.bench.result_file import timed_row
 from purejaxrl_reinforce.bench.timing import Call, Peaks, Timing, cold_caches
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution import sharding
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, NonFiniteError, Program

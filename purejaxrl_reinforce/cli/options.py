@@ -141,7 +141,7 @@ class ConfigOptions:
         tuned = PRESETS[self.preset_name].config.env
         names = {env.rpartition("-v")[0] or env for env in (tuned, config.env)}
         if self.config_file is None and len(names) > 1:
-            from purejaxrl_reinforce.algorithm.environments import environment
+            from purejaxrl_reinforce.environments import environment
 
             environment.make(config.env, config.env_params)  # what is wrong is said alone
             print(

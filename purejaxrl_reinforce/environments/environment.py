@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.environments.env_params import changed, in_own_types
-from purejaxrl_reinforce.algorithm.environments.own import own_environment
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest
 from purejaxrl_reinforce.deferred import deferred_imports
+from purejaxrl_reinforce.environments.env_params import changed, in_own_types
+from purejaxrl_reinforce.environments.own import own_environment
 
 # Environments that differ from a registered one by their parameters only.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {

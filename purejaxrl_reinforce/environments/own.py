@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.imports import error_in_a_line, target_of
 from purejaxrl_reinforce.tasks import TIME_LIMIT
 
@@ -61,7 +60,8 @@ def _mistakes(env: Any) -> Iterator[str]:
     if not isinstance(limit, int | float) or not 1 <= limit < 2**31:
         yield f"has no time limit: its {TIME_LIMIT} is {limit}"
     # Traced, a reset and a step must agree with each other and with the space.
-    start = jax.eval_shape(env.reset_env, key_shape(), params)
+    key = jax.eval_shape(jax.random.key, 0)
+    start = jax.eval_shape(env.reset_env, key, params)
     if not isinstance(start, tuple) or len(start) != 2:
         yield "must return obs, state from reset_env"
     obs, state = start
@@ -70,8 +70,8 @@ def _mistakes(env: Any) -> Iterator[str]:
             f"observes a {type(obs).__name__}, which is not supported; return one array, such as"
             " jnp.concatenate of its parts"
         )
-    action = jax.eval_shape(env.action_space(params).sample, key_shape())
-    step = jax.eval_shape(env.step_env, key_shape(), state, action, params)
+    action = jax.eval_shape(env.action_space(params).sample, key)
+    step = jax.eval_shape(env.step_env, key, state, action, params)
     if not isinstance(step, tuple) or len(step) != 5:
         yield "must return obs, state, reward, terminated, info from step_env"
     next_obs, next_state, reward, *_ = step

@@ -11,11 +11,12 @@ import numpy as np
 from gymnasium import spaces
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import environments, evaluate, lanes, setup
-from purejaxrl_reinforce.algorithm.environments.env_params import derived
-from purejaxrl_reinforce.algorithm.environments.environment import ALIASES, Environment
+from purejaxrl_reinforce.algorithm import evaluate, lanes, setup
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environments import environment
+from purejaxrl_reinforce.environments.env_params import derived
+from purejaxrl_reinforce.environments.environment import ALIASES, Environment
 from purejaxrl_reinforce.tasks import TIME_LIMIT
 
 RenderedEnv = gymnasium.Env[Any, Any]
@@ -37,7 +38,7 @@ def evaluate_in_gymnasium(
     Raises:
         ValueError: Gymnasium has no environment of that name and those spaces.
     """
-    env = environments.environment.make(config.env, config.env_params)
+    env = environment.make(config.env, config.env_params)
     envs: Any = make_vector(env, num_episodes)
     start, *keys = jax.random.split(lanes.evaluation_key(key), env.time_limit + 1)
     obs, _ = envs.reset(seed=int(jax.random.bits(start) >> 1))

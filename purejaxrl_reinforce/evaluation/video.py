@@ -11,13 +11,13 @@ import matplotlib as mpl
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.evaluate import whole_episodes
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.rollout import KeyUse, fresh_lanes, keys_for, record
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, gym_actions, make_rendered
 from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
 from purejaxrl_reinforce.execution import machine, memory

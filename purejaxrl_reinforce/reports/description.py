@@ -9,11 +9,11 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm import reinforce, rollout
-from purejaxrl_reinforce.algorithm.environments import environment
-from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
 from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environments import environment
+from purejaxrl_reinforce.environments.environment import Environment
 from purejaxrl_reinforce.execution.memory import tree_bytes
 from purejaxrl_reinforce.output.text import count
 

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from purejaxrl_reinforce.algorithm import environments, normalization
-from purejaxrl_reinforce.algorithm.environments.environment import Environment
+from purejaxrl_reinforce.algorithm import normalization
 from purejaxrl_reinforce.algorithm.networks import build, mlp
 from purejaxrl_reinforce.config import NETWORKS, Config
+from purejaxrl_reinforce.environments import environment
+from purejaxrl_reinforce.environments.environment import Environment
 from purejaxrl_reinforce.execution.machine import require_extra
 from purejaxrl_reinforce.output import files, json_text
 from purejaxrl_reinforce.runs.run_dir import PARAMS_FILE
@@ -89,7 +90,7 @@ def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, 
     clipped to `low` and `high`, or with a `bounding` of "squash" they are
     low + (high - low) (1 + tanh(sample)) / 2.
     """
-    env = environments.environment.make(config.env, config.env_params)
+    env = environment.make(config.env, config.env_params)
     layers = [name for name in ("conv",) if f"{name}/kernel" in arrays]
     layers += [*(f"hidden_{i}" for i in range(len(config.hidden_sizes))), "out"]
     return {

@@ -9,11 +9,11 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.lanes import key_of
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
+from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution import known_faults, sharding, signals
 from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
 from purejaxrl_reinforce.execution.program import Program

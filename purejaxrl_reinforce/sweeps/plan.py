@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import psutil
 
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import (
     ENV_PARAM,
@@ -22,6 +21,7 @@ from purejaxrl_reinforce.config import (
     nearest,
     with_fields,
 )
+from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution import processes
 from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
 

@@ -14,8 +14,8 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init, step, train
-from purejaxrl_reinforce.algorithm.environments.environment import checked, make
 from purejaxrl_reinforce.config import EnvParams
+from purejaxrl_reinforce.environments.environment import checked, make
 from purejaxrl_reinforce.evaluation.gymnasium import make_rendered, make_vector
 from tests.support.configs import TEXTBOOK
 from tests.support.processes import ROOT
@@ -293,7 +293,7 @@ def test_three_updates_as_the_first_call(name, tmp_path):
 
 DRAWING = """
 import sys
-from purejaxrl_reinforce.algorithm.environments.environment import make
+from purejaxrl_reinforce.environments.environment import make
 make("CartPole-v1")
 assert not {"seaborn", "matplotlib.pyplot", "pandas"} & set(sys.modules)
 from gymnax.environments.misc import pong

@@ -14,13 +14,13 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init, step
-from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.losses import gradient_noise, gradients, make_targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.optimizer import make_optimizer
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.algorithm.setup import make_setup
+from purejaxrl_reinforce.environments.environment import make
 from tests.support import reference
 from tests.support.configs import TEXTBOOK
 from tests.support.learning import initial, learn, networks_of, targets_of

@@ -9,8 +9,8 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import Config, init, step
-from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.networks.mlp import ReluMLPParams, relu_mlp
+from purejaxrl_reinforce.environments.environment import make
 from tests.support.learning import networks_of
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from purejaxrl_reinforce import Config, evaluate, load_run, sweep, train, train_run
 from purejaxrl_reinforce.algorithm import losses, rollout
-from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.algorithm.setup import make_setup
+from purejaxrl_reinforce.environments.environment import make
 from tests.support import environments, networks
 from tests.support.environments import PointMass, Wrapped, make_point_mass
 from tests.support.networks import Both, Wide

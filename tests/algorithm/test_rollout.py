@@ -9,11 +9,11 @@ import pytest
 
 import tests.support.probes  # noqa: F401  registers the probes
 from purejaxrl_reinforce import evaluate, step
-from purejaxrl_reinforce.algorithm.environments.environment import make
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import Episode, Finished
 from purejaxrl_reinforce.algorithm.state import episode_metrics
+from purejaxrl_reinforce.environments.environment import make
 from tests.support.configs import TEXTBOOK
 from tests.support.learning import initial
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, init
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.evaluation.gymnasium import evaluate_in_gymnasium, gym_actions, make_vector
 from purejaxrl_reinforce.evaluation.scores import agreement
 from purejaxrl_reinforce.runs.saved_run import load_run

@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from purejaxrl_reinforce import Config
-from purejaxrl_reinforce.algorithm.environments import environment
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.learning import networks_of
 from tests.support.runs import TINY, contents_of, error_of, random_run

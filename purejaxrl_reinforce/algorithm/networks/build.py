@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.algorithm.environments.environment import Environment
 from purejaxrl_reinforce.algorithm.lanes import key_shape
 from purejaxrl_reinforce.algorithm.networks.distributions import (
     Categorical,
@@ -20,6 +19,7 @@ from purejaxrl_reinforce.algorithm.networks.distributions import (
 from purejaxrl_reinforce.algorithm.networks.mlp import CNN, FILTER_SIZE, MLP, relative_to_last
 from purejaxrl_reinforce.algorithm.normalization import RunningMoments, no_moments, normalized
 from purejaxrl_reinforce.config import LARGEST_FLOAT, Config, LogStd
+from purejaxrl_reinforce.environments.environment import Environment
 from purejaxrl_reinforce.imports import error_in_a_line, target_of
 
 # A state moves the standard deviation by a factor between exp(-5) and exp(5) at most.
