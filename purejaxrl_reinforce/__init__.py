@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.evaluate import Evaluation as Evaluation
     from purejaxrl_reinforce.algorithm.evaluate import evaluate as evaluate
+    from purejaxrl_reinforce.algorithm.evaluate import policy as policy
     from purejaxrl_reinforce.algorithm.reinforce import init as init
     from purejaxrl_reinforce.algorithm.reinforce import step as step
     from purejaxrl_reinforce.algorithm.reinforce import train as train

@@ -1,5 +1,7 @@
-"""Whole episodes of a trained policy."""
+"""A trained policy: its actions, and whole episodes of it."""
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -24,7 +26,7 @@ class Evaluation(NamedTuple):
 
 @jit("num_episodes", "greedy")
 def evaluate(
-    config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
+    config: Config, params: Params, key: Array, num_episodes: int = 100, greedy: bool = True
 ) -> Evaluation:
     """Play `num_episodes` whole episodes side by side, each up to the environment's time limit.
 
@@ -40,7 +42,36 @@ def evaluate(
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes must be at least 1, not {num_episodes}")
+    if isinstance(params, TrainState):
+        raise ValueError("evaluate takes parameters, not a state: pass state.params")
     return _evaluate(make_setup(config), params, key, num_episodes, greedy)
+
+
+def policy(config: Config, params: Params, greedy: bool = True) -> Callable[..., Array]:
+    """Return the policy as a function of observations, `act(obs)` or, to sample, `act(obs, key)`.
+
+    It takes [*shape] or [..., *shape], for observations of this shape, and a typed key; it returns
+    actions that the environment takes, () or [D] for each. `jax.jit` and `jax.vmap` apply.
+
+    Raises:
+        ValueError: observations have another shape, or sampling lacks a key.
+    """
+    setup = make_setup(config)
+    shape, networks = setup.env.obs_shape, setup.networks
+
+    def act(obs: Array, key: Array | None = None) -> Array:
+        obs = jnp.asarray(obs)
+        lead = obs.shape[: obs.ndim - len(shape)]
+        if obs.shape != lead + shape:
+            raise ValueError(f"obs must have the shape {shape}, or more before, not {obs.shape}")
+        if key is None and not greedy:
+            raise ValueError("a policy that is not greedy needs a key: act(obs, key)")
+        keys = jax.random.split(jax.random.key(0) if key is None else key, math.prod(lead))
+        noise = jax.vmap(networks.policy.noise)(keys)
+        action = make_act(networks, params, greedy)(obs.reshape(-1, *shape), noise)
+        return setup.env.clip(networks.policy.to_env(action)).reshape(*lead, *action.shape[1:])
+
+    return act
 
 
 def _evaluate(

@@ -69,16 +69,15 @@ def key_of(seed: int) -> Array:
 
 
 def checked_key(key: Array) -> Array:
-    """Return `key`, a typed key of shape ().
+    """Return `key` as a typed key of shape (); one of `jax.random.PRNGKey` is wrapped.
 
     Raises:
         ValueError: it is no such key.
     """
-    if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
-        raise ValueError(
-            "key must be one typed key, as of jax.random.key(0), not of type"
-            f" {key.dtype}{list(key.shape)}"
-        )
+    legacy = getattr(key, "dtype", None) == jnp.uint32 and key.shape == (2,)
+    key = jax.random.wrap_key_data(key, impl=_KIND) if legacy else key
+    if not jax.dtypes.issubdtype(getattr(key, "dtype", int), jax.dtypes.prng_key) or key.ndim:
+        raise ValueError(f"key must be one typed key, as of jax.random.key(0), not {key!r:.200}")
     kind = str(jax.random.key_impl(key))
     if kind != _KIND:
         raise ValueError(f"key must be of the kind {_KIND}, jax's default, not {kind}")

@@ -14,7 +14,7 @@ from typing import Any
 import tyro
 
 from purejaxrl_reinforce.cli import sweep, train, verbs
-from purejaxrl_reinforce.config import FIELD_KINDS, nearest
+from purejaxrl_reinforce.config import FIELD_KINDS, FOREIGN, nearest
 from purejaxrl_reinforce.figures import drawing
 
 _PROGRAM = "purejaxrl-reinforce"
@@ -41,23 +41,12 @@ Verbs: {", ".join(_VERBS)}.
 {_PROGRAM} VERB --help lists the options of one, --help describes them all."""
 
 _DEVICES = "the environment variable JAX_PLATFORMS, as in JAX_PLATFORMS=cpu; by default the fastest"
-# Options of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and what they are here.
+# Options of other libraries that stand for none of the configuration's fields, see FOREIGN.
 _FOREIGN = {
-    "--lr": "--policy-lr and --baseline-lr",
-    "--learning-rate": "--policy-lr and --baseline-lr",
-    "--total-timesteps": "--num-updates, each of --num-envs episodes",
-    "--timesteps": "--num-updates, each of --num-envs episodes",
-    "--epochs": "--num-updates",
-    "--seeds": "--num-seeds of the verb sweep",
-    "--track": "--wandb",
-    "--n-envs": "--num-envs",
-    "--batch-size": "--num-envs",
-    "--gae-lambda": "--trace-lambda",
-    "--vf-coef": "--baseline-lr",
-    "--env-id": "--env",
-    "--net-arch": "--hidden-sizes",
-    "--device": _DEVICES,
-    "--platform": _DEVICES,
+    "seeds": "--num-seeds of the verb sweep",
+    "track": "--wandb",
+    "device": _DEVICES,
+    "platform": _DEVICES,
 }
 
 
@@ -143,8 +132,12 @@ def _in_a_line(box: str) -> str:
 def _hint(verb: Any, unknown: str) -> str:
     """Return what an unknown option is called here, or which options resemble it."""
     option = unknown.partition("=")[0].replace("_", "-")
-    if option in _FOREIGN:
-        return f", which is here {_FOREIGN[option]}"
+    name = option.removeprefix("--").replace("-", "_")
+    if name in _FOREIGN:
+        return f", which is here {_FOREIGN[name]}"
+    if name in FOREIGN:
+        here = re.sub(r"\b[a-z]+_[a-z_]+", lambda x: "--" + x[0].replace("_", "-"), FOREIGN[name])
+        return f", which is here {here}"
     names = [field.name for field in fields(verb)]
     if "start" in names:
         names += ["preset", "config", *FIELD_KINDS]

@@ -100,12 +100,16 @@ class Environment:
         """
         return jax.vmap(self._step_lane)(keys, env_state, action)
 
+    def clip(self, action: Array) -> Array:
+        """Return actions within the bounds of a continuous action space; others as they are."""
+        if self.num_actions is not None:
+            return action
+        space = self._env.action_space(self._params)
+        return jnp.clip(action, space.low, space.high)
+
     def _step_lane(self, key: Array, env_state: Any, action: Array) -> StepResult:
-        if self.num_actions is None:
-            space = self._env.action_space(self._params)
-            action = jnp.clip(action, space.low, space.high)
         obs, env_state, reward, terminated, _ = self._env.step_env(
-            key, env_state, action, self._params
+            key, env_state, self.clip(action), self._params
         )
         terminated = jnp.asarray(terminated, bool)
         truncated = jnp.asarray(self._env.is_truncated(env_state, self._params), bool)

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from jax import Array
 
-from purejaxrl_reinforce.algorithm import evaluate, lanes, setup
+from purejaxrl_reinforce.algorithm import evaluate, lanes
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environments import environment
@@ -45,7 +45,7 @@ def evaluate_in_gymnasium(
     returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int32)
     alive = np.ones(num_episodes, bool)
     for own_key in keys:
-        actions = gym_actions(config, params, obs, own_key, envs.single_action_space, greedy)
+        actions = np.asarray(act(config, params, obs, own_key, greedy))
         obs, reward, terminated, truncated, _ = envs.step(actions)
         returns += np.where(alive, reward, 0)
         lengths += alive
@@ -103,26 +103,10 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
     return rendered
 
 
-def gym_actions(
-    config: Config,
-    params: Params,
-    obs: np.ndarray,
-    key: Array,
-    space: gymnasium.Space[Any],
-    greedy: bool,
-) -> np.ndarray:
-    """Return the policy's actions [N, ...] for observations [N, ...], clipped to `space`."""
-    actions = _act(config, params, obs, key, greedy)
-    if isinstance(space, spaces.Box):
-        return np.clip(np.asarray(actions, np.float32), space.low, space.high)
-    return np.asarray(actions, np.int64)
-
-
 @functools.partial(jax.jit, static_argnames="greedy")
-def _act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
-    networks = setup.make_setup(config).networks
-    noise = jax.vmap(networks.policy.noise)(jax.random.split(key, obs.shape[0]))
-    return networks.policy.to_env(evaluate.make_act(networks, params, greedy)(obs, noise))
+def act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
+    """Return the policy's actions [N, ...] for observations [N, ...]."""
+    return evaluate.policy(config, params, greedy)(obs, key)
 
 
 def _counterpart(env: Environment) -> str:

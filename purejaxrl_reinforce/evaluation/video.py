@@ -18,7 +18,7 @@ from purejaxrl_reinforce.algorithm.rollout import KeyUse, fresh_lanes, keys_for,
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environments import environment
-from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, gym_actions, make_rendered
+from purejaxrl_reinforce.evaluation.gymnasium import RenderedEnv, act, make_rendered
 from purejaxrl_reinforce.evaluation.movie import SUFFIXES, Shot, frames, write_movie
 from purejaxrl_reinforce.execution import machine, memory
 from purejaxrl_reinforce.output.files import StrPath, new_file
@@ -148,8 +148,7 @@ def _rendered(
     time_limit = environment.make(config.env, config.env_params).time_limit
     yield Shot(np.asarray(env.render(), np.uint8), 0, total, done)
     for step, own_key in enumerate(jax.random.split(key, time_limit), 1):
-        space = env.action_space
-        (action,) = gym_actions(config, episode.params, obs[None], own_key, space, greedy)
+        (action,) = np.asarray(act(config, episode.params, obs[None], own_key, greedy))
         obs, reward, terminated, truncated, _ = env.step(action)
         total, done = total + float(reward), terminated or truncated
         if step % every == 0 or done:

@@ -10,7 +10,7 @@ import pytest
 from purejaxrl_reinforce import Config, init
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.environments import environment
-from purejaxrl_reinforce.evaluation.gymnasium import evaluate_in_gymnasium, gym_actions, make_vector
+from purejaxrl_reinforce.evaluation.gymnasium import act, evaluate_in_gymnasium, make_vector
 from purejaxrl_reinforce.evaluation.scores import agreement
 from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.learning import networks_of
@@ -41,8 +41,7 @@ def test_continuous_actions_reach_gymnasium_within_their_bounds(action):
     params = init(config, jax.random.key(0)).params
     obs = np.float32([[0.0, 1.0, 0.5], [9.0, 9.0, 9.0]])
     mean = networks_of(config).distribution(params, obs).mode()
-    space = gymnasium.spaces.Box(-2.0, 2.0, (1,))
-    actions = gym_actions(config, params, obs, jax.random.key(1), space, greedy=True)
+    actions = act(config, params, obs, jax.random.key(1), greedy=True)
     expected = 2 * np.tanh(mean) if action == "squash" else np.clip(mean, -2, 2)
     np.testing.assert_allclose(actions, expected, rtol=1e-5)
 
