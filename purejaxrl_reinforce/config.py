@@ -126,8 +126,6 @@ class Config:
     network: str | Any = "auto"
     """mlp; cnn: 16 filters of 3 x 3 before the hidden layers; auto: cnn for observations of three
     dimensions, else mlp; or your own flax module, named or given as the environment."""
-    baseline_network: str | Any = "same"
-    """Network of the baseline, where it is another kind than that of the policy."""
     layer_norm: bool = False
     """Normalize each hidden layer before its activation."""
     orthogonal: bool = False
@@ -138,6 +136,8 @@ class Config:
     """Standard deviation of continuous actions: one learned vector, fixed, or by state."""
     baseline: Literal["value", "none", "mean", "loo"] = "value"
     """value: a network; none: 0; mean: that of the lanes, per step; loo: over the others."""
+    baseline_network: str | Any = "same"
+    """Network of the baseline, where it is another kind than that of the policy."""
     advantage_norm: AdvantageNorm = "none"
     """standardize: to variance 1; unit: centered, over the root of the raw sum of squares."""
     bootstrap: bool = True

@@ -61,6 +61,22 @@ def test_bad_values(changes, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lr", "Config has no 'lr'; here it is policy_lr and baseline_lr"),
+        ("total_timesteps", "here it is num_updates"),
+        ("seed", r"the key of train: jax.random.key\(seed\)"),
+        ("num_env", "Config has no 'num_env'; did you mean 'num_envs'"),
+    ],
+)
+def test_names_of_other_libraries_are_known(name, message):
+    with pytest.raises(TypeError, match=message):
+        Config(**{name: 1})
+    with pytest.raises(TypeError, match=message):
+        Config().replace(**{name: 1})
+
+
 def test_numbers_are_brought_to_their_type():
     config = Config(gamma=1, hidden_sizes=[32, 16], max_grad_norm=float("inf"))
     assert (type(config.gamma), config.hidden_sizes) == (float, (32, 16))

@@ -29,6 +29,7 @@ OTHER = {
     "obs_clip": 0.1,
     "adam_epsilon": 1e-3,
     "entropy_coef": 0.3,
+    "baseline_coef": 0.1,
     "max_grad_norm": 1e-3,
 }
 
