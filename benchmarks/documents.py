@@ -11,6 +11,7 @@ results/NAME.png are drawn again, too.
 
 import importlib
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ DOCUMENTS = (
     ROOT / "docs" / "pages" / "presets.md",
 )
 
+Result = dict[str, Any]
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -39,6 +41,10 @@ def filled(text: str, results: Path = RESULTS) -> str:
         if name == "presets":
             kept = kept_results(results)
             table = table_of(kept)
+        elif name == "speeds":
+            names = ("speedup", "peers", "startup", "cartpole", "sweeps")
+            kept = [parse_json((results / f"{name}.json").read_text()) for name in names]
+            table = table_of_speeds(*kept)
         else:
             kept = [parse_json((results / f"{name}.json").read_text())]
             table = Table(*script_of(name).table(kept[0]))
@@ -46,6 +52,28 @@ def filled(text: str, results: Path = RESULTS) -> str:
         return f"{match[1]}{rows_of(table)}\n{' '.join(sources)}\n{match[3]}"
 
     return _TABLE.sub(fill, text)
+
+
+def table_of_speeds(
+    speedup: Result, peers: Result, startup: Result, cartpole: Result, sweeps: Result
+) -> Table:
+    """Return all speeds that the documents name for the default preset, the narrower first."""
+    rows = {row["name"]: row["sps"] for row in speedup["rows"]}
+    early, trained = (
+        rows[f"64 ReLU, ours {name} lanes=64 steps=500"] for name in ("from scratch", "trained")
+    )
+    ours = [x for x in peers["runs"] if (x["peer"], x["network"]) == ("ours", "64 ReLU")]
+    command = cartpole["mean_steps_of_a_run"] / startup["rows"][1]["median"]
+    speeds = {
+        "`speedup.py`, trained: updates in which every episode lasts 500 steps": trained,
+        "`speedup.py`, early: the first 30 updates, of short episodes": early,
+        "`peers/compare.py`: all 100 updates of one run": statistics.median(x["sps"] for x in ours),
+        "`sweeps.py`: 1,024 seeds, each core one after the other": sweeps["rows"][0]["sps"],
+        f"`presets.py`: {cartpole['seeds']} seeds, likewise": cartpole["sps"],
+        "`startup.py`: the whole command `train`, from launch to exit, with kept programs": command,
+    }
+    cells = [[name, f"{sps / 1e6:.2f} million"] for name, sps in speeds.items()]
+    return Table("speeds", ["what is timed", "SPS"], cells)
 
 
 def script_of(name: str) -> Any:

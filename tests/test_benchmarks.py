@@ -107,14 +107,15 @@ def test_tables_of_the_documents_are_those_of_their_results(path):
 
 # What documents say of results outside of their tables: words, and from where the numbers are.
 SENTENCES = {
-    "Every one of {sweeps[rows][0][solved]:,} seeds solves the task": "README.md",
-    "a run needs {time_to_solve[rows][0][quartiles][1]:.2f} seconds of training": "README.md",
-    "and {startup[rows][0][median]:.1f} seconds from the command to the picture": "README.md",
-    "picture the first time, {startup[rows][1][median]:.1f} from then on": "README.md",
-    "`sweep --num-seeds 1024` took {sweeps[rows][0][command_seconds]:.0f} seconds": "README.md",
-    "{sweeps[rows][1][solved]:,} of {sweeps[rows][1][agents]:,} agents end solved": "README.md",
-    "greedy return at least 475 of 500 (lowest {sweeps[rows][0][worst]:.1f})": "README.md",
-    "{classic[seeds]} seeds: {classic[training_return_at_the_end][value]:.1f} of 200": "README.md",
+    "{fast[slowest]:.0f} to {fast[fastest]:.0f} million CartPole steps per second": "README.md",
+    "units, {fast[least]:.0f} to {fast[most]:.0f} times an idiomatic JAX program": "README.md",
+    "losses ({deep[least]:.1f} to {deep[most]:.1f} times with two tanh layers": "README.md",
+    "all of {sweeps[rows][0][solved]:,} seeds solve CartPole-v1": "README.md",
+    "takes {time_to_solve[rows][0][quartiles][1]:.2f} of them (median seed)": "README.md",
+    "takes {startup[rows][0][median]:.1f} seconds from launch to learning curve": "README.md",
+    "learning curve, {startup[rows][1][median]:.1f} from then on": "README.md",
+    "default preset took {sweeps[rows][0][command_seconds]:.0f} seconds": "README.md",
+    "500,000 steps each {sweeps[rows][1][command_seconds]:.0f} seconds": "README.md",
     "{time_to_solve[seeds_solved]} of {time_to_solve[seeds]} seeds": "benchmarks/README.md",
 }
 
@@ -122,6 +123,16 @@ SENTENCES = {
 @pytest.mark.parametrize(("sentence", "document"), SENTENCES.items())
 def test_figures_in_sentences_are_those_of_their_results(sentence, document):
     results = {path.stem: parse_json(path.read_text()) for path in harness.RESULTS.glob("*.json")}
+    for name, network in (("fast", "64 ReLU"), ("deep", "2 x 64 tanh")):
+        ours = [x for x in results["speedup"]["rows"] if "times_same_batch" in x]
+        ours = [x for x in ours if x["network"] == network]
+        speeds, times = zip(
+            *((x["sps"] / 1e6, x["times_same_batch"][0]) for x in ours), strict=True
+        )
+        results[name] = {
+            **{"slowest": min(speeds), "fastest": max(speeds)},
+            **{"least": min(times), "most": max(times)},
+        }
     text = " ".join((harness.ROOT / document).read_text().split())
     assert sentence.format_map(results) in text
 
