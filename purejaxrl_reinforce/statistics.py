@@ -7,8 +7,9 @@ NaN. All intervals are 95% intervals, and the same scores always get the same on
 are too few for any interval, its bounds are infinite.
 """
 
+import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,6 +73,8 @@ _DRAWS = 2_000
 # Numbers that are drawn at a time: they stay in the processor's cache, and many seeds take longer,
 # not more memory.
 _MOST_DRAWN = 2**16
+# Weights of up to so many seeds are kept, 2 MB each: simulations ask for them again and again.
+_MOST_KEPT = 128
 
 
 class Quartiles(NamedTuple):
@@ -172,28 +175,78 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:
 def interquartile_mean_test(x: np.ndarray, y: np.ndarray, ends: tuple[float, float]) -> float:
     """Return how probably the interquartile mean of y's population is not below x's: a p-value.
 
-    One-sided, for independent samples. Both interquartile means are drawn as for
-    `interquartile_mean_interval`, each halfway between its lowest and highest, and the value is
-    the share of all pairs of draws in which y's is not below. It is 1, so that nothing is decided,
-    with fewer than MIN_SEEDS seeds on a side.
+    One-sided, for independent samples x [n] and y [m]. Both interquartile means are drawn by
+    `draw_interquartile_means`, which explains `ends`, and the value is the share of all pairs of
+    draws in which y's is not below. It is 1, so that nothing is decided, with fewer than MIN_SEEDS
+    seeds on a side.
 
     Unlike a test of ranks it asks about the statistic that a ranking goes by, also where some
     seeds fail, scores are tied, or spreads differ (benchmarks/coverage.py).
-
-    Args:
-        x: [n], scores of one setting.
-        y: [m], scores of the other.
-        ends: lowest and highest finite score of all settings that are compared. Beyond its own
-            scores a population is taken to reach as far: a setting of which no seed failed yet
-            may fail like the others.
     """
     if min(len(x), len(y)) < MIN_SEEDS:
         return 1.0
-    drawn_x, drawn_y = (_draw_means(scores, ends, seed) for seed, scores in enumerate((x, y)))
-    # Weighted sums of equal scores differ by rounding.
-    room = 1e-9 * (1 + max(map(abs, ends)))
-    not_above = np.searchsorted(np.sort(drawn_x) - room, drawn_y, side="right")
-    return float(not_above.mean() / len(drawn_x))
+    drawn = (draw_interquartile_means(scores, ends, side) for side, scores in enumerate((x, y)))
+    return share_not_above(*drawn)
+
+
+def draw_interquartile_means(
+    scores: np.ndarray, ends: tuple[float, float], side: int
+) -> np.ndarray:
+    """Draw interquartile means of the population of each sample, in ascending order [draws, ...].
+
+    They are drawn as for `interquartile_mean_interval`, each halfway between its lowest and highest.
+
+    Args:
+        scores: [n, ...].
+        ends: lowest and highest finite score of all settings that are compared. Beyond its own
+            scores a population is taken to reach as far: a setting of which no seed failed yet
+            may fail like the others.
+        side: 0 or 1; draws of different sides are independent of each other.
+    """
+    ordered = np.sort(scores, axis=0)
+    below = np.concatenate([np.minimum(ends[0], ordered[:1]), ordered])
+    above = np.concatenate([ordered, np.maximum(ends[1], ordered[-1:])])
+    drawn = [
+        (_weighted(w, below) + _weighted(w, above)) / 2 for w in _draw_weights(len(scores), side)
+    ]
+    return np.sort(np.concatenate(drawn), axis=0)
+
+
+def share_not_above(x: np.ndarray, y: np.ndarray, shift: float = 0.0) -> float:
+    """Return the share of all pairs of ascending draws x [draws] and y in which x <= y + shift."""
+    not_above = np.searchsorted(x - _rounding(x, y), y + shift, side="right")
+    return float(not_above.mean() / len(x))
+
+
+def difference_of_draws(x: np.ndarray, y: np.ndarray, level: float) -> tuple[float, float]:
+    """Return the bounds of x - y outside of which the test at a one-sided level refuses each number.
+
+    Takes ascending draws of both populations, [draws].
+    """
+    low, high = _least_difference(x, y, level), -_least_difference(y, x, level)
+    equal = 2 * _rounding(x, y)
+    return 0.0 if abs(low) < equal else low, 0.0 if abs(high) < equal else high
+
+
+def _least_difference(x: np.ndarray, y: np.ndarray, level: float) -> float:
+    """Return the highest number that x - y exceeds significantly."""
+    finite = np.concatenate([z[np.isfinite(z)] for z in (x, y)])
+    high = 1.0 + np.ptp(finite) if finite.size else 1.0
+    low = -high
+    if share_not_above(x, y, low) > level:
+        return -np.inf
+    if share_not_above(x, y, high) <= level:
+        return np.inf
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if share_not_above(x, y, middle) <= level else (low, middle)
+    return low
+
+
+def _rounding(x: np.ndarray, y: np.ndarray) -> float:
+    """Return by how much weighted sums of equal scores may differ."""
+    ends = np.abs([x[0], x[-1], y[0], y[-1]])
+    return 1e-9 * (1 + float(ends[np.isfinite(ends)].max(initial=0.0)))
 
 
 def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> Interval:
@@ -215,18 +268,21 @@ def quartiles(x: np.ndarray) -> Quartiles:
     return Quartiles(*np.quantile(x, (0.25, 0.5, 0.75), method="inverted_cdf").tolist())
 
 
-def _draw_means(scores: np.ndarray, ends: tuple[float, float], seed: int) -> np.ndarray:
-    """Draw interquartile means of a population that scores [n] are of, [draws]."""
-    ordered = np.sort(scores)
-    low, high = min(ends[0], ordered[0]), max(ends[1], ordered[-1])
-    below, above = np.concatenate([[low], ordered]), np.concatenate([ordered, [high]])
-    weights = np.concatenate(list(_draw_weights(len(scores), seed)))
-    return (_weighted(weights, below) + _weighted(weights, above)) / 2
+def _draw_weights(n: int, seed: int = 0) -> Iterable[np.ndarray]:
+    """Give, chunk by chunk, shares of the interquartile range around n scores, [draws, n + 1].
+
+    The seed is fixed: the same scores always get the same interval.
+    """
+    return _kept_weights(n, seed) if n <= _MOST_KEPT else _new_weights(n, seed)
 
 
-def _draw_weights(n: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Give, chunk by chunk, shares of the interquartile range around n scores, [draws, n + 1]."""
-    random = np.random.default_rng(seed)  # fixed: the same scores always get the same interval
+@functools.lru_cache(maxsize=32)
+def _kept_weights(n: int, seed: int) -> list[np.ndarray]:
+    return list(_new_weights(n, seed))
+
+
+def _new_weights(n: int, seed: int) -> Iterator[np.ndarray]:
+    random = np.random.default_rng(seed)
     most = max(1, _MOST_DRAWN // (n + 1))
     for start in range(0, _DRAWS, most):
         # Sums of exponential numbers over their total are ordered uniform numbers.
