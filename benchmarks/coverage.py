@@ -20,10 +20,10 @@ from purejaxrl_reinforce.statistics import (
     Interval,
     interquartile_mean,
     interquartile_mean_interval,
-    interquartile_mean_test,
     performance_profile,
     probability_of_improvement,
 )
+from purejaxrl_reinforce.sweeps.decisions import decide
 
 FAILING = (0.2, 0.26, 0.3, 0.35, 0.4, 0.5)
 
@@ -147,12 +147,11 @@ def cover_ranking(name: str, n: int, repeats: int) -> list[dict[str, Any]]:
     ours, ranks = Count(), Count()
     for _ in range(repeats):
         scores = [draw(rng.standard_normal(n)) for draw in settings]
-        ends = min(map(np.min, scores)), max(map(np.max, scores))
         winner, best = max(scores, key=interquartile_mean), scores[0]
-        p = interquartile_mean_test(winner, best, ends)
-        theirs = stats.mannwhitneyu(winner, best, alternative="greater").pvalue
-        for count, value in ((ours, p), (ranks, theirs)):
-            count.held.append(best is winner or value > level)
+        theirs = stats.mannwhitneyu(winner, best, alternative="greater").pvalue > level
+        kept = 0 in decide(dict(enumerate(scores))).left
+        for count, value in ((ours, kept), (ranks, best is winner or theirs)):
+            count.held.append(value)
             count.unbounded.append(n < MIN_SEEDS)
     return rows("ranking", name, n, ours, ranks, f"best setting kept: {name}")
 

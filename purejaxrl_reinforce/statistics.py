@@ -172,32 +172,15 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:
     return _wilson(value, trials, n - 1)
 
 
-def interquartile_mean_test(x: np.ndarray, y: np.ndarray, ends: tuple[float, float]) -> float:
-    """Return how probably the interquartile mean of y's population is not below x's: a p-value.
-
-    One-sided, for independent samples x [n] and y [m]. Both interquartile means are drawn by
-    `draw_interquartile_means`, which explains `ends`, and the value is the share of all pairs of
-    draws in which y's is not below. It is 1, so that nothing is decided, with fewer than MIN_SEEDS
-    seeds on a side.
-
-    Unlike a test of ranks it asks about the statistic that a ranking goes by, also where some
-    seeds fail, scores are tied, or spreads differ (benchmarks/coverage.py).
-    """
-    if min(len(x), len(y)) < MIN_SEEDS:
-        return 1.0
-    drawn = (draw_interquartile_means(scores, ends, side) for side, scores in enumerate((x, y)))
-    return share_not_above(*drawn)
-
-
 def draw_interquartile_means(
     scores: np.ndarray, ends: tuple[float, float], side: int
 ) -> np.ndarray:
-    """Draw interquartile means of the population of each sample, in ascending order [draws, ...].
+    """Draw interquartile means of the population that scores [n] are of, ascending, [draws].
 
-    They are drawn as for `interquartile_mean_interval`, each halfway between its lowest and highest.
+    They are drawn as for `interquartile_mean_interval`, each halfway between lowest and highest.
 
     Args:
-        scores: [n, ...].
+        scores: [n].
         ends: lowest and highest finite score of all settings that are compared. Beyond its own
             scores a population is taken to reach as far: a setting of which no seed failed yet
             may fail like the others.
@@ -213,13 +196,18 @@ def draw_interquartile_means(
 
 
 def share_not_above(x: np.ndarray, y: np.ndarray, shift: float = 0.0) -> float:
-    """Return the share of all pairs of ascending draws x [draws] and y in which x <= y + shift."""
+    """Return the share of all pairs of ascending draws, [draws], in which x <= y + shift.
+
+    Of independent draws that is a one-sided p-value: how probably the interquartile mean of x's
+    population is not above y's. Unlike a test of ranks it asks about the statistic that a ranking
+    goes by, also where some seeds fail, scores are tied, or spreads differ.
+    """
     not_above = np.searchsorted(x - _rounding(x, y), y + shift, side="right")
     return float(not_above.mean() / len(x))
 
 
 def difference_of_draws(x: np.ndarray, y: np.ndarray, level: float) -> tuple[float, float]:
-    """Return the bounds of x - y outside of which the test at a one-sided level refuses each number.
+    """Return the bounds of x - y: what lies outside is refused by the test at a one-sided level.
 
     Takes ascending draws of both populations, [draws].
     """

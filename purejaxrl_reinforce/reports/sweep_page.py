@@ -15,7 +15,7 @@ from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
 from purejaxrl_reinforce.sweeps import outputs, ranking, store, summary
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
-from purejaxrl_reinforce.sweeps.summary import Summary
+from purejaxrl_reinforce.sweeps.summary import Ranking, Summary
 
 # More are not read.
 _MOST_SEEDS = 20
@@ -29,15 +29,15 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     """
     sweep = store.saved_sweep(sweep_dir)
     results = load_sweep(sweep_dir)
-    summaries = summary.summarize(results)
-    rankings = summary.by_env(summaries)
-    best = [ranked[0] for ranked in rankings.values()]
+    rankings = summary.rank(results)
+    summaries = [one for ranked in rankings for one in ranked.summaries]
+    best = [ranked.summaries[0] for ranked in rankings]
     agents = count(results.scores.size, "agent")
     return page(
-        f"{' and '.join(rankings)}: a sweep with REINFORCE, {agents}",
+        f"{' and '.join(ranked.env for ranked in rankings)}: a sweep with REINFORCE, {agents}",
         {
             "Summary": facts(_overview(results, best)),
-            "Settings": "\n".join(map(_ranking, rankings.values())),
+            "Settings": "\n".join(map(_ranking, rankings)),
             "Figures": _figures(results, summaries),
             "Video": "\n".join(_video(results, one, seed) for one in best),
             "Swept fields": facts(_swept(results)),
@@ -77,13 +77,14 @@ def _overview(results: SweepResults, best: Sequence[Summary]) -> dict[str, Any]:
     }
 
 
-def _ranking(ranked: Sequence[Summary]) -> str:
-    env = ranked[0].env
-    rows = [ranking.ranking_cells(row, ranked) for row in ranked]
+def _ranking(ranked: Ranking) -> str:
+    several = len(ranked.summaries) > 1
+    title = f"{ranked.env}: {ranking.verdict(ranked)}." if several else f"{ranked.env}."
     return (
-        paragraph(f"{env}, {count(ranked[0].num_seeds, 'seed')} each, the best setting first.")
-        + table(ranking.RANKING_HEADINGS, rows)
+        paragraph(title)
+        + table(ranking.RANKING_HEADINGS, ranking.ranking_rows(ranked))
         + paragraph(ranking.explain_ranking(ranked))
+        + "".join(map(paragraph, ranking.explain_looks(ranked)))
     )
 
 

@@ -7,16 +7,17 @@ in at most 5% of studies:
 - Each look may spend the share of the 5% that its group has of all seeds (Lan and DeMets 1983).
   Levels of looks are summed, so that nothing need be known about how looks correlate.
 - Within a look, settings take Holm's step-down (1979), which Bartroff and Lai (2010) extend to
-  several looks: with r settings left of k the level is divided by r, and by the k - 1 rivals each of
-  which may be the one that looks best.
-- The test of a pair is `statistics.interquartile_mean_test`, as in the ranking of a fixed sweep,
-  which is a study with a single look.
+  several looks: with r settings left of k the level is divided by r, and by the k - 1 rivals any
+  of which may be the one that looks best.
+- The test of a pair is `statistics.share_not_above`, as in the ranking of a fixed sweep, which is a
+  study with a single look.
 
 Everything here is a function of scores alone: a study that is resumed decides what it had decided.
 benchmarks/studies.py simulates the errors and what stopping early saves.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -43,7 +44,7 @@ class Look(NamedTuple):
     """A comparison after a group of seeds.
 
     Attributes:
-        num_seeds: of each setting in it.
+        num_seeds: of each setting in it, at most.
         best: the setting with the highest interquartile mean.
         p_values: of the test that a setting is not worse than the best.
         level: of the last test. Where p is at most as high, a setting is worse.
@@ -86,32 +87,35 @@ def look_sizes(most: int) -> list[int]:
 
 
 def decide(
-    scores: dict[int, np.ndarray], sizes: Sequence[int], equal_within: float = 0.0
+    scores: dict[int, np.ndarray], sizes: Sequence[int] = (), equal_within: float = 0.0
 ) -> Decision:
     """Return what looks at the scores decide, until one setting is left or scores are missing.
 
     Args:
         scores: of each setting, in the order of the seeds; -inf: diverged. Beyond those of its last
             look they do not count.
-        sizes: numbers of seeds after which to look.
-        equal_within: end where all that are left differ by less. Such an end and a wrong elimination
-            then share LEVEL in equal parts.
+        sizes: numbers of seeds after which to look; none: one look at all the scores, whose numbers
+            may differ.
+        equal_within: end where all that are left differ by less. Then LEVEL is shared between such
+            an end and eliminations.
     """
-    left, looks, before = list(scores), [], 0
+    looks: list[Look] = []
+    left, before = list(scores), 0
     level = LEVEL / 2 if equal_within else LEVEL
-    for size in sizes:
-        if min(len(scores[i]) for i in left) < size:
+    most = max(map(len, scores.values()))
+    for size in sizes or [most]:
+        if sizes and min(len(scores[i]) for i in left) < size:
             return Decision(looks, left, "goes on", size)
-        share = level * (size - before) / sizes[-1]
+        share = level * (size - before) / (sizes or [most])[-1]
         parts = {i: scores[i][:size] for i in left}
-        drawn = _draw(parts)
-        looks.append(_look(parts, drawn, share / max(1, len(scores) - 1)))
+        draw = _drawing(parts)
+        looks.append(_look(parts, draw, share / max(1, len(scores) - 1)))
         left, before = looks[-1].left, size
         if len(left) == 1:
             return Decision(looks, left, "best", size)
-        if equal_within and _are_equal([drawn[i] for i in left], equal_within, share):
+        if equal_within and _are_equal(left, draw, equal_within, share):
             return Decision(looks, left, "equal", size)
-    return Decision(looks, left, "undecided", sizes[-1])
+    return Decision(looks, left, "undecided", before)
 
 
 def differences(scores: dict[int, np.ndarray], decision: Decision) -> dict[int, Interval]:
@@ -123,34 +127,37 @@ def differences(scores: dict[int, np.ndarray], decision: Decision) -> dict[int, 
     found = {}
     for look in decision.looks:
         parts = {i: scores[i][: look.num_seeds] for i in (look.best, *look.p_values)}
-        drawn = _draw(parts)
+        draw = _drawing(parts)
         highest = float(interquartile_mean(parts[look.best]))
         for i in look.p_values:
             value, bounds = float(interquartile_mean(parts[i])), (-np.inf, np.inf)
-            if look.num_seeds >= MIN_SEEDS:
-                bounds = difference_of_draws(drawn[i][1], drawn[look.best][0], look.level)
+            if min(len(parts[i]), len(parts[look.best])) >= MIN_SEEDS:
+                bounds = difference_of_draws(draw(i, 1), draw(look.best, 0), look.level)
             found[i] = Interval(value if value == -np.inf else value - highest, *bounds)
     return found
 
 
-def _draw(scores: dict[int, np.ndarray]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Draw interquartile means of each setting twice, independently."""
-    samples = np.stack(list(scores.values()), axis=1)
+def _drawing(scores: dict[int, np.ndarray]) -> Callable[[int, int], np.ndarray]:
+    """Return a function (setting, side) that draws interquartile means, once each."""
+    samples = np.concatenate(list(scores.values()))
     finite = samples[np.isfinite(samples)]
     ends = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    sides = (draw_interquartile_means(samples, ends, side).T for side in (0, 1))
-    return dict(zip(scores, zip(*sides, strict=True), strict=True))
+    return functools.cache(lambda i, side: draw_interquartile_means(scores[i], ends, side))
 
 
 def _look(
-    scores: dict[int, np.ndarray], drawn: dict[int, tuple[np.ndarray, np.ndarray]], level: float
+    scores: dict[int, np.ndarray], draw: Callable[[int, int], np.ndarray], level: float
 ) -> Look:
     """Compare all settings with the one that looks best, at a level for each of its rivals."""
-    num_seeds, left = len(next(iter(scores.values()))), list(scores)
+    num_seeds, left = max(map(len, scores.values())), list(scores)
     best = max(left, key=lambda i: float(interquartile_mean(scores[i])))
     others = [i for i in left if i != best]
-    decides = num_seeds >= MIN_SEEDS
-    p = {i: share_not_above(drawn[best][0], drawn[i][1]) if decides else 1.0 for i in others}
+    p = {
+        i: share_not_above(draw(best, 0), draw(i, 1))
+        if min(len(scores[best]), len(scores[i])) >= MIN_SEEDS
+        else 1.0
+        for i in others
+    }
     step = level
     for i in sorted(others, key=p.__getitem__):
         step = level / len(left)
@@ -160,7 +167,9 @@ def _look(
     return Look(num_seeds, best, p, step, [i for i in others if i not in left], left)
 
 
-def _are_equal(drawn: Sequence[tuple[np.ndarray, np.ndarray]], margin: float, level: float) -> bool:
+def _are_equal(
+    settings: Sequence[int], draw: Callable[[int, int], np.ndarray], margin: float, level: float
+) -> bool:
     """Return whether no two settings differ by the margin: both tests of every pair say so."""
-    pairs = ((x, y) for i, (x, _) in enumerate(drawn) for j, (_, y) in enumerate(drawn) if i != j)
-    return all(share_not_above(x, y, -margin) <= level for x, y in pairs)
+    pairs = ((i, j) for i in settings for j in settings if i != j)
+    return all(share_not_above(draw(i, 0), draw(j, 1), -margin) <= level for i, j in pairs)

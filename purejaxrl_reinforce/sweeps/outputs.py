@@ -18,9 +18,9 @@ from purejaxrl_reinforce.figures.style import Style, save_figure
 from purejaxrl_reinforce.output import files, json_text, text
 from purejaxrl_reinforce.runs.loggers import make_loggers
 from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps.ranking import ranking_view, swept_fields
+from purejaxrl_reinforce.sweeps.ranking import explain_looks, ranking_view, swept_fields
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import Summary, scores_of_settings, summarize, summary_dict
+from purejaxrl_reinforce.sweeps.summary import Summary, rank, scores_of_settings, summary_dict
 
 if TYPE_CHECKING:
     import pandas
@@ -32,15 +32,18 @@ _COLUMNS = ("env_steps", "mean_return", "min_return", "max_return", "eval_return
 def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
     """Write arrays, table, statistics and pictures into a sweep's directory; print the ranking."""
     save_results(path, results)
-    summaries = summarize(results)
+    rankings = rank(results)
+    summaries = [summary for ranking in rankings for summary in ranking.summaries]
     with files.atomic_write(path / "summary.json") as unfinished:
-        unfinished.write_text(json_text.dump_json(summary_dict(results, summaries)))
+        unfinished.write_text(json_text.dump_json(summary_dict(results, rankings)))
     for name, figure in sweep_figures(results, summaries).items():
         with files.atomic_write(path / f"{name}.png") as unfinished:
             save_figure(figure, unfinished)
     if not quiet:
         sys.stdout.flush()
-        Console().print(ranking_view(summaries))
+        Console().print(ranking_view(rankings))
+        for ranking in rankings:
+            print(*explain_looks(ranking), sep="\n", end="\n\n" if explain_looks(ranking) else "")
         print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
 
 

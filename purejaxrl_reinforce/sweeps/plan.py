@@ -47,6 +47,8 @@ class SweepPlan:
         num_episodes: of each agent's greedy evaluation.
         seeds_of: how many of these seeds each setting gets, the first ones.
         updates_of: after how many updates each setting's agents stop.
+        equal_within: a study ends when it is decided, or when the settings left differ by less;
+            0: they never do; None: each setting gets all seeds.
     """
 
     swept: tuple[str, ...]
@@ -55,6 +57,7 @@ class SweepPlan:
     num_episodes: int
     seeds_of: tuple[int, ...]
     updates_of: tuple[int, ...]
+    equal_within: float | None = None
 
     def __post_init__(self) -> None:
         goals = zip(self.configs, self.seeds_of, self.updates_of, strict=True)
@@ -143,6 +146,7 @@ class SweepPlan:
             self.num_episodes,
             tuple(seeds_of.values()),
             tuple(updates_of.values()),
+            other.equal_within,
         )
 
 
@@ -265,6 +269,7 @@ def plan_of(facts: Mapping[str, Any]) -> SweepPlan:
         int(facts["num_episodes"]),
         tuple(map(int, facts["seeds_of"])),
         tuple(map(int, facts["updates_of"])),
+        facts["equal_within"] if facts["equal_within"] is None else float(facts["equal_within"]),
     )
     # Whatever else may be wrong is not what would be written of this plan.
     if not (plan.configs and plan.num_seeds) or plan_facts(plan) != json_value(facts):

@@ -10,32 +10,34 @@ from rich.table import Table
 from rich.text import Text
 
 from purejaxrl_reinforce.output.text import count, number
-from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval, Quartiles
-from purejaxrl_reinforce.sweeps.summary import LEVEL, Summary, by_env
+from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval
+from purejaxrl_reinforce.sweeps.decisions import LEVEL, Look
+from purejaxrl_reinforce.sweeps.summary import Ranking, Summary
 from purejaxrl_reinforce.tasks import THRESHOLDS
 
 # More rows than this are not read on a terminal.
 _MOST_ROWS = 20
+# More settings are counted, not named.
+_MOST_NAMED = 6
 # Letters that 80 columns have for a field beside the widest numbers.
 _FIELD_WIDTH = 18
 
 RANKING_HEADINGS = (
-    "no.", "setting", "greedy return\nIQM", "median\nworst", "solved", "updates\nto solve",
-    "env steps\nto solve",
+    "no.", "setting", "greedy return\nIQM", "difference\nto highest", "median\nworst",
+    "solved\nin updates,\nsteps",
 )  # fmt: skip
 
 
-def ranking_view(summaries: Sequence[Summary]) -> Group:
+def ranking_view(rankings: Sequence[Ranking]) -> Group:
     """Return the ranking of each environment for a terminal of 80 columns or more."""
-    return Group(*(part for ranked in by_env(summaries).values() for part in (_table(ranked), "")))
+    return Group(*(part for ranking in rankings for part in (_table(ranking), "")))
 
 
-def _table(ranked: Sequence[Summary]) -> Table:
-    title = (
-        f"{ranked[0].env}, {count(ranked[0].num_seeds, 'seed')}, {count(len(ranked), 'setting')}"
-    )
-    title += ", the best first" if len(ranked) > 1 else ""
-    caption = explain_ranking(ranked)
+def _table(ranking: Ranking) -> Table:
+    ranked = ranking.summaries
+    title = f"{ranking.env}, {_seeds(ranked)}, {count(len(ranked), 'setting')}"
+    title += f": {verdict(ranking)}" if len(ranked) > 1 else ""
+    caption = explain_ranking(ranking)
     if len(ranked) > _MOST_ROWS:
         caption += f" {len(ranked) - _MOST_ROWS:,} lower-ranked settings are left out."
     table = Table(
@@ -46,57 +48,116 @@ def _table(ranked: Sequence[Summary]) -> Table:
     table.add_column(RANKING_HEADINGS[1], overflow="fold")
     for heading in RANKING_HEADINGS[2:]:
         table.add_column(heading, justify="right", no_wrap=True)
-    for summary in ranked[:_MOST_ROWS]:
-        no, label, *others = ranking_cells(summary, ranked)
+    for no, label, *others in ranking_rows(ranking)[:_MOST_ROWS]:
         label = "\n".join(map(_folded, label.splitlines()))
         table.add_row(*map(Text, (no, label, *others)))
     return table
 
 
-def explain_ranking(ranked: Sequence[Summary]) -> str:
+def _seeds(ranked: Sequence[Summary]) -> str:
+    numbers = [summary.num_seeds for summary in ranked]
+    few, many = min(numbers), max(numbers)
+    return count(many, "seed") if few == many else f"{few:,} to {many:,} seeds"
+
+
+def verdict(ranking: Ranking) -> str:
+    """Return what is decided between several settings."""
+    decision, total = ranking.decision, len(ranking.summaries)
+    left = [s.setting for s in ranking.summaries if s.may_be_best]
+    if decision.verdict == "best":
+        return f"no. {left[0]} is the best"
+    if decision.verdict == "equal":
+        return f"{_named(left)} differ by less than {ranking.equal_within:g}"
+    so_far = " so far" if decision.verdict == "goes on" else ""
+    if not so_far and max(s.num_seeds for s in ranking.summaries) < MIN_SEEDS:
+        return f"nothing is decided, which takes at least {MIN_SEEDS} seeds"
+    if len(left) == total:
+        return f"nothing is decided{so_far}"
+    return f"undecided{so_far} between {_named(left)}"
+
+
+def _named(settings: Sequence[int]) -> str:
+    """Name settings by their numbers."""
+    if len(settings) > _MOST_NAMED:
+        return count(len(settings), "setting")
+    *others, last = map(str, settings)
+    return f"no. {', '.join(others)} and {last}" if others else f"no. {last}"
+
+
+def explain_looks(ranking: Ranking) -> list[str]:
+    """Return a line for each look of a study that ends when it is decided."""
+    if ranking.equal_within is None:
+        return []
+    lines = list(map(_explain_look, ranking.decision.looks))
+    return [*lines, f"{ranking.env}: {verdict(ranking)}"]
+
+
+def _explain_look(look: Look) -> str:
+    text = f"after {count(look.num_seeds, 'seed')}: "
+    if not look.worse:
+        return f"{text}none of {count(len(look.left), 'setting')} is worse than no. {look.best}"
+    p, are = max(look.p_values[i] for i in look.worse), "are" if len(look.worse) > 1 else "is"
+    return (
+        f"{text}{_named(look.worse)} {are} worse than no. {look.best}"
+        f" (p {'=' if len(look.worse) == 1 else '<='} {p:.2g}); left: {_named(look.left)}"
+    )
+
+
+def explain_ranking(ranking: Ranking) -> str:
     """Return an explanation of the columns of an environment's ranking."""
-    env, others = ranked[0].env, len(ranked) - 1
+    env, decision = ranking.env, ranking.decision
     text = (
         "IQM: mean of the seeds' greedy returns without the lowest and the highest quarter."
         " In brackets: 95% intervals."
     )
-    if others and ranked[0].num_seeds < MIN_SEEDS:
-        text += f" Fewer than {MIN_SEEDS} seeds decide nothing between settings."
-    elif any(summary.may_be_best for summary in ranked[1:]):
+    if len(ranking.summaries) > 1 and decision.looks[-1].num_seeds >= MIN_SEEDS:
         text += (
-            " *: not significantly worse than the best (test of the IQMs at"
-            f" {LEVEL:.0%}{f', Bonferroni for {others:,} comparisons' if others > 1 else ''})."
+            f" Worse: where the IQM is lower significantly, at {LEVEL:.0%} for all"
+            f"{' looks and' if ranking.equal_within is not None else ''} settings together;"
+            " the interval of the difference leaves out 0."
         )
+    if sum(summary.may_be_best for summary in ranking.summaries) > 1:
+        text += " Settings that may be the best are in the order of solved seeds, then worst seed."
     if env in THRESHOLDS:
         text += (
-            f" Solved: a greedy return of {THRESHOLDS[env]:g}. To solve: until an update's"
-            " training return is that; median, in brackets quartiles."
+            f" Solved: a greedy return of {THRESHOLDS[env]:g}; median updates and environment"
+            " steps until an update's training return is that."
         )
     return text
 
 
-def ranking_cells(summary: Summary, ranked: Sequence[Summary]) -> list[str]:
-    """Return a setting's row of a ranking, a cell for each of RANKING_HEADINGS.
+def ranking_rows(ranking: Ranking) -> list[list[str]]:
+    """Return a row for each setting, a cell for each of RANKING_HEADINGS, the best first."""
+    return [_cells(summary, ranking) for summary in ranking.summaries]
 
-    A star marks settings that are not significantly worse than the best.
-    """
+
+def _cells(summary: Summary, ranking: Ranking) -> list[str]:
     label = "\n".join(swept_fields(summary.label))  # a line each: the columns need the width
     if summary.num_diverged:
         label += f"\n{summary.num_diverged:,} of {summary.num_seeds:,} diverged"
-    solved = "-"
-    if summary.num_solved is not None and summary.solved is not None:
-        low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])
-        solved = f"{summary.num_solved:,}/{summary.num_seeds:,}\n({low}-{high}%)"
-    starred = summary.may_be_best and summary.num_seeds >= MIN_SEEDS and summary is not ranked[0]
     return [
-        f"{summary.setting}{'*' if starred else ''}",
+        f"{summary.setting}",
         label,
         f"{show_score(summary.iqm.value)}\n{show_bounds(summary.iqm)}",
+        _difference(summary, ranking),
         f"{show_score(summary.median)}\n{show_score(summary.worst)}",
-        solved,
-        _show_quartiles(summary.updates),
-        _show_quartiles(summary.env_steps),
+        _show_solved(summary),
     ]
+
+
+def _difference(summary: Summary, ranking: Ranking) -> str:
+    """Return how far a setting is from the highest, and whether it is the winner or worse."""
+    decision, several = ranking.decision, len(ranking.summaries) > 1
+    if summary.setting == decision.looks[-1].best and several:
+        return "the best" if decision.verdict == "best" else "highest"
+    if summary.difference is None:
+        return "-" if summary.may_be_best else "stopped early"
+    value, low, high = summary.difference
+    if not np.isfinite([low, high]).all():
+        shown = number(value, 3) if np.isfinite(value) else ""
+    else:
+        shown = f"{number(value, 3)}\n({number(low, 3)} to {number(high, 3)})"
+    return shown if summary.may_be_best else f"{shown}\nworse".strip()
 
 
 def show_score(score: float | np.ndarray) -> str:
@@ -128,13 +189,16 @@ def _folded(field: str) -> str:
     return "\n".join(lines)
 
 
-def _show_quartiles(quarters: Quartiles | None) -> str:
-    if quarters is None:
+def _show_solved(summary: Summary) -> str:
+    """Return the share of the seeds that solve the environment, and after what."""
+    if not (summary.solved and summary.updates and summary.env_steps):
         return "-"
-    if quarters.lower == np.inf:
-        return "never"
-    lower, median, upper = map(_show_count, quarters)
-    return median if lower == upper else f"{median}\n({lower}-{upper})"
+    low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])
+    medians = (_show_count(x.median) for x in (summary.updates, summary.env_steps))
+    return (
+        f"{summary.num_solved:,}/{summary.num_seeds:,}\n({low}-{high}%)"
+        f"\n{', '.join(dict.fromkeys(medians))}"
+    )
 
 
 def _show_count(found: float) -> str:

@@ -30,6 +30,7 @@ class SweepResults:
         seconds: of training, each agent's share of its slice's, [setting, seed].
         updates: that each agent was trained for, [setting, seed]. 0: it is not trained, and its row
             in the other arrays means nothing.
+        equal_within: of a study that ends when it is decided, see `SweepPlan`.
         path: the directory that has the agents' parameters; on the first process.
     """
 
@@ -41,6 +42,7 @@ class SweepResults:
     seconds: np.ndarray
     updates: np.ndarray
     path: Path | None = None
+    equal_within: float | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -145,5 +147,6 @@ def empty_results(plan: SweepPlan, path: Path | None) -> SweepResults:
     evaluation = np.full((*shape, plan.num_episodes), np.nan, np.float32)
     seconds, updates = np.zeros(shape), np.zeros(shape, np.int64)
     return SweepResults(
-        plan.axes, plan.configs, plan.key_data, {}, evaluation, seconds, updates, path
-    )
+        plan.axes, plan.configs, plan.key_data, {}, evaluation, seconds, updates, path,
+        plan.equal_within,
+    )  # fmt: skip

@@ -409,4 +409,6 @@ def _by_name(plan: SweepPlan) -> dict[str, Any]:
         "episodes": [plan.num_episodes],
         "axes": list(plan.axes),
         "settings": setting_labels(plan.configs, list(plan.axes)),
+        "until": ["all seeds" if plan.equal_within is None else "decided"],
+        "equal_within": [plan.equal_within],
     }

@@ -5,21 +5,19 @@ Returns of different environments do not compare: each environment has a ranking
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from purejaxrl_reinforce import statistics
 from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.statistics import Interval, Quartiles
+from purejaxrl_reinforce.sweeps.decisions import Decision, decide, differences, look_sizes
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, task
 
 # Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32
-
-# How often the truly best setting may count as worse than the one that looks best.
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,10 @@ class Summary:
         updates: until an update's mean training return reaches the threshold, quartiles over the
             seeds; inf: never.
         env_steps: valid environment steps up to the end of that update, likewise.
-        may_be_best: whether it is the best of its environment, or not significantly worse in a
-            two-sided test of the interquartile means at LEVEL, divided by the number of settings
-            that are compared with the best (Bonferroni).
+        may_be_best: whether it is the best of its environment, or not significantly worse, as
+            `decisions.decide` tests it.
+        difference: of its interquartile mean to the highest of these settings, see
+            `decisions.differences`; None: it has the highest, or was not compared.
     """
 
     setting: int
@@ -59,6 +58,23 @@ class Summary:
     updates: Quartiles | None
     env_steps: Quartiles | None
     may_be_best: bool = True
+    difference: Interval | None = None
+
+
+class Ranking(NamedTuple):
+    """The settings of an environment: first those that may be the best, then the others.
+
+    Attributes:
+        env: the environment.
+        summaries: of its settings.
+        decision: which of them may be the best, and why.
+        equal_within: of a study that ends when it is decided; None: each setting gets all seeds.
+    """
+
+    env: str
+    summaries: list[Summary]
+    decision: Decision
+    equal_within: float | None
 
 
 def agent_scores(results: SweepResults) -> np.ndarray:
@@ -78,34 +94,60 @@ def scores_of_settings(results: SweepResults) -> list[np.ndarray]:
 
 
 def summarize(results: SweepResults) -> list[Summary]:
-    """Return a summary of each setting with a trained agent, the best first in each environment.
+    """Return a summary of each setting with a trained agent, in the order of `rank`."""
+    return [summary for ranking in rank(results) for summary in ranking.summaries]
 
-    Settings are ranked by interquartile mean. Ties are broken by the number of seeds that solve the
-    environment, then by the worst score, then by the median of the environment steps to the
-    threshold. Environments come in the order in which they were given.
+
+def rank(results: SweepResults) -> list[Ranking]:
+    """Return the ranking of each environment, in the order in which they were given.
+
+    Settings that may be the best cannot be told apart by their interquartile means. The first of
+    them has the largest share of seeds that solve the environment, then the highest worst score,
+    then the highest interquartile mean. The others follow by interquartile mean. Ties are broken by
+    the median of the environment steps to the threshold.
     """
     labels, scores = results.labels, scores_of_settings(results)
     summaries = [_summary(results, i, labels[i], x) for i, x in enumerate(scores) if x.size]
-    rankings = by_env(summaries).values()
-    return [s for ranked in rankings for s in _compared(sorted(ranked, key=_rank), scores)]
+    return [
+        _ranked(results, env, settings, {s.setting: scores[s.setting] for s in settings})
+        for env, settings in by_env(summaries).items()
+    ]
 
 
-def _rank(summary: Summary) -> tuple[float, ...]:
-    steps = summary.env_steps.median if summary.env_steps else 0.0
-    return -float(summary.iqm.value), -(summary.num_solved or 0), -summary.worst, steps
+def _ranked(
+    results: SweepResults, env: str, summaries: Sequence[Summary], scores: dict[int, np.ndarray]
+) -> Ranking:
+    decision = decide_env(results, scores)
+    found = differences(scores, decision)
+    told = [
+        replace(s, may_be_best=s.setting in decision.left, difference=found.get(s.setting))
+        for s in summaries
+    ]
+    updates = results.updates.max(axis=1)
+
+    def place(summary: Summary) -> tuple[float, ...]:
+        mean, steps = -float(summary.iqm.value), summary.env_steps
+        solved = -float(summary.solved.value) if summary.solved else 0.0
+        worst, later = -summary.worst, steps.median if steps else 0.0
+        if summary.may_be_best:
+            return 0, solved, worst, mean, later
+        stopped = results.configs[summary.setting].num_updates - updates[summary.setting]
+        return 1, float(stopped), mean, solved, worst, later
+
+    return Ranking(env, sorted(told, key=place), decision, results.equal_within)
 
 
-def _compared(ranked: Sequence[Summary], scores: Sequence[np.ndarray]) -> list[Summary]:
-    """Compare all but the first, the best, with it; each test is one-sided, at half the level."""
-    best, *others = ranked
-    compared = np.concatenate([scores[summary.setting] for summary in ranked])
-    finite = compared[np.isfinite(compared)]
-    ends = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    level = LEVEL / 2 / max(1, len(others))
-    x = scores[best.setting]
-    tests = [statistics.interquartile_mean_test(x, scores[other.setting], ends) for other in others]
-    tested = zip(others, tests, strict=True)
-    return [best, *(replace(other, may_be_best=test > level) for other, test in tested)]
+def decide_env(results: SweepResults, scores: dict[int, np.ndarray]) -> Decision:
+    """Return what the scores of an environment's settings decide.
+
+    Settings that were stopped before their last update are not compared.
+    """
+    lengths = np.array([config.num_updates for config in results.configs])
+    stopped = results.updates.max(axis=1) < lengths
+    compared = {i: x for i, x in scores.items() if not stopped[i]} or scores
+    if results.equal_within is None:
+        return decide(compared)
+    return decide(compared, look_sizes(len(results.key_data)), results.equal_within)
 
 
 def score_interval(env: str, scores: np.ndarray) -> Interval:
@@ -122,20 +164,32 @@ def by_env(summaries: Sequence[Summary]) -> dict[str, list[Summary]]:
     return {env: [s for s in summaries if s.env == env] for env in envs}
 
 
-def summary_dict(results: SweepResults, summaries: Sequence[Summary]) -> dict[str, Any]:
+def summary_dict(results: SweepResults, rankings: Sequence[Ranking]) -> dict[str, Any]:
     """Return everything for `dump_json`.
 
     Steps to a threshold that is never reached, the score of a diverged agent and both bounds of an
     interval for which the seeds are too few are infinite. None stands for all that needs a
     threshold where the environment has none.
 
-    `settings`, in the order of `summaries`, have its attributes and the `swept` values by field.
+    `settings`, in the order of the rankings, have the attributes of `Summary` and the `swept`
+    values by field. `decisions` have those of `decisions.Decision` for each environment.
     """
+    summaries = [summary for ranking in rankings for summary in ranking.summaries]
     settings = [
         {**vars(s), "swept": {x: get_field(results.configs[s.setting], x) for x in results.axes}}
         for s in summaries
     ]
-    return {"settings": settings, "comparisons": comparisons(results, summaries)}
+    decided = [
+        vars(r.decision)
+        | {"env": r.env, "equal_within": r.equal_within}
+        | {"looks": [look._asdict() for look in r.decision.looks]}
+        for r in rankings
+    ]
+    return {
+        "settings": settings,
+        "decisions": decided,
+        "comparisons": comparisons(results, summaries),
+    }
 
 
 def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dict[str, Any]]:

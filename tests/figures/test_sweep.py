@@ -128,7 +128,7 @@ def row_labels(axes):
 
 
 def test_final_returns_show_every_seed():
-    results = diverged(many(25), (20, slice(3)))
+    results = diverged(many(25), (20, slice(5)))
     results.evaluation[24] = 600
     axes = figures_of(results)["final_returns"].axes[0]
     assert (len(row_labels(axes)), row_labels(axes)[0]) == (20, "policy_lr=0.25")

@@ -24,9 +24,9 @@ from purejaxrl_reinforce.reports import run_page, sweep_page
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.runs.run_dir import load_starts
 from purejaxrl_reinforce.runs.saved_run import load_run
-from purejaxrl_reinforce.sweeps.ranking import ranking_cells
+from purejaxrl_reinforce.sweeps.ranking import ranking_rows
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from purejaxrl_reinforce.sweeps.summary import agent_scores, summarize
+from purejaxrl_reinforce.sweeps.summary import agent_scores, rank, summarize
 from tests.support.configs import TEXTBOOK
 from tests.support.runs import TINY, error_of, random_run, write_config, write_metrics
 
@@ -123,10 +123,10 @@ def test_a_report_shows_where_the_run_was_trained(finished_run, tmp_path):
 
 def test_what_a_sweeps_report_holds(finished_sweep, pages):
     results, text = load_sweep(finished_sweep), pages[1].text
-    summaries = summarize(results)
-    best = summaries[0]
-    for summary in summaries:
-        assert "|".join([*ranking_cells(summary, summaries), ""]) in text
+    (ranking,) = rank(results)
+    best = ranking.summaries[0]
+    for row in ranking_rows(ranking):
+        assert "|".join([*row, ""]) in text
     steps = results.metrics["env_steps"].max(axis=2).sum()
     middle = results.seeds[np.argsort(agent_scores(results)[best.setting], kind="stable")[1]]
     for part in (

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from scipy import stats
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.statistics import probability_of_improvement
-from purejaxrl_reinforce.sweeps.ranking import ranking_view, show_score, swept_fields
+from purejaxrl_reinforce.sweeps.ranking import explain_looks, ranking_view, show_score, swept_fields
 from purejaxrl_reinforce.sweeps.summary import (
     agent_scores,
     by_env,
     comparisons,
+    rank,
     summarize,
     summary_dict,
 )
@@ -39,7 +41,7 @@ def sweep(scores, axes=None, configs=None, num_updates=4):
 
 def shown(results, width=80):
     file = io.StringIO()
-    Console(file=file, width=width).print(ranking_view(summarize(results)))
+    Console(file=file, width=width).print(ranking_view(rank(results)))
     return file.getvalue()
 
 
@@ -103,18 +105,57 @@ def test_ties_are_broken_by_solved_share_then_worst_seed_then_steps():
     assert [s.setting for s in summarize(results)] == [2, 3, 1, 0]
 
 
-def test_settings_that_may_be_the_best_are_marked():
+def test_settings_that_may_be_the_best_come_first():
     """Two that share the ceiling, one that overlaps with them, one far below."""
     low, high = [9.0, 10, 11, 12, 13], [500, 500, 500, 500, 470]
     results = sweep([4 * low, 4 * high, 20 * [500], 4 * [500, 490, 500, 480, 500]])
-    assert [(s.setting, s.may_be_best) for s in summarize(results)] == [
-        (2, True), (1, True), (3, True), (0, False),
+    (ranking,) = rank(results)
+    assert [(s.setting, s.may_be_best) for s in ranking.summaries] == [
+        (2, True), (3, True), (1, True), (0, False),
     ]  # fmt: skip
+    assert ranking.decision.verdict == "undecided"
+    differences = {s.setting: s.difference for s in ranking.summaries}
+    highest = ranking.decision.looks[0].best
+    assert differences.pop(highest) is None
+    for setting, difference in differences.items():
+        assert difference.low <= difference.value <= difference.high
+        assert (difference.high < 0) == (setting == 0)
     text = words(shown(results))
-    assert "*: not significantly worse than the best" in text
-    assert "Bonferroni for 3 comparisons" in text
-    for cell in (" 2 policy_lr=0.3", " 1* policy_lr=0.2", " 3* policy_lr=0.4", " 0 policy_lr=0.1"):
-        assert cell in text
+    assert "CartPole-v1, 20 seeds, 4 settings: undecided between no. 2, 3 and 1" in text
+    assert text.count("highest") == 3  # heading, cell, explanation of the mean
+    assert "-489" in text
+
+
+def test_a_group_that_cannot_be_told_apart_is_in_the_order_of_solved_seeds_then_worst():
+    """The highest mean is not the first where fewer seeds solve it."""
+    random = np.random.default_rng(0)
+    highest = np.where(np.arange(20) < 16, 500, 200)
+    steady, hardly = np.full(20, 499), np.where(np.arange(20) < 16, 499, 250)
+    results = sweep([random.normal(50, 5, 20), highest, steady, hardly])
+    (ranking,) = rank(results)
+    assert ranking.decision.looks[0].best == 1
+    assert [s.setting for s in ranking.summaries] == [2, 3, 1, 0]
+
+
+def test_the_winner_is_marked():
+    seeds = np.random.default_rng(0).normal(0, 5, (3, 20))
+    text = words(shown(sweep(np.add(seeds, [[100], [300], [200]]))))
+    assert "20 seeds, 3 settings: no. 1 is the best" in text
+    assert text.count("the best") == 2
+    assert text.count(" worse ") >= 2
+
+
+def test_looks_of_a_study_are_explained():
+    seeds = np.random.default_rng(0).normal(0, 5, (3, 15))
+    results = replace(sweep(np.add(seeds, [[100], [300], [300]])), equal_within=0.0)
+    (ranking,) = rank(results)
+    assert [look.num_seeds for look in ranking.decision.looks] == [10, 15]
+    first, second, verdict = explain_looks(ranking)
+    assert first.startswith("after 10 seeds: no. 0 is worse than no. ")
+    assert first.endswith("left: no. 1 and 2")
+    assert second.startswith("after 15 seeds: none of 2 settings is worse than no. ")
+    assert verdict == "CartPole-v1: undecided between no. 1 and 2"
+    assert explain_looks(ranking._replace(equal_within=None)) == []
 
 
 def two_envs():
@@ -137,17 +178,19 @@ def test_environments_are_ranked_by_themselves():
     }
     pendulum = summaries[0]
     assert pendulum.num_solved is pendulum.solved is pendulum.updates is pendulum.env_steps is None
-    comparisons = summary_dict(results, summaries)["comparisons"]
+    comparisons = summary_dict(results, rank(results))["comparisons"]
     assert [c["settings"] for c in comparisons] == [[1, 0], [3, 2]]
     first, second = shown(results).split("CartPole-v1, 3 seeds, 2 settings")
-    assert words(first).startswith("Pendulum-v1, 3 seeds, 2 settings, the best first")
+    assert words(first).startswith(
+        "Pendulum-v1, 3 seeds, 2 settings: nothing is decided, which takes at least 10 seeds"
+    )
     assert "Solved" not in first
     assert "Solved: a greedy return of 475" in words(second)
 
 
 def test_dictionary_is_json():
     results = sweep([2 * [500, 490, 480, 470, 100], [np.nan, *[400] * 3, *[300] * 2, *[485] * 4]])
-    found = summary_dict(results, summarize(results))
+    found = summary_dict(results, rank(results))
     found = json.loads(dump_json(found))
     best, other = found["settings"]
     assert best["setting"] == 0
@@ -198,7 +241,7 @@ def test_table_at_80_columns():
         assert f"({low} to {high})" in text
         assert f"{summary.num_solved}/1,024" in text
     assert "123M" in text
-    assert "(2-never)" in text
+    assert "never" in text
     assert {"hidden_sizes=256x", "256x256", "advantage_norm=", "standardize"} <= {*text.split()}
     rows = [line for line in lines if "/1,024" in line]
     iqms = [show_score(s.iqm.value) for s in summarize(results)]
@@ -209,8 +252,8 @@ def test_table_at_80_columns():
 def test_too_few_seeds_are_shown_without_intervals(seeds):
     text = shown(sweep(np.array([[500.0], [20.0]]) + np.arange(seeds)))
     assert "(too few seeds)" in text
-    assert "Fewer than 10 seeds decide nothing between settings." in words(text)
-    assert "*" not in text
+    assert "nothing is decided, which takes at least 10 seeds" in words(text)
+    assert "worse" not in words(text).replace("median worst", "")
     assert "inf" not in text
     assert "nan" not in text
 
