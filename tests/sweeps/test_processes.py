@@ -38,7 +38,7 @@ def test_two_processes_sweep_as_one_does(tmp_path, undisturbed):
         assert second.wait() == (0, "", "")
     assert code == 0, errors
     assert "82/82 agents" in errors
-    assert "2 settings, the best first" in output
+    assert "41 seeds, 2 settings: " in output
     assert_same_results(path, undisturbed)
     assert {f.name for f in path.iterdir()} == {f.name for f in undisturbed.iterdir()}
 
