@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -16,7 +16,7 @@ from purejaxrl_reinforce.output.files import first_free, new_dated_path
 if TYPE_CHECKING:
     from purejaxrl_reinforce.sweeps.plan import SweepPlan
 
-_NUM_SEEDS, _NUM_EPISODES = 16, 100
+_NUM_SEEDS, _MAX_SEEDS, _NUM_EPISODES = 16, 64, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,19 @@ class Sweep(options.TrainingOptions):
             help_behavior_hint=f"(default: {_NUM_SEEDS})",
         ),
     ] = None
+    until: Literal["decided"] | None = None
+    """Train groups of seeds, of the settings that may still be the best, until one is left."""
+    max_seeds: Annotated[
+        int | None,
+        tyro.conf.arg(
+            help="Seeds of a setting at which --until decided ends in any case.",
+            help_behavior_hint=f"(default: {_MAX_SEEDS})",
+        ),
+    ] = None
+    equal_within: float | None = None
+    """Let --until decided end, too, where the settings left differ by less. None: they never do."""
+    confirm: bool = True
+    """After --until decided, train the best two settings again with seeds that nothing has used."""
     sweep_dir: Path | None = None
     """New or empty directory, or one of the same sweep, which is finished. None: below sweeps/."""
     slice_size: int | None = None
@@ -86,9 +99,10 @@ class Sweep(options.TrainingOptions):
         with processes.together():
             loggers = self.loggers()
             merged = list(map(saved_sweep, self.merge)) if processes.is_primary() else []
+        confirms = self.confirm and plan.equal_within is not None
         with workers.dask_executor(self.dask) if self.dask else nullcontext() as executor:
             stopped_by = run_sweep(
-                plan, Path(path), self.slice_size, self.quiet, loggers,
+                plan, Path(path), self.slice_size, self.quiet, loggers, confirms,
                 force=self.force, extend=extends, merged=merged, executor=executor,
             )  # fmt: skip
         return 0 if stopped_by is None else 128 + stopped_by
@@ -100,9 +114,10 @@ class Sweep(options.TrainingOptions):
         axes = self._axes()
         first_values = {name: values[0] for name, values in axes.items() if values}
         config, seed = self.start.load(self.seed, first_values)
-        number = _NUM_SEEDS if self.num_seeds is None else self.num_seeds
+        number = self._number_of_seeds(self.until is not None)
         episodes = _NUM_EPISODES if self.num_episodes is None else self.num_episodes
         plan = make_plan(config, range(seed, seed + number), axes, self.zip, episodes)
+        plan = self._deciding(plan, self.until is not None)
         if "env" not in axes and not self.quiet:
             self.start.warn_if_untuned(config)
         return plan
@@ -119,17 +134,34 @@ class Sweep(options.TrainingOptions):
         plan, keys = saved_sweep(self.sweep_dir).plan, None
         if self.num_episodes not in (None, plan.num_episodes):
             raise ValueError(f"{self.sweep_dir} has --num-episodes {plan.num_episodes}")
-        if self.seed is not None or self.num_seeds is not None:
+        decides = self.until is not None or plan.equal_within is not None
+        if (self.seed, self.num_seeds, self.max_seeds) != (None, None, None):
             first = seed_numbers(plan.key_data)[0] if self.seed is None else self.seed
-            number = _NUM_SEEDS if self.num_seeds is None else self.num_seeds
-            keys = range(first, first + number)
+            keys = range(first, first + self._number_of_seeds(decides))
         more = make_extension(plan, self.start.fields, self._axes(), keys, self.zip)
         for path in self.merge:
             try:
                 more = plan.extended(more).extended(saved_sweep(path).plan)
             except ValueError as error:
                 raise ValueError(f"{path} cannot be merged: {error}") from None
-        return more
+        return self._deciding(more, decides, plan.equal_within or 0.0)
+
+    def _number_of_seeds(self, decides: bool) -> int:
+        """Return how many seeds each setting gets; of a study that decides, at most."""
+        given, other, default = self.num_seeds, self.max_seeds, _NUM_SEEDS
+        if decides:
+            given, other, default = other, given, _MAX_SEEDS
+        if other is not None or (not decides and self.equal_within is not None):
+            raise ValueError(
+                "--max-seeds and --equal-within go with --until decided, --num-seeds without it"
+            )
+        return default if given is None else given
+
+    def _deciding(self, plan: "SweepPlan", decides: bool, margin: float = 0.0) -> "SweepPlan":
+        from purejaxrl_reinforce.sweeps.studies import deciding
+
+        margin = margin if self.equal_within is None else self.equal_within
+        return deciding(plan, margin) if decides else plan
 
     def _axes(self) -> dict[str, list[Any]]:
         """Return the values of each axis, whose fields have no option of their own."""

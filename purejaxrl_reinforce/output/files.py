@@ -299,6 +299,9 @@ def _require_ours(
         below = found.relative_to(path)
         names = (pattern.fullmatch(below.as_posix()) for pattern in (ours, _OF_OTHERS))
         is_named = any(names) or any(map(is_unfinished, (below, *below.parents)))
-        is_numbered = found.suffix == ".npz" and found.stem.isdigit()
+        # The sweep that confirms another has an identity of its own.
+        is_numbered = (
+            found.suffix == ".npz" and found.stem.isdigit() and found.parent.parent == path
+        )
         if not is_named or (is_numbered and owner_of(found) != identity):
             raise ValueError(f"--force replaces only what this command wrote, not {found}")

@@ -13,7 +13,7 @@ from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, tab
 from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
-from purejaxrl_reinforce.sweeps import outputs, ranking, store, summary
+from purejaxrl_reinforce.sweeps import outputs, ranking, store, studies, summary
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.summary import Ranking, Summary
 
@@ -37,7 +37,11 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
         f"{' and '.join(ranked.env for ranked in rankings)}: a sweep with REINFORCE, {agents}",
         {
             "Summary": facts(_overview(results, best)),
-            "Settings": "\n".join(map(_ranking, rankings)),
+            "Settings": "\n".join(map(_ranking, rankings))
+            + "".join(
+                paragraph(studies.explain_confirmed(x))
+                for x in studies.confirmed(results, rankings)
+            ),
             "Figures": _figures(results, summaries),
             "Video": "\n".join(_video(results, one, seed) for one in best),
             "Swept fields": facts(_swept(results)),

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps import outputs, ranking, store
+from purejaxrl_reinforce.sweeps import outputs, ranking, store, studies
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import agent_scores, score_interval
+from purejaxrl_reinforce.sweeps.summary import agent_scores, rank, score_interval
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 from purejaxrl_reinforce.sweeps.workers import WorkersLostError
 from purejaxrl_reinforce.tasks import task
@@ -33,12 +34,14 @@ def run_sweep(
     slice_size: int | None,
     quiet: bool,
     loggers: tuple[Sequence[str], Mapping[str, Any]] = ((), {}),
+    confirm: bool = False,
     **options: Any,
 ) -> int | None:
     """Train what a sweep's directory does not have yet, then write and print the results.
 
-    Takes the arguments of `log_curves` and `SweepLoop`. Returns the number of the signal that
-    stopped it, or None. Finished slices are kept.
+    Takes the arguments of `log_curves` and `SweepLoop`, and whether the first two settings are
+    confirmed with unseen seeds. Returns the number of the signal that stopped it, or None. Finished
+    slices are kept.
 
     Raises:
         ValueError: the input is bad; nothing was written.
@@ -54,6 +57,9 @@ def run_sweep(
                 print(_headline(sweep.plan, path), flush=True)
             started = time.perf_counter()
             number = _train(sweep, stop, quiet)
+            if number is None and confirm:
+                executor = options.get("executor")
+                number = _confirm(sweep, path, slice_size, stop, quiet, executor)
             if number is not None:
                 _report_interruption(sweep, path, number)
                 return number
@@ -89,7 +95,7 @@ def _train(sweep: SweepLoop, stop: signals.StopRequest, quiet: bool) -> int | No
     """Train until the end, or until a signal on any process; return its number, or None."""
     best, known = "", 0
     with Board("starting", quiet=quiet) as board:
-        for compiling in sweep.train():
+        for compiling in studies.train_until_decided(sweep):
             trained, total = sweep.results.num_trained, sweep.plan.num_agents
             if trained > known and not quiet:
                 best, known = "  ".join(_best_so_far(sweep.results)), trained
@@ -107,6 +113,24 @@ def _train(sweep: SweepLoop, stop: signals.StopRequest, quiet: bool) -> int | No
             if number and sweep.updates_left:
                 return int(number)
     return None
+
+
+def _confirm(
+    sweep: SweepLoop,
+    path: Path,
+    slice_size: int | None,
+    stop: signals.StopRequest,
+    quiet: bool,
+    executor: Executor | None,
+) -> int | None:
+    """Train the first two settings with unseen seeds, as `_train`."""
+    plan = studies.confirmation_plan(sweep.plan, rank(sweep.results))
+    if not quiet:
+        print(f"{count(plan.num_agents, 'agent')} with seeds that nothing has used", flush=True)
+    directory = path / store.CONFIRMATION
+    loop = SweepLoop(plan, directory, slice_size, warn=_warn, extend=True, executor=executor)
+    with contextlib.closing(loop):
+        return _train(loop, stop, quiet)
 
 
 def _best_so_far(results: SweepResults) -> Iterator[str]:
@@ -134,6 +158,8 @@ def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
             f" in {path}; rerun the same sweep command to finish",
             file=sys.stderr,
         )
+        for ranked in rank(sweep.results) if sweep.results.num_trained else ():
+            print(*ranking.explain_looks(ranked), sep="\n")
 
 
 def extract_agent(

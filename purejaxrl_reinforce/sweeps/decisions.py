@@ -139,6 +139,16 @@ def differences(scores: dict[int, np.ndarray], decision: Decision) -> dict[int, 
     return found
 
 
+def difference_of(x: np.ndarray, y: np.ndarray) -> Interval:
+    """Return by how much the interquartile mean of x is higher than of y, which are independent."""
+    mean, other = (float(interquartile_mean(scores)) for scores in (x, y))
+    value = mean - other if np.isfinite([mean, other]).all() else np.nan
+    if min(len(x), len(y)) < MIN_SEEDS:
+        return Interval(value, -np.inf, np.inf)
+    draw = _drawing({0: x, 1: y})
+    return Interval(value, *difference_of_draws(draw(0, 0), draw(1, 1), LEVEL / 2))
+
+
 def _drawing(scores: dict[int, np.ndarray]) -> Callable[[int, int], np.ndarray]:
     """Return a function (setting, side) that draws interquartile means, once each."""
     samples = np.concatenate(list(scores.values()))

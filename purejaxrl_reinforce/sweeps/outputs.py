@@ -20,6 +20,7 @@ from purejaxrl_reinforce.runs.loggers import make_loggers
 from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.ranking import explain_looks, ranking_view, swept_fields
 from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.studies import confirmed, explain_confirmed
 from purejaxrl_reinforce.sweeps.summary import Summary, rank, scores_of_settings, summary_dict
 
 if TYPE_CHECKING:
@@ -35,15 +36,18 @@ def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
     rankings = rank(results)
     summaries = [summary for ranking in rankings for summary in ranking.summaries]
     with files.atomic_write(path / "summary.json") as unfinished:
-        unfinished.write_text(json_text.dump_json(summary_dict(results, rankings)))
+        found = confirmed(results, rankings)
+        content = {**summary_dict(results, rankings), "confirmed": [x._asdict() for x in found]}
+        unfinished.write_text(json_text.dump_json(content))
     for name, figure in sweep_figures(results, summaries).items():
         with files.atomic_write(path / f"{name}.png") as unfinished:
             save_figure(figure, unfinished)
     if not quiet:
         sys.stdout.flush()
         Console().print(ranking_view(rankings))
-        for ranking in rankings:
-            print(*explain_looks(ranking), sep="\n", end="\n\n" if explain_looks(ranking) else "")
+        lines = [line for ranking in rankings for line in explain_looks(ranking)]
+        for line in [*lines, *map(explain_confirmed, found)]:
+            print(line)
         print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
 
 

@@ -191,7 +191,7 @@ def make_plan(
     if episodes < 1:
         raise ValueError(f"the evaluation needs at least 1 episode, not {episodes}")
     configs = make_settings(config, axes, zipped)
-    key_data = _key_data(keys, len(configs))
+    key_data = key_data_of(keys, len(configs))
     configs = [environment.checked(c) if c.env_params else c for c in configs]
     seeds_of = (len(key_data),) * len(configs)
     updates_of = tuple(config.num_updates for config in configs)
@@ -224,7 +224,7 @@ def make_extension(
     if not (fields or axes):
         if keys is None:
             return plan
-        key_data = _key_data(keys, len(plan.configs))
+        key_data = key_data_of(keys, len(plan.configs))
         return replace(plan, key_data=key_data, seeds_of=(len(key_data),) * len(plan.configs))
     own = {name: values for name, values in plan.axes.items() if name not in fields}
     if zipped or math.prod(map(len, plan.axes.values())) != len(plan.configs):
@@ -344,7 +344,7 @@ def log_range(low: float, high: float, num: int) -> list[float]:
     return [*(low * (high / low) ** (i / (num - 1)) for i in range(num - 1)), high]
 
 
-def _key_data(keys: jax.Array | Sequence[int], num_settings: int) -> np.ndarray:
+def key_data_of(keys: jax.Array | Sequence[int], num_settings: int) -> np.ndarray:
     """Return the data of the keys, [seed, ...] uint32."""
     if isinstance(keys, jax.Array) and (keys.ndim != 1 or keys.dtype != jax.random.key(0).dtype):
         raise ValueError("keys must be typed keys [seed] of jax's default kind: jax.random.split")

@@ -43,6 +43,8 @@ from purejaxrl_reinforce.sweeps.population import LONGEST_NAME, Slice
 PLAN_FILE = "sweep.json"
 LOG_FILE = "sweep.log"
 SLICES = "slices"
+# A sweep of its own, see studies.py.
+CONFIRMATION = "confirmation"
 # Counts up whenever the content of these files changes.
 FORMAT = 7
 
@@ -54,7 +56,8 @@ _SLICE_NAME = re.compile(r"(?:damaged-)?(\d{9})\.npz")
 _PATHS = re.compile(
     rf"{PLAN_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
     r"|(learning_curves|evaluation_curves|final_returns|performance_profiles|heatmap)\.png"
-    rf"|{SLICES}(/(damaged-)?\d{{9}}\.npz)?"
+    rf"|({CONFIRMATION}/)?{SLICES}(/(damaged-)?\d{{9}}\.npz)?"
+    rf"|{CONFIRMATION}(/({PLAN_FILE}|{LOG_FILE}))?"
 )
 
 

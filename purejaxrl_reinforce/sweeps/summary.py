@@ -206,7 +206,7 @@ def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dic
             settings = [summary.setting for summary in ranked]
             # Of a setting and itself, every pair of seeds has its mirror image.
             pairs = [
-                statistics.probability_of_improvement(scores[i], scores[j]) if i != j else [0.5] * 3
+                _improvement(scores[i], scores[j]) if i != j else [0.5] * 3
                 for i in settings
                 for j in settings
             ]
@@ -214,6 +214,12 @@ def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dic
             named = zip(Interval._fields, matrices, strict=True)
             found.append({"env": env, "settings": settings, **dict(named)})
     return found
+
+
+def _improvement(x: np.ndarray, y: np.ndarray) -> Interval:
+    """Compare two settings by the seeds that both have."""
+    n = min(len(x), len(y))
+    return statistics.probability_of_improvement(x[:n], y[:n])
 
 
 def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> Summary:

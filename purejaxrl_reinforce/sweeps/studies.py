@@ -1,0 +1,117 @@
+"""Studies: sweeps that train until the best setting is decided, and confirm it with new seeds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval
+from purejaxrl_reinforce.sweeps.decisions import difference_of, look_sizes
+from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of, seed_numbers
+from purejaxrl_reinforce.sweeps.ranking import show_bounds, show_score
+from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
+from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE
+from purejaxrl_reinforce.sweeps.summary import Ranking, rank, score_interval, scores_of_settings
+from purejaxrl_reinforce.sweeps.sweep import SweepLoop
+from purejaxrl_reinforce.tasks import task
+
+
+def deciding(plan: SweepPlan, equal_within: float = 0.0) -> SweepPlan:
+    """Return the plan of a study that gets all seeds of a plan at most, see `SweepPlan`.
+
+    Raises:
+        ValueError: there are too few seeds, nothing to decide, or the margin is not a number >= 0.
+    """
+    envs = [task(config) for config in plan.configs]
+    if min(map(envs.count, envs)) < 2:
+        raise ValueError("there is nothing to decide: sweep a field with --axis")
+    if plan.num_seeds < MIN_SEEDS:
+        raise ValueError(f"deciding takes at least {MIN_SEEDS} seeds, not {plan.num_seeds}")
+    if not 0 <= equal_within < np.inf:
+        raise ValueError(f"equal_within must be a number from 0 on, not {equal_within}")
+    seeds_of = (look_sizes(plan.num_seeds)[0],) * len(plan.configs)
+    return replace(plan, seeds_of=seeds_of, equal_within=float(equal_within))
+
+
+def train_until_decided(loop: SweepLoop) -> Iterator[str]:
+    """Train what the plan wants; of a study, further groups of seeds until it is decided.
+
+    Settings that are worse get no more seeds. Yields as `SweepLoop.train`.
+    """
+    yield from loop.train()
+    while loop.plan.equal_within is not None:
+        goals = list(loop.plan.seeds_of)
+        for ranking in rank(loop.results):
+            if ranking.decision.verdict == "goes on":
+                for setting in ranking.decision.left:
+                    goals[setting] = max(goals[setting], ranking.decision.num_seeds)
+        if goals == list(loop.plan.seeds_of):
+            return
+        loop.grow(seeds_of=goals)
+        yield from loop.train()
+
+
+def confirmation_plan(plan: SweepPlan, rankings: Sequence[Ranking]) -> SweepPlan:
+    """Return the plan that trains the first two settings of each ranking with unseen seeds.
+
+    They are as many as the winner had, and half of all seeds away from the first.
+    """
+    chosen = [s for ranking in rankings for s in ranking.summaries[:2]]
+    first = (seed_numbers(plan.key_data)[0] + 2**31) % 2**32
+    seeds = [(first + i) % 2**32 for i in range(max(s.num_seeds for s in chosen))]
+    return SweepPlan(
+        plan.swept,
+        tuple(plan.configs[s.setting] for s in chosen),
+        key_data_of(seeds, len(chosen)),
+        plan.num_episodes,
+        tuple(
+            ranking.summaries[0].num_seeds for ranking in rankings for _ in ranking.summaries[:2]
+        ),
+        tuple(plan.configs[s.setting].num_updates for s in chosen),
+    )
+
+
+class Confirmed(NamedTuple):
+    """Scores of a setting in a study, and with seeds that nothing had used.
+
+    Attributes:
+        setting: its number in the study.
+        num_seeds: that were new.
+        study: the interquartile mean that it was chosen by.
+        unseen: the one of the new seeds.
+        optimism: by how much the former is higher.
+    """
+
+    setting: int
+    num_seeds: int
+    study: Interval
+    unseen: Interval
+    optimism: Interval
+
+
+def confirmed(results: SweepResults, rankings: Sequence[Ranking]) -> list[Confirmed]:
+    """Return the scores of those first two settings that are trained with unseen seeds."""
+    path = None if results.path is None else results.path / CONFIRMATION
+    if path is None or not (path / PLAN_FILE).exists():
+        return []
+    unseen, found = load_sweep(path), []
+    before, after = scores_of_settings(results), scores_of_settings(unseen)
+    for summary in (s for ranking in rankings for s in ranking.summaries[:2]):
+        config = results.configs[summary.setting]
+        if config in unseen.configs:
+            x, y = before[summary.setting], after[unseen.configs.index(config)]
+            iqm = score_interval(summary.env, y)
+            found.append(Confirmed(summary.setting, len(y), summary.iqm, iqm, difference_of(x, y)))
+    return found
+
+
+def explain_confirmed(found: Confirmed) -> str:
+    """Return a sentence about a setting's scores."""
+    intervals = found.unseen, found.study, found.optimism
+    unseen, study, optimism = (f"{show_score(x.value)} {show_bounds(x)}" for x in intervals)
+    return (
+        f"no. {found.setting} with {count(found.num_seeds, 'seed')} that nothing had used:"
+        f" {unseen}; in the study {study}, optimism {optimism}"
+    )

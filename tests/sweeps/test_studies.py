@@ -1,0 +1,117 @@
+"""Studies that train until they are decided, and what confirms them."""
+
+import contextlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.sweeps import studies
+from purejaxrl_reinforce.sweeps.results import load_sweep
+from purejaxrl_reinforce.sweeps.store import CONFIRMATION, saved_sweep
+from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings
+from purejaxrl_reinforce.sweeps.sweep import SweepLoop
+from tests.support.sweeps import TRAINING, assert_same_results, sweep_into
+
+# Two settings that learn alike, and one that diverges.
+STUDY = [
+    *TRAINING, "--hidden-sizes", "8", "--axis", "policy_lr=0.01,1e38,0.011",
+    "--until", "decided", "--max-seeds", "12",
+]  # fmt: skip
+RATES = ["--axis", "policy_lr=0.1,0.2"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return sweep_into(tmp_path_factory.mktemp("studies") / "study", STUDY)
+
+
+def summary_of(path):
+    return json.loads((path / "summary.json").read_text())
+
+
+def test_settings_that_are_out_get_no_more_seeds(study):
+    assert saved_sweep(study).plan.seeds_of == (12, 10, 12)
+    results = load_sweep(study)
+    assert results.trained.sum(axis=1).tolist() == [12, 10, 12]
+    (decision,) = summary_of(study)["decisions"]
+    assert [(x["num_seeds"], x["worse"]) for x in decision["looks"]] == [(10, [1]), (12, [])]
+    assert (decision["verdict"], decision["left"]) == ("undecided", [0, 2])
+
+
+def test_the_best_two_are_confirmed_with_seeds_that_nothing_used(study):
+    results, unseen = load_sweep(study), load_sweep(study / CONFIRMATION)
+    assert not set(results.seeds) & set(unseen.seeds)
+    first, second = (s.setting for s in rank(results)[0].summaries[:2])
+    assert unseen.configs == (results.configs[first], results.configs[second])
+    confirmed = summary_of(study)["confirmed"]
+    assert [(x["setting"], x["num_seeds"]) for x in confirmed] == [(first, 12), (second, 12)]
+    for one, x, y in zip(
+        confirmed,
+        (scores_of_settings(results)[i] for i in (first, second)),
+        scores_of_settings(unseen),
+        strict=True,
+    ):
+        means = [np.sort(scores)[3:9].mean() for scores in (x, y)]
+        found = [one[name]["value"] for name in ("study", "unseen", "optimism")]
+        np.testing.assert_allclose(found, [*means, means[0] - means[1]])
+        assert one["optimism"]["low"] <= one["optimism"]["value"] <= one["optimism"]["high"]
+
+
+def test_a_study_that_is_stopped_anywhere_decides_the_same(study, tmp_path):
+    plan = saved_sweep(study).plan
+    start = replace(plan, seeds_of=(10,) * 3)
+    path = tmp_path / "study"
+    for steps in (1, 9, 17, 25):
+        with contextlib.closing(SweepLoop(start, path, 2)) as loop:
+            for _ in zip(range(steps), studies.train_until_decided(loop), strict=False):
+                pass
+    sweep_into(path, STUDY)
+    assert_same_results(path, study)
+    for name in ("decisions", "confirmed", "settings"):
+        assert summary_of(path)[name] == summary_of(study)[name]
+
+
+def test_more_seeds_go_to_those_in_question(study, tmp_path, capsys):
+    path = sweep_into(tmp_path / "study", [*STUDY[:-1], "10"], "--no-confirm")
+    assert not (path / CONFIRMATION).exists()
+    assert summary_of(path)["confirmed"] == []
+    sweep_into(path, ["sweep", "--extend", "--slice-size", "2", "--max-seeds", "12"])
+    assert saved_sweep(path).plan.seeds_of == (12, 10, 12)
+    assert_same_results(path, study)
+    assert main(["sweep", "--force", *STUDY[1:], "--quiet", "--sweep-dir", str(path)]) == 0
+
+
+def test_equal_settings_end_a_study(tmp_path):
+    path = sweep_into(tmp_path / "study", STUDY, "--equal-within", "1000", "--no-confirm")
+    (decision,) = summary_of(path)["decisions"]
+    assert (decision["verdict"], decision["left"], decision["num_seeds"]) == ("equal", [0, 2], 10)
+
+
+def test_the_report_has_looks_and_confirmation(study, tmp_path):
+    assert main(["report", str(study), "--out", str(tmp_path / "page.html")]) == 0
+    text = (tmp_path / "page.html").read_text()
+    assert "after 10 seeds: no. 1 is worse than" in text
+    assert "undecided between" in text
+    assert text.count("that nothing had used") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--until", "decided"], "nothing to decide: sweep a field"),
+        ([*RATES, "--until", "decided", "--max-seeds", "9"], "at least 10 seeds"),
+        ([*RATES, "--until", "decided", "--num-seeds", "9"], "--num-seeds without"),
+        ([*RATES, "--max-seeds", "20"], "go with --until decided"),
+        ([*RATES, "--equal-within", "1"], "go with --until decided"),
+        ([*RATES, "--until", "decided", "--equal-within", "-1"], "from 0 on"),
+        (["--until", "decided", "--axis", "env=CartPole-v1,Pendulum-v1"], "nothing to decide"),
+    ],
+)  # fmt: skip
+def test_wrong_options_of_a_study(options, message, tmp_path, capsys):
+    path = tmp_path / "study"
+    assert main(["sweep", *options, "--sweep-dir", str(path)]) == 2
+    assert message in capsys.readouterr().err
+    assert not path.exists()
