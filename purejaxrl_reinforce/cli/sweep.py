@@ -73,6 +73,8 @@ class Sweep(options.TrainingOptions):
     """Let the sweep in --sweep-dir have these seeds and settings, too. What is not given is its."""
     merge: tuple[Path, ...] = ()
     """Sweeps whose agents the one in --sweep-dir takes, with their seeds and settings."""
+    halving: int | None = None
+    """N: all settings get 1/N of their updates, the best 1/N of them the next part, and so on."""
     dask: Annotated[
         str | None,
         tyro.conf.arg(
@@ -104,6 +106,7 @@ class Sweep(options.TrainingOptions):
             stopped_by = run_sweep(
                 plan, Path(path), self.slice_size, self.quiet, loggers, confirms,
                 force=self.force, extend=extends, merged=merged, executor=executor,
+                halving=self.halving,
             )  # fmt: skip
         return 0 if stopped_by is None else 128 + stopped_by
 

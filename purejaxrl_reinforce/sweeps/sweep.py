@@ -22,6 +22,7 @@ from purejaxrl_reinforce.named import require_paths
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps import workers
+from purejaxrl_reinforce.sweeps.halving import first_part, next_part
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan, shared_plan
 from purejaxrl_reinforce.sweeps.population import (
     Job,
@@ -56,6 +57,7 @@ def sweep(
     devices: Sequence[Any] | None = None,  # jax.Device, a type that pyright does not know
     extend: bool = False,
     executor: Executor | None = None,
+    halving: int | None = None,
 ) -> SweepResults:
     """Train every setting with every key; evaluate each agent greedily at the end.
 
@@ -78,6 +80,8 @@ def sweep(
         executor: whose workers train slices, each on one device: threads, processes that are
             spawned, a Dask cluster (`Client(address).get_executor(pure=False)`). None: all devices
             of this process do.
+        halving: a number N: all settings get 1/N of their updates, the best 1/N of them the next
+            part, and so on. None: all get all updates.
 
     Raises:
         ValueError: an axis or value is wrong, results or a program do not fit into memory, or
@@ -91,7 +95,10 @@ def sweep(
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)
-        loop = SweepLoop(plan, directory, slice_size, devices, extend=extend, executor=executor)
+        loop = SweepLoop(
+            plan, directory, slice_size, devices,
+            extend=extend, executor=executor, halving=halving,
+        )  # fmt: skip
         with contextlib.closing(loop) as run:
             for _ in run.train():
                 pass
@@ -112,6 +119,7 @@ class SweepLoop:
             kind of device.
         merged: other sweeps whose agents are taken. The plan has them.
         executor: whose workers train slices; None: this process.
+        halving: number of parts of the updates, see `sweep`.
 
     Attributes:
         plan: of the sweep, which `grow` changes.
@@ -136,8 +144,10 @@ class SweepLoop:
         extend: bool = False,
         merged: Sequence[SavedSweep] = (),
         executor: Executor | None = None,
+        halving: int | None = None,
     ) -> None:
         self._slice_size, self._executor, self._warn = slice_size, executor, warn
+        self._num_parts = halving or 1
         self._devices = devices or (all_devices() if executor is None else jax.devices())
         self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
         with processes.together():
@@ -147,6 +157,8 @@ class SweepLoop:
                 raise ValueError("an executor needs a single process, which is its client")
             for settings in plan.programs:
                 self._mesh(plan, settings)
+            if halving is not None:
+                plan = first_part(plan, halving)
         for line in known_faults.warnings_for(*plan.configs) if processes.is_primary() else ():
             warn(line)
         with processes.together():  # the primary process alone writes
@@ -186,8 +198,16 @@ class SweepLoop:
         """Train the agents that the plan wants and that are not on disk yet.
 
         Every setting gets its first seed, then its second: slices are cut from this order, and
-        programs take turns. Yields about once a second: which program is compiled next, or "".
+        programs take turns. With halving, the plan grows for the better settings, part by part.
+        Yields about once a second: which program is compiled next, or "".
         """
+        yield from self._train_missing()
+        for part in range(2, self._num_parts + 1):
+            goals = next_part(self.results, self.plan, self._num_parts, part)
+            self.grow(updates_of=goals)
+            yield from self._train_missing()
+
+    def _train_missing(self) -> Iterator[str]:
         if self._merged is not None:
             self._load_done(self._merged)
             self._merged = None

@@ -13,8 +13,10 @@ import pytest
 from purejaxrl_reinforce import Config, evaluate, sweep, train
 from purejaxrl_reinforce.sweeps import population
 from purejaxrl_reinforce.sweeps.plan import make_plan
+from purejaxrl_reinforce.sweeps.ranking import ranking_rows
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import saved_sweep
+from purejaxrl_reinforce.sweeps.summary import rank
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 from tests.support.configs import TEXTBOOK
 from tests.support.processes import ROOT
@@ -176,6 +178,43 @@ def test_settings_that_go_on_have_the_bits_of_those_that_never_stopped(swept, tm
             np.testing.assert_array_equal(found.evaluation[setting, seed], expected)
     agent, same = saved_sweep(tmp_path / "sweep").agent(0, 0), saved_sweep(swept[0]).agent(0, 0)
     jax.tree.map(np.testing.assert_array_equal, agent.state, same.state)
+
+
+def stopping_at(path, updates):
+    """Train a halved sweep; leave it after so many further agents, as a killed process does."""
+    axes = {"policy_lr": [1e38, 1e-2, 1e-1], "max_grad_norm": [0.1]}
+    plan = make_plan(CONFIG, range(2), axes, False, 7)
+    with contextlib.closing(SweepLoop(plan, path, 1, halving=3)) as loop:
+        for _ in loop.train():
+            if int(loop.results.updates.sum()) >= updates:
+                break
+    return loop.results
+
+
+def test_halving_goes_on_with_the_better_ones(swept, tmp_path):
+    """Of three settings one goes on, from where it was, also after interruptions."""
+    path = tmp_path / "sweep"
+    for updates in (3, 13, 17):
+        found = stopping_at(path, updates)
+    with pytest.raises(ValueError, match="is not finished"):
+        load_sweep(path)
+    found = stopping_at(path, 99)
+    assert sorted(found.updates.tolist()) == [[2, 2], [2, 2], [5, 5]]
+    np.testing.assert_array_equal(load_sweep(path).updates, found.updates)
+    best = int(found.updates[:, 0].argmax())
+    assert best > 0  # the first diverges
+    for name, values in found.metrics.items():
+        np.testing.assert_array_equal(values[best], swept[1].metrics[name][4 * best - 4, :2], name)
+    (ranking,) = rank(found)
+    first, *others = ranking_rows(ranking)
+    assert (first[0], [row[3] for row in others]) == (str(best), ["stopped early"] * 2)
+
+
+@pytest.mark.parametrize("halving", [1, 6])
+def test_a_number_of_parts_that_is_refused(tmp_path, halving):
+    with pytest.raises(ValueError, match=f"between 2 and num_updates, 5, not {halving}"):
+        sweep(CONFIG, range(2), path=tmp_path / "sweep", halving=halving)
+    assert not any(tmp_path.iterdir())
 
 
 def test_slices_double_while_they_are_short(tmp_path):
