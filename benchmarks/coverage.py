@@ -14,6 +14,7 @@ import numpy as np
 from harness import RESULTS, Table, finish, run
 from scipy import stats
 
+from purejaxrl_reinforce.decisions.looks import decide
 from purejaxrl_reinforce.execution.machine import measured_on
 from purejaxrl_reinforce.statistics import (
     MIN_SEEDS,
@@ -23,7 +24,6 @@ from purejaxrl_reinforce.statistics import (
     performance_profile,
     probability_of_improvement,
 )
-from purejaxrl_reinforce.sweeps.decisions import decide
 
 FAILING = (0.2, 0.26, 0.3, 0.35, 0.4, 0.5)
 

@@ -73,8 +73,8 @@ _DRAWS = 2_000
 # Numbers that are drawn at a time: they stay in the processor's cache, and many seeds take longer,
 # not more memory.
 _MOST_DRAWN = 2**16
-# Weights of up to so many seeds are kept, 2 MB each: simulations ask for them again and again.
-_MOST_KEPT = 128
+# Weights of up to so many seeds, 8 MB, are kept: all settings and simulations ask for the same.
+_MOST_KEPT = 512
 
 
 class Quartiles(NamedTuple):
@@ -264,7 +264,7 @@ def _draw_weights(n: int, seed: int = 0) -> Iterable[np.ndarray]:
     return _kept_weights(n, seed) if n <= _MOST_KEPT else _new_weights(n, seed)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=16)
 def _kept_weights(n: int, seed: int) -> list[np.ndarray]:
     return list(_new_weights(n, seed))
 

@@ -13,8 +13,8 @@ PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = (
     "named", "config", "imports", "presets", "tasks", "deferred", "environments", "algorithm",
-    "kernels", "output", "config_file", "statistics", "execution", "figures", "runs", "bench",
-    "evaluation", "sweeps", "reports", "diagnosis", "cli",
+    "kernels", "output", "config_file", "statistics", "decisions", "execution", "figures", "runs",
+    "bench", "evaluation", "sweeps", "reports", "diagnosis", "cli",
 )  # fmt: skip
 
 # Most lines of Python below each folder. Whoever needs more takes something away first.

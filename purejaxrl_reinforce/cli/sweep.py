@@ -1,6 +1,7 @@
 """The verbs of sweeps: `sweep`, `extract`."""
 
 import json
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -56,6 +57,10 @@ class Sweep(options.TrainingOptions):
     ] = None
     equal_within: float | None = None
     """Let --until decided end, too, where the settings left differ by less. None: they never do."""
+    plan: bool = False
+    """After the sweep, a pilot, say how many seeds find the best setting, in how many minutes."""
+    difference: float | None = None
+    """By how much it is better than all others, for --plan. None: as it is in the pilot."""
     confirm: bool = True
     """After --until decided, train the best two settings again with seeds that nothing has used."""
     sweep_dir: Path | None = None
@@ -89,7 +94,9 @@ class Sweep(options.TrainingOptions):
         from purejaxrl_reinforce.sweeps import workers
         from purejaxrl_reinforce.sweeps.command import run_sweep
         from purejaxrl_reinforce.sweeps.plan import shared_plan
+        from purejaxrl_reinforce.sweeps.results import load_sweep
         from purejaxrl_reinforce.sweeps.store import saved_sweep
+        from purejaxrl_reinforce.sweeps.studies import explain_plan
 
         self.connect()
         extends = self.extend or bool(self.merge)
@@ -99,6 +106,7 @@ class Sweep(options.TrainingOptions):
             lambda: str(self.sweep_dir or new_dated_path(Path("sweeps"), env))
         )
         with processes.together():
+            self._require_plannable(plan)
             loggers = self.loggers()
             merged = list(map(saved_sweep, self.merge)) if processes.is_primary() else []
         confirms = self.confirm and plan.equal_within is not None
@@ -108,6 +116,8 @@ class Sweep(options.TrainingOptions):
                 force=self.force, extend=extends, merged=merged, executor=executor,
                 halving=self.halving,
             )  # fmt: skip
+        if self.plan and stopped_by is None and processes.is_primary():
+            print(*explain_plan(load_sweep(path), self.difference), sep="\n")
         return 0 if stopped_by is None else 128 + stopped_by
 
     def _plan(self) -> "SweepPlan":
@@ -148,6 +158,19 @@ class Sweep(options.TrainingOptions):
             except ValueError as error:
                 raise ValueError(f"{path} cannot be merged: {error}") from None
         return self._deciding(more, decides, plan.equal_within or 0.0)
+
+    def _require_plannable(self, plan: "SweepPlan") -> None:
+        """Raise ValueError unless --plan and --difference make sense."""
+        from purejaxrl_reinforce.sweeps.studies import deciding
+
+        if self.plan and plan.equal_within is not None:
+            raise ValueError("--plan does not go with --until decided, which needs no number")
+        if not self.plan and self.difference is not None:
+            raise ValueError("--difference goes with --plan")
+        if self.difference is not None and not 0 < self.difference < math.inf:
+            raise ValueError(f"--difference must be above 0, not {self.difference}")
+        if self.plan:
+            deciding(plan)  # as many seeds and settings are needed
 
     def _number_of_seeds(self, decides: bool) -> int:
         """Return how many seeds each setting gets; of a study that decides, at most."""

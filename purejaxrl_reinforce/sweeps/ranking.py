@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from purejaxrl_reinforce.decisions.looks import LEVEL, Look
 from purejaxrl_reinforce.output.text import count, number
 from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval
-from purejaxrl_reinforce.sweeps.decisions import LEVEL, Look
 from purejaxrl_reinforce.sweeps.summary import Ranking, Summary
 from purejaxrl_reinforce.tasks import THRESHOLDS
 

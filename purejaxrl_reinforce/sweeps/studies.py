@@ -6,14 +6,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from purejaxrl_reinforce.output.text import count
+from purejaxrl_reinforce.decisions.looks import difference_of, look_sizes
+from purejaxrl_reinforce.decisions.power import MOST_SEEDS, POWERS, plan_seeds, runner_up
+from purejaxrl_reinforce.output.text import count, number
 from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval
-from purejaxrl_reinforce.sweeps.decisions import difference_of, look_sizes
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of, seed_numbers
 from purejaxrl_reinforce.sweeps.ranking import show_bounds, show_score
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE
-from purejaxrl_reinforce.sweeps.summary import Ranking, rank, score_interval, scores_of_settings
+from purejaxrl_reinforce.sweeps.summary import (
+    Ranking,
+    by_env,
+    rank,
+    score_interval,
+    scores_of_settings,
+    summarize,
+)
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 from purejaxrl_reinforce.tasks import task
 
@@ -51,6 +59,38 @@ def train_until_decided(loop: SweepLoop) -> Iterator[str]:
             return
         loop.grow(seeds_of=goals)
         yield from loop.train()
+
+
+def explain_plan(results: SweepResults, difference: float | None) -> Iterator[str]:
+    """Yield lines that say how many seeds find the best setting of each environment.
+
+    Args:
+        results: a pilot, with MIN_SEEDS seeds or more.
+        difference: by how much all others are worse than the best; None: as the second best of
+            the pilot is.
+    """
+    scores = scores_of_settings(results)
+    seconds = [x[own].mean() for x, own in zip(results.seconds, results.trained, strict=True)]
+    for env, summaries in by_env(summarize(results)).items():
+        pilot = {s.setting: scores[s.setting] for s in summaries}
+        best, second, seen = runner_up(pilot)
+        wanted = seen if difference is None else difference
+        as_seen = f", as no. {second} is here" if difference is None else ""
+        yield (
+            f"{env}: seeds that tell no. {best} from all others, if these are {number(wanted, 3)}"
+            f" lower or more{as_seen}"
+        )
+        for target, planned in zip(POWERS, plan_seeds(pilot, wanted), strict=True):
+            seeds = planned.num_seeds or MOST_SEEDS
+            minutes = seeds * sum(seconds[i] for i in pilot) / 60
+            effort = f"{count(seeds * len(pilot), 'agent')}, {minutes:,.1f} minutes here"
+            if planned.num_seeds is None:
+                yield (
+                    f"  {target:.0%} power: more than {seeds} of each ({effort}); too small a"
+                    " difference to be worth it: see --until decided --equal-within"
+                )
+            else:
+                yield f"  {target:.0%} power: {count(seeds, 'seed')} of each; {effort}"
 
 
 def confirmation_plan(plan: SweepPlan, rankings: Sequence[Ranking]) -> SweepPlan:

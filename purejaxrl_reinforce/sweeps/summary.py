@@ -11,8 +11,8 @@ import numpy as np
 
 from purejaxrl_reinforce import statistics
 from purejaxrl_reinforce.config import get_field
+from purejaxrl_reinforce.decisions.looks import Decision, decide, differences, look_sizes
 from purejaxrl_reinforce.statistics import Interval, Quartiles
-from purejaxrl_reinforce.sweeps.decisions import Decision, decide, differences, look_sizes
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, task
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.decisions import power
 from purejaxrl_reinforce.sweeps import studies
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, saved_sweep
@@ -98,6 +99,20 @@ def test_the_report_has_looks_and_confirmation(study, tmp_path):
     assert text.count("that nothing had used") == 2
 
 
+def test_a_pilot_says_how_many_seeds_are_needed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(power, "_STUDIES", 50)
+    path, pilot = tmp_path / "pilot", [*STUDY[:-4], "--num-seeds", "10", "--plan"]
+    assert main([*pilot, "--sweep-dir", str(path), "--difference", "1e4"]) == 0
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    results = load_sweep(path)
+    best = max(rank(results)[0].summaries, key=lambda s: s.iqm.value).setting
+    assert lines[0].startswith(f"CartPole-v1: seeds that tell no. {best} from all others, if these")
+    assert lines[0].endswith("are 10,000 lower or more")
+    assert lines[1].startswith("  80% power: 10 seeds of each; 30 agents, 0.0 minutes here")
+    assert main([*pilot, "--sweep-dir", str(path), "--difference", "1e-6"]) == 0
+    assert "  95% power: more than 512 of each (1,536 agents" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -107,6 +122,11 @@ def test_the_report_has_looks_and_confirmation(study, tmp_path):
         ([*RATES, "--max-seeds", "20"], "go with --until decided"),
         ([*RATES, "--equal-within", "1"], "go with --until decided"),
         ([*RATES, "--until", "decided", "--equal-within", "-1"], "from 0 on"),
+        ([*RATES, "--plan", "--num-seeds", "9"], "at least 10 seeds"),
+        ([*RATES, "--plan", "--until", "decided"], "--plan does not go with --until decided"),
+        ([*RATES, "--plan", "--difference", "0"], "--difference must be above 0"),
+        ([*RATES, "--difference", "1"], "--difference goes with --plan"),
+        (["--plan"], "nothing to decide"),
         (["--until", "decided", "--axis", "env=CartPole-v1,Pendulum-v1"], "nothing to decide"),
     ],
 )  # fmt: skip

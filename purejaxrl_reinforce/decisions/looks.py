@@ -35,7 +35,7 @@ from purejaxrl_reinforce.statistics import (
 # How often any setting may be called worse that is none.
 LEVEL = 0.05
 # Where half the seeds fail, tests of two settings refuse up to a tenth more often than they say.
-_NOMINAL = 0.9 * LEVEL
+_NOMINAL = 0.8 * LEVEL
 # Each look has so many times the seeds of the one before.
 _GROWTH = 1.5
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from purejaxrl_reinforce.sweeps.decisions import LEVEL, decide, differences, look_sizes
+from purejaxrl_reinforce.decisions.looks import LEVEL, decide, differences, look_sizes
 
 
 def study(*settings, seeds=64, seed=0):
