@@ -62,7 +62,7 @@ class Sweep(options.TrainingOptions):
     difference: float | None = None
     """By how much it is better than all others, for --plan. None: as it is in the pilot."""
     confirm: bool = True
-    """After --until decided, train the best two settings again with seeds that nothing has used."""
+    """After --until decided or --halving, train the best two settings again with unseen seeds."""
     sweep_dir: Path | None = None
     """New or empty directory, or one of the same sweep, which is finished. None: below sweeps/."""
     slice_size: int | None = None
@@ -109,10 +109,10 @@ class Sweep(options.TrainingOptions):
             self._require_plannable(plan)
             loggers = self.loggers()
             merged = list(map(saved_sweep, self.merge)) if processes.is_primary() else []
-        confirms = self.confirm and plan.equal_within is not None
+        decides = plan.equal_within is not None or self.halving is not None
         with workers.dask_executor(self.dask) if self.dask else nullcontext() as executor:
             stopped_by = run_sweep(
-                plan, Path(path), self.slice_size, self.quiet, loggers, confirms,
+                plan, Path(path), self.slice_size, self.quiet, loggers, decides and self.confirm,
                 force=self.force, extend=extends, merged=merged, executor=executor,
                 halving=self.halving,
             )  # fmt: skip
@@ -163,8 +163,9 @@ class Sweep(options.TrainingOptions):
         """Raise ValueError unless --plan and --difference make sense."""
         from purejaxrl_reinforce.sweeps.studies import deciding
 
-        if self.plan and plan.equal_within is not None:
-            raise ValueError("--plan does not go with --until decided, which needs no number")
+        one_way = self.plan, plan.equal_within is not None, self.halving is not None
+        if sum(one_way) > 1:
+            raise ValueError("--plan, --until decided and --halving do not go together")
         if not self.plan and self.difference is not None:
             raise ValueError("--difference goes with --plan")
         if self.difference is not None and not 0 < self.difference < math.inf:

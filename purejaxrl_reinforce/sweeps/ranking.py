@@ -64,6 +64,10 @@ def verdict(ranking: Ranking) -> str:
     """Return what is decided between several settings."""
     decision, total = ranking.decision, len(ranking.summaries)
     left = [s.setting for s in ranking.summaries if s.may_be_best]
+    if not decision.looks:
+        return "nothing is decided so far"
+    if not decision.looks[-1].p_values:
+        return f"no. {left[0]} went on to the end, untested"
     if decision.verdict == "best":
         return f"no. {left[0]} is the best"
     if decision.verdict == "equal":
@@ -149,7 +153,8 @@ def _difference(summary: Summary, ranking: Ranking) -> str:
     """Return how far a setting is from the highest, and whether it is the winner or worse."""
     decision, several = ranking.decision, len(ranking.summaries) > 1
     if summary.setting == decision.looks[-1].best and several:
-        return "the best" if decision.verdict == "best" else "highest"
+        is_tested = decision.verdict == "best" and decision.looks[-1].p_values
+        return "the best" if is_tested else "highest"
     if summary.difference is None:
         return "-" if summary.may_be_best else "stopped early"
     value, low, high = summary.difference

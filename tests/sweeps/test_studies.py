@@ -123,7 +123,7 @@ def test_a_pilot_says_how_many_seeds_are_needed(tmp_path, monkeypatch, capsys):
         ([*RATES, "--equal-within", "1"], "go with --until decided"),
         ([*RATES, "--until", "decided", "--equal-within", "-1"], "from 0 on"),
         ([*RATES, "--plan", "--num-seeds", "9"], "at least 10 seeds"),
-        ([*RATES, "--plan", "--until", "decided"], "--plan does not go with --until decided"),
+        ([*RATES, "--plan", "--until", "decided"], "do not go together"),
         ([*RATES, "--plan", "--difference", "0"], "--difference must be above 0"),
         ([*RATES, "--difference", "1"], "--difference goes with --plan"),
         (["--plan"], "nothing to decide"),
