@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.reinforce import init as init
     from purejaxrl_reinforce.algorithm.reinforce import step as step
     from purejaxrl_reinforce.algorithm.reinforce import train as train
+    from purejaxrl_reinforce.algorithm.rollout import with_total_steps as with_total_steps
     from purejaxrl_reinforce.algorithm.state import Metrics as Metrics
     from purejaxrl_reinforce.algorithm.state import TrainState as TrainState
     from purejaxrl_reinforce.bench.benchmark import benchmark as benchmark
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.reports.description import describe as describe
     from purejaxrl_reinforce.reports.plot import plot as plot
     from purejaxrl_reinforce.reports.report import report as report
+    from purejaxrl_reinforce.runs.checkpoint import load as load
+    from purejaxrl_reinforce.runs.checkpoint import save as save
     from purejaxrl_reinforce.runs.export import export as export
     from purejaxrl_reinforce.runs.host_loop import RunOptions as RunOptions
     from purejaxrl_reinforce.runs.reporter import Reporter as Reporter

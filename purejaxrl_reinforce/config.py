@@ -75,8 +75,8 @@ NO_PARAMS = EnvParams()
 FOREIGN = {
     "lr": "policy_lr and baseline_lr",
     "learning_rate": "policy_lr and baseline_lr",
-    "total_timesteps": "num_updates, each of num_envs episodes",
-    "timesteps": "num_updates, each of num_envs episodes",
+    "total_timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
+    "timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
     "epochs": "num_updates",
     "n_envs": "num_envs",
     "batch_size": "num_envs",
@@ -228,6 +228,12 @@ class Config:
                 here = f"; here it is {FOREIGN[name]}" if name in FOREIGN else ""
                 raise TypeError(f"Config has no {name!r}{here or nearest(name, FIELD_KINDS)}")
             return super().__new__(cls)
+
+    def __repr__(self) -> str:
+        """Return the fields that differ from the defaults, as Python takes them."""
+        own = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
+        changed = (f"{n}={x!r}" for n, x, default in own if hasattr(x, "dtype") or x != default)
+        return f"Config({' '.join(', '.join(changed).split())})"
 
     def replace(self, **changes: Any) -> "Config":
         """Return a copy with some fields changed, checked again."""

@@ -18,7 +18,7 @@ from purejaxrl_reinforce.algorithm.blocks import any_lane, equal_parts, num_grou
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.setup import Setup
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.environments.environment import Environment
+from purejaxrl_reinforce.environments.environment import Environment, make
 
 # Gives the actions of N lanes from their observations [N, ...] and noise [N, ...].
 Act = Callable[[Array, Array], Array]
@@ -115,6 +115,21 @@ def steps_per_update(config: Config, env: Environment) -> int:
     if config.num_steps is None:
         return env.time_limit
     return config.num_steps if config.rollout == "stream" else min(config.num_steps, env.time_limit)
+
+
+def with_total_steps(config: Config, total_steps: int) -> Config:
+    """Return `config` with as many updates as take at most `total_steps` environment steps.
+
+    An update of a stream takes num_envs times num_steps. One of whole episodes takes less than
+    num_envs times their limit where they end before it.
+
+    Raises:
+        ValueError: not even one update is sure to take so few.
+    """
+    each = config.num_envs * steps_per_update(config, make(config.env, config.env_params))
+    if not each <= total_steps:
+        raise ValueError(f"total_steps must be at least {each:,}, an update's, not {total_steps}")
+    return config.replace(num_updates=total_steps // each)
 
 
 def carries_lanes(config: Config) -> bool:

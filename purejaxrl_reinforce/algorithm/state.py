@@ -40,6 +40,15 @@ class TrainState(NamedTuple):
     reward_moments: RunningMoments | None = None
     reward_sums: Array | None = None
 
+    def __repr__(self) -> str:
+        networks = self.params.policy, self.params.baseline
+        size = sum(getattr(x, "size", 0) for x in jax.tree.leaves(networks))
+        try:
+            done = f"update {int(self.update):,}, {exact_steps(self.env_steps):,} steps, "
+        except TypeError:  # traced, or several
+            done = f"{self.update}, "
+        return f"TrainState({done}{size:,} parameters)"
+
 
 class Metrics(NamedTuple):
     """The metrics of one update, each a scalar.

@@ -44,6 +44,8 @@ _DEVICES = "the environment variable JAX_PLATFORMS, as in JAX_PLATFORMS=cpu; by 
 # Options of other libraries that stand for none of the configuration's fields, see FOREIGN.
 _FOREIGN = {
     "seeds": "--num-seeds of the verb sweep",
+    "total_timesteps": "--total-steps",
+    "timesteps": "--total-steps",
     "track": "--wandb",
     "device": _DEVICES,
     "platform": _DEVICES,

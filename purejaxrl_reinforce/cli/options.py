@@ -159,6 +159,9 @@ class TrainingOptions:
     """The options that `train` and `sweep` share."""
 
     seed: TrainingSeedOption = None
+    total_steps: int | None = None
+    """Environment steps at most, instead of --num-updates: as many updates as surely take no more.
+    Whole episodes that end before their time limit take less."""
     force: ForceOption = False
     quiet: bool = False
     """Print errors only."""

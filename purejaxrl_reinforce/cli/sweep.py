@@ -129,7 +129,10 @@ class Sweep(options.TrainingOptions):
         config, seed = self.start.load(self.seed, first_values)
         number = self._number_of_seeds(self.until is not None)
         episodes = _NUM_EPISODES if self.num_episodes is None else self.num_episodes
-        plan = make_plan(config, range(seed, seed + number), axes, self.zip, episodes)
+        if self.total_steps is not None and "num_updates" in {*self.start.fields, *axes}:
+            raise ValueError("give num_updates or --total-steps, not both")
+        keys = range(seed, seed + number)
+        plan = make_plan(config, keys, axes, self.zip, episodes, self.total_steps)
         plan = self._deciding(plan, self.until is not None)
         if "env" not in axes and not self.quiet:
             self.start.warn_if_untuned(config)
@@ -142,8 +145,10 @@ class Sweep(options.TrainingOptions):
 
         if self.sweep_dir is None:
             raise ValueError("--extend and --merge need --sweep-dir, the sweep that gets more")
-        if self.force or self.start.preset or self.start.config_file:
-            raise ValueError("--extend and --merge do not go with --force, --preset or --config")
+        if self.force or self.start.preset or self.start.config_file or self.total_steps:
+            raise ValueError(
+                "--extend and --merge do not go with --force, --preset, --config or --total-steps"
+            )
         plan, keys = saved_sweep(self.sweep_dir).plan, None
         if self.num_episodes not in (None, plan.num_episodes):
             raise ValueError(f"{self.sweep_dir} has --num-episodes {plan.num_episodes}")

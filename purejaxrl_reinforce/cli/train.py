@@ -61,6 +61,12 @@ class Train(TrainingOptions):
         if self.resume is not None:
             return self._resumed(self.resume)
         config, seed = self.start.load(self.seed)
+        if self.total_steps is not None:
+            from purejaxrl_reinforce.algorithm.rollout import with_total_steps
+
+            if "num_updates" in self.start.fields:
+                raise ValueError("give --num-updates or --total-steps, not both")
+            config = with_total_steps(config, self.total_steps)
         if not self.quiet:
             self.start.warn_if_untuned(config)
         run_dir = self.run_dir or new_dated_path(Path("runs"), f"{config.env}-seed{seed}")
@@ -70,6 +76,7 @@ class Train(TrainingOptions):
         others = {
             "--run-dir": self.run_dir,
             "--force": self.force,
+            "--total-steps": self.total_steps,
             "--preset": self.start.preset,
             "--config": self.start.config_file,
         }

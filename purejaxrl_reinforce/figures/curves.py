@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.config import Config
@@ -60,6 +61,7 @@ def learning_curves(
     smooth: int = 1,
     style: Style = "screen",
     what: str = "",
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw a curve for each group of runs, on axes for each environment.
 
@@ -75,6 +77,7 @@ def learning_curves(
         y: the column of the metrics to draw, one of Y_LABELS.
         smooth: updates of the trailing moving average.
         what: part of the title; "": the seed of a run, or the number of settings.
+        ax: axes of the caller's, see `draw_curves`.
 
     Raises:
         ValueError: there is nothing to draw, or more than MOST_CURVES of an environment.
@@ -102,6 +105,7 @@ def learning_curves(
         style,
         common,
         THRESHOLDS,
+        ax,
     )
 
 

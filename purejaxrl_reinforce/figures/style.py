@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -106,6 +106,7 @@ def draw_curves(
     style: Style = "screen",
     legend_title: str = "",
     solved: Mapping[str, float] = MappingProxyType({}),
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw lines with their bands, and a legend below them that takes less than a third.
 
@@ -113,16 +114,24 @@ def draw_curves(
         panels: curves on axes of their own, by title, which is shown where there are several.
         legend_title: what the legend says of all curves.
         solved: the return from which it is solved, by title of the panel.
+        ax: axes of a figure of the caller's, for the one panel, instead of a figure with a title.
 
     Raises:
-        ValueError: a panel has more than MOST_CURVES.
+        ValueError: a panel has more than MOST_CURVES, or there are several for `ax`.
     """
     for name, curves in panels.items():
         if len(curves) > MOST_CURVES:
             most = f"draw at most {MOST_CURVES}"
             raise ValueError(f"{len(curves):,} curves of {name} are too many; {most}")
+    if ax is not None and len(panels) > 1:
+        raise ValueError(f"ax takes one environment, not {' and '.join(panels)}")
     with styled(style):
         legends = [_legend(panels[name], legend_title, name in solved) for name in panels]
+        if ax is not None:
+            ((name, curves),) = panels.items()
+            _draw_panel(ax, curves, legends[0], solved.get(name))
+            ax.set(xlabel=xlabel, ylabel=ylabel)
+            return cast(Figure, ax.figure)
         width, plain = mpl.rcParams["figure.figsize"]
         heights = [max(plain + legend["height"], 3.2 * legend["height"]) for legend in legends]
         figure = Figure(figsize=(width, sum(heights)))
@@ -150,12 +159,12 @@ def _legend(curves: Sequence[Curve], title: str, has_threshold: bool) -> dict[st
 
 
 def _draw_panel(
-    part: Figure | SubFigure,
+    part: Figure | SubFigure | Axes,
     curves: Sequence[Curve],
     legend: Mapping[str, Any],
     solved: float | None,
 ) -> None:
-    axes = part.add_subplot()
+    axes = part if isinstance(part, Axes) else part.add_subplot()
     for i, (curve, label) in enumerate(zip(curves, legend["labels"], strict=True)):
         _draw_curve(axes, curve, label, i, len(curves))
     if solved is not None:
@@ -167,8 +176,8 @@ def _draw_panel(
     whole = bool((x % 1 == 0).all())  # between updates there are no ticks
     axes.xaxis.set_major_locator(MaxNLocator(9 if wide else 6, steps=[1, 2, 5], integer=whole))
     columns = 3 if len(curves) == 1 and wide else legend["ncols"]
-    place = {"loc": "outside lower center", "ncols": columns, "title": legend["title"]}
-    part.legend(title_fontsize="small", **place)
+    place: Any = {} if part is axes else {"loc": "outside lower center", "ncols": columns}
+    part.legend(title=legend["title"], title_fontsize="small", **place)
 
 
 def _draw_curve(axes: Axes, curve: Curve, label: str, i: int, number: int) -> None:

@@ -13,10 +13,26 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 # A path as public functions take it.
 StrPath = str | Path
+
+
+class InDirectory(Protocol):
+    """What is in a directory, as runs and the results of sweeps are; None on other processes."""
+
+    @property
+    def path(self) -> Path | None: ...
+
+
+def path_of(source: StrPath | InDirectory) -> Path:
+    """Return the path that is given, or of what is given."""
+    path = source if isinstance(source, str | Path) else source.path
+    if path is None:
+        raise ValueError("the first process alone has the directory of these results")
+    return Path(path)
+
 
 # Stands in each picture, video and page, so that --force replaces no others.
 MARK = "made by purejaxrl_reinforce"

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import Style
-from purejaxrl_reinforce.output.files import StrPath
+from purejaxrl_reinforce.output.files import InDirectory, StrPath, path_of
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
 from purejaxrl_reinforce.sweeps import outputs, store
 from purejaxrl_reinforce.sweeps.results import load_sweep
@@ -16,23 +17,25 @@ from purejaxrl_reinforce.sweeps.summary import summarize
 
 
 def plot(
-    *sources: StrPath,
+    *sources: StrPath | InDirectory,
     x: str = "env_steps",
     smooth: int = 1,
     style: Style = "screen",
     figure: str = "learning_curves",
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw the learning curves of runs and sweeps, or another figure of a sweep.
 
     Runs that differ only by seed are one curve, and so is each setting of a sweep.
 
     Args:
-        sources: directories of runs and sweeps.
+        sources: directories of runs and sweeps, or what `train_run` and `sweep` return.
         x: horizontal axis: env_steps, seconds (of training, of runs only) or update.
         smooth: updates of the trailing moving average.
         style: screen, phone or paper, which is as wide as a column.
         figure: learning_curves; of one sweep also evaluation_curves, final_returns,
             performance_profiles or heatmap.
+        ax: matplotlib axes to draw learning curves of one environment into; None: a new figure.
 
     Returns:
         A matplotlib figure; `figure.savefig("curves.pdf")` writes it.
@@ -46,13 +49,15 @@ def plot(
         raise ValueError(f"x must be one of {', '.join(X_LABELS)}, not {x!r}")
     if not sources:
         raise ValueError("give at least one RUN or SWEEP, the directory of a run or a sweep")
-    paths = [Path(source) for source in sources]
+    paths = [path_of(source) for source in sources]
+    if figure != "learning_curves" and ax is not None:
+        raise ValueError(f"ax is for learning_curves, not {figure}")
     if figure != "learning_curves":
         return _sweep_figure(paths, figure, style)
     sweeps = [path for path in paths if store.is_sweep(path)]
     groups = [group for sweep in sweeps for group in _settings(sweep, x)]
     groups += _runs([path for path in paths if path not in sweeps])
-    return learning_curves(groups, x, smooth=smooth, style=style)
+    return learning_curves(groups, x, smooth=smooth, style=style, ax=ax)
 
 
 def _sweep_figure(paths: Sequence[Path], figure: str, style: Style) -> Figure:

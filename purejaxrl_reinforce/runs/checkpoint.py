@@ -18,6 +18,8 @@ from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.machine import require_result_settings, result_settings
+from purejaxrl_reinforce.execution.processes import to_host
+from purejaxrl_reinforce.output.files import StrPath, new_file
 from purejaxrl_reinforce.output.sealed import load_arrays, owner_of, parsing, save_arrays
 
 # Counts up whenever a checkpoint's content or its meaning changes.
@@ -25,6 +27,8 @@ FORMAT = 5
 
 # The member of a checkpoint that says what wrote it.
 _FACTS = "facts"
+# Owner of a state that is saved alone.
+_NO_RUN = ""
 
 
 def save_checkpoint(
@@ -38,11 +42,9 @@ def save_checkpoint(
         OSError: it could not be written.
     """
     update = int(state.update)
-    facts = {"format": FORMAT, "settings": result_settings()}
     try:
         directory.mkdir(exist_ok=True)
-        arrays = named_arrays(state) | {_FACTS: np.array(json.dumps(facts))}
-        save_arrays(checkpoint_path(directory, update), arrays, owner)
+        _write(checkpoint_path(directory, update), state, owner)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"no checkpoint after update {update}: {reason}") from None
@@ -52,6 +54,40 @@ def save_checkpoint(
     for older in list(own)[:-keep]:
         if older != best:
             own[older].unlink()
+
+
+def save(state: TrainState, path: StrPath, force: bool = False) -> Path:
+    """Write a training state, as `train` returns it, to a new file; return its path.
+
+    Args:
+        state: of one agent.
+        path: ends in .npz; None of the configuration is in the file, see `load`.
+        force: whether to replace the file if it is there.
+
+    Raises:
+        ValueError: the file cannot be written or is there already.
+    """
+    new = new_file(path, Path("state.npz"), (".npz",), force)
+    _write(new, to_host(state), _NO_RUN)
+    return new
+
+
+def load(config: Config, path: StrPath) -> TrainState:
+    """Return the state that `save` wrote, of a training of this configuration.
+
+    Raises:
+        ValueError: the file cannot be read, is damaged or of another configuration.
+    """
+    try:
+        state, _ = _read(Path(path), config, _NO_RUN)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    return state._replace(key=jax.random.wrap_key_data(state.key))
+
+
+def _write(path: Path, state: TrainState, owner: str) -> None:
+    facts = {"format": FORMAT, "settings": result_settings()}
+    save_arrays(path, named_arrays(state) | {_FACTS: np.array(json.dumps(facts))}, owner)
 
 
 def checkpoint_path(directory: Path, update: int) -> Path:
@@ -82,7 +118,7 @@ def load_latest(
             skipped.append(f"{path} needs more than the {num_updates} updates that metrics.csv has")
             continue
         try:
-            state, settings = load(path, config, owner)
+            state, settings = load_checkpoint(path, config, owner)
         except (OSError, ValueError) as error:
             skipped.append(str(error))
             continue
@@ -119,12 +155,19 @@ def _name_of(key: Any) -> str:
     return jax.tree_util.keystr((key,), simple=True).replace("%", "%25").replace("/", "%2F")
 
 
-def load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
+def load_checkpoint(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
     """Return the state of a checkpoint, and the settings of jax that it was made with.
 
     Raises:
         OSError, ValueError: it cannot be read, or is not what this release writes for this run.
     """
+    state, settings = _read(path, config, owner)
+    if int(state.update) != int(path.stem):
+        raise ValueError(f"{path} was renamed: it is of update {int(state.update)}")
+    return state, settings
+
+
+def _read(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
     arrays = load_arrays(path, owner)
     with parsing(path):
         facts = json.loads(str(arrays.pop(_FACTS)))
@@ -136,8 +179,6 @@ def load(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, 
         state: TrainState = restore_tree(arrays, state_shapes(config)._replace(key=key_data))
     except ValueError as error:
         raise ValueError(f"{path} does not fit the configuration: {error}") from None
-    if int(state.update) != int(path.stem):
-        raise ValueError(f"{path} was renamed: it is of update {int(state.update)}")
     return state, settings
 
 

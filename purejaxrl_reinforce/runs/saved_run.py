@@ -104,7 +104,7 @@ class SavedRun:
         states = []
         for path in checkpoint.own_checkpoints(self.path / CHECKPOINTS, self.owner).values():
             with contextlib.suppress(OSError, ValueError):
-                states.append(checkpoint.load(path, self.config, self.owner)[0])
+                states.append(checkpoint.load_checkpoint(path, self.config, self.owner)[0])
         if not states:
             raise ValueError(f"{self.path} holds no intact checkpoint")
         return states

@@ -56,7 +56,7 @@ def run_sweep(
             if not quiet:
                 print(_headline(sweep.plan, path), flush=True)
             started = time.perf_counter()
-            number = _train(sweep, stop, quiet)
+            number = train(sweep, stop, quiet)
             if number is None and confirm:
                 executor = options.get("executor")
                 number = _confirm(sweep, path, slice_size, stop, quiet, executor)
@@ -67,6 +67,8 @@ def run_sweep(
             with processes.together():
                 if processes.is_primary():
                     outputs.save_outputs(path, sweep.results, quiet)
+                    for line in () if quiet else outputs.unequal_steps(sweep.results):
+                        _warn(line)
                     outputs.log_curves(path, sweep.results, *loggers)
     except (processes.PeerLostError, WorkersLostError, BrokenPipeError):
         raise
@@ -91,7 +93,7 @@ def _headline(plan: SweepPlan, path: Path) -> str:
     )
 
 
-def _train(sweep: SweepLoop, stop: signals.StopRequest, quiet: bool) -> int | None:
+def train(sweep: SweepLoop, stop: signals.StopRequest | None, quiet: bool) -> int | None:
     """Train until the end, or until a signal on any process; return its number, or None."""
     best, known = "", 0
     with Board("starting", quiet=quiet) as board:
@@ -109,7 +111,7 @@ def _train(sweep: SweepLoop, stop: signals.StopRequest, quiet: bool) -> int | No
                 # The headline has said that the first program is compiled.
                 sweep.updates > 0 and compiling != "",
             )
-            (number,) = processes.max_over_processes(stop.signal or 0)
+            (number,) = processes.max_over_processes((stop and stop.signal) or 0)
             if number and sweep.updates_left:
                 return int(number)
     return None
@@ -130,7 +132,7 @@ def _confirm(
     directory = path / store.CONFIRMATION
     loop = SweepLoop(plan, directory, slice_size, warn=_warn, extend=True, executor=executor)
     with contextlib.closing(loop):
-        return _train(loop, stop, quiet)
+        return train(loop, stop, quiet)
 
 
 def _best_so_far(results: SweepResults) -> Iterator[str]:

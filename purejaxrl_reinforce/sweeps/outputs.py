@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,13 @@ from purejaxrl_reinforce.sweeps.ranking import explain_looks, ranking_view, swep
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.studies import confirmed, explain_confirmed
 from purejaxrl_reinforce.sweeps.summary import Summary, rank, scores_of_settings, summary_dict
+from purejaxrl_reinforce.tasks import task
 
 if TYPE_CHECKING:
     import pandas
 
+# Mean numbers of steps that differ by more are different budgets.
+_UNEQUAL = 1.1
 # That learning curves need. Agents are trained together: none has `seconds` of its own.
 _COLUMNS = ("env_steps", "mean_return", "min_return", "max_return", "eval_return")
 
@@ -49,6 +52,20 @@ def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
         for line in [*lines, *map(explain_confirmed, found)]:
             print(line)
         print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
+
+
+def unequal_steps(results: SweepResults) -> Iterator[str]:
+    """Yield a line for each environment whose settings took different numbers of steps."""
+    steps = np.where(results.trained, results.metrics["env_steps"].max(axis=2), np.nan)
+    by_env: dict[str, list[float]] = {}
+    for config, of_seeds in zip(results.configs, steps, strict=True):
+        by_env.setdefault(task(config), []).append(float(np.nanmean(of_seeds)))
+    for env, means in by_env.items():
+        if max(means) > _UNEQUAL * min(means):
+            yield (
+                f"settings of {env} took {min(means):,.0f} to {max(means):,.0f} environment steps"
+                " per seed: they are not ranked at equal budgets, see --total-steps"
+            )
 
 
 def save_results(path: Path, results: SweepResults) -> None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import psutil
 
+from purejaxrl_reinforce.algorithm.rollout import with_total_steps
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import (
     ENV_PARAM,
@@ -181,7 +182,12 @@ def seed_numbers(key_data: np.ndarray) -> list[int]:
 
 
 def make_plan(
-    config: Config, keys: jax.Array | Sequence[int], axes: Axes, zipped: bool, episodes: int
+    config: Config,
+    keys: jax.Array | Sequence[int] | int,
+    axes: Axes,
+    zipped: bool,
+    episodes: int,
+    total_steps: int | None = None,
 ) -> SweepPlan:
     """Return the plan of a sweep; see `sweep`.
 
@@ -191,6 +197,8 @@ def make_plan(
     if episodes < 1:
         raise ValueError(f"the evaluation needs at least 1 episode, not {episodes}")
     configs = make_settings(config, axes, zipped)
+    if total_steps is not None:
+        configs = [with_total_steps(config, total_steps) for config in configs]
     key_data = key_data_of(keys, len(configs))
     configs = [environment.checked(c) if c.env_params else c for c in configs]
     seeds_of = (len(key_data),) * len(configs)
@@ -344,8 +352,9 @@ def log_range(low: float, high: float, num: int) -> list[float]:
     return [*(low * (high / low) ** (i / (num - 1)) for i in range(num - 1)), high]
 
 
-def key_data_of(keys: jax.Array | Sequence[int], num_settings: int) -> np.ndarray:
+def key_data_of(keys: jax.Array | Sequence[int] | int, num_settings: int) -> np.ndarray:
     """Return the data of the keys, [seed, ...] uint32."""
+    keys = range(keys) if isinstance(keys, int) else keys
     if isinstance(keys, jax.Array) and (keys.ndim != 1 or keys.dtype != jax.random.key(0).dtype):
         raise ValueError("keys must be typed keys [seed] of jax's default kind: jax.random.split")
     if not len(keys):

@@ -47,7 +47,7 @@ _SECONDS_PER_SLICE = 10.0
 
 def sweep(
     config: Config,
-    keys: jax.Array | Sequence[int],
+    keys: jax.Array | Sequence[int] | int,
     axes: Axes | None = None,
     *,
     zipped: bool = False,
@@ -58,6 +58,8 @@ def sweep(
     extend: bool = False,
     executor: Executor | None = None,
     halving: int | None = None,
+    progress: bool = False,
+    total_steps: int | None = None,
 ) -> SweepResults:
     """Train every setting with every key; evaluate each agent greedily at the end.
 
@@ -67,7 +69,8 @@ def sweep(
 
     Args:
         config: what all settings share.
-        keys: typed keys [seed], or whole numbers, which stand for `jax.random.key`.
+        keys: typed keys [seed], or whole numbers, which stand for `jax.random.key`; or how many, of
+            0, 1, ...
         axes: lists of values by field, of `log_range` too; None: `config` alone.
         zipped: take first values together, then second ones, ..., not all combinations.
         path: of a directory that keeps everything, the agents' parameters too, and resumes the
@@ -82,14 +85,18 @@ def sweep(
             of this process do.
         halving: a number N: all settings get 1/N of their updates, the best 1/N of them the next
             part, and so on. None: all get all updates.
+        total_steps: of each agent at most, instead of num_updates, see `with_total_steps`.
+        progress: whether the terminal or notebook shows how far it is.
 
     Raises:
         ValueError: an axis or value is wrong, results or a program do not fit into memory, or
             `path` holds something else.
         OSError: files could not be written, or workers are lost; slices that are finished stay.
     """
+    from purejaxrl_reinforce.sweeps import command  # which imports this file
+
     with processes.together():
-        plan = make_plan(config, keys, axes or {}, zipped, num_episodes)
+        plan = make_plan(config, keys, axes or {}, zipped, num_episodes, total_steps)
         for setting in plan.configs if path is not None else ():
             require_paths(setting.env, setting.network, setting.baseline_network)
     with contextlib.ExitStack() as stack:
@@ -100,8 +107,7 @@ def sweep(
             extend=extend, executor=executor, halving=halving,
         )  # fmt: skip
         with contextlib.closing(loop) as run:
-            for _ in run.train():
-                pass
+            command.train(run, None, quiet=not progress)
         # The parameters stay as long as the results do.
         weakref.finalize(run.results, stack.pop_all().close)
     return run.results
