@@ -81,7 +81,7 @@ def load_run_config(run_dir: Path) -> tuple[Config, int, str]:
     if checksum != f"{_digest(text)}\n":
         raise ValueError(
             f"{path} is damaged: checksum mismatch; a run's configuration cannot be"
-            " edited, but copied and given as --config"
+            " edited, but copied and given as `config`"
         )
     config, seed, identity = _parse(path, text)
     if seed is None or not is_identity_of(identity, run_content(config, seed)):

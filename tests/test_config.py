@@ -7,6 +7,7 @@ import pickle
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from purejaxrl_reinforce.config import Config
@@ -65,7 +66,7 @@ def test_bad_values(changes, message):
     ("name", "message"),
     [
         ("lr", "Config has no 'lr'; here it is policy_lr and baseline_lr"),
-        ("total_timesteps", "here it is num_updates"),
+        ("total_timesteps", r"here it is with_total_steps\(config, 1_000_000\)"),
         ("seed", r"the key of train: jax.random.key\(seed\)"),
         ("num_env", "Config has no 'num_env'; did you mean 'num_envs'"),
     ],
@@ -75,6 +76,15 @@ def test_names_of_other_libraries_are_known(name, message):
         Config(**{name: 1})
     with pytest.raises(TypeError, match=message):
         Config().replace(**{name: 1})
+
+
+def test_a_configuration_shows_what_differs_and_that_makes_it_again():
+    config = Config(env="Pendulum-v1", env_params={"g": 9.0}, hidden_sizes=[8], policy_lr=0.1)
+    expected = "Config(env='Pendulum-v1', env_params={'g': 9.0}, hidden_sizes=(8,), policy_lr=0.1)"
+    assert repr(config) == expected
+    assert eval(expected) == config
+    assert repr(Config()) == "Config()"
+    assert "\n" not in repr(config.replace(policy_lr=np.ones((40, 2))))
 
 
 def test_numbers_are_brought_to_their_type():

@@ -147,8 +147,12 @@ def _hint(verb: Any, unknown: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    """Print an error in one line that can be read, whatever is in it; return `code`."""
-    line = " ".join(message.split())
+    """Print an error in one line that can be read, whatever is in it; return `code`.
+
+    Arguments of Python, such as `run_dir` in backticks, are the options --run-dir.
+    """
+    line = re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), message)
+    line = " ".join(line.split())
     printable = (x if x.isprintable() else x.encode("unicode_escape").decode() for x in line)
     print("error:", "".join(printable)[:_LONGEST_LINE], file=sys.stderr)
     return code

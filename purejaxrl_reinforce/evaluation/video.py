@@ -126,7 +126,7 @@ def make_video(
     every = max(1, round(rate / _FRAMES_PER_SECOND))
     if path.suffix.lower() == ".gif":  # which is written once all frames are there
         num_bytes = env.time_limit // every * len(episodes) * 2 * width * width
-        memory.require_memory(num_bytes, "take a smaller --width")
+        memory.require_memory(num_bytes, "take a smaller `width`")
     if rendered:
         pairs = zip(rendered, episodes, strict=True)
         played = [_rendered(made, config, episode, greedy, every) for made, episode in pairs]

@@ -34,7 +34,7 @@ def path_of(source: StrPath | InDirectory) -> Path:
     return Path(path)
 
 
-# Stands in each picture, video and page, so that --force replaces no others.
+# Stands in each picture, video and page, so that `force` replaces no others.
 MARK = "made by purejaxrl_reinforce"
 
 # The name of a temporary file: nobody else has one like it.
@@ -132,7 +132,7 @@ def new_file(
     if out is None and not force:
         path = first_free(default.parent, default.stem, default.suffix)
     if path.suffix.lower() not in suffixes:
-        raise ValueError(f"--out must end in {' or '.join(suffixes)}, not {path.name!r}")
+        raise ValueError(f"`out` must end in {' or '.join(suffixes)}, not {path.name!r}")
     require_free(path, force, not (force and is_marked) or has_mark(path))
     require_writable(path)
     return path
@@ -152,8 +152,8 @@ def require_free(path: Path, force: bool = False, is_ours: bool = True) -> None:
     if not os.path.lexists(path) or (force and is_ours and path.is_file()):
         return
     if force:
-        raise ValueError(f"{path} is not what this command writes; choose another --out")
-    raise ValueError(f"{path} exists; choose another --out, or --force")
+        raise ValueError(f"{path} is not what this command writes; choose another `out`")
+    raise ValueError(f"{path} exists; choose another `out`, or `force`")
 
 
 def first_free(directory: Path, stem: str, suffix: str = "") -> Path:
@@ -178,7 +178,7 @@ def require_writable(path: Path) -> None:
     """Raise ValueError unless `path` lies in a directory, or below one, that can be written to."""
     existing = nearest_existing(path.absolute().parent)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"{existing} cannot be written to; choose another --out")
+        raise ValueError(f"{existing} cannot be written to; choose another `out`")
 
 
 @contextlib.contextmanager
@@ -302,15 +302,15 @@ def _require_ours(
 ) -> None:
     """Raise ValueError unless `path` is a directory of ours, and everything in it."""
     if path.is_symlink() or not path.is_dir():
-        raise ValueError(f"--force replaces directories only, not {path}")
+        raise ValueError(f"`force` replaces directories only, not {path}")
     if Path.cwd().is_relative_to(path.resolve()):
-        raise ValueError(f"--force does not replace the current directory, {path}")
+        raise ValueError(f"`force` does not replace the current directory, {path}")
     from purejaxrl_reinforce.output.sealed import owner_of
 
     try:
         *_, identity = load(path)
     except ValueError as error:
-        raise ValueError(f"--force replaces only what this command wrote: {error}") from None
+        raise ValueError(f"`force` replaces only what this command wrote: {error}") from None
     for found in sorted(path.rglob("*")):
         below = found.relative_to(path)
         names = (pattern.fullmatch(below.as_posix()) for pattern in (ours, _OF_OTHERS))
@@ -320,4 +320,4 @@ def _require_ours(
             found.suffix == ".npz" and found.stem.isdigit() and found.parent.parent == path
         )
         if not is_named or (is_numbered and owner_of(found) != identity):
-            raise ValueError(f"--force replaces only what this command wrote, not {found}")
+            raise ValueError(f"`force` replaces only what this command wrote, not {found}")

@@ -75,7 +75,7 @@ def _settings(sweep: Path, x: str) -> list[Runs]:
     if x == "seconds":
         raise ValueError(
             f"the agents of the sweep {sweep} have no seconds of their own;"
-            " use --x env_steps or --x update"
+            " use `x` env_steps or update"
         )
     results = load_sweep(sweep)
     return outputs.setting_runs(results, [s.setting for s in summarize(results)], sweep.name)

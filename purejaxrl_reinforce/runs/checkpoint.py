@@ -56,18 +56,18 @@ def save_checkpoint(
             own[older].unlink()
 
 
-def save(state: TrainState, path: StrPath, force: bool = False) -> Path:
+def save(state: TrainState, out: StrPath, force: bool = False) -> Path:
     """Write a training state, as `train` returns it, to a new file; return its path.
 
     Args:
         state: of one agent.
-        path: ends in .npz; None of the configuration is in the file, see `load`.
+        out: ends in .npz. The configuration is not in the file: `load` is given it.
         force: whether to replace the file if it is there.
 
     Raises:
         ValueError: the file cannot be written or is there already.
     """
-    new = new_file(path, Path("state.npz"), (".npz",), force)
+    new = new_file(out, Path("state.npz"), (".npz",), force)
     _write(new, to_host(state), _NO_RUN)
     return new
 

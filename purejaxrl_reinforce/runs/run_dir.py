@@ -185,11 +185,11 @@ def require_new(path: Path) -> None:
     """Raise ValueError unless `path` is, or can be made, an empty directory that can be written."""
     existing = files.nearest_existing(path)
     if not existing.is_dir():
-        raise ValueError(f"{existing} exists and is not a directory; choose another --run-dir")
+        raise ValueError(f"{existing} exists and is not a directory; choose another `run_dir`")
     if existing == path and not files.is_begun(path, LOG_FILE):
-        raise ValueError(f"{path} exists and is not empty; choose another --run-dir, or --force")
+        raise ValueError(f"{path} exists and is not empty; choose another `run_dir`, or `force`")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"{existing} cannot be written to; choose another --run-dir")
+        raise ValueError(f"{existing} cannot be written to; choose another `run_dir`")
 
 
 def save_params(path: Path, params: Params, owner: str) -> None:

@@ -169,7 +169,7 @@ def _require_swept(configs: Sequence[Config], swept: Sequence[str]) -> None:
         for name in first | found:
             if first.get(name) != found.get(name):
                 raise ValueError(
-                    f"{name}={first.get(name)}, here {name}={found.get(name)}: sweep it with --axis"
+                    f"{name}={first.get(name)}, here {name}={found.get(name)}: sweep it with `axis`"
                 )
 
 

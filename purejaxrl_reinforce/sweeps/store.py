@@ -395,7 +395,7 @@ def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
             texts = (",".join(map(str, values)) for values in (old[name], value))
             there, here = (text if len(text) < 60 else f"{text[:60]}..." for text in texts)
             raise ValueError(
-                f"{path} is of another sweep: {name}={there}, here {name}={here}; --extend adds"
+                f"{path} is of another sweep: {name}={there}, here {name}={here}; `extend` adds"
                 " seeds and settings"
             )
     machine.require_result_settings(path, saved.started["settings"])

@@ -205,3 +205,14 @@ def test_evaluation_uses_no_key_of_training():
     data = jax.vmap(lambda i: jax.random.key_data(jax.random.fold_in(key, i)))(numbers)
     own = np.asarray(jax.random.key_data(evaluation_key(key)))
     assert not (np.asarray(data) == own).all(axis=1).any()
+
+
+def test_a_state_is_shown_in_a_line():
+    state = init(TINY, jax.random.key(0))
+    size = sum(x.size for x in jax.tree.leaves(state.params))
+    assert repr(state) == f"TrainState(update 0, 0 steps, {size:,} parameters)"
+    states = jax.vmap(lambda key: init(TINY, key))(keys_of(3))
+    assert repr(states) == f"TrainState([0 0 0], {3 * size:,} parameters)"
+    traced = []
+    jax.eval_shape(lambda x: traced.append(repr(x)), state)
+    assert "\n" not in traced[0]

@@ -125,6 +125,12 @@ BAD = [
     (["train", "--lr", "1"], "does not take --lr, which is here --policy-lr and --baseline-lr$"),
     (["train", "--device", "gpu"], "which is here the environment variable JAX_PLATFORMS, as in"),
     (["bench", "--platform", "gpu"], "does not take --platform, which is here the environment"),
+    (["train", "--total-timesteps", "9"], "which is here --total-steps$"),
+    (["train", "--total-steps", "9"], "total_steps must be at least 32,000, an update's, not 9"),
+    (
+        ["train", "--total-steps", "9", "--num-updates", "3"],
+        "give --num-updates or --total-steps, not both",
+    ),
     (["train", "--n_envs=3"], "does not take --n_envs=3, which is here --num-envs$"),
     (["tain"], "unknown verb 'tain'; verbs are train, sweep, "),
     (["train", "--num-envs", "x"], "^--num-envs: invalid .* 'x'; write --num-envs INT$"),

@@ -76,7 +76,7 @@ def test_a_log_has_one_writer_and_follows_no_link(tmp_path):
 def test_a_file_is_replaced_only_with_force(tmp_path):
     path = tmp_path / "a.svg"
     path.touch()
-    with pytest.raises(ValueError, match=r"a.svg exists; choose another --out, or --force$"):
+    with pytest.raises(ValueError, match=r"a.svg exists; choose another `out`, or `force`$"):
         files.new_file(path, path, (".svg",))
     assert files.new_file(None, path, (".svg",)) == tmp_path / "a-2.svg"
     path.write_text(f"<!-- {files.MARK} -->")

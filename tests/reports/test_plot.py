@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
@@ -100,7 +101,7 @@ def test_other_figures_of_a_sweep(finished_sweep, tmp_path, monkeypatch):
     [
         ([], "give at least one RUN or SWEEP"),
         (["nowhere"], "nowhere is the directory of neither a run nor a sweep"),
-        (["SWEEP", "--x", "seconds"], "no seconds of their own; use --x env_steps or --x update"),
+        (["SWEEP", "--x", "seconds"], "no seconds of their own; use --x env_steps or update"),
         (["RUN", "unfinished"], "unfinished is not finished: "),
         (["none"], "none/metrics.csv: No such file"),
         (["RUN", "RUN"], "have the same configuration and seed: give only one of them"),
@@ -120,3 +121,15 @@ def test_mistakes(arguments, message, runs, finished_sweep, tmp_path, monkeypatc
     paths = {"RUN": str(runs[0]), "SWEEP": str(finished_sweep)}
     assert message in error_of(["plot", *[paths.get(x, x) for x in arguments]], capsys)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_training_returns_is_drawn_into_given_axes(runs, finished_sweep):
+    figure, (left, right) = plt.subplots(1, 2)
+    assert plot(load_run(runs[0]), ax=left) is figure
+    plot(load_sweep(finished_sweep), ax=right)
+    alone = plot(runs[0]).axes[0]
+    assert left.get_legend_handles_labels()[1] == alone.get_legend_handles_labels()[1]
+    assert len(right.lines) == len(plot(finished_sweep).axes[0].lines)
+    with pytest.raises(ValueError, match="ax is for learning_curves, not heatmap"):
+        plot(finished_sweep, figure="heatmap", ax=left)
+    plt.close(figure)

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from purejaxrl_reinforce.execution.processes import to_host
 from purejaxrl_reinforce.execution.program import Program
-from purejaxrl_reinforce.runs.checkpoint import load_latest, save_checkpoint
+from purejaxrl_reinforce.runs.checkpoint import load, load_latest, save, save_checkpoint
 from purejaxrl_reinforce.runs.saved_run import SavedRun
 from tests.support.runs import TINY
 
@@ -89,3 +90,18 @@ def test_other_random_numbers_are_refused(written):
 def test_the_latest_and_the_best_are_kept(states, tmp_path):
     write(tmp_path, states, returns=(1.0, 9.0, 2.0, 3.0, float("nan"), 5.0), keep=2)
     assert {path.name for path in tmp_path.iterdir()} == {f"00000000{x}.npz" for x in (2, 5, 6)}
+
+
+def test_a_state_alone_is_saved_and_loaded(states, tmp_path):
+    state = jax.tree.map(jnp.asarray, states[2])
+    state = state._replace(key=jax.random.wrap_key_data(states[2].key))
+    path = save(state, tmp_path / "state.npz")
+    loaded = load(TINY, path)
+    for x, y in zip(jax.tree.leaves(to_host(loaded)), jax.tree.leaves(states[2]), strict=True):
+        assert_same_bits(x, y)
+    with pytest.raises(ValueError, match=r"exists; choose another `out`, or `force`"):
+        save(state, path)
+    with pytest.raises(ValueError, match="does not fit the configuration"):
+        load(replace(TINY, hidden_sizes=(3,)), path)
+    with pytest.raises(ValueError, match="No such file"):
+        load(TINY, tmp_path / "other.npz")

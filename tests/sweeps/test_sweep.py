@@ -273,3 +273,15 @@ def test_neither_devices_nor_slices_change_results(swept):
     path, _ = swept
     command = [sys.executable, "-c", GUARANTEE, str(path)]
     subprocess.run(command, check=True, timeout=400, cwd=ROOT)
+
+
+def test_a_number_of_seeds_a_number_of_steps_and_progress(capsys):
+    axes = {"num_envs": [2, 4]}
+    results = sweep(CONFIG, 2, axes, num_episodes=1, total_steps=450, progress=True)
+    assert results.seeds == [0, 1]
+    assert [config.num_updates for config in results.configs] == [5, 2]  # of 80 and 160 steps
+    assert "4/4 agents" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="total_steps must be at least"):
+        sweep(CONFIG, 1, total_steps=3)
+    with pytest.raises(ValueError, match="a sweep needs at least 1 seed"):
+        sweep(CONFIG, 0)
