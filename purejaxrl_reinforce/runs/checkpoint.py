@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.lanes import key_shape
@@ -60,7 +61,7 @@ def save(state: TrainState, out: StrPath, force: bool = False) -> Path:
     """Write a training state, as `train` returns it, to a new file; return its path.
 
     Args:
-        state: of one agent.
+        state: of one agent, in one process.
         out: ends in .npz. The configuration is not in the file: `load` is given it.
         force: whether to replace the file if it is there.
 
@@ -68,7 +69,7 @@ def save(state: TrainState, out: StrPath, force: bool = False) -> Path:
         ValueError: the file cannot be written or is there already.
     """
     new = new_file(out, Path("state.npz"), (".npz",), force)
-    _write(new, to_host(state), _NO_RUN)
+    _write(new, to_host(jax.tree.map(jnp.asarray, state)), _NO_RUN)
     return new
 
 

@@ -97,8 +97,7 @@ def test_a_state_alone_is_saved_and_loaded(states, tmp_path):
     state = state._replace(key=jax.random.wrap_key_data(states[2].key))
     path = save(state, tmp_path / "state.npz")
     loaded = load(TINY, path)
-    for x, y in zip(jax.tree.leaves(to_host(loaded)), jax.tree.leaves(states[2]), strict=True):
-        assert_same_bits(x, y)
+    assert_same_bits(loaded._replace(key=jax.random.key_data(loaded.key)), states[2])
     with pytest.raises(ValueError, match=r"exists; choose another `out`, or `force`"):
         save(state, path)
     with pytest.raises(ValueError, match="does not fit the configuration"):
