@@ -3,9 +3,10 @@
     python benchmarks/startup.py
 
 runs the default preset in processes of their own, in turn: with an empty compilation cache, again,
-and again with another number of updates. Writes results/startup.json. Only an idle
-machine gives seconds that mean something; CPU seconds are shown as well. Imports end where jax
-first traces something; writing is what is left of the command, mostly checkpoints and the picture.
+and again with another number of updates. Writes results/startup.json. Only an idle machine gives
+seconds that mean something; CPU seconds are shown as well. Imports end where jax first traces
+something, or loads programs that were kept whole; writing is what is left of the command, mostly
+checkpoints and the picture.
 """
 
 import json
@@ -26,7 +27,7 @@ from purejaxrl_reinforce import Config, load_run, preset
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
 from purejaxrl_reinforce.bench.timing import Timing
 
-STAGES = ("imports", "tracing", "lowering", "compiling", "training", "writing", "exit")
+STAGES = ("imports", "tracing", "lowering", "compiling", "loading", "training", "writing", "exit")
 CASES = {"first time": 0, "second time": 0, "other num_updates": 1}
 
 
@@ -79,7 +80,8 @@ def row_of(name: str, processes: list[Process]) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Table:
     """Return the seconds of a whole command and of each of its stages."""
     rows = result["rows"]
-    stages = [[stage, *(f"{row['stages'][stage]:.2f}" for row in rows)] for stage in STAGES]
+    known = [stage for stage in STAGES if stage in rows[0]["stages"]]
+    stages = [[stage, *(f"{row['stages'][stage]:.2f}" for row in rows)] for stage in known]
     return Table(
         "startup",
         ["seconds", *CASES],

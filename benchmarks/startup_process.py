@@ -17,6 +17,7 @@ from typing import Any
 import jax
 
 from purejaxrl_reinforce import __main__ as command
+from purejaxrl_reinforce.execution import kept
 
 _EVENTS = {
     "/jax/core/compile/jaxpr_trace_duration": "tracing",
@@ -36,6 +37,14 @@ def main() -> int:
                 stages["imports"] = time.monotonic() - seconds - started
             stages[_EVENTS[event]] += seconds
 
+    def load(*arguments: Any) -> Any:
+        before = time.monotonic()
+        stages["imports"] = before - started
+        compiled = kept_load(*arguments)
+        stages["loading"] = time.monotonic() - before
+        return compiled
+
+    kept_load, kept.load = kept.load, load
     jax.monitoring.register_event_duration_secs_listener(note)
     code = command.main()
     print(json.dumps(stages | {"end": time.monotonic() - started}))

@@ -12,8 +12,8 @@ from jax import Array
 from purejaxrl_reinforce.algorithm import blocks, rollout
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Networks, Params
-from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup, no_metric
-from purejaxrl_reinforce.algorithm.state import TrainState
+from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup
+from purejaxrl_reinforce.algorithm.state import TrainState, no_metric
 from purejaxrl_reinforce.config import Config
 
 

@@ -17,7 +17,8 @@ from purejaxrl_reinforce.algorithm.returns import (
     normalize,
 )
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
-from purejaxrl_reinforce.algorithm.setup import Setup, no_metric
+from purejaxrl_reinforce.algorithm.setup import Setup
+from purejaxrl_reinforce.algorithm.state import no_metric
 
 
 class Targets(NamedTuple):
@@ -168,6 +169,20 @@ def without_invalid(rows: Trajectory) -> Trajectory:
     """Return rows with zeros in the invalid ones: a NaN times 0 would reach a loss's derivative."""
     obs, action = (zero_invalid(x, rows.valid) for x in (rows.obs, rows.action))
     return rows._replace(obs=obs, action=action)
+
+
+def learning_metrics(
+    statistics: BatchStatistics, grads: Params, policy: PolicyTerms
+) -> dict[str, Array]:
+    """Return the fields of `Metrics` that describe learning."""
+    return {
+        "policy_loss": policy.loss,
+        "baseline_loss": statistics.baseline_loss,
+        "entropy": policy.entropy,
+        "policy_grad_norm": optax.tree.norm(grads.policy),
+        "baseline_grad_norm": optax.tree.norm(grads.baseline),
+        "explained_variance": statistics.explained_variance,
+    }
 
 
 def gradient_noise(

@@ -26,7 +26,6 @@ from purejaxrl_reinforce.algorithm.state import (
     add_steps,
     all_finite,
     episode_metrics,
-    learning_metrics,
     new_or_old,
     total_steps,
 )
@@ -122,7 +121,7 @@ def step(
         update=state.update + 1,
         env_steps=add_steps(state.env_steps, num_steps),
     )
-    learned = learning_metrics(statistics, grads, policy)
+    learned = losses.learning_metrics(statistics, grads, policy)
     finite = all_finite((learned, new.params))
     new = new_or_old(finite, new, state)
     return new, Metrics(

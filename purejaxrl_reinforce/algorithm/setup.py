@@ -5,8 +5,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
-import jax.numpy as jnp
-from jax import Array
 
 from purejaxrl_reinforce.algorithm.blocks import Tuning, tuning
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis
@@ -38,12 +36,6 @@ def make_setup(config: Config, axis: LaneAxis = ONE_DEVICE) -> Setup:
         raise ValueError("training is in float32: unset jax_enable_x64 (JAX_ENABLE_X64)")
     env = environment.make(config.env, config.env_params)
     return Setup(config, env, make_networks(config, env), tuning(config), axis)
-
-
-def no_metric() -> Array:
-    """Return the value of a metric that an update does not have: NaN, but in a hunt for NaNs."""
-    hunted = jax.config.jax_debug_nans  # type: ignore[attr-defined]
-    return jnp.float32(-jnp.inf if hunted else jnp.nan)
 
 
 def jit(*static_argnames: str) -> Callable[[F], F]:

@@ -1,21 +1,21 @@
 """The training state, carried from update to update, and the metrics of an update."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from purejaxrl_reinforce.algorithm.lanes import LaneAxis
-from purejaxrl_reinforce.algorithm.losses import PolicyTerms
-from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.normalization import RunningMoments
-from purejaxrl_reinforce.algorithm.returns import BatchStatistics
-from purejaxrl_reinforce.algorithm.rollout import Finished, Lanes
-from purejaxrl_reinforce.algorithm.setup import no_metric
+
+if TYPE_CHECKING:  # who runs a kept program needs no networks and no environments
+    from purejaxrl_reinforce.algorithm.networks.build import Params
+    from purejaxrl_reinforce.algorithm.normalization import RunningMoments
+    from purejaxrl_reinforce.algorithm.rollout import Finished, Lanes
 
 
 class TrainState(NamedTuple):
@@ -84,6 +84,12 @@ class Metrics(NamedTuple):
     finite: Array
 
 
+def no_metric() -> Array:
+    """Return the value of a metric that an update does not have: NaN, but in a hunt for NaNs."""
+    hunted = jax.config.jax_debug_nans  # type: ignore[attr-defined]
+    return jnp.float32(-jnp.inf if hunted else jnp.nan)
+
+
 def episode_metrics(finished: Finished, axis: LaneAxis) -> dict[str, Array]:
     """Return the fields of `Metrics` that describe the episodes which lanes finished, [N]."""
     number, total, low, high = _over_lanes(axis.gather(_over_lanes(finished)))
@@ -105,27 +111,13 @@ def episode_metrics(finished: Finished, axis: LaneAxis) -> dict[str, Array]:
 
 def _over_lanes(finished: Finished) -> Finished:
     """Reduce what several lanes or devices finished, [...], to that of all, ()."""
-    return Finished(
+    return type(finished)(
         jnp.sum(finished.number),
         # Of many long episodes the lengths exceed 32 bits.
         jax.tree.map(lambda x: jnp.sum(x, dtype=jnp.float32), finished.sum),
         jax.tree.map(jnp.min, finished.min),
         jax.tree.map(jnp.max, finished.max),
     )
-
-
-def learning_metrics(
-    statistics: BatchStatistics, grads: Params, policy: PolicyTerms
-) -> dict[str, Array]:
-    """Return the fields of `Metrics` that describe learning."""
-    return {
-        "policy_loss": policy.loss,
-        "baseline_loss": statistics.baseline_loss,
-        "entropy": policy.entropy,
-        "policy_grad_norm": optax.tree.norm(grads.policy),
-        "baseline_grad_norm": optax.tree.norm(grads.baseline),
-        "explained_variance": statistics.explained_variance,
-    }
 
 
 def all_finite(tree: Any) -> Array:

@@ -40,7 +40,7 @@ class Train(TrainingOptions):
         with processes.together():
             names, wandb = self.loggers()
             often = self.checkpoint_every, self.checkpoint_seconds, self.keep
-            options = RunOptions(*often, names, wandb)
+            options = RunOptions(*often, names, wandb, keep_program=True)
         config, seed, run_dir = processes.broadcast_from_primary(self._checked)
         reporter = TerminalReporter(self.quiet)
         try:

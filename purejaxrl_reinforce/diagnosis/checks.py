@@ -18,11 +18,12 @@ from jax import Array
 from purejaxrl_reinforce.algorithm import optimizer, reinforce
 from purejaxrl_reinforce.algorithm.blocks import TUNINGS
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE
+from purejaxrl_reinforce.algorithm.losses import learning_metrics
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.networks.distributions import Categorical, uniform_of
 from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.algorithm.setup import make_setup
-from purejaxrl_reinforce.algorithm.state import TrainState, learning_metrics
+from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.diagnosis import reference
 from purejaxrl_reinforce.presets import preset

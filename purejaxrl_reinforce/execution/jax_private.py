@@ -14,6 +14,11 @@ def compilation_cache() -> Any:
     return importlib.import_module("jax._src.compilation_cache")
 
 
+def serialize_executable() -> Any:
+    """Return jax's module of it. Without it, a run traces and compiles what it could have kept."""
+    return importlib.import_module("jax.experimental.serialize_executable")
+
+
 def cluster_environments() -> list[Any]:
     """Return the kinds of cluster that jax knows. Without it, processes need --coordinator."""
     from jax._src.clusters import ClusterEnv

@@ -171,10 +171,20 @@ def _without_paths(text: str) -> str:
 
 
 def _cpu_model() -> str:
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
+def cpu_features() -> str:
+    """Return the name of the processor and the instructions that it has."""
+    return f"{_cpu_model()} {_cpu_info('flags') or _cpu_info('Features')}"
+
+
+def _cpu_info(name: str) -> str:
+    """Return what Linux says of the first core under this name, else nothing."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+    values = [line.split(":", 1)[1].strip() for line in lines if line.startswith(name)]
+    return values[0] if values else ""
 
 
 def require_extra(extra: str, *modules: str) -> None:

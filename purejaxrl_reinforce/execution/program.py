@@ -1,6 +1,8 @@
 """Compiled training: a program for chunks of updates, and the loop that runs them."""
 
+import contextlib
 import functools
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +14,9 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from purejaxrl_reinforce.algorithm.reinforce import all_updates, init, step
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution import memory, processes, sharding
+from purejaxrl_reinforce.execution import kept, memory, processes, sharding
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, STATE
 
 S = TypeVar("S")
@@ -98,6 +99,8 @@ def _chunk(mesh: Mesh) -> Any:
 @functools.cache
 def _whole(mesh: Mesh) -> Any:
     """Return a compiled training from a key, of lanes sharded over the devices of a mesh."""
+    from purejaxrl_reinforce.algorithm.reinforce import all_updates, init
+
     updates, out_specs = functools.partial(all_updates, axis=LANES), (STATE, REPLICATED)
     shards = sharding.shard_lanes(updates, mesh, in_specs=(REPLICATED, STATE), out_specs=out_specs)
     return jax.jit(lambda config, key: shards(config, init(config, key)))
@@ -126,13 +129,16 @@ def make_train(
 
 
 class Program:
-    """Training compiled for one configuration, ready to run.
+    """Training compiled for one configuration, or loaded from `found`, ready to run.
+
+    With `keep`, what is compiled is kept for later processes, see `kept`.
 
     Attributes:
         config: of the training.
         mesh: the devices that its lanes are sharded over.
         state: before the first update.
-        compile_seconds: of tracing and compiling.
+        is_kept: whether it was loaded: states are then trees of dictionaries, see `kept.load`.
+        compile_seconds: of tracing and compiling, or of loading.
         memory_bytes: what the compiled program needs at most on all devices of this process,
             inputs and results included.
 
@@ -141,24 +147,41 @@ class Program:
     """
 
     def __init__(
-        self, config: Config, key: Array, devices: Sequence[jax.Device] | None = None
+        self,
+        config: Config,
+        key: Array,
+        devices: Sequence[jax.Device] | None = None,
+        found: kept.Kept | None = None,
+        keep: bool = False,
     ) -> None:
         started = time.perf_counter()
         self.config = config
         self.mesh = sharding.lane_mesh(config.num_envs, devices)
         # The number of updates is an argument: one program fits any.
         self._settings = config.replace(num_updates=1)
-        # Two programs; compiling mostly occupies one core each.
+        loaded = None if found is None else kept.load(found, self._settings, self.mesh)
+        self.is_kept = loaded is not None
+        with kept.compiled_anew(self._settings) if keep else contextlib.nullcontext():
+            initial, self._run = loaded or self._compile(key)
+        self.memory_bytes = len(self.mesh.local_devices) * memory.program_bytes(self._run)
+        memory.require_memory(self.memory_bytes, "try smaller num_envs, num_steps or hidden_sizes")
+        self.state = sharding.shard_state(initial(self._settings, key), self.mesh)
+        if keep and not self.is_kept:
+            arguments = (initial, self._run), self._settings, self.state
+            threading.Thread(target=kept.save, args=arguments).start()
+        self.compile_seconds = time.perf_counter() - started
+
+    def _compile(self, key: Array) -> tuple[Any, Any]:
+        """Return two programs: the first state, and updates; each mostly occupies one core."""
+        from purejaxrl_reinforce.algorithm.reinforce import init
+
         with ThreadPoolExecutor(max_workers=1) as pool:
             traced = init.trace(self._settings, key)  # type: ignore[attr-defined]
             initial = pool.submit(lambda: traced.lower().compile())
             one = np.int32(1)
             lowered = _chunk(self.mesh).lower(self._settings, traced.out_info, one, one)
-            self._run = lowered.compile()
-        self.memory_bytes = len(self.mesh.local_devices) * memory.program_bytes(self._run)
-        memory.require_memory(self.memory_bytes, "try smaller num_envs, num_steps or hidden_sizes")
-        self.state = sharding.shard_state(initial.result()(self._settings, key), self.mesh)
-        self.compile_seconds = time.perf_counter() - started
+            run = lowered.compile()
+            return initial.result(), run
 
     def advance(self, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
         """Do `length` updates, LONGEST_CHUNK at most; return the state and metrics [length]."""
@@ -199,6 +222,8 @@ def run_updates(
 
     Metrics are buffers [longest] of which the first `length` rows are filled.
     """
+    from purejaxrl_reinforce.algorithm.reinforce import step
+
     shapes = jax.eval_shape(lambda: step(config, state, LANES, num_updates)[1])
     buffers = jax.tree.map(lambda x: jnp.zeros((longest, *x.shape), x.dtype), shapes)
 

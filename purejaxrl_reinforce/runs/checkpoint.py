@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.lanes import key_shape
-from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.execution.machine import require_result_settings, result_settings
@@ -175,6 +174,8 @@ def _read(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str,
         found, settings = facts["format"], dict(facts["settings"])
     if found != FORMAT:
         raise ValueError(f"{path} has format {found}, of another release; this one has {FORMAT}")
+    from purejaxrl_reinforce.algorithm.reinforce import state_shapes
+
     key_data: Any = jax.eval_shape(jax.random.key_data, key_shape())
     try:
         state: TrainState = restore_tree(arrays, state_shapes(config)._replace(key=key_data))

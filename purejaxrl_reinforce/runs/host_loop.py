@@ -31,6 +31,9 @@ class RunOptions:
         keep: number of latest checkpoints to keep; the one with the best training return too.
         loggers: names of loggers, "tensorboard" or "wandb".
         wandb: arguments of `wandb.init`, such as project, group and tags.
+        keep_program: whether to keep compiled programs whole, beside jax's cache of them: a later
+            run of equal shapes then traces nothing. Environments and networks are taken to be as
+            they were in their versions.
     """
 
     checkpoint_every: int | None = None
@@ -38,6 +41,7 @@ class RunOptions:
     keep: int = 3
     loggers: tuple[str, ...] = ()
     wandb: Mapping[str, Any] = field(default_factory=dict)
+    keep_program: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("checkpoint_every", 1), ("checkpoint_seconds", 0), ("keep", 1)):
@@ -141,7 +145,9 @@ def host_loop(
             result = SavedRun(
                 run.path, run.config, run.seed, run.owner, stopped_by, program.compile_seconds
             )
-            result.metrics, result.params, result.state = metrics, state.params, state
+            result.metrics = metrics
+            if not program.is_kept:  # else they are read as they are asked for
+                result.params, result.state = state.params, state
             with processes.together():
                 if recorder is not None:
                     recorder.ended(result)

@@ -119,7 +119,8 @@ def _summary(result: SavedRun) -> Iterator[str]:
         yield "training return: unknown, no episode finished"
     if solved := _solved(result):
         yield solved
-    steps, seconds = exact_steps(result.state.env_steps), result.seconds
+    steps = int(result.metrics["env_steps"].max(initial=0))
+    seconds = result.seconds
     yield (
         f"{len(returns):,} updates, {steps:,} steps in {seconds:.1f} s:"
         f" {steps / max(seconds, 1e-9):,.0f} SPS; compiled in {result.compile_seconds:.1f} s"

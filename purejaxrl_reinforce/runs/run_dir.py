@@ -1,16 +1,17 @@
 """The run directory: configuration, metrics, parameters, plot, log and checkpoints of one run."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
@@ -20,6 +21,9 @@ from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.sealed import read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.runs import loggers, metrics_csv
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, own_checkpoints, save_checkpoint
+
+if TYPE_CHECKING:
+    from purejaxrl_reinforce.algorithm.networks.build import Params
 
 METRICS_FILE = "metrics.csv"
 PARAMS_FILE = "params.npz"

@@ -1,22 +1,26 @@
 """A run as an object: everything that is in its directory, read when it is asked for."""
 
+from __future__ import annotations
+
 import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from signal import Signals
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
 from purejaxrl_reinforce.output import files, sealed
 from purejaxrl_reinforce.runs import checkpoint, metrics_csv
 from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
+
+if TYPE_CHECKING:
+    from purejaxrl_reinforce.algorithm.networks.build import Params
 
 
 @dataclass
@@ -64,6 +68,8 @@ class SavedRun:
         Raises:
             ValueError: the run has none yet, or they are damaged or another run's.
         """
+        from purejaxrl_reinforce.algorithm.reinforce import state_shapes
+
         path = self.path / PARAMS_FILE
         try:
             arrays = sealed.load_arrays(path, self.owner)

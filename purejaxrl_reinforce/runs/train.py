@@ -14,7 +14,7 @@ from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
 from purejaxrl_reinforce.environments import environment
-from purejaxrl_reinforce.execution import known_faults, sharding, signals
+from purejaxrl_reinforce.execution import kept, known_faults, sharding, signals
 from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.figures import drawing
@@ -55,15 +55,17 @@ def train_run(
         NonFiniteError: numbers are no longer finite; the updates before that are saved.
         OSError: files could not be written; the latest checkpoint stays.
     """
+    found = kept.find(config) if options.keep_program else None
     with together():
-        config, path, seed = environment.checked(config), Path(run_dir), checked_seed(seed)
+        config = environment.checked(config) if found is None else config
+        path, seed = Path(run_dir), checked_seed(seed)
         if not str(run_dir):
             raise ValueError("run_dir is empty")
         if is_primary() and not force:
             require_new(path)
     owner = broadcast_from_primary(lambda: new_identity(run_content(config, seed)))
     run = RunDirectory(path, config, seed, owner)
-    program = _compile(run, reporter, None)
+    program = _compile(run, reporter, None, found, options.keep_program)
     with signals.StopRequest() as stop:
         try:
             with together():
@@ -134,15 +136,21 @@ def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str
     return config if num_updates is None else config.replace(num_updates=num_updates), *saved[1:]
 
 
-def _compile(run: RunDirectory, reporter: Reporter, resumed: Path | None) -> Program:
-    """Compile the training of a run, on all processes; the first reports it."""
+def _compile(
+    run: RunDirectory,
+    reporter: Reporter,
+    resumed: Path | None,
+    found: kept.Kept | None = None,
+    keep: bool = False,
+) -> Program:
+    """Compile the training of a run, or load it, on all processes; the first reports it."""
     shown = reporter if is_primary() else Reporter()
     if not drawing.is_started():  # else it is imported in the time that XLA compiles in
         threading.Thread(target=importlib.import_module, args=(drawing.CURVES,)).start()
     for line in known_faults.warnings_for(run.config):
         shown.warn(line)
     with together(), shown.compiling(run.config, run.seed, resumed):
-        return Program(run.config, key_of(run.seed))
+        return Program(run.config, key_of(run.seed), None, found, keep)
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:

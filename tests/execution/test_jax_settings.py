@@ -84,10 +84,11 @@ def test_no_place_for_a_cache_is_no_error(tmp_path):
 
 
 TRAIN = """
-from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce import Config, setup, train_run
+setup()
 for number in (2, 3):
-    main(["train", "--num-updates", str(number), "--num-envs", "2", "--num-steps", "5", "--quiet",
-          "--force", "--run-dir", f"RUNS/{number}"])
+    config = Config(num_updates=number, num_envs=2, num_steps=5)
+    train_run(config, 0, f"RUNS/{number}", force=True)
 """
 
 

@@ -3,11 +3,10 @@
 import jax
 
 from purejaxrl_reinforce import init
-from purejaxrl_reinforce.algorithm.losses import make_targets
+from purejaxrl_reinforce.algorithm.losses import learning_metrics, make_targets
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import fit_baseline, make_engine
 from purejaxrl_reinforce.algorithm.setup import make_setup
-from purejaxrl_reinforce.algorithm.state import learning_metrics
 from tests.support.configs import TEXTBOOK
 
 

@@ -1,0 +1,185 @@
+"""Executables of a run's programs, kept beside jax's compilation cache.
+
+A later run of equal shapes loads them: it traces nothing, and needs no networks, environments or
+optimizers. A file holds a SHA-256 of the rest, a fingerprint of all that the programs depend on,
+and the executables. What is damaged, of another version or machine, or may be somebody else's is
+not read any further, for pickles can run code; the run then compiles as if there were none.
+"""
+
+import contextlib
+import hashlib
+import os
+import pickle
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
+from purejaxrl_reinforce.config import STATIC_FIELDS, Config
+from purejaxrl_reinforce.execution.jax_private import compilation_cache, serialize_executable
+from purejaxrl_reinforce.execution.machine import cpu_features, describe_versions
+from purejaxrl_reinforce.execution.processes import is_single_process
+from purejaxrl_reinforce.output.files import atomic_write, open_regular
+
+# Rooms and files that a program does not follow from.
+_NO_SOURCES = ("bench", "cli", "diagnosis", "evaluation", "figures", "reports", "runs", "sweeps")
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class Kept(NamedTuple):
+    """Two executables, and the path of each leaf of the state in its tree."""
+
+    init: bytes
+    run: bytes
+    paths: Sequence[tuple[str, ...]]
+
+
+def find(config: Config) -> Kept | None:
+    """Return the programs that are kept for the shapes of a configuration, None if there are none.
+
+    Such a configuration needs no further checks: it had these before its program was compiled.
+    """
+    try:
+        path = _path(config)
+        if path is None or not _is_private(path.parent.lstat()):
+            return None
+        with open_regular(path) as file:
+            if not _is_private(os.fstat(file.fileno())):
+                return None
+            digest, content = file.read(_DIGEST_BYTES), file.read()
+        is_whole = hashlib.sha256(content).digest() == digest
+        if not is_whole or not content.startswith(_fingerprint(config)):
+            return None
+        return Kept(*pickle.loads(zlib.decompress(content[_DIGEST_BYTES:])))
+    except Exception:  # whatever is wrong with a file, there is another way
+        return None
+
+
+def load(kept: Kept, config: Config, mesh: Mesh) -> tuple[Any, Any] | None:
+    """Return `init` and `run_updates` on the devices of a mesh; None if they cannot be loaded.
+
+    Their states are trees of dictionaries, whose leaves have the paths that they always have.
+    """
+    state, metrics = _tree_of(kept.paths), Metrics(*(Metrics._fields))  # type: ignore[arg-type]
+    init = jax.tree.structure(((config, 0), {})), jax.tree.structure(state), jax.devices()[:1]
+    run: Any = ((config, state, 0, 0), {}), (state, metrics)
+    programs = init, (*map(jax.tree.structure, run), list(mesh.devices.flat))
+    loaded = (
+        serialize_executable().deserialize_and_load(x, *trees, execution_devices=devices)
+        for x, (*trees, devices) in zip(kept[:2], programs, strict=True)
+    )
+    with contextlib.suppress(Exception):  # of pickle, jax or XLA
+        return next(loaded), next(loaded)
+    return None
+
+
+@contextlib.contextmanager
+def compiled_anew(config: Config) -> Iterator[None]:
+    """Within the block, programs that can be kept are not taken from jax's cache.
+
+    What comes from there looks whole once it is serialized again, but lacks functions.
+    """
+    cache = compilation_cache()
+    read = cache.get_executable_and_time
+    if _path(config) is not None:
+        cache.get_executable_and_time = lambda *_: (None, None)
+    try:
+        yield
+    finally:
+        cache.get_executable_and_time = read
+
+
+# Programs that this process has from jax's cache all the same: later ones may be among them.
+_from_cache: list[str] = []
+
+
+def _note(event: str, **_: Any) -> None:
+    if event.endswith("/cache_hits"):
+        _from_cache.append(event)
+
+
+jax.monitoring.register_event_listener(_note)
+
+
+def save(compiled: tuple[Any, Any], config: Config, state: TrainState) -> None:
+    """Keep the programs of a configuration, whose states are like `state`, where that can be."""
+    path = _path(config)
+    if path is None or _from_cache:
+        return
+    with contextlib.suppress(Exception):  # a full disk, or an executable that cannot be kept
+        programs = (serialize_executable().serialize(program)[0] for program in compiled)
+        paths = [
+            tuple(jax.tree_util.keystr((key,), simple=True) for key in keys)
+            for keys, _ in jax.tree.leaves_with_path(state)
+        ]
+        kept = zlib.compress(pickle.dumps((*programs, paths)), level=1)
+        content = _fingerprint(config) + kept
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with atomic_write(path) as unfinished:
+            unfinished.chmod(0o600)
+            unfinished.write_bytes(hashlib.sha256(content).digest() + content)
+
+
+def _tree_of(paths: Sequence[tuple[str, ...]]) -> TrainState:
+    """Return a state whose leaves have these paths, in their order."""
+    tree: Any = OrderedDict()
+    for path in paths:
+        branch = tree
+        for name in path[:-1]:
+            branch = branch.setdefault(name, OrderedDict())
+        branch[path[-1]] = 0
+    return TrainState(**dict.fromkeys(TrainState._fields) | tree)
+
+
+def _path(config: Config) -> Path | None:
+    """Return the file of a configuration's programs, None where these cannot be kept.
+
+    Nobody knows all files that an environment or a network of the user's depends on.
+    """
+    cache = jax.config.values.get("jax_compilation_cache_dir")
+    is_own = ":" in config.env or ":" in config.network
+    is_usual = not is_own and not config.env_params and config.engine in ("auto", "xla")
+    is_on = cache and jax.config.values["jax_enable_compilation_cache"]
+    if not is_usual or not is_on or not is_single_process():
+        return None
+    name = hashlib.sha256(_shapes(config).encode()).hexdigest()
+    return Path(cache) / "programs" / f"{name}.kept"
+
+
+def _shapes(config: Config) -> str:
+    """Return what shapes the programs of a configuration, which fit any number of updates."""
+    return repr([getattr(config, name) for name in STATIC_FIELDS if name != "num_updates"])
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Return whether a file or directory is this user's, and nobody else can write it."""
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
+def _fingerprint(config: Config) -> bytes:
+    """Return a digest of all that programs depend on.
+
+    That is the configuration, our source, versions, devices and processor, and the settings of jax
+    and XLA.
+    """
+    package = Path(__file__).parents[1]
+    sources = (x for x in sorted(package.rglob("*.py")) if x.parent.name not in _NO_SOURCES)
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
+    caches = ("jax_compilation_cache", "jax_persistent_cache")
+    settings = {
+        name: getattr(jax.config, name, value)
+        for name, value in sorted(jax.config.values.items())
+        if not name.startswith(caches)
+    }
+    flags = {name: os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")}
+    devices = [(device.id, device.device_kind) for device in jax.devices()]
+    platform = jax.devices()[0].client.platform_version
+    machine = devices, platform, cpu_features()
+    facts = _shapes(config), describe_versions(), machine, settings, flags
+    digest.update(repr(facts).encode())
+    return digest.digest()
