@@ -81,10 +81,10 @@ def save_results(path: Path, results: SweepResults) -> None:
         np.savez(unfinished, **(results.metrics | arrays))
     kind = "csv" if importlib.util.find_spec("pyarrow") is None else "parquet"
     with files.atomic_write(path / f"table.{kind}") as unfinished:
-        getattr(_table(results), f"to_{kind}")(unfinished, index=False)
+        getattr(table(results), f"to_{kind}")(unfinished, index=False)
 
 
-def _table(results: SweepResults) -> "pandas.DataFrame":
+def table(results: SweepResults) -> "pandas.DataFrame":
     """Return a row for each setting, seed and update."""
     import pandas  # takes half a second, and only the end of a sweep needs it
 

@@ -1,11 +1,12 @@
 """The ranking of a sweep's settings, as a terminal and a page show it."""
 
+import io
 import re
 from collections.abc import Sequence
 
 import numpy as np
 from rich import box
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -33,15 +34,40 @@ def ranking_view(rankings: Sequence[Ranking]) -> Group:
     return Group(*(part for ranking in rankings for part in (_table(ranking), "")))
 
 
+def ranking_text(rankings: Sequence[Ranking]) -> str:
+    """Return what `ranking_view` shows, as lines."""
+    console = Console(file=io.StringIO(), width=100)
+    with console.capture() as capture:
+        console.print(ranking_view(rankings))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n")
+
+
+def ranking_latex(rankings: Sequence[Ranking]) -> str:
+    """Return the ranking of each environment as a tabular, for which LaTeX needs booktabs."""
+
+    def row(cells: Sequence[str]) -> str:
+        plain = (" ".join(cell.split()) for cell in cells)
+        return " & ".join(re.sub(r"([&%$#_{}])", r"\\\1", cell) for cell in plain) + r" \\"
+
+    start = rf"\begin{{tabular}}{{rl{'r' * (len(RANKING_HEADINGS) - 2)}}}"
+    return "\n".join(
+        line
+        for ranking in rankings
+        for line in (
+            start, r"\toprule", row(RANKING_HEADINGS), r"\midrule",
+            *map(row, ranking_rows(ranking)), r"\bottomrule", r"\end{tabular}",
+        )
+    )  # fmt: skip
+
+
 def _table(ranking: Ranking) -> Table:
     ranked = ranking.summaries
-    title = f"{ranking.env}, {_seeds(ranked)}, {count(len(ranked), 'setting')}"
-    title += f": {verdict(ranking)}" if len(ranked) > 1 else ""
     caption = explain_ranking(ranking)
     if len(ranked) > _MOST_ROWS:
         caption += f" {len(ranked) - _MOST_ROWS:,} lower-ranked settings are left out."
     table = Table(
-        title=Text(title), title_justify="left", caption=Text(caption), caption_justify="left",
+        title=Text(title_of(ranking)), title_justify="left",
+        caption=Text(caption), caption_justify="left",
         box=box.SIMPLE_HEAD, padding=0, collapse_padding=True, leading=1,
     )  # fmt: skip
     table.add_column(RANKING_HEADINGS[0], justify="right")
@@ -52,6 +78,13 @@ def _table(ranking: Ranking) -> Table:
         label = "\n".join(map(_folded, label.splitlines()))
         table.add_row(*map(Text, (no, label, *others)))
     return table
+
+
+def title_of(ranking: Ranking) -> str:
+    """Return the environment, the numbers of seeds and settings, and what is decided."""
+    ranked = ranking.summaries
+    title = f"{ranking.env}, {_seeds(ranked)}, {count(len(ranked), 'setting')}"
+    return f"{title}: {verdict(ranking)}" if len(ranked) > 1 else title
 
 
 def _seeds(ranked: Sequence[Summary]) -> str:

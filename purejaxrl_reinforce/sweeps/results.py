@@ -1,8 +1,9 @@
 """Results of a sweep: arrays over settings, seeds and updates."""
 
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, seed_numbers
 from purejaxrl_reinforce.sweeps.population import Slice
 from purejaxrl_reinforce.sweeps.store import saved_sweep
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,68 @@ class SweepResults:
         self.evaluation[setting, seed] = part.evaluation[new]
         self.seconds[setting, seed] = part.seconds[new]
         self.updates[setting, seed] = num_updates
+
+    # What follows is in files that import this one.
+
+    def __repr__(self) -> str:
+        """Return the ranking as text."""
+        from purejaxrl_reinforce.sweeps import ranking, summary
+
+        trained = ranking.ranking_text(summary.rank(self)) if self.num_trained else ""
+        return trained or "SweepResults: no agent is trained"
+
+    def _repr_html_(self) -> str:
+        """Return the ranking as HTML, for notebooks."""
+        from purejaxrl_reinforce.output.html import table
+        from purejaxrl_reinforce.sweeps import ranking, summary
+
+        ranked = summary.rank(self) if self.num_trained else []
+        parts = (table(ranking.RANKING_HEADINGS, ranking.ranking_rows(r)) for r in ranked)
+        titles = map(ranking.title_of, ranked)
+        return "".join(f"<p>{title}</p>{x}" for title, x in zip(titles, parts, strict=True))
+
+    def ranking(self) -> "pandas.DataFrame":
+        """Return a row for each setting, the best first.
+
+        Columns are the attributes of `sweeps.summary.Summary`; with `_low` and `_high`, the 95%
+        interval of one.
+        """
+        import pandas
+
+        from purejaxrl_reinforce.sweeps.summary import summarize
+
+        def flat(name: str, x: Any) -> dict[str, Any]:
+            parts = x._asdict() if hasattr(x, "_asdict") else {"value": x}
+            return {name if key == "value" else f"{name}_{key}": y for key, y in parts.items()}
+
+        rows = ([flat(*item) for item in vars(summary).items()] for summary in summarize(self))
+        return pandas.DataFrame([dict(itertools.chain(*map(dict.items, row))) for row in rows])
+
+    @property
+    def best(self) -> Config:
+        """The configuration of the first setting in the ranking.
+
+        Raises:
+            ValueError: there are several environments, each with a ranking of its own.
+        """
+        from purejaxrl_reinforce.sweeps.summary import rank
+
+        first, *others = rank(self)
+        if others:
+            raise ValueError("there is a best setting for each environment, see ranking()")
+        return self.configs[first.summaries[0].setting]
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return a row for each setting, seed and update, as in the table of a sweep's files."""
+        from purejaxrl_reinforce.sweeps.outputs import table
+
+        return table(self)
+
+    def to_latex(self) -> str:
+        """Return the ranking as LaTeX; it needs the package booktabs."""
+        from purejaxrl_reinforce.sweeps import ranking, summary
+
+        return ranking.ranking_latex(summary.rank(self))
 
     def to_rliable(self) -> dict[str, np.ndarray]:
         """Return the scores as rliable takes them: an array (runs, tasks) by name of a setting.

@@ -266,3 +266,26 @@ def test_the_best_20_are_shown():
     assert "policy_lr=0.3" not in text
     assert "left out" not in shown(sweep(np.ones((20, 2))))
     assert "CartPole-v1, 2 seeds, 1 setting\n" in shown(sweep(np.ones((1, 2)))).replace("  ", "")
+
+
+def test_results_are_their_ranking():
+    configs = [Config(policy_lr=rate, num_updates=2) for rate in (0.01, 0.02)]
+    evaluation = np.full((2, 12, 3), 100.0) + 50 * np.arange(2)[:, None, None]
+    results = made_up({"policy_lr": (0.01, 0.02)}, configs, evaluation, 100.0, [100, 200])
+    table = results.ranking()
+    assert table["label"].tolist() == ["policy_lr=0.02", "policy_lr=0.01"]
+    assert table[["iqm", "iqm_low", "iqm_high"]].iloc[0].tolist() == [150.0] * 3
+    assert results.best == configs[1]
+    text, page, latex = repr(results), results._repr_html_(), results.to_latex()
+    assert text.startswith("CartPole-v1, 12 seeds, 2 settings: no. 1 is the best")
+    assert "no. 1 is the best" in page
+    assert r"1 & policy\_lr=0.02 & 150 (150 to 150) & the best" in latex
+    assert latex.count(r"\\") == 3
+    assert len(results.to_pandas()) == 2 * 12 * 2
+    envs = [configs[0], Config(env="Acrobot-v1", num_updates=2)]
+    results = made_up({"env": ("CartPole-v1", "Acrobot-v1")}, envs, evaluation, 100.0, [100, 200])
+    assert "Acrobot-v1, 12 seeds, 1 setting" in repr(results)
+    with pytest.raises(ValueError, match="best setting for each environment"):
+        results.best  # noqa: B018
+    untrained = replace(results, updates=np.zeros((2, 12), int))
+    assert repr(untrained) == "SweepResults: no agent is trained"
