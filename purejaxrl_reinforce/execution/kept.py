@@ -20,7 +20,7 @@ import jax
 from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
-from purejaxrl_reinforce.config import STATIC_FIELDS, Config
+from purejaxrl_reinforce.config import OBJECT_FIELDS, STATIC_FIELDS, Config
 from purejaxrl_reinforce.execution.jax_private import compilation_cache, serialize_executable
 from purejaxrl_reinforce.execution.machine import cpu_features, describe_versions
 from purejaxrl_reinforce.execution.processes import is_single_process
@@ -142,7 +142,7 @@ def _path(config: Config) -> Path | None:
     Nobody knows all files that an environment or a network of the user's depends on.
     """
     cache = jax.config.values.get("jax_compilation_cache_dir")
-    is_own = ":" in config.env or ":" in config.network
+    is_own = any(":" in getattr(config, name) for name in OBJECT_FIELDS)
     is_usual = not is_own and not config.env_params and config.engine in ("auto", "xla")
     is_on = cache and jax.config.values["jax_enable_compilation_cache"]
     if not is_usual or not is_on or not is_single_process():
