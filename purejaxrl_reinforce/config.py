@@ -102,6 +102,11 @@ class Config:
     Raises:
         ValueError: a field has a value of the wrong type, out of range or at odds with another
             field; the message is one line. Traced or array-valued floats are not checked.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config
+        >>> Config(env="Acrobot-v1").replace(gamma=0.9)
+        Config(env='Acrobot-v1', gamma=0.9)
     """
 
     env: str | Any = "CartPole-v1"

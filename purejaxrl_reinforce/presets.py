@@ -169,6 +169,11 @@ def preset(name: str) -> Config:
 
     Raises:
         ValueError: there is no preset of that name.
+
+    Example:
+        >>> from purejaxrl_reinforce import preset
+        >>> preset("acrobot").env
+        'Acrobot-v1'
     """
     if name not in PRESETS:
         raise ValueError(

@@ -1,5 +1,6 @@
 """The public names: found by tab completion, typed, and taking plain arguments."""
 
+import doctest
 import importlib.metadata
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 import purejaxrl_reinforce
 
 ROOT = Path(__file__).parents[1]
+# Whose example uses what another one leaves, after it.
+FIRST = ("train_run", "save", "sweep")
 SCRIPT = """
 from typing import assert_type
 
@@ -61,3 +64,14 @@ def test_public_names_are_listed_and_there():
         purejaxrl_reinforce.trian  # noqa: B018
     version = importlib.metadata.version("purejaxrl_reinforce")
     assert purejaxrl_reinforce.__version__ == version
+
+
+@pytest.mark.slow
+def test_every_public_name_has_an_example_that_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
+    for name in dict.fromkeys((*FIRST, *purejaxrl_reinforce.__all__)):
+        thing = getattr(purejaxrl_reinforce, name)
+        (test,) = finder.find(getattr(thing, "__wrapped__", thing), name, globs={})
+        assert test.examples, name
+        assert not runner.run(test, out=print).failed, name

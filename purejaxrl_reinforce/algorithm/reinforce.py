@@ -67,6 +67,12 @@ def init(config: Config, key: Array) -> TrainState:
         ValueError: the environment is unknown or its spaces are not supported; this machine has
             not the device that the engine needs; the key is not one typed key of jax's default
             kind; or jax_enable_x64 is set.
+
+    Example:
+        >>> import jax
+        >>> from purejaxrl_reinforce import Config, init
+        >>> init(Config(num_envs=4), jax.random.key(0))
+        TrainState(update 0, 0 steps, 835 parameters)
     """
     setup = make_setup(config)
     make_engine(setup)
@@ -104,6 +110,14 @@ def step(
         axis: the device axis that lanes are sharded over.
         num_updates: after which annealed learning rates are zero, () int32. None: those of
             `config`; given here, they do not shape the program.
+
+    Example:
+        >>> import jax
+        >>> from purejaxrl_reinforce import Config, init, step
+        >>> config = Config(num_envs=4, num_steps=50, num_updates=3)
+        >>> state, metrics = step(config, init(config, jax.random.key(0)))
+        >>> int(state.update)
+        1
     """
     setup = make_setup(config, axis)
     engine, params = make_engine(setup), state.params
@@ -137,7 +151,16 @@ def step(
 
 @jit()
 def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
-    """Train from scratch; return the final state and metrics of shape [num_updates]."""
+    """Train from scratch; return the final state and metrics of shape [num_updates].
+
+    Example:
+        >>> import jax
+        >>> from purejaxrl_reinforce import Config, train
+        >>> config = Config(num_envs=4, num_steps=50, num_updates=3)
+        >>> state, metrics = train(config, jax.random.key(0))
+        >>> metrics.mean_return.shape
+        (3,)
+    """
     return all_updates(config, init(config, key))
 
 

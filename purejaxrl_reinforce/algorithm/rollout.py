@@ -125,6 +125,11 @@ def with_total_steps(config: Config, total_steps: int) -> Config:
 
     Raises:
         ValueError: not even one update is sure to take so few.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config, with_total_steps
+        >>> with_total_steps(Config(num_envs=4, num_steps=50), 10_000).num_updates
+        50
     """
     each = config.num_envs * steps_per_update(config, make(config.env, config.env_params))
     if not each <= total_steps:

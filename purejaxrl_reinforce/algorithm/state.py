@@ -29,6 +29,12 @@ class TrainState(NamedTuple):
         env_steps: valid environment steps so far, [2] uint32: the high and the low half.
         reward_moments: of the discounted returns so far, (); with `normalize_rewards`, else None.
         reward_sums: discounted return of each lane's episode so far, [N], with the former.
+
+    Example:
+        >>> import jax
+        >>> from purejaxrl_reinforce import Config, init
+        >>> init(Config(num_envs=4), jax.random.key(0)).lanes.obs.shape
+        (4, 4)
     """
 
     params: Params
@@ -61,6 +67,13 @@ class Metrics(NamedTuple):
     this update's valid environment steps, `env_steps` all so far (float32: exact up to 2**24, to 7
     digits beyond). Where `finite` is false, a loss, gradient or new parameter was not finite and
     the update was not applied. With jax_debug_nans, what is NaN above is -inf.
+
+    Example:
+        >>> import jax
+        >>> from purejaxrl_reinforce import Config, train
+        >>> metrics = train(Config(num_envs=4, num_steps=50, num_updates=3), jax.random.key(0))[1]
+        >>> float(metrics.env_steps[-1]) == float(metrics.num_steps.sum())
+        True
     """
 
     mean_return: Array

@@ -37,6 +37,12 @@ def benchmark(config: Config, seed: int = 0, repeats: int = 5) -> dict[str, Any]
 
     Raises:
         ValueError: the input is bad, or training does not fit into memory or stay finite.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config, benchmark
+        >>> result = benchmark(Config(num_envs=4, num_steps=50, num_updates=3), repeats=2)
+        >>> result["rows"][0]["sps"] > 0
+        True
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, not {repeats}")

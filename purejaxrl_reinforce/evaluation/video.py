@@ -39,6 +39,11 @@ class Video(NamedTuple):
         path: of the file.
         num_frames: pictures in it.
         drawn_by: what drew them.
+
+    Example:
+        >>> from purejaxrl_reinforce import video
+        >>> video("runs/tiny", "second.gif", width=100).num_frames > 1
+        True
     """
 
     path: Path
@@ -85,6 +90,11 @@ def video(
 
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
+
+    Example:
+        >>> from purejaxrl_reinforce import video
+        >>> video("runs/tiny", "video.gif", width=100).path.name
+        'video.gif'
     """
     if not 1 <= num_episodes <= _MOST_EPISODES:
         raise ValueError(

@@ -23,6 +23,11 @@ def describe(config: Config) -> dict[str, str]:
 
     Raises:
         ValueError: the environment is unknown or its spaces are not supported.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config, describe
+        >>> describe(Config())["actions"]
+        'Discrete: 2 values, 0 to 1'
     """
     env = environment.make(config.env, config.env_params)
     return {

@@ -42,6 +42,10 @@ def plot(
 
     Raises:
         ValueError: the input is bad.
+
+    Example:
+        >>> from purejaxrl_reinforce import plot
+        >>> plot("runs/tiny", x="update").savefig("curves.png")
     """
     if not 1 <= smooth <= LARGEST_SIZE:
         raise ValueError(f"smooth must lie between 1 and {LARGEST_SIZE} updates, not {smooth}")

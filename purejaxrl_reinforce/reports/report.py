@@ -29,6 +29,11 @@ def report(
 
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
+
+    Example:
+        >>> from purejaxrl_reinforce import report
+        >>> report("runs/tiny", "report.html").name
+        'report.html'
     """
     source = path_of(source)
     is_bench = source.is_file()

@@ -66,6 +66,14 @@ def save(state: TrainState, out: StrPath, force: bool = False) -> Path:
 
     Raises:
         ValueError: the file cannot be written or is there already.
+
+    Example:
+        >>> import jax
+        >>> from purejaxrl_reinforce import Config, load, save, train
+        >>> config = Config(num_envs=4, num_steps=50, num_updates=3)
+        >>> path = save(train(config, jax.random.key(0))[0], "state.npz")
+        >>> int(load(config, path).update)
+        3
     """
     new = new_file(out, Path("state.npz"), (".npz",), force)
     _write(new, to_host(jax.tree.map(jnp.asarray, state)), _NO_RUN)
@@ -77,6 +85,11 @@ def load(config: Config, path: StrPath) -> TrainState:
 
     Raises:
         ValueError: the file cannot be read, is damaged or of another configuration.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config, load
+        >>> config = Config(num_envs=4, num_steps=50, num_updates=3)
+        >>> state = load(config, "state.npz")  # of the example of save
     """
     try:
         state, _ = _read(Path(path), config, _NO_RUN)

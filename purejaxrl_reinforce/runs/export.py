@@ -35,6 +35,11 @@ def export(run_dir: files.StrPath, out: files.StrPath | None = None, force: bool
     Raises:
         ValueError: the run has no parameters or a network of its own, or the files cannot be
             written.
+
+    Example:
+        >>> from purejaxrl_reinforce import export
+        >>> export("runs/tiny", "policy.npz").name
+        'policy.npz'
     """
     run_dir = Path(run_dir)
     path = files.new_file(out, run_dir / "policy.npz", _SUFFIXES, force, is_marked=False)

@@ -34,6 +34,11 @@ class RunOptions:
         keep_program: whether to keep compiled programs whole, beside jax's cache of them: a later
             run of equal shapes then traces nothing. Environments and networks are taken to be as
             they were in their versions.
+
+    Example:
+        >>> from purejaxrl_reinforce import RunOptions
+        >>> RunOptions(checkpoint_every=10, keep=1).keep
+        1
     """
 
     checkpoint_every: int | None = None

@@ -21,7 +21,14 @@ ShowChunk = Callable[[Chunk], None]
 
 
 class Reporter:
-    """Shows nothing; a subclass shows what it overrides. Only the first process calls it."""
+    """Shows nothing; a subclass shows what it overrides. Only the first process calls it.
+
+    Example:
+        >>> from purejaxrl_reinforce import Reporter
+        >>> class Ended(Reporter):
+        ...    def ended(self, result):
+        ...        print(result.path, "ended")
+    """
 
     @contextlib.contextmanager
     def compiling(self, _config: Config, _seed: int, _resumed: Path | None) -> Iterator[None]:
@@ -46,6 +53,11 @@ class TerminalReporter(Reporter):
 
     Args:
         quiet: show only warnings, and where an interrupted run can be resumed.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config, TerminalReporter, train_run
+        >>> config = Config(num_envs=4, num_steps=50, num_updates=3)
+        >>> run = train_run(config, 0, "runs/quiet", reporter=TerminalReporter(quiet=True))
     """
 
     def __init__(self, quiet: bool = False) -> None:

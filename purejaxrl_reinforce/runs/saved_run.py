@@ -36,6 +36,11 @@ class SavedRun:
         owner: the run's identity, which all its files carry.
         signal: SIGINT or SIGTERM where one ended this training early, else None.
         compile_seconds: what tracing and compiling took in this training, else None.
+
+    Example:
+        >>> from purejaxrl_reinforce import load_run
+        >>> load_run("runs/tiny").metrics["mean_return"].shape
+        (3,)
     """
 
     path: Path
@@ -136,5 +141,10 @@ def load_run(path: files.StrPath) -> SavedRun:
 
     Raises:
         ValueError: it is no run directory, or its configuration is damaged.
+
+    Example:
+        >>> from purejaxrl_reinforce import load_run
+        >>> load_run("runs/tiny").seed  # of the example of train_run
+        0
     """
     return SavedRun(Path(path), *load_run_config(Path(path)))

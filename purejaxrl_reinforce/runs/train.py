@@ -54,6 +54,12 @@ def train_run(
         ValueError: the input is bad; nothing was written.
         NonFiniteError: numbers are no longer finite; the updates before that are saved.
         OSError: files could not be written; the latest checkpoint stays.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config, train_run
+        >>> run = train_run(Config(num_envs=4, num_steps=50, num_updates=3), 0, "runs/tiny")
+        >>> run.num_updates
+        3
     """
     found = kept.find(config) if options.keep_program else None
     with together():
@@ -104,6 +110,11 @@ def resume_run(
             other settings of jax; it has results but no checkpoint; or the run has more than
             `num_updates` updates. Everything is as it was.
         NonFiniteError, OSError: as for `train_run`.
+
+    Example:
+        >>> from purejaxrl_reinforce import resume_run
+        >>> resume_run("runs/tiny", num_updates=5).num_updates
+        5
     """
     run = RunDirectory(Path(run_dir), *_saved_config(Path(run_dir), num_updates))
     with contextlib.closing(run):

@@ -344,6 +344,11 @@ def log_range(low: float, high: float, num: int) -> list[float]:
 
     Raises:
         ValueError: an end is not above 0, or there are fewer than two numbers or too many.
+
+    Example:
+        >>> from purejaxrl_reinforce import log_range
+        >>> log_range(1, 100, 3)
+        [1.0, 10.0, 100]
     """
     if not (0 < low < math.inf and 0 < high < math.inf):
         raise ValueError(f"a log range needs ends above 0, not {low} and {high}")

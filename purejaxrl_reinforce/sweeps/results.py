@@ -36,6 +36,11 @@ class SweepResults:
             in the other arrays means nothing.
         equal_within: of a study that ends when it is decided, see `SweepPlan`.
         path: the directory that has the agents' parameters; on the first process.
+
+    Example:
+        >>> from purejaxrl_reinforce import load_sweep
+        >>> load_sweep("sweeps/tiny").ranking()["setting"].tolist()  # best first
+        [1, 0]
     """
 
     axes: dict[str, tuple[Any, ...]]
@@ -194,6 +199,11 @@ def load_sweep(path: StrPath) -> SweepResults:
 
     Raises:
         ValueError: it is no such directory, its slices are damaged, or some are not there yet.
+
+    Example:
+        >>> from purejaxrl_reinforce import load_sweep
+        >>> load_sweep("sweeps/tiny").seeds  # of the example of sweep
+        [0, 1]
     """
     sweep = saved_sweep(Path(path))
     results = empty_results(sweep.plan, sweep.path)

@@ -92,6 +92,13 @@ def sweep(
         ValueError: an axis or value is wrong, results or a program do not fit into memory, or
             `path` holds something else.
         OSError: files could not be written, or workers are lost; slices that are finished stay.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config, sweep
+        >>> config = Config(num_envs=4, num_steps=50, num_updates=3)
+        >>> results = sweep(config, 2, {"policy_lr": [0.01, 0.1]}, path="sweeps/tiny")
+        >>> results.scores.shape
+        (2, 2)
     """
     from purejaxrl_reinforce.sweeps import command  # which imports this file
 
