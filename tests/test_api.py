@@ -14,14 +14,34 @@ ROOT = Path(__file__).parents[1]
 # Whose example uses what another one leaves, after it.
 FIRST = ("train_run", "save", "sweep")
 SCRIPT = """
+import functools
 from typing import assert_type
 
+import flax.linen as nn
 import jax
+from gymnax.environments.classic_control.cartpole import CartPole
 
 import purejaxrl_reinforce
 from purejaxrl_reinforce import (
-    Config, Evaluation, Metrics, TrainState, evaluate, init, load_run, make_train, step, train,
+    Config, Evaluation, Metrics, SweepResults, TrainState, evaluate, init, load_run, make_train,
+    policy, step, sweep, train,
 )
+
+
+class Slippery(CartPole):  # type: ignore[misc]
+    def __init__(self, grip: float = 0.5) -> None:
+        self.grip = grip
+
+
+class Wide(nn.Module):
+    num_outputs: int
+    width: int = 8
+
+
+Config(env=Slippery, network=Wide, baseline_network="mlp")
+own = Config(env=Slippery(grip=0.1), network=functools.partial(Wide, width=4))
+Config(env=lambda: Slippery(), network=Wide(num_outputs=0)).replace(env="CartPole-v1")
+name: str = own.env
 
 config, key = Config(num_envs=2, env_params={"gravity": 12.0}), jax.random.key(0)
 assert_type(config, Config)
@@ -32,6 +52,9 @@ assert_type(make_train(config)(key), tuple[TrainState, Metrics])
 params = init(config, key).params
 assert_type(evaluate(config, params, key, num_episodes=3, greedy=False), Evaluation)
 assert_type(load_run("run").state, TrainState)
+assert_type(policy(own, params)(init(own, key).lanes.obs), jax.Array)
+assert_type(sweep(own, 5), SweepResults)
+assert_type(sweep(own, [1, 2], {"policy_lr": [0.1]}, progress=True).best, Config)
 reveal_type(train)
 train(config, 0)
 purejaxrl_reinforce.trian
@@ -48,7 +71,8 @@ def test_functions_keep_their_types(tmp_path):
     ran = subprocess.run([*command, "script.py"], cwd=tmp_path, capture_output=True, text=True)
     revealed, error, missing, found, *rest = (ran.stdout + ran.stderr).splitlines()
     assert "(config: purejaxrl_reinforce.config.Config, key: jax." in revealed
-    assert 'script.py:21: error: Argument 2 to "train" has incompatible type "int"' in error
+    (line,) = (n for n, text in enumerate(SCRIPT.splitlines(), 1) if text == "train(config, 0)")
+    assert f'script.py:{line}: error: Argument 2 to "train" has incompatible type "int"' in error
     assert 'expected "Array"' in error
     assert 'Module has no attribute "trian"' in missing
     assert found.startswith("Found 2 errors")

@@ -71,6 +71,11 @@ def policy(config: Config, params: Params, greedy: bool = True) -> Callable[...,
     It takes [*shape] or [..., *shape], for observations of this shape, and a typed key; it returns
     actions that the environment takes, () or [D] for each. `jax.jit` and `jax.vmap` apply.
 
+    Args:
+        config: of the training; only the environment and the networks matter.
+        params: of the trained networks.
+        greedy: whether to take the most probable action, or to sample.
+
     Raises:
         ValueError: observations have another shape, or sampling lacks a key.
 

@@ -61,7 +61,11 @@ def make_engine(setup: Setup) -> Engine:
 
 @jit()
 def init(config: Config, key: Array) -> TrainState:
-    """Return the state before the first update, from a typed key, () (`jax.random.key`).
+    """Return the state before the first update.
+
+    Args:
+        config: what to train.
+        key: a typed key, () (`jax.random.key`).
 
     Raises:
         ValueError: the environment is unknown or its spaces are not supported; this machine has
@@ -152,6 +156,14 @@ def step(
 @jit()
 def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
     """Train from scratch; return the final state and metrics of shape [num_updates].
+
+    Args:
+        config: what to train.
+        key: a typed key, () (`jax.random.key`), from which all randomness comes.
+
+    Raises:
+        ValueError: as `init`. Where numbers are no longer finite, nothing is raised: updates are
+            not applied any more, and `metrics.finite` is false.
 
     Example:
         >>> import jax
