@@ -1,4 +1,4 @@
-"""Imports of other libraries that nobody needs here, put off until somebody does."""
+"""Imports by other libraries that nobody needs here, put off until somebody does."""
 
 import contextlib
 import importlib
@@ -6,6 +6,13 @@ import sys
 import types
 from collections.abc import Iterator
 from typing import Any
+
+# gymnax imports these for its plots; flax for tables of networks, and for kernels. A package comes
+# before its modules.
+_NOT_USED = (
+    "matplotlib", "matplotlib.pyplot", "matplotlib.colors", "seaborn", "rich", "rich.console",
+    "rich.table", "rich.text", "yaml", "jax.extend.pallas",
+)  # fmt: skip
 
 
 class _Deferred(types.ModuleType):
@@ -26,13 +33,13 @@ def _remove(package: str) -> None:
 
 
 @contextlib.contextmanager
-def deferred_imports(*names: str) -> Iterator[None]:
-    """Within the block, `import` gives a stand-in for each of these modules that is not there yet.
+def deferred_imports() -> Iterator[None]:
+    """Within the block, `import` gives a stand-in for what is not used and not there yet.
 
     Who imported one keeps it; it imports its module when it is used. After the block, `import`
-    gives the module itself. A package comes before its modules.
+    gives the module itself.
     """
-    stand_ins = {name: _Deferred(name) for name in names if name not in sys.modules}
+    stand_ins = {name: _Deferred(name) for name in _NOT_USED if name not in sys.modules}
     sys.modules.update(stand_ins)
     for name, stand_in in stand_ins.items():
         package, _, module = name.rpartition(".")

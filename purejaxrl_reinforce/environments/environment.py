@@ -24,9 +24,6 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "CartPole-v0": ("CartPole-v1", {"max_steps_in_episode": 200}),
 }
 
-# What gymnax imports for its plots, which nobody draws; it would take most of the time.
-_PLOTS = ("matplotlib", "matplotlib.pyplot", "matplotlib.colors", "seaborn")
-
 
 class StepResult(NamedTuple):
     """The outcome of a step of N lanes: obs [N, ...] before any reset, the rest [N]."""
@@ -160,7 +157,7 @@ def _loaded(name: str) -> tuple[_Loaded, Environment]:
 
 
 def _made(name: str) -> _Loaded:
-    with deferred_imports(*_PLOTS):
+    with deferred_imports():
         import gymnax
 
     if ":" in name:

@@ -2,7 +2,5 @@
 
 from purejaxrl_reinforce.deferred import deferred_imports
 
-# For tables of networks, which nobody prints, and kernels, which flax has none of.
-_NOT_USED = ("rich", "rich.console", "rich.table", "rich.text", "yaml", "jax.extend.pallas")
-with deferred_imports(*_NOT_USED):
+with deferred_imports():
     import flax.linen  # noqa: F401
