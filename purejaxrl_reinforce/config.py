@@ -265,7 +265,10 @@ _LIMITS: dict[Any, tuple[float, float]] = {
 # What the other kinds of fields take, in words and as a test.
 _TESTS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
     bool: ("true or false", lambda x: isinstance(x, bool)),
-    str: ("a string of printable characters", lambda x: isinstance(x, str) and x.isprintable()),
+    str: (
+        "a printable name, a class, a function or an instance",
+        lambda x: isinstance(x, str) and x.isprintable(),
+    ),
     tuple[int, ...]: (
         f"a list of widths such as [64], at most {MOST_LAYERS}",
         lambda x: isinstance(x, list | tuple) and len(x) <= MOST_LAYERS,

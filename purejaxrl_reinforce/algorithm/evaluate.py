@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,8 +60,7 @@ def evaluate(
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes must be at least 1, not {num_episodes}")
-    if isinstance(params, TrainState):
-        raise ValueError("evaluate takes parameters, not a state: pass state.params")
+    _require_params(params)
     return _evaluate(make_setup(config), params, key, num_episodes, greedy)
 
 
@@ -87,6 +86,7 @@ def policy(config: Config, params: Params, greedy: bool = True) -> Callable[...,
         >>> jax.jit(policy(config, state.params))(state.lanes.obs).shape
         (4,)
     """
+    _require_params(params)
     setup = make_setup(config)
     shape, networks = setup.env.obs_shape, setup.networks
 
@@ -103,6 +103,11 @@ def policy(config: Config, params: Params, greedy: bool = True) -> Callable[...,
         return setup.env.clip(networks.policy.to_env(action)).reshape(*lead, *action.shape[1:])
 
     return act
+
+
+def _require_params(params: Any) -> None:
+    if isinstance(params, TrainState):
+        raise ValueError("these are no parameters, but a state: pass state.params")
 
 
 def _evaluate(

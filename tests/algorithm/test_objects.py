@@ -95,7 +95,7 @@ def test_what_has_no_import_path_is_trained_but_not_recorded(env, tmp_path):
         (f"{ENVS}:PointMass(length=3)", "TypeError: .* unexpected keyword argument 'length'"),
         (f"{ENVS}:DictPointMass", "observes a dict, which is not supported; return one array"),
         ("__main__:PointMass", "move it from the script or notebook to a module"),
-        (3, "env must be a string of printable characters, not 3"),
+        (3, "env must be a printable name, a class, a function or an instance, not 3"),
     ],
 )
 def test_what_is_no_environment_is_refused_in_a_line(env, message):

@@ -54,5 +54,7 @@ def test_what_it_lacks_is_said():
         policy(config, state.params)(jnp.zeros(3))
     with pytest.raises(ValueError, match="that is not greedy needs a key"):
         policy(config, state.params, greedy=False)(jnp.zeros(4))
-    with pytest.raises(ValueError, match=r"not a state: pass state\.params"):
+    with pytest.raises(ValueError, match=r"but a state: pass state\.params"):
         evaluate(config, state, jax.random.key(1))
+    with pytest.raises(ValueError, match=r"but a state: pass state\.params"):
+        policy(config, state)
