@@ -1,0 +1,227 @@
+"""Studies that stop when they are decided: how often they err, and what they save.
+
+    python benchmarks/studies.py
+
+trains one study twice, in processes of its own: policy_lr over eight values, until decided and with
+64 seeds each. Then it simulates studies with the functions that decide in `sweep --until decided`
+and in the ranking of any sweep. Scores are drawn from the distributions of coverage.py, from the
+agents that results/sweeps.json keeps, and from those of the trained study. Writes
+results/studies.json.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from coverage import DISTRIBUTIONS, RANKINGS
+from harness import RESULTS, Table, finish, run
+
+from purejaxrl_reinforce import load_sweep
+from purejaxrl_reinforce.decisions.looks import decide, look_sizes
+from purejaxrl_reinforce.decisions.power import POWERS, found_share, plan_seeds, set_apart
+from purejaxrl_reinforce.execution.machine import measured_on
+from purejaxrl_reinforce.output.json_text import parse_json
+from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+Scores = dict[int, np.ndarray]
+
+SEEDS = 64
+# Of which as many as 27 equal settings are simulated, a quarter as often.
+MANY = ("normal", "30% of the seeds fail", "50% at the ceiling")
+# Most seeds of the studies that are compared with fixed numbers.
+MOST_SEEDS = (64, 128)
+STUDY = ("--num-updates", "10", "--axis", "policy_lr=log:0.003:0.3:8")
+
+
+def of_normal(scores: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> Draw:
+    """Return draws from a distribution of coverage.py, of normal numbers that are shifted down."""
+    return lambda random, n: scores(random.standard_normal(n) - shift)
+
+
+def of_agents(scores: Sequence[float]) -> Draw:
+    """Return draws from agents that were trained."""
+    return lambda random, n: random.choice(scores, n)
+
+
+def simulated(settings: Sequence[Draw], seeds: int, number: int, seed: int = 0) -> Iterator[Scores]:
+    """Give the scores of so many studies."""
+    random = np.random.default_rng(seed)
+    for _ in range(number):
+        yield {i: draw(random, seeds) for i, draw in enumerate(settings)}
+
+
+def equal_settings() -> dict[str, list[list[Draw]]]:
+    """Return lists of equal settings, by the name of their distribution."""
+    draws = {name: of_normal(scores) for name, scores in DISTRIBUTIONS.items()}
+    kept = parse_json((RESULTS / "sweeps.json").read_text())["rows"]
+    draws |= {f"{row['agents']:,} agents": of_agents(row["scores"]) for row in kept}
+    return {
+        f"equal settings: {name}": [[draw] * n for n in ((2, 8, 27) if name in MANY else (2, 8))]
+        for name, draw in draws.items()
+    }
+
+
+def errors(name: str, settings: Sequence[Draw], number: int) -> dict[str, Any]:
+    """Count studies in which a setting is called worse that is none."""
+    equal, k = name.startswith("equal"), len(settings)
+    number = number if k <= 9 else -(-number // 4)
+    wrong = {"one_look": 0, "all_looks": 0}
+    for scores in simulated(settings, SEEDS, number):
+        for kind, sizes in (("one_look", ()), ("all_looks", look_sizes(SEEDS))):
+            left = decide(scores, sizes).left
+            wrong[kind] += len(left) < k if equal else 0 not in left
+    shares = {kind: count / number for kind, count in wrong.items()}
+    return {"kind": "errors", "name": name, "settings": k, "studies": number, **shares}
+
+
+def agents_of(scores: Scores, most: int) -> tuple[bool, int]:
+    """Return whether the first setting is found to be the best, and how many agents that takes."""
+    decision, agents, before = decide(scores, look_sizes(most)), 0, 0
+    for look in decision.looks:
+        agents += (look.num_seeds - before) * (len(look.p_values) + 1)
+        before = look.num_seeds
+    return decision.left == [0], agents
+
+
+def designs(study: Sequence[Sequence[float]]) -> dict[str, list[Draw]]:
+    """Return settings of which the first is the best."""
+
+    def apart(*shifts: float) -> list[Draw]:
+        return [of_normal(DISTRIBUTIONS["normal"], shift) for shift in shifts]
+
+    return {
+        "2 settings, 1 deviation apart": apart(0, 1),
+        "8 settings, all others 1 deviation lower": apart(0, *[1] * 7),
+        "8 settings, each 1 deviation below the one before": apart(*range(8)),
+        "27 settings, 1 to 9 deviations lower": apart(0, *np.linspace(1, 9, 26)),
+        "the 8 learning rates of the trained study": list(map(of_agents, study)),
+    }
+
+
+def savings(name: str, settings: Sequence[Draw], most: int, number: int) -> dict[str, Any]:
+    """Compare studies that stop with fixed numbers of seeds that decide as often."""
+    found = [agents_of(scores, most) for scores in simulated(settings, most, number)]
+    power = float(np.mean([is_found for is_found, _ in found]))
+    seeds = float(np.median([agents for _, agents in found])) / len(settings)
+
+    def power_of(n: int) -> float:
+        drawn = simulated(settings, n, number, seed=1)
+        return float(np.mean([decide(scores).left == [0] for scores in drawn]))
+
+    low, high = 9, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_of(middle) >= power else (middle, high)
+    return {
+        **{"kind": "savings", "name": f"{name}, at most {most} seeds", "settings": len(settings)},
+        **{"studies": number, "power": power, "seeds": seeds, "fixed": high, "share": seeds / high},
+    }
+
+
+def promises(name: str, pilot: Scores, difference: float, number: int) -> list[dict[str, Any]]:
+    """Compare the power that a plan promises with how often as many seeds decide."""
+    populations, rows = set_apart(pilot, difference), []
+    for target, planned in zip(POWERS, plan_seeds(pilot, difference), strict=True):
+        reached = found_share(populations, planned.num_seeds or 1, number, seed=2)
+        facts = {"kind": "plan", "name": f"plan, {target:.0%}: {name}", "settings": len(pilot)}
+        rows.append(
+            facts
+            | {"fixed": planned.num_seeds, "promised": planned.power}
+            | {"power": reached, "studies": number}
+        )
+    return rows
+
+
+def trained(directory: Path, name: str, *options: str) -> tuple[dict[str, Any], list[list[float]]]:
+    """Run a sweep as a user would; return its row, and its settings' scores, the best first."""
+    path = directory / "study"
+    command = [sys.executable, "-m", "purejaxrl_reinforce", "sweep", *STUDY, *options]
+    started = time.perf_counter()
+    subprocess.run([*command, "--quiet", "--sweep-dir", str(path)], check=True)
+    seconds = time.perf_counter() - started
+    results = load_sweep(path)
+    (ranking,) = rank(results)
+    order = [summary.setting for summary in ranking.summaries]
+    scores = scores_of_settings(results)
+    row = {
+        **{"kind": "trained", "name": f"trained: {name}", "settings": len(order)},
+        **{"command_seconds": seconds, "samples": [float(results.seconds.sum())]},
+        **{"agents": results.num_trained, "seeds": results.num_trained / len(order)},
+        **{"left": ranking.decision.left, "first": order[0]},
+    }
+    return row, [scores[i].round(2).tolist() for i in order]
+
+
+def train_both(seeds: int) -> tuple[list[dict[str, Any]], list[list[float]]]:
+    """Train the study until it is decided, confirm it, and train it with all seeds."""
+    until = ("--until", "decided", "--max-seeds", str(seeds))
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        decided, _ = trained(Path(one), "until decided", *until, "--no-confirm")
+        confirming, _ = trained(Path(one), "its confirmation, beside it", *until)
+        fixed, scores = trained(Path(other), f"{seeds} seeds each", "--num-seeds", str(seeds))
+    return [decided, confirming, fixed], scores
+
+
+def table(result: dict[str, Any]) -> Table:
+    """Return the errors, the worst of all numbers of settings, the savings, and the plans."""
+    rows, lines = result["rows"], []
+    for name in dict.fromkeys(row["name"] for row in rows if row["kind"] == "errors"):
+        own = [row for row in rows if row["name"] == name]
+        counts = ", ".join(str(row["settings"]) for row in own)
+        worst = (f"{max(row[kind] for row in own):.1%}" for kind in ("one_look", "all_looks"))
+        lines.append([name, counts, *worst, "", "", "", "", ""])
+    for row in rows:
+        if row["kind"] == "errors":
+            continue
+        power = f"{row['power']:.1%}" if "power" in row else ""
+        power += f" (promised: {row['promised']:.1%})" if "promised" in row else ""
+        seeds, share = (f"{row[x]:{how}}" if x in row else "" for x, how in _FORMATS)
+        seconds = f"{row['command_seconds']:.1f}" if "command_seconds" in row else ""
+        fixed = str(row.get("fixed", ""))
+        lines.append(
+            [row["name"], str(row["settings"]), "", "", power, seeds, fixed, share, seconds]
+        )
+    columns = ["", "settings", "wrong, one look", "wrong, all looks", "power"]
+    columns += ["seeds of a setting", "fixed number", "share", "seconds"]
+    return Table("studies", columns, lines)
+
+
+_FORMATS = (("seeds", ".1f"), ("share", ".0%"))
+
+
+def main(studies: int = 2_000, seeds: int = SEEDS, results: Path = RESULTS) -> None:
+    """Train and simulate studies.
+
+    Args:
+        studies: that are simulated per row; a quarter where fixed numbers are compared.
+        seeds: of the trained study.
+        results: directory for the result.
+    """
+    rows, scores = train_both(seeds)
+    equal = equal_settings().items()
+    settings = [(name, draws) for name, found in equal for draws in found]
+    settings += [(name, list(map(of_normal, draws))) for name, draws in RANKINGS.items()]
+    for name, draws in settings:
+        rows.append(errors(name, draws, studies))
+        print(rows[-1], flush=True)
+    for name, draws in designs(scores).items():
+        for most in MOST_SEEDS:
+            rows.append(savings(name, draws, most, -(-studies // 4)))
+            print(rows[-1], flush=True)
+    random = np.random.default_rng(0)
+    normal = {i: random.standard_normal(16) - 3 * i for i in range(3)}
+    pilot = {i: np.array(x[:16]) for i, x in enumerate(scores)}
+    for name, x, difference in (("1 deviation", normal, 1.0), ("learning rates, 50", pilot, 50.0)):
+        rows += promises(name, x, difference, studies)
+    result = {**measured_on(), "studies": studies, "rows": rows, "scores": scores}
+    finish(results, "studies", result, None, table)
+
+
+if __name__ == "__main__":
+    run(main)
