@@ -29,6 +29,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "hosting": ("hosting.py", "--num-updates", "3000"),
     "variance": ("variance.py",),
     "coverage": ("coverage.py",),
+    "studies": ("studies.py",),
     **{name: ("presets.py", name) for name in PRESETS if name != "throughput"},
     "cartpole": ("presets.py", "cartpole", "--seeds", "256"),
     "cartpole-efficient": ("presets.py", "cartpole-efficient", "--seeds", "1024"),

@@ -33,6 +33,7 @@ TINY = {
         *("--num-updates", "2", "--repeats", "1"),
     ],
     "speedup": ["--lanes", "2", "--short", "8", "--slots", "1", "--repeats", "1"],
+    "studies": ["--studies", "4", "--seeds", "10"],
     "startup": ["--num-envs", "2", "--num-updates", "2", "--repeats", "1"],
     "sweeps": ["--seeds", "2", "--agents", "2", "--num-updates", "2"],
     "time_to_solve": ["--lanes", "2", "--seeds", "2", "--num-updates", "2"],

@@ -24,6 +24,7 @@ RESULTS = {
     "greedy return": "greedy return: 500.0",
     "return in Gymnasium": "return in Gymnasium: 500.0",
     "rates, keys, updates": "(3, 4, 20)",
+    "trials told": "trials told: 128",
 }
 
 

@@ -136,7 +136,7 @@ def _explain_look(look: Look) -> str:
     p, are = max(look.p_values[i] for i in look.worse), "are" if len(look.worse) > 1 else "is"
     return (
         f"{text}{_named(look.worse)} {are} worse than no. {look.best}"
-        f" (p {'=' if len(look.worse) == 1 else '<='} {p:.2g}); left: {_named(look.left)}"
+        f" (p {f'<= {p:.1g}' if p else '< 1e-6'}); left: {_named(look.left)}"
     )
 
 
