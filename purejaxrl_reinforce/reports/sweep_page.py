@@ -32,7 +32,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     rankings = summary.rank(results)
     summaries = [one for ranked in rankings for one in ranked.summaries]
     best = [ranked.summaries[0] for ranked in rankings]
-    agents = count(results.scores.size, "agent")
+    agents = count(results.num_trained, "agent")
     return page(
         f"{' and '.join(ranked.env for ranked in rankings)}: a sweep with REINFORCE, {agents}",
         {
@@ -68,10 +68,10 @@ def _figures(results: SweepResults, summaries: Sequence[Summary]) -> str:
 
 def _overview(results: SweepResults, best: Sequence[Summary]) -> dict[str, Any]:
     seconds, steps = float(results.seconds.sum()), results.metrics["env_steps"].max(axis=2).sum()
-    scores = summary.scores_of_settings(results)
+    scores, seeds = summary.scores_of_settings(results), results.trained.sum(axis=1)
     return {
         "settings": len(results.configs),
-        "seeds of each": len(results.seeds),
+        "seeds of each": " to ".join(dict.fromkeys(f"{n}" for n in (seeds.min(), seeds.max()))),
         "agents": results.num_trained,
         "agents that diverged": int(np.isinf(np.concatenate(scores)).sum()),
         **{f"best setting in {s.env}": f"{s.setting}: {s.label}" for s in best},

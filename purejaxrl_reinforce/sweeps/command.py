@@ -88,7 +88,8 @@ def _headline(plan: SweepPlan, path: Path) -> str:
     envs = ", ".join(dict.fromkeys(config.env for config in plan.configs))
     return (
         f"{envs} on {jax.default_backend()}: {count(len(plan.configs), 'setting')} with"
-        f" {count(plan.num_seeds, 'seed')}, {count(len(plan.programs), 'program')} to"
+        f" {'' if plan.equal_within is None else 'at most '}{count(plan.num_seeds, 'seed')},"
+        f" {count(len(plan.programs), 'program')} to"
         f" compile; {path}"
     )
 
