@@ -225,7 +225,7 @@ def _least_difference(x: np.ndarray, y: np.ndarray, level: float) -> float:
         return -np.inf
     if share_not_above(x, y, high) <= level:
         return np.inf
-    for _ in range(40):
+    for _ in range(30):
         middle = (low + high) / 2
         low, high = (middle, high) if share_not_above(x, y, middle) <= level else (low, middle)
     return low

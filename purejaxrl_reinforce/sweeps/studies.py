@@ -83,7 +83,7 @@ def explain_plan(results: SweepResults, difference: float | None) -> Iterator[st
         for target, planned in zip(POWERS, plan_seeds(pilot, wanted), strict=True):
             seeds = planned.num_seeds or MOST_SEEDS
             minutes = seeds * sum(seconds[i] for i in pilot) / 60
-            effort = f"{count(seeds * len(pilot), 'agent')}, {minutes:,.1f} minutes here"
+            effort = f"{count(seeds * len(pilot), 'agent')}, {number(minutes, 2)} minutes here"
             if planned.num_seeds is None:
                 yield (
                     f"  {target:.0%} power: more than {seeds} of each ({effort}); too small a"
