@@ -140,42 +140,43 @@ class Config:
     log_std: LogStd = "free"
     """Standard deviation of continuous actions: one learned vector, fixed, or by state."""
     baseline: Literal["value", "none", "mean", "loo"] = "value"
-    """value: a network; none: 0; mean: that of the lanes, per step; loo: over the others."""
+    """value: learned V(s); mean: mean return of all lanes at that step; loo: of the other lanes
+    (leave-one-out); none: 0."""
     baseline_network: str | Any = "same"
-    """Network of the baseline, where it is another kind than that of the policy."""
+    """Network of the baseline, if it differs from the policy's."""
     advantage_norm: AdvantageNorm = "none"
-    """standardize: to variance 1; unit: centered, over the root of the raw sum of squares."""
+    """standardize: (A - mean) / std; unit: (A - mean) / sqrt(sum(A^2)); none: A."""
     bootstrap: bool = True
     """Where an episode is truncated, not terminated, add the value of the next state."""
     normalize_obs: bool = False
-    """Normalize observations by the running mean and standard deviation of all before."""
+    """Normalize observations by the running mean and standard deviation of earlier steps."""
     normalize_rewards: bool = False
     """Divide rewards by the running standard deviation of the discounted return."""
     baseline_steps: int = 1
     """Gradient steps of the baseline network per policy step."""
     gradient_noise: bool = False
-    """Report variance and signal-to-noise ratio of each policy gradient, for one gradient more."""
+    """Report variance and signal-to-noise ratio of the policy gradient (one extra gradient)."""
     eval_every: int = 0
     """Updates between evaluations in the metrics, of greedy episodes as in `evaluate`; 0: none."""
     eval_episodes: int = 64
-    """Greedy episodes of each of these evaluations; they change nothing else."""
+    """Greedy episodes of each of these evaluations, which do not change training."""
     anneal: bool = True
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
     """Add Adam's epsilon before the bias correction, as Keras does, instead of after it."""
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
-    """Precision of matrix products on accelerators, of which the lower ones are faster."""
+    """Precision of matrix products on accelerators; lower is faster."""
     platform: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     """Kind of device that the program is shaped for; auto: the one it runs on."""
     block_steps: int | None = None
-    """Time steps between checks for the end of all episodes. None, here and below: measured."""
+    """Time steps between checks for the end of all episodes. None: tuned default."""
     lane_width: int | None = None
-    """Largest number of lanes played at once. Changes speed and memory, not results."""
+    """Largest number of lanes played at once; affects speed and memory. None: tuned default."""
     block_rows: int | None = None
-    """Largest number of rows (steps of one lane) that the gradient takes at once."""
+    """Largest number of rows (steps of one lane) per block of the gradient. None: tuned default."""
     engine: Engine = "auto"
-    """kernel: play and learn in few launches (NVIDIA GPUs); auto: where measured to be faster;
-    interpret: run these kernels on any device, slowly."""
+    """auto: the faster one, so far always xla; kernel: few launches (NVIDIA GPUs); interpret: the
+    same kernels on any device, slowly."""
     gamma: float = 0.995
     """Discount per step, in [0, 1]."""
     trace_lambda: float = 1.0
@@ -187,7 +188,7 @@ class Config:
     initial_std: float = 1.0
     """Standard deviation of continuous actions at the start."""
     obs_clip: float = 10.0
-    """Normalized observations are clipped to this, and to minus this."""
+    """Normalized observations are clipped to [-obs_clip, obs_clip]."""
     adam_epsilon: float = 1e-8
     """Adam's epsilon."""
     entropy_coef: float = 0.0
@@ -281,7 +282,7 @@ _TESTS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
-    """Return `value` in the type of its field, or raise ValueError with what would be right."""
+    """Return `value` in the type of its field; the ValueError else says which values are right."""
     if kind in (int, float):
         return _checked_number(name, kind, value, _LIMITS.get(name) or _LIMITS[kind])
     if kind == int | None:
@@ -328,7 +329,7 @@ def get_field(config: Config, name: str) -> Any:
 
 
 def with_fields(config: Config, values: Mapping[str, Any]) -> Config:
-    """Return `config` with other values of what `get_field` returns."""
+    """Return `config` with other values of fields, named as for `get_field`."""
     own = {name: value for name, value in values.items() if not name.startswith(ENV_PARAM)}
     params = {name.removeprefix(ENV_PARAM): values[name] for name in values.keys() - own.keys()}
     if params:

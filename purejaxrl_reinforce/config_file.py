@@ -23,7 +23,7 @@ _CHECKSUM = "# sha256 of the lines above: "
 
 
 def new_identity(content: Any) -> str:
-    """Return a name that no other run or sweep has, with a digest of what never changes of it."""
+    """Return a unique name, with a digest of the constants of a run or a sweep."""
     return f"{secrets.token_hex(8)}-{_short_digest(content)}"
 
 

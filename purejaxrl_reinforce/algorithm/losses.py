@@ -134,7 +134,7 @@ def gradients(
 def _losses(
     setup: Setup, params: Params, rows: Trajectory, targets: Targets, count: Array
 ) -> tuple[Array, PolicyTerms]:
-    """Return what has both losses' gradients at some of `count` valid steps, and policy terms."""
+    """Return an objective with both losses' gradients at some of `count` valid steps, and terms."""
     rows = without_invalid(rows)
     policy = policy_terms(setup, params, rows, targets, count)
     if params.baseline is None:

@@ -179,14 +179,14 @@ def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
 def all_updates(
     config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
 ) -> tuple[TrainState, Metrics]:
-    """Do `num_updates` steps; `axis` is that of `step`."""
+    """Do `num_updates` steps; for `axis` see `step`."""
     return jax.lax.scan(lambda x, _: step(config, x, axis), state, length=config.num_updates)
 
 
 def collect(
     config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
 ) -> tuple[Lanes, Finished, Trajectory]:
-    """Return what `step` would play: lanes at its end, finished episodes and the trajectory."""
+    """Play the episodes of a `step`: lanes at its end, finished episodes and the trajectory."""
     setup, key = make_setup(config, axis), jax.random.fold_in(state.key, state.update)
     return make_engine(setup).play_batch(setup, state.params, state.lanes, key)
 
@@ -257,5 +257,5 @@ def state_shapes(config: Config) -> TrainState:
 
 
 def trajectory_shapes(config: Config) -> Trajectory:
-    """Return the shapes and dtypes of what an update plays, without computing or allocating it."""
+    """Return the shapes and dtypes of an update's trajectory, without computing it."""
     return jax.eval_shape(collect, config, state_shapes(config))[2]

@@ -176,7 +176,7 @@ def fresh_lanes(env: Environment, keys: Array) -> Lanes:
 
 
 def record(rollout: Rollout, lanes: Lanes, keys: Array) -> tuple[Lanes, Finished, Trajectory]:
-    """Play `lanes` for up to T steps, rounded up to whole blocks, and record what happens."""
+    """Play `lanes` for up to T steps, rounded up to whole blocks, and record them."""
 
     num_rows = rollout.num_blocks * rollout.block_length
 
@@ -318,7 +318,7 @@ def _select(mask: Array, if_true: Any, if_false: Any) -> Any:
 
 
 def none_finished(episode: Episode) -> Finished:
-    """Return what lanes with these episodes have finished before the first end."""
+    """Return the statistics of finished episodes before the first one ends."""
     zeros = jax.tree.map(jnp.zeros_like, episode)
     inf = jnp.full_like(zeros.episode_return, jnp.inf)
     longest = jnp.full_like(zeros.length, jnp.iinfo(jnp.int32).max)

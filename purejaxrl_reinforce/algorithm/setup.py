@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Setup(NamedTuple):
-    """A configuration and what follows from it; `axis` is the one that lanes are sharded over."""
+    """A configuration and its environment, networks and sizes; `axis` shards the lanes."""
 
     config: Config
     env: Environment

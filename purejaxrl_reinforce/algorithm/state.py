@@ -123,7 +123,7 @@ def episode_metrics(finished: Finished, axis: LaneAxis) -> dict[str, Array]:
 
 
 def _over_lanes(finished: Finished) -> Finished:
-    """Reduce what several lanes or devices finished, [...], to that of all, ()."""
+    """Reduce the finished episodes of several lanes or devices, [...], to one, ()."""
     return type(finished)(
         jnp.sum(finished.number),
         # Of many long episodes the lengths exceed 32 bits.

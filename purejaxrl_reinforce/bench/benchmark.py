@@ -107,7 +107,7 @@ def _draw(result: dict[str, Any]) -> Figure:
     left.bar_label(bars, [f"{x:,.3g}" for x in milliseconds], padding=4)
     left.invert_yaxis()
     left.margins(x=0.15)  # room for the labels
-    left.set(title="one update, halfway through training", xlabel="milliseconds (median)")
+    left.set(title="one update, at mid-training", xlabel="milliseconds (median)")
     left.grid(visible=False, axis="y")
     sps = [training["valid_steps"] / seconds / 1e6 for seconds in training["samples"]]
     right.plot(range(1, len(sps) + 1), sps, linestyle="none", label="each training")

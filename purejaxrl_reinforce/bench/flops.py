@@ -105,7 +105,7 @@ def forward_flops(sizes: tuple[int, ...]) -> int:
 
 
 def backward_flops(sizes: tuple[int, ...], activation: str) -> int:
-    """Return the operations per row of a network's gradient, given that of its outputs."""
+    """Return the operations per row of a network's gradient, given the gradient of its outputs."""
     if sizes and takes_one_product(sizes, activation):
         num_inputs, width, num_outputs = sizes
         products = num_outputs * (num_inputs + 1)

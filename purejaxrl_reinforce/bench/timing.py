@@ -1,4 +1,4 @@
-"""Timing of compiled functions, in turn, with nothing traced or compiled while the clock runs.
+"""Interleaved timing of compiled functions; nothing is traced or compiled while the clock runs.
 
 Peak rates of the machine are measured so too: of a matrix product and of a pass over memory.
 """
@@ -48,7 +48,7 @@ class RecompilationError(RuntimeError):
 
 @contextlib.contextmanager
 def cold_caches() -> Iterator[None]:
-    """Make compilation cost what it costs a new process without a persistent cache."""
+    """Compile as a new process without a persistent cache does."""
     enabled = jax.config.values["jax_enable_compilation_cache"]
     jax.clear_caches()
     _use_persistent_cache(False)
@@ -59,7 +59,7 @@ def cold_caches() -> Iterator[None]:
 
 
 def measure(calls: Mapping[str, Call], repeats: int = 5) -> dict[str, Timing]:
-    """Time functions in turn (A B C, A B C, ...), after a warm-up of each.
+    """Time functions, interleaved (A B C, A B C, ...), after a warm-up of each.
 
     Each is waited for with `block_until_ready` on what it returns. Below five samples (`repeats`)
     say little about noise.

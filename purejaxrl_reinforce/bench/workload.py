@@ -35,7 +35,7 @@ class Workload:
         facts: what a result says of it beside times: learning, memory, seconds of compiling with
             cold caches, valid environment steps, and the slots that these would fill if no episode
             ended early.
-        phase_steps: valid environment steps of the update whose phases are timed: the one halfway.
+        phase_steps: valid environment steps of the timed update, at mid-training.
         calls: what to time: `training`, the phases and the whole `update`.
 
     Raises:

@@ -25,7 +25,7 @@ _VERBS: dict[str, Any] = {
         verbs.Describe, verbs.Video, verbs.Plot, verbs.Report, verbs.Doctor,
     )
 }  # fmt: skip
-# What a user's own code raises is shown in a line, unless this variable is set.
+# Errors of a user's own code are printed in one line, unless this variable is set.
 _TRACEBACK = "PUREJAXRL_REINFORCE_TRACEBACK"
 # Letters of an error.
 _LONGEST_LINE = 1_000
@@ -34,7 +34,7 @@ _PURPOSE = "REINFORCE with a learned baseline, thousands of episodes at once."
 _INTRODUCTION = f"""{_PURPOSE}
 
   {_PROGRAM} train --run-dir runs/first                train CartPole-v1, in some ten seconds
-  {_PROGRAM} evaluate runs/first                       play 100 episodes with what it learned
+  {_PROGRAM} evaluate runs/first                       play 100 episodes with the trained policy
   {_PROGRAM} sweep --num-seeds 64 --num-updates 50     64 seeds at once, with intervals
 
 Verbs: {", ".join(_VERBS)}.
@@ -123,7 +123,7 @@ def _parse(args: Sequence[str]) -> Any:
 
 
 def _in_a_line(box: str) -> str:
-    """Return what tyro says of a wrong value, from the frame that it draws around it."""
+    """Return tyro's message about a wrong value, without the frame around it."""
     lines = (re.sub("\x1b\\[[0-9;]*m|[╭╮╰╯│]", "", line).strip() for line in box.splitlines())
     _, reason, *details = re.split("[─-]{5,}", "\n".join(lines))
     reason = reason.partition("Got errors:")[0].strip().removeprefix("Error parsing ")
@@ -132,7 +132,7 @@ def _in_a_line(box: str) -> str:
 
 
 def _hint(verb: Any, unknown: str) -> str:
-    """Return what an unknown option is called here, or which options resemble it."""
+    """Return the name of an unknown option in this package, or options that resemble it."""
     option = unknown.partition("=")[0].replace("_", "-")
     name = option.removeprefix("--").replace("-", "_")
     if name in _FOREIGN:

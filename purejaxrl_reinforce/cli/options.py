@@ -18,12 +18,12 @@ from purejaxrl_reinforce.presets import PRESETS, preset, preset_for
 
 DEFAULT_PRESET = next(iter(PRESETS))
 
-SeedOption = Annotated[int, tyro.conf.arg(help="Seed of all randomness.")]
+SeedOption = Annotated[int, tyro.conf.arg(help="Random seed.")]
 TrainingSeedOption = Annotated[
     int | None,
     tyro.conf.arg(
-        help="Seed of all randomness; of a sweep, the first.",
-        help_behavior_hint="(default: that of --config, else 0)",
+        help="Random seed; of a sweep, the first.",
+        help_behavior_hint="(default: from --config, else 0)",
     ),
 ]
 RunArgument = Annotated[
@@ -35,7 +35,7 @@ SampleOption = Annotated[
 ]
 ForceOption = Annotated[
     tyro.conf.FlagCreatePairsOff[bool],
-    tyro.conf.arg(help="Replace what is there, but no directory with files of others."),
+    tyro.conf.arg(help="Overwrite existing output (never a directory with other files)."),
 ]
 
 
@@ -91,13 +91,13 @@ _PURPOSES = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.it
 
 @dataclass(frozen=True)
 class ConfigOptions:
-    """A configuration: that of a preset or of a file, with the fields that are given."""
+    """A configuration: a preset or a file, changed by the given fields."""
 
     preset: Annotated[
         str | None,
         tyro.conf.arg(
             help=f"Named configuration that the other options change. {_PURPOSES}.",
-            help_behavior_hint=f"(default: that for --env, else {DEFAULT_PRESET})",
+            help_behavior_hint=f"(default: the one for --env, else {DEFAULT_PRESET})",
         ),
     ] = None
     config_file: Annotated[Path | None, tyro.conf.arg(name="config")] = None
@@ -108,13 +108,13 @@ class ConfigOptions:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields that are given."""
+        """The given fields."""
         texts = self.options.get("env_params")
         return self.options | ({} if texts is None else {"env_params": _table_of(texts)})
 
     @property
     def preset_name(self) -> str:
-        """The preset that is given, or that of the environment."""
+        """The given preset, else the environment's."""
         return self.preset or preset_for(self.options.get("env", "")) or DEFAULT_PRESET
 
     def load(self, seed: int | None = None, swept: Mapping[str, Any] = {}) -> tuple[Config, int]:
@@ -133,7 +133,7 @@ class ConfigOptions:
         return config, checked_seed(seed if seed is not None else file_seed or 0)
 
     def warn_if_untuned(self, config: Config) -> None:
-        """Warn, in one line, of an environment that the preset was not tuned for.
+        """Warn, in one line, if the preset was not tuned for the environment.
 
         Raises:
             ValueError: the environment cannot be used at all.
@@ -143,7 +143,9 @@ class ConfigOptions:
         if self.config_file is None and len(names) > 1:
             from purejaxrl_reinforce.environments import environment
 
-            environment.make(config.env, config.env_params)  # what is wrong is said alone
+            environment.make(
+                config.env, config.env_params
+            )  # an error is printed without the warning
             print(
                 f"warning: preset {self.preset_name} was tuned for {tuned}, and may not learn"
                 f" {config.env}: try other learning rates and more updates, or a sweep of them",
@@ -203,7 +205,7 @@ class TrainingOptions:
             require_equal(self.shared())
 
     def shared(self) -> dict[str, Any]:
-        """Return by name all that must be equal on all processes: verb, options, versions."""
+        """Return by name the values that all processes must share: verb, options, versions."""
         from purejaxrl_reinforce.execution.machine import describe_versions, result_settings
 
         options = asdict(self)
@@ -235,7 +237,7 @@ class TrainingOptions:
         return names, arguments
 
 
-# What may differ between processes: where they read, write and print.
+# Options that may differ between processes: paths and output.
 _OF_ONE_PROCESS = {
     "config_file", "coordinator", "force", "merge", "process_id", "quiet", "resume", "run_dir",
     "sweep_dir",

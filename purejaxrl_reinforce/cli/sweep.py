@@ -75,9 +75,9 @@ class Sweep(options.TrainingOptions):
         ),
     ] = None
     extend: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Let the sweep in --sweep-dir have these seeds and settings, too. What is not given is its."""
+    """Add these seeds and settings to the sweep in --sweep-dir, which gives all other options."""
     merge: tuple[Path, ...] = ()
-    """Sweeps whose agents the one in --sweep-dir takes, with their seeds and settings."""
+    """Sweeps whose agents are copied into --sweep-dir, with their seeds and settings."""
     halving: int | None = None
     """N: all settings get 1/N of their updates, the best 1/N of them the next part, and so on."""
     dask: Annotated[
@@ -139,7 +139,7 @@ class Sweep(options.TrainingOptions):
         return plan
 
     def _extension(self) -> "SweepPlan":
-        """Return the plan of what --extend and --merge add to a sweep."""
+        """Return the plan of the seeds and settings that --extend and --merge add."""
         from purejaxrl_reinforce.sweeps.plan import make_extension, seed_numbers
         from purejaxrl_reinforce.sweeps.store import saved_sweep
 

@@ -1,4 +1,4 @@
-"""The verbs but for those that train: each calls one function and prints what it returns."""
+"""All verbs except `train` and `sweep`: each calls one function and prints its result."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,15 +121,15 @@ class Plot:
     """New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."""
     force: options.ForceOption = False
     x: Literal["env_steps", "seconds", "update"] = "env_steps"
-    """Horizontal axis; seconds are those of training, which the agents of a sweep do not have."""
+    """Horizontal axis; seconds of training are recorded for runs, not for agents of a sweep."""
     smooth: int = 1
-    """Moving average over this many updates; noted in the figure."""
+    """Moving average over this many updates; the figure names it."""
     style: Literal["screen", "phone", "paper"] = "screen"
     """paper: as wide as a column, 3.3 inches, with letters of 7 points."""
     figure: Literal[
         "learning_curves", "evaluation_curves", "final_returns", "performance_profiles", "heatmap"
     ] = "learning_curves"
-    """What to draw; all but learning curves are of one sweep."""
+    """Kind of figure; all but learning_curves need one sweep."""
 
     def run(self) -> int:
         from purejaxrl_reinforce.figures.style import save_figure
@@ -175,7 +175,7 @@ class Bench:
     """Measure how fast a configuration trains, phase by phase, or compare two measurements.
 
     Training is compiled once and run from scratch several times. The results are a JSON file and
-    a figure. With --compare the exit code is 1 if anything got slower, else 0.
+    a figure. With --compare the exit code is 1 if any row became slower, else 0.
     """
 
     seed: options.TrainingSeedOption = None
@@ -217,7 +217,7 @@ class Bench:
 class Doctor:
     """Compare this machine's results with NumPy's in float64, and name known faults.
 
-    The exit code is 1 if results of this package would be wrong here, else 0.
+    The exit code is 1 if results of this package would be wrong on this machine, else 0.
     """
 
     def run(self) -> int:

@@ -168,7 +168,7 @@ def _product() -> Iterator[Finding]:
 
 @functools.partial(jax.jit, static_argnames="config")
 def learn(config: Config, params: Params, rows: Trajectory) -> dict[str, Any]:
-    """Return what an update computes from a trajectory, and the parameters after it."""
+    """Return the results of an update of a trajectory, and the parameters after it."""
     setup = make_setup(config)
     engine = reinforce.make_engine(setup)
     targets, statistics = engine.make_targets(setup, params, rows)
@@ -191,7 +191,7 @@ def learn(config: Config, params: Params, rows: Trajectory) -> dict[str, Any]:
 
 
 def update_findings(config: Config, num_steps: int, num_lanes: int) -> Iterator[Finding]:
-    """Compare what an update computes from given steps, and one step of Adam."""
+    """Compare the results of an update of given steps, and one step of Adam."""
     batch = _batch(num_steps, min(num_lanes, _DIFFERENT_LANES))
     params = Params(**_notebook()["before"])
     repeats = np.arange(num_lanes) % batch.valid.shape[1]

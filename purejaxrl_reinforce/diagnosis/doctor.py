@@ -1,4 +1,4 @@
-"""The doctor: facts, settings, known faults, and what was compared, each with what to do."""
+"""The doctor: facts, settings, known faults and comparisons, each with advice."""
 
 import contextlib
 import itertools
@@ -103,12 +103,12 @@ def _verdict(subject: str, platform: str, group: list[Finding]) -> Line:
         return Line(name, "wrong", detail, advice)
     known = [x.issue for x in known_faults() if x.platform == platform and x.rows > 1]
     cause = f", see {known[0]}" if known and "sums" in subject else ""
-    advice = f"programs of your own may be wrong{cause}; those of this package are compared above"
+    advice = f"your own programs may be wrong{cause}; programs of this package are compared above"
     return Line(name, "note", detail, advice)
 
 
 def _cache() -> Line:
-    """Compile one program twice, which shows whether the second time reads what the first kept."""
+    """Compile one program twice, to see whether the second time reads the cache."""
     subject = "compilation cache"
     try:
         enable_compilation_cache()

@@ -1,4 +1,4 @@
-"""The equations in float64 NumPy, written apart from the package's own code."""
+"""The equations in float64 NumPy, independent of the package's own code."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -70,7 +70,7 @@ def norm(grads: Layers) -> Arrays:
 
 
 def outputs(layers: Layers, activation: str, x: Arrays) -> Arrays:
-    """Return what a network of dense layers gives for rows, [rows, outputs]."""
+    """Return the outputs of a network of dense layers for rows, [rows, outputs]."""
     return _forward(layers, activation, x)[-1]
 
 
@@ -93,7 +93,7 @@ def log_softmax(logits: Arrays) -> Arrays:
 def update(
     config: Config, policy: Layers, baseline: Layers, batch: Batch, copies: Arrays
 ) -> dict[str, Any]:
-    """Return what an update computes where each of the lanes [N] is there `copies` [N] times."""
+    """Return the results of an update in which lane n of [N] appears copies[n] times."""
     valid, weights = batch.valid, (batch.valid * copies)[batch.valid]
     obs, shares = batch.obs[valid], (weights / weights.sum())[:, None]
     targets = returns(batch, config.gamma)

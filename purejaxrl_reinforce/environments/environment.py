@@ -73,7 +73,7 @@ class Environment:
         space = self._env.action_space(self._params)
         if any(isinstance(bound, jax.core.Tracer) for bound in (space.low, space.high)):
             raise ValueError(
-                f"action='squash' needs constant bounds, and those of the actions of {self.name}"
+                f"action='squash' needs constant bounds, and the action bounds of {self.name}"
                 " follow from a parameter in env_params; leave it out, or use action='clip'"
             )
         with jax.ensure_compile_time_eval():

@@ -48,14 +48,14 @@ def done_has_time_limit(env: Any, params: Any) -> bool:
 
 
 def _mistakes(env: Any) -> Iterator[str]:
-    """Yield what is wrong, in words that follow the environment's name; the first one counts."""
+    """Yield faults, in words that follow the environment's name; only the first is shown."""
     from gymnax.environments.environment import Environment
 
     if not isinstance(env, Environment):
         yield "is neither a class nor an instance of gymnax's Environment"
     params = env.default_params
     if not dataclasses.is_dataclass(params):
-        yield f"has default_params that are no dataclass, but {type(params).__name__}"
+        yield f"has default_params of type {type(params).__name__}, which must be a dataclass"
     limit = getattr(params, TIME_LIMIT, None)
     if not isinstance(limit, int | float) or not 1 <= limit < 2**31:
         yield f"has no time limit: its {TIME_LIMIT} is {limit}"

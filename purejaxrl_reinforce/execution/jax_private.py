@@ -15,7 +15,7 @@ def compilation_cache() -> Any:
 
 
 def serialize_executable() -> Any:
-    """Return jax's module of it. Without it, a run traces and compiles what it could have kept."""
+    """Return jax's module of it. Without it, a run traces and compiles again."""
     return importlib.import_module("jax.experimental.serialize_executable")
 
 

@@ -152,7 +152,7 @@ def _path(config: Config) -> Path | None:
 
 
 def _shapes(config: Config) -> str:
-    """Return what shapes the programs of a configuration, which fit any number of updates."""
+    """Return the parts of a configuration that shape its programs; the updates do not."""
     return repr([getattr(config, name) for name in STATIC_FIELDS if name != "num_updates"])
 
 

@@ -33,7 +33,7 @@ _RESULT_FLAGS = re.compile("fast_math|precision|determin|tf32|bf16|f16|ftz|denor
 
 
 def measured_on() -> dict[str, Any]:
-    """Return what every result says of its measurement: date, commit, machine, versions."""
+    """Return the facts that every result has: date, commit, machine, versions."""
     return {
         "date": now(),
         "commit": describe_commit(),
@@ -43,7 +43,7 @@ def measured_on() -> dict[str, Any]:
 
 
 def started_on() -> dict[str, Any]:
-    """Return what a run or a sweep records when it starts: `measured_on`, and the command line.
+    """Return the record of the start of a run or a sweep: `measured_on` and the command line.
 
     Absolute paths in it are left out.
     """
@@ -52,7 +52,7 @@ def started_on() -> dict[str, Any]:
 
 
 def in_words(started: Mapping[str, Any]) -> dict[str, str]:
-    """Return by topic, for people, what `started_on` or `measured_on` recorded."""
+    """Return a record of `started_on` or `measured_on` as texts by topic."""
     here, versions = started["machine"], started["versions"]
     return {
         "date": str(started["date"]),
@@ -78,7 +78,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def machine_name(machine: Mapping[str, Any]) -> str:
-    """Return what `describe_machine` found, in a few words: the accelerator, or else the cores."""
+    """Return a result of `describe_machine` in a few words: the accelerator, or else the cores."""
     if machine["backend"] == "cpu":
         return f"{machine['cores']} cores of {machine['cpu']}"
     return f"{machine['devices']} x {machine['device_kind']}"
@@ -113,14 +113,14 @@ def result_settings() -> dict[str, Any]:
 
 
 def result_device() -> str:
-    """Return on what results depend beside these settings: kind of device and version of XLA."""
+    """Return facts that change results beside these settings: kind of device, version of XLA."""
     kind = jax.devices()[0].device_kind
     kind = _cpu_model() if jax.default_backend() == "cpu" else kind
     return f"{kind}, jaxlib {importlib.metadata.version('jaxlib')}"
 
 
 def require_result_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Raise ValueError unless jax has the settings that what is at `path` was trained with."""
+    """Raise ValueError unless jax has the settings of the training at `path`."""
     for name, here in result_settings().items():
         if (saved := settings.get(name)) != here:
             raise ValueError(
@@ -180,7 +180,7 @@ def cpu_features() -> str:
 
 
 def _cpu_info(name: str) -> str:
-    """Return what Linux says of the first core under this name, else nothing."""
+    """Return a fact about the first core from /proc/cpuinfo, else ""."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     values = [line.split(":", 1)[1].strip() for line in lines if line.startswith(name)]

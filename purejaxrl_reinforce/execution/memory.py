@@ -1,4 +1,4 @@
-"""Memory: what compiled programs need, and what is free."""
+"""Memory of compiled programs, and free memory."""
 
 from typing import Any
 

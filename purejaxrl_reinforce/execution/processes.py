@@ -114,7 +114,7 @@ def _with_lists(value: Any) -> Any:
 
 
 def require_equal(facts: Mapping[str, Any]) -> None:
-    """Compare facts (JSON values by name) with those of the primary; a ValueError names one."""
+    """Compare facts (JSON values by name) with the primary's; a ValueError names a difference."""
     here, first = _with_lists(dict(facts)), broadcast_from_primary(lambda: facts)
     with together():
         for name in [*first, *here] if not is_primary() else ():

@@ -64,6 +64,6 @@ def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
 
 
 def place_state(values: TrainState, like: TrainState, mesh: Mesh) -> TrainState:
-    """Return a state, sharded like that of `shard_state`, from values as `to_global` takes them."""
+    """Return a state, sharded as by `shard_state`, from values as `to_global` takes them."""
     shardings = [NamedSharding(mesh, spec) for spec in STATE]
     return TrainState(*map(to_global, values, like, shardings))

@@ -48,7 +48,7 @@ class Runs(NamedTuple):
 
 
 def plot_returns(path: Path, title: str, config: Config, metrics: Metrics) -> None:
-    """Draw into a file what a run returned, update by update; without an episode, empty axes."""
+    """Draw the returns of a run, update by update, into a file; without an episode, empty axes."""
     panels = {task(config): _run_curves(metrics, "update", 1)}
     figure = draw_curves(title, "update", styles.TRAINING_RETURN, panels, solved=THRESHOLDS)
     save_figure(figure, path)
@@ -164,7 +164,7 @@ def _drawn(group: Runs, y: str) -> list[Metrics]:
 
 
 def _statistic(group: Runs, y: str) -> str:
-    """Return what a curve shows of the seeds of a group."""
+    """Return the statistic that a curve shows of a group's seeds."""
     seeds, drawn = count(len(group.seeds), "seed"), len(_drawn(group, y))
     if len(group.seeds) == 1:
         return f"seed {group.seeds[0]}"
@@ -181,7 +181,7 @@ def _common_statistic(groups: Sequence[Runs], y: str) -> str:
 
 
 def _left_out(group: Runs, y: str) -> list[str]:
-    """Return which seeds are not in the curve, or not up to its end."""
+    """Return notes about seeds that are missing in the curve, or end early."""
     drawn, seeds, notes = _drawn(group, y), f"{count(len(group.seeds), 'seed')}", []
     if missing := len(group.seeds) - len(drawn):
         what = "no episode finished" if y == "mean_return" else "never evaluated"
@@ -194,7 +194,7 @@ def _left_out(group: Runs, y: str) -> list[str]:
 
 
 def _names(groups: Sequence[Runs]) -> list[str]:
-    """Name groups by the fields in which those of an environment differ, else by source."""
+    """Name groups by the fields that differ within an environment, else by source."""
     names = [""] * len(groups)
     for name in {task(group.config) for group in groups}:
         where = [i for i, group in enumerate(groups) if task(group.config) == name]

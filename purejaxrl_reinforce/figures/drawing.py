@@ -34,7 +34,7 @@ def is_started() -> bool:
 
 
 def plot_returns(*arguments: Any) -> None:
-    """Do what `curves.plot_returns` does, in the process that waits; here where that fails."""
+    """Draw as `curves.plot_returns` does, in the waiting process, or here if that fails."""
     if _processes:
         process = _processes.pop()
         process.communicate(pickle.dumps(arguments))

@@ -47,7 +47,7 @@ def make_engine(setup: Setup) -> Engine:
 
 
 def _kernels(setup: Setup) -> Engine:
-    """Return the kernels, those of learning where sums of gradients fit into registers."""
+    """Return the kernels; the learning kernels only if sums of gradients fit into registers."""
     config, env = setup.config, setup.env
     num_inputs = env.num_obs or math.prod(env.obs_shape)
     num_outputs = env.num_actions - 1 if env.num_actions else math.prod(env.action_shape)

@@ -57,7 +57,7 @@ class _NetworkLoss(NamedTuple):
 def gradients(
     setup: Setup, params: Params, trajectory: Trajectory, targets: Targets, num_steps: Array
 ) -> tuple[Params, PolicyTerms]:
-    """Do what `losses.gradients` does; a lane's valid steps come before its invalid ones."""
+    """Compute the same as `losses.gradients`; valid steps of a lane precede invalid ones."""
     losses: dict[str, _NetworkLoss] = {}
     if params.policy is not None:
         losses["policy"] = _policy_loss(setup, params.policy)

@@ -144,7 +144,7 @@ def outputs(layers: Any, hidden: Array) -> Elements:
 
 
 def policy_parts(setup: Setup, params: Any) -> tuple[ReluMLPParams, tuple[Array, ...]]:
-    """Return the layers of a policy, and what else its `distribution` takes beside the outputs."""
+    """Return the layers of a policy, and further arguments of its `distribution`."""
     layers = layers_of(params)
     if isinstance(setup.networks.policy, GaussianPolicy):
         return layers, (params["params"]["log_std"],)

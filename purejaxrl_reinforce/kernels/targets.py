@@ -26,7 +26,7 @@ from purejaxrl_reinforce.kernels.lane_vectors import LaneFunction, trace
 def make_targets(
     setup: Setup, params: Params, trajectory: Trajectory
 ) -> tuple[Targets, BatchStatistics]:
-    """Do what `losses.make_targets` does."""
+    """Compute the same as `losses.make_targets`."""
     config, layers, function, trace_lambda = setup.config, None, None, 1.0
     if config.baseline == "value":
         assert setup.networks.baseline is not None  # why_not_lowered refuses shared ones

@@ -27,7 +27,7 @@ class InDirectory(Protocol):
 
 
 def path_of(source: StrPath | InDirectory) -> Path:
-    """Return the path that is given, or of what is given."""
+    """Return a path, also of an object that has one."""
     path = source if isinstance(source, str | Path) else source.path
     if path is None:
         raise ValueError("the first process alone has the directory of these results")
@@ -65,7 +65,7 @@ def is_unfinished(path: Path) -> bool:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove what killed processes left unfinished, where no other process may be writing."""
+    """Remove unfinished files of killed processes, where no other process may be writing."""
     for path in directory.iterdir() if directory.is_dir() else ():
         if is_unfinished(path):
             path.unlink()
@@ -152,7 +152,7 @@ def require_free(path: Path, force: bool = False, is_ours: bool = True) -> None:
     if not os.path.lexists(path) or (force and is_ours and path.is_file()):
         return
     if force:
-        raise ValueError(f"{path} is not what this command writes; choose another `out`")
+        raise ValueError(f"{path} was not written by this command; choose another `out`")
     raise ValueError(f"{path} exists; choose another `out`, or `force`")
 
 
@@ -250,7 +250,7 @@ _OF_OTHERS = re.compile(
 
 
 class Replacement:
-    """A directory of earlier results that makes room: `commit` removes it, `rollback` returns it.
+    """Earlier results, renamed to make room: `commit` removes them, `rollback` renames them back.
 
     Nothing is done where nothing is, or no more than a killed process leaves at its start.
 
@@ -310,7 +310,7 @@ def _require_ours(
     try:
         *_, identity = load(path)
     except ValueError as error:
-        raise ValueError(f"`force` replaces only what this command wrote: {error}") from None
+        raise ValueError(f"`force` overwrites only output of this command: {error}") from None
     for found in sorted(path.rglob("*")):
         below = found.relative_to(path)
         names = (pattern.fullmatch(below.as_posix()) for pattern in (ours, _OF_OTHERS))
@@ -320,4 +320,4 @@ def _require_ours(
             found.suffix == ".npz" and found.stem.isdigit() and found.parent.parent == path
         )
         if not is_named or (is_numbered and owner_of(found) != identity):
-            raise ValueError(f"`force` replaces only what this command wrote, not {found}")
+            raise ValueError(f"`force` overwrites only output of this command, not {found}")

@@ -60,7 +60,7 @@ class Board(Progress):
     def show(
         self, doing: str, done: int, total: int, seconds: float, text: str, at_once: bool = False
     ) -> None:
-        """Show how far it is, and in `text` what is reached.
+        """Show the progress, and `text` below it.
 
         Args:
             seconds: that was spent, since the start, on what is done.

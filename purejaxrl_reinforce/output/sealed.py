@@ -1,4 +1,4 @@
-"""Arrays and JSON in files that are verified when they are read, and say whose they are.
+"""Arrays and JSON in files that have an owner and are verified when they are read.
 
 An owner is the identity of a run or a sweep. A file of another owner is refused, whatever its name
 and its shapes.
@@ -21,12 +21,12 @@ _ABOUT = "about"
 
 
 class DamagedError(ValueError):
-    """A file is not what was written."""
+    """A file was changed after it was written."""
 
 
 @contextlib.contextmanager
 def parsing(path: Path) -> Iterator[None]:
-    """Interpret what a file holds; whatever a block raises is a DamagedError that begins with it.
+    """Interpret the content of a file; any error in the block becomes a DamagedError with its path.
 
     A checksum says that a file is as it was written, not that this release wrote it. So fields may
     be missing, and have any type: what reads them need not check them one by one.
@@ -53,7 +53,7 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
 
     Raises:
         OSError: the file cannot be opened.
-        DamagedError: it is not what was written; one line that begins with its path.
+        DamagedError: it was changed since; one line that begins with its path.
         ValueError: it is another owner's; likewise.
     """
     with files.open_regular(path) as opened, parsing(path):
@@ -89,11 +89,11 @@ def write_sealed(path: Path, content: Any, owner: str) -> None:
 
 
 def read_sealed(path: Path) -> tuple[Any, str]:
-    """Return what `write_sealed` was given: the content and its owner.
+    """Return the content and the owner that `write_sealed` wrote.
 
     Raises:
         OSError: the file cannot be read.
-        DamagedError: it is not what was written; one line that begins with its path.
+        DamagedError: it was changed since; one line that begins with its path.
     """
     with files.open_regular(path) as file, parsing(path):
         sealed = json_text.parse_json(file.read())

@@ -19,7 +19,7 @@ from purejaxrl_reinforce.output.text import count
 
 
 def describe(config: Config) -> dict[str, str]:
-    """Return by topic what a configuration means: spaces, networks, batch, memory, operations.
+    """Describe a configuration by topic: spaces, networks, batch, memory, operations.
 
     Raises:
         ValueError: the environment is unknown or its spaces are not supported.
@@ -47,7 +47,7 @@ def _networks(config: Config) -> dict[str, str]:
     own = config.network if config.baseline_network == "same" else config.baseline_network
     return {
         "policy network": _network(params.policy, config, config.network),
-        "baseline network": "that of the policy"
+        "baseline network": "the policy's"
         if params.baseline == {}
         else _network(params.baseline, config, own),
     }
@@ -90,7 +90,7 @@ def _batch(config: Config, env: Environment) -> dict[str, str]:
 
 
 def _memory(config: Config) -> str:
-    """Return the least memory that training takes, of which the compiled program takes more.
+    """Return a lower bound of the memory of training; the compiled program takes more.
 
     That is parameters, optimizer states and gradients, and one batch with its targets, which are
     counted for two lanes, or one: the batch is linear in the lanes.

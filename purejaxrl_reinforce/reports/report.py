@@ -55,7 +55,7 @@ def report(
 
 
 def bench_page(path: Path) -> str:
-    """Return the HTML page of the JSON file of `bench`: one table, and what it says below.
+    """Return the HTML page of the JSON file of `bench`: one table, and sentences below it.
 
     Raises:
         ValueError: it is not such a result, or is damaged.

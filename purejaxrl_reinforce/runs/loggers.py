@@ -21,7 +21,7 @@ _GROUPS = {
 
 
 def _grouped(metrics: dict[str, float]) -> dict[str, float]:
-    """Name metrics like `train/mean_return`, `loss/entropy`, `time/sps`; leave out what is NaN."""
+    """Name metrics like `train/mean_return`, `loss/entropy`, `time/sps`; leave out NaN."""
     losses = ("_loss", "_grad_norm", "entropy", "_variance")
     return {
         f"{'loss' if name.endswith(losses) else _GROUPS.get(name, 'train')}/{name}": value
@@ -46,7 +46,7 @@ class Logger(Protocol):
 
 
 def require_loggers(names: Sequence[str]) -> None:
-    """Raise ValueError if one of these is no logger, or what it needs is not installed."""
+    """Raise ValueError if one of these is no logger, or its extra is not installed."""
     for name in names:
         if name not in MODULES:
             raise ValueError(f"loggers are {' and '.join(MODULES)}, not {name!r}")
@@ -86,7 +86,7 @@ def make_loggers(
 
 
 class _TensorBoard:
-    """Event files in a directory; what was logged after `update` is hidden."""
+    """Event files in a directory; events after `update` are hidden."""
 
     def __init__(self, directory: Path, update: int) -> None:
         from tensorboardX import SummaryWriter

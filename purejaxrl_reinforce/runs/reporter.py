@@ -1,4 +1,4 @@
-"""Reporters: what a run shows while it goes, nothing by default."""
+"""Reporters, which show the progress of a run; by default they show nothing."""
 
 import contextlib
 import shlex
@@ -120,7 +120,7 @@ class TerminalReporter(Reporter):
 
 
 def _summary(result: SavedRun) -> Iterator[str]:
-    """Return lines that say what a run reached, how fast, and what its directory holds."""
+    """Return lines with the result and speed of a run, and the files of its directory."""
     returns = result.metrics["mean_return"]
     if np.isfinite(returns).any():
         yield (

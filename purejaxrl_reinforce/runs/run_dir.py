@@ -98,7 +98,7 @@ class RunDirectory:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
     def truncate(self, update: int) -> None:
-        """Go on after `update`: drop what the files have of later ones; write the configuration."""
+        """Continue after `update`: drop later rows and checkpoints; write the configuration."""
         self.metrics.start(update)
         for later, path in own_checkpoints(self.path / CHECKPOINTS, self.owner).items():
             if later > update:
@@ -158,7 +158,7 @@ class RunDirectory:
             self._log = None
 
     def remove(self) -> None:
-        """Remove what `create` and what follows made; a replaced run comes back."""
+        """Remove all files of this run; rename a replaced run back."""
         self.close()
         with contextlib.suppress(OSError):
             for path in map(self.path.joinpath, _NAMES if self._is_new else ()):
@@ -177,7 +177,7 @@ class RunDirectory:
 
 
 def load_starts(run_dir: Path, owner: str) -> list[dict[str, Any]]:
-    """Return what `started_on` recorded at each start of a run, or nothing where that is lost."""
+    """Return the record of `started_on` for each start of a run; [] if it is missing or damaged."""
     try:
         starts, found = read_sealed(run_dir / STARTS_FILE)
     except (OSError, ValueError):

@@ -69,7 +69,7 @@ def unequal_steps(results: SweepResults) -> Iterator[str]:
 
 
 def save_results(path: Path, results: SweepResults) -> None:
-    """Write arrays and table into the directory of a sweep, for others: nothing here reads them.
+    """Write arrays and table into a sweep directory, for other programs: nothing here reads them.
 
     The table is Parquet where pyarrow is installed, else CSV. Columns: `setting` counts from 0,
     then the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field

@@ -152,10 +152,10 @@ class SweepPlan:
 
 
 def _require_swept(configs: Sequence[Config], swept: Sequence[str]) -> None:
-    """Raise ValueError unless swept fields alone tell settings apart."""
+    """Raise ValueError unless the swept fields distinguish all settings."""
 
     def others(config: Config) -> dict[str, Any]:
-        """Return what is not swept; of swept parameters of the environment, whether it has them."""
+        """Return the fields that are not swept; of swept parameters, whether they are set."""
         params = {f"{ENV_PARAM}{name}": value for name, value in config.env_params.items()}
         fields = {name: getattr(config, name) for name in FIELD_KINDS if name != "env_params"}
         return {
@@ -286,7 +286,7 @@ def plan_of(facts: Mapping[str, Any]) -> SweepPlan:
 
 
 def identity_content(plan: SweepPlan) -> Any:
-    """Return what never changes of a sweep: of its first setting and seed, and its evaluation."""
+    """Return the constants of a sweep: first setting, first seed, evaluation."""
     facts = asdict(plan.configs[0]), plan.key_data[0], plan.num_episodes
     return json_value(facts)
 

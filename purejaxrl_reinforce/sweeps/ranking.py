@@ -35,7 +35,7 @@ def ranking_view(rankings: Sequence[Ranking]) -> Group:
 
 
 def ranking_text(rankings: Sequence[Ranking]) -> str:
-    """Return what `ranking_view` shows, as lines."""
+    """Return the lines of `ranking_view`."""
     console = Console(file=io.StringIO(), width=100)
     with console.capture() as capture:
         console.print(ranking_view(rankings))
@@ -81,7 +81,7 @@ def _table(ranking: Ranking) -> Table:
 
 
 def title_of(ranking: Ranking) -> str:
-    """Return the environment, the numbers of seeds and settings, and what is decided."""
+    """Return the environment, the numbers of seeds and settings, and the decision."""
     ranked = ranking.summaries
     title = f"{ranking.env}, {_seeds(ranked)}, {count(len(ranked), 'setting')}"
     return f"{title}: {verdict(ranking)}" if len(ranked) > 1 else title
@@ -94,7 +94,7 @@ def _seeds(ranked: Sequence[Summary]) -> str:
 
 
 def verdict(ranking: Ranking) -> str:
-    """Return what is decided between several settings."""
+    """Return the decision between several settings."""
     decision, total = ranking.decision, len(ranking.summaries)
     left = [s.setting for s in ranking.summaries if s.may_be_best]
     if not decision.looks:
@@ -228,7 +228,7 @@ def _folded(field: str) -> str:
 
 
 def _show_solved(summary: Summary) -> str:
-    """Return the share of the seeds that solve the environment, and after what."""
+    """Return the share of seeds that solve the environment, and after how many updates."""
     if not (summary.solved and summary.updates and summary.env_steps):
         return "-"
     low, high = (f"{bound:.0%}"[:-1] for bound in summary.solved[1:])

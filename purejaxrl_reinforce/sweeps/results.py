@@ -195,7 +195,7 @@ class SweepResults:
 
 
 def load_sweep(path: StrPath) -> SweepResults:
-    """Return the results in the directory of a sweep.
+    """Return the results of a sweep directory.
 
     Raises:
         ValueError: it is no such directory, its slices are damaged, or some are not there yet.

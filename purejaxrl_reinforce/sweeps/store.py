@@ -63,7 +63,7 @@ _PATHS = re.compile(
 
 @dataclass(frozen=True)
 class SavedSweep:
-    """What the directory of a sweep has.
+    """A sweep directory.
 
     Attributes:
         started: with which `settings` of jax, and `started_on`, see execution/machine.py.
@@ -138,11 +138,11 @@ def saved_sweep(path: Path) -> SavedSweep:
     """Return the sweep in a directory.
 
     Raises:
-        ValueError: it is not the directory of a sweep, or damaged, or of another format.
+        ValueError: it is not a sweep directory, or damaged, or of another format.
     """
     file = path / PLAN_FILE
     if not file.exists():
-        raise ValueError(f"{path} is not the directory of a sweep: it has no {file.name}")
+        raise ValueError(f"{path} is not a sweep directory: it has no {file.name}")
     try:
         content, identity = sealed.read_sealed(file)
     except OSError as error:
@@ -195,8 +195,7 @@ def is_sweep(path: Path) -> bool:
     found = [(path / name).exists() for name in (PLAN_FILE, CONFIG_FILE)]
     if not any(found):
         raise ValueError(
-            f"{path} is the directory of neither a run nor a sweep:"
-            f" it has no {CONFIG_FILE} and no {PLAN_FILE}"
+            f"{path} is not a run or sweep directory: it has no {CONFIG_FILE} and no {PLAN_FILE}"
         )
     return found[0]
 
@@ -403,7 +402,7 @@ def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
 
 
 def _by_name(plan: SweepPlan) -> dict[str, Any]:
-    """Return what tells sweeps apart: all values of each field, and what else there is."""
+    """Return the values that distinguish sweeps: of each field, seeds, episodes and axes."""
     fields = {
         name: list(dict.fromkeys(getattr(c, name) for c in plan.configs)) for name in FIELD_KINDS
     }

@@ -195,7 +195,7 @@ class SweepLoop:
             self._store.log(message)
 
     def close(self) -> None:
-        """Release the directory; without a slice, what opening it has made goes."""
+        """Release the directory; without a slice, remove the files that opening it made."""
         if self._store is not None:
             self._store.close()
 
@@ -254,7 +254,7 @@ class SweepLoop:
         return min(todo, key=lambda i: (todo[i][-1] // len(self.plan.configs), i))
 
     def _load_done(self, merged: Sequence[SavedSweep]) -> None:
-        """Take what is on disk, and in merged sweeps, but for the states, to all processes."""
+        """Send the slices on disk and of merged sweeps, without states, to all processes."""
 
         def load() -> Iterator[Any]:
             if self._store is not None:

@@ -102,7 +102,7 @@ def test_orthogonal_initialization_has_its_gains():
         ({"action": "squash"}, "action is for continuous actions; those of CartPole-v1"),
         ({"log_std": "state"}, "log_std is for continuous actions"),
         ({"normalize_obs": True, "env": "FrozenLake-misc"}, "needs real numbers; FrozenLake-misc"),
-        ({"action": "squash", "env": "Unbounded-probe"}, "needs bounded actions; those of Unb"),
+        ({"action": "squash", "env": "Unbounded-probe"}, "needs bounded actions; Unbounded"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(changes, message):

@@ -218,7 +218,7 @@ def test_force_replaces_only_results(result_path, tmp_path):
     assert new_result_path(result, "CartPole-v1", force=True) == result
     result.with_suffix(".png").write_text("of others")
     for path, name in ((other, "other.json"), (result, "result.png")):
-        with pytest.raises(ValueError, match=f"{name} is not what this command writes"):
+        with pytest.raises(ValueError, match=f"{name} was not written by this command"):
             new_result_path(path, "CartPole-v1", force=True)
 
 

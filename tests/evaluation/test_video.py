@@ -138,7 +138,7 @@ def test_a_discrete_observation_is_one_cell():
     [
         (["--out", "a.avi"], "--out must end in .gif or .mp4, not 'a.avi'"),
         (["--out", "there.gif"], "exists; choose another --out"),
-        (["--out", "there.gif", "--force"], "there.gif is not what this command writes"),
+        (["--out", "there.gif", "--force"], "there.gif was not written by this command"),
         (["--checkpoints", "--num-episodes", "2"], "checkpoints shows one episode of each"),
         (["--checkpoints"], "holds no intact checkpoint"),
         (["--num-episodes", "17"], "episodes must lie between 1 and 16, not 17"),

@@ -83,7 +83,7 @@ def test_a_file_is_replaced_only_with_force(tmp_path):
     for out in (path, None):
         assert files.new_file(out, path, (".svg",), force=True) == path
     (tmp_path / "b.svg").mkdir()
-    with pytest.raises(ValueError, match=r"b.svg is not what this command writes"):
+    with pytest.raises(ValueError, match=r"b.svg was not written by this command"):
         files.new_file(tmp_path / "b.svg", path, (".svg",), force=True)
 
 

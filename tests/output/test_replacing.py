@@ -84,7 +84,7 @@ def test_what_is_no_directory_of_ours_stays(results, tmp_path):
         with pytest.raises(ValueError, match=f"directories only, not .*{name}$"):
             replacement(tmp_path / name)
     (results / "our.toml").unlink()
-    with pytest.raises(ValueError, match=r"only what this command wrote: .* has no our\.toml"):
+    with pytest.raises(ValueError, match=r"only output of this command: .* has no our\.toml"):
         replacement(results)
     assert files(tmp_path) == before - {"results/our.toml"}
 

@@ -57,7 +57,7 @@ def test_force_replaces_pictures_of_ours_alone(suffix, start, runs, tmp_path, ca
     path = tmp_path / f"a.{suffix}"
     command = ["plot", str(runs[0]), "--out", str(path), "--smooth", "2", "--style", "paper"]
     path.write_bytes(start)
-    assert "is not what this command writes" in error_of([*command, "--force"], capsys)
+    assert "was not written by this command" in error_of([*command, "--force"], capsys)
     assert path.read_bytes() == start
     path.unlink()
     for force in ([], ["--force"]):
@@ -100,7 +100,7 @@ def test_other_figures_of_a_sweep(finished_sweep, tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         ([], "give at least one RUN or SWEEP"),
-        (["nowhere"], "nowhere is the directory of neither a run nor a sweep"),
+        (["nowhere"], "nowhere is not a run or sweep directory"),
         (["SWEEP", "--x", "seconds"], "no seconds of their own; use --x env_steps or update"),
         (["RUN", "unfinished"], "unfinished is not finished: "),
         (["none"], "none/metrics.csv: No such file"),

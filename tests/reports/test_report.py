@@ -167,10 +167,10 @@ def test_without_a_counterpart_in_gymnasium(finished_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["empty"], "empty is the directory of neither a run nor a sweep"),
+        (["empty"], "empty is not a run or sweep directory"),
         (["half"], "half holds no trained parameters"),
         (["note.txt"], "note.txt is not JSON"),
-        (["half", "--out", "own.html", "--force"], "own.html is not what this command writes"),
+        (["half", "--out", "own.html", "--force"], "own.html was not written by this command"),
         (["half", "--out", "a.pdf"], "--out must end in .html, not 'a.pdf'"),
     ],
 )

@@ -107,7 +107,7 @@ def test_nothing_is_overwritten_but_an_export_with_force(tmp_path, capsys):
     before = contents_of(tmp_path)
     for path in (out, run / "params.npz"):
         error = error_of([*command, str(path), "--force"], capsys)
-        assert f"{path} is not what this command writes" in error
+        assert f"{path} was not written by this command" in error
     assert contents_of(tmp_path) == before
 
 

@@ -169,12 +169,12 @@ def test_what_a_sweep_cannot_be_extended_by(sweep_dir, tmp_path, capsys):
         (["--num-seeds", "1000000"], "at most 1,000,000 agents, not 4,000,000"),
         (["--axis", "policy_lr=0.5", "--policy-lr", "0.4"], "is also swept"),
         (["--axis", "policy_lr=0.5", "--zip"], "the settings are no grid: give hidden_sizes"),
-        (["--merge", str(tmp_path)], "is not the directory of a sweep"),
+        (["--merge", str(tmp_path)], "is not a sweep directory"),
     ):
         error = error_of([*EXTEND, "--sweep-dir", str(sweep_dir), *arguments], capsys)
         assert message in error
     assert "need --sweep-dir" in error_of(EXTEND, capsys)
-    assert "is not the directory" in error_of([*EXTEND, "--sweep-dir", str(tmp_path)], capsys)
+    assert "is not a sweep directory" in error_of([*EXTEND, "--sweep-dir", str(tmp_path)], capsys)
     assert contents_of(sweep_dir) == before
 
 
@@ -257,11 +257,11 @@ def test_directories_of_something_else_are_refused(tmp_path, capsys):
     mine = tmp_path / "unfinished-thesis.txt"
     mine.write_text("mine")
     error = error_of([*GRID, "--sweep-dir", str(tmp_path)], capsys)
-    assert "is not the directory of a sweep" in error
-    assert "is not the directory of a sweep" in error_of([*GRID, "--sweep-dir", str(mine)], capsys)
+    assert "is not a sweep directory" in error
+    assert "is not a sweep directory" in error_of([*GRID, "--sweep-dir", str(mine)], capsys)
     assert mine.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [mine]
-    with pytest.raises(ValueError, match="is not the directory of a sweep"):
+    with pytest.raises(ValueError, match="is not a sweep directory"):
         load_sweep(tmp_path)
 
 

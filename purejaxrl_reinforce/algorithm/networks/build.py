@@ -57,7 +57,7 @@ class SoftmaxPolicy(nn.Module):
         return Categorical(jnp.concatenate([outputs, last], axis=1))
 
     def noise(self, key: Array) -> Array:
-        """Draw what one action is sampled from: uniform on [0, 1), ()."""
+        """Draw the noise of one action: uniform on [0, 1), ()."""
         return uniform_of(key)
 
     def to_env(self, action: Array) -> Array:
@@ -99,7 +99,7 @@ class GaussianPolicy(nn.Module):
         return Gaussian(mean, log_std, self.bounds)
 
     def noise(self, key: Array) -> Array:
-        """Draw what one action is sampled from: standard normal, [D]."""
+        """Draw the noise of one action: standard normal, [D]."""
         return jax.random.normal(key, (self.num_dimensions,))
 
     def to_env(self, action: Array) -> Array:
@@ -304,6 +304,6 @@ def _bounds(env: Environment) -> tuple[np.ndarray, np.ndarray]:
     # The largest number stands for no bound.
     if not (np.all(low < high) and np.all(high - low < LARGEST_FLOAT)):
         raise ValueError(
-            f"action='squash' needs bounded actions; those of {env.name} are {env.action_space}"
+            f"action='squash' needs bounded actions; {env.name} has {env.action_space}"
         )
     return low, high

@@ -85,7 +85,7 @@ class MLP(nn.Module):
         return self.product(x, out_kernel) + out_bias[None]
 
     def inputs(self, obs: Array) -> Array:
-        """Return what the first layer gets, [N, K], for observations [N, ...]."""
+        """Return the inputs of the first layer, [N, K], for observations [N, ...]."""
         if self.num_obs is not None:
             return jax.nn.one_hot(obs, self.num_obs)
         return obs.reshape(obs.shape[0], -1).astype(jnp.float32)
