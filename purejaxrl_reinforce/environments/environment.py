@@ -59,6 +59,11 @@ class Environment:
     _ends_at_limit: bool
 
     @property
+    def is_of_gymnax(self) -> bool:
+        """Whether it comes with gymnax: a user can register others under any name."""
+        return type(self._env).__module__.startswith("gymnax.")
+
+    @property
     def obs_space(self) -> str:
         """The observation space in words."""
         return _in_words(self._env.observation_space(self._params))

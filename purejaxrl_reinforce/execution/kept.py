@@ -7,6 +7,7 @@ not read any further, for pickles can run code; the run then compiles as if ther
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import pickle
@@ -21,6 +22,7 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import OBJECT_FIELDS, STATIC_FIELDS, Config
+from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution.jax_private import compilation_cache, serialize_executable
 from purejaxrl_reinforce.execution.machine import cpu_features, describe_versions
 from purejaxrl_reinforce.execution.processes import is_single_process
@@ -109,7 +111,7 @@ jax.monitoring.register_event_listener(_note)
 def save(compiled: tuple[Any, Any], config: Config, state: TrainState) -> None:
     """Keep the programs of a configuration, whose states are like `state`, where that can be."""
     path = _path(config)
-    if path is None or _from_cache:
+    if path is None or _from_cache or not environment.make(config.env).is_of_gymnax:
         return
     with contextlib.suppress(Exception):  # a full disk, or an executable that cannot be kept
         programs = (serialize_executable().serialize(program)[0] for program in compiled)
@@ -167,9 +169,6 @@ def _fingerprint(config: Config) -> bytes:
     That is the configuration, our source, versions, devices and processor, and the settings of jax
     and XLA.
     """
-    package = Path(__file__).parents[1]
-    sources = (x for x in sorted(package.rglob("*.py")) if x.parent.name not in _NO_SOURCES)
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     caches = ("jax_compilation_cache", "jax_persistent_cache")
     settings = {
         name: getattr(jax.config, name, value)
@@ -180,6 +179,13 @@ def _fingerprint(config: Config) -> bytes:
     devices = [(device.id, device.device_kind) for device in jax.devices()]
     platform = jax.devices()[0].client.platform_version
     machine = devices, platform, cpu_features()
-    facts = _shapes(config), describe_versions(), machine, settings, flags
-    digest.update(repr(facts).encode())
-    return digest.digest()
+    facts = _shapes(config), _sources(), describe_versions(), machine, settings, flags
+    return hashlib.sha256(repr(facts).encode()).digest()
+
+
+@functools.cache  # what is edited while a program is compiled is not in the program
+def _sources() -> bytes:
+    """Return our source, in short."""
+    package = Path(__file__).parents[1]
+    sources = (x for x in sorted(package.rglob("*.py")) if x.parent.name not in _NO_SOURCES)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()

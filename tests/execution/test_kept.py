@@ -10,6 +10,7 @@ import pytest
 from purejaxrl_reinforce import Config, RunOptions, load_run, step, train_run
 from purejaxrl_reinforce.execution import kept
 from purejaxrl_reinforce.execution.program import Program
+from tests.support import probes  # noqa: F401  registers environments
 from tests.support.processes import Command
 
 CONFIG = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,))
@@ -103,6 +104,13 @@ def test_a_program_of_another_configuration_or_setting_is_not_read(path, monkeyp
     assert kept.find(other) is None
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
     assert kept.find(CONFIG) is None
+
+
+def test_an_environment_that_a_user_registered_is_not_kept(program):
+    config = CONFIG.replace(env="NanReward-probe")
+    kept.save(program[0], config, program[2])
+    assert kept._path(config) is not None
+    assert kept.find(config) is None
 
 
 def test_an_executable_that_cannot_be_loaded_is_compiled(path):
