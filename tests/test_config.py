@@ -31,7 +31,7 @@ BAD = [
     ({"bootstrap": 1}, "bootstrap must be true or false, not 1"),
     ({"network": "mlpp"}, "module:Class, not 'mlpp'; did you mean 'mlp'?"),
     ({"network": "a:B", "layer_norm": True}, "layer_norm and orthogonal need a built-in network"),
-    ({"env": "Cart\x1b[31mPole"}, r"printable characters, not 'Cart\x1b[31mPole'"),
+    ({"env": "Cart\x1b[31mPole"}, r"an instance, not 'Cart\x1b[31mPole'"),
     ({"env_params": 1}, "env_params must be a table such as {gravity = 12.0}, not 1"),
     ({"env_params": {"gravity": "12"}}, "env_params.gravity must be a number, not '12'"),
     ({"env_params": {"gravity": math.nan}}, "gravity must lie between -3.4028234e+38 and"),

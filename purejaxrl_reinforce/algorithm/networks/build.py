@@ -167,7 +167,11 @@ def make_networks(config: Config, env: Environment) -> Networks:
         raise ValueError(f"normalize_obs needs real numbers; {env.name} observes {env.obs_space}")
     policy = _policy(config, env)
     if not getattr(policy.network, "gives_values", False):
-        return Networks(policy, BaselineNetwork(_network(config, env, 1, _BASELINE_GAIN)), config)
+        kind = config.network if config.baseline_network == "same" else config.baseline_network
+        network = _network(config, env, kind, 1, _BASELINE_GAIN)
+        if getattr(network, "gives_values", False):
+            raise ValueError(f"network {kind!r} gives values, too; it may be `network` only")
+        return Networks(policy, BaselineNetwork(network), config)
     for name in ("baseline_network", "baseline_steps", "gradient_noise"):
         if getattr(config, name) != getattr(Config, name):
             raise ValueError(f"{name} needs a baseline network of its own, not {config.network}")
@@ -175,16 +179,18 @@ def make_networks(config: Config, env: Environment) -> Networks:
 
 
 def _policy(config: Config, env: Environment) -> SoftmaxPolicy | GaussianPolicy:
+    kind = config.network
     if env.num_actions is not None:
         for name in ("action", "log_std"):
             if getattr(config, name) != getattr(Config, name):
-                kind = "is for continuous actions; those of"
-                raise ValueError(f"{name} {kind} {env.name} are discrete")
-        return SoftmaxPolicy(_network(config, env, env.num_actions, _POLICY_GAIN, relative=True))
+                what = "is for continuous actions; those of"
+                raise ValueError(f"{name} {what} {env.name} are discrete")
+        logits = _network(config, env, kind, env.num_actions, _POLICY_GAIN, relative=True)
+        return SoftmaxPolicy(logits)
     num_dimensions = env.action_shape[0]
     num_outputs = num_dimensions * (2 if config.log_std == "state" else 1)
     return GaussianPolicy(
-        _network(config, env, num_outputs, _POLICY_GAIN),
+        _network(config, env, kind, num_outputs, _POLICY_GAIN),
         num_dimensions,
         config.log_std,
         config.initial_std,
@@ -193,18 +199,17 @@ def _policy(config: Config, env: Environment) -> SoftmaxPolicy | GaussianPolicy:
 
 
 def _network(
-    config: Config, env: Environment, num_outputs: int, gain: float, relative: bool = False
+    config: Config,
+    env: Environment,
+    kind: str,
+    num_outputs: int,
+    gain: float,
+    relative: bool = False,
 ) -> nn.Module:
-    """Return the network of the policy, or of the baseline, whose gain at the outputs is 1."""
-    kind, is_baseline = config.network, gain == _BASELINE_GAIN
-    if is_baseline and config.baseline_network != "same":
-        kind = config.baseline_network
     if kind == "auto":
         kind = "cnn" if len(env.obs_shape) == 3 and _is_picture(env) else "mlp"
     if kind not in ("mlp", "cnn"):
         module, gives_values = _own_network(config, env, kind, num_outputs)
-        if gives_values and is_baseline:
-            raise ValueError(f"network {kind!r} gives values, too; it may be `network` only")
         return OwnNetwork(module, relative, gives_values, name="own")
     if kind == "cnn" and not _is_picture(env):
         raise ValueError(
