@@ -7,7 +7,7 @@ not communicate.
 import functools
 import gc
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -243,8 +243,8 @@ class Slice(NamedTuple):
     state: Any
 
 
-def train_job(population: Population, job: Job) -> Generator[program.Chunk[Agents], None, Slice]:
-    """Train and evaluate agents; yield each chunk of updates; return the agents.
+def train_job(population: Population, job: Job) -> Iterator[program.Chunk[Agents] | Slice]:
+    """Train and evaluate agents; yield each chunk of updates, and at last the agents.
 
     Their metrics and seconds are those of the new updates.
     """
@@ -258,7 +258,7 @@ def train_job(population: Population, job: Job) -> Generator[program.Chunk[Agent
         yield chunk
     number = len(job.agents)
     device = machine.result_device().encode()[:LONGEST_NAME].ljust(LONGEST_NAME, b"\0")
-    return Slice(
+    yield Slice(
         np.asarray(job.agents),
         jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
         population.evaluate(agents),

@@ -319,19 +319,15 @@ class SweepLoop:
 
     def _train_slice(self, number: int, job: Job) -> Iterator[str]:
         """Train a slice of a program; yield after each chunk of updates."""
-        population, seconds = self._populations[number], 0.0
-        training = train_job(population, job)
-        while True:
-            try:
-                chunk = next(training)
-            except StopIteration as end:
-                self._add(job, end.value)
-                break
-            seconds += chunk.seconds
-            self._count(chunk.metrics, chunk.seconds)
-            yield ""
+        population, before = self._populations[number], self.seconds
+        for found in train_job(population, job):
+            if isinstance(found, Slice):
+                self._add(job, found)
+            else:
+                self._count(found.metrics, found.seconds)
+                yield ""
         if self._slice_size is None and population.one_by_one:
-            growth = min(2.0, _SECONDS_PER_SLICE / max(seconds, 1e-9))
+            growth = min(2.0, _SECONDS_PER_SLICE / max(self.seconds - before, 1e-9))
             size, shares = self._sizes[number], len(population.mesh.devices)
             size = max(1, int(size * growth / shares)) * shares
             self._sizes[number] = min(size, population.capacity)

@@ -7,6 +7,7 @@ division on the same kind of device.
 
 import contextlib
 import itertools
+import logging
 import queue
 import threading
 from collections.abc import Iterator, Mapping
@@ -84,13 +85,18 @@ def train_jobs(
 def _result(future: "futures.Future[Slice]") -> Slice:
     try:
         return future.result()
-    except (futures.BrokenExecutor, futures.CancelledError, ConnectionError) as error:
-        reason = str(error) or type(error).__name__
+    except futures.CancelledError:
+        reason = "a slice was cancelled, perhaps because the scheduler is gone"
+    except (futures.BrokenExecutor, ConnectionError) as error:
+        reason = str(error)
     except Exception as error:
         if type(error).__name__ != "KilledWorker":  # of Dask, which need not be installed
             raise
         reason = "a slice ended several workers, perhaps for want of memory"
-    raise WorkersLostError(f"workers are lost: {' '.join(reason.split())}")
+    raise WorkersLostError(
+        f"workers are lost: {' '.join(reason.split())}; finished slices are kept, rerun the same"
+        " sweep command to finish"
+    )
 
 
 # What each device of this process has compiled, by program. Who takes a device has it alone.
@@ -132,13 +138,9 @@ def train_remotely(size: int, job: Job, settings: Mapping[str, Any]) -> Slice:
         if key not in compiled:
             mesh = population_mesh(1, [device])
             compiled[key] = make_population(config, size, mesh, size, job.num_episodes)
-        training = train_job(compiled[key], job)
-        while True:
-            try:
-                next(training)
-            except StopIteration as end:
-                part: Slice = end.value
-                return part
+        *_, part = train_job(compiled[key], job)
+    assert isinstance(part, Slice)
+    return part
 
 
 @contextlib.contextmanager
@@ -151,6 +153,8 @@ def dask_executor(address: str) -> Iterator[futures.Executor]:
     machine.require_extra("dask", "distributed")
     from distributed import Client
 
+    # What goes wrong is said in a line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
