@@ -13,7 +13,7 @@ _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 class _LossyFile(io.FileIO):
-    """A file that drops what cannot be written, on a full disk or without a reader.
+    """A file that drops text that cannot be written, on a full disk or without a reader.
 
     Attributes:
         lost: whether anything was dropped, by any of them.

@@ -48,7 +48,7 @@ def nearest(word: str, choices: Iterable[str], cutoff: float = 0.5) -> str:
 
 
 class EnvParams(dict[str, Any]):
-    """Parameters of an environment by name, which nobody can change: it is hashable."""
+    """Parameters of an environment by name, immutable and hashable."""
 
     def __init__(self, values: Mapping[str, Any] = {}) -> None:
         super().__init__(sorted(dict(values).items()))
@@ -71,7 +71,7 @@ class EnvParams(dict[str, Any]):
 
 NO_PARAMS = EnvParams()
 
-# Names of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and what they are here.
+# Names of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and their names here.
 FOREIGN = {
     "lr": "policy_lr and baseline_lr",
     "learning_rate": "policy_lr and baseline_lr",

@@ -39,7 +39,7 @@ def config_digest(config: Config) -> str:
 
 
 def run_content(config: Config, seed: int | None) -> dict[str, Any]:
-    """Return what never changes of a run; a resumed one may get more updates.
+    """Return the constants of a run; a resumed one may get more updates.
 
     Raises:
         ValueError: an object of the configuration has no import path.
@@ -72,7 +72,7 @@ def load_run_config(run_dir: Path) -> tuple[Config, int, str]:
     """Return configuration, seed and identity of a run directory.
 
     Raises:
-        ValueError: it is no run directory, or its configuration is not what was written.
+        ValueError: it is no run directory, or its configuration was changed.
     """
     path = run_dir / CONFIG_FILE
     if not os.path.lexists(path):  # of a name that is too long as well

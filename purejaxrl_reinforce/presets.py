@@ -1,6 +1,6 @@
-"""Presets: configurations that were measured, and what each is for.
+"""Presets: measured configurations, each with its purpose.
 
-docs/pages/presets.md says what they reach.
+docs/pages/presets.md has their results.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from purejaxrl_reinforce.config import Config, nearest
 
 @dataclass(frozen=True)
 class Preset:
-    """A named configuration and what it is for.
+    """A named configuration and its purpose.
 
     Attributes:
         tuned: whether it is meant to solve its environment, and so what `--env` alone starts from.

@@ -86,7 +86,7 @@ class Quartiles(NamedTuple):
 
 
 def interquartile_mean(scores: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """Return the mean of what is left without the lowest and the highest quarter.
+    """Return the mean without the lowest and the highest quarter.
 
     Of n numbers n // 4, rounded down, go on either side, as in `scipy.stats.trim_mean`.
 
@@ -207,7 +207,7 @@ def share_not_above(x: np.ndarray, y: np.ndarray, shift: float = 0.0) -> float:
 
 
 def difference_of_draws(x: np.ndarray, y: np.ndarray, level: float) -> tuple[float, float]:
-    """Return the bounds of x - y: what lies outside is refused by the test at a one-sided level.
+    """Return the bounds of x - y; the test at a one-sided level rejects values outside.
 
     Takes ascending draws of both populations, [draws].
     """

@@ -35,7 +35,7 @@ class Tuning(NamedTuple):
 
 
 # On a CPU a step's arrays should stay in a core's cache. On a GPU every operation is a launch, and
-# what does not fuse goes through memory. See benchmarks/README.md for what was measured on a CPU
+# arrays that do not fuse go through memory. See benchmarks/README.md for measurements on a CPU
 # and counted in programs compiled for a GPU; nothing was measured on an accelerator.
 TUNINGS = {
     "cpu": Tuning(10, 1024, 1024),

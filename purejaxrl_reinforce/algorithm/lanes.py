@@ -1,4 +1,4 @@
-"""The device axis of lanes, and keys: of lanes, and those that callers hand in."""
+"""The device axis of lanes; keys of lanes, and keys that callers pass."""
 
 import functools
 from typing import Any, NamedTuple

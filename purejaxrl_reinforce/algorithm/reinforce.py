@@ -47,7 +47,7 @@ XLA = Engine(rollout.play_batch, losses.make_targets, losses.gradients)
 
 
 def make_engine(setup: Setup) -> Engine:
-    """Return what plays and learns: XLA's program, unless `config.engine` asks for kernels.
+    """Return the functions that play and learn: XLA's, unless `config.engine` asks for kernels.
 
     Raises:
         ValueError: it asks for kernels, and this machine has not the device that they need.
@@ -64,7 +64,7 @@ def init(config: Config, key: Array) -> TrainState:
     """Return the state before the first update.
 
     Args:
-        config: what to train.
+        config: of the training.
         key: a typed key, () (`jax.random.key`).
 
     Raises:
@@ -106,10 +106,10 @@ def step(
     baseline network then takes further steps on the same returns.
 
     An update in which a loss, a gradient or a new parameter is not finite is not applied: the
-    state comes back unchanged, and `Metrics.finite` is false. A further step would repeat it.
+    state is returned unchanged, and `Metrics.finite` is false. A further step would repeat it.
 
     Args:
-        config: what to train.
+        config: of the training.
         state: its lanes are those of this device; the rest of it is replicated over `axis`.
         axis: the device axis that lanes are sharded over.
         num_updates: after which annealed learning rates are zero, () int32. None: those of
@@ -158,7 +158,7 @@ def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
     """Train from scratch; return the final state and metrics of shape [num_updates].
 
     Args:
-        config: what to train.
+        config: of the training.
         key: a typed key, () (`jax.random.key`), from which all randomness comes.
 
     Raises:

@@ -44,7 +44,7 @@ def lambda_returns(
 def mean_baseline(returns: Array, valid: Array, axis: LaneAxis = ONE_DEVICE) -> Array:
     """Return the mean return of the valid lanes at each time step, [T, N]; 0 where none is.
 
-    Time is that of the batch: in a `stream`, lanes stand at different points of their episodes.
+    Time counts steps of the batch: in a `stream`, lanes are at different points of their episodes.
     The lane's own return is in the mean, so the expected gradient is 1 - 1/N of the true one.
     """
     count, total = _sums_over_lanes(returns, valid, axis)
@@ -149,7 +149,7 @@ def _merged(parts: Moments, counts: Array) -> Moments:
     return Moments(origin, total, jnp.sum(parts.squares + counts * off**2))
 
 
-# By what centered advantages are divided.
+# Divisors of centered advantages.
 _SCALES = {
     "standardize": lambda x: jnp.sqrt(x.advantages.squares / jnp.maximum(x.num_steps, 1)),
     "unit": lambda x: jnp.sqrt(x.squares),

@@ -292,7 +292,7 @@ def _advance(
     action = rollout.act(lanes.obs, noise)
     _, env, networks, *_ = rollout.setup
     result = env.step(keys, lanes.env_state, networks.policy.to_env(action))
-    # T is a time limit to whole episodes; a stream goes on with them in its next update.
+    # T is a time limit to whole episodes; a stream continues them in its next update.
     out_of_time = (t == rollout.num_steps - 1) & (not rollout.auto_reset)
     row = Trajectory(
         obs=lanes.obs,

@@ -62,11 +62,11 @@ class Metrics(NamedTuple):
     Returns (undiscounted sums of raw rewards) and lengths are over the `num_episodes` episodes
     that finished in this update, NaN where none did. Losses, entropy (nats) and gradient norms
     (before clipping) are those of the parameters before the update. `gradient_variance` and
-    `gradient_snr` are those of `gradient_noise`, NaN without that option. `eval_return` is the mean
+    `gradient_snr` need the option `gradient_noise`, else they are NaN. `eval_return` is the mean
     return of greedy episodes after every `eval_every`-th update, else NaN. `num_steps` counts
     this update's valid environment steps, `env_steps` all so far (float32: exact up to 2**24, to 7
     digits beyond). Where `finite` is false, a loss, gradient or new parameter was not finite and
-    the update was not applied. With jax_debug_nans, what is NaN above is -inf.
+    the update was not applied. With jax_debug_nans, -inf replaces NaN.
 
     Example:
         >>> import jax

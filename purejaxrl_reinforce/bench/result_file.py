@@ -20,7 +20,7 @@ FORMAT = 1
 def make_result(
     benchmark: str, config: Config, seed: int, rows: Sequence[Mapping[str, Any]], **facts: Any
 ) -> dict[str, Any]:
-    """Return a result: `rows`, `facts`, and where and with what they were measured.
+    """Return a result: `rows`, `facts`, machine, versions, flags and configuration.
 
     Only results of the same `benchmark` can be compared. Of each row `name` is unique; `samples`,
     where time was taken, are seconds.

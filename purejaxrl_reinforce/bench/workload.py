@@ -31,12 +31,12 @@ class Workload:
     """One configuration, compiled and run once; ready to be timed.
 
     Attributes:
-        config: what is trained.
+        config: of the training.
         facts: what a result says of it beside times: learning, memory, seconds of compiling with
             cold caches, valid environment steps, and the slots that these would fill if no episode
             ended early.
         phase_steps: valid environment steps of the timed update, at mid-training.
-        calls: what to time: `training`, the phases and the whole `update`.
+        calls: timed functions: `training`, the phases and the whole `update`.
 
     Raises:
         ValueError: it does not fit into memory, or does not stay finite.

@@ -121,7 +121,7 @@ class Sweep(options.TrainingOptions):
         return 0 if stopped_by is None else 128 + stopped_by
 
     def _plan(self) -> "SweepPlan":
-        """Return the plan of a new sweep, or of one that goes on."""
+        """Return the plan of a new sweep, or of one that continues."""
         from purejaxrl_reinforce.sweeps.plan import make_plan
 
         axes = self._axes()

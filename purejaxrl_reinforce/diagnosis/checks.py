@@ -77,7 +77,7 @@ class Finding(NamedTuple):
     """Something that was compared on one device.
 
     Attributes:
-        subject: what the numbers are.
+        subject: name of the numbers.
         rows: how many numbers or steps went into them.
         error: the largest difference, as a part of the largest number; 0 where both are equal.
         allowed: the most that `error` may be.

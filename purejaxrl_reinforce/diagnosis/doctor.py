@@ -25,7 +25,7 @@ class Line(NamedTuple):
         verdict: "right", "wrong" where results of this package would be, "note" where something
             deserves attention, or "fact".
         detail: sizes and differences, or the fact.
-        advice: what to do; empty where nothing is to be done.
+        advice: what to do; empty if nothing.
     """
 
     subject: str
@@ -35,7 +35,7 @@ class Line(NamedTuple):
 
 
 def doctor() -> list[Line]:
-    """Check within seconds whether this machine computes what it should.
+    """Check within seconds whether this machine computes correctly.
 
     On one device of each kind that jax sees, random numbers, sums, environment steps, returns,
     values, gradients and a step of Adam are compared with NumPy in float64, with 31 to 4 million

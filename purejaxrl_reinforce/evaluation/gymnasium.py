@@ -119,7 +119,7 @@ def _counterpart(env: Environment) -> str:
 
 
 def _set_params(env: Environment, theirs: Any) -> None:
-    """Give Gymnasium's environment the parameters of `env`; those that it has not are refused."""
+    """Give Gymnasium's environment the parameters of `env`; unknown ones are rejected."""
     for name in env.env_params.keys() - {TIME_LIMIT}:
         attribute = name if hasattr(theirs, name) else name.upper()
         if not hasattr(theirs, attribute):

@@ -104,7 +104,7 @@ def write_movie(path: Path, pictures: Iterator[Image.Image], frames_per_second: 
 
 
 def _write_gif(path: Path, pictures: Iterator[Image.Image], frames_per_second: float) -> int:
-    # One palette for all: what does not change from frame to frame then takes no room.
+    # One palette for all frames: pixels that do not change take no room.
     web: Any = {"mode": "P", "dither": Image.Dither.NONE, "palette": Image.Palette.WEB}
     first, *others = (picture.convert(**web) for picture in pictures)
     # Durations are hundredths of a second: rounding the times of the frames keeps the pace.

@@ -38,7 +38,7 @@ class Video(NamedTuple):
     Attributes:
         path: of the file.
         num_frames: pictures in it.
-        drawn_by: what drew them.
+        drawn_by: the renderer.
 
     Example:
         >>> from purejaxrl_reinforce import video
@@ -86,7 +86,7 @@ def video(
         checkpoints: show an episode of the policy at each checkpoint instead, from one start.
         width: of each episode's picture, pixels.
         seed: of all randomness.
-        force: whether to replace the file if it is there.
+        force: whether to overwrite an existing file.
 
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.
@@ -122,7 +122,7 @@ def video(
 def make_video(
     path: Path, config: Config, episodes: Sequence[Episode], greedy: bool = True, width: int = 300
 ) -> Video:
-    """Play episodes side by side into a GIF or MP4; arguments are those of `video`.
+    """Play episodes side by side into a GIF or MP4; for the arguments see `video`.
 
     They are played in Gymnasium where it has a renderer for the environment; else in gymnax, with
     pictures of their observations.

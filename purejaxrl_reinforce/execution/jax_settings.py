@@ -66,7 +66,7 @@ def _warn_of_idle_cores() -> None:
 
 
 def _has_idle_cores() -> bool:
-    """Return whether jax has one core of a CPU that has more, though nobody asked for that."""
+    """Return whether jax has one core of a CPU that has more, by default."""
     is_one_core = jax.device_count() == 1 and jax.devices()[0].platform == "cpu"
     return is_one_core and usable_cores() > 1 and not _is_number_of_devices_set()
 

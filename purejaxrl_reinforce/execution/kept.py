@@ -159,7 +159,7 @@ def _shapes(config: Config) -> str:
 
 
 def _is_private(status: os.stat_result) -> bool:
-    """Return whether a file or directory is this user's, and nobody else can write it."""
+    """Return whether a file or directory is this user's, and only this user can write it."""
     return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 

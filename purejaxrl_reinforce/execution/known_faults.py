@@ -11,7 +11,7 @@ from purejaxrl_reinforce.config import Config
 
 
 class Fault(NamedTuple):
-    """A fault of one version of jaxlib on one kind of device, and what avoids it.
+    """A fault of one version of jaxlib on one kind of device, and its remedy.
 
     `issue` is its report, as jax#39103: issue 39103 of github.com/jax-ml/jax. Programs that take
     `rows` or more at once may meet it.

@@ -115,7 +115,7 @@ def make_train(
     `train` itself is of one device, and can be mapped by `jax.vmap`.
 
     Args:
-        config: what to train.
+        config: of the training.
         devices: all that jax has if None; of these, as many as divide the lanes.
 
     Example:
@@ -131,7 +131,7 @@ def make_train(
 class Program:
     """Training compiled for one configuration, or loaded from `found`, ready to run.
 
-    With `keep`, what is compiled is kept for later processes, see `kept`.
+    With `keep`, compiled programs are kept for later processes, see `kept`.
 
     Attributes:
         config: of the training.
@@ -139,7 +139,7 @@ class Program:
         state: before the first update.
         is_kept: whether it was loaded: states are then trees of dictionaries, see `kept.load`.
         compile_seconds: of tracing and compiling, or of loading.
-        memory_bytes: what the compiled program needs at most on all devices of this process,
+        memory_bytes: peak memory of the compiled program on all devices of this process,
             inputs and results included.
 
     Raises:

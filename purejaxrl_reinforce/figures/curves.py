@@ -35,7 +35,7 @@ class Runs(NamedTuple):
     """Runs that differ by their seeds only.
 
     Attributes:
-        config: what was trained.
+        config: of the training.
         seeds: of the runs.
         metrics: of each run, arrays [updates] by column of metrics.csv.
         source: names them where others have their configuration.
@@ -68,7 +68,7 @@ def learning_curves(
     One run alone shows how far the episodes of each update spread. Otherwise a curve is the
     interquartile mean over the seeds at each update, with its 95% interval from 10 seeds on, else
     with a thin line for each. It is drawn at the mean environment steps or seconds of that update
-    and goes on for as long as any seed; its label says how many ended before. Where no episode
+    and ends with the longest seed; its label says how many ended earlier. Where no episode
     finished, it has no points. Between greedy returns it is a line.
 
     Args:

@@ -30,7 +30,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", ":", "-.")
 MOST_CURVES = len(COLORS) * len(STROKES)
 
-# So many seeds have a band, their 95% interval; that of fewer would fill the axes.
+# From so many seeds on, a curve has a band, the 95% interval; with fewer it would fill the axes.
 BAND_SEEDS = 10
 
 # A threshold, or whatever else curves are compared with.
@@ -77,7 +77,7 @@ class Curve(NamedTuple):
         y: [n].
         band: lower and upper end, [2, n].
         band_label: in the legend.
-        thin: values of what the line summarizes, [k, n].
+        thin: the values that the line summarizes, [k, n].
         is_line: else markers alone.
     """
 
@@ -111,8 +111,8 @@ def draw_curves(
     """Draw lines with their bands, and a legend below them that takes less than a third.
 
     Args:
-        panels: curves on axes of their own, by title, which is shown where there are several.
-        legend_title: what the legend says of all curves.
+        panels: curves of each panel by title, which is shown if there are several.
+        legend_title: text for all curves.
         solved: the return from which it is solved, by title of the panel.
         ax: axes of a figure of the caller's, for the one panel, instead of a figure with a title.
 
@@ -184,7 +184,7 @@ def _draw_curve(axes: Axes, curve: Curve, label: str, i: int, number: int) -> No
     if not curve.is_line:
         axes.plot(curve.x, curve.y, label=label, linestyle="none")
         return
-    # About eight markers, which lie apart from those of other curves, and one at the end.
+    # About eight markers, at other places than other curves' markers, and one at the end.
     n, every = len(curve.x), max(1, len(curve.x) // 8)
     marked = sorted({*range(i * every // number, n, every), *range(n)[-1:]})
     (line,) = axes.plot(curve.x, curve.y, label=label, markevery=marked)

@@ -100,6 +100,6 @@ def why_not_lowered(config: Config) -> str | None:
             jax.jit(update).trace(state).lower(lowering_platforms=("cuda",))
     except UnsupportedError as error:
         return f"{config.env} needs {error}"
-    except Exception as error:  # whatever Pallas makes of a step that nobody has tried
+    except Exception as error:  # any error of Pallas about an untried step
         return f"{config.env} does not lower: {' '.join(str(error).split())[:200]}"
     return None

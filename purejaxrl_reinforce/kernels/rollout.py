@@ -39,10 +39,10 @@ class _Functions(NamedTuple):
 def play_batch(
     setup: Setup, params: Params, lanes: Lanes, key: Array
 ) -> tuple[Lanes, Finished, Trajectory]:
-    """Do what `rollout.play_batch` does; the trajectory has exactly T rows.
+    """Play as `rollout.play_batch` does; the trajectory has exactly T rows.
 
     Raises:
-        UnsupportedError: the environment or its state use what the kernel cannot hold.
+        UnsupportedError: the kernel does not support the environment or its state.
     """
     rollout, num_lanes = xla.make_rollout(setup, params), lanes.alive.shape[0]
     layers, others = blocks.policy_parts(setup, params.policy)

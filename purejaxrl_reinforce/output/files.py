@@ -37,7 +37,7 @@ def path_of(source: StrPath | InDirectory) -> Path:
 # Stands in each picture, video and page, so that `force` replaces no others.
 MARK = "made by purejaxrl_reinforce"
 
-# The name of a temporary file: nobody else has one like it.
+# The unique name of a temporary file.
 _UNFINISHED = re.compile(r"unfinished-[0-9a-f]{32}(\..*)?")
 
 
@@ -170,7 +170,7 @@ def new_dated_path(directory: Path, stem: str, suffix: str = "") -> Path:
 
 
 def nearest_existing(path: Path) -> Path:
-    """Return `path` if anything is there, even a dangling link, else its nearest such parent."""
+    """Return `path` if it exists, even as a dangling link, else its nearest existing parent."""
     return next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
 
 
@@ -258,7 +258,7 @@ class Replacement:
         path: of the directory.
         log: name of the file that it is locked with.
         ours: matches the paths below it that may be there, beside those of other verbs and loggers.
-        load: returns what is there, its identity last; a ValueError says that it is not ours.
+        load: reads it and returns its identity last; a ValueError says that it is not ours.
 
     Raises:
         ValueError: it is not ours, has something of others in it, or another process writes to it.

@@ -16,12 +16,12 @@ class Board(Progress):
     """The progress of a run or a sweep, shown while the board is entered.
 
     On a terminal, a thread of rich draws a bar, the time elapsed and left, and below them a line
-    that says what is reached. Elsewhere such a line is printed whenever another tenth is done, or
+    with the results so far. Elsewhere such a line is printed whenever another tenth is done, or
     ten seconds passed.
 
     Args:
         doing: shown before the bar.
-        done: what is done at the start.
+        done: amount done at the start.
         quiet: whether nothing is shown.
         transient: whether nothing of it stays on the terminal.
     """
@@ -38,7 +38,7 @@ class Board(Progress):
             console=console,
             disable=quiet or not console.is_interactive,
             expand=True,
-            redirect_stdout=sys.stdout.isatty(),  # what goes elsewhere is not for the terminal
+            redirect_stdout=sys.stdout.isatty(),  # a file or a pipe stays as it is
             refresh_per_second=_DRAWN_PER_SECOND,
             transient=transient,
         )
@@ -63,10 +63,10 @@ class Board(Progress):
         """Show the progress, and `text` below it.
 
         Args:
-            seconds: that was spent, since the start, on what is done.
+            seconds: spent since the start.
             at_once: whether a plain line is printed in any case.
         """
-        if not seconds:  # what is done by now was done before
+        if not seconds:  # nothing was done since the start
             self._first = done
         per_one = seconds / max(1, done - self._first)
         left = f"{duration(per_one * (total - done))} left" if done > self._first else ""

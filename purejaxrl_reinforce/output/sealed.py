@@ -29,7 +29,7 @@ def parsing(path: Path) -> Iterator[None]:
     """Interpret the content of a file; any error in the block becomes a DamagedError with its path.
 
     A checksum says that a file is as it was written, not that this release wrote it. So fields may
-    be missing, and have any type: what reads them need not check them one by one.
+    be missing, and have any type: readers need not check them one by one.
     """
     try:
         yield

@@ -29,7 +29,7 @@ def plot(
     Runs that differ only by seed are one curve, and so is each setting of a sweep.
 
     Args:
-        sources: directories of runs and sweeps, or what `train_run` and `sweep` return.
+        sources: directories of runs and sweeps, or results of `train_run` and `sweep`.
         x: horizontal axis: env_steps, seconds (of training, of runs only) or update.
         smooth: updates of the trailing moving average.
         style: screen, phone or paper, which is as wide as a column.
@@ -78,7 +78,7 @@ def _settings(sweep: Path, x: str) -> list[Runs]:
     """Return the runs of a sweep's settings, the best first."""
     if x == "seconds":
         raise ValueError(
-            f"the agents of the sweep {sweep} have no seconds of their own;"
+            f"no seconds are recorded for the agents of the sweep {sweep};"
             " use `x` env_steps or update"
         )
     results = load_sweep(sweep)

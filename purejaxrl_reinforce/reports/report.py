@@ -20,12 +20,12 @@ def report(
     """Write a report on a run, a sweep or a benchmark; return its path.
 
     Args:
-        source: the directory of a run or a sweep, or what `train_run` or `sweep` returns; or the
+        source: the directory of a run or a sweep, or the result of `train_run` or `sweep`; or the
             JSON of a benchmark.
         out: new file that ends in .html. None: report.html in the directory, or beside the JSON
             with its name.
         seed: of a run's evaluation, and of the video.
-        force: whether to replace the file if it is there.
+        force: whether to overwrite an existing file.
 
     Raises:
         ValueError: the input is bad, or a package is missing; nothing was written.

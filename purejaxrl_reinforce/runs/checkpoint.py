@@ -25,7 +25,7 @@ from purejaxrl_reinforce.output.sealed import load_arrays, owner_of, parsing, sa
 # Counts up whenever a checkpoint's content or its meaning changes.
 FORMAT = 5
 
-# The member of a checkpoint that says what wrote it.
+# The member of a checkpoint with its format, run and update.
 _FACTS = "facts"
 # Owner of a state that is saved alone.
 _NO_RUN = ""
@@ -62,10 +62,10 @@ def save(state: TrainState, out: StrPath, force: bool = False) -> Path:
     Args:
         state: of one agent, in one process.
         out: ends in .npz. The configuration is not in the file: `load` is given it.
-        force: whether to replace the file if it is there.
+        force: whether to overwrite an existing file.
 
     Raises:
-        ValueError: the file cannot be written or is there already.
+        ValueError: the file cannot be written or exists already.
 
     Example:
         >>> import jax
@@ -172,7 +172,7 @@ def load_checkpoint(path: Path, config: Config, owner: str) -> tuple[TrainState,
     """Return the state of a checkpoint, and the settings of jax that it was made with.
 
     Raises:
-        OSError, ValueError: it cannot be read, or is not what this release writes for this run.
+        OSError, ValueError: it cannot be read, or this release did not write it for this run.
     """
     state, settings = _read(path, config, owner)
     if int(state.update) != int(path.stem):

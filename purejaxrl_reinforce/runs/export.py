@@ -80,7 +80,7 @@ def policy_arrays(params: build.Params) -> dict[str, np.ndarray]:
 
 
 def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return what it takes to act with the arrays of a policy, as JSON has it.
+    """Return the JSON that describes how to act with the arrays of a policy.
 
     An observation is normalized if `normalization` is not null: (obs - mean) / std, clipped to
     `clip` and -`clip`. It is flattened, or made a one-hot vector of `num_values` if that is not

@@ -65,7 +65,7 @@ def make_loggers(
 
     Args:
         facts: its configuration.
-        update: updates done before; what was logged of later ones is hidden.
+        update: updates done before; events of later ones are hidden.
         wandb: arguments of `wandb.init`: project, group, tags.
 
     Raises:

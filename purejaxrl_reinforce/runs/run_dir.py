@@ -60,7 +60,7 @@ class RunDirectory:
     def create(self, force: bool = False, started: Mapping[str, Any] | None = None) -> None:
         """Make the directory and lock it; write the configuration and an empty table.
 
-        With `force`, a run that is there makes room, until `drop_replaced`. `started` is where it
+        With `force`, an existing run is renamed, until `drop_replaced`. `started` is where it
         was trained, see `started_on`; None: here and now.
 
         Raises:
@@ -153,7 +153,7 @@ class RunDirectory:
     def close(self) -> None:
         """Release the lock."""
         if self._log is not None:
-            self._is_new &= self._log.is_in_place()  # else what is there now is not ours
+            self._is_new &= self._log.is_in_place()  # else another one is in its place
             self._log.close()
             self._log = None
 

@@ -31,11 +31,11 @@ class SavedRun:
 
     Attributes:
         path: of the run directory.
-        config: what was trained.
+        config: of the training.
         seed: of all randomness.
         owner: the run's identity, which all its files carry.
         signal: SIGINT or SIGTERM where one ended this training early, else None.
-        compile_seconds: what tracing and compiling took in this training, else None.
+        compile_seconds: of tracing and compiling in this training, else None.
 
     Example:
         >>> from purejaxrl_reinforce import load_run
@@ -96,7 +96,7 @@ class SavedRun:
 
     @cached_property
     def state(self) -> TrainState:
-        """Training state of the latest intact checkpoint, to go on with `step`.
+        """Training state of the latest intact checkpoint, to continue with `step`.
 
         Raises:
             ValueError: there is no checkpoint, or none is intact.

@@ -39,12 +39,12 @@ def train_run(
     """Train from scratch into a new run directory.
 
     Args:
-        config: what to train.
+        config: of the training.
         seed: of all randomness.
         run_dir: new or empty.
         options: about checkpoints and loggers.
-        loggers: places for metrics beside those of `options`; closed at the end.
-        reporter: what shows progress; by default nothing is printed.
+        loggers: further loggers beside those in `options`; closed at the end.
+        reporter: shows progress; by default nothing is printed.
         callback: called after each chunk, about twice a second and on the first process alone, with
             the number of updates so far and the chunk's metrics by column of metrics.csv.
         force: whether to replace a run in `run_dir`. It is removed when the new one is whole, and

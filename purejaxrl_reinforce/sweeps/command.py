@@ -37,7 +37,7 @@ def run_sweep(
     confirm: bool = False,
     **options: Any,
 ) -> int | None:
-    """Train what a sweep's directory does not have yet, then write and print the results.
+    """Train the agents that a sweep directory lacks, then write and print the results.
 
     Takes the arguments of `log_curves` and `SweepLoop`, and whether the first two settings are
     confirmed with unseen seeds. Returns the number of the signal that stopped it, or None. Finished

@@ -39,7 +39,7 @@ _METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
 class SweepPlan:
     """Settings and seeds; agent `seed * num_settings + setting` trains a setting with a seed.
 
-    A plan grows: each setting goes on to more seeds and more updates, and further ones are added.
+    A plan grows: settings get more seeds and more updates, and further settings are added.
 
     Attributes:
         swept: names of the swept fields.
@@ -216,14 +216,14 @@ def make_extension(
     keys: Sequence[int] | None,
     zipped: bool,
 ) -> SweepPlan:
-    """Return the plan of what a sweep is extended by. What is not given is as in the sweep.
+    """Return the plan of an extension. Arguments that are not given are as in the sweep.
 
     Args:
         plan: of the sweep.
         fields: values of its settings' fields.
         axes: of the new settings, with those of the sweep. Without fields and axes, all of its
             settings get the seeds.
-        keys: None: those of the sweep.
+        keys: None: as in the sweep.
         zipped: see `sweep`.
 
     Raises:

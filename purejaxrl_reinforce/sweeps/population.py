@@ -90,12 +90,12 @@ class Population:
         rows: agents that each device has room for.
         num_episodes: of each agent's greedy evaluation.
         one_by_one: whether a device trains one agent after the other, rather than all side by side
-            (vmap). None: what is faster on these devices.
+            (vmap). None: the faster one on these devices.
 
     Attributes:
         longest_call: most updates of one call of `advance`, for whose metrics there is room.
         capacity: agents that there is room for.
-        compile_seconds: what tracing and compiling took.
+        compile_seconds: of tracing and compiling.
         memory_bytes: what the largest compiled program needs at most on all devices of this
             process, inputs and results included.
     """
@@ -232,7 +232,7 @@ class Slice(NamedTuple):
         seconds: each one's share of the time that training them took, [agent].
         device: each one's `machine.result_device`, [agent, LONGEST_NAME] uint8, padded with 0.
         state: the TrainState after the last update, [agent, ...], with its key's data for its key;
-            None where nobody needs it.
+            None if it is not needed.
     """
 
     agents: np.ndarray
@@ -246,7 +246,7 @@ class Slice(NamedTuple):
 def train_job(population: Population, job: Job) -> Iterator[program.Chunk[Agents] | Slice]:
     """Train and evaluate agents; yield each chunk of updates, and at last the agents.
 
-    Their metrics and seconds are those of the new updates.
+    Their metrics and seconds are of the new updates.
     """
     agents = population.start(job.configs, job.key_data, job.states)
     parts, seconds = [], 0.0

@@ -210,7 +210,7 @@ class SweepStore:
         extend: whether the sweep there gets the settings and seeds of the plan beside its own.
 
     Attributes:
-        plan: of what is there and what is wanted. With the next slice it is on disk, too.
+        plan: of existing and wanted agents. The next slice writes it to disk, too.
 
     Raises:
         ValueError: the directory holds something else, another sweep, is in use or cannot be
@@ -352,9 +352,9 @@ class SweepStore:
         return stacked
 
     def close(self) -> None:
-        """Release the directory. Without a slice, what opening it has made goes.
+        """Release the directory. Without a slice, remove the files that opening it made.
 
-        A sweep that was to be replaced then comes back.
+        A sweep that was to be replaced is then renamed back.
         """
         if self._log is not None:
             self._log.close()
@@ -374,7 +374,7 @@ def _loaded_identity(path: Path) -> tuple[str]:
 
 
 def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
-    """Return a plan with what the directory of this sweep has beyond it.
+    """Return a plan with the further agents of the directory of this sweep.
 
     Raises:
         ValueError: `path` is neither new nor empty, and holds another sweep, or one with other

@@ -44,7 +44,7 @@ def deciding(plan: SweepPlan, equal_within: float = 0.0) -> SweepPlan:
 
 
 def train_until_decided(loop: SweepLoop) -> Iterator[str]:
-    """Train what the plan wants; of a study, further groups of seeds until it is decided.
+    """Train the plan; of a study, further groups of seeds until it is decided.
 
     Settings that are worse get no more seeds. Yields as `SweepLoop.train`.
     """

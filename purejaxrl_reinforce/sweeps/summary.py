@@ -138,7 +138,7 @@ def _ranked(
 
 
 def decide_env(results: SweepResults, scores: dict[int, np.ndarray]) -> Decision:
-    """Return what the scores of an environment's settings decide.
+    """Return the decision from the scores of an environment's settings.
 
     Settings that were stopped before their last update are not compared.
     """

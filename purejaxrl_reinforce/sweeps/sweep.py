@@ -68,7 +68,7 @@ def sweep(
     floats only share one compiled program.
 
     Args:
-        config: what all settings share.
+        config: shared by all settings.
         keys: typed keys [seed], or whole numbers, which stand for `jax.random.key`; or how many, of
             0, 1, ...
         axes: lists of values by field, of `log_range` too; None: `config` alone.

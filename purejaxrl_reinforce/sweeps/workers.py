@@ -1,4 +1,4 @@
-"""Slices that the workers of an executor train: threads, processes, or those of a Dask cluster.
+"""Slices that workers of an executor train: threads, processes, or workers of a Dask cluster.
 
 A worker needs this package and nothing else: it gets a `Job` and returns a `Slice`, which the
 client writes. A slice occupies one device of its worker, so results have the bits of any other
@@ -28,7 +28,7 @@ from purejaxrl_reinforce.sweeps.population import (
 
 # Slices of a program, at least, where it has so many agents: as many workers have work.
 _SLICES = 64
-# Agents of a slice, at most: what is lost with a worker.
+# Agents of a slice, at most; they are lost with a worker.
 _MOST_AGENTS = 128
 # Slices that are submitted and not finished.
 _MOST_AHEAD = 256
@@ -47,7 +47,7 @@ def agents_per_slice(num_agents: int, slice_size: int | None) -> int:
 def train_jobs(
     executor: futures.Executor, jobs: Iterator[tuple[int, Job]]
 ) -> Iterator[tuple[Job, Slice] | None]:
-    """Train jobs, in any order; yield what is finished, and None about twice a second.
+    """Train jobs, in any order; yield finished ones, and None about twice a second.
 
     Args:
         executor: any; a Dask cluster's trains a slice again whose worker is gone.

@@ -32,7 +32,7 @@ _POLICY_GAIN, _BASELINE_GAIN = 0.01, 1.0
 class Params(NamedTuple):
     """Parameters, or gradients, of the two networks; `baseline` is None where none is learned.
 
-    `obs_moments` are those of the observations so far, with `normalize_obs`, else None.
+    `obs_moments` are of the observations so far, with `normalize_obs`, else None.
     """
 
     policy: Any
@@ -214,7 +214,7 @@ def _network(
     if kind == "cnn" and not _is_picture(env):
         raise ValueError(
             f"network='cnn' needs observations of 2 or 3 dimensions of at least {FILTER_SIZE} x"
-            f" {FILTER_SIZE}; the shape of those of {env.name} is {env.obs_shape}"
+            f" {FILTER_SIZE}; {env.name} has observations of shape {env.obs_shape}"
         )
     return (CNN if kind == "cnn" else MLP)(
         config.hidden_sizes,

@@ -91,7 +91,7 @@ class Categorical(NamedTuple):
 
 
 class Gaussian(NamedTuple):
-    """Normal distribution with independent components; with bounds, that of `squash` of it.
+    """Normal distribution with independent components; with bounds, squashed by `squash`.
 
     Samples, the mode and the arguments of `log_prob` are those before the squashing: so the
     log-density is exact even where the squashed action rounds to a bound.
