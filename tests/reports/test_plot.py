@@ -101,7 +101,7 @@ def test_other_figures_of_a_sweep(finished_sweep, tmp_path, monkeypatch):
     [
         ([], "give at least one RUN or SWEEP"),
         (["nowhere"], "nowhere is not a run or sweep directory"),
-        (["SWEEP", "--x", "seconds"], "; use --x env_steps or update"),
+        (["SWEEP", "--x", "seconds"], "no seconds are recorded for the agents of the sweep"),
         (["RUN", "unfinished"], "unfinished is not finished: "),
         (["none"], "none/metrics.csv: No such file"),
         (["RUN", "RUN"], "have the same configuration and seed: give only one of them"),
