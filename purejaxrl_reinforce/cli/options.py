@@ -162,8 +162,8 @@ class TrainingOptions:
 
     seed: TrainingSeedOption = None
     total_steps: int | None = None
-    """Environment steps at most, instead of --num-updates: as many updates as surely take no more.
-    Whole episodes that end before their time limit take less."""
+    """Budget of environment steps, instead of --num-updates: the most updates that cannot exceed it.
+    Whole episodes that end before their time limit use less."""
     force: ForceOption = False
     quiet: bool = False
     """Print errors only."""
@@ -175,7 +175,7 @@ class TrainingOptions:
     """Project of --wandb. None: WANDB_PROJECT or the package's."""
     wandb_group: str | None = None
     """Group of --wandb."""
-    wandb_tags: tuple[str, ...] = ()
+    wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: none)")] = ()
     """Tags of --wandb."""
     coordinator: Annotated[
         str | None,

@@ -47,24 +47,24 @@ class Sweep(options.TrainingOptions):
         ),
     ] = None
     until: Literal["decided"] | None = None
-    """Train groups of seeds, of the settings that may still be the best, until one is left."""
+    """Add groups of seeds to the settings that may still be the best, until one is left."""
     max_seeds: Annotated[
         int | None,
         tyro.conf.arg(
-            help="Seeds of a setting at which --until decided ends in any case.",
+            help="Seeds per setting at which --until decided ends in any case.",
             help_behavior_hint=f"(default: {_MAX_SEEDS})",
         ),
     ] = None
     equal_within: float | None = None
-    """Let --until decided end, too, where the settings left differ by less. None: they never do."""
+    """End --until decided also if all remaining settings differ by less. None: never."""
     plan: bool = False
-    """After the sweep, a pilot, say how many seeds find the best setting, in how many minutes."""
+    """After the sweep, a pilot, print how many seeds and minutes find the best setting."""
     difference: float | None = None
-    """By how much it is better than all others, for --plan. None: as it is in the pilot."""
+    """Assumed difference of the best to all others, for --plan. None: as in the pilot."""
     confirm: bool = True
-    """After --until decided or --halving, train the best two settings again with unseen seeds."""
+    """After --until decided or --halving, train the best two settings again on unseen seeds."""
     sweep_dir: Path | None = None
-    """New or empty directory, or one of the same sweep, which is finished. None: below sweeps/."""
+    """New or empty directory, or the same sweep's, which continues. None: a new one in sweeps/."""
     slice_size: int | None = None
     """Agents per slice. None: some seconds of training."""
     num_episodes: Annotated[
@@ -76,10 +76,10 @@ class Sweep(options.TrainingOptions):
     ] = None
     extend: tyro.conf.FlagCreatePairsOff[bool] = False
     """Add these seeds and settings to the sweep in --sweep-dir, which gives all other options."""
-    merge: tuple[Path, ...] = ()
+    merge: Annotated[tuple[Path, ...], tyro.conf.arg(help_behavior_hint="(default: none)")] = ()
     """Sweeps whose agents are copied into --sweep-dir, with their seeds and settings."""
     halving: int | None = None
-    """N: all settings get 1/N of their updates, the best 1/N of them the next part, and so on."""
+    """N: train all settings for 1/N of their updates, the best 1/N of them for the next part, ..."""
     dask: Annotated[
         str | None,
         tyro.conf.arg(
