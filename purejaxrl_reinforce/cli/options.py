@@ -162,7 +162,7 @@ class TrainingOptions:
 
     seed: TrainingSeedOption = None
     total_steps: int | None = None
-    """Budget of environment steps, instead of --num-updates: the most updates that cannot exceed it.
+    """Budget of environment steps, instead of --num-updates, which training does not exceed.
     Whole episodes that end before their time limit use less."""
     force: ForceOption = False
     quiet: bool = False

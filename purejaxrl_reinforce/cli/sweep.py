@@ -79,7 +79,7 @@ class Sweep(options.TrainingOptions):
     merge: Annotated[tuple[Path, ...], tyro.conf.arg(help_behavior_hint="(default: none)")] = ()
     """Sweeps whose agents are copied into --sweep-dir, with their seeds and settings."""
     halving: int | None = None
-    """N: train all settings for 1/N of their updates, the best 1/N of them for the next part, ..."""
+    """N: train all settings for 1/N of their updates, the best 1/N of them for more, ..."""
     dask: Annotated[
         str | None,
         tyro.conf.arg(
