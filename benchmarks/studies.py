@@ -36,6 +36,7 @@ SEEDS = 64
 MANY = ("normal", "30% of the seeds fail", "50% at the ceiling")
 # Most seeds of the studies that are compared with fixed numbers.
 MOST_SEEDS = (64, 128)
+ERRORS = {"one_look": "wrong, one look", "all_looks": "wrong, all looks"}
 STUDY = ("--num-updates", "10", "--axis", "policy_lr=log:0.003:0.3:8")
 
 
@@ -71,9 +72,9 @@ def errors(name: str, settings: Sequence[Draw], number: int) -> dict[str, Any]:
     """Count studies in which a setting is called worse that is none."""
     equal, k = name.startswith("equal"), len(settings)
     number = number if k <= 9 else -(-number // 4)
-    wrong = {"one_look": 0, "all_looks": 0}
+    wrong = dict.fromkeys(ERRORS, 0)
     for scores in simulated(settings, SEEDS, number):
-        for kind, sizes in (("one_look", ()), ("all_looks", look_sizes(SEEDS))):
+        for kind, sizes in zip(ERRORS, ((), look_sizes(SEEDS)), strict=True):
             left = decide(scores, sizes).left
             wrong[kind] += len(left) < k if equal else 0 not in left
     shares = {kind: count / number for kind, count in wrong.items()}
@@ -126,16 +127,13 @@ def savings(name: str, settings: Sequence[Draw], most: int, number: int) -> dict
 
 def promises(name: str, pilot: Scores, difference: float, number: int) -> list[dict[str, Any]]:
     """Compare the power that a plan promises with how often as many seeds decide."""
-    populations, rows = set_apart(pilot, difference), []
-    for target, planned in zip(POWERS, plan_seeds(pilot, difference), strict=True):
-        reached = found_share(populations, planned.num_seeds or 1, number, seed=2)
-        facts = {"kind": "plan", "name": f"plan, {target:.0%}: {name}", "settings": len(pilot)}
-        rows.append(
-            facts
-            | {"fixed": planned.num_seeds, "promised": planned.power}
-            | {"power": reached, "studies": number}
-        )
-    return rows
+    populations, planned = set_apart(pilot, difference), plan_seeds(pilot, difference)
+    common = {"kind": "plan", "settings": len(pilot), "studies": number}
+    return [
+        common | {"name": f"plan, {target:.0%}: {name}", "fixed": seeds, "promised": promised,
+            "power": found_share(populations, seeds or 1, number, seed=2)}
+        for target, (seeds, promised) in zip(POWERS, planned, strict=True)
+    ]  # fmt: skip
 
 
 def trained(directory: Path, name: str, *options: str) -> tuple[dict[str, Any], list[list[float]]]:
@@ -148,14 +146,13 @@ def trained(directory: Path, name: str, *options: str) -> tuple[dict[str, Any], 
     results = load_sweep(path)
     (ranking,) = rank(results)
     order = [summary.setting for summary in ranking.summaries]
-    scores = scores_of_settings(results)
     row = {
         **{"kind": "trained", "name": f"trained: {name}", "settings": len(order)},
         **{"command_seconds": seconds, "samples": [float(results.seconds.sum())]},
         **{"agents": results.num_trained, "seeds": results.num_trained / len(order)},
         **{"left": ranking.decision.left, "first": order[0]},
     }
-    return row, [scores[i].round(2).tolist() for i in order]
+    return row, [scores_of_settings(results)[i].round(2).tolist() for i in order]
 
 
 def train_both(seeds: int) -> tuple[list[dict[str, Any]], list[list[float]]]:
@@ -168,31 +165,28 @@ def train_both(seeds: int) -> tuple[list[dict[str, Any]], list[list[float]]]:
     return [decided, confirming, fixed], scores
 
 
+# Columns of the table, beside the errors: names, facts of a row, and how they are shown.
+COLUMNS = {
+    "power": ("power", ".1%"),
+    "promised by a plan": ("promised", ".1%"),
+    "seeds of a setting": ("seeds", ".1f"),
+    "fixed number": ("fixed", ""),
+    "share": ("share", ".0%"),
+    "seconds": ("command_seconds", ".1f"),
+}
+
+
 def table(result: dict[str, Any]) -> Table:
     """Return the errors, the worst of all numbers of settings, the savings, and the plans."""
     rows, lines = result["rows"], []
-    for name in dict.fromkeys(row["name"] for row in rows if row["kind"] == "errors"):
+    for name in dict.fromkeys(row["name"] for row in rows):
         own = [row for row in rows if row["name"] == name]
         counts = ", ".join(str(row["settings"]) for row in own)
-        worst = (f"{max(row[kind] for row in own):.1%}" for kind in ("one_look", "all_looks"))
-        lines.append([name, counts, *worst, "", "", "", "", ""])
-    for row in rows:
-        if row["kind"] == "errors":
-            continue
-        power = f"{row['power']:.1%}" if "power" in row else ""
-        power += f" (promised: {row['promised']:.1%})" if "promised" in row else ""
-        seeds, share = (f"{row[x]:{how}}" if x in row else "" for x, how in _FORMATS)
-        seconds = f"{row['command_seconds']:.1f}" if "command_seconds" in row else ""
-        fixed = str(row.get("fixed", ""))
-        lines.append(
-            [row["name"], str(row["settings"]), "", "", power, seeds, fixed, share, seconds]
-        )
-    columns = ["", "settings", "wrong, one look", "wrong, all looks", "power"]
-    columns += ["seeds of a setting", "fixed number", "share", "seconds"]
-    return Table("studies", columns, lines)
-
-
-_FORMATS = (("seeds", ".1f"), ("share", ".0%"))
+        found = {kind: [row[kind] for row in own if kind in row] for kind in ERRORS}
+        worst = [f"{max(shares):.1%}" if shares else "" for shares in found.values()]
+        facts = [format(own[0][x], how) if x in own[0] else "" for x, how in COLUMNS.values()]
+        lines.append([name, counts, *worst, *facts])
+    return Table("studies", ["", "settings", *ERRORS.values(), *COLUMNS], lines)
 
 
 def main(studies: int = 2_000, seeds: int = SEEDS, results: Path = RESULTS) -> None:
@@ -204,16 +198,11 @@ def main(studies: int = 2_000, seeds: int = SEEDS, results: Path = RESULTS) -> N
         results: directory for the result.
     """
     rows, scores = train_both(seeds)
-    equal = equal_settings().items()
-    settings = [(name, draws) for name, found in equal for draws in found]
+    settings = [(name, draws) for name, found in equal_settings().items() for draws in found]
     settings += [(name, list(map(of_normal, draws))) for name, draws in RANKINGS.items()]
-    for name, draws in settings:
-        rows.append(errors(name, draws, studies))
-        print(rows[-1], flush=True)
-    for name, draws in designs(scores).items():
-        for most in MOST_SEEDS:
-            rows.append(savings(name, draws, most, -(-studies // 4)))
-            print(rows[-1], flush=True)
+    rows += [errors(name, draws, studies) for name, draws in settings]
+    compared = [(*design, most) for design in designs(scores).items() for most in MOST_SEEDS]
+    rows += [savings(*design, -(-studies // 4)) for design in compared]
     random = np.random.default_rng(0)
     normal = {i: random.standard_normal(16) - 3 * i for i in range(3)}
     pilot = {i: np.array(x[:16]) for i, x in enumerate(scores)}
