@@ -14,6 +14,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8e8e8; --soft: #ababab; --paper: #16181b; --line: #3a3f45; --shade: #22262b;
           --link: #7cc0f0; }
+  img[src^="data:image/png"] { filter: invert(.9) hue-rotate(180deg); }
 }
 body { margin: 0 auto; max-width: 72rem; padding: 1rem; font: 1rem/1.5 system-ui, sans-serif;
        color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }
