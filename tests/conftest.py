@@ -35,7 +35,6 @@ LONG = (
     "tests/runs/test_faults.py",
     "tests/execution/test_processes.py",
     "tests/sweeps/test_sweep.py",
-    "tests/sweeps/test_processes.py",
     "tests/algorithm/test_learning.py",
 )
 # Programs of these files are optimized all the same: they train long, are measured, or give the

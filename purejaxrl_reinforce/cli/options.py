@@ -6,7 +6,7 @@ import inspect
 import itertools
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -177,47 +177,6 @@ class TrainingOptions:
     """Group of --wandb."""
     wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: none)")] = ()
     """Tags of --wandb."""
-    coordinator: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="HOST:PORT",
-            help="Address of process 0, for one run or sweep in several processes on one or many"
-            " hosts, all started with the same options. SLURM, Open MPI, Kubernetes and TPU pods"
-            " are detected and need none of these three options.",
-        ),
-    ] = None
-    num_processes: int | None = None
-    """Number of processes."""
-    process_id: int | None = None
-    """Number of this process, from 0. Process 0 writes and prints."""
-
-    def connect(self) -> None:
-        """Connect all processes.
-
-        Raises:
-            ValueError: they cannot be connected, or have different options or versions.
-        """
-        from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import is_single_process, require_equal
-
-        connect(self.coordinator, self.num_processes, self.process_id)
-        if not is_single_process():
-            require_equal(self.shared())
-
-    def shared(self) -> dict[str, Any]:
-        """Return by name the values that all processes must share: verb, options, versions."""
-        from purejaxrl_reinforce.execution.machine import describe_versions, result_settings
-
-        options = asdict(self)
-        options |= options.pop("start")
-        options |= options.pop("options")
-        verb = type(self).__name__.lower() + (" --resume" if options.get("resume") else "")
-        return {
-            "the verb": verb,
-            **{k: x for k, x in options.items() if k not in _OF_ONE_PROCESS and x is not None},
-            **{f"the version of {name}": x for name, x in describe_versions().items()},
-            **result_settings(),
-        }
 
     def loggers(self) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Return the names of the loggers of this process, and the arguments of `wandb.init`.
@@ -235,10 +194,3 @@ class TrainingOptions:
         names = tuple(name for name in MODULES if getattr(self, name)) if is_primary() else ()
         require_loggers(names)
         return names, arguments
-
-
-# Options that may differ between processes: paths and output.
-_OF_ONE_PROCESS = {
-    "config_file", "coordinator", "force", "merge", "process_id", "quiet", "resume", "run_dir",
-    "sweep_dir",
-}  # fmt: skip

@@ -90,33 +90,25 @@ class Sweep(options.TrainingOptions):
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.execution import processes
         from purejaxrl_reinforce.sweeps import workers
         from purejaxrl_reinforce.sweeps.command import run_sweep
-        from purejaxrl_reinforce.sweeps.plan import shared_plan
         from purejaxrl_reinforce.sweeps.results import load_sweep
         from purejaxrl_reinforce.sweeps.store import saved_sweep
         from purejaxrl_reinforce.sweeps.studies import explain_plan
 
-        self.connect()
         extends = self.extend or bool(self.merge)
-        plan = shared_plan(self._extension if extends else self._plan)
-        env = plan.configs[0].env
-        path = processes.broadcast_from_primary(
-            lambda: str(self.sweep_dir or new_dated_path(Path("sweeps"), env))
-        )
-        with processes.together():
-            self._require_plannable(plan)
-            loggers = self.loggers()
-            merged = list(map(saved_sweep, self.merge)) if processes.is_primary() else []
+        plan = self._extension() if extends else self._plan()
+        path = self.sweep_dir or new_dated_path(Path("sweeps"), plan.configs[0].env)
+        self._require_plannable(plan)
+        loggers, merged = self.loggers(), list(map(saved_sweep, self.merge))
         decides = plan.equal_within is not None or self.halving is not None
         with workers.dask_executor(self.dask) if self.dask else nullcontext() as executor:
             stopped_by = run_sweep(
-                plan, Path(path), self.slice_size, self.quiet, loggers, decides and self.confirm,
+                plan, path, self.slice_size, self.quiet, loggers, decides and self.confirm,
                 force=self.force, extend=extends, merged=merged, executor=executor,
                 halving=self.halving,
             )  # fmt: skip
-        if self.plan and stopped_by is None and processes.is_primary():
+        if self.plan and stopped_by is None:
             print(*explain_plan(load_sweep(path), self.difference), sep="\n")
         return 0 if stopped_by is None else 128 + stopped_by
 

@@ -1,7 +1,7 @@
 """The verb `train`."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,11 @@ from purejaxrl_reinforce.cli.options import ConfigOption, ConfigOptions, Trainin
 from purejaxrl_reinforce.config import Config, with_fields
 from purejaxrl_reinforce.config_file import load_run_config
 from purejaxrl_reinforce.output.files import new_dated_path
+
+# Options that may differ between processes: paths and output.
+_OF_ONE_PROCESS = {
+    "config_file", "coordinator", "force", "process_id", "quiet", "resume", "run_dir",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,19 @@ class Train(TrainingOptions):
     """Seconds between checkpoints; the last state is always saved."""
     keep: int = 3
     """Checkpoints to keep: the latest; the one with the best training return too."""
+    coordinator: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="HOST:PORT",
+            help="Address of process 0, for one run in several processes on one or many hosts,"
+            " all started with the same options. SLURM, Open MPI, Kubernetes and TPU pods"
+            " are detected and need none of these three options.",
+        ),
+    ] = None
+    num_processes: int | None = None
+    """Number of processes."""
+    process_id: int | None = None
+    """Number of this process, from 0. Process 0 writes and prints."""
     start: ConfigOption = field(default_factory=ConfigOptions)
 
     def run(self) -> int:
@@ -55,6 +73,34 @@ class Train(TrainingOptions):
                 print(f"error: {error}; kept everything from before it", file=sys.stderr)
             return 1
         return 0 if result.signal is None else 128 + result.signal
+
+    def connect(self) -> None:
+        """Connect all processes.
+
+        Raises:
+            ValueError: they cannot be connected, or have different options or versions.
+        """
+        from purejaxrl_reinforce.execution.distributed import connect
+        from purejaxrl_reinforce.execution.processes import is_single_process, require_equal
+
+        connect(self.coordinator, self.num_processes, self.process_id)
+        if not is_single_process():
+            require_equal(self.shared())
+
+    def shared(self) -> dict[str, Any]:
+        """Return by name the values that all processes must share: verb, options, versions."""
+        from purejaxrl_reinforce.execution.machine import describe_versions, result_settings
+
+        options = asdict(self)
+        options |= options.pop("start")
+        options |= options.pop("options")
+        verb = "train" if self.resume is None else "train --resume"
+        return {
+            "the verb": verb,
+            **{k: x for k, x in options.items() if k not in _OF_ONE_PROCESS and x is not None},
+            **{f"the version of {name}": x for name, x in describe_versions().items()},
+            **result_settings(),
+        }
 
     def _checked(self) -> tuple[dict[str, Any], int, str]:
         """Return configuration, seed and directory."""

@@ -1,4 +1,4 @@
-"""Coordination of several processes, on one host or many, that train one run or sweep.
+"""Coordination of several processes, on one host or many, that train one run.
 
 Process 0 is the primary: it alone writes and prints. Whatever depends on a clock, a signal or a
 file is decided for all processes at once, so that all take the same branch. With a single process
@@ -52,8 +52,7 @@ def collective() -> Iterator[None]:
         atexit.register(os._exit, 1)  # jax would wait for the lost process, and then abort
         raise PeerLostError(
             "another process has ended or cannot be reached; restart all processes: train --resume"
-            " RUN resumes from the latest checkpoint, the same sweep command from the last slice"
-            f" ({str(error).splitlines()[0]})"
+            f" RUN resumes from the latest checkpoint ({str(error).splitlines()[0]})"
         ) from None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config_file import new_identity, run_content
-from purejaxrl_reinforce.execution import processes, signals
+from purejaxrl_reinforce.execution import signals
 from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
@@ -47,7 +47,6 @@ def run_sweep(
         ValueError: the input is bad; nothing was written.
         OSError: files could not be written.
     """
-    quiet = quiet or not processes.is_primary()
     try:
         with (
             signals.StopRequest() as stop,
@@ -64,13 +63,11 @@ def run_sweep(
                 _report_interruption(sweep, path, number)
                 return number
             sweep.log(f"finished in {time.perf_counter() - started:.1f} s")
-            with processes.together():
-                if processes.is_primary():
-                    outputs.save_outputs(path, sweep.results, quiet)
-                    for line in () if quiet else outputs.unequal_steps(sweep.results):
-                        _warn(line)
-                    outputs.log_curves(path, sweep.results, *loggers)
-    except (processes.PeerLostError, WorkersLostError, BrokenPipeError):
+            outputs.save_outputs(path, sweep.results, quiet)
+            for line in () if quiet else outputs.unequal_steps(sweep.results):
+                _warn(line)
+            outputs.log_curves(path, sweep.results, *loggers)
+    except (WorkersLostError, BrokenPipeError):
         raise
     except OSError as error:
         raise OSError(
@@ -95,7 +92,7 @@ def _headline(plan: SweepPlan, path: Path) -> str:
 
 
 def train(sweep: SweepLoop, stop: signals.StopRequest | None, quiet: bool) -> int | None:
-    """Train until the end, or until a signal on any process; return its number, or None."""
+    """Train until the end, or until a signal; return its number, or None."""
     best, known = "", 0
     with Board("starting", quiet=quiet) as board:
         for compiling in studies.train_until_decided(sweep):
@@ -112,9 +109,8 @@ def train(sweep: SweepLoop, stop: signals.StopRequest | None, quiet: bool) -> in
                 # The headline has said that the first program is compiled.
                 sweep.updates > 0 and compiling != "",
             )
-            (number,) = processes.max_over_processes((stop and stop.signal) or 0)
-            if number and sweep.updates_left:
-                return int(number)
+            if stop is not None and stop.signal and sweep.updates_left:
+                return stop.signal
     return None
 
 
@@ -155,14 +151,13 @@ def _best_so_far(results: SweepResults) -> Iterator[str]:
 def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
     name, trained = signal.Signals(number).name, sweep.results.num_trained
     sweep.log(f"stopped by {name} after {count(trained, 'agent')}")
-    if processes.is_primary():
-        print(
-            f"interrupted by {name}; {trained:,} of {sweep.plan.num_agents:,} agents are"
-            f" in {path}; rerun the same sweep command to finish",
-            file=sys.stderr,
-        )
-        for ranked in rank(sweep.results) if sweep.results.num_trained else ():
-            print(*ranking.explain_looks(ranked), sep="\n")
+    print(
+        f"interrupted by {name}; {trained:,} of {sweep.plan.num_agents:,} agents are in {path};"
+        " rerun the same sweep command to finish",
+        file=sys.stderr,
+    )
+    for ranked in rank(sweep.results) if trained else ():
+        print(*ranking.explain_looks(ranked), sep="\n")
 
 
 def extract_agent(

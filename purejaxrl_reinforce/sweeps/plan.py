@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -23,8 +23,7 @@ from purejaxrl_reinforce.config import (
     with_fields,
 )
 from purejaxrl_reinforce.environments import environment
-from purejaxrl_reinforce.execution import processes
-from purejaxrl_reinforce.output.json_text import dump_json, json_value, parse_json
+from purejaxrl_reinforce.output.json_text import json_value
 
 Axes = Mapping[str, Sequence[Any]]
 
@@ -250,18 +249,6 @@ def plan_facts(plan: SweepPlan) -> Any:
     """Return a plan as JSON has it."""
     facts = vars(plan) | {"axes": plan.swept, "settings": list(map(asdict, plan.configs))}
     return json_value({x: value for x, value in facts.items() if x not in ("swept", "configs")})
-
-
-def shared_plan(make: Callable[[], SweepPlan]) -> SweepPlan:
-    """Return on every process the plan that `make` returns on the primary, which fails together."""
-    if processes.is_single_process():
-        return make()
-    text = processes.broadcast_from_primary(lambda: dump_json(plan_facts(make())))
-    plan = plan_of(parse_json(text))
-    with processes.together():
-        for first, *_ in plan.programs:
-            environment.checked(plan.configs[first])
-    return plan
 
 
 def plan_of(facts: Mapping[str, Any]) -> SweepPlan:

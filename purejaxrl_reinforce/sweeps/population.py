@@ -22,7 +22,7 @@ from purejaxrl_reinforce.algorithm.evaluate import evaluate
 from purejaxrl_reinforce.algorithm.reinforce import init
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution import machine, processes, program
+from purejaxrl_reinforce.execution import machine, program
 from purejaxrl_reinforce.execution.memory import free_bytes, program_bytes, require_memory
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED
 
@@ -50,16 +50,8 @@ def population_mesh(num_agents: int, devices: Sequence[jax.Device]) -> Mesh:
 
     Agents are sharded over its first axis; all lanes of an agent are on one device.
 
-    Raises:
-        ValueError: a process would be left without a device.
     """
-    chosen = devices[:num_agents]
-    if {d.process_index for d in devices} != {d.process_index for d in chosen}:
-        raise ValueError(
-            f"more processes than devices in use: {num_agents:,} agents at a time occupy"
-            f" {len(chosen)} of {len(devices)} devices; start fewer processes"
-        )
-    grid = np.array(chosen).reshape(-1, 1)
+    grid = np.array(devices[:num_agents]).reshape(-1, 1)
     return Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
 
 
@@ -176,8 +168,7 @@ class Population:
             states = self._start(num_rows, (), own)
         else:
             states = jax.tree.map(functools.partial(self._put, len(configs)), states)
-        with processes.collective():
-            states = jax.block_until_ready(states)
+        states = jax.block_until_ready(states)
         return Agents(len(configs), num_rows, jnp.int32(configs[0].num_updates), own[0], states)
 
     def advance(self, agents: Agents, length: int) -> tuple[Agents, Metrics]:
@@ -283,19 +274,18 @@ def make_population(
         rows = min(rows, _MOST_ROWS)
     while True:
         population = Population(config, mesh, rows, num_episodes)
-        (taken,) = processes.max_over_processes(population.memory_bytes / free_bytes())
+        taken = population.memory_bytes / free_bytes()
         if slice_size is not None or rows == 1 or taken <= _SHARE_OF_MEMORY:
             break
         rows = max(1, int(rows * _SHARE_OF_MEMORY / taken))
     remedy = "try a smaller slice_size or num_envs" if slice_size else "try a smaller num_envs"
-    with processes.together():
-        require_memory(population.memory_bytes, remedy)
+    require_memory(population.memory_bytes, remedy)
     return population
 
 
 def _to_host(tree: Any, number: int) -> Any:
     """Return arrays [row, device, ...] of `number` agents as NumPy arrays [agent, ...]."""
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:number], processes.to_host(tree))
+    return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[:number], tree)
 
 
 def _one_by_one(f: Callable[..., Any], num_rows: Array, rows: Any) -> Any:

@@ -1,6 +1,7 @@
 """Sweeps: many seeds of many settings, trained in slices that are stored as they finish."""
 
 import contextlib
+import itertools
 import tempfile
 import time
 import warnings
@@ -16,14 +17,15 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution import known_faults, processes
+from purejaxrl_reinforce.execution import known_faults
 from purejaxrl_reinforce.execution.jax_settings import all_devices
+from purejaxrl_reinforce.execution.processes import is_single_process
 from purejaxrl_reinforce.named import require_paths
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps import workers
 from purejaxrl_reinforce.sweeps.halving import first_part, next_part
-from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan, shared_plan
+from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
 from purejaxrl_reinforce.sweeps.population import (
     Job,
     Population,
@@ -33,7 +35,7 @@ from purejaxrl_reinforce.sweeps.population import (
     train_job,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
-from purejaxrl_reinforce.sweeps.store import SavedSweep, SweepStore, slice_shapes
+from purejaxrl_reinforce.sweeps.store import SavedSweep, SweepStore
 
 NUM_EPISODES = 100
 
@@ -102,10 +104,9 @@ def sweep(
     """
     from purejaxrl_reinforce.sweeps import command  # which imports this file
 
-    with processes.together():
-        plan = make_plan(config, keys, axes or {}, zipped, num_episodes, total_steps)
-        for setting in plan.configs if path is not None else ():
-            require_paths(setting.env, setting.network, setting.baseline_network)
+    plan = make_plan(config, keys, axes or {}, zipped, num_episodes, total_steps)
+    for setting in plan.configs if path is not None else ():
+        require_paths(setting.env, setting.network, setting.baseline_network)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)
@@ -121,7 +122,7 @@ def sweep(
 
 
 class SweepLoop:
-    """A sweep in a directory that it locks, on each of the processes that share it; close it.
+    """A sweep in a directory that it locks; close it.
 
     Takes the arguments of `SweepStore`, and:
 
@@ -163,21 +164,17 @@ class SweepLoop:
         self._num_parts = halving or 1
         self._devices = devices or (all_devices() if executor is None else jax.devices())
         self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
-        with processes.together():
-            if slice_size is not None and slice_size < 1:
-                raise ValueError(f"slice_size must be at least 1 agent, not {slice_size}")
-            if executor is not None and not processes.is_single_process():
-                raise ValueError("an executor needs a single process, which is its client")
-            for settings in plan.programs:
-                self._mesh(plan, settings)
-            if halving is not None:
-                plan = first_part(plan, halving)
-        for line in known_faults.warnings_for(*plan.configs) if processes.is_primary() else ():
+        if slice_size is not None and slice_size < 1:
+            raise ValueError(f"slice_size must be at least 1 agent, not {slice_size}")
+        if not is_single_process():
+            raise ValueError("a sweep is of one process: spread it by --dask or an executor")
+        if halving is not None:
+            plan = first_part(plan, halving)
+        for line in known_faults.warnings_for(*plan.configs):
             warn(line)
-        with processes.together():  # the primary process alone writes
-            self._store = SweepStore(path, plan, force, extend) if processes.is_primary() else None
-        self.plan = shared_plan(lambda: self._store.plan if self._store else plan)
-        self.results = empty_results(self.plan, path if processes.is_primary() else None)
+        self._store = SweepStore(path, plan, force, extend)
+        self.plan = self._store.plan
+        self.results = empty_results(self.plan, path)
         self._merged: Sequence[SavedSweep] | None = merged
         self._kinds: set[str] = set()
         # Of programs by number: what is compiled, and the number of agents of the next slice.
@@ -191,21 +188,18 @@ class SweepLoop:
 
     def log(self, message: str) -> None:
         """Append a line to the log."""
-        if self._store is not None:
-            self._store.log(message)
+        self._store.log(message)
 
     def close(self) -> None:
         """Release the directory; without a slice, remove the files that opening it made."""
-        if self._store is not None:
-            self._store.close()
+        self._store.close()
 
     def grow(
         self, seeds_of: Sequence[int] | None = None, updates_of: Sequence[int] | None = None
     ) -> None:
         """Want more seeds or updates of settings, in their order; `train` trains them."""
         self.plan = self.plan.grown(seeds_of, updates_of)
-        if self._store is not None:
-            self._store.grow(self.plan)
+        self._store.grow(self.plan)
 
     def train(self) -> Iterator[str]:
         """Train the agents that the plan wants and that are not on disk yet.
@@ -254,27 +248,19 @@ class SweepLoop:
         return min(todo, key=lambda i: (todo[i][-1] // len(self.plan.configs), i))
 
     def _load_done(self, merged: Sequence[SavedSweep]) -> None:
-        """Send the slices on disk and of merged sweeps, without states, to all processes."""
-
-        def load() -> Iterator[Any]:
-            if self._store is not None:
-                yield from self._store.load_done(self._warn)
-                for sweep in merged:
-                    yield from self._store.merge(sweep)
-
-        parts = processes.broadcast_from_primary(lambda: [part[:-1] for part in load()])
-        for agents, metrics, evaluation, seconds, device in parts:
-            part = Slice(agents, Metrics(*metrics), evaluation, seconds, device, None)
+        """Take what is on disk, and in merged sweeps."""
+        others = map(self._store.merge, merged)
+        for part in itertools.chain(self._store.load_done(self._warn), *others):
             self.results.add(part)
             self._compare_devices(part)
-        if parts:
+        if self.results.num_trained:
             self.log(f"{count(self.results.num_trained, 'agent')} already trained")
 
     def _compare_devices(self, part: Slice) -> None:
         """Warn of each further kind of device."""
         names = {row.tobytes().rstrip(b"\0").decode() for row in part.device}
         for name in sorted(names - self._kinds):
-            if self._kinds and processes.is_primary():
+            if self._kinds:
                 others = " and ".join(sorted(self._kinds))
                 self._warn(f"agents were trained on {others}, others on {name}: bits may differ")
             self._kinds.add(name)
@@ -305,17 +291,8 @@ class SweepLoop:
         while todo and len(chosen) < size and span(todo[-1]) == (done, goal):
             chosen.append(todo.pop())
         configs, keys = list(map(self.plan.config_of, chosen)), self.plan.keys_of(chosen)
-        states = self._trained(chosen, done).state if done else None
+        states = self._store.load_agents(chosen).state if done else None
         return Job(chosen, configs, keys, self.plan.num_episodes, done, goal, states)
-
-    def _trained(self, agents: list[int], num_updates: int) -> Slice:
-        """Return agents that are on disk after so many updates."""
-        leaves = processes.broadcast_from_primary(
-            lambda: jax.tree.leaves(self._store.load_agents(agents)) if self._store else []
-        )
-        shapes = slice_shapes(self.plan, np.array(agents), num_updates)
-        part: Slice = jax.tree.unflatten(jax.tree.structure(shapes), leaves)
-        return part
 
     def _train_slice(self, number: int, job: Job) -> Iterator[str]:
         """Train a slice of a program; yield after each chunk of updates."""
@@ -365,13 +342,11 @@ class SweepLoop:
     def _add(self, job: Job, part: Slice) -> None:
         """Keep agents that were trained; their metrics begin with the first update then."""
         if job.done:
-            before = self._trained(job.agents, job.done)
+            before = self._store.load_agents(job.agents)
             metrics = jax.tree.map(
                 lambda x, y: np.concatenate([x, y], axis=1), before.metrics, part.metrics
             )
             part = part._replace(metrics=metrics, seconds=before.seconds + part.seconds)
-        with processes.together():
-            if self._store is not None:
-                self._store.add(part)
+        self._store.add(part)
         self.results.add(part)
         self._compare_devices(part)

@@ -78,8 +78,6 @@ def test_one_is_killed(whom, tmp_path, undisturbed, outputs):
     [
         ("train --num-envs 7 --quiet", "", "num_envs=7 is not divisible by 2 processes; try num_"),
         ("train", "--seed 7", "seed is not given in process 0 and 7 in process 1; give all"),
-        ("sweep", "--gamma 0.5", "gamma is not given in process 0 and 0.5 in process 1; give all"),
-        ("sweep --num-seeds 1 --num-envs 1", "", "more processes than devices in use: 1 agents"),
     ],
 )
 def test_bad_input_is_refused_by_both_and_said_by_one(command, of_the_second, message, outputs):

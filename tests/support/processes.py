@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 LOST = (
     "error: another process has ended or cannot be reached; restart all processes: train --resume"
-    " RUN resumes from the latest checkpoint, the same sweep command from the last slice"
+    " RUN resumes from the latest checkpoint"
 )
 # What gloo, which moves arrays between CPUs, prints by itself.
 GREETING = "[Gloo] Rank "
