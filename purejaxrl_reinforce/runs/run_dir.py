@@ -15,7 +15,7 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
-from purejaxrl_reinforce.execution.machine import started_on
+from purejaxrl_reinforce.execution.machine import in_words, started_on
 from purejaxrl_reinforce.figures import drawing
 from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.sealed import read_sealed, save_arrays, write_sealed
@@ -180,7 +180,8 @@ def load_starts(run_dir: Path, owner: str) -> list[dict[str, Any]]:
     """Return the record of `started_on` for each start of a run; [] if it is missing or damaged."""
     try:
         starts, found = read_sealed(run_dir / STARTS_FILE)
-    except (OSError, ValueError):
+        list(map(in_words, starts))
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return []
     return list(starts) if found == owner else []
 

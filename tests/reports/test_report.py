@@ -115,8 +115,9 @@ def test_a_report_shows_where_the_run_was_trained(finished_run, tmp_path):
     assert " cores of Other CPU, " in text
     assert "command|train --resume run|" in text
     assert text.count(f", jax {jax.__version__}, ") == 2
-    write_sealed(run / "machine.json", [first], "another run")
-    assert load_starts(run, saved.owner) == []
+    for content, owner in (([first], "another run"), ([{}], saved.owner), (1, saved.owner)):
+        write_sealed(run / "machine.json", content, owner)
+        assert load_starts(run, saved.owner) == []
     (run / "machine.json").write_text("{")
     assert "Not recorded, or damaged" in Page(run_page.run_page(run, 0)).text
 
