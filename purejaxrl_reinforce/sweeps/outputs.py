@@ -55,11 +55,14 @@ def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
 
 
 def unequal_steps(results: SweepResults) -> Iterator[str]:
-    """Yield a line for each environment whose settings took different numbers of steps."""
-    steps = np.where(results.trained, results.metrics["env_steps"].max(axis=2), np.nan)
-    by_env: dict[str, list[float]] = {}
-    for config, of_seeds in zip(results.configs, steps, strict=True):
-        by_env.setdefault(task(config), []).append(float(np.nanmean(of_seeds)))
+    """Yield a line for each environment whose settings took different numbers of steps.
+
+    Agents that halving stopped do not count.
+    """
+    steps, by_env = results.metrics["env_steps"].max(axis=2), dict[str, list[float]]()
+    for config, of_seeds, updates in zip(results.configs, steps, results.updates, strict=True):
+        if (whole := updates == config.num_updates).any():
+            by_env.setdefault(task(config), []).append(float(of_seeds[whole].mean()))
     for env, means in by_env.items():
         if max(means) > _UNEQUAL * min(means):
             yield (

@@ -416,3 +416,13 @@ def test_a_finished_sweep_can_be_logged_afterwards(finished_sweep, tmp_path):
     path = shutil.copytree(finished_sweep, tmp_path / "sweep")
     assert main([*GRID, "--quiet", "--sweep-dir", str(path), "--tensorboard"]) == 0
     assert len(list((path / "tensorboard").iterdir())) == 4
+
+
+def test_unequal_steps_are_said_of_agents_that_were_trained_to_the_end():
+    configs = [Config(num_updates=2, policy_lr=lr) for lr in (0.1, 0.2)]
+    axes, steps = {"policy_lr": (0.1, 0.2)}, np.array([10, 100])[:, None, None]
+    results = made_up(axes, configs, np.zeros((2, 3, 1)), 0, steps)
+    (line,) = outputs.unequal_steps(results)
+    assert "took 10 to 100 environment steps" in line
+    results.updates[1] = [1, 1, 0]
+    assert list(outputs.unequal_steps(results)) == []
