@@ -1,9 +1,9 @@
 """Executables of a run's programs, kept beside jax's compilation cache.
 
 A later run of equal shapes loads them: it traces nothing, and needs no networks, environments or
-optimizers. A file holds a SHA-256 of the rest, a fingerprint of all that the programs depend on,
-and the executables. What is damaged, of another version or machine, or may be somebody else's is
-not read any further, for pickles can run code; the run then compiles as if there were none.
+optimizers. A file holds a fingerprint of all that the programs depend on, and the executables.
+What is damaged, of another version or machine, or may be somebody else's is not read any further,
+for pickles can run code; the run then compiles as if there were none.
 """
 
 import contextlib
@@ -28,10 +28,6 @@ from purejaxrl_reinforce.execution.machine import cpu_features, describe_version
 from purejaxrl_reinforce.execution.processes import is_single_process
 from purejaxrl_reinforce.output.files import atomic_write, open_regular
 
-# Rooms and files that a program does not follow from.
-_NO_SOURCES = ("bench", "cli", "diagnosis", "evaluation", "figures", "reports", "runs", "sweeps")
-_DIGEST_BYTES = hashlib.sha256().digest_size
-
 
 class Kept(NamedTuple):
     """Two executables, and the path of each leaf of the state in its tree."""
@@ -46,20 +42,15 @@ def find(config: Config) -> Kept | None:
 
     Such a configuration needs no further checks: it had these before its program was compiled.
     """
-    try:
-        path = _path(config)
-        if path is None or not _is_private(path.parent.lstat()):
-            return None
-        with open_regular(path) as file:
-            if not _is_private(os.fstat(file.fileno())):
-                return None
-            digest, content = file.read(_DIGEST_BYTES), file.read()
-        is_whole = hashlib.sha256(content).digest() == digest
-        if not is_whole or not content.startswith(_fingerprint(config)):
-            return None
-        return Kept(*pickle.loads(zlib.decompress(content[_DIGEST_BYTES:])))
-    except Exception:  # whatever is wrong with a file, there is another way
-        return None
+    path = _path(config)
+    with contextlib.suppress(Exception):  # whatever is wrong with a file, there is another way
+        if path is not None and _is_private(path.parent.lstat()):
+            with open_regular(path) as file:
+                fingerprint = _fingerprint(config)
+                is_private = _is_private(os.fstat(file.fileno()))
+                if is_private and file.read(len(fingerprint)) == fingerprint:
+                    return Kept(*pickle.loads(zlib.decompress(file.read())))
+    return None
 
 
 def load(kept: Kept, config: Config, mesh: Mesh) -> tuple[Any, Any] | None:
@@ -98,14 +89,9 @@ def compiled_anew(config: Config) -> Iterator[None]:
 
 # Programs that this process has from jax's cache all the same: later ones may be among them.
 _from_cache: list[str] = []
-
-
-def _note(event: str, **_: Any) -> None:
-    if event.endswith("/cache_hits"):
-        _from_cache.append(event)
-
-
-jax.monitoring.register_event_listener(_note)
+jax.monitoring.register_event_listener(
+    lambda event, **_: _from_cache.append(event) if event.endswith("/cache_hits") else None
+)
 
 
 def save(compiled: tuple[Any, Any], config: Config, state: TrainState) -> None:
@@ -119,12 +105,11 @@ def save(compiled: tuple[Any, Any], config: Config, state: TrainState) -> None:
             tuple(jax.tree_util.keystr((key,), simple=True) for key in keys)
             for keys, _ in jax.tree.leaves_with_path(state)
         ]
-        kept = zlib.compress(pickle.dumps((*programs, paths)), level=1)
-        content = _fingerprint(config) + kept
+        content = zlib.compress(pickle.dumps((*programs, paths)), level=1)  # with a checksum
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with atomic_write(path) as unfinished:
             unfinished.chmod(0o600)
-            unfinished.write_bytes(hashlib.sha256(content).digest() + content)
+            unfinished.write_bytes(_fingerprint(config) + content)
 
 
 def _tree_of(paths: Sequence[tuple[str, ...]]) -> TrainState:
@@ -149,8 +134,7 @@ def _path(config: Config) -> Path | None:
     is_on = cache and jax.config.values["jax_enable_compilation_cache"]
     if not is_usual or not is_on or not is_single_process():
         return None
-    name = hashlib.sha256(_shapes(config).encode()).hexdigest()
-    return Path(cache) / "programs" / f"{name}.kept"
+    return Path(cache) / "programs" / f"{_digest(_shapes(config)).hex()}.kept"
 
 
 def _shapes(config: Config) -> str:
@@ -180,12 +164,15 @@ def _fingerprint(config: Config) -> bytes:
     platform = jax.devices()[0].client.platform_version
     machine = devices, platform, cpu_features()
     facts = _shapes(config), _sources(), describe_versions(), machine, settings, flags
-    return hashlib.sha256(repr(facts).encode()).digest()
+    return _digest(repr(facts))
 
 
 @functools.cache  # what is edited while a program is compiled is not in the program
 def _sources() -> bytes:
-    """Return our source, in short."""
-    package = Path(__file__).parents[1]
-    sources = (x for x in sorted(package.rglob("*.py")) if x.parent.name not in _NO_SOURCES)
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
+    """Return a digest of our source."""
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return _digest("".join(path.read_text() for path in sources))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -28,11 +28,6 @@ def start() -> None:
     )
 
 
-def is_started() -> bool:
-    """Return whether a process waits for a picture."""
-    return bool(_processes)
-
-
 def plot_returns(*arguments: Any) -> None:
     """Draw as `curves.plot_returns` does, in the waiting process, or here if that fails."""
     if _processes:
