@@ -21,23 +21,14 @@ class _Deferred(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # Python's import looks for these
             raise AttributeError(name)
-        _remove(self.__name__.partition(".")[0])
         return getattr(importlib.import_module(self.__name__), name)
-
-
-def _remove(package: str) -> None:
-    """Let `import` give the modules of a package themselves."""
-    for name, module in list(sys.modules.items()):
-        if isinstance(module, _Deferred) and name.partition(".")[0] == package:
-            del sys.modules[name]
 
 
 @contextlib.contextmanager
 def deferred_imports() -> Iterator[None]:
     """Within the block, `import` gives a stand-in for what is not used and not there yet.
 
-    Who imported one keeps it; it imports its module when it is used. After the block, `import`
-    gives the module itself.
+    Who imported one keeps it; after the block, it imports its module when it is used.
     """
     stand_ins = {name: _Deferred(name) for name in _NOT_USED if name not in sys.modules}
     sys.modules.update(stand_ins)
@@ -48,5 +39,5 @@ def deferred_imports() -> Iterator[None]:
     try:
         yield
     finally:
-        for package in {name.partition(".")[0] for name in stand_ins}:
-            _remove(package)
+        for name in stand_ins:
+            del sys.modules[name]

@@ -215,7 +215,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Doctor:
-    """Compare this machine's results with NumPy's in float64, and name known faults.
+    """Compare this machine's results with NumPy's in float64.
 
     The exit code is 1 if results of this package would be wrong on this machine, else 0.
     """

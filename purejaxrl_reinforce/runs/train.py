@@ -9,7 +9,7 @@ from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
 from purejaxrl_reinforce.environments import environment
-from purejaxrl_reinforce.execution import kept, known_faults, sharding, signals
+from purejaxrl_reinforce.execution import kept, sharding, signals
 from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.output.files import StrPath
@@ -144,8 +144,6 @@ def _compile(
 ) -> Program:
     """Compile the training of a run, or load it, on all processes; the first reports it."""
     shown = reporter if is_primary() else Reporter()
-    for line in known_faults.warnings_for(run.config):
-        shown.warn(line)
     with together(), shown.compiling(run.config, run.seed, resumed):
         return Program(run.config, key_of(run.seed), None, found, keep)
 

@@ -17,7 +17,6 @@ from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
-from purejaxrl_reinforce.execution import known_faults
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.processes import is_single_process
 from purejaxrl_reinforce.named import require_paths
@@ -170,8 +169,6 @@ class SweepLoop:
             raise ValueError("a sweep is of one process: spread it by --dask or an executor")
         if halving is not None:
             plan = first_part(plan, halving)
-        for line in known_faults.warnings_for(*plan.configs):
-            warn(line)
         self._store = SweepStore(path, plan, force, extend)
         self.plan = self._store.plan
         self.results = empty_results(self.plan, path)
