@@ -58,7 +58,7 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
-    """Return a path for a result where neither it nor its figure exists, or both are replaced.
+    """Return a path for a new result, or for one that replaces another.
 
     It is `out` if that ends in .json, else a new one in that directory; None: in bench/.
 
@@ -66,9 +66,7 @@ def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
         ValueError: `out` exists already or cannot be written to.
     """
     if out is not None and out.suffix == ".json":
-        picture = out.with_suffix(".png")
         files.require_free(out, force, is_json_with(out, {"format", "benchmark", "rows"}))
-        files.require_free(picture, force, files.has_mark(picture))
         path = out
     else:
         path = files.new_dated_path(out or Path("bench"), stem, ".json")

@@ -88,7 +88,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Describe:
-    """Describe a configuration: spaces, networks, batch, memory, operations per step."""
+    """Describe a configuration: spaces, networks, batch, memory."""
 
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
@@ -174,8 +174,8 @@ class Report:
 class Bench:
     """Measure how fast a configuration trains, phase by phase, or compare two measurements.
 
-    Training is compiled once and run from scratch several times. The results are a JSON file and
-    a figure. With --compare the exit code is 1 if any row became slower, else 0.
+    Training is compiled once and run from scratch several times. The result is a JSON file.
+    With --compare the exit code is 1 if any row became slower, else 0.
     """
 
     seed: options.TrainingSeedOption = None
@@ -209,7 +209,7 @@ class Bench:
         path, result = benchmark.run_benchmark(config, seed, self.repeats, self.out, self.force)
         print_table(*benchmark.result_table(result))
         print(*benchmark.result_summary(result), sep="\n")
-        print(f"{path}, {path.with_suffix('.png').name}")
+        print(path)
         return 0
 
 
