@@ -95,7 +95,7 @@ def train(sweep: SweepLoop, stop: signals.StopRequest | None, quiet: bool) -> in
     """Train until the end, or until a signal; return its number, or None."""
     best, known = "", 0
     with Board("starting", quiet=quiet) as board:
-        for compiling in studies.train_until_decided(sweep):
+        for compiling in sweep.train():
             trained, total = sweep.results.num_trained, sweep.plan.num_agents
             if trained > known and not quiet:
                 best, known = "  ".join(_best_so_far(sweep.results)), trained

@@ -38,15 +38,12 @@ _METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
 class SweepPlan:
     """Settings and seeds; agent `seed * num_settings + setting` trains a setting with a seed.
 
-    A plan grows: settings get more seeds and more updates, and further settings are added.
-
     Attributes:
         swept: names of the swept fields.
         configs: of each setting.
         key_data: of each seed's key, [seed, ...] uint32. Every setting gets the same keys.
         num_episodes: of each agent's greedy evaluation.
-        seeds_of: how many of these seeds each setting gets, the first ones.
-        updates_of: after how many updates each setting's agents stop.
+        goals: after how many updates each agent stops, [setting, seed]; 0: it is not trained.
         equal_within: a study ends when it is decided, or when the settings left differ by less;
             0: they never do; None: each setting gets all seeds.
     """
@@ -55,17 +52,8 @@ class SweepPlan:
     configs: tuple[Config, ...]
     key_data: np.ndarray
     num_episodes: int
-    seeds_of: tuple[int, ...]
-    updates_of: tuple[int, ...]
+    goals: np.ndarray
     equal_within: float | None = None
-
-    def __post_init__(self) -> None:
-        goals = zip(self.configs, self.seeds_of, self.updates_of, strict=True)
-        if not all(
-            0 <= seeds <= self.num_seeds and 1 <= updates <= config.num_updates
-            for config, seeds, updates in goals
-        ):
-            raise ValueError("a setting has more seeds or updates than there are")
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
@@ -80,8 +68,8 @@ class SweepPlan:
 
     @property
     def num_agents(self) -> int:
-        """Number of agents that the settings get."""
-        return sum(self.seeds_of)
+        """Number of agents that are trained."""
+        return int((self.goals > 0).sum())
 
     def config_of(self, agent: int) -> Config:
         """Return the configuration of an agent."""
@@ -92,12 +80,6 @@ class SweepPlan:
         return self.key_data[np.asarray(agents) // len(self.configs)]
 
     @property
-    def goals(self) -> np.ndarray:
-        """The updates that each agent is trained for, [setting, seed]; 0: it is not trained."""
-        is_wanted = np.arange(self.num_seeds) < np.array(self.seeds_of)[:, None]
-        return np.where(is_wanted, np.array(self.updates_of)[:, None], 0)
-
-    @property
     def programs(self) -> list[list[int]]:
         """The settings of each compiled program, which differ in floats alone."""
         settings: dict[Any, list[int]] = {}
@@ -105,18 +87,8 @@ class SweepPlan:
             settings.setdefault(jax.tree.structure(config), []).append(i)
         return list(settings.values())
 
-    def grown(
-        self, seeds_of: Sequence[int] | None = None, updates_of: Sequence[int] | None = None
-    ) -> "SweepPlan":
-        """Return the plan in which settings go on; where they have gone further, they stay."""
-        return replace(
-            self,
-            seeds_of=tuple(map(max, self.seeds_of, seeds_of or self.seeds_of)),
-            updates_of=tuple(map(max, self.updates_of, updates_of or self.updates_of)),
-        )
-
     def extended(self, other: "SweepPlan") -> "SweepPlan":
-        """Return the plan with the settings and seeds of both, this one's first.
+        """Return the plan with the agents of both; settings and seeds of this one come first.
 
         Raises:
             ValueError: their agents are evaluated in other ways, settings differ in a field that is
@@ -124,30 +96,19 @@ class SweepPlan:
         """
         if self.num_episodes != other.num_episodes:
             raise ValueError(f"episodes={self.num_episodes}, here episodes={other.num_episodes}")
-        keys = [tuple(key) for plan in (self, other) for key in plan.key_data.tolist()]
-        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-        seeds_of = dict.fromkeys((*self.configs, *other.configs), 0)
-        updates_of = dict.fromkeys(seeds_of, 1)
-        for plan in (self, other):
-            # Of a setting with the first so many of a plan's seeds.
-            needed = np.maximum.accumulate([places[tuple(k)] + 1 for k in plan.key_data.tolist()])
-            for config, seeds, updates in zip(
-                plan.configs, plan.seeds_of, plan.updates_of, strict=True
-            ):
-                seeds_of[config] = max(seeds_of[config], int(needed[seeds - 1]) if seeds else 0)
-                updates_of[config] = max(updates_of[config], updates)
         swept = tuple(dict.fromkeys((*self.swept, *other.swept)))
-        _require_swept(list(seeds_of), swept)
-        _require_few(len(seeds_of), len(places))
-        return SweepPlan(
-            swept,
-            tuple(seeds_of),
-            np.array(list(places), np.uint32),
-            self.num_episodes,
-            tuple(seeds_of.values()),
-            tuple(updates_of.values()),
-            other.equal_within,
-        )
+        configs = tuple(dict.fromkeys((*self.configs, *other.configs)))
+        keys = dict.fromkeys(tuple(key) for x in (self, other) for key in x.key_data.tolist())
+        _require_swept(configs, swept)
+        _require_few(len(configs), len(keys))
+        rows, columns = ({x: i for i, x in enumerate(items)} for items in (configs, keys))
+        goals = np.zeros((len(configs), len(keys)), np.int64)
+        for plan in (self, other):
+            own = [columns[tuple(key)] for key in plan.key_data.tolist()]
+            cells = np.ix_([rows[config] for config in plan.configs], own)
+            goals[cells] = np.maximum(goals[cells], plan.goals)
+        key_data = np.array(list(keys), np.uint32)
+        return SweepPlan(swept, configs, key_data, self.num_episodes, goals, other.equal_within)
 
 
 def _require_swept(configs: Sequence[Config], swept: Sequence[str]) -> None:
@@ -200,9 +161,8 @@ def make_plan(
         configs = [with_total_steps(config, total_steps) for config in configs]
     key_data = key_data_of(keys, len(configs))
     configs = [environment.checked(c) if c.env_params else c for c in configs]
-    seeds_of = (len(key_data),) * len(configs)
-    updates_of = tuple(config.num_updates for config in configs)
-    plan = SweepPlan(tuple(axes), tuple(configs), key_data, episodes, seeds_of, updates_of)
+    goals = np.repeat([[config.num_updates] for config in configs], len(key_data), axis=1)
+    plan = SweepPlan(tuple(axes), tuple(configs), key_data, episodes, goals)
     for first, *_ in plan.programs:
         environment.checked(configs[first])
     return plan
@@ -232,7 +192,8 @@ def make_extension(
         if keys is None:
             return plan
         key_data = key_data_of(keys, len(plan.configs))
-        return replace(plan, key_data=key_data, seeds_of=(len(key_data),) * len(plan.configs))
+        goals = np.repeat(plan.goals.max(axis=1, keepdims=True), len(key_data), axis=1)
+        return replace(plan, key_data=key_data, goals=goals)
     own = {name: values for name, values in plan.axes.items() if name not in fields}
     if zipped or math.prod(map(len, plan.axes.values())) != len(plan.configs):
         if missing := [name for name in own if name not in axes]:
@@ -262,12 +223,15 @@ def plan_of(facts: Mapping[str, Any]) -> SweepPlan:
         tuple(Config(**setting) for setting in facts["settings"]),
         np.asarray(facts["key_data"], np.uint32).reshape(-1, 2),
         int(facts["num_episodes"]),
-        tuple(map(int, facts["seeds_of"])),
-        tuple(map(int, facts["updates_of"])),
+        np.asarray(facts["goals"], np.int64),
         facts["equal_within"] if facts["equal_within"] is None else float(facts["equal_within"]),
     )
+    longest = np.array([[config.num_updates] for config in plan.configs])
+    fits = plan.goals.shape == (len(plan.configs), plan.num_seeds) and plan.goals.size
     # Whatever else may be wrong is not what would be written of this plan.
-    if not (plan.configs and plan.num_seeds) or plan_facts(plan) != json_value(facts):
+    if not (fits and np.all((plan.goals >= 0) & (plan.goals <= longest))) or plan_facts(
+        plan
+    ) != json_value(facts):
         raise ValueError("its plan is none")
     return plan
 

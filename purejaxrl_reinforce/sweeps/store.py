@@ -46,7 +46,7 @@ SLICES = "slices"
 # A sweep of its own, see studies.py.
 CONFIRMATION = "confirmation"
 # Counts up whenever the content of these files changes.
-FORMAT = 7
+FORMAT = 8
 
 # Slices are counted in the order in which they finish.
 _SLICE_FILES = f"{SLICES}/{'[0-9]' * 9}.npz"
@@ -257,8 +257,7 @@ class SweepStore:
             self._write_plan(SavedSweep(path, plan, started, identity))
         slices.mkdir(exist_ok=True)
         saved = saved_sweep(path)
-        self._on_disk = plan_facts(saved.plan)
-        self._saved = replace(saved, plan=plan)
+        self._saved, self._is_written = replace(saved, plan=plan), False
         named = (_SLICE_NAME.fullmatch(file.name) for file in slices.iterdir())
         self._num_slices = 1 + max((int(name[1]) for name in named if name), default=-1)
 
@@ -270,9 +269,10 @@ class SweepStore:
     def plan(self) -> SweepPlan:
         return self._saved.plan
 
-    def grow(self, plan: SweepPlan) -> None:
-        """Want more of the same settings and seeds: a plan that has `grown`."""
-        self._saved = replace(self._saved, plan=plan)
+    def grow(self, goals: np.ndarray) -> None:
+        """Want agents to be trained for so many updates, [setting, seed], or as many as before."""
+        plan = replace(self.plan, goals=np.maximum(self.plan.goals, goals))
+        self._saved, self._is_written = replace(self._saved, plan=plan), False
 
     def log(self, message: str) -> None:
         """Append a line to the log."""
@@ -281,9 +281,9 @@ class SweepStore:
 
     def add(self, part: Slice) -> None:
         """Write a slice, and before it the plan, where that has grown."""
-        if (facts := plan_facts(self.plan)) != self._on_disk:
+        if not self._is_written:
             self._write_plan(self._saved)
-            self._on_disk = facts
+            self._is_written = True
         arrays = named_arrays(part)
         configs = map(self.plan.config_of, arrays.pop("agents").tolist())
         arrays["settings"] = np.array([config_digest(config) for config in configs], "S16")
@@ -398,7 +398,7 @@ def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
                 " seeds and settings"
             )
     machine.require_result_settings(path, saved.started["settings"])
-    return plan if extend else plan.grown(saved.plan.seeds_of, saved.plan.updates_of)
+    return plan if extend else replace(plan, goals=np.maximum(plan.goals, saved.plan.goals))
 
 
 def _by_name(plan: SweepPlan) -> dict[str, Any]:

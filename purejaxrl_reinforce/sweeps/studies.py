@@ -22,7 +22,6 @@ from purejaxrl_reinforce.sweeps.summary import (
     scores_of_settings,
     summarize,
 )
-from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 from purejaxrl_reinforce.tasks import task
 
 
@@ -39,26 +38,19 @@ def deciding(plan: SweepPlan, equal_within: float = 0.0) -> SweepPlan:
         raise ValueError(f"deciding takes at least {MIN_SEEDS} seeds, not {plan.num_seeds}")
     if not 0 <= equal_within < np.inf:
         raise ValueError(f"equal_within must be a number from 0 on, not {equal_within}")
-    seeds_of = (look_sizes(plan.num_seeds)[0],) * len(plan.configs)
-    return replace(plan, seeds_of=seeds_of, equal_within=float(equal_within))
+    is_first = np.arange(plan.num_seeds) < look_sizes(plan.num_seeds)[0]
+    goals = np.where(is_first, plan.goals, 0)
+    return replace(plan, goals=goals, equal_within=float(equal_within))
 
 
-def train_until_decided(loop: SweepLoop) -> Iterator[str]:
-    """Train the plan; of a study, further groups of seeds until it is decided.
-
-    Settings that are worse get no more seeds. Yields as `SweepLoop.train`.
-    """
-    yield from loop.train()
-    while loop.plan.equal_within is not None:
-        goals = list(loop.plan.seeds_of)
-        for ranking in rank(loop.results):
-            if ranking.decision.verdict == "goes on":
-                for setting in ranking.decision.left:
-                    goals[setting] = max(goals[setting], ranking.decision.num_seeds)
-        if goals == list(loop.plan.seeds_of):
-            return
-        loop.grow(seeds_of=goals)
-        yield from loop.train()
+def next_look(results: SweepResults, plan: SweepPlan) -> np.ndarray:
+    """Return the goals of a study, [setting, seed], until all in question have the next look's."""
+    goals = plan.goals.copy()
+    for ranking in rank(results):
+        if ranking.decision.verdict == "goes on":
+            for setting in ranking.decision.left:
+                goals[setting, : ranking.decision.num_seeds] = plan.configs[setting].num_updates
+    return goals
 
 
 def explain_plan(results: SweepResults, difference: float | None) -> Iterator[str]:
@@ -98,19 +90,14 @@ def confirmation_plan(plan: SweepPlan, rankings: Sequence[Ranking]) -> SweepPlan
 
     They are as many as the winner had, and half of all seeds away from the first.
     """
-    chosen = [s for ranking in rankings for s in ranking.summaries[:2]]
+    chosen = [(s.setting, r.summaries[0].num_seeds) for r in rankings for s in r.summaries[:2]]
+    configs = tuple(plan.configs[setting] for setting, _ in chosen)
     first = (seed_numbers(plan.key_data)[0] + 2**31) % 2**32
-    seeds = [(first + i) % 2**32 for i in range(max(s.num_seeds for s in chosen))]
-    return SweepPlan(
-        plan.swept,
-        tuple(plan.configs[s.setting] for s in chosen),
-        key_data_of(seeds, len(chosen)),
-        plan.num_episodes,
-        tuple(
-            ranking.summaries[0].num_seeds for ranking in rankings for _ in ranking.summaries[:2]
-        ),
-        tuple(plan.configs[s.setting].num_updates for s in chosen),
-    )
+    seeds = [(first + i) % 2**32 for i in range(max(number for _, number in chosen))]
+    wanted = [np.arange(len(seeds)) < number for _, number in chosen]
+    goals = np.array(wanted) * [[config.num_updates] for config in configs]
+    key_data = key_data_of(seeds, len(chosen))
+    return SweepPlan(plan.swept, configs, key_data, plan.num_episodes, goals)
 
 
 class Confirmed(NamedTuple):

@@ -22,7 +22,7 @@ from purejaxrl_reinforce.execution.processes import is_single_process
 from purejaxrl_reinforce.named import require_paths
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
-from purejaxrl_reinforce.sweeps import workers
+from purejaxrl_reinforce.sweeps import studies, workers
 from purejaxrl_reinforce.sweeps.halving import first_part, next_part
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
 from purejaxrl_reinforce.sweeps.population import (
@@ -170,7 +170,6 @@ class SweepLoop:
         if halving is not None:
             plan = first_part(plan, halving)
         self._store = SweepStore(path, plan, force, extend)
-        self.plan = self._store.plan
         self.results = empty_results(self.plan, path)
         self._merged: Sequence[SavedSweep] | None = merged
         self._kinds: set[str] = set()
@@ -191,24 +190,31 @@ class SweepLoop:
         """Release the directory; without a slice, remove the files that opening it made."""
         self._store.close()
 
-    def grow(
-        self, seeds_of: Sequence[int] | None = None, updates_of: Sequence[int] | None = None
-    ) -> None:
-        """Want more seeds or updates of settings, in their order; `train` trains them."""
-        self.plan = self.plan.grown(seeds_of, updates_of)
-        self._store.grow(self.plan)
+    @property
+    def plan(self) -> SweepPlan:
+        return self._store.plan
+
+    def grow(self, goals: np.ndarray) -> None:
+        """Want more updates of agents, [setting, seed]; `train` trains them."""
+        self._store.grow(goals)
 
     def train(self) -> Iterator[str]:
         """Train the agents that the plan wants and that are not on disk yet.
 
         Every setting gets its first seed, then its second: slices are cut from this order, and
-        programs take turns. With halving, the plan grows for the better settings, part by part.
+        programs take turns. With halving, the plan grows for the better settings, part by part; in
+        a study, for those that may be the best, group by group of seeds.
         Yields about once a second: which program is compiled next, or "".
         """
         yield from self._train_missing()
         for part in range(2, self._num_parts + 1):
-            goals = next_part(self.results, self.plan, self._num_parts, part)
-            self.grow(updates_of=goals)
+            self.grow(next_part(self.results, self.plan, self._num_parts, part))
+            yield from self._train_missing()
+        while self.plan.equal_within is not None:
+            goals = studies.next_look(self.results, self.plan)
+            if (goals <= self.plan.goals).all():
+                return
+            self.grow(goals)
             yield from self._train_missing()
 
     def _train_missing(self) -> Iterator[str]:
@@ -281,7 +287,7 @@ class SweepLoop:
 
         def span(agent: int) -> tuple[int, int]:
             seed, setting = divmod(agent, len(self.plan.configs))
-            return int(self.results.updates[setting, seed]), self.plan.updates_of[setting]
+            return int(self.results.updates[setting, seed]), int(self.plan.goals[setting, seed])
 
         done, goal = span(todo[-1])
         chosen: list[int] = []

@@ -137,10 +137,11 @@ def test_side_by_side_as_on_an_accelerator(swept, monkeypatch):
 def grown(path, axes, *goals, num_seeds=3):
     """Train a sweep up to one goal (seeds and updates of each setting) after the other."""
     plan = make_plan(CONFIG, range(num_seeds), axes, False, 7)
-    start = {"seeds_of": (0,) * len(plan.configs), "updates_of": (1,) * len(plan.configs)}
-    with contextlib.closing(SweepLoop(dataclasses.replace(plan, **start), path, 1)) as loop:
+    nothing = np.zeros_like(plan.goals)
+    with contextlib.closing(SweepLoop(dataclasses.replace(plan, goals=nothing), path, 1)) as loop:
         for seeds_of, updates_of in goals:
-            loop.grow(seeds_of, updates_of)
+            is_wanted = np.arange(num_seeds) < np.array(seeds_of)[:, None]
+            loop.grow(np.where(is_wanted, np.array(updates_of)[:, None], 0))
             assert list(loop.train())[-1] == ""
             found = load_sweep(path)  # nothing is missing
             np.testing.assert_array_equal(found.updates, loop.results.updates)
