@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _NUM_SEEDS, _MAX_SEEDS, _NUM_EPISODES = 16, 64, 100
 
 
+def _default(value: Any) -> Any:
+    """Return what the help says of an option whose default depends on others."""
+    return tyro.conf.arg(help_behavior_hint=f"(default: {value})")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep(options.TrainingOptions):
     """Train many seeds of one or many settings and report the results.
@@ -39,22 +44,12 @@ class Sweep(options.TrainingOptions):
     ] = ()
     zip: bool = False
     """Combine the fields' first values, then their second, ..."""
-    num_seeds: Annotated[
-        int | None,
-        tyro.conf.arg(
-            help="Number of seeds; the same for each setting.",
-            help_behavior_hint=f"(default: {_NUM_SEEDS})",
-        ),
-    ] = None
+    num_seeds: Annotated[int | None, _default(_NUM_SEEDS)] = None
+    """Number of seeds; the same for each setting."""
     until: Literal["decided"] | None = None
     """Add groups of seeds to the settings that may still be the best, until one is left."""
-    max_seeds: Annotated[
-        int | None,
-        tyro.conf.arg(
-            help="Seeds per setting at which --until decided ends in any case.",
-            help_behavior_hint=f"(default: {_MAX_SEEDS})",
-        ),
-    ] = None
+    max_seeds: Annotated[int | None, _default(_MAX_SEEDS)] = None
+    """Seeds per setting at which --until decided ends in any case."""
     equal_within: float | None = None
     """End --until decided also if all remaining settings differ by less. None: never."""
     plan: bool = False
@@ -67,16 +62,11 @@ class Sweep(options.TrainingOptions):
     """New or empty directory, or the same sweep's, which continues. None: a new one in sweeps/."""
     slice_size: int | None = None
     """Agents per slice. None: some seconds of training."""
-    num_episodes: Annotated[
-        int | None,
-        tyro.conf.arg(
-            help="Greedy episodes to evaluate each agent with after training.",
-            help_behavior_hint=f"(default: {_NUM_EPISODES})",
-        ),
-    ] = None
+    num_episodes: Annotated[int | None, _default(_NUM_EPISODES)] = None
+    """Greedy episodes to evaluate each agent with after training."""
     extend: tyro.conf.FlagCreatePairsOff[bool] = False
     """Add these seeds and settings to the sweep in --sweep-dir, which gives all other options."""
-    merge: Annotated[tuple[Path, ...], tyro.conf.arg(help_behavior_hint="(default: none)")] = ()
+    merge: Annotated[tuple[Path, ...], _default("none")] = ()
     """Sweeps whose agents are copied into --sweep-dir, with their seeds and settings."""
     halving: int | None = None
     """N: train all settings for 1/N of their updates, the best 1/N of them for more, ..."""
@@ -104,9 +94,9 @@ class Sweep(options.TrainingOptions):
         decides = plan.equal_within is not None or self.halving is not None
         with workers.dask_executor(self.dask) if self.dask else nullcontext() as executor:
             stopped_by = run_sweep(
-                plan, path, self.slice_size, self.quiet, loggers, decides and self.confirm,
-                force=self.force, extend=extends, merged=merged, executor=executor,
-                halving=self.halving,
+                plan, path, self.quiet, loggers, decides and self.confirm,
+                slice_size=self.slice_size, force=self.force, extend=extends, merged=merged,
+                executor=executor, halving=self.halving,
             )  # fmt: skip
         if self.plan and stopped_by is None:
             print(*explain_plan(load_sweep(path), self.difference), sep="\n")

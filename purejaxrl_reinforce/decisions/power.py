@@ -1,7 +1,7 @@
 """How many seeds a sweep needs: simulations of the ranking's test with the scores of a pilot."""
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,13 +17,6 @@ _STUDIES = 1_000
 _PRECISION = 1.03
 
 Scores = dict[int, np.ndarray]
-
-
-class Planned(NamedTuple):
-    """The fewest seeds of each setting that have some power; None: more than are planned."""
-
-    num_seeds: int | None
-    power: float
 
 
 def runner_up(pilot: Scores) -> tuple[int, int, float]:
@@ -47,31 +40,27 @@ def set_apart(pilot: Scores, difference: float) -> Scores:
     return moved
 
 
-def plan_seeds(pilot: Scores, difference: float) -> list[Planned]:
-    """Return the seeds for each of POWERS, where all others are worse by a difference or more.
+def plan_seeds(pilot: Scores, difference: float) -> list[tuple[int | None, float]]:
+    """Return the fewest seeds for each of POWERS, and the power that they have.
 
-    The pilot's scores, moved by `set_apart`, stand for all scores that a setting may have.
+    All others are worse by a difference or more; the pilot's scores, moved by `set_apart`, stand
+    for all scores that a setting may have. None: more seeds than are planned.
     """
-    populations, known = set_apart(pilot, difference), dict[int, float]()
-
-    def power(num_seeds: int) -> float:
-        if num_seeds not in known:
-            known[num_seeds] = found_share(populations, num_seeds, _STUDIES)
-        return known[num_seeds]
-
+    populations = set_apart(pilot, difference)
+    power = functools.cache(lambda num_seeds: found_share(populations, num_seeds, _STUDIES))
     return [_fewest(power, target) for target in POWERS]
 
 
-def _fewest(power: Callable[[int], float], target: float) -> Planned:
+def _fewest(power: Callable[[int], float], target: float) -> tuple[int | None, float]:
     low = high = MIN_SEEDS
     while power(high) < target:
         if high == MOST_SEEDS:
-            return Planned(None, power(high))
+            return None, power(high)
         low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1 and high > low * _PRECISION:
         middle = (low + high) // 2
         low, high = (low, middle) if power(middle) >= target else (middle, high)
-    return Planned(high, power(high))
+    return high, power(high)
 
 
 def found_share(populations: Scores, num_seeds: int, studies: int, seed: int = 0) -> float:

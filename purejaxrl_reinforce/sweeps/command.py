@@ -5,7 +5,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from purejaxrl_reinforce.tasks import task
 def run_sweep(
     plan: SweepPlan,
     path: Path,
-    slice_size: int | None,
     quiet: bool,
     loggers: tuple[Sequence[str], Mapping[str, Any]] = ((), {}),
     confirm: bool = False,
@@ -50,15 +48,15 @@ def run_sweep(
     try:
         with (
             signals.StopRequest() as stop,
-            contextlib.closing(SweepLoop(plan, path, slice_size, warn=_warn, **options)) as sweep,
+            contextlib.closing(SweepLoop(plan, path, warn=_warn, **options)) as sweep,
         ):
             if not quiet:
                 print(_headline(sweep.plan, path), flush=True)
             started = time.perf_counter()
             number = train(sweep, stop, quiet)
             if number is None and confirm:
-                executor = options.get("executor")
-                number = _confirm(sweep, path, slice_size, stop, quiet, executor)
+                same = {name: options.get(name) for name in ("slice_size", "executor")}
+                number = _confirm(sweep, path, stop, quiet, **same)
             if number is not None:
                 _report_interruption(sweep, path, number)
                 return number
@@ -115,19 +113,13 @@ def train(sweep: SweepLoop, stop: signals.StopRequest | None, quiet: bool) -> in
 
 
 def _confirm(
-    sweep: SweepLoop,
-    path: Path,
-    slice_size: int | None,
-    stop: signals.StopRequest,
-    quiet: bool,
-    executor: Executor | None,
+    sweep: SweepLoop, path: Path, stop: signals.StopRequest, quiet: bool, **options: Any
 ) -> int | None:
-    """Train the first two settings with unseen seeds, as `_train`."""
+    """Train the first two settings with unseen seeds, as `train`."""
     plan = studies.confirmation_plan(sweep.plan, rank(sweep.results))
     if not quiet:
         print(f"{count(plan.num_agents, 'agent')} with seeds that nothing has used", flush=True)
-    directory = path / store.CONFIRMATION
-    loop = SweepLoop(plan, directory, slice_size, warn=_warn, extend=True, executor=executor)
+    loop = SweepLoop(plan, path / store.CONFIRMATION, warn=_warn, extend=True, **options)
     with contextlib.closing(loop):
         return train(loop, stop, quiet)
 

@@ -40,7 +40,7 @@ def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
     summaries = [summary for ranking in rankings for summary in ranking.summaries]
     with files.atomic_write(path / "summary.json") as unfinished:
         found = confirmed(results, rankings)
-        content = {**summary_dict(results, rankings), "confirmed": [x._asdict() for x in found]}
+        content = {**summary_dict(results, rankings), "confirmed": found}
         unfinished.write_text(json_text.dump_json(content))
     for name, figure in sweep_figures(results, summaries).items():
         with files.atomic_write(path / f"{name}.png") as unfinished:

@@ -88,6 +88,7 @@ class Population:
         longest_call: most updates of one call of `advance`, for whose metrics there is room.
         capacity: agents that there is room for.
         compile_seconds: of tracing and compiling.
+        evaluate: the program that returns the returns of greedy episodes.
         memory_bytes: what the largest compiled program needs at most on all devices of this
             process, inputs and results included.
     """
@@ -115,10 +116,10 @@ class Population:
             settings, states = own[0], starting.out_info
             evaluation = pool.submit(evaluating.lower(one, (), (settings, states.params)).compile)
             self._advance = advancing.lower(one, (one, one), (settings, states)).compile()
-            self._start, self._evaluate = start.result(), evaluation.result()
+            self._start, self.evaluate = start.result(), evaluation.result()
         self.compile_seconds = time.perf_counter() - started
         self.memory_bytes = len(mesh.local_devices) * max(
-            map(program_bytes, (self._start, self._advance, self._evaluate))
+            map(program_bytes, (self._start, self._advance, self.evaluate))
         )
         gc.collect()  # of other populations' programs, each of which holds many memory mappings
 
@@ -159,8 +160,7 @@ class Population:
     ) -> Agents:
         """Return agents, `capacity` at most, that have the same num_updates.
 
-        They are before their first update, from their keys' data, or go on from `states`, see
-        there.
+        They are before their first update, from their keys' data, or go on from `states`.
         """
         num_rows = jnp.int32(-(-len(configs) // self.mesh.shape[AGENTS]))
         own = self._inputs(configs, key_data)
@@ -179,17 +179,6 @@ class Population:
         metrics = jax.tree.map(lambda x: x[:, :length], _to_host(buffers, agents.number))
         return agents._replace(states=states), metrics
 
-    def evaluate(self, agents: Agents) -> np.ndarray:
-        """Return the returns of each agent's greedy episodes, [agent, episode]."""
-        own = agents.settings, agents.states.params
-        returns: np.ndarray = _to_host(self._evaluate(agents.num_rows, (), own), agents.number)
-        return returns
-
-    def states(self, agents: Agents) -> TrainState:
-        """Return the state of each agent as NumPy, [agent, ...]; of its key, the key's data."""
-        states: TrainState = _to_host(agents.states, agents.number)
-        return states
-
 
 class Job(NamedTuple):
     """Agents of one static setting to train together, in this process or another.
@@ -201,7 +190,7 @@ class Job(NamedTuple):
         num_episodes: of each one's evaluation at the end.
         done: updates that they have behind them.
         goal: after which they stop.
-        states: after the updates behind them, see `Population.states`; None before the first.
+        states: after the updates behind them, as in `Slice`; None before the first.
     """
 
     agents: list[int]
@@ -247,15 +236,16 @@ def train_job(population: Population, job: Job) -> Iterator[program.Chunk[Agents
         parts.append(chunk.metrics)
         seconds += chunk.seconds
         yield chunk
-    number = len(job.agents)
+    number, states = len(job.agents), agents.states
+    returns = population.evaluate(agents.num_rows, (), (agents.settings, states.params))
     device = machine.result_device().encode()[:LONGEST_NAME].ljust(LONGEST_NAME, b"\0")
     yield Slice(
         np.asarray(job.agents),
         jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
-        population.evaluate(agents),
+        _to_host(returns, number),
         np.full(number, seconds / number),
         np.tile(np.frombuffer(device, np.uint8), (number, 1)),
-        population.states(agents),
+        _to_host(states, number),
     )
 
 

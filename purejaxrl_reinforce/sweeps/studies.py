@@ -1,15 +1,15 @@
 """Studies: sweeps that train until the best setting is decided, and confirm it with new seeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from purejaxrl_reinforce.decisions.looks import difference_of, look_sizes
 from purejaxrl_reinforce.decisions.power import MOST_SEEDS, POWERS, plan_seeds, runner_up
 from purejaxrl_reinforce.output.text import count, number
-from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval
+from purejaxrl_reinforce.statistics import MIN_SEEDS
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of, seed_numbers
 from purejaxrl_reinforce.sweeps.ranking import show_bounds, show_score
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
@@ -72,11 +72,11 @@ def explain_plan(results: SweepResults, difference: float | None) -> Iterator[st
             f"{env}: seeds that tell no. {best} from all others, if these are {number(wanted, 3)}"
             f" lower or more{as_seen}"
         )
-        for target, planned in zip(POWERS, plan_seeds(pilot, wanted), strict=True):
-            seeds = planned.num_seeds or MOST_SEEDS
+        for target, (planned, _) in zip(POWERS, plan_seeds(pilot, wanted), strict=True):
+            seeds = planned or MOST_SEEDS
             minutes = seeds * sum(seconds[i] for i in pilot) / 60
             effort = f"{count(seeds * len(pilot), 'agent')}, {number(minutes, 2)} minutes here"
-            if planned.num_seeds is None:
+            if planned is None:
                 yield (
                     f"  {target:.0%} power: more than {seeds} of each ({effort}); too small a"
                     " difference to be worth it: see --until decided --equal-within"
@@ -100,26 +100,13 @@ def confirmation_plan(plan: SweepPlan, rankings: Sequence[Ranking]) -> SweepPlan
     return SweepPlan(plan.swept, configs, key_data, plan.num_episodes, goals)
 
 
-class Confirmed(NamedTuple):
-    """Scores of a setting in a study, and with seeds that nothing had used.
+def confirmed(results: SweepResults, rankings: Sequence[Ranking]) -> list[dict[str, Any]]:
+    """Return the scores of those first two settings that are trained with unseen seeds.
 
-    Attributes:
-        setting: its number in the study.
-        num_seeds: that were new.
-        study: the interquartile mean that it was chosen by.
-        unseen: the one of the new seeds.
-        optimism: by how much the former is higher.
+    Of each its number as `setting` and the `num_seeds` that nothing had used; its interquartile
+    mean in the `study` and with the `unseen` seeds, and the `optimism` by which the former is
+    higher.
     """
-
-    setting: int
-    num_seeds: int
-    study: Interval
-    unseen: Interval
-    optimism: Interval
-
-
-def confirmed(results: SweepResults, rankings: Sequence[Ranking]) -> list[Confirmed]:
-    """Return the scores of those first two settings that are trained with unseen seeds."""
     path = None if results.path is None else results.path / CONFIRMATION
     if path is None or not (path / PLAN_FILE).exists():
         return []
@@ -129,16 +116,17 @@ def confirmed(results: SweepResults, rankings: Sequence[Ranking]) -> list[Confir
         config = results.configs[summary.setting]
         if config in unseen.configs:
             x, y = before[summary.setting], after[unseen.configs.index(config)]
-            iqm = score_interval(summary.env, y)
-            found.append(Confirmed(summary.setting, len(y), summary.iqm, iqm, difference_of(x, y)))
+            facts = {"setting": summary.setting, "num_seeds": len(y), "study": summary.iqm}
+            iqm, optimism = score_interval(summary.env, y), difference_of(x, y)
+            found.append({**facts, "unseen": iqm, "optimism": optimism})
     return found
 
 
-def explain_confirmed(found: Confirmed) -> str:
+def explain_confirmed(found: Mapping[str, Any]) -> str:
     """Return a sentence about a setting's scores."""
-    intervals = found.unseen, found.study, found.optimism
+    intervals = (found[name] for name in ("unseen", "study", "optimism"))
     unseen, study, optimism = (f"{show_score(x.value)} {show_bounds(x)}" for x in intervals)
     return (
-        f"no. {found.setting} with {count(found.num_seeds, 'seed')} that nothing had used:"
+        f"no. {found['setting']} with {count(found['num_seeds'], 'seed')} that nothing had used:"
         f" {unseen}; in the study {study}, optimism {optimism}"
     )

@@ -179,12 +179,7 @@ def summary_dict(results: SweepResults, rankings: Sequence[Ranking]) -> dict[str
         {**vars(s), "swept": {x: get_field(results.configs[s.setting], x) for x in results.axes}}
         for s in summaries
     ]
-    decided = [
-        vars(r.decision)
-        | {"env": r.env, "equal_within": r.equal_within}
-        | {"looks": [look._asdict() for look in r.decision.looks]}
-        for r in rankings
-    ]
+    decided = [vars(r.decision) | {"env": r.env, "equal_within": r.equal_within} for r in rankings]
     return {
         "settings": settings,
         "decisions": decided,

@@ -6,14 +6,13 @@ import tempfile
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
@@ -177,11 +176,6 @@ class SweepLoop:
         self._populations: dict[int, Population] = {}
         self._sizes: dict[int, int] = {}
 
-    def _mesh(self, plan: SweepPlan, settings: Sequence[int]) -> Mesh:
-        """Return the mesh of a program. It does not depend on which agents are left to train."""
-        most = len(settings) * plan.num_seeds
-        return population_mesh(min(self._slice_size or most, most), self._devices)
-
     def log(self, message: str) -> None:
         """Append a line to the log."""
         self._store.log(message)
@@ -222,33 +216,44 @@ class SweepLoop:
             self._load_done(self._merged)
             self._merged = None
             yield ""
-        missing = np.maximum(self.plan.goals - self.results.updates, 0)
-        self.updates_left = int(missing.sum())
-        todo = {i: x for i, x in enumerate(self._in_order(missing > 0)) if x}
+        todo = self._missing()
+        self.updates_left = int((todo[:, 3] - todo[:, 2]).sum())
         if self._executor is not None:
             yield from self._train_elsewhere(self._executor, todo)
-        while todo:
-            number = self._next_program(todo)
+            return
+        while len(todo):
+            number = int(todo[0, 1])
             if number not in self._populations:
                 yield f"compiling program {number + 1:,} of {len(self.plan.programs):,}"
-                self._compile(number, len(todo[number]))
-            yield from self._train_slice(number, self._job(todo[number], self._sizes[number]))
-            if not todo[number]:
-                del todo[number]
-                if len(self.plan.programs) > _MOST_PROGRAMS:
-                    del self._populations[number]
+                self._compile(number, int((todo[:, 1] == number).sum()))
+            job, todo = self._next_job(todo, self._sizes[number])
+            yield from self._train_slice(number, job)
 
-    def _in_order(self, missing: np.ndarray) -> Iterator[list[int]]:
-        """Yield the agents of each program that are missing, [setting, seed], the next one last."""
-        for settings in self.plan.programs:
-            seeds, places = np.nonzero(missing[settings].T)
-            yield (seeds * len(missing) + np.array(settings)[places])[::-1].tolist()
+    def _missing(self) -> np.ndarray:
+        """Return a row for each agent to train, the next one first.
 
-    def _next_program(self, todo: Mapping[int, list[int]]) -> int:
-        """Return the number of the program whose next agent has the lowest seed."""
-        if len(self.plan.programs) > _MOST_PROGRAMS:
-            return min(todo)
-        return min(todo, key=lambda i: (todo[i][-1] // len(self.plan.configs), i))
+        Its columns: number, program, updates behind it, updates after which it stops.
+        """
+        done, goals, programs = self.results.updates, self.plan.goals, self.plan.programs
+        program = np.zeros(len(goals), np.int64)
+        for number, settings in enumerate(programs):
+            program[settings] = number
+        setting, seed = own = np.nonzero(goals > done)
+        order = [setting, program[setting], seed]
+        if len(programs) > _MOST_PROGRAMS:
+            order = [setting, seed, program[setting]]
+        rows = np.stack([seed * len(goals) + setting, program[setting], done[own], goals[own]])
+        return rows.T[np.lexsort(order)]
+
+    def _next_job(self, todo: np.ndarray, size: int) -> tuple[Job, np.ndarray]:
+        """Take agents of one program that are trained equally far; return the other rows, too."""
+        _, _, done, goal = todo[0].tolist()
+        alike = np.flatnonzero((todo[:, 1:] == todo[0, 1:]).all(axis=1))[:size]
+        agents = todo[alike, 0].tolist()
+        configs, keys = list(map(self.plan.config_of, agents)), self.plan.keys_of(agents)
+        states = self._store.load_agents(agents).state if done else None
+        job = Job(agents, configs, keys, self.plan.num_episodes, done, goal, states)
+        return job, np.delete(todo, alike, axis=0)
 
     def _load_done(self, merged: Sequence[SavedSweep]) -> None:
         """Take what is on disk, and in merged sweeps."""
@@ -271,31 +276,23 @@ class SweepLoop:
     def _compile(self, number: int, num_agents: int) -> None:
         """Compile a program for slices of so many agents, or fewer."""
         settings = self.plan.programs[number]
-        mesh, config = self._mesh(self.plan, settings), self.plan.configs[settings[0]]
+        # It does not depend on which agents are left to train.
+        most = len(settings) * self.plan.num_seeds
+        mesh = population_mesh(min(self._slice_size or most, most), self._devices)
         takes_turns = len(self.plan.programs) > 1 and self._slice_size is None
-        most = -(-num_agents // _TURNS) if takes_turns else num_agents
-        population = make_population(config, most, mesh, self._slice_size, self.plan.num_episodes)
+        population = make_population(
+            self.plan.configs[settings[0]],
+            -(-num_agents // _TURNS) if takes_turns else num_agents,
+            mesh, self._slice_size, self.plan.num_episodes,
+        )  # fmt: skip
         self.log(f"compiled for {num_agents} agents in {population.compile_seconds:.1f} s")
+        if len(self.plan.programs) > _MOST_PROGRAMS:
+            self._populations.clear()
         self._populations[number] = population
         # One by one, agents take no longer in short slices: these grow to some seconds.
         grows = self._slice_size is None and population.one_by_one
         size = len(mesh.devices) if grows else self._slice_size or population.capacity
         self._sizes[number] = min(size, population.capacity)
-
-    def _job(self, todo: list[int], size: int) -> Job:
-        """Take agents that are trained equally far from the end of `todo`."""
-
-        def span(agent: int) -> tuple[int, int]:
-            seed, setting = divmod(agent, len(self.plan.configs))
-            return int(self.results.updates[setting, seed]), int(self.plan.goals[setting, seed])
-
-        done, goal = span(todo[-1])
-        chosen: list[int] = []
-        while todo and len(chosen) < size and span(todo[-1]) == (done, goal):
-            chosen.append(todo.pop())
-        configs, keys = list(map(self.plan.config_of, chosen)), self.plan.keys_of(chosen)
-        states = self._store.load_agents(chosen).state if done else None
-        return Job(chosen, configs, keys, self.plan.num_episodes, done, goal, states)
 
     def _train_slice(self, number: int, job: Job) -> Iterator[str]:
         """Train a slice of a program; yield after each chunk of updates."""
@@ -313,21 +310,19 @@ class SweepLoop:
             self._sizes[number] = min(size, population.capacity)
         yield ""
 
-    def _train_elsewhere(self, executor: Executor, todo: dict[int, list[int]]) -> Iterator[str]:
+    def _train_elsewhere(self, executor: Executor, todo: np.ndarray) -> Iterator[str]:
         """Train slices by the workers of an executor; yield where one is finished."""
-        sizes = {
-            i: workers.agents_per_slice(len(agents), self._slice_size) for i, agents in todo.items()
-        }
+        numbers = np.bincount(todo[:, 1]).tolist()
+        sizes = [workers.agents_per_slice(number, self._slice_size) for number in numbers]
 
-        def jobs() -> Iterator[tuple[int, Job]]:
-            while todo:
-                number = self._next_program(todo)
-                yield sizes[number], self._job(todo[number], sizes[number])
-                if not todo[number]:
-                    del todo[number]
+        def jobs(left: np.ndarray) -> Iterator[tuple[int, Job]]:
+            while len(left):
+                size = sizes[left[0, 1]]
+                job, left = self._next_job(left, size)
+                yield size, job
 
         at = time.perf_counter()
-        for trained in workers.train_jobs(executor, jobs()):
+        for trained in workers.train_jobs(executor, jobs(todo)):
             if trained is not None:
                 now, (job, part) = time.perf_counter(), trained
                 self._count(part.metrics, now - at)
