@@ -1,1 +1,1 @@
-"""Which setting is the best, from scores alone: looks at a study, and how many seeds it needs."""
+"""Which setting is the best: looks at scores, how many seeds that takes, the ranking as text."""

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from purejaxrl_reinforce.decisions import ranking
+from purejaxrl_reinforce.decisions.ranking import Ranking, Summary
 from purejaxrl_reinforce.execution.machine import in_words
 from purejaxrl_reinforce.figures.style import png_bytes
 from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
 from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
-from purejaxrl_reinforce.sweeps import outputs, ranking, store, studies, summary
+from purejaxrl_reinforce.sweeps import outputs, store, studies, summary
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
-from purejaxrl_reinforce.sweeps.summary import Ranking, Summary
 
 # More are not read.
 _MOST_SEEDS = 20

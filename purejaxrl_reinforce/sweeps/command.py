@@ -13,12 +13,13 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config_file import new_identity, run_content
+from purejaxrl_reinforce.decisions import ranking
 from purejaxrl_reinforce.execution import signals
 from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps import outputs, ranking, store, studies
+from purejaxrl_reinforce.sweeps import outputs, store, studies
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import agent_scores, rank, score_interval

@@ -12,16 +12,21 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from purejaxrl_reinforce.config import get_field
+from purejaxrl_reinforce.decisions.ranking import (
+    Summary,
+    explain_looks,
+    ranking_view,
+    swept_fields,
+)
 from purejaxrl_reinforce.figures import sweep as pictures
 from purejaxrl_reinforce.figures.curves import Runs
 from purejaxrl_reinforce.figures.style import Style, save_figure
 from purejaxrl_reinforce.output import files, json_text, text
 from purejaxrl_reinforce.runs.loggers import make_loggers
 from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps.ranking import explain_looks, ranking_view, swept_fields
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.studies import confirmed, explain_confirmed
-from purejaxrl_reinforce.sweeps.summary import Summary, rank, scores_of_settings, summary_dict
+from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings, summary_dict
 from purejaxrl_reinforce.tasks import task
 
 if TYPE_CHECKING:

@@ -120,15 +120,17 @@ class SweepResults:
 
     def __repr__(self) -> str:
         """Return the ranking as text."""
-        from purejaxrl_reinforce.sweeps import ranking, summary
+        from purejaxrl_reinforce.decisions import ranking
+        from purejaxrl_reinforce.sweeps import summary
 
         trained = ranking.ranking_text(summary.rank(self)) if self.num_trained else ""
         return trained or "SweepResults: no agent is trained"
 
     def _repr_html_(self) -> str:
         """Return the ranking as HTML, for notebooks."""
+        from purejaxrl_reinforce.decisions import ranking
         from purejaxrl_reinforce.output.html import table
-        from purejaxrl_reinforce.sweeps import ranking, summary
+        from purejaxrl_reinforce.sweeps import summary
 
         ranked = summary.rank(self) if self.num_trained else []
         parts = (table(ranking.RANKING_HEADINGS, ranking.ranking_rows(r)) for r in ranked)
@@ -138,7 +140,7 @@ class SweepResults:
     def ranking(self) -> "pandas.DataFrame":
         """Return a row for each setting, the best first.
 
-        Columns are the attributes of `sweeps.summary.Summary`; with `_low` and `_high`, the 95%
+        Columns are the attributes of `decisions.ranking.Summary`; with `_low` and `_high`, the 95%
         interval of one.
         """
         import pandas
@@ -174,7 +176,8 @@ class SweepResults:
 
     def to_latex(self) -> str:
         """Return the ranking as LaTeX; it needs the package booktabs."""
-        from purejaxrl_reinforce.sweeps import ranking, summary
+        from purejaxrl_reinforce.decisions import ranking
+        from purejaxrl_reinforce.sweeps import summary
 
         return ranking.ranking_latex(summary.rank(self))
 

@@ -8,14 +8,13 @@ import numpy as np
 
 from purejaxrl_reinforce.decisions.looks import difference_of, look_sizes
 from purejaxrl_reinforce.decisions.power import MOST_SEEDS, POWERS, plan_seeds, runner_up
+from purejaxrl_reinforce.decisions.ranking import Ranking, show_bounds, show_score
 from purejaxrl_reinforce.output.text import count, number
 from purejaxrl_reinforce.statistics import MIN_SEEDS
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of, seed_numbers
-from purejaxrl_reinforce.sweeps.ranking import show_bounds, show_score
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE
 from purejaxrl_reinforce.sweeps.summary import (
-    Ranking,
     by_env,
     rank,
     score_interval,

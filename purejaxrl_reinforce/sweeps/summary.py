@@ -4,77 +4,21 @@ Returns of different environments do not compare: each environment has a ranking
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from purejaxrl_reinforce import statistics
 from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.decisions.looks import Decision, decide, differences, look_sizes
-from purejaxrl_reinforce.statistics import Interval, Quartiles
+from purejaxrl_reinforce.decisions.ranking import Ranking, Summary
+from purejaxrl_reinforce.statistics import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, task
 
 # Pairs grow with the square, and a larger matrix is not read.
 MOST_PAIRED = 32
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Statistics of one setting over its seeds.
-
-    Attributes:
-        setting: its position among the sweep's settings.
-        label: the swept fields and their values.
-        env: only settings of one environment compare.
-        num_seeds: number of agents. Each counts in everything below.
-        num_diverged: agents of which an update, or the evaluation, was not finite.
-        iqm: interquartile mean of the scores (see `agent_scores`) with its 95% interval.
-        median: of the scores.
-        worst: the lowest score.
-        num_solved: agents whose score reaches the environment's threshold; None, here and below,
-            where it has none.
-        solved: the fraction of such agents with its exact 95% interval.
-        updates: until an update's mean training return reaches the threshold, quartiles over the
-            seeds; inf: never.
-        env_steps: valid environment steps up to the end of that update, likewise.
-        may_be_best: whether it is the best of its environment, or not significantly worse, as
-            `decisions.decide` tests it.
-        difference: of its interquartile mean to the highest of these settings, see
-            `decisions.differences`; None: it has the highest, or was not compared.
-    """
-
-    setting: int
-    label: str
-    env: str
-    num_seeds: int
-    num_diverged: int
-    iqm: Interval
-    median: float
-    worst: float
-    num_solved: int | None
-    solved: Interval | None
-    updates: Quartiles | None
-    env_steps: Quartiles | None
-    may_be_best: bool = True
-    difference: Interval | None = None
-
-
-class Ranking(NamedTuple):
-    """The settings of an environment: first those that may be the best, then the others.
-
-    Attributes:
-        env: the environment.
-        summaries: of its settings.
-        decision: which of them may be the best, and why.
-        equal_within: of a study that ends when it is decided; None: each setting gets all seeds.
-    """
-
-    env: str
-    summaries: list[Summary]
-    decision: Decision
-    equal_within: float | None
 
 
 def agent_scores(results: SweepResults) -> np.ndarray:

@@ -16,6 +16,7 @@ import pytest
 
 from purejaxrl_reinforce import Config, evaluate, resume_run
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.decisions.ranking import ranking_rows
 from purejaxrl_reinforce.output.html import facts, page, picture, table
 from purejaxrl_reinforce.output.sealed import write_sealed
 from purejaxrl_reinforce.output.text import show
@@ -23,7 +24,6 @@ from purejaxrl_reinforce.reports import run_page, sweep_page
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.runs.run_dir import load_starts
 from purejaxrl_reinforce.runs.saved_run import load_run
-from purejaxrl_reinforce.sweeps.ranking import ranking_rows
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.summary import agent_scores, rank, summarize
 from tests.support.configs import TEXTBOOK

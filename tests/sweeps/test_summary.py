@@ -10,9 +10,14 @@ from rich.console import Console
 from scipy import stats
 
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.decisions.ranking import (
+    explain_looks,
+    ranking_view,
+    show_score,
+    swept_fields,
+)
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.statistics import probability_of_improvement
-from purejaxrl_reinforce.sweeps.ranking import explain_looks, ranking_view, show_score, swept_fields
 from purejaxrl_reinforce.sweeps.summary import (
     agent_scores,
     by_env,

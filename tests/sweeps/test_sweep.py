@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, evaluate, sweep, train
+from purejaxrl_reinforce.decisions.ranking import ranking_rows
 from purejaxrl_reinforce.sweeps import population
 from purejaxrl_reinforce.sweeps.plan import make_plan
-from purejaxrl_reinforce.sweeps.ranking import ranking_rows
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import saved_sweep
 from purejaxrl_reinforce.sweeps.summary import rank

@@ -1,8 +1,10 @@
-"""The ranking of a sweep's settings, as a terminal and a page show it."""
+"""The ranking of settings, as a terminal and a page show it."""
 
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from rich import box
@@ -10,10 +12,9 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from purejaxrl_reinforce.decisions.looks import LEVEL, Look
+from purejaxrl_reinforce.decisions.looks import LEVEL, Decision, Look
 from purejaxrl_reinforce.output.text import count, number
-from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval
-from purejaxrl_reinforce.sweeps.summary import Ranking, Summary
+from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval, Quartiles
 from purejaxrl_reinforce.tasks import THRESHOLDS
 
 # More rows than this are not read on a terminal.
@@ -27,6 +28,63 @@ RANKING_HEADINGS = (
     "no.", "setting", "greedy return\nIQM", "difference\nto highest", "median\nworst",
     "solved\nin updates,\nsteps",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Statistics of one setting over its seeds.
+
+    Attributes:
+        setting: its position among the sweep's settings.
+        label: the swept fields and their values.
+        env: only settings of one environment compare.
+        num_seeds: number of agents. Each counts in everything below.
+        num_diverged: agents of which an update, or the evaluation, was not finite.
+        iqm: interquartile mean of the scores (see `sweeps.summary`) with its 95% interval.
+        median: of the scores.
+        worst: the lowest score.
+        num_solved: agents whose score reaches the environment's threshold; None, here and below,
+            where it has none.
+        solved: the fraction of such agents with its exact 95% interval.
+        updates: until an update's mean training return reaches the threshold, quartiles over the
+            seeds; inf: never.
+        env_steps: valid environment steps up to the end of that update, likewise.
+        may_be_best: whether it is the best of its environment, or not significantly worse, as
+            `decide` tests it.
+        difference: of its interquartile mean to the highest of these settings, see
+            `differences`; None: it has the highest, or was not compared.
+    """
+
+    setting: int
+    label: str
+    env: str
+    num_seeds: int
+    num_diverged: int
+    iqm: Interval
+    median: float
+    worst: float
+    num_solved: int | None
+    solved: Interval | None
+    updates: Quartiles | None
+    env_steps: Quartiles | None
+    may_be_best: bool = True
+    difference: Interval | None = None
+
+
+class Ranking(NamedTuple):
+    """The settings of an environment: first those that may be the best, then the others.
+
+    Attributes:
+        env: the environment.
+        summaries: of its settings.
+        decision: which of them may be the best, and why.
+        equal_within: of a study that ends when it is decided; None: each setting gets all seeds.
+    """
+
+    env: str
+    summaries: list[Summary]
+    decision: Decision
+    equal_within: float | None
 
 
 def ranking_view(rankings: Sequence[Ranking]) -> Group:
