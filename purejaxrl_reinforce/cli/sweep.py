@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -84,10 +84,13 @@ class Sweep(options.TrainingOptions):
         from purejaxrl_reinforce.sweeps.command import run_sweep
         from purejaxrl_reinforce.sweeps.results import load_sweep
         from purejaxrl_reinforce.sweeps.store import saved_sweep
-        from purejaxrl_reinforce.sweeps.studies import explain_plan
+        from purejaxrl_reinforce.sweeps.studies import deciding, explain_plan
 
         extends = self.extend or bool(self.merge)
         plan = self._extension() if extends else self._plan()
+        if self.until is not None or plan.equal_within is not None:
+            margin = plan.equal_within or 0.0
+            plan = deciding(plan, margin if self.equal_within is None else self.equal_within)
         path = self.sweep_dir or new_dated_path(Path("sweeps"), plan.configs[0].env)
         self._require_plannable(plan)
         loggers, merged = self.loggers(), list(map(saved_sweep, self.merge))
@@ -115,7 +118,6 @@ class Sweep(options.TrainingOptions):
             raise ValueError("give num_updates or --total-steps, not both")
         keys = range(seed, seed + number)
         plan = make_plan(config, keys, axes, self.zip, episodes, self.total_steps)
-        plan = self._deciding(plan, self.until is not None)
         if "env" not in axes and not self.quiet:
             self.start.warn_if_untuned(config)
         return plan
@@ -144,7 +146,7 @@ class Sweep(options.TrainingOptions):
                 more = plan.extended(more).extended(saved_sweep(path).plan)
             except ValueError as error:
                 raise ValueError(f"{path} cannot be merged: {error}") from None
-        return self._deciding(more, decides, plan.equal_within or 0.0)
+        return replace(more, equal_within=plan.equal_within)
 
     def _require_plannable(self, plan: "SweepPlan") -> None:
         """Raise ValueError unless --plan and --difference make sense."""
@@ -170,12 +172,6 @@ class Sweep(options.TrainingOptions):
                 "--max-seeds and --equal-within go with --until decided, --num-seeds without it"
             )
         return default if given is None else given
-
-    def _deciding(self, plan: "SweepPlan", decides: bool, margin: float = 0.0) -> "SweepPlan":
-        from purejaxrl_reinforce.sweeps.studies import deciding
-
-        margin = margin if self.equal_within is None else self.equal_within
-        return deciding(plan, margin) if decides else plan
 
     def _axes(self) -> dict[str, list[Any]]:
         """Return the values of each axis, whose fields have no option of their own."""

@@ -37,8 +37,7 @@ _SHARE_OF_MEMORY = 0.5
 # Of training per chunk: progress shows and signals are handled in between.
 _SECONDS_PER_CHUNK = 1.0
 
-# Bytes of the name of a device.
-LONGEST_NAME = 96
+DEVICE_NAME = "S96"  # which cuts longer ones
 
 AGENTS = "agents"
 # Arrays are [row, device, ...]: in flat order, devices take turns.
@@ -210,7 +209,7 @@ class Slice(NamedTuple):
         metrics: [agent, update], from the first update on.
         evaluation: returns of greedy episodes, [agent, episode].
         seconds: each one's share of the time that training them took, [agent].
-        device: each one's `machine.result_device`, [agent, LONGEST_NAME] uint8, padded with 0.
+        device: each one's `machine.result_device`, [agent], bytes.
         state: the TrainState after the last update, [agent, ...], with its key's data for its key;
             None if it is not needed.
     """
@@ -238,13 +237,12 @@ def train_job(population: Population, job: Job) -> Iterator[program.Chunk[Agents
         yield chunk
     number, states = len(job.agents), agents.states
     returns = population.evaluate(agents.num_rows, (), (agents.settings, states.params))
-    device = machine.result_device().encode()[:LONGEST_NAME].ljust(LONGEST_NAME, b"\0")
     yield Slice(
         np.asarray(job.agents),
         jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
         _to_host(returns, number),
         np.full(number, seconds / number),
-        np.tile(np.frombuffer(device, np.uint8), (number, 1)),
+        np.full(number, machine.result_device().encode(), DEVICE_NAME),
         _to_host(states, number),
     )
 

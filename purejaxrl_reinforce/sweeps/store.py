@@ -38,7 +38,7 @@ from purejaxrl_reinforce.sweeps.plan import (
     require_room,
     seed_numbers,
 )
-from purejaxrl_reinforce.sweeps.population import LONGEST_NAME, Slice
+from purejaxrl_reinforce.sweeps.population import DEVICE_NAME, Slice
 
 PLAN_FILE = "sweep.json"
 LOG_FILE = "sweep.log"
@@ -181,7 +181,7 @@ def slice_shapes(plan: SweepPlan, agents: np.ndarray, num_updates: int) -> Slice
         Metrics(*metrics),
         stacked((plan.num_episodes,), np.float32),
         stacked((), np.float64),
-        stacked((LONGEST_NAME,), np.uint8),
+        stacked((), DEVICE_NAME),
         jax.tree.map(lambda x: stacked(x.shape, x.dtype), state),
     )
 
@@ -244,7 +244,9 @@ class SweepStore:
         if is_new or extend:
             require_room(plan)
         if is_new and force:
-            self._replaced = files.Replacement(path, LOG_FILE, _PATHS, _loaded_identity)
+            self._replaced = files.Replacement(
+                path, LOG_FILE, _PATHS, lambda path: (saved_sweep(path).identity,)
+            )
         ours = (file, log, slices, path, *path.absolute().parents)
         self._made = [path for path in ours if not path.exists()]
         path.mkdir(parents=True, exist_ok=True)
@@ -367,10 +369,6 @@ class SweepStore:
         if self._replaced is not None:
             with contextlib.suppress(OSError):
                 self._replaced.rollback()
-
-
-def _loaded_identity(path: Path) -> tuple[str]:
-    return (saved_sweep(path).identity,)
 
 
 def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:

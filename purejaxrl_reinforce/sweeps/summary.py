@@ -11,7 +11,7 @@ import numpy as np
 
 from purejaxrl_reinforce import statistics
 from purejaxrl_reinforce.config import get_field
-from purejaxrl_reinforce.decisions.looks import Decision, decide, differences, look_sizes
+from purejaxrl_reinforce.decisions.looks import decide, differences, look_sizes
 from purejaxrl_reinforce.decisions.ranking import Ranking, Summary
 from purejaxrl_reinforce.statistics import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
@@ -61,13 +61,14 @@ def rank(results: SweepResults) -> list[Ranking]:
 def _ranked(
     results: SweepResults, env: str, summaries: Sequence[Summary], scores: dict[int, np.ndarray]
 ) -> Ranking:
-    decision = decide_env(results, scores)
+    lengths = np.array([config.num_updates for config in results.configs])
+    stopped = lengths - results.updates.max(axis=1)
+    # Settings that were stopped before their last update are not compared.
+    compared = {i: x for i, x in scores.items() if not stopped[i]} or scores
+    is_study = results.equal_within is not None
+    sizes = look_sizes(len(results.key_data)) if is_study else ()
+    decision = decide(compared, sizes, results.equal_within or 0.0)
     found = differences(scores, decision)
-    told = [
-        replace(s, may_be_best=s.setting in decision.left, difference=found.get(s.setting))
-        for s in summaries
-    ]
-    updates = results.updates.max(axis=1)
 
     def place(summary: Summary) -> tuple[float, ...]:
         mean, steps = -float(summary.iqm.value), summary.env_steps
@@ -75,23 +76,13 @@ def _ranked(
         worst, later = -summary.worst, steps.median if steps else 0.0
         if summary.may_be_best:
             return 0, solved, worst, mean, later
-        stopped = results.configs[summary.setting].num_updates - updates[summary.setting]
-        return 1, float(stopped), mean, solved, worst, later
+        return 1, float(stopped[summary.setting]), mean, solved, worst, later
 
+    told = [
+        replace(s, may_be_best=s.setting in decision.left, difference=found.get(s.setting))
+        for s in summaries
+    ]
     return Ranking(env, sorted(told, key=place), decision, results.equal_within)
-
-
-def decide_env(results: SweepResults, scores: dict[int, np.ndarray]) -> Decision:
-    """Return the decision from the scores of an environment's settings.
-
-    Settings that were stopped before their last update are not compared.
-    """
-    lengths = np.array([config.num_updates for config in results.configs])
-    stopped = results.updates.max(axis=1) < lengths
-    compared = {i: x for i, x in scores.items() if not stopped[i]} or scores
-    if results.equal_within is None:
-        return decide(compared)
-    return decide(compared, look_sizes(len(results.key_data)), results.equal_within)
 
 
 def score_interval(env: str, scores: np.ndarray) -> Interval:

@@ -266,8 +266,7 @@ class SweepLoop:
 
     def _compare_devices(self, part: Slice) -> None:
         """Warn of each further kind of device."""
-        names = {row.tobytes().rstrip(b"\0").decode() for row in part.device}
-        for name in sorted(names - self._kinds):
+        for name in sorted({name.decode() for name in part.device.tolist()} - self._kinds):
             if self._kinds:
                 others = " and ".join(sorted(self._kinds))
                 self._warn(f"agents were trained on {others}, others on {name}: bits may differ")

@@ -6,6 +6,7 @@ division on the same kind of device.
 """
 
 import contextlib
+import functools
 import itertools
 import logging
 import queue
@@ -101,24 +102,15 @@ def _result(future: "futures.Future[Slice]") -> Slice:
 
 # What each device of this process has compiled, by program. Who takes a device has it alone.
 _Compiled = dict[Any, Population]
-_FREE: "queue.SimpleQueue[tuple[jax.Device, _Compiled]]" = queue.SimpleQueue()
 _LOCK = threading.Lock()
-_has_devices = False
 
 
-@contextlib.contextmanager
-def _device() -> Iterator[tuple[jax.Device, _Compiled]]:
-    """Wait for a device of this process that is free."""
-    global _has_devices
-    with _LOCK:
-        for device in () if _has_devices else jax.local_devices():
-            _FREE.put((device, {}))
-        _has_devices = True
-    taken = _FREE.get()
-    try:
-        yield taken
-    finally:
-        _FREE.put(taken)
+@functools.cache
+def _free_devices() -> "queue.SimpleQueue[tuple[jax.Device, _Compiled]]":
+    free: queue.SimpleQueue[tuple[jax.Device, _Compiled]] = queue.SimpleQueue()
+    for device in jax.local_devices():
+        free.put((device, {}))
+    return free
 
 
 def train_remotely(size: int, job: Job, settings: Mapping[str, Any]) -> Slice:
@@ -134,11 +126,16 @@ def train_remotely(size: int, job: Job, settings: Mapping[str, Any]) -> Slice:
             )
     config = job.configs[0].replace(num_updates=1)  # which does not shape the program
     key = jax.tree.structure(config), size, job.num_episodes
-    with _device() as (device, compiled):
+    with _LOCK:
+        free = _free_devices()
+    device, compiled = taken = free.get()
+    try:
         if key not in compiled:
             mesh = population_mesh(1, [device])
             compiled[key] = make_population(config, size, mesh, size, job.num_episodes)
         *_, part = train_job(compiled[key], job)
+    finally:
+        free.put(taken)
     assert isinstance(part, Slice)
     return part
 
