@@ -22,7 +22,6 @@ from purejaxrl_reinforce.statistics import (
     interquartile_mean,
     interquartile_mean_interval,
     performance_profile,
-    probability_of_improvement,
 )
 
 FAILING = (0.2, 0.26, 0.3, 0.35, 0.4, 0.5)
@@ -57,12 +56,6 @@ RANKINGS: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {
     "26% fail in eight rivals": [lambda z: 495 + z, *[solving(0.74, 500)] * 8],
     "five times the spread of eight rivals": [lambda z: 5 * z, *[lambda z: z] * 8],
 }
-
-# The probability of improvement sees ranks only: without ties, distributions are the same to it.
-PAIRED = ("normal", "50% at the ceiling", "70% at the ceiling")
-
-# By how much the first of two settings is better, and how their seeds correlate.
-PAIRS = [(shift, correlation) for shift in (0.0, 1.0, 2.5) for correlation in (0.0, 0.8)]
 
 # Which fraction of the population scores more than a profile's threshold.
 FRACTIONS = (0.95, 0.5, 0.05)
@@ -104,27 +97,6 @@ def cover_interquartile_mean(name: str, n: int, repeats: int) -> list[dict[str, 
         drawn = x[rng.integers(n, size=(_RESAMPLES, n))]
         bootstrap.add(percentiles(0, interquartile_mean(drawn, axis=1)), truth)
     return rows("interquartile mean", name, n, ours, bootstrap, f"interquartile mean: {name}")
-
-
-def cover_improvement(
-    name: str, n: int, repeats: int, shift: float, correlation: float
-) -> list[dict[str, Any]]:
-    rng, scores = np.random.default_rng(n), DISTRIBUTIONS[name]
-    x, y = scores(rng.standard_normal(_MANY) + shift), scores(rng.standard_normal(_MANY))
-    truth = float(np.where(x == y, 0.5, x > y).mean())
-    ours, bootstrap = Count(), Count()
-    for _ in range(repeats):
-        shared, *own = rng.standard_normal((3, n))
-        a, b = (correlation**0.5 * shared + (1 - correlation) ** 0.5 * z for z in own)
-        x, y = scores(a + shift), scores(b)
-        ours.add(probability_of_improvement(x, y), truth)
-        drawn = rng.integers(n, size=(_RESAMPLES, n))
-        wins = np.where(x[:, None] == y, 0.5, x[:, None] > y)
-        resampled = wins[drawn[:, :, None], drawn[:, None, :]].mean(axis=(1, 2))
-        bootstrap.add(percentiles(0, resampled), truth)
-    what = f"improvement, +{shift:g}, correlation {correlation:g}"
-    group = f"probability of improvement, seeds correlate by {correlation:g}"
-    return rows(what, name, n, ours, bootstrap, group)
 
 
 def cover_profile(n: int, repeats: int, fraction: float) -> list[dict[str, Any]]:
@@ -203,9 +175,6 @@ def main(
     for n in seeds:
         for name in DISTRIBUTIONS:
             found += cover_interquartile_mean(name, n, repeats)
-        for name in PAIRED:
-            for pair in PAIRS:
-                found += cover_improvement(name, n, repeats, *pair)
         for fraction in FRACTIONS:
             found += cover_profile(n, repeats, fraction)
         for name in RANKINGS:

@@ -146,32 +146,6 @@ def binomial_interval(successes: np.ndarray | int, trials: int) -> Interval:
     return Interval(won / trials, low, high)
 
 
-def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> Interval:
-    """Return how probably a run of one setting scores higher than a run of another.
-
-    That is the share of the pairs i != j with x_i > y_j; ties count one half. Pairs of the same
-    seed are left out: settings share their seeds, whose scores are therefore not independent.
-
-    The interval is Wilson's (1927), with Student's t for the normal quantile and an effective
-    number of trials from the jackknife variance of this U statistic. That number is at least half
-    of the seeds', which is the largest variance possible, and at most twice theirs: with few
-    seeds, or few pairs that differ, the jackknife finds too little variance. It has no bounds with
-    fewer than MIN_SEEDS seeds; with one seed there is no pair, and the value is NaN.
-
-    Takes the scores of two settings with the same seeds, [seeds].
-    """
-    n = len(x)
-    if n < 2:
-        return _unbounded(np.asarray(np.nan))
-    wins = _wins(x, y)
-    value = np.asarray(wins.sum() / (2 * n * (n - 1)))
-    if n < MIN_SEEDS:
-        return _unbounded(value)
-    variance = wins.var() / ((n - 1) * (n - 2) ** 2)  # of wins exact, and 0 where they are equal
-    trials = np.clip(value * (1 - value) / variance, n / 2, 2 * n) if variance else float(n)
-    return _wilson(value, trials, n - 1)
-
-
 def draw_interquartile_means(
     scores: np.ndarray, ends: tuple[float, float], side: int
 ) -> np.ndarray:
@@ -283,24 +257,6 @@ def _weighted(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return the weighted sums of numbers that may be -inf, where a weight of 0 leaves them out."""
     lost = np.isneginf(x)
     return np.where(weights @ lost > 0, -np.inf, weights @ np.where(lost, 0.0, x))
-
-
-def _wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return of each seed in how many pairs (i, j) and (j, i) x is higher, [seeds]; ties: 1/2."""
-    by_x = sum(np.searchsorted(np.sort(y), x, side) for side in ("left", "right")) / 2
-    by_y = sum(len(x) - np.searchsorted(np.sort(x), y, side) for side in ("left", "right")) / 2
-    own = np.where(x == y, 0.5, x > y)  # -inf equals -inf
-    return by_x + by_y - 2 * own
-
-
-def _wilson(value: np.ndarray, trials: float, freedom: int) -> Interval:
-    """Return Wilson's interval with Student's t of so many degrees of freedom."""
-    from scipy import stats
-
-    square = stats.t.ppf(1 - _TAIL, freedom) ** 2 / trials
-    center = (value + square / 2) / (1 + square)
-    half = np.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
-    return Interval(value, np.maximum(center - half, 0.0), np.minimum(center + half, 1.0))
 
 
 def _unbounded(value: np.ndarray) -> Interval:

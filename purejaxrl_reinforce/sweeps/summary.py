@@ -17,9 +17,6 @@ from purejaxrl_reinforce.statistics import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, task
 
-# Pairs grow with the square, and a larger matrix is not read.
-MOST_PAIRED = 32
-
 
 def agent_scores(results: SweepResults) -> np.ndarray:
     """Return each agent's score, [setting, seed]: the mean return of its greedy episodes.
@@ -115,41 +112,7 @@ def summary_dict(results: SweepResults, rankings: Sequence[Ranking]) -> dict[str
         for s in summaries
     ]
     decided = [vars(r.decision) | {"env": r.env, "equal_within": r.equal_within} for r in rankings]
-    return {
-        "settings": settings,
-        "decisions": decided,
-        "comparisons": comparisons(results, summaries),
-    }
-
-
-def comparisons(results: SweepResults, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
-    """Compare every setting with every other, in each environment with 2 to MOST_PAIRED settings.
-
-    Returns:
-        `env`, its `settings`, the best first, and matrices `value`, `low` and `high`: in row i and
-        column j, how probably a seed of the i-th scores higher than one of the j-th, with its 95%
-        interval.
-    """
-    scores, found = scores_of_settings(results), []
-    for env, ranked in by_env(summaries).items():
-        if 2 <= len(ranked) <= MOST_PAIRED:
-            settings = [summary.setting for summary in ranked]
-            # Of a setting and itself, every pair of seeds has its mirror image.
-            pairs = [
-                _improvement(scores[i], scores[j]) if i != j else [0.5] * 3
-                for i in settings
-                for j in settings
-            ]
-            matrices = np.array(pairs, float).T.reshape(3, len(ranked), len(ranked))
-            named = zip(Interval._fields, matrices, strict=True)
-            found.append({"env": env, "settings": settings, **dict(named)})
-    return found
-
-
-def _improvement(x: np.ndarray, y: np.ndarray) -> Interval:
-    """Compare two settings by the seeds that both have."""
-    n = min(len(x), len(y))
-    return statistics.probability_of_improvement(x[:n], y[:n])
+    return {"settings": settings, "decisions": decided}
 
 
 def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> Summary:
