@@ -8,6 +8,7 @@ import ast
 import functools
 import inspect
 import operator
+import pickle
 import sys
 from typing import Any
 
@@ -75,18 +76,15 @@ def _keywords(value: Any) -> dict[str, Any]:
     """Return the arguments of the class of an instance that it has as attributes, but defaults."""
     parameters = inspect.signature(type(value)).parameters.values()
     own = [p for p in parameters if p.name not in _GIVEN_LATER]
-    return {p.name: x for p in own if not _alike(x := getattr(value, p.name), p.default)}
+    values = {p.name: (getattr(value, p.name), p.default) for p in own}
+    return {name: x for name, (x, default) in values.items() if repr(x) != repr(default)}
 
 
 def _alike(x: Any, y: Any) -> bool:
-    """Return whether two objects hold equal values, arrays among them."""
-    if x is y or type(x) is not type(y) or inspect.isroutine(x):
-        return x is y
+    """Return whether two instances of a class hold equal values."""
     if type(x).__eq__ is object.__eq__:  # which compares nothing
-        mine, others = vars(x), vars(y)
-        return mine.keys() == others.keys() and all(_alike(mine[k], others[k]) for k in mine)
-    equal = x == y
-    return bool(equal.all() if hasattr(equal, "all") else equal)
+        return pickle.dumps(vars(x)) == pickle.dumps(vars(y))
+    return bool(x == y)
 
 
 def path_and_arguments(name: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -1,26 +1,11 @@
-"""Benchmark of one configuration: training and its phases, measured and written."""
+"""Benchmark of one configuration: training and its phases, measured."""
 
-from pathlib import Path
 from typing import Any
 
-from purejaxrl_reinforce.bench.result_file import make_result, new_result_path, write_result
+from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import measure
 from purejaxrl_reinforce.bench.workload import Workload, result_rows
 from purejaxrl_reinforce.config import Config
-
-
-def run_benchmark(
-    config: Config, seed: int, repeats: int, out: Path | None, force: bool = False
-) -> tuple[Path, dict[str, Any]]:
-    """Write what `benchmark` returns as JSON; return the path too.
-
-    Raises:
-        ValueError: the input is bad; nothing was written.
-    """
-    path = new_result_path(out, config.env, force)
-    result = benchmark(config, seed, repeats)
-    write_result(path, result)
-    return path, result
 
 
 def benchmark(config: Config, seed: int = 0, repeats: int = 5) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from purejaxrl_reinforce.bench.result_file import FORMAT
 from purejaxrl_reinforce.output.files import open_regular
 from purejaxrl_reinforce.output.json_text import parse_json
+from purejaxrl_reinforce.output.sealed import DamagedError, parsing
 from purejaxrl_reinforce.statistics import Interval
 
 # Separate runs differ by more than the repeats within one: another layout of memory, other
@@ -76,22 +77,19 @@ def load_result(path: Path) -> dict[str, Any]:
     """
     try:
         with open_regular(path) as file:
-            result = parse_json(file.read())
+            text = file.read()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    except ValueError:  # neither JSON nor text
-        raise ValueError(f"{path} is not JSON") from None
-    if not isinstance(result, dict) or result.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a benchmark result of format {FORMAT}")
-    try:
+    with parsing(path):
+        result: dict[str, Any] = parse_json(text)
+        if result["format"] != FORMAT:
+            raise DamagedError(f"{path} is not a benchmark result of format {FORMAT}")
         samples = row_samples(result)
         is_sound = all(isinstance(name, str) for name in (result["benchmark"], *samples))
         is_sound &= all(seconds > 0 for taken in samples.values() for seconds in taken)
         is_sound &= all(isinstance(result.get(part, {}), dict) for part in _CONTEXT)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        is_sound = False
-    if not is_sound:
-        raise ValueError(f"{path} is a damaged benchmark result")
+        if not is_sound:
+            raise TypeError("a field of another type")
     return result
 
 

@@ -11,7 +11,7 @@ from purejaxrl_reinforce.bench.timing import Timing
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.output import files
-from purejaxrl_reinforce.output.json_text import dump_json, is_json_with
+from purejaxrl_reinforce.output.json_text import dump_json
 
 # Changes whenever an older reader would misunderstand the file.
 FORMAT = 1
@@ -27,6 +27,7 @@ def make_result(
     """
     return {
         "format": FORMAT,
+        "generator": files.MARK,
         "benchmark": benchmark,
         **machine.measured_on(),
         "flags": machine.describe_flags(),
@@ -55,20 +56,3 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.atomic_write(path) as unfinished:
         unfinished.write_text(dump_json(result))
-
-
-def new_result_path(out: Path | None, stem: str, force: bool = False) -> Path:
-    """Return a path for a new result, or for one that replaces another.
-
-    It is `out` if that ends in .json, else a new one in that directory; None: in bench/.
-
-    Raises:
-        ValueError: `out` exists already or cannot be written to.
-    """
-    if out is not None and out.suffix == ".json":
-        files.require_free(out, force, is_json_with(out, {"format", "benchmark", "rows"}))
-        path = out
-    else:
-        path = files.new_dated_path(out or Path("bench"), stem, ".json")
-    files.require_writable(path)
-    return path

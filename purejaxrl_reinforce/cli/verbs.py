@@ -8,6 +8,7 @@ import tyro
 
 from purejaxrl_reinforce.cli import options
 from purejaxrl_reinforce.config import checked_seed
+from purejaxrl_reinforce.output.files import new_dated_path, new_file, write_output
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,6 @@ class Plot:
 
     def run(self) -> int:
         from purejaxrl_reinforce.figures.style import save_figure
-        from purejaxrl_reinforce.output.files import new_file, write_output
         from purejaxrl_reinforce.reports.plot import plot
 
         name = "curves" if self.figure == "learning_curves" else self.figure
@@ -182,7 +182,7 @@ class Bench:
     repeats: int = 5
     """Samples of each timing; 5 or more are needed to compare."""
     out: Path | None = None
-    """New file that ends in .json, or a directory. None: one below bench/."""
+    """New file that ends in .json. None: one below bench/."""
     force: options.ForceOption = False
     compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="OLD NEW")] = None
     """Only compare two JSON files: slower or faster means by 5% or more, at 95% confidence."""
@@ -203,10 +203,13 @@ class Bench:
             title = f"{old['benchmark']}: {self.compare[0].name} to {self.compare[1].name}"
             print_table(title, compare.COLUMNS, [change.cells() for change in changes])
             return int(any(change.verdict == "slower" for change in changes))
-        from purejaxrl_reinforce.bench import benchmark
+        from purejaxrl_reinforce.bench import benchmark, result_file
 
         config, seed = self.start.load(self.seed)
-        path, result = benchmark.run_benchmark(config, seed, self.repeats, self.out, self.force)
+        default = new_dated_path(Path("bench"), config.env, ".json")
+        path = new_file(self.out, default, (".json",), self.force)
+        result = benchmark.benchmark(config, seed, self.repeats)
+        result_file.write_result(path, result)
         print_table(*benchmark.result_table(result))
         print(*benchmark.result_summary(result), sep="\n")
         print(path)

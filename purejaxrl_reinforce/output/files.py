@@ -34,7 +34,7 @@ def path_of(source: StrPath | InDirectory) -> Path:
     return Path(path)
 
 
-# Stands in each picture, video and page, so that `force` replaces no others.
+# Stands in each file that a verb writes for people, so that `force` replaces no others.
 MARK = "made by purejaxrl_reinforce"
 
 # The unique name of a temporary file.
@@ -110,11 +110,7 @@ def sync(path: Path) -> None:
 
 
 def new_file(
-    out: StrPath | None,
-    default: Path,
-    suffixes: Sequence[str],
-    force: bool = False,
-    is_marked: bool = True,
+    out: StrPath | None, default: Path, suffixes: Sequence[str], force: bool = False
 ) -> Path:
     """Return a path for a file that does not exist yet, or may be replaced.
 
@@ -123,7 +119,6 @@ def new_file(
         default: a path with one of the suffixes.
         suffixes: that the file's name may have.
         force: whether a file of ours at `out`, or `default`, may be replaced.
-        is_marked: whether such files have the MARK in them.
 
     Raises:
         ValueError: `out` exists, has another suffix, or lies where nothing can be written.
@@ -133,12 +128,14 @@ def new_file(
         path = first_free(default.parent, default.stem, default.suffix)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"`out` must end in {' or '.join(suffixes)}, not {path.name!r}")
-    require_free(path, force, not (force and is_marked) or has_mark(path))
-    require_writable(path)
+    require_free(path, force)
+    existing = nearest_existing(path.absolute().parent)
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"{existing} cannot be written to; choose another `out`")
     return path
 
 
-def has_mark(path: Path) -> bool:
+def _has_mark(path: Path) -> bool:
     """Return whether a file has the MARK in it."""
     try:
         with open_regular(path) as file:
@@ -147,9 +144,9 @@ def has_mark(path: Path) -> bool:
         return False
 
 
-def require_free(path: Path, force: bool = False, is_ours: bool = True) -> None:
+def require_free(path: Path, force: bool = False) -> None:
     """Raise ValueError if anything is at `path`, with `force` unless it is a file of ours."""
-    if not os.path.lexists(path) or (force and is_ours and path.is_file()):
+    if not os.path.lexists(path) or (force and _has_mark(path)):
         return
     if force:
         raise ValueError(f"{path} was not written by this command; choose another `out`")
@@ -172,13 +169,6 @@ def new_dated_path(directory: Path, stem: str, suffix: str = "") -> Path:
 def nearest_existing(path: Path) -> Path:
     """Return `path` if it exists, even as a dangling link, else its nearest existing parent."""
     return next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
-
-
-def require_writable(path: Path) -> None:
-    """Raise ValueError unless `path` lies in a directory, or below one, that can be written to."""
-    existing = nearest_existing(path.absolute().parent)
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"{existing} cannot be written to; choose another `out`")
 
 
 @contextlib.contextmanager

@@ -2,13 +2,10 @@
 
 import json
 import math
-from collections.abc import Mapping, Set
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
-from purejaxrl_reinforce.output.files import open_regular
 
 _NON_FINITE = {str(x): x for x in (math.inf, -math.inf, math.nan)}
 
@@ -54,13 +51,3 @@ def _parsed(value: Any) -> Any:
     if isinstance(value, list):
         return [_parsed(x) for x in value]
     return _NON_FINITE.get(value, value) if isinstance(value, str) else value
-
-
-def is_json_with(path: Path, keys: Set[str]) -> bool:
-    """Return whether a file is a JSON object that has these keys."""
-    try:
-        with open_regular(path) as file:
-            found = parse_json(file.read())
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and keys <= found.keys()

@@ -1,5 +1,6 @@
 """Export: a policy as plain arrays and a small JSON, for use without this package."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,11 @@ def export(run_dir: files.StrPath, out: files.StrPath | None = None, force: bool
         'policy.npz'
     """
     run_dir = Path(run_dir)
-    path = files.new_file(out, run_dir / "policy.npz", _SUFFIXES, force, is_marked=False)
+    path = files.new_file(out, run_dir / "policy.npz", _SUFFIXES, force)
     if path.suffix.lower() == ".safetensors":
         require_extra("safetensors", "safetensors")
     description_path = path.with_suffix(".json")
-    is_export = json_text.is_json_with(description_path, {"format", "layers", "observation"})
-    for written in (path, description_path):
-        files.require_free(written, force, is_export)
+    files.require_free(description_path, force)
     run = load_run(run_dir)
     config, params = run.config, run.params
     if config.network not in NETWORKS:
@@ -62,10 +61,12 @@ def export(run_dir: files.StrPath, out: files.StrPath | None = None, force: bool
     with files.write_output(path) as unfinished:
         if path.suffix.lower() == ".npz":
             np.savez(unfinished, **arrays)  # type: ignore[arg-type]
+            with zipfile.ZipFile(unfinished, "a") as archive:
+                archive.comment = files.MARK.encode()
         else:
             from safetensors.numpy import save_file
 
-            save_file(arrays, unfinished)
+            save_file(arrays, unfinished, {"generator": files.MARK})
     return path
 
 
@@ -100,6 +101,7 @@ def describe_policy(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, 
     layers += [*(f"hidden_{i}" for i in range(len(config.hidden_sizes))), "out"]
     return {
         "format": FORMAT,
+        "generator": files.MARK,
         "env": env.name,
         "env_params": dict(config.env_params),
         "observation": {

@@ -9,7 +9,6 @@ import pytest
 
 from purejaxrl_reinforce import Config, init, train
 from purejaxrl_reinforce.bench.compare import compare, differences, load_result
-from purejaxrl_reinforce.bench.result_file import new_result_path
 from purejaxrl_reinforce.bench.workload import Workload, compile_phases
 from purejaxrl_reinforce.cli.main import main
 from tests.support.configs import TEXTBOOK
@@ -170,14 +169,14 @@ def test_differences_of_machine_and_config_are_named(result):
     ("text", "message"),
     [
         (None, "No such file"),
-        ("{", "other.json is not JSON"),
-        ("[]", "is not a benchmark result of format 1"),
+        ("{", "other.json is damaged"),
+        ("[]", "other.json is damaged"),
         ('{"format": 99}', "is not a benchmark result of format 1"),
-        ('{"format": 1, "benchmark": "bench"}', "is a damaged benchmark result"),
+        ('{"format": 1, "benchmark": "bench"}', "other.json is damaged"),
         ('{"format": 1, "benchmark": "roofline", "rows": []}', "different benchmarks: bench and"),
         ('{"format": 1, "benchmark": "bench", "rows": []}', "nothing to compare"),
-        *((_with(row), "is a damaged benchmark result") for row in WRONG_ROWS),
-        (_with("", machine="[1]"), "is a damaged benchmark result"),
+        *((_with(row), "other.json is damaged") for row in WRONG_ROWS),
+        (_with("", machine="[1]"), "other.json is damaged"),
     ],
 )
 def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
@@ -194,7 +193,7 @@ def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
         (["--env", "CartPole-v9"], "unknown environment"),
         (["--seed", "-1"], "seed must lie between"),
         (["--out", "EXISTING"], "exists; choose another --out"),
-        (["--out", "EXISTING/below"], "cannot be written to; choose another --out"),
+        (["--out", "EXISTING/below.json"], "cannot be written to; choose another --out"),
         (["--compare", "EXISTING", "EXISTING", "--num-envs", "3"], "no other option"),
     ],
 )
@@ -203,12 +202,14 @@ def test_bad_input_is_one_line(arguments, message, result_path, capsys):
     assert message in error_of(["bench", *arguments], capsys)
 
 
-def test_force_replaces_only_results(result_path, tmp_path):
+def test_force_replaces_only_results(result_path, tmp_path, capsys):
     other = tmp_path / "other.json"
     other.write_text("{}")
-    assert new_result_path(result_path, "CartPole-v1", force=True) == result_path
-    with pytest.raises(ValueError, match="was not written by this command"):
-        new_result_path(other, "CartPole-v1", force=True)
+    command = ["bench", *TINY, "--repeats", "1", "--force", "--out"]
+    assert "other.json was not written by this" in error_of([*command, str(other)], capsys)
+    other.write_bytes(result_path.read_bytes())
+    assert main([*command, str(other)]) == 0
+    assert load_result(other)["repeats"] == 1
 
 
 def test_a_training_that_does_not_stay_finite_is_not_measured():

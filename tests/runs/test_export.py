@@ -100,14 +100,13 @@ def test_nothing_is_overwritten_but_an_export_with_force(tmp_path, capsys):
     ):
         assert message in error_of([*command, str(path)], capsys)
     assert contents_of(tmp_path) == before
-    out.write_text("damaged")
     assert main([*command, str(out), "--force"]) == 0
     assert "out/kernel" in np.load(out)
     out.with_suffix(".json").write_text("{}")
     before = contents_of(tmp_path)
-    for path in (out, run / "params.npz"):
+    for path, name in ((out, "policy.json"), (run / "params.npz", "params.npz")):
         error = error_of([*command, str(path), "--force"], capsys)
-        assert f"{path} was not written by this command" in error
+        assert f"{name} was not written by this command" in error
     assert contents_of(tmp_path) == before
 
 
