@@ -46,20 +46,16 @@ def setup(cache: str | Path | None = None) -> None:
             raise
 
 
+@functools.cache
 def all_devices() -> list[jax.Device]:
     """Return jax's devices; warn once where these are one core of a CPU that has more."""
     if _has_idle_cores():
-        _warn_of_idle_cores()
+        warnings.warn(
+            f"training uses one of {usable_cores()} cores: call purejaxrl_reinforce.setup() before"
+            " jax is used, or set JAX_NUM_CPU_DEVICES",
+            stacklevel=3,
+        )
     return jax.devices()
-
-
-@functools.cache
-def _warn_of_idle_cores() -> None:
-    warnings.warn(
-        f"training uses one of {usable_cores()} cores: call purejaxrl_reinforce.setup() before jax"
-        " is used, or set JAX_NUM_CPU_DEVICES",
-        stacklevel=4,
-    )
 
 
 def _has_idle_cores() -> bool:

@@ -59,15 +59,16 @@ def load(kept: Kept, config: Config, mesh: Mesh) -> tuple[Any, Any] | None:
     Their states are trees of dictionaries, whose leaves have the paths that they always have.
     """
     state, metrics = _tree_of(kept.paths), Metrics(*(Metrics._fields))  # type: ignore[arg-type]
-    init = jax.tree.structure(((config, 0), {})), jax.tree.structure(state), jax.devices()[:1]
-    run: Any = ((config, state, 0, 0), {}), (state, metrics)
-    programs = init, (*map(jax.tree.structure, run), list(mesh.devices.flat))
-    loaded = (
-        serialize_executable().deserialize_and_load(x, *trees, execution_devices=devices)
-        for x, (*trees, devices) in zip(kept[:2], programs, strict=True)
-    )
+
+    def loaded(program: bytes, args: Any, results: Any, devices: Sequence[jax.Device]) -> Any:
+        trees = jax.tree.structure((args, {})), jax.tree.structure(results)
+        load = serialize_executable().deserialize_and_load
+        return load(program, *trees, execution_devices=devices)
+
     with contextlib.suppress(Exception):  # of pickle, jax or XLA
-        return next(loaded), next(loaded)
+        init = loaded(kept.init, (config, 0), state, jax.devices()[:1])
+        run_args = config, state, 0, 0
+        return init, loaded(kept.run, run_args, (state, metrics), list(mesh.devices.flat))
     return None
 
 
