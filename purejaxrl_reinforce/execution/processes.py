@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jax.sharding import Sharding
 
 from purejaxrl_reinforce.execution.jax_private import multihost_utils
 
@@ -135,22 +134,6 @@ def to_host(tree: Any) -> Any:
 
     with collective():
         return jax.tree.map(gather, tree)
-
-
-def to_global(tree: Any, like: Any, sharding: Sharding) -> Any:
-    """Make global arrays from host values (see `to_host`) that are equal on every process.
-
-    Arrays in `like`, or their shapes, have dtypes that say which of them are key data.
-    """
-
-    def place(x: np.ndarray, a: Any) -> jax.Array:
-        placed = jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
-        if not jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
-            return placed
-        return jax.random.wrap_key_data(placed, impl=jax.random.key_impl(a))
-
-    with collective():
-        return jax.tree.map(place, tree, like)
 
 
 def _of_all(x: np.ndarray | np.generic) -> np.ndarray:

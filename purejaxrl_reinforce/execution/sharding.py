@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from purejaxrl_reinforce.algorithm.lanes import LaneAxis
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.execution.jax_settings import all_devices
-from purejaxrl_reinforce.execution.processes import to_global, to_host
+from purejaxrl_reinforce.execution.processes import collective, to_host
 
 LANES = LaneAxis("lanes")
 
@@ -60,10 +60,18 @@ def shard_lanes(f: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any
 def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
     """Return `state`, equal on all processes, with its lanes sharded and the rest replicated."""
     # Through the host: slices of an array that is on a device are compiled, one by one.
-    return place_state(to_host(state), state, mesh)
+    return place_state(to_host(state), mesh)
 
 
-def place_state(values: TrainState, like: TrainState, mesh: Mesh) -> TrainState:
-    """Return a state, sharded as by `shard_state`, from values as `to_global` takes them."""
-    shardings = [NamedSharding(mesh, spec) for spec in STATE]
-    return TrainState(*map(to_global, values, like, shardings))
+def place_state(values: TrainState, mesh: Mesh) -> TrainState:
+    """Return a state, sharded as by `shard_state`, from its host values (see `to_host`)."""
+
+    def place(field: Any, spec: P) -> Any:
+        sharding = NamedSharding(mesh, spec)
+        return jax.tree.map(
+            lambda x: jax.make_array_from_callback(x.shape, sharding, lambda i: x[i]), field
+        )
+
+    with collective():
+        state = TrainState(*map(place, values, STATE))
+    return state._replace(key=jax.random.wrap_key_data(state.key))

@@ -74,8 +74,7 @@ class RunDirectory:
             self._log = files.LockedLog(self.path / LOG_FILE, "training")
             self._is_new = True
             files.remove_unfinished(self.path)
-            self._write_config()
-            self._write_starts([started or started_on()])
+            self._write_facts([started or started_on()])
             self.metrics.start()
             for made in self._made:
                 files.sync(made.parent)
@@ -102,16 +101,13 @@ class RunDirectory:
         for later, path in own_checkpoints(self.path / CHECKPOINTS, self.owner).items():
             if later > update:
                 path.unlink()
-        self._write_config()
-        self._write_starts([*load_starts(self.path, self.owner), started_on()])
+        self._write_facts([*load_starts(self.path, self.owner), started_on()])
         self.log(f"resumed after update {update} of {self.config.num_updates}")
 
-    def _write_config(self) -> None:
+    def _write_facts(self, starts: Sequence[Mapping[str, Any]]) -> None:
         with files.atomic_write(self.path / CONFIG_FILE) as unfinished:
             unfinished.write_text(dump_config(self.config, self.seed, self.owner))
-
-    def _write_starts(self, starts: Sequence[Mapping[str, Any]]) -> None:
-        write_sealed(self.path / STARTS_FILE, list(starts), self.owner)
+        write_sealed(self.path / STARTS_FILE, starts, self.owner)
 
     def log(self, message: str) -> None:
         """Append a line to the log; it is lost on a full disk, or where the directory is closed."""
@@ -145,7 +141,7 @@ class RunDirectory:
         config, columns = self.config, self.metrics.columns
         title = f"{config.env}: REINFORCE, {config.num_envs:,} lanes, seed {self.seed}"
         with self.writing():
-            save_params(self.path / PARAMS_FILE, params, self.owner)
+            save_arrays(self.path / PARAMS_FILE, named_arrays(params), self.owner)
             with files.atomic_write(self.path / REWARDS_FILE) as unfinished:
                 np.save(unfinished, columns["mean_return"])
             with files.atomic_write(self.path / PLOT_FILE) as unfinished:
@@ -196,8 +192,3 @@ def require_new(path: Path) -> None:
         raise ValueError(f"{path} exists and is not empty; choose another `run_dir`, or `force`")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another `run_dir`")
-
-
-def save_params(path: Path, params: Params, owner: str) -> None:
-    """Write parameters as `.npz`, named like `policy/params/mlp/hidden_0/kernel`."""
-    save_arrays(path, {name: np.asarray(x) for name, x in named_arrays(params).items()}, owner)

@@ -125,7 +125,7 @@ def resume_run(
         program = _compile(run, reporter, run.path)
         state = program.state
         if saved is not None:
-            state = sharding.place_state(saved, state, program.mesh)
+            state = sharding.place_state(saved, program.mesh)
         with signals.StopRequest() as stop:
             with together():
                 recorder = None

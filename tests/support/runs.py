@@ -17,9 +17,10 @@ from purejaxrl_reinforce.config_file import (
     new_identity,
     run_content,
 )
-from purejaxrl_reinforce.output.sealed import load_arrays
+from purejaxrl_reinforce.output.sealed import load_arrays, save_arrays
+from purejaxrl_reinforce.runs.checkpoint import named_arrays
 from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
-from purejaxrl_reinforce.runs.run_dir import METRICS_FILE, PARAMS_FILE, save_params
+from purejaxrl_reinforce.runs.run_dir import METRICS_FILE, PARAMS_FILE
 from tests.support.configs import TEXTBOOK
 
 # Trains in a second once it is compiled; what shares it, or differs from it in floats only, need
@@ -67,7 +68,7 @@ def random_run(path: Path, config: Config) -> Path:
     if moments := params.obs_moments:
         params = params._replace(obs_moments=moments._replace(var=np.abs(moments.var)))
     write_config(path / CONFIG_FILE, config)
-    save_params(path / PARAMS_FILE, params, load_run_config(path)[2])
+    save_arrays(path / PARAMS_FILE, named_arrays(params), load_run_config(path)[2])
     return path
 
 
