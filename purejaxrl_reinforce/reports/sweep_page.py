@@ -33,20 +33,17 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     rankings = summary.rank(results)
     summaries = [one for ranked in rankings for one in ranked.summaries]
     best = [ranked.summaries[0] for ranked in rankings]
-    agents = count(results.num_trained, "agent")
+    confirmed = map(studies.explain_confirmed, studies.confirmed(results, rankings))
+    agents, fields = count(results.num_trained, "agent"), asdict(results.configs[0])
     return page(
         f"{' and '.join(ranked.env for ranked in rankings)}: a sweep with REINFORCE, {agents}",
         {
             "Summary": facts(_overview(results, best)),
-            "Settings": "\n".join(map(_ranking, rankings))
-            + "".join(
-                paragraph(studies.explain_confirmed(x))
-                for x in studies.confirmed(results, rankings)
-            ),
+            "Settings": "\n".join([*map(_ranking, rankings), *map(paragraph, confirmed)]),
             "Figures": _figures(results, summaries),
             "Video": "\n".join(_video(results, one, seed) for one in best),
             "Swept fields": facts(_swept(results)),
-            "Shared fields": facts(_shared(results)),
+            "Shared fields": facts({x: y for x, y in fields.items() if x not in results.axes}),
             "Best setting": "\n".join(facts(describe(results.configs[s.setting])) for s in best),
             "Machine": facts(in_words(sweep.started)),
         },
@@ -110,8 +107,3 @@ def _swept(results: SweepResults) -> dict[str, Any]:
     shown = ", ".join(map(str, seeds)) if len(seeds) <= _MOST_SEEDS else count(len(seeds), "seed")
     values = {name: ", ".join(short_values(values)) for name, values in results.axes.items()}
     return {**values, "seed": shown}
-
-
-def _shared(results: SweepResults) -> dict[str, Any]:
-    fields = asdict(results.configs[0])
-    return {name: value for name, value in fields.items() if name not in results.axes}

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -252,18 +252,6 @@ def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
             value does not fit its field, or two of a combination exclude each other; two settings
             are equal, or there are too many.
     """
-    settings: dict[Config, None] = {}
-    for values in _combinations(axes, zipped):
-        plain = (value.item() if getattr(value, "ndim", None) == 0 else value for value in values)
-        setting = with_fields(config, dict(zip(axes, plain, strict=True)))
-        if setting in settings:
-            same = ", ".join(f"{name}={get_field(setting, name)}" for name in axes)
-            raise ValueError(f"duplicate setting: {same}")
-        settings[setting] = None
-    return list(settings)
-
-
-def _combinations(axes: Axes, zipped: bool) -> Iterator[tuple[Any, ...]]:
     for name, values in axes.items():
         require_field(name)
         if isinstance(values, str) or not isinstance(values, Sequence):
@@ -277,9 +265,16 @@ def _combinations(axes: Axes, zipped: bool) -> Iterator[tuple[Any, ...]]:
     number = max(lengths.values(), default=1) if zipped else math.prod(lengths.values())
     if number > _MOST_SETTINGS:
         raise ValueError(f"a sweep has at most {_MOST_SETTINGS:,} settings, not {number:,}")
-    return (
-        zip(*axes.values(), strict=True) if zipped and axes else itertools.product(*axes.values())
-    )
+    settings: dict[Config, None] = {}
+    combine = zip if zipped and axes else itertools.product
+    for values in combine(*axes.values()):
+        plain = (value.item() if getattr(value, "ndim", None) == 0 else value for value in values)
+        setting = with_fields(config, dict(zip(axes, plain, strict=True)))
+        if setting in settings:
+            same = ", ".join(f"{name}={get_field(setting, name)}" for name in axes)
+            raise ValueError(f"duplicate setting: {same}")
+        settings[setting] = None
+    return list(settings)
 
 
 def require_field(name: str) -> None:

@@ -22,7 +22,6 @@ from purejaxrl_reinforce.named import require_paths
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps import studies, workers
-from purejaxrl_reinforce.sweeps.halving import first_part, next_part
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
 from purejaxrl_reinforce.sweeps.population import (
     Job,
@@ -135,6 +134,7 @@ class SweepLoop:
 
     Attributes:
         plan: of the sweep, which `grow` changes.
+        log, close, grow: see `SweepStore`.
         results: of the agents that are trained so far.
         updates: of agents that this process has trained, counted over all of them.
         updates_left: that the plan wants beside them.
@@ -167,8 +167,9 @@ class SweepLoop:
         if not is_single_process():
             raise ValueError("a sweep is of one process: spread it by --dask or an executor")
         if halving is not None:
-            plan = first_part(plan, halving)
+            plan = studies.first_part(plan, halving)
         self._store = SweepStore(path, plan, force, extend)
+        self.log, self.close, self.grow = self._store.log, self._store.close, self._store.grow
         self.results = empty_results(self.plan, path)
         self._merged: Sequence[SavedSweep] | None = merged
         self._kinds: set[str] = set()
@@ -176,21 +177,9 @@ class SweepLoop:
         self._populations: dict[int, Population] = {}
         self._sizes: dict[int, int] = {}
 
-    def log(self, message: str) -> None:
-        """Append a line to the log."""
-        self._store.log(message)
-
-    def close(self) -> None:
-        """Release the directory; without a slice, remove the files that opening it made."""
-        self._store.close()
-
     @property
     def plan(self) -> SweepPlan:
         return self._store.plan
-
-    def grow(self, goals: np.ndarray) -> None:
-        """Want more updates of agents, [setting, seed]; `train` trains them."""
-        self._store.grow(goals)
 
     def train(self) -> Iterator[str]:
         """Train the agents that the plan wants and that are not on disk yet.
@@ -202,7 +191,7 @@ class SweepLoop:
         """
         yield from self._train_missing()
         for part in range(2, self._num_parts + 1):
-            self.grow(next_part(self.results, self.plan, self._num_parts, part))
+            self.grow(studies.next_part(self.results, self.plan, self._num_parts, part))
             yield from self._train_missing()
         while self.plan.equal_within is not None:
             goals = studies.next_look(self.results, self.plan)
