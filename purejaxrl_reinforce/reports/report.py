@@ -7,6 +7,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import in_words
 from purejaxrl_reinforce.output.files import InDirectory, StrPath, new_file, path_of, write_output
 from purejaxrl_reinforce.output.html import page, paragraph, table
+from purejaxrl_reinforce.output.sealed import parsing
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.sweeps.store import is_sweep
 
@@ -61,13 +62,11 @@ def bench_page(path: Path) -> str:
         ValueError: it is not such a result, or is damaged.
     """
     result = compare.load_result(path)
-    try:
+    with parsing(path):
         title, columns, cells = benchmark.result_table(result)
         lines = benchmark.result_summary(result)
         config, where = Config(**result["config"]), in_words(result)
         settings = [f"{name}={show(value)}" for name, value in result["flags"].items()]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError(f"{path} is not a result of bench, or is damaged") from None
     where |= {"settings": ", ".join(settings), "configuration": str(config)}
     texts = [*lines, *(f"{name}: {text}" for name, text in where.items())]
     return page(title, {"Result": table(columns, cells) + "".join(map(paragraph, texts))})

@@ -244,9 +244,7 @@ class SweepStore:
         if is_new or extend:
             require_room(plan)
         if is_new and force:
-            self._replaced = files.Replacement(
-                path, LOG_FILE, _PATHS, lambda path: (saved_sweep(path).identity,)
-            )
+            self._replaced = files.Replacement(path, LOG_FILE, _PATHS, saved_sweep)
         ours = (file, log, slices, path, *path.absolute().parents)
         self._made = [path for path in ours if not path.exists()]
         path.mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,7 @@ def test_a_result_makes_a_page(result, result_path, tmp_path, capsys):
     for part in ("<p>machine: ", "<p>versions: python 3", "num_envs=", "valid steps in"):
         assert part in text
     other = written(tmp_path / "other.json", result | {"rows": []} | {"config": {}})
-    assert "is not a result of bench, or is damaged" in error_of(["report", other], capsys)
+    assert "other.json is damaged" in error_of(["report", other], capsys)
 
 
 @pytest.mark.parametrize("name", ["[red]x[/]", "[/]", "\x1b[2Jx"])
