@@ -145,7 +145,7 @@ def load_latest(
 def named_arrays(tree: Any) -> dict[str, Any]:
     """Return the arrays of a tree, or their shapes, by names such as `lanes/obs`."""
     leaves, _ = jax.tree.flatten_with_path(tree)
-    return {"/".join(map(_name_of, path)): leaf for path, leaf in leaves}
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def restore_tree(arrays: dict[str, np.ndarray], shapes: Any) -> Any:
@@ -161,11 +161,6 @@ def restore_tree(arrays: dict[str, np.ndarray], shapes: Any) -> Any:
         if (arrays[name].shape, arrays[name].dtype) != (expected[name].shape, expected[name].dtype):
             raise ValueError(f"{name} has another shape or dtype")
     return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in expected])
-
-
-def _name_of(key: Any) -> str:
-    """Return a part of a name, in which a slash of a user's own is escaped."""
-    return jax.tree_util.keystr((key,), simple=True).replace("%", "%25").replace("/", "%2F")
 
 
 def load_checkpoint(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
