@@ -12,7 +12,7 @@ import purejaxrl_reinforce
 PACKAGE = Path(purejaxrl_reinforce.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = (
-    "named", "config", "imports", "presets", "tasks", "deferred", "environments", "algorithm",
+    "named", "config", "imports", "presets", "tasks", "environments", "algorithm",
     "kernels", "output", "config_file", "statistics", "decisions", "execution", "figures", "runs",
     "bench", "evaluation", "sweeps", "reports", "diagnosis", "cli",
 )  # fmt: skip
