@@ -189,7 +189,7 @@ class Job(NamedTuple):
         num_episodes: of each one's evaluation at the end.
         done: updates that they have behind them.
         goal: after which they stop.
-        states: after the updates behind them, as in `Slice`; None before the first.
+        before: the agents after the updates behind them; None before the first.
     """
 
     agents: list[int]
@@ -198,7 +198,7 @@ class Job(NamedTuple):
     num_episodes: int
     done: int
     goal: int
-    states: TrainState | None
+    before: "Slice | None"
 
 
 class Slice(NamedTuple):
@@ -223,25 +223,25 @@ class Slice(NamedTuple):
 
 
 def train_job(population: Population, job: Job) -> Iterator[program.Chunk[Agents] | Slice]:
-    """Train and evaluate agents; yield each chunk of updates, and at last the agents.
-
-    Their metrics and seconds are of the new updates.
-    """
-    agents = population.start(job.configs, job.key_data, job.states)
-    parts, seconds = [], 0.0
+    """Train and evaluate agents; yield each chunk of updates, and at last the agents."""
+    number, before = len(job.agents), job.before
+    agents = population.start(job.configs, job.key_data, before and before.state)
+    parts, seconds = (
+        ([], np.zeros(number)) if before is None else ([before.metrics], before.seconds)
+    )
     sizes = job.goal, population.longest_call, _SECONDS_PER_CHUNK, job.done
     for chunk in program.run_chunks(population.advance, agents, *sizes):
         agents = chunk.state
         parts.append(chunk.metrics)
-        seconds += chunk.seconds
+        seconds = seconds + chunk.seconds / number
         yield chunk
-    number, states = len(job.agents), agents.states
+    states = agents.states
     returns = population.evaluate(agents.num_rows, (), (agents.settings, states.params))
     yield Slice(
         np.asarray(job.agents),
         jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
         _to_host(returns, number),
-        np.full(number, seconds / number),
+        seconds,
         np.full(number, machine.result_device().encode(), DEVICE_NAME),
         _to_host(states, number),
     )

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.processes import is_single_process
@@ -121,16 +120,12 @@ def sweep(
 class SweepLoop:
     """A sweep in a directory that it locks; close it.
 
-    Takes the arguments of `SweepStore`, and:
+    Takes the arguments of `SweepStore` and `sweep`, and:
 
     Args:
-        slice_size: agents per slice, see `sweep`.
-        devices: to use; None: all.
         warn: takes a line for each slice that is damaged and trained again, and for each further
             kind of device.
         merged: other sweeps whose agents are taken. The plan has them.
-        executor: whose workers train slices; None: this process.
-        halving: number of parts of the updates, see `sweep`.
 
     Attributes:
         plan: of the sweep, which `grow` changes.
@@ -240,8 +235,8 @@ class SweepLoop:
         alike = np.flatnonzero((todo[:, 1:] == todo[0, 1:]).all(axis=1))[:size]
         agents = todo[alike, 0].tolist()
         configs, keys = list(map(self.plan.config_of, agents)), self.plan.keys_of(agents)
-        states = self._store.load_agents(agents).state if done else None
-        job = Job(agents, configs, keys, self.plan.num_episodes, done, goal, states)
+        before = self._store.load_agents(agents) if done else None
+        job = Job(agents, configs, keys, self.plan.num_episodes, done, goal, before)
         return job, np.delete(todo, alike, axis=0)
 
     def _load_done(self, merged: Sequence[SavedSweep]) -> None:
@@ -287,9 +282,9 @@ class SweepLoop:
         population, before = self._populations[number], self.seconds
         for found in train_job(population, job):
             if isinstance(found, Slice):
-                self._add(job, found)
+                self._add(found)
             else:
-                self._count(found.metrics, found.seconds)
+                self._count(found.metrics.num_steps, found.seconds)
                 yield ""
         if self._slice_size is None and population.one_by_one:
             growth = min(2.0, _SECONDS_PER_SLICE / max(self.seconds - before, 1e-9))
@@ -313,26 +308,20 @@ class SweepLoop:
         for trained in workers.train_jobs(executor, jobs(todo)):
             if trained is not None:
                 now, (job, part) = time.perf_counter(), trained
-                self._count(part.metrics, now - at)
-                self._add(job, part)
+                self._count(part.metrics.num_steps[:, job.done :], now - at)
+                self._add(part)
                 at = now
             yield ""
 
-    def _count(self, metrics: Metrics, seconds: float) -> None:
-        """Count updates of agents that took some seconds."""
-        self.updates += metrics.num_steps.size
-        self.updates_left -= metrics.num_steps.size
-        self.steps += int(np.sum(metrics.num_steps, dtype=np.int64))
+    def _count(self, num_steps: Any, seconds: float) -> None:
+        """Count updates of agents, of so many steps, that took some seconds."""
+        self.updates += num_steps.size
+        self.updates_left -= num_steps.size
+        self.steps += int(np.sum(num_steps, dtype=np.int64))
         self.seconds += seconds
 
-    def _add(self, job: Job, part: Slice) -> None:
-        """Keep agents that were trained; their metrics begin with the first update then."""
-        if job.done:
-            before = self._store.load_agents(job.agents)
-            metrics = jax.tree.map(
-                lambda x, y: np.concatenate([x, y], axis=1), before.metrics, part.metrics
-            )
-            part = part._replace(metrics=metrics, seconds=before.seconds + part.seconds)
+    def _add(self, part: Slice) -> None:
+        """Keep agents that were trained."""
         self._store.add(part)
         self.results.add(part)
         self._compare_devices(part)
