@@ -14,7 +14,7 @@ import tomli_w
 
 from purejaxrl_reinforce.config import FIELD_KINDS, OBJECT_FIELDS, Config, checked_seed, nearest
 from purejaxrl_reinforce.named import require_paths
-from purejaxrl_reinforce.output.files import open_regular
+from purejaxrl_reinforce.output.files import read_input
 
 CONFIG_FILE = "config.toml"
 
@@ -64,7 +64,7 @@ def load_config(path: str | Path) -> tuple[Config, int | None]:
         ValueError: the file cannot be read or parsed, or has an unknown field or a wrong value;
             one line that begins with the file's name.
     """
-    config, seed, _ = _parse(Path(path), _read(Path(path)))
+    config, seed, _ = _parse(Path(path), read_input(Path(path)).decode(errors="replace"))
     return config, seed
 
 
@@ -77,7 +77,7 @@ def load_run_config(run_dir: Path) -> tuple[Config, int, str]:
     path = run_dir / CONFIG_FILE
     if not os.path.lexists(path):  # of a name that is too long as well
         raise ValueError(f"{run_dir} is not a run directory: it has no {CONFIG_FILE}")
-    text, _, checksum = _read(path).rpartition(_CHECKSUM)
+    text, _, checksum = read_input(path).decode(errors="replace").rpartition(_CHECKSUM)
     if checksum != f"{_digest(text)}\n":
         raise ValueError(
             f"{path} is damaged: checksum mismatch; a run's configuration cannot be"
@@ -87,14 +87,6 @@ def load_run_config(run_dir: Path) -> tuple[Config, int, str]:
     if seed is None or not is_identity_of(identity, run_content(config, seed)):
         raise ValueError(f"{path} has the identity of another run or release")
     return config, seed, str(identity)
-
-
-def _read(path: Path) -> str:
-    try:
-        with open_regular(path) as file:
-            return str(file.read().decode(errors="replace"))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
 
 
 def _parse(path: Path, text: str) -> tuple[Config, int | None, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purejaxrl_reinforce.bench.result_file import FORMAT
-from purejaxrl_reinforce.output.files import open_regular
+from purejaxrl_reinforce.output.files import read_input
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.sealed import DamagedError, parsing
 from purejaxrl_reinforce.statistics import Interval
@@ -75,11 +75,7 @@ def load_result(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: there is none at `path`, or it is of another format.
     """
-    try:
-        with open_regular(path) as file:
-            text = file.read()
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
+    text = read_input(path)
     with parsing(path):
         result: dict[str, Any] = parse_json(text)
         if result["format"] != FORMAT:

@@ -97,6 +97,16 @@ def open_regular(path: Path, mode: str = "rb") -> IO[Any]:
     return open(path, mode, opener=opener)
 
 
+def read_input(path: Path) -> bytes:
+    """Return the content of a file; a ValueError says why it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            content: bytes = file.read()
+            return content
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+
+
 def sync(path: Path) -> None:
     """Wait until a file or the names in a directory are on disk."""
     handle = os.open(path, os.O_RDONLY)
