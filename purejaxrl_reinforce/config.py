@@ -10,7 +10,7 @@ import numbers
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from purejaxrl_reinforce.named import Named, named
 
@@ -70,6 +70,24 @@ class EnvParams(dict[str, Any]):
 
 
 NO_PARAMS = EnvParams()
+
+# Names of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and their names here.
+FOREIGN = {
+    "lr": "policy_lr and baseline_lr",
+    "learning_rate": "policy_lr and baseline_lr",
+    "total_timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
+    "timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
+    "epochs": "num_updates",
+    "n_envs": "num_envs",
+    "batch_size": "num_envs",
+    "gae_lambda": "trace_lambda",
+    "vf_coef": "baseline_lr",
+    "ent_coef": "entropy_coef",
+    "env_id": "env",
+    "env_name": "env",
+    "net_arch": "hidden_sizes",
+    "seed": "an argument of train_run, or the key of train: jax.random.key(seed)",
+}
 
 
 @dataclass(frozen=True)
@@ -208,6 +226,14 @@ class Config:
         if self.num_envs == 1 and (self.baseline == "loo" or self.gradient_noise):
             field = "gradient_noise=True" if self.gradient_noise else "baseline='loo'"
             raise ValueError(f"{field} needs num_envs of at least 2")
+
+    if not TYPE_CHECKING:  # which would take it for the signature
+
+        def __new__(cls, *_: Any, **given: Any) -> "Config":
+            for name in given.keys() - FIELD_KINDS.keys():
+                here = f"; here it is {FOREIGN[name]}" if name in FOREIGN else ""
+                raise TypeError(f"Config has no {name!r}{here or nearest(name, FIELD_KINDS)}")
+            return super().__new__(cls)
 
     def __repr__(self) -> str:
         """Return the fields that differ from the defaults, as Python takes them."""

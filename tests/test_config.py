@@ -62,6 +62,22 @@ def test_bad_values(changes, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lr", "Config has no 'lr'; here it is policy_lr and baseline_lr"),
+        ("total_timesteps", r"here it is with_total_steps\(config, 1_000_000\)"),
+        ("seed", r"the key of train: jax.random.key\(seed\)"),
+        ("num_env", "Config has no 'num_env'; did you mean 'num_envs'"),
+    ],
+)
+def test_names_of_other_libraries_are_known(name, message):
+    with pytest.raises(TypeError, match=message):
+        Config(**{name: 1})
+    with pytest.raises(TypeError, match=message):
+        Config().replace(**{name: 1})
+
+
 def test_a_configuration_shows_what_differs_and_that_makes_it_again():
     config = Config(env="Pendulum-v1", env_params={"g": 9.0}, hidden_sizes=[8], policy_lr=0.1)
     expected = "Config(env='Pendulum-v1', env_params={'g': 9.0}, hidden_sizes=(8,), policy_lr=0.1)"

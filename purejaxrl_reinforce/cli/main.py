@@ -14,7 +14,7 @@ from typing import Any
 import tyro
 
 from purejaxrl_reinforce.cli import sweep, train, verbs
-from purejaxrl_reinforce.config import FIELD_KINDS, nearest
+from purejaxrl_reinforce.config import FIELD_KINDS, FOREIGN, nearest
 
 _PROGRAM = "purejaxrl-reinforce"
 _VERBS: dict[str, Any] = {
@@ -38,6 +38,17 @@ _INTRODUCTION = f"""{_PURPOSE}
 
 Verbs: {", ".join(_VERBS)}.
 {_PROGRAM} VERB --help lists the options of one, --help describes them all."""
+
+_DEVICES = "the environment variable JAX_PLATFORMS, as in JAX_PLATFORMS=cpu; by default the fastest"
+# Options of other libraries that stand for none of the configuration's fields, see FOREIGN.
+_FOREIGN = {
+    "seeds": "--num-seeds of the verb sweep",
+    "total_timesteps": "--total-steps",
+    "timesteps": "--total-steps",
+    "track": "--wandb",
+    "device": _DEVICES,
+    "platform": _DEVICES,
+}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -118,8 +129,14 @@ def _in_a_line(box: str) -> str:
 
 
 def _hint(verb: Any, unknown: str) -> str:
-    """Return options that resemble an unknown one."""
+    """Return the name of an unknown option in this package, or options that resemble it."""
     option = unknown.partition("=")[0].replace("_", "-")
+    name = option.removeprefix("--").replace("-", "_")
+    if name in _FOREIGN:
+        return f", which is here {_FOREIGN[name]}"
+    if name in FOREIGN:
+        here = re.sub(r"\b[a-z]+_[a-z_]+", lambda x: "--" + x[0].replace("_", "-"), FOREIGN[name])
+        return f", which is here {here}"
     names = [field.name for field in fields(verb)]
     if "start" in names:
         names += ["preset", "config", *FIELD_KINDS]

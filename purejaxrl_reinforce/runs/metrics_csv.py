@@ -9,6 +9,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.output.files import atomic_write, open_regular, sync
+from purejaxrl_reinforce.output.sealed import parsing
 
 # `finite` is left out: an update where it is false ends the run and has no row.
 _METRIC_COLUMNS = tuple(name for name in Metrics._fields if name not in ("env_steps", "finite"))
@@ -51,7 +52,7 @@ class MetricsFile:
     def start(self, num_updates: int = 0) -> None:
         """Write the file, with the first `num_updates` of the updates that it has."""
         rows = _intact_rows(self._path, self._owner)[0][:num_updates] if num_updates else []
-        self._tables, self.num_updates = [_table(rows)], num_updates
+        self._tables, self.num_updates = [_table(self._path, rows)], num_updates
         self._crc = zlib.crc32(self._owner.encode())
         if rows:
             last = dict(zip(COLUMNS, self._tables[0][-1].tolist(), strict=True))
@@ -109,7 +110,7 @@ def read_metrics(path: Path, owner: str) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: {error.strerror}") from None
     if not is_whole:
         raise ValueError(f"{path} is damaged after update {len(rows)}, or belongs to another run")
-    return dict(zip(COLUMNS, _table(rows).T, strict=True))
+    return dict(zip(COLUMNS, _table(path, rows).T, strict=True))
 
 
 def _intact_rows(path: Path, owner: str) -> tuple[list[bytes], bool]:
@@ -127,7 +128,12 @@ def _intact_rows(path: Path, owner: str) -> tuple[list[bytes], bool]:
     return rows[:-1], True
 
 
-def _table(rows: list[bytes]) -> np.ndarray:
-    """Return the rows as numbers, [update, column]."""
-    values = [row.split(b",")[:-1] for row in rows]
-    return np.array(values, np.float64).reshape(len(rows), len(COLUMNS))
+def _table(path: Path, rows: list[bytes]) -> np.ndarray:
+    """Return the rows as numbers, [update, column]; a DamagedError if they are none of updates."""
+    with parsing(path):
+        values = [row.decode().split(",")[:-1] for row in rows]
+        table = np.array(values, np.float64).reshape(len(rows), len(COLUMNS))
+        counts = table[:, [x.startswith(("env_steps", "seconds", "num_")) for x in COLUMNS]]
+        if (table[:, 0] != np.arange(1, len(rows) + 1)).any() or not np.isfinite(counts).all():
+            raise ValueError("updates, steps or seconds are not numbered or not finite")
+    return table

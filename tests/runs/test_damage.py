@@ -1,15 +1,20 @@
 """Damaged and foreign files of runs: what is read is what was written, or one line refuses it."""
 
+import json
+import math
 import shutil
+import tomllib
+import zlib
 from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
+import tomli_w
 
 from purejaxrl_reinforce import config_file
 from purejaxrl_reinforce.cli.main import main
-from purejaxrl_reinforce.runs.metrics_csv import MetricsFile
+from purejaxrl_reinforce.runs.metrics_csv import COLUMNS, MetricsFile
 from purejaxrl_reinforce.runs.saved_run import load_run
 from tests.support.runs import TINY, assert_same_run, contents_of, error_of
 
@@ -23,7 +28,7 @@ def state_of(run):
 
 READERS = {
     "config.toml": lambda run: repr(load_run(run).config),  # whose leaves are its floats alone
-    "metrics.csv": lambda run: load_run(run).metrics,
+    "metrics.csv": lambda run: [x := load_run(run).metrics, int(sum(x["num_episodes"]))],  # finite
     "params.npz": lambda run: load_run(run).params,
     LAST: state_of,
 }
@@ -72,6 +77,64 @@ def test_damaged_files_are_read_right_or_refused(name, last):
         assert found in (None, right)
         refused += found is None
     assert refused > 5
+
+
+def changed(values):
+    """Yield each value taken away, or of another type."""
+    for name in values:
+        yield {k: x for k, x in values.items() if k != name}
+        for wrong in ("x", math.inf, [1, "x"], 10**400, {"a": {}}, -1):
+            yield values | {name: wrong}
+
+
+def wrong_configs(path):
+    """A configuration that fits its identity."""
+    values = tomllib.loads(path.read_text())
+    for fields in changed(values):
+        content = {k: x for k, x in fields.items() if k not in ("identity", "num_updates")}
+        if fields.get("identity") == values["identity"]:
+            fields["identity"] = config_file.new_identity({**content, "num_updates": None})
+        text = tomli_w.dumps(fields)
+        path.write_text(f"{text}{config_file._CHECKSUM}{config_file._digest(text)}\n")
+        yield
+
+
+def wrong_arrays(path):
+    """Arrays, and fields of the JSON among them."""
+    arrays = dict(np.load(path))
+    for name in arrays.keys() & {"about", "facts"}:
+        fields = json.loads(str(arrays[name]))
+        for text in ("3", "[]", "[" * 100_000, *map(json.dumps, changed(fields))):
+            np.savez(path, **arrays | {name: np.array(text)})
+            yield
+    for members in changed(arrays):
+        texts = {k: np.array(str(x)) for k, x in members.items() if not isinstance(x, np.ndarray)}
+        np.savez(path, **members | texts)
+        yield
+
+
+def wrong_rows(path):
+    """Values of the third row."""
+    owner = config_file.load_run_config(path.parent)[2]
+    header, *lines = path.read_text().splitlines()
+    rows = [dict(zip(COLUMNS, line.split(","), strict=False)) for line in lines]
+    for row in changed(rows[2]):
+        crc, sealed = zlib.crc32(owner.encode()), [header]
+        for values in (*rows[:2], row, *rows[3:]):
+            text = ",".join(map(str, values.values()))
+            crc = zlib.crc32(text.encode(), crc)
+            sealed.append(f"{text},{crc}")
+        path.write_text("\n".join([*sealed, ""]))
+        yield
+
+
+CHANGES = dict(zip(READERS, (wrong_configs, wrong_rows, wrong_arrays, wrong_arrays), strict=True))
+
+
+@pytest.mark.parametrize(("name", "change"), CHANGES.items())
+def test_wrong_content_under_a_right_checksum_is_refused_in_one_line(name, change, last):
+    refused = [read_or_refuse(name, last) for _ in change(last / name)].count(None)
+    assert refused > 20
 
 
 def test_a_runs_configuration_is_one_to_start_from(run, tmp_path):
