@@ -15,6 +15,7 @@ import tyro
 
 from purejaxrl_reinforce.cli import sweep, train, verbs
 from purejaxrl_reinforce.config import FIELD_KINDS, FOREIGN, nearest
+from purejaxrl_reinforce.figures import drawing
 
 _PROGRAM = "purejaxrl-reinforce"
 _VERBS: dict[str, Any] = {
@@ -63,6 +64,8 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"{_PROGRAM} {version}" if args else _INTRODUCTION)
             return 0
         verb = _parse(args)
+        if isinstance(verb, train.Train) and not verb.process_id:
+            drawing.start()
         from purejaxrl_reinforce.execution.jax_settings import setup
 
         setup()

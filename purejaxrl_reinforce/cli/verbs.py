@@ -218,7 +218,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Doctor:
-    """Compare this machine's results with NumPy's in float64.
+    """Compare this machine's results with NumPy's in float64, and name known faults.
 
     The exit code is 1 if results of this package would be wrong on this machine, else 0.
     """

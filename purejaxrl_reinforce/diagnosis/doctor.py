@@ -1,4 +1,4 @@
-"""The doctor: facts, settings and comparisons, each with advice."""
+"""The doctor: facts, settings, known faults and comparisons, each with advice."""
 
 import contextlib
 import itertools
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from purejaxrl_reinforce.diagnosis.checks import Finding, findings
 from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
+from purejaxrl_reinforce.execution.known_faults import known_faults
 
 
 class Line(NamedTuple):
@@ -44,7 +45,7 @@ def doctor() -> list[Line]:
         >>> from purejaxrl_reinforce import doctor
         >>> assert not [line for line in doctor() if line.verdict == "wrong"]
     """
-    return [*_facts(), *_settings(), _cache(), *_comparisons()]
+    return [*_facts(), *_settings(), *_faults(), _cache(), *_comparisons()]
 
 
 def _facts() -> Iterator[Line]:
@@ -71,6 +72,13 @@ def _settings() -> Iterator[Line]:
             yield Line(name, "note", f"{value}: other results than usual", advice)
 
 
+def _faults() -> Iterator[Line]:
+    for fault in known_faults():
+        verdict: Any = "note" if fault.rows > 1 else "wrong"
+        detail = f"{fault.effect} (jaxlib {fault.jaxlib}, {fault.platform})"
+        yield Line(fault.issue, verdict, detail, fault.remedy)
+
+
 def _comparisons() -> Iterator[Line]:
     if jax.config.values["jax_enable_x64"]:
         return
@@ -93,7 +101,8 @@ def _verdict(subject: str, platform: str, group: list[Finding]) -> Line:
     if ours:
         advice = "do not trust results of this machine; try another version of jax, and report this"
         return Line(name, "wrong", detail, advice)
-    cause = ", see jax#39103" if platform == "cpu" and "sums" in subject else ""
+    known = [x.issue for x in known_faults() if x.platform == platform and x.rows > 1]
+    cause = f", see {known[0]}" if known and "sums" in subject else ""
     advice = f"your own programs may be wrong{cause}; programs of this package are compared above"
     return Line(name, "note", detail, advice)
 

@@ -10,7 +10,7 @@ from jax.experimental import multihost_utils as multihost_utils
 
 
 def compilation_cache() -> Any:
-    """Return jax's module of it. Without it, no compiled program is kept whole."""
+    """Return jax's module of it. Without it, a damaged entry is warned of at each start."""
     return importlib.import_module("jax._src.compilation_cache")
 
 

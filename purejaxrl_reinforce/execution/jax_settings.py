@@ -4,8 +4,11 @@ import functools
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
+
+from purejaxrl_reinforce.execution.jax_private import compilation_cache
 
 # XLA's flags with which a GPU runs a whole training as one CUDA graph: loops go into graphs. The
 # pass that is left out puts copies between kernels whose places the host works out, which breaks
@@ -116,6 +119,27 @@ def enable_compilation_cache(path: str | Path | None = None) -> None:
         jax.config.update("jax_compilation_cache_dir", str(directory))
     # The default keeps only programs that took a second to compile.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    _drop_unreadable_programs()
+
+
+def _drop_unreadable_programs() -> None:
+    """Let jax remove a program from its cache that it cannot read, as a full disk may leave one.
+
+    By itself it warns and keeps it, at every start anew.
+    """
+    cache = compilation_cache()
+    read = cache.get_executable_and_time
+
+    def read_or_remove(key: str, *args: Any) -> Any:
+        try:
+            return read(key, *args)
+        except Exception:  # of decompression, or of XLA
+            path = Path(jax.config.values["jax_compilation_cache_dir"], f"{key}-cache")
+            path.unlink(missing_ok=True)
+            return None, None
+
+    if read.__module__ != __name__:
+        cache.get_executable_and_time = read_or_remove
 
 
 def use_cuda_graphs(driver: Path = NVIDIA_DRIVER) -> None:

@@ -8,7 +8,6 @@ nothing here is a collective.
 import atexit
 import contextlib
 import os
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -85,28 +84,38 @@ def together() -> Iterator[None]:
 def broadcast_from_primary(make: Callable[[], T]) -> T:
     """Return on every process the result of `make` on the primary, which fails `together`.
 
-    Arrays in it are NumPy arrays, see `to_host`.
+    That is JSON values and NumPy arrays (see `to_host`), in lists, tuples and dictionaries; on the
+    other processes tuples are lists.
     """
     if is_single_process():
         return make()
+    from flax.serialization import msgpack_restore, msgpack_serialize
+
     message = b""
     with together():
         if is_primary():
-            message = pickle.dumps(make())
+            message = msgpack_serialize(_with_lists(make()))
     with collective():
         size = multihost_utils.broadcast_one_to_all(np.int32(len(message)))
         padded = np.frombuffer(message.ljust(int(size), b"\0"), np.uint8)
         # A sum with zeros of the other processes, exact for bytes.
         received = np.asarray(multihost_utils.broadcast_one_to_all(padded))
-    result: T = pickle.loads(received.tobytes())
+    result: T = msgpack_restore(received.tobytes())
     return result
 
 
-def require_equal(here: Mapping[str, Any]) -> None:
-    """Compare facts by name with the primary's; a ValueError names a difference."""
-    first = broadcast_from_primary(lambda: here)
+def _with_lists(value: Any) -> Any:
+    """Return `value` with lists for tuples."""
+    if isinstance(value, dict):
+        return {name: _with_lists(x) for name, x in value.items()}
+    return [_with_lists(x) for x in value] if isinstance(value, list | tuple) else value
+
+
+def require_equal(facts: Mapping[str, Any]) -> None:
+    """Compare facts (JSON values by name) with the primary's; a ValueError names a difference."""
+    here, first = _with_lists(dict(facts)), broadcast_from_primary(lambda: facts)
     with together():
-        for name in [*first, *here]:
+        for name in [*first, *here] if not is_primary() else ():
             if first.get(name) != here.get(name):
                 raise ValueError(
                     f"{name} is {first.get(name, 'not given')} in process 0 and"

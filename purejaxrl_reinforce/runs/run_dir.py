@@ -16,6 +16,7 @@ from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
 from purejaxrl_reinforce.execution.machine import in_words, started_on
+from purejaxrl_reinforce.figures import drawing
 from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.sealed import read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.runs import loggers, metrics_csv
@@ -136,8 +137,6 @@ class RunDirectory:
 
     def write_results(self, params: Params) -> None:
         """Write the parameters, `rewards.npy` (training return per update) and its plot."""
-        from purejaxrl_reinforce.figures.curves import plot_returns
-
         config, columns = self.config, self.metrics.columns
         title = f"{config.env}: REINFORCE, {config.num_envs:,} lanes, seed {self.seed}"
         with self.writing():
@@ -145,7 +144,7 @@ class RunDirectory:
             with files.atomic_write(self.path / REWARDS_FILE) as unfinished:
                 np.save(unfinished, columns["mean_return"])
             with files.atomic_write(self.path / PLOT_FILE) as unfinished:
-                plot_returns(unfinished, title, config, columns)
+                drawing.plot_returns(unfinished, title, config, columns)
 
     def close(self) -> None:
         """Release the lock."""

@@ -1,17 +1,23 @@
 """Training runs: from the first file of a run directory to the last, on one or more processes."""
 
 import contextlib
+import importlib
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import jax
 
 from purejaxrl_reinforce.algorithm.lanes import key_of
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
 from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
 from purejaxrl_reinforce.environments import environment
-from purejaxrl_reinforce.execution import kept, sharding, signals
+from purejaxrl_reinforce.execution import kept, known_faults, sharding, signals
 from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
 from purejaxrl_reinforce.execution.program import Program
+from purejaxrl_reinforce.figures import drawing
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs import checkpoint, saved_run
 from purejaxrl_reinforce.runs.host_loop import Callback, Recorder, RunOptions, host_loop
@@ -110,22 +116,19 @@ def resume_run(
         >>> resume_run("runs/tiny", num_updates=5).num_updates
         5
     """
-    path = Path(run_dir)
-    config, seed, owner = broadcast_from_primary(lambda: load_run_config(path))
-    if num_updates is not None:
-        config = config.replace(num_updates=num_updates)
-    run = RunDirectory(path, config, seed, owner)
+    run = RunDirectory(Path(run_dir), *_saved_config(Path(run_dir), num_updates))
     with contextlib.closing(run):
         with together():
             environment.checked(run.config)
             if is_primary():
                 run.open()
         # The first process reads, so that the others need not see its files.
-        saved = broadcast_from_primary(lambda: _load_latest(run, reporter))
+        leaves = broadcast_from_primary(lambda: jax.tree.leaves(_load_latest(run, reporter)))
         program = _compile(run, reporter, run.path)
         state = program.state
-        if saved is not None:
-            state = sharding.place_state(saved, program.mesh)
+        if leaves:  # of None there are none
+            restored = jax.tree.unflatten(jax.tree.structure(state), leaves)
+            state = sharding.place_state(restored, program.mesh)
         with signals.StopRequest() as stop:
             with together():
                 recorder = None
@@ -133,6 +136,15 @@ def resume_run(
                     run.truncate(int(state.update))
                     recorder = Recorder(run, options, loggers, reporter, callback)
             return host_loop(program, state, run, recorder, options, stop)
+
+
+def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str]:
+    """Return configuration, seed and identity of a run, read by the first process for all."""
+    saved: list[Any] = broadcast_from_primary(
+        lambda: [vars(x) if isinstance(x, Config) else x for x in load_run_config(path)]
+    )
+    config = Config(**saved[0])
+    return config if num_updates is None else config.replace(num_updates=num_updates), *saved[1:]
 
 
 def _compile(
@@ -144,6 +156,10 @@ def _compile(
 ) -> Program:
     """Compile the training of a run, or load it, on all processes; the first reports it."""
     shown = reporter if is_primary() else Reporter()
+    if not drawing.is_started():  # else it is imported in the time that XLA compiles in
+        threading.Thread(target=importlib.import_module, args=(drawing.CURVES,)).start()
+    for line in known_faults.warnings_for(run.config):
+        shown.warn(line)
     with together(), shown.compiling(run.config, run.seed, resumed):
         return Program(run.config, key_of(run.seed), None, found, keep)
 

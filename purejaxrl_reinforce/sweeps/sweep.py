@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.execution import known_faults
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.processes import is_single_process
 from purejaxrl_reinforce.named import require_paths
@@ -163,6 +164,8 @@ class SweepLoop:
             raise ValueError("a sweep is of one process: spread it by --dask or an executor")
         if halving is not None:
             plan = studies.first_part(plan, halving)
+        for line in known_faults.warnings_for(*plan.configs):
+            warn(line)
         self._store = SweepStore(path, plan, force, extend)
         self.log, self.close, self.grow = self._store.log, self._store.close, self._store.grow
         self.results = empty_results(self.plan, path)

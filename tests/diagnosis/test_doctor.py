@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from purejaxrl_reinforce import doctor
+from purejaxrl_reinforce import Config, doctor, train_run
 from purejaxrl_reinforce.algorithm import blocks, losses, returns
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.diagnosis import checks, reference
 from purejaxrl_reinforce.diagnosis import doctor as diagnosis
+from purejaxrl_reinforce.execution import known_faults
 
 FEW = ((3, 7), (3, 10_923))
 
@@ -122,6 +123,18 @@ def test_a_check_that_raises_is_wrong(few_sizes, monkeypatch):
 def test_errors_are_relative_and_nan_is_wrong():
     assert checks.relative_error([1.0, 2.0], [1.0, 4.0]) == 0.5
     assert not checks.Finding("x", 1, math.nan, 1.0).is_right
+
+
+def test_training_warns_of_known_faults_at_its_sizes(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(jaxlib, "__version__", "0.10.2")
+    assert not list(known_faults.warnings_for(Config()))
+    large = Config(block_rows=32_769)
+    (line,) = known_faults.warnings_for(large)
+    assert "jax#39103" in line
+    with pytest.warns(RuntimeWarning, match="jax#39103"):
+        train_run(large.replace(num_envs=2, num_steps=5, num_updates=1), 0, tmp_path / "run")
+    monkeypatch.setattr(jaxlib, "__version__", "0.11.1")
+    assert ["jax#40101" in line for line in known_faults.warnings_for(Config())] == [True]
 
 
 @pytest.mark.parametrize(

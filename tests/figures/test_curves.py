@@ -1,11 +1,13 @@
 """Learning curves: what is drawn, of made-up runs."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.figures import curves, drawing
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves, plot_returns
 from purejaxrl_reinforce.figures.style import MOST_CURVES
 from purejaxrl_reinforce.statistics import interquartile_mean, interquartile_mean_interval
@@ -195,3 +197,18 @@ def test_many_curves_fit(style):
     assert not any(a == b for a, b in itertools.combinations(looks[:MOST_CURVES], 2))
     with pytest.raises(ValueError, match="too many"):
         learning_curves([*groups, runs(gamma=0.999)])
+
+
+def test_a_picture_is_drawn_by_a_process_and_here_where_that_has_ended(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "matplotlib")
+    here = []
+    monkeypatch.setattr(curves, "plot_returns", lambda *arguments: here.append(arguments))
+    for path in (tmp_path / "a.png", tmp_path / "b.png"):
+        drawing.start()
+        if path.name == "b.png":
+            drawing._processes[0].kill()
+        assert drawing.is_started()
+        drawing.plot_returns(path, "returns", Config(), metrics())
+        assert not drawing.is_started()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert [arguments[0].name for arguments in here] == ["b.png"]
