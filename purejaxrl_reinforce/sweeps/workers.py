@@ -86,18 +86,15 @@ def train_jobs(
 def _result(future: "futures.Future[Slice]") -> Slice:
     try:
         return future.result()
-    except futures.CancelledError:
-        reason = "a slice was cancelled, perhaps because the scheduler is gone"
-    except (futures.BrokenExecutor, ConnectionError) as error:
-        reason = str(error)
     except Exception as error:
-        if type(error).__name__ != "KilledWorker":  # of Dask, which need not be installed
+        lost = futures.CancelledError, futures.BrokenExecutor, ConnectionError
+        # The last is of Dask, which need not be installed.
+        if not isinstance(error, lost) and type(error).__name__ != "KilledWorker":
             raise
-        reason = "a slice ended several workers, perhaps for want of memory"
-    raise WorkersLostError(
-        f"workers are lost: {' '.join(reason.split())}; finished slices are kept, rerun the same"
-        " sweep command to finish"
-    )
+        raise WorkersLostError(
+            f"workers are lost: {' '.join(str(error).split()) or type(error).__name__}; finished"
+            " slices are kept, rerun the same sweep command to finish"
+        ) from None
 
 
 # What each device of this process has compiled, by program. Who takes a device has it alone.

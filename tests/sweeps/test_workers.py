@@ -67,7 +67,7 @@ def test_workers_that_are_lost_are_said_and_what_is_finished_stays(alone, tmp_pa
     path, killed = tmp_path / "sweep", type("KilledWorker", (Exception,), {})
     for error, kind, message in (
         (ConnectionError("gone"), ConnectionError, "workers are lost: gone"),
-        (killed("x"), ConnectionError, "workers are lost: a slice ended several workers"),
+        (killed("x"), ConnectionError, "workers are lost: x; finished slices are kept"),
         (ValueError("not enough"), ValueError, "not enough"),
     ):
         with pytest.raises(kind, match=message):
