@@ -157,6 +157,8 @@ class _Deferred(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # Python's import looks for these
             raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
 
 
@@ -172,8 +174,9 @@ def _gymnax() -> Any:
     try:
         return importlib.import_module("gymnax")
     finally:
-        for name in stand_ins:
-            del sys.modules[name]
+        for name, stand_in in stand_ins.items():
+            if sys.modules.get(name) is stand_in:
+                del sys.modules[name]
 
 
 class _Loaded(NamedTuple):
