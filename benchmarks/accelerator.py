@@ -3,7 +3,7 @@
     python benchmarks/accelerator.py --minutes 8
 
 runs, in this order: correctness (against float64, against the CPU, kernels against XLA, learning),
-steps per second of XLA's program, of the kernels and of the idiomatic program in turn.
+steps per second of XLA's program, of the kernels and of the idiomatic program in turn, and peaks.
 Writes results/accelerator.json and .md after every case, and a
 picture at the end. A case that fails is named with its reason; so is one that the time did not
 suffice for. The same command goes on with these: what was measured with today's code is kept.
@@ -31,6 +31,7 @@ from purejaxrl_reinforce import Config, init, preset, step, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.bench.result_file import make_result, write_result
+from purejaxrl_reinforce.bench.timing import measure_peaks
 from purejaxrl_reinforce.execution.jax_settings import use_cuda_graphs
 from purejaxrl_reinforce.figures.style import save_figure, styled
 from purejaxrl_reinforce.output.text import print_table
@@ -200,6 +201,15 @@ def speed(size: Size, seed: int, num_envs: int) -> list[Row]:
     return rows + timed
 
 
+def peaks(size: Size, seed: int) -> list[Row]:  # noqa: ARG001
+    """Measure a matrix product in each precision, and a pass over memory."""
+    rows = []
+    for precision in ("float32", "tensorfloat32", "bfloat16"):
+        with jax.default_matmul_precision(precision):
+            rows.append({"name": precision, **measure_peaks()._asdict()})
+    return rows
+
+
 def cases_of(size: Size) -> dict[str, Callable[[Size, int], list[Row]]]:
     """Return what is measured, by name, in this order."""
     return {
@@ -208,6 +218,7 @@ def cases_of(size: Size) -> dict[str, Callable[[Size, int], list[Row]]]:
         "kernels against XLA": kernels,
         "learning": learning,
         **{f"{n:,} lanes": functools.partial(speed, num_envs=n) for n in size.lanes},
+        "peaks": peaks,
     }
 
 

@@ -89,7 +89,8 @@ def main(num_updates: int = 5_000, repeats: int = 5, results: Path = RESULTS) ->
             "host_share": statistics.median(shares[name][-repeats:]),
         }
         rows.append(timed_row(name, timings[name], **facts))
-    finish(results, "hosting", make_result("hosting", config, 0, rows), None, table)
+    result = make_result("hosting", config, 0, rows)
+    finish(results, "hosting", result, None, table)
 
 
 if __name__ == "__main__":

@@ -1,108 +1,95 @@
-"""Speed of training, and how near its products of matrices come to the machine's peak.
+"""Speed of training and of each phase of an update, and how far they are from the roofline.
 
     python benchmarks/roofline.py
 
 measures steps per second with each number of lanes and both networks, counts the floating-point
-operations that they need at least, and measures the rate of a large product. Writes
-results/roofline.json.
-
-XLA's own count of a program takes the body of a loop once, whatever its length. So dense layers are
-counted by formula. One from `a` to `b` units takes, per row,
-
-    forward:   2ab (product) + b (bias), and b for its activation if it is hidden
-    backward:  2ab (kernel's gradient) + b (bias's gradient), and, above a hidden layer,
-               2ab (gradient of its input) + 2a (activation's derivative, times)
-
-and the backward pass of a `relu_mlp` with K inputs, H hidden units and O outputs
-
-    2 O (K + 1) H (product) + O (K + 1) (its factor) + H (which units are on) + O (bias)
+operations and bytes that each phase needs at least, measures the machine's peaks, and compares the
+time of the phase with the least time that these allow. Writes results/roofline.json.
 """
 
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from harness import RESULTS, Table, finish, run
 from peers.protocol import NETWORKS
 
-from purejaxrl_reinforce.algorithm.networks.mlp import takes_one_product
+from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.bench.timing import measure
-from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.bench.timing import Peaks, measure, measure_peaks
+from purejaxrl_reinforce.bench.workload import Workload, result_rows
 
 
-def step_flops(config: Config) -> int:
-    """Return the least operations of a valid step of CartPole."""
-    sizes = (4, *config.hidden_sizes, 1)  # of both networks: the last of two logits is 0
-    forward, backward = forward_flops(sizes), backward_flops(sizes, config.activation)
-    # Actions, values, and both networks again for their gradients, but for the known values.
-    return 4 * forward - forward_flops(sizes[-2:]) + 2 * backward
-
-
-def forward_flops(sizes: tuple[int, ...]) -> int:
-    """Return the operations per row of a network with these layer sizes, inputs to outputs."""
-    return sum(2 * a * b + b for a, b in pairwise(sizes)) + sum(sizes[1:-1])
-
-
-def backward_flops(sizes: tuple[int, ...], activation: str) -> int:
-    """Return the operations per row of a network's gradient, given the gradient of its outputs."""
-    if takes_one_product(sizes, activation):
-        num_inputs, width, num_outputs = sizes
-        products = num_outputs * (num_inputs + 1)
-        return 2 * products * width + products + width + num_outputs
-    inputs = sum(2 * a * b + 2 * a for a, b in pairwise(sizes[1:]))
-    return inputs + sum(2 * a * b + b for a, b in pairwise(sizes))
-
-
-def matmul_peak() -> float:
-    """Return operations per second of a product on each device at the same time."""
-    size, product = 2048 if jax.default_backend() == "cpu" else 8192, jax.jit(jnp.matmul)
-    factors = [jnp.ones((size, size), device=device) for device in jax.local_devices()]
-    # The best counts: other processes on the machine only lower the rate.
-    seconds = measure({"": lambda: [product(x, x) for x in factors]}, repeats=10)[""].min
-    return len(factors) * 2 * size**3 / seconds
+def with_floor(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
+    """Add to a timed row its least seconds at the machine's peaks, and what bounds them."""
+    compute, memory = row["flops"] / peaks.matmul_flops, row["bytes"] / peaks.memory_bytes
+    floor = max(compute, memory)
+    return {
+        **row,
+        "floor": floor,
+        "bound": "compute" if compute >= memory else "memory",
+        "times_floor": row["median"] / floor,
+    }
 
 
 def table(result: dict[str, Any]) -> Table:
-    """Return the operations of each training, and its share of the peak."""
+    """Return the floor of each phase and how far it is from it."""
 
     def cells(row: dict[str, Any]) -> list[str]:
-        sps, flops = f"{row['sps'] / 1e6:.2f} million", row["flops"] / row["valid_steps"]
-        return [row["name"], sps, f"{flops:,.0f}", f"{row['fraction_of_matmul_peak']:.0%}"]
+        steps = row["valid_steps"]
+        return [
+            row["name"],
+            f"{row['sps'] / 1e6:.2f} million",
+            f"{row['flops'] / steps:,.0f}",
+            f"{row['bytes'] / steps:,.0f}",
+            f"{1e9 * row['floor'] / steps:,.1f}",
+            f"{1e9 * row['median'] / steps:,.1f}",
+            f"{row['times_floor']:,.1f}",
+            f"{row['fraction_of_matmul_peak']:.0%}",
+            row["bound"],
+        ]
 
-    title = f"peak {result['peaks']['matmul_flops'] / 1e9:,.0f} GFLOP/s"
-    columns = ["", "SPS", "FLOP per step", "of product peak"]
-    return Table(title, columns, [cells(row) for row in result["rows"]])
+    peaks = Peaks(**result["peaks"])
+    title = f"{peaks.matmul_flops / 1e9:,.0f} GFLOP/s, {peaks.memory_bytes / 1e9:,.0f} GB/s"
+    columns = ["", "SPS", "FLOP per step", "bytes per step", "floor, ns", "measured, ns"]
+    return Table(
+        f"{result['config']['env']}; peaks {title}",
+        [*columns, "times floor", "of product peak", "bound by"],
+        [cells(row) for row in result["rows"]],
+    )
 
 
 def main(
     lanes: tuple[int, ...] = (64, 256, 1024, 4096),
     num_updates: int = 100,
+    seed: int = 0,
     repeats: int = 5,
     results: Path = RESULTS,
 ) -> None:
-    """Measure the speed of training, and its share of the machine's product peak.
+    """Measure the speed of training and of its phases, and their distance from the roofline.
 
     Args:
         lanes: numbers of lanes.
-        num_updates: of a training.
-        repeats: of each training.
+        num_updates: of a training; the phases are those of the update halfway.
+        seed: of all randomness.
+        repeats: how often each thing is timed.
         results: directory for the result.
     """
-    peak, rows = matmul_peak(), []
+    peaks = measure_peaks()
+    rows: list[dict[str, Any]] = []
+    workloads = []
     for network, layers in NETWORKS.items():
         for num_envs in lanes:
-            config = Config(num_envs=num_envs, num_updates=num_updates, **layers)
-            workload = Workload(config, seed=0)
-            (row,) = result_rows(workload, measure({TRAINING: workload.calls[TRAINING]}, repeats))
-            flops = step_flops(config) * row["valid_steps"]
-            row |= {"flops": flops, "fraction_of_matmul_peak": flops / row["median"] / peak}
-            rows.append(row | {"name": f"{network}, {num_envs:,} lanes", **workload.facts})
-    result = make_result("roofline", config, 0, rows, peaks={"matmul_flops": peak})
-    finish(results, "roofline", result, None, table)
+            sizes: dict[str, Any] = {"num_envs": num_envs, "num_updates": num_updates}
+            config = replace(preset("cartpole"), **sizes, **layers)
+            workload, where = Workload(config, seed), {"network": network, "num_envs": num_envs}
+            timings = measure(workload.calls, repeats)
+            for row in result_rows(workload, timings, peaks):
+                name = f"{network}, {num_envs:,} lanes, {row['name']}"
+                rows.append(with_floor(row, peaks) | {**where, "name": name, "phase": row["name"]})
+            workloads.append({**where, **workload.facts})
+    facts = {"repeats": repeats, "peaks": peaks._asdict(), "workloads": workloads}
+    finish(results, "roofline", make_result("roofline", config, seed, rows, **facts), None, table)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from peers.protocol import NETWORKS
 
 from purejaxrl_reinforce import Config, preset, train
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.bench.timing import Call
+from purejaxrl_reinforce.bench.timing import Call, measure_peaks
 from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
@@ -186,7 +186,8 @@ def main(
     key, rows = jax.random.key(seed), []
     for network in NETWORKS:
         rows += measure_network(network, sorted(lanes), short, slots, key, repeats)
-    result = make_result("speedup", preset("cartpole"), seed, rows, repeats=repeats, slots=slots)
+    facts = {"repeats": repeats, "slots": slots, "peaks": measure_peaks()._asdict()}
+    result = make_result("speedup", preset("cartpole"), seed, rows, **facts)
     finish(results, "speedup", result, draw, table)
 
 

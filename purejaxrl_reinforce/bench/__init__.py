@@ -1,1 +1,1 @@
-"""Measurement of training speed: timing, ratios, result files."""
+"""Measurement of training speed: timing, ratios, peaks, operation counts, result files."""

@@ -1,4 +1,7 @@
-"""Interleaved timing of compiled functions; nothing is traced or compiled while the clock runs."""
+"""Interleaved timing of compiled functions; nothing is traced or compiled while the clock runs.
+
+Peak rates of the machine are measured so too: of a matrix product and of a pass over memory.
+"""
 
 import contextlib
 import math
@@ -8,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 # Without it, times of compiling can include what was kept.
 from jax.experimental.compilation_cache import compilation_cache
@@ -114,3 +118,48 @@ def _seconds(call: Call, number: int) -> float:
     for _ in range(number):
         jax.block_until_ready(call())
     return (time.perf_counter() - started) / number
+
+
+# The best of these counts: other processes on the machine only lower the rate.
+_PEAK_REPEATS = 10
+
+
+class Peaks(NamedTuple):
+    """Peak rates of all local devices together, in a float32 program of default precision.
+
+    Attributes:
+        matmul_flops: floating-point operations per second of a large matrix product.
+        memory_bytes: bytes per second, read and written, of a pass over a large array.
+    """
+
+    matmul_flops: float
+    memory_bytes: float
+
+
+def measure_peaks() -> Peaks:
+    """Measure the peak rates of this machine; takes about two seconds on a CPU."""
+    # Enough to fill the device and to leave its caches, few enough for about a second.
+    on_cpu = jax.default_backend() == "cpu"
+    sizes, num_bytes = ((1024, 2048), 2**28) if on_cpu else ((4096, 8192), 2**30)
+    return Peaks(max(_matmul_rate(size) for size in sizes), _memory_rate(num_bytes))
+
+
+def _matmul_rate(size: int) -> float:
+    """Return FLOP/s of one product on each device at the same time."""
+    square, product = jax.random.normal(jax.random.key(0), (size, size)), jax.jit(jnp.matmul)
+    factors = [jax.device_put(square, device) for device in jax.local_devices()]
+    seconds = measure({"": lambda: [product(x, x) for x in factors]}, _PEAK_REPEATS)[""].min
+    return len(factors) * 2 * size**3 / seconds
+
+
+def _memory_rate(num_bytes: int) -> float:
+    """Return bytes per second, read and written, of scaling an array on each device."""
+    # In place: the first touch of fresh pages costs several times more than the pass itself.
+    devices, scale = jax.local_devices(), jax.jit(lambda x: x * 0.999, donate_argnums=0)
+    arrays = [jnp.ones(num_bytes // 4 // len(devices), device=device) for device in devices]
+
+    def scale_in_place() -> list[jax.Array]:
+        arrays[:] = map(scale, arrays)
+        return arrays
+
+    return 2 * sum(x.nbytes for x in arrays) / measure({"": scale_in_place}, _PEAK_REPEATS)[""].min

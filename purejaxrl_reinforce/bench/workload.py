@@ -14,11 +14,13 @@ from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import Trajectory, steps_per_update
 from purejaxrl_reinforce.algorithm.setup import make_setup
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
+from purejaxrl_reinforce.bench.flops import Cost, phase_costs
 from purejaxrl_reinforce.bench.result_file import timed_row
-from purejaxrl_reinforce.bench.timing import Call, Timing, cold_caches
+from purejaxrl_reinforce.bench.timing import Call, Peaks, Timing, cold_caches
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution import sharding
+from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.program import LONGEST_CHUNK, NonFiniteError, Program
 from purejaxrl_reinforce.tasks import first_solved
 
@@ -56,19 +58,51 @@ class Workload:
             "valid_steps": sum(int(x.num_steps.sum(dtype=np.int64)) for x in metrics),
             "slots": config.num_updates * longest * config.num_envs,
             "program_bytes": program.memory_bytes,
+            "peak_process_bytes": peak_process_bytes(),
+            "peak_device_bytes": peak_device_bytes(),
             "last_mean_return": float(returns[-1]),
             "best_mean_return": float(known.max()) if len(known) else float("nan"),
             "first_solved_update": first_solved(config, returns),
         }
 
 
-def result_rows(workload: Workload, timings: dict[str, Timing]) -> list[dict[str, Any]]:
-    """Return the rows of a result: seconds per call, and valid steps per second of the median."""
+def result_rows(
+    workload: Workload, timings: dict[str, Timing], peaks: Peaks
+) -> list[dict[str, Any]]:
+    """Return the rows of a result: seconds per call, and the rates that follow from them.
+
+    `sps` and `flops_per_second` are those of the median; `sps_best` is that of the minimum.
+    """
     rows = []
-    for name, timing in timings.items():
-        steps = workload.facts["valid_steps"] if name == TRAINING else workload.phase_steps
-        rows.append(timed_row(name, timing, valid_steps=steps, sps=steps / timing.median))
+    for name, (steps, cost) in _least_work(workload).items():
+        timing = timings[name]
+        rates = {
+            "valid_steps": steps,
+            "sps": steps / timing.median,
+            "sps_best": steps / timing.min,
+            **cost._asdict(),
+            "flops_per_second": cost.flops / timing.median,
+            "fraction_of_matmul_peak": cost.flops / timing.median / peaks.matmul_flops,
+        }
+        rows.append(timed_row(name, timing, **rates))
     return rows
+
+
+def _least_work(workload: Workload) -> dict[str, tuple[int, Cost]]:
+    """Return valid steps and least cost of one call of each of the workload's `calls`."""
+    costs, steps = phase_costs(workload.config), workload.phase_steps
+    optimizer, nothing = costs.pop("optimizer"), Cost(0, 0)
+    per_step = Cost(*map(sum, zip(*costs.values(), strict=True)))
+    calls = {
+        TRAINING: (workload.facts["valid_steps"], per_step, workload.config.num_updates),
+        **{name: (steps, costs[name], 0) for name in ("rollout", "targets", "gradient")},
+        "optimizer": (steps, nothing, 1),
+        "update": (steps, per_step, 1),
+    }
+    return {
+        name: (n, Cost(n * x.flops + k * optimizer.flops, n * x.bytes + k * optimizer.bytes))
+        for name, (n, x, k) in calls.items()
+    }
 
 
 def compile_phases(config: Config, state: TrainState) -> tuple[dict[str, Call], int]:

@@ -89,7 +89,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Describe:
-    """Describe a configuration: spaces, networks, batch, memory."""
+    """Describe a configuration: spaces, networks, batch, memory, operations per step."""
 
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 

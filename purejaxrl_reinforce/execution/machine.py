@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import re
+import resource
 import shlex
 import subprocess
 import sys
@@ -151,6 +152,18 @@ def describe_commit() -> str | None:
 def now() -> str:
     """Return date and time, UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def peak_process_bytes() -> int:
+    """Return the most memory that this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_device_bytes() -> int | None:
+    """Return the most memory held on the first accelerator so far; None on a CPU."""
+    stats = jax.devices()[0].memory_stats()
+    return None if stats is None else int(stats["peak_bytes_in_use"])
 
 
 def _without_paths(text: str) -> str:

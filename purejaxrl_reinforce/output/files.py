@@ -258,7 +258,7 @@ class Replacement:
         path: of the directory.
         log: name of the file that it is locked with.
         ours: matches the paths below it that may be there, beside those of other verbs and loggers.
-        load: reads it; a ValueError says that it is not ours.
+        load: reads it and returns its identity last; a ValueError says that it is not ours.
 
     Raises:
         ValueError: it is not ours, has something of others in it, or another process writes to it.
@@ -266,7 +266,7 @@ class Replacement:
     """
 
     def __init__(
-        self, path: Path, log: str, ours: re.Pattern[str], load: Callable[[Path], Any]
+        self, path: Path, log: str, ours: re.Pattern[str], load: Callable[[Path], tuple[Any, ...]]
     ) -> None:
         self._path = path
         self._aside: Path | None = None
@@ -297,19 +297,27 @@ class Replacement:
             self._aside = None
 
 
-def _require_ours(path: Path, ours: re.Pattern[str], load: Callable[[Path], Any]) -> None:
+def _require_ours(
+    path: Path, ours: re.Pattern[str], load: Callable[[Path], tuple[Any, ...]]
+) -> None:
     """Raise ValueError unless `path` is a directory of ours, and everything in it."""
     if path.is_symlink() or not path.is_dir():
         raise ValueError(f"`force` replaces directories only, not {path}")
     if Path.cwd().is_relative_to(path.resolve()):
         raise ValueError(f"`force` does not replace the current directory, {path}")
+    from purejaxrl_reinforce.output.sealed import owner_of
+
     try:
-        load(path)
+        *_, identity = load(path)
     except ValueError as error:
         raise ValueError(f"`force` overwrites only output of this command: {error}") from None
     for found in sorted(path.rglob("*")):
         below = found.relative_to(path)
         names = (pattern.fullmatch(below.as_posix()) for pattern in (ours, _OF_OTHERS))
         is_named = any(names) or any(map(is_unfinished, (below, *below.parents)))
-        if not is_named:
+        # The sweep that confirms another has an identity of its own.
+        is_numbered = (
+            found.suffix == ".npz" and found.stem.isdigit() and found.parent.parent == path
+        )
+        if not is_named or (is_numbered and owner_of(found) != identity):
             raise ValueError(f"`force` overwrites only output of this command, not {found}")

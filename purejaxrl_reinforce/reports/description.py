@@ -1,4 +1,4 @@
-"""Description of a configuration: environment, networks, batch, memory."""
+"""Description of a configuration: environment, networks, batch, memory, operations."""
 
 import dataclasses
 import math
@@ -10,6 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm import reinforce, rollout
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
+from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.environments.environment import Environment
@@ -18,7 +19,7 @@ from purejaxrl_reinforce.output.text import count
 
 
 def describe(config: Config) -> dict[str, str]:
-    """Describe a configuration by topic: spaces, networks, batch, memory.
+    """Describe a configuration by topic: spaces, networks, batch, memory, operations.
 
     Raises:
         ValueError: the environment is unknown or its spaces are not supported.
@@ -37,6 +38,7 @@ def describe(config: Config) -> dict[str, str]:
         **_networks(config),
         **_batch(config, env),
         "memory": _memory(config),
+        **_operations(config),
     }
 
 
@@ -103,6 +105,17 @@ def _memory(config: Config) -> str:
         f"at least {_bytes(once + config.num_envs * per_lane)}: {_bytes(per_lane)} per lane and"
         f" {_bytes(once)} besides"
     )
+
+
+def _operations(config: Config) -> dict[str, str]:
+    costs = phase_costs(config)
+    optimizer = costs.pop("optimizer").flops
+    phases = ", ".join(f"{name} {cost.flops:,.0f}" for name, cost in costs.items() if cost.flops)
+    total = sum(cost.flops for cost in costs.values())
+    return {
+        "operations": f"at least {total:,.0f} floating-point operations per environment step:"
+        f" {phases}; and {optimizer:,.0f} per update in the optimizers"
+    }
 
 
 def _bytes(number: int) -> str:

@@ -244,7 +244,9 @@ class SweepStore:
         if is_new or extend:
             require_room(plan)
         if is_new and force:
-            self._replaced = files.Replacement(path, LOG_FILE, _PATHS, saved_sweep)
+            self._replaced = files.Replacement(
+                path, LOG_FILE, _PATHS, lambda there: (saved_sweep(there).identity,)
+            )
         ours = (file, log, slices, path, *path.absolute().parents)
         self._made = [path for path in ours if not path.exists()]
         path.mkdir(parents=True, exist_ok=True)

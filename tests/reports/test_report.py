@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from purejaxrl_reinforce import Config, evaluate, resume_run
+from purejaxrl_reinforce.bench.flops import phase_costs
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.decisions.ranking import ranking_rows
 from purejaxrl_reinforce.output.html import facts, page, picture, table
@@ -200,6 +201,9 @@ def test_description_of_cartpole(capsys):
     assert "Discrete: 2 values, 0 to 1" in out
     assert "at most 32,000 steps per update" in out
     assert "at most 3,200,000 steps" in out
+    costs = phase_costs(Config())
+    total = sum(cost.flops for name, cost in costs.items() if name != "optimizer")
+    assert f"at least {total:,.0f} floating-point operations per environment step" in out
 
 
 def test_description_of_other_options(capsys):
