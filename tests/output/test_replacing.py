@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from purejaxrl_reinforce.output.files import LockedLog, Replacement, is_begun
+from purejaxrl_reinforce.output.sealed import save_arrays
 
 OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
 
@@ -13,6 +14,7 @@ OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
 def load(path):
     if not (path / "our.toml").is_file():
         raise ValueError(f"{path} has no our.toml")
+    return ("our identity",)
 
 
 def replacement(path):
@@ -30,6 +32,7 @@ def results(tmp_path):
     ):  # fmt: skip
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text("old")
+    save_arrays(path / "data/1.npz", {}, "our identity")
     (path / "wandb/latest-run").symlink_to("offline-run-20261128_171239-35984a4d")
     return path
 
@@ -59,7 +62,7 @@ def test_earlier_results_come_back_or_go_when_new_ones_are_there(results):
 @pytest.mark.parametrize(
     "name",
     [
-        "notes.txt", "data/notes.npz", "data/1.npz.bak", "report.txt",
+        "notes.txt", "data/notes.npz", "data/20261128140000.npz", "data/1.npz.bak", "report.txt",
         "data/2.npz/x", "tensorboard/notes.md", "tensorboard/mine/events.out.tfevents.1.vm",
         "wandb/run-1/x", "wandb/notes.txt",
     ],
