@@ -1,5 +1,6 @@
 """Comparison of two benchmark results: which rows are slower or faster; ratios of timings."""
 
+import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,10 +76,12 @@ def load_result(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: there is none at `path`, or it is of another format.
     """
-    text = read_input(path)
+    try:
+        result: Any = parse_json(read_input(path))
+    except json.JSONDecodeError:
+        raise ValueError(f"{path} is not JSON") from None
     with parsing(path):
-        result: dict[str, Any] = parse_json(text)
-        if result["format"] != FORMAT:
+        if not isinstance(result, dict) or result.get("format") != FORMAT:
             raise DamagedError(f"{path} is not a benchmark result of format {FORMAT}")
         samples = row_samples(result)
         is_sound = all(isinstance(name, str) for name in (result["benchmark"], *samples))
@@ -86,7 +89,8 @@ def load_result(path: Path) -> dict[str, Any]:
         is_sound &= all(isinstance(result.get(part, {}), dict) for part in _CONTEXT)
         if not is_sound:
             raise TypeError("a field of another type")
-    return result
+    found: dict[str, Any] = result
+    return found
 
 
 def row_samples(result: dict[str, Any]) -> dict[str, list[float]]:
