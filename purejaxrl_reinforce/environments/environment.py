@@ -7,8 +7,6 @@ can choose its devices.
 import dataclasses
 import functools
 import importlib
-import sys
-import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,11 +16,10 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest
+from purejaxrl_reinforce.deferred import deferred_imports
 from purejaxrl_reinforce.environments.env_params import changed, in_own_types
 from purejaxrl_reinforce.environments.own import own_environment
 
-# What gymnax imports for its plots alone, which takes seconds; a package comes before its modules.
-_FOR_PLOTS = "matplotlib", "matplotlib.pyplot", "matplotlib.colors", "seaborn"
 # Environments that differ from a registered one by their parameters only.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "CartPole-v0": ("CartPole-v1", {"max_steps_in_episode": 200}),
@@ -151,32 +148,11 @@ def checked(config: Config) -> Config:
     return dataclasses.replace(config, env_params=params)
 
 
-class _Deferred(types.ModuleType):
-    """Stands for a module that is imported once something of it is used."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # Python's import looks for these
-            raise AttributeError(name)
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
-
-
 @functools.cache
 def _gymnax() -> Any:
     """Return gymnax, which keeps stand-ins for what its plots need."""
-    stand_ins = {name: _Deferred(name) for name in _FOR_PLOTS if name not in sys.modules}
-    sys.modules.update(stand_ins)
-    for name, stand_in in stand_ins.items():
-        package, _, module = name.rpartition(".")
-        if package:
-            setattr(sys.modules[package], module, stand_in)
-    try:
+    with deferred_imports():
         return importlib.import_module("gymnax")
-    finally:
-        for name, stand_in in stand_ins.items():
-            if sys.modules.get(name) is stand_in:
-                del sys.modules[name]
 
 
 class _Loaded(NamedTuple):
