@@ -66,17 +66,19 @@ def test_the_set_up_is_two_lines_that_ci_runs():
 def test_blocks(tmp_path, monkeypatch, capsys):
     """In this process, since .ci/run proves that the installed command starts.
 
-    All pages share a directory, so that a command that several of them have runs once.
+    All pages share a directory, so that a command that several of them have runs once; blocks of a
+    page share their names.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    done = set()
+    done, names = set(), {}
     for page, language, name, text in RUN:
         if name:
             Path(name).write_text(text)
         elif language == "python":
             with jax.debug_key_reuse(False):  # which takes vmap over vmap for a second use
-                exec(compile(text, str(page), "exec"), {"__name__": "__main__"})
+                names.setdefault(page, {"__name__": "__main__"})
+                exec(compile(text, str(page), "exec"), names[page])
         else:
             for line in text.splitlines():
                 program, *arguments = shlex.split(line)

@@ -59,7 +59,9 @@ def draw(result: dict[str, Any]) -> Figure:
     left, right = speed.get_xlim()
     speed.set_xlim(left, 3 * right)  # room for the numbers
     speed.xaxis.set_major_formatter(EngFormatter(sep=""))
-    times.set(title=f"seconds until return {SOLVED}, and seeds that got there", xscale="log")
+    times.set(title=f"seconds until return {SOLVED}, and seeds that got there")
+    if any(run.get("solved_at") for run in result["runs"]):
+        times.set_xscale("log")
     times.xaxis.set_major_formatter("{x:g}")
     for axes in (speed, times):
         axes.xaxis.set_minor_formatter(NullFormatter())
