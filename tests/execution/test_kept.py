@@ -8,6 +8,7 @@ import pytest
 
 from purejaxrl_reinforce import Config, RunOptions, load_run, step, train_run
 from purejaxrl_reinforce.execution import kept
+from purejaxrl_reinforce.execution.jax_private import compilation_cache
 from purejaxrl_reinforce.execution.program import Program
 from tests.support import probes  # noqa: F401  registers environments
 from tests.support.processes import Command
@@ -22,8 +23,10 @@ def cache(tmp_path_factory):
     before = jax.config.jax_compilation_cache_dir
     path = tmp_path_factory.mktemp("cache")
     jax.config.update("jax_compilation_cache_dir", str(path))
+    compilation_cache().reset_cache()  # jax goes on with the directory that it has opened
     yield path
     jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache().reset_cache()
 
 
 @pytest.fixture(scope="module")
