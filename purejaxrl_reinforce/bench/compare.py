@@ -1,6 +1,5 @@
 """Comparison of two benchmark results: which rows are slower or faster; ratios of timings."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,9 +75,10 @@ def load_result(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: there is none at `path`, or it is of another format.
     """
+    text = read_input(path)
     try:
-        result: Any = parse_json(read_input(path))
-    except json.JSONDecodeError:
+        result: Any = parse_json(text)
+    except (ValueError, RecursionError):  # neither JSON nor text, or nested too deeply
         raise ValueError(f"{path} is not JSON") from None
     with parsing(path):
         if not isinstance(result, dict) or result.get("format") != FORMAT:

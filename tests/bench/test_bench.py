@@ -176,6 +176,7 @@ def test_differences_of_machine_and_config_are_named(result):
     [
         (None, "No such file"),
         ("{", "other.json is not JSON"),
+        ("[" * 100_000, "other.json is not JSON"),
         ("[]", "other.json is not a benchmark result of format 1"),
         ('{"format": 99}', "is not a benchmark result of format 1"),
         ('{"format": 1, "benchmark": "bench"}', "other.json is damaged"),
