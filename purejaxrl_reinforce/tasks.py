@@ -1,8 +1,13 @@
 """Tasks that are known: the return that counts as solved, and the range that returns are in."""
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
 import numpy as np
 
 from purejaxrl_reinforce.config import Config
+
+T = TypeVar("T")
 
 # The parameter of every environment that is its longest episode, in steps.
 TIME_LIMIT = "max_steps_in_episode"
@@ -33,6 +38,14 @@ def task(config: Config) -> str:
     """
     limit = config.env_params.get(TIME_LIMIT)
     return config.env if limit is None else f"{config.env} of {limit} steps"
+
+
+def grouped(items: Iterable[T], task_of: Callable[[T], str]) -> dict[str, list[T]]:
+    """Return the items of each task, both in the order in which they come."""
+    groups: dict[str, list[T]] = {}
+    for item in items:
+        groups.setdefault(task_of(item), []).append(item)
+    return groups
 
 
 def threshold(config: Config) -> float | None:

@@ -16,7 +16,7 @@ from purejaxrl_reinforce.figures.curves import Runs, learning_curves
 from purejaxrl_reinforce.figures.style import Curve, Style, draw_curves, styled, wrapped
 from purejaxrl_reinforce.output.text import count, number, short_values
 from purejaxrl_reinforce.statistics import Interval, performance_profile
-from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, task
+from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, grouped, task
 
 # More curves than this hide each other; more rows than this are not looked at.
 _MOST_CURVES, _MOST_ROWS = 8, 20
@@ -212,8 +212,7 @@ def _ticks(values: Sequence[Any]) -> list[str]:
 
 def _by_env(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
     """Return the settings of each environment, in their order."""
-    names = dict.fromkeys(task(setting.runs.config) for setting in settings)
-    return {name: [s for s in settings if task(s.runs.config) == name] for name in names}
+    return grouped(settings, lambda setting: task(setting.runs.config))
 
 
 def _best(settings: Sequence[Setting], most: int) -> list[Setting]:

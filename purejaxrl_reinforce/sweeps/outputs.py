@@ -27,7 +27,7 @@ from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.studies import confirmed, explain_confirmed
 from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings, summary_dict
-from purejaxrl_reinforce.tasks import task
+from purejaxrl_reinforce.tasks import grouped, task
 
 if TYPE_CHECKING:
     import pandas
@@ -64,11 +64,11 @@ def unequal_steps(results: SweepResults) -> Iterator[str]:
 
     Agents that halving stopped do not count.
     """
-    steps, by_env = results.metrics["env_steps"].max(axis=2), dict[str, list[float]]()
-    for config, of_seeds, updates in zip(results.configs, steps, results.updates, strict=True):
-        if (whole := updates == config.num_updates).any():
-            by_env.setdefault(task(config), []).append(float(of_seeds[whole].mean()))
-    for env, means in by_env.items():
+    steps, configs = results.metrics["env_steps"].max(axis=2), results.configs
+    whole = results.updates == [[config.num_updates] for config in configs]
+    settings = np.flatnonzero(whole.any(axis=1)).tolist()
+    for env, ours in grouped(settings, lambda i: task(configs[i])).items():
+        means = [float(steps[i, whole[i]].mean()) for i in ours]
         if max(means) > _UNEQUAL * min(means):
             yield (
                 f"settings of {env} took {min(means):,.0f} to {max(means):,.0f} environment steps"

@@ -19,14 +19,8 @@ from purejaxrl_reinforce.statistics import MIN_SEEDS, interquartile_mean
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of, seed_numbers
 from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE
-from purejaxrl_reinforce.sweeps.summary import (
-    by_env,
-    rank,
-    score_interval,
-    scores_of_settings,
-    summarize,
-)
-from purejaxrl_reinforce.tasks import task
+from purejaxrl_reinforce.sweeps.summary import rank, score_interval, scores_of_settings
+from purejaxrl_reinforce.tasks import grouped, task
 
 
 def deciding(plan: SweepPlan, equal_within: float = 0.0) -> SweepPlan:
@@ -80,11 +74,9 @@ def next_part(results: SweepResults, plan: SweepPlan, factor: int, part: int) ->
     goes_on = (reached >= ends)[:, 0]
     if not goes_on.any():
         scores = scores_of_settings(results)
-        by_env: dict[str, list[int]] = {}
-        settings = np.flatnonzero(reached >= before).tolist()
-        for i in sorted(settings, key=lambda i: -float(interquartile_mean(scores[i]))):
-            by_env.setdefault(task(plan.configs[i]), []).append(i)
-        for ranked in by_env.values():
+        settings: list[int] = np.flatnonzero(reached >= before).tolist()
+        settings.sort(key=lambda i: -float(interquartile_mean(scores[i])))
+        for ranked in grouped(settings, lambda i: task(plan.configs[i])).values():
             goes_on[ranked[: -(-len(ranked) // factor)]] = True
     return np.where(goes_on[:, None] & (plan.goals > 0), ends, 0)
 
@@ -104,7 +96,7 @@ def explain_plan(results: SweepResults, difference: float | None) -> Iterator[st
     """
     scores = scores_of_settings(results)
     seconds = [x[own].mean() for x, own in zip(results.seconds, results.trained, strict=True)]
-    for env, summaries in by_env(summarize(results)).items():
+    for env, summaries, *_ in rank(results):
         pilot = {s.setting: scores[s.setting] for s in summaries}
         best, second, seen = runner_up(pilot)
         wanted = seen if difference is None else difference

@@ -15,7 +15,7 @@ from purejaxrl_reinforce.decisions.looks import decide, differences, look_sizes
 from purejaxrl_reinforce.decisions.ranking import Ranking, Summary
 from purejaxrl_reinforce.statistics import Interval
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, task
+from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, grouped, task
 
 
 def agent_scores(results: SweepResults) -> np.ndarray:
@@ -92,8 +92,7 @@ def score_interval(env: str, scores: np.ndarray) -> Interval:
 
 def by_env(summaries: Sequence[Summary]) -> dict[str, list[Summary]]:
     """Return the summaries of each environment, in their order."""
-    envs = dict.fromkeys(summary.env for summary in summaries)
-    return {env: [s for s in summaries if s.env == env] for env in envs}
+    return grouped(summaries, lambda summary: summary.env)
 
 
 def summary_dict(results: SweepResults, rankings: Sequence[Ranking]) -> dict[str, Any]:
