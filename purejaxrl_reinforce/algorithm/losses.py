@@ -111,7 +111,8 @@ def gradients(
         policy:   -mean_valid(log pi(a_t|s_t) A_t) - entropy_coef * mean_valid(entropy)
         baseline:  mean_valid((V(s_t) - G_t)^2)
 
-    A shared network has that of the first plus `baseline_coef` times the second, as the policy's.
+    A shared network has one gradient, the policy's: the gradient of the first loss plus
+    `baseline_coef` times the second.
     Targets are constants; their `values` are V(s_t) at `params`. A network whose parameters are
     None has no loss. `num_steps` counts the valid steps on all devices. Only the activations of one
     block of rows exist at a time.

@@ -123,8 +123,8 @@ def decide(
 def differences(scores: dict[int, np.ndarray], decision: Decision) -> dict[int, Interval]:
     """Return by how much the interquartile mean of a setting differs from the best's.
 
-    Each is that of the last look that the setting was in. Its interval leaves out 0 where the
-    setting is worse; all intervals of a look hold together in 95% of studies.
+    The difference is taken at the last look that includes the setting. Its interval leaves out 0
+    where the setting is worse; all intervals of a look hold together in 95% of studies.
     """
     found = {}
     for look in decision.looks:

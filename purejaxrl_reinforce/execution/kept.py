@@ -2,8 +2,8 @@
 
 A later run of equal shapes loads them: it traces nothing, and needs no networks, environments or
 optimizers. A file holds a fingerprint of all that the programs depend on, and the executables.
-What is damaged, of another version or machine, or may be somebody else's is not read any further,
-for pickles can run code; the run then compiles as if there were none.
+A file that is damaged, of another version or machine, or may be somebody else's is not read any
+further, for pickles can run code; the run then compiles as if there were none.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ def load(kept: Kept, config: Config, mesh: Mesh) -> tuple[Any, Any] | None:
 def compiled_anew(config: Config) -> Iterator[None]:
     """Within the block, programs that can be kept are not taken from jax's cache.
 
-    What comes from there looks whole once it is serialized again, but lacks functions.
+    An executable from that cache can be serialized again, but then lacks some of its functions.
     """
     cache = compilation_cache()
     read = cache.get_executable_and_time
@@ -168,7 +168,7 @@ def _fingerprint(config: Config) -> bytes:
     return _digest(repr(facts))
 
 
-@functools.cache  # what is edited while a program is compiled is not in the program
+@functools.cache  # a file that is edited later has not shaped this process's programs
 def _sources() -> bytes:
     """Return a digest of our source."""
     sources = sorted(Path(__file__).parents[1].rglob("*.py"))

@@ -180,8 +180,8 @@ def make_extension(
     Args:
         plan: of the sweep.
         fields: values of its settings' fields.
-        axes: of the new settings, with those of the sweep. Without fields and axes, all of its
-            settings get the seeds.
+        axes: of the new settings, added to the axes of the sweep. Without fields and axes, all
+            settings of the sweep get the seeds.
         keys: None: as in the sweep.
         zipped: see `sweep`.
 
@@ -216,7 +216,7 @@ def plan_of(facts: Mapping[str, Any]) -> SweepPlan:
     """Return the plan of `plan_facts`, which have been through JSON.
 
     Raises:
-        Exception: of any kind; they are not those of a plan.
+        Exception: of any kind, where the facts do not describe a plan.
     """
     plan = SweepPlan(
         tuple(facts["axes"]),

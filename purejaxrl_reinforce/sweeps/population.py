@@ -48,7 +48,6 @@ def population_mesh(num_agents: int, devices: Sequence[jax.Device]) -> Mesh:
     """Return a mesh of as many devices as `num_agents` agents at a time occupy.
 
     Agents are sharded over its first axis; all lanes of an agent are on one device.
-
     """
     grid = np.array(devices[:num_agents]).reshape(-1, 1)
     return Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
