@@ -57,7 +57,7 @@ def run_sweep(
             number = train(sweep, stop, quiet)
             if number is None and confirm:
                 same = {name: options.get(name) for name in ("slice_size", "executor")}
-                number = _confirm(sweep, path, stop, quiet, **same)
+                number = confirm_best(sweep, path, stop, quiet, **same)
             if number is not None:
                 _report_interruption(sweep, path, number)
                 return number
@@ -113,8 +113,8 @@ def train(sweep: SweepLoop, stop: signals.StopRequest | None, quiet: bool) -> in
     return None
 
 
-def _confirm(
-    sweep: SweepLoop, path: Path, stop: signals.StopRequest, quiet: bool, **options: Any
+def confirm_best(
+    sweep: SweepLoop, path: Path, stop: signals.StopRequest | None, quiet: bool, **options: Any
 ) -> int | None:
     """Train the first two settings with unseen seeds, as `train`."""
     plan = studies.confirmation_plan(sweep.plan, rank(sweep.results))

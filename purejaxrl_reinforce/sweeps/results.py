@@ -14,6 +14,7 @@ from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, seed_numbers
 from purejaxrl_reinforce.sweeps.population import Slice
 from purejaxrl_reinforce.sweeps.store import saved_sweep
+from purejaxrl_reinforce.tasks import grouped, task
 
 if TYPE_CHECKING:
     import pandas
@@ -168,6 +169,17 @@ class SweepResults:
             raise ValueError("there is a best setting for each environment, see ranking()")
         return self.configs[first.summaries[0].setting]
 
+    @property
+    def confirmed(self) -> list[dict[str, Any]]:
+        """Scores of the best two settings on unseen seeds; empty where none are trained.
+
+        Of each: `setting`, `num_seeds`, the interquartile mean with its 95% interval in the `study`
+        and with the `unseen` seeds, and the `optimism`, their difference.
+        """
+        from purejaxrl_reinforce.sweeps import studies, summary
+
+        return studies.confirmed(self, summary.rank(self))
+
     def to_pandas(self) -> "pandas.DataFrame":
         """Return a row for each setting, seed and update, as in the table of a sweep's files."""
         from purejaxrl_reinforce.sweeps.outputs import table
@@ -180,21 +192,6 @@ class SweepResults:
         from purejaxrl_reinforce.sweeps import summary
 
         return ranking.ranking_latex(summary.rank(self))
-
-    def to_rliable(self) -> dict[str, np.ndarray]:
-        """Return the scores as rliable takes them: an array (runs, tasks) by name of a setting.
-
-        Runs are seeds. Tasks are the environments, where `env` was swept in a full grid; else
-        there is one.
-        """
-        by_label: dict[str, list[np.ndarray]] = {}
-        others = [name for name in self.axes if name != "env"]
-        for label, scores in zip(setting_labels(self.configs, others), self.scores, strict=True):
-            by_label.setdefault(label or "all", []).append(scores)
-        if len({len(tasks) for tasks in by_label.values()}) > 1:  # zipped: not all in every task
-            labeled = zip(self.labels, self.scores, strict=True)
-            return {label: scores[:, None] for label, scores in labeled}
-        return {label: np.stack(tasks, axis=1) for label, tasks in by_label.items()}
 
 
 def load_sweep(path: StrPath) -> SweepResults:
@@ -217,6 +214,12 @@ def load_sweep(path: StrPath) -> SweepResults:
             f"{path} is not finished: {missing:,} of {sweep.plan.num_agents:,} agents are"
             " missing; rerun the same sweep command to finish"
         )
+    for ranked in grouped(range(len(results.configs)), lambda i: task(results.configs[i])).values():
+        if all(results.updates[i].max() < results.configs[i].num_updates for i in ranked):
+            raise ValueError(
+                f"{path} is not finished: its halving goes on; rerun the same sweep command to"
+                " finish"
+            )
     return results
 
 

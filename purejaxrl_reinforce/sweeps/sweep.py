@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -57,6 +57,9 @@ def sweep(
     extend: bool = False,
     executor: Executor | None = None,
     halving: int | None = None,
+    until: Literal["decided"] | None = None,
+    equal_within: float = 0.0,
+    confirm: bool = True,
     progress: bool = False,
     total_steps: int | None = None,
 ) -> SweepResults:
@@ -84,6 +87,11 @@ def sweep(
             of this process do.
         halving: a number N: all settings get 1/N of their updates, the best 1/N of them the next
             part, and so on. None: all get all updates.
+        until: "decided": add groups of seeds to the settings that may still be the best, until one
+            is left or has all keys. None: train all keys.
+        equal_within: end such a study also if all remaining settings differ by less.
+        confirm: after halving or such a study, train the best two settings again on unseen seeds,
+            see `SweepResults.confirmed`.
         total_steps: of each agent at most, instead of num_updates, see `with_total_steps`.
         progress: whether the terminal or notebook shows how far it is.
 
@@ -102,17 +110,25 @@ def sweep(
     from purejaxrl_reinforce.sweeps import command  # which imports this file
 
     plan = make_plan(config, keys, axes or {}, zipped, num_episodes, total_steps)
+    if until not in (None, "decided"):
+        raise ValueError(f'until must be "decided" or None, not {until!r}')
+    if until and halving:
+        raise ValueError("until and halving do not go together")
+    if equal_within and not until:
+        raise ValueError('equal_within goes with until="decided"')
+    if until:
+        plan = studies.deciding(plan, equal_within)
     for setting in plan.configs if path is not None else ():
         require_paths(setting.env, setting.network, setting.baseline_network)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)
-        loop = SweepLoop(
-            plan, directory, slice_size, devices,
-            extend=extend, executor=executor, halving=halving,
-        )  # fmt: skip
+        same: Any = {"slice_size": slice_size, "devices": devices, "executor": executor}
+        loop = SweepLoop(plan, directory, extend=extend, halving=halving, **same)
         with contextlib.closing(loop) as run:
             command.train(run, None, quiet=not progress)
+            if confirm and (until or halving):
+                command.confirm_best(run, directory, None, quiet=not progress, **same)
         # The parameters stay as long as the results do.
         weakref.finalize(run.results, stack.pop_all().close)
     return run.results

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from purejaxrl_reinforce import Config, sweep
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.decisions import power
 from purejaxrl_reinforce.sweeps.results import load_sweep
@@ -30,6 +31,33 @@ def study(tmp_path_factory):
 
 def summary_of(path):
     return json.loads((path / "summary.json").read_text())
+
+
+def test_python_decides_and_confirms_as_the_command_does(study, tmp_path):
+    config, axes = load_sweep(study).configs[0], {"policy_lr": [0.01, 1e38, 0.011]}
+    options = {"num_episodes": 5, "slice_size": 2, "until": "decided"}
+    results = sweep(config, 12, axes, path=tmp_path / "study", **options)
+    assert_same_results(tmp_path / "study", study)
+    assert results.confirmed == load_sweep(study).confirmed
+    assert [x["num_seeds"] for x in results.confirmed] == [12, 12]
+    equal = sweep(config, 12, axes, equal_within=1000.0, confirm=False, **options)
+    assert equal.trained.sum() == 30
+    assert equal.confirmed == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"until": "decides"}, "until must be"),
+        ({"until": "decided", "halving": 2}, "do not go together"),
+        ({"equal_within": 1.0}, "goes with until"),
+        ({"until": "decided", "equal_within": float("inf")}, "from 0 on"),
+    ],
+)
+def test_wrong_arguments_of_a_study(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        sweep(Config(), 12, {"policy_lr": [0.01, 0.02]}, path=tmp_path / "study", **options)
+    assert not any(tmp_path.iterdir())
 
 
 def test_settings_that_are_out_get_no_more_seeds(study):
