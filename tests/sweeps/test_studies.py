@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import random
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +16,8 @@ from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, saved_sweep
 from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
-from tests.support.sweeps import TRAINING, assert_same_results, sweep_into
+from tests.support.processes import Command, wait_until
+from tests.support.sweeps import TRAINING, assert_same_results, slices_of, sweep_into
 
 # Two settings that learn alike, and one that diverges.
 STUDY = [
@@ -98,6 +101,29 @@ def test_a_study_that_is_stopped_anywhere_decides_the_same(study, tmp_path):
                 pass
     sweep_into(path, STUDY)
     assert_same_results(path, study)
+    for name in ("decisions", "confirmed", "settings"):
+        assert summary_of(path)[name] == summary_of(study)[name]
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_ten_times_decides_the_same(study, tmp_path):
+    """kill -9, each time some agents further: in slices, in looks and in the confirmation."""
+    path, draw = tmp_path / "study", random.Random(0)
+    arguments = [*STUDY, "--quiet", "--sweep-dir", path]
+
+    def num_slices():
+        return sum(len(slices_of(x)) for x in (path, path / CONFIRMATION))
+
+    for _ in range(10):
+        wanted = num_slices() + draw.choice([1, 2, 3])
+        process = Command(*arguments, directory=tmp_path)
+        wait_until(lambda wanted=wanted: num_slices() >= wanted, process)
+        time.sleep(draw.uniform(0, 0.02))
+        assert process.poll() is None, process.errors
+        process.kill()
+    assert Command(*arguments, directory=tmp_path).wait()[0] == 0
+    assert_same_results(path, study)
+    assert_same_results(path / CONFIRMATION, study / CONFIRMATION)
     for name in ("decisions", "confirmed", "settings"):
         assert summary_of(path)[name] == summary_of(study)[name]
 
