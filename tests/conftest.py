@@ -23,8 +23,8 @@ jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Most of the time goes into compiling. With these flags a training program takes 3 CPU seconds
-# instead of 5.5, and 1 without optimizations. With slow tests, and where XLA_FLAGS is set, even to
-# nothing, programs are compiled as users have them: .ci/run does so with what compares their bits.
+# instead of 5.5, and 1 without optimizations. Where XLA_FLAGS is set, even to nothing, programs are
+# compiled as users have them: .ci/run does so with what compares their bits.
 QUICK_TO_COMPILE = "--xla_cpu_parallel_codegen_split_count=1"
 if importlib.metadata.version("jaxlib").startswith("0.10."):  # XLA ends at a flag it does not know
     QUICK_TO_COMPILE += " --xla_cpu_use_fusion_emitters=false"
@@ -40,10 +40,14 @@ LONG = (
 # Programs of these files are optimized all the same: they train long, are measured, or give the
 # same bits as another program only so.
 OPTIMIZED = (
+    "tests/test_documents.py",
     "tests/kernels/test_lane_vectors.py",
     "tests/kernels/test_rollout.py",
     "tests/algorithm/test_block_sizes.py",
     "tests/algorithm/test_learning.py",
+    "tests/algorithm/test_values.py",
+    "tests/bench/test_compile_for.py",
+    "tests/diagnosis/test_doctor.py",
     "tests/execution/test_program.py",
     "tests/test_benchmarks.py",
 )
@@ -57,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("fixed", derandomize=True)
     if config.getoption("--hypothesis-seed") is None:
         hypothesis.settings.load_profile("fixed")
-    if config.option.markexpr == "not slow":
+    if config.option.markexpr in ("not slow", "slow"):
         os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 
