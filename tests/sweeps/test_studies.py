@@ -106,21 +106,24 @@ def test_a_study_that_is_stopped_anywhere_decides_the_same(study, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_study_that_is_killed_ten_times_decides_the_same(study, tmp_path):
-    """kill -9, each time some agents further: in slices, in looks and in the confirmation."""
-    path, draw = tmp_path / "study", random.Random(0)
+def test_a_study_that_is_killed_again_and_again_decides_the_same(study, tmp_path):
+    """kill -9, each time a slice or two further: in training, in looks and in the confirmation."""
+    path, draw, kills = tmp_path / "study", random.Random(0), 0
     arguments = [*STUDY, "--quiet", "--sweep-dir", path]
 
     def num_slices():
         return sum(len(slices_of(x)) for x in (path, path / CONFIRMATION))
 
     for _ in range(10):
-        wanted = num_slices() + draw.choice([1, 2, 3])
+        wanted = num_slices() + draw.choice([1, 2])
         process = Command(*arguments, directory=tmp_path)
         wait_until(lambda wanted=wanted: num_slices() >= wanted, process)
         time.sleep(draw.uniform(0, 0.02))
-        assert process.poll() is None, process.errors
+        if process.poll() is not None:  # a quick machine has finished the study
+            break
         process.kill()
+        kills += 1
+    assert kills >= 3
     assert Command(*arguments, directory=tmp_path).wait()[0] == 0
     assert_same_results(path, study)
     assert_same_results(path / CONFIRMATION, study / CONFIRMATION)
