@@ -13,26 +13,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
-# A path as public functions take it.
-StrPath = str | Path
-
-
-class InDirectory(Protocol):
-    """What is in a directory, as runs and the results of sweeps are; None on other processes."""
-
-    @property
-    def path(self) -> Path | None: ...
-
-
-def path_of(source: StrPath | InDirectory) -> Path:
-    """Return a path, also of an object that has one."""
-    path = source if isinstance(source, str | Path) else source.path
-    if path is None:
-        raise ValueError("the first process alone has the directory of these results")
-    return Path(path)
-
+# A path as public functions take it: also a run, or the results of a sweep, for its directory.
+StrPath = str | os.PathLike[str]
 
 # Stands in each file that a verb writes for people, so that `force` replaces no others.
 MARK = "made by purejaxrl_reinforce"

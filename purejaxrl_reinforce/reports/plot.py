@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from purejaxrl_reinforce.config import LARGEST_SIZE, Config
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import Style
-from purejaxrl_reinforce.output.files import InDirectory, StrPath, path_of
+from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
 from purejaxrl_reinforce.sweeps import outputs, store
 from purejaxrl_reinforce.sweeps.results import load_sweep
@@ -17,7 +17,7 @@ from purejaxrl_reinforce.sweeps.summary import summarize
 
 
 def plot(
-    *sources: StrPath | InDirectory,
+    *sources: StrPath,
     x: str = "env_steps",
     smooth: int = 1,
     style: Style = "screen",
@@ -53,7 +53,7 @@ def plot(
         raise ValueError(f"x must be one of {', '.join(X_LABELS)}, not {x!r}")
     if not sources:
         raise ValueError("give at least one RUN or SWEEP, the directory of a run or a sweep")
-    paths = [path_of(source) for source in sources]
+    paths = [Path(source) for source in sources]
     if figure != "learning_curves" and ax is not None:
         raise ValueError(f"ax is for learning_curves, not {figure}")
     if figure != "learning_curves":

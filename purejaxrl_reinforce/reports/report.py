@@ -5,19 +5,14 @@ from pathlib import Path
 from purejaxrl_reinforce.bench import benchmark, compare
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import in_words
-from purejaxrl_reinforce.output.files import InDirectory, StrPath, new_file, path_of, write_output
+from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.output.html import page, paragraph, table
 from purejaxrl_reinforce.output.sealed import parsing
 from purejaxrl_reinforce.output.text import show
 from purejaxrl_reinforce.sweeps.store import is_sweep
 
 
-def report(
-    source: StrPath | InDirectory,
-    out: StrPath | None = None,
-    seed: int = 0,
-    force: bool = False,
-) -> Path:
+def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bool = False) -> Path:
     """Write a report on a run, a sweep or a benchmark; return its path.
 
     Args:
@@ -36,7 +31,7 @@ def report(
         >>> report("runs/tiny", "report.html").name
         'report.html'
     """
-    source = path_of(source)
+    source = Path(source)
     is_bench = source.is_file()
     default = source.with_suffix(".html") if is_bench else source / "report.html"
     path = new_file(out, default, (".html",), force)

@@ -50,6 +50,9 @@ class SavedRun:
     signal: Signals | None = None
     compile_seconds: float | None = None
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     @cached_property
     def metrics(self) -> dict[str, np.ndarray]:
         """Metrics by column of metrics.csv, each float64 [num_updates].

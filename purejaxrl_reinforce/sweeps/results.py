@@ -54,6 +54,11 @@ class SweepResults:
     path: Path | None = None
     equal_within: float | None = None
 
+    def __fspath__(self) -> str:
+        if self.path is None:
+            raise ValueError("these results have no directory, on this process")
+        return str(self.path)
+
     @property
     def labels(self) -> list[str]:
         """Name each setting by its swept fields."""
@@ -92,9 +97,7 @@ class SweepResults:
         Raises:
             ValueError: there is no such agent, or no directory, or its slice is damaged.
         """
-        if self.path is None:
-            raise ValueError("these results have no directory, which would have the parameters")
-        saved = saved_sweep(self.path)
+        saved = saved_sweep(Path(self))
         plan = replace(saved.plan, configs=self.configs)  # which may have objects of no name
         params: Params = replace(saved, plan=plan).agent(setting, seed).state.params
         return params
