@@ -233,10 +233,12 @@ _OF_OTHERS = re.compile(
 )
 
 
-class Replacement:
-    """Earlier results, renamed to make room: `commit` removes them, `rollback` renames them back.
+def set_aside(
+    path: Path, log: str, ours: re.Pattern[str], load: Callable[[Path], tuple[Any, ...]]
+) -> Path | None:
+    """Rename earlier results to make room for new ones; return their new path.
 
-    Nothing is done where nothing is, or no more than a killed process leaves at its start.
+    None where nothing is, or no more than a killed process leaves at its start.
 
     Args:
         path: of the directory.
@@ -248,37 +250,19 @@ class Replacement:
         ValueError: it is not ours, has something of others in it, or another process writes to it.
         OSError: it cannot be renamed.
     """
+    if not os.path.lexists(path) or is_begun(path, log):
+        return None
+    _require_ours(path, ours, load)
+    with contextlib.closing(LockedLog(path / log, "writing")):
+        return path.rename(first_free(path.parent, f"{path.name}-replaced"))
 
-    def __init__(
-        self, path: Path, log: str, ours: re.Pattern[str], load: Callable[[Path], tuple[Any, ...]]
-    ) -> None:
-        self._path = path
-        self._aside: Path | None = None
-        if is_begun(path, log):
-            return
-        if path.exists() or path.is_symlink():
-            _require_ours(path, ours, load)
-            with contextlib.closing(LockedLog(path / log, "writing")):
-                self._aside = path.rename(first_free(path.parent, f"{path.name}-replaced"))
 
-    def commit(self) -> None:
-        """Remove it: there are new results.
-
-        Raises:
-            OSError: something in it cannot be removed.
-        """
-        if self._aside is not None:
-            try:
-                shutil.rmtree(self._aside)
-            except OSError as error:
-                raise OSError(f"cannot remove {self._aside}, the replaced: {error}") from None
-            self._aside = None
-
-    def rollback(self) -> None:
-        """Put it back, where nothing is."""
-        if self._aside is not None:
-            self._aside.rename(self._path)
-            self._aside = None
+def remove_replaced(aside: Path) -> None:
+    """Remove earlier results, where there are new ones; an OSError names what is left."""
+    try:
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise OSError(f"cannot remove {aside}, the replaced: {error}") from None
 
 
 def _require_ours(

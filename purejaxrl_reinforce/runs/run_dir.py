@@ -54,7 +54,7 @@ class RunDirectory:
         self.path, self.config, self.seed, self.owner = path, config, seed, owner
         self.metrics = metrics_csv.MetricsFile(path / METRICS_FILE, owner)
         self._is_new, self._made = False, list[Path]()
-        self._replaced: files.Replacement | None = None
+        self._replaced: Path | None = None  # where that run is now
         self._log: files.LockedLog | None = None
 
     def create(self, force: bool = False, started: Mapping[str, Any] | None = None) -> None:
@@ -68,7 +68,7 @@ class RunDirectory:
         """
         try:
             if force:
-                self._replaced = files.Replacement(self.path, LOG_FILE, _PATHS, load_run_config)
+                self._replaced = files.set_aside(self.path, LOG_FILE, _PATHS, load_run_config)
             require_new(self.path)
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
@@ -164,12 +164,12 @@ class RunDirectory:
                 path.rmdir()
         if self._replaced is not None:
             with contextlib.suppress(OSError):
-                self._replaced.rollback()
+                self._replaced.rename(self.path)
 
     def drop_replaced(self) -> None:
         """Remove the run that this one replaces."""
         if self._replaced is not None:
-            self._replaced.commit()
+            files.remove_replaced(self._replaced)
 
 
 def load_starts(run_dir: Path, owner: str) -> list[dict[str, Any]]:

@@ -222,7 +222,7 @@ class SweepStore:
     ) -> None:
         self._path = path
         self._log: files.LockedLog | None = None
-        self._replaced: files.Replacement | None = None
+        self._replaced: Path | None = None  # where that sweep is now
         self._made: list[Path] = []
         # Of each agent that is on disk: the slice that has it, and after how many updates.
         self._found: dict[int, tuple[int, Path]] = {}
@@ -244,7 +244,7 @@ class SweepStore:
         if is_new or extend:
             require_room(plan)
         if is_new and force:
-            self._replaced = files.Replacement(
+            self._replaced = files.set_aside(
                 path, LOG_FILE, _PATHS, lambda there: (saved_sweep(there).identity,)
             )
         ours = (file, log, slices, path, *path.absolute().parents)
@@ -295,7 +295,7 @@ class SweepStore:
         self._num_slices += 1
         self._remember(part, file)
         if self._replaced is not None:
-            self._replaced.commit()
+            files.remove_replaced(self._replaced)
             self._replaced = None
 
     def _remember(self, part: Slice, file: Path) -> None:
@@ -368,7 +368,7 @@ class SweepStore:
         self._made = []
         if self._replaced is not None:
             with contextlib.suppress(OSError):
-                self._replaced.rollback()
+                self._replaced.rename(self._path)
 
 
 def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:

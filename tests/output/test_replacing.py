@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from purejaxrl_reinforce.output.files import LockedLog, Replacement, is_begun
+from purejaxrl_reinforce.output.files import LockedLog, is_begun, remove_replaced, set_aside
 from purejaxrl_reinforce.output.sealed import save_arrays
 
 OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
@@ -17,8 +17,8 @@ def load(path):
     return ("our identity",)
 
 
-def replacement(path):
-    return Replacement(path, "our.log", OURS, load)
+def replace(path):
+    return set_aside(path, "our.log", OURS, load)
 
 
 @pytest.fixture
@@ -41,22 +41,16 @@ def files(directory):
     return {path.relative_to(directory).as_posix() for path in directory.rglob("*")}
 
 
-def test_earlier_results_come_back_or_go_when_new_ones_are_there(results):
+def test_earlier_results_are_whole_until_they_go(results):
     before = files(results)
-    replaced = replacement(results)
+    replaced = replace(results)
     assert not results.exists()
-    replaced.rollback()
-    assert files(results) == before
-    replaced = replacement(results)
-    results.mkdir()
-    (results / "our.log").write_text("new")
-    aside = (results.parent / "results-replaced").rename(results / "aside")
-    with pytest.raises(OSError, match=r"cannot remove .*results-replaced, the replaced: .*No such"):
-        replaced.commit()
-    aside.rename(results.parent / "results-replaced")
-    replaced.commit()
-    replaced.rollback()  # of nothing
-    assert files(results.parent) == {"results", "results/our.log"}
+    assert replaced.name == "results-replaced"
+    assert files(replaced) == before
+    with pytest.raises(OSError, match=r"cannot remove .*results, the replaced: .*No such"):
+        remove_replaced(results)
+    remove_replaced(replaced)
+    assert files(results.parent) == set()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +66,7 @@ def test_files_of_others_are_named_and_stay(results, name):
     (results / name).write_text("theirs")
     before = files(results)
     with pytest.raises(ValueError, match=re.escape(f"not {results / Path(name).parts[0]}")):
-        replacement(results)
+        replace(results)
     assert files(results) == before
 
 
@@ -82,22 +76,22 @@ def test_what_is_no_directory_of_ours_stays(results, tmp_path):
     before = files(tmp_path)
     for name in ("link", "file"):
         with pytest.raises(ValueError, match=f"directories only, not .*{name}$"):
-            replacement(tmp_path / name)
+            replace(tmp_path / name)
     (results / "our.toml").unlink()
     with pytest.raises(ValueError, match=r"only output of this command: .* has no our\.toml"):
-        replacement(results)
+        replace(results)
     assert files(tmp_path) == before - {"results/our.toml"}
 
 
 def test_a_directory_in_use_is_not_replaced(results, monkeypatch):
     log = LockedLog(results / "our.log", "training")
     with pytest.raises(ValueError, match="another process"):
-        replacement(results)
+        replace(results)
     log.close()
     monkeypatch.chdir(results / "data")
     for path in (results, results / "data" / ".."):
         with pytest.raises(ValueError, match="does not replace the current directory"):
-            replacement(path)
+            replace(path)
     assert results.exists()
 
 
@@ -106,7 +100,7 @@ def test_nothing_is_done_where_nothing_is(tmp_path):
     (tmp_path / "started").mkdir()
     (tmp_path / "started" / "our.log").touch()  # of a process that was killed
     for name in ("empty", "nowhere", "started"):
-        replacement(tmp_path / name).commit()
+        assert replace(tmp_path / name) is None
     assert files(tmp_path) == {"empty", "started", "started/our.log"}
     (tmp_path / "empty" / "our.log").symlink_to("nowhere")
     assert not is_begun(tmp_path / "empty", "our.log")
