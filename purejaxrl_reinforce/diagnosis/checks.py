@@ -96,6 +96,22 @@ class Finding(NamedTuple):
         return self.error <= self.allowed
 
 
+def compare(
+    subject: str, rows: int, got: Any, expected: Any, allowed: float = TOLERANCE, ours: bool = True
+) -> Finding:
+    """Compare all numbers of two trees with the same leaves."""
+    got, expected = (
+        np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)]) for tree in (got, expected)
+    )
+    error = 0.0
+    if len(got) != len(expected):
+        error = math.inf
+    elif not np.array_equal(got, expected):
+        largest = np.max(np.abs(np.float64(expected)))
+        error = float(np.max(np.abs(np.float64(got) - expected)) / max(largest, 1e-30))
+    return Finding(subject, rows, error, allowed, ours)
+
+
 def findings(device: jax.Device) -> list[Finding]:
     """Compare the results of a device with NumPy's in float64."""
     platform = device.platform if device.platform in TUNINGS else "auto"
@@ -122,21 +138,10 @@ def findings(device: jax.Device) -> list[Finding]:
         return [finding for found in pool.map(run, checks) for finding in found]
 
 
-def relative_error(got: Any, expected: Any) -> float:
-    """Return the largest difference, as a part of the largest expected number."""
-    if np.array_equal(got, expected):
-        return 0.0
-    got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
-    if got.shape != expected.shape:
-        return math.inf
-    return float(np.max(np.abs(got - expected)) / max(np.max(np.abs(expected)), 1e-30))
-
-
 def _random_numbers() -> Iterator[Finding]:
     threefry = jax.jit(jax.extend.random.threefry_2x32)
-    published = [np.ravel(threefry(row[:2], row[2:4])) for row in THREEFRY]
-    error = relative_error(published, THREEFRY[:, 4:])
-    yield Finding("Threefry's published vectors", len(THREEFRY), error, 0)
+    published = [threefry(row[:2], row[2:4]) for row in THREEFRY]
+    yield compare("Threefry's published vectors", len(THREEFRY), published, THREEFRY[:, 4:], 0)
     rows, logits, key = 10**6 + 1, np.array([0.3, -1.2, 0.1]), jax.random.key(7)
 
     @jax.jit
@@ -156,14 +161,13 @@ def _plain_reductions(rows: int) -> Iterator[Finding]:
     x = np.stack([number % 2039, number * 7 % 13, number // 5 % 3], axis=1)
     reduce = jax.jit(lambda x: {name: f(jnp, x) for name, f in _REDUCTIONS.items()})
     for name, got in reduce(np.float32(x)).items():
-        error = relative_error(got, _REDUCTIONS[name](np, x))
-        yield Finding(name, rows, error, 0, ours=False)
+        yield compare(name, rows, got, _REDUCTIONS[name](np, x), 0, ours=False)
 
 
 def _product() -> Iterator[Finding]:
     x, y = np.random.default_rng(0).normal(size=(2, 256, 256)).astype(np.float32)
-    error = relative_error(jax.jit(jnp.matmul)(x, y), x.astype(np.float64) @ y)
-    yield Finding("products in float32", 256, error, ours=False)
+    got = jax.jit(jnp.matmul)(x, y)
+    yield compare("products in float32", 256, got, x.astype(np.float64) @ y, ours=False)
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -184,9 +188,9 @@ def learn(config: Config, params: Params, rows: Trajectory) -> dict[str, Any]:
         "values": jnp.where(rows.valid, targets.values, 0),
         "advantages": targets.advantages,
         "metrics": [metrics[name] for name in reference.METRICS],
-        "gradients of the policy": _layers(grads.policy),
-        "gradients of the baseline": _layers(grads.baseline),
-        "parameters after a step": [_layers(after.policy), _layers(after.baseline)],
+        "gradients of the policy": grads.policy,
+        "gradients of the baseline": grads.baseline,
+        "parameters after a step": after,
     }
 
 
@@ -195,17 +199,20 @@ def update_findings(config: Config, num_steps: int, num_lanes: int) -> Iterator[
     batch = _batch(num_steps, min(num_lanes, _DIFFERENT_LANES))
     params = Params(**_notebook()["before"])
     repeats = np.arange(num_lanes) % batch.valid.shape[1]
-    obs, action, reward, ended, valid = (x[:, repeats] for x in batch)
-    rows = Trajectory(obs, action, reward, ended, np.zeros_like(ended), valid)
-    got = jax.device_get(learn(config, params, rows))
-    networks = _layers(params.policy), _layers(params.baseline)
-    for name, value in reference.update(config, *networks, batch, np.bincount(repeats)).items():
+    got = learn(config, params, Trajectory(*(x[:, repeats] for x in batch[:6])))
+    # Their names sort like their order: hidden_0, ..., out.
+    policy, baseline = (
+        [layer for _, layer in sorted(network["params"]["mlp"].items())]
+        for network in (params.policy, params.baseline)
+    )
+    expected = reference.update(config, policy, baseline, batch, np.bincount(repeats))
+    for name, value in expected.items():
         value = value[:, repeats] if name in ("returns", "values", "advantages") else value
-        error = relative_error(_flat(got[name]), _flat(value))
-        yield Finding(name, valid.size, error, 0 if name == "valid steps" else TOLERANCE)
+        allowed = 0 if name == "valid steps" else TOLERANCE
+        yield compare(name, num_steps * num_lanes, got[name], value, allowed)
 
 
-def _batch(num_steps: int, num_lanes: int) -> reference.Batch:
+def _batch(num_steps: int, num_lanes: int) -> Trajectory:
     """Return lanes that end at random, half of them by a termination."""
     rng, shape = np.random.default_rng(num_steps), (num_steps, num_lanes)
     last = rng.integers(num_steps // 2, num_steps, num_lanes)
@@ -214,7 +221,8 @@ def _batch(num_steps: int, num_lanes: int) -> reference.Batch:
     obs = rng.normal(size=(*shape, 4)).astype(np.float32)
     action = rng.integers(0, 2, shape, np.int32)
     reward = np.float32(1 + obs[..., 0] * action)
-    return reference.Batch(obs, action, reward, ended, time <= last)
+    steps: Any = obs, action, reward, ended, np.zeros_like(ended), time <= last
+    return Trajectory(*steps)
 
 
 def _rollout(config: Config) -> Iterator[Finding]:
@@ -225,12 +233,11 @@ def _rollout(config: Config) -> Iterator[Finding]:
     obs, action, ended, valid = (np.asarray(x) for x in columns)
     after = reference.cartpole_step(obs.reshape(-1, 4), action.ravel()).reshape(obs.shape)
     goes_on = valid[1:] & ~ended[:-1]
-    error = relative_error(obs[1:][goes_on], after[:-1][goes_on])
-    yield Finding("steps of CartPole", int(goes_on.sum()), error)
+    yield compare("steps of CartPole", goes_on.sum(), obs[1:][goes_on], after[:-1][goes_on])
     # How far outside of its bounds the pole is; within rounding of these, either is right.
     outside = np.max(np.abs(after[..., [0, 2]]) - [2.4, np.pi / 15], axis=-1)
-    off = np.mean(((outside > 0) != ended)[valid & (np.abs(outside) > 1e-5)])
-    yield Finding("ends of episodes", int(valid.sum()), float(off), 0)
+    clear = valid & (np.abs(outside) > 1e-5)
+    yield compare("ends of episodes", valid.sum(), ended[clear], outside[clear] > 0, 0)
 
 
 def _recorded_update(platform: str) -> Iterator[Finding]:
@@ -238,9 +245,8 @@ def _recorded_update(platform: str) -> Iterator[Finding]:
     recorded = _notebook()
     rows = Trajectory(**recorded["rows"])
     got = learn(preset("classic").replace(platform=platform), Params(**recorded["before"]), rows)
-    expected = [_layers(network) for network in recorded["after"].values()]
-    error = relative_error(_flat(got["parameters after a step"]), _flat(expected))
-    yield Finding("the notebook's update", len(rows.valid), error)
+    after = got["parameters after a step"], Params(**recorded["after"])
+    yield compare("the notebook's update", len(rows.valid), *after)
 
 
 @functools.cache
@@ -248,12 +254,3 @@ def _notebook() -> dict[str, Any]:
     """Return the notebook's parameters `before` and `after` an update, and its `rows`."""
     with np.load(str(resources.files(__package__) / "notebook_update.npz")) as data:
         return unflatten_dict(dict(data), sep="/")
-
-
-def _layers(network: Any) -> list[dict[str, Any]]:
-    layers = network["params"]["mlp"]
-    return [layers[name] for name in sorted(layers)]  # hidden_0, ..., out
-
-
-def _flat(tree: Any) -> np.ndarray:
-    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])

@@ -1,20 +1,20 @@
 """The doctor: facts, settings, known faults and comparisons, each with advice."""
 
 import contextlib
-import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.monitoring
 import jax.numpy as jnp
 
 from purejaxrl_reinforce.diagnosis.checks import Finding, findings
 from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.execution.jax_settings import enable_compilation_cache
+from purejaxrl_reinforce.execution.kept import from_cache
 from purejaxrl_reinforce.execution.known_faults import known_faults
+from purejaxrl_reinforce.tasks import grouped
 
 
 class Line(NamedTuple):
@@ -49,15 +49,10 @@ def doctor() -> list[Line]:
 
 
 def _facts() -> Iterator[Line]:
-    here, versions = machine.describe_machine(), machine.describe_versions()
-    yield Line("versions", "fact", ", ".join(f"{name} {x}" for name, x in versions.items()))
-    yield Line(
-        "machine",
-        "fact",
-        f"{here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB, {here['system']}",
-    )
-    names = (f"{device.device_kind} ({device.platform})" for device in _each_kind())
-    yield Line("devices", "fact", f"{', '.join(names)}; {here['devices']} in use")
+    for name, text in machine.in_words(machine.measured_on()).items():
+        yield Line(name, "fact", text)
+    kinds = ", ".join(f"{device.device_kind} ({device.platform})" for device in _each_kind())
+    yield Line("devices", "fact", f"{kinds}; {jax.device_count()} in use")
 
 
 def _settings() -> Iterator[Line]:
@@ -84,11 +79,11 @@ def _comparisons() -> Iterator[Line]:
         return
     for device in _each_kind():
         found = sorted(findings(device), key=lambda x: (not x.ours, x.subject))
-        for (_, subject), group in itertools.groupby(found, lambda x: (not x.ours, x.subject)):
-            yield _verdict(subject, device.platform, list(group))
+        for subject, group in grouped(found, lambda x: x.subject).items():
+            yield _verdict(subject, device.platform, group)
 
 
-def _verdict(subject: str, platform: str, group: list[Finding]) -> Line:
+def _verdict(subject: str, platform: str, group: Sequence[Finding]) -> Line:
     """Return the line for one subject, compared in several sizes."""
     ours, wrong = group[0].ours, [x for x in group if not x.is_right]
     name = f"{subject} ({platform}{'' if ours else ', plain jax'})"
@@ -117,26 +112,19 @@ def _cache() -> Line:
         return Line(subject, "note", f"rejected: {error.strerror}: {error.filename}", advice)
     if not jax.config.values["jax_enable_compilation_cache"]:
         return Line(subject, "note", "switched off", "unset JAX_ENABLE_COMPILATION_CACHE")
-    events: list[str] = []
-    shortest = jax.config.values["jax_persistent_cache_min_compile_time_secs"]
-
-    def listen(event: str, **_: Any) -> None:
-        if event.endswith(("/cache_hits", "/cache_misses")):
-            events.append(event)
-
-    jax.monitoring.register_event_listener(listen)
+    shortest, hits = jax.config.values["jax_persistent_cache_min_compile_time_secs"], []
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):
+            before = len(from_cache)
             jax.jit(lambda x: jnp.sin(x) + 0.1234).lower(jnp.float32(1)).compile()
+            hits.append(len(from_cache) > before)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
-    jax.monitoring.unregister_event_listener(listen)
-    hits = [event.endswith("/cache_hits") for event in events]
     directory = Path(jax.config.values["jax_compilation_cache_dir"])
     kept = [path.stat().st_size for path in directory.glob("*-cache")]
     detail = f"{len(kept):,} programs, {sum(kept) / 2**20:.0f} MiB in {directory}"
-    if hits and hits[-1]:
+    if hits[1]:
         return Line(subject, "right", f"{'hit' if hits[0] else 'miss, then hit'}: {detail}")
     reason = "; ".join(str(x.message) for x in caught) or "nothing was read again"
     return Line(subject, "note", f"rejected ({reason}): {detail}", f"empty or replace {directory}")

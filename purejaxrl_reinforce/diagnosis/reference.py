@@ -1,10 +1,11 @@
 """The equations in float64 NumPy, independent of the package's own code."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from purejaxrl_reinforce.config import Config
 
 Arrays = Any  # np.ndarray, of 64 bits
@@ -21,16 +22,6 @@ _ACTIVATIONS: dict[str, tuple[Callable[[Arrays], Arrays], Callable[[Arrays], Arr
 }
 
 
-class Batch(NamedTuple):
-    """A trajectory as NumPy arrays, [T, N, ...]; `ended` marks where an episode terminated."""
-
-    obs: Arrays
-    action: Arrays
-    reward: Arrays
-    ended: Arrays
-    valid: Arrays
-
-
 def cartpole_step(obs: Arrays, action: Arrays) -> Arrays:
     """Return CartPole-v1's next observations [n, 4] (Barto, Sutton and Anderson, 1983)."""
     x, speed, angle, spin = obs.astype(np.float64).T
@@ -44,12 +35,12 @@ def cartpole_step(obs: Arrays, action: Arrays) -> Arrays:
     return np.stack([x, speed, angle, spin], axis=1) + 0.02 * rates
 
 
-def returns(batch: Batch, gamma: float) -> Arrays:
+def returns(batch: Trajectory, gamma: float) -> Arrays:
     """Return the discounted sums of rewards to the end of each lane's valid steps, [T, N]."""
     out = np.zeros(batch.reward.shape)
     later: Arrays = 0.0
     for t in reversed(range(len(out))):
-        later = np.where(batch.ended[t], 0.0, later)
+        later = np.where(batch.terminated[t], 0.0, later)
         later = out[t] = np.where(batch.valid[t], batch.reward[t] + gamma * later, 0.0)
     return out
 
@@ -59,24 +50,23 @@ def variance(x: Arrays, weights: Arrays) -> Arrays:
     return np.average((x - np.average(x, weights=weights)) ** 2, weights=weights)
 
 
-def standardized(x: Arrays, weights: Arrays) -> Arrays:
-    """Return (x - mean) / standard deviation of numbers that are there `weights` times, [n]."""
-    return (x - np.average(x, weights=weights)) / np.sqrt(variance(x, weights))
-
-
 def norm(grads: Layers) -> Arrays:
     """Return the root of the sum of all squares."""
     return np.sqrt(sum((x**2).sum() for layer in grads for x in layer.values()))
 
 
-def outputs(layers: Layers, activation: str, x: Arrays) -> Arrays:
-    """Return the outputs of a network of dense layers for rows, [rows, outputs]."""
-    return _forward(layers, activation, x)[-1]
+def forward(layers: Layers, activation: str, x: Arrays) -> list[Arrays]:
+    """Return the inputs of each dense layer for rows x, and the outputs of the last."""
+    activate, _ = _ACTIVATIONS[activation]
+    values = [np.float64(x)]
+    for layer in layers[:-1]:
+        values.append(activate(values[-1] @ layer["kernel"] + layer["bias"]))
+    return [*values, values[-1] @ layers[-1]["kernel"] + layers[-1]["bias"]]
 
 
 def gradient(layers: Layers, activation: str, x: Arrays, cotangent: Arrays) -> Layers:
     """Return the gradient of sum(cotangent * outputs) with respect to each kernel and bias."""
-    inputs, grads = _forward(layers, activation, x)[:-1], []
+    inputs, grads = forward(layers, activation, x)[:-1], []
     for layer, y in zip(reversed(layers), reversed(inputs), strict=True):
         grads.append({"kernel": y.T @ cotangent, "bias": cotangent.sum(axis=0)})
         _, slope = _ACTIVATIONS[activation]
@@ -91,17 +81,19 @@ def log_softmax(logits: Arrays) -> Arrays:
 
 
 def update(
-    config: Config, policy: Layers, baseline: Layers, batch: Batch, copies: Arrays
+    config: Config, policy: Layers, baseline: Layers, batch: Trajectory, copies: Arrays
 ) -> dict[str, Any]:
     """Return the results of an update in which lane n of [N] appears copies[n] times."""
     valid, weights = batch.valid, (batch.valid * copies)[batch.valid]
     obs, shares = batch.obs[valid], (weights / weights.sum())[:, None]
     targets = returns(batch, config.gamma)
     values, advantages = np.zeros((2, *valid.shape))
-    values[valid] = outputs(baseline, config.activation, obs)[:, 0]
-    advantages[valid] = standardized((targets - values)[valid], weights)
-    gains, error = advantages[valid][:, None], (values - targets)[valid][:, None]
-    log_probs = log_softmax(outputs(policy, config.activation, obs))
+    values[valid] = forward(baseline, config.activation, obs)[-1][:, 0]
+    error = (values - targets)[valid]
+    centered = np.average(error, weights=weights) - error
+    advantages[valid] = centered / np.sqrt(variance(error, weights))
+    gains, error = advantages[valid][:, None], error[:, None]
+    log_probs = log_softmax(forward(policy, config.activation, obs)[-1])
     probs, chosen = np.exp(log_probs), np.eye(2)[batch.action[valid]]
     entropy = -(probs * log_probs).sum(axis=1, keepdims=True)
     loss = -(chosen * log_probs).sum(axis=1, keepdims=True) * gains - config.entropy_coef * entropy
@@ -143,12 +135,3 @@ def adam_step(layers: Layers, grads: Layers, rate: float, config: Config) -> Lay
         }
         for layer, grad in zip(layers, grads, strict=True)
     ]
-
-
-def _forward(layers: Layers, activation: str, x: Arrays) -> list[Arrays]:
-    """Return each layer's inputs, and the outputs of the last."""
-    activate, _ = _ACTIVATIONS[activation]
-    values = [np.float64(x)]
-    for layer in layers[:-1]:
-        values.append(activate(values[-1] @ layer["kernel"] + layer["bias"]))
-    return [*values, values[-1] @ layers[-1]["kernel"] + layers[-1]["bias"]]

@@ -89,16 +89,16 @@ def compiled_anew(config: Config) -> Iterator[None]:
 
 
 # Programs that this process has from jax's cache all the same: later ones may be among them.
-_from_cache: list[str] = []
+from_cache: list[str] = []
 jax.monitoring.register_event_listener(
-    lambda event, **_: _from_cache.append(event) if event.endswith("/cache_hits") else None
+    lambda event, **_: from_cache.append(event) if event.endswith("/cache_hits") else None
 )
 
 
 def save(compiled: tuple[Any, Any], config: Config, state: TrainState) -> None:
     """Keep the programs of a configuration, whose states are like `state`, where that can be."""
     path = _path(config)
-    if path is None or _from_cache or not environment.make(config.env).is_of_gymnax:
+    if path is None or from_cache or not environment.make(config.env).is_of_gymnax:
         return
     with contextlib.suppress(Exception):  # a full disk, or an executable that cannot be kept
         programs = (serialize_executable().serialize(program)[0] for program in compiled)

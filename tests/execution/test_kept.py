@@ -31,7 +31,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def program():
-    kept._from_cache.clear()
+    kept.from_cache.clear()
     program = Program(CONFIG, jax.random.key(0))
     compiled = program._compile(jax.random.key(0))
     kept.save(compiled, CONFIG, program.state)
@@ -116,7 +116,7 @@ def test_an_executable_that_cannot_be_loaded_is_compiled(path):
 
 
 def test_what_comes_from_the_cache_of_jax_is_not_kept(path, monkeypatch, program):
-    monkeypatch.setattr(kept, "_from_cache", ["/jax/compilation_cache/cache_hits"])
+    monkeypatch.setattr(kept, "from_cache", ["/jax/compilation_cache/cache_hits"])
     before = path.stat().st_mtime_ns
     kept.save(*program)
     assert path.stat().st_mtime_ns == before
