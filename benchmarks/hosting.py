@@ -43,7 +43,7 @@ def hosted(program: Program, seconds: float) -> float:
         run.create()
         options = RunOptions(checkpoint_seconds=seconds)
         recorder = Recorder(run, options, (), Reporter(), None)
-        result = host_loop(program, program.state, run, recorder, options, StopRequest())
+        result = host_loop(program, program.state, recorder, StopRequest())
         return 1 - result.seconds / (time.perf_counter() - started)
 
 

@@ -81,6 +81,12 @@ def together() -> Iterator[None]:
     raise PeerFailedError(int(codes[first_failed]))
 
 
+def on_primary(do: Callable[..., T], *arguments: Any) -> T | None:
+    """Call a function on the primary, `together`; return its result there, None elsewhere."""
+    with together():
+        return do(*arguments) if is_primary() else None
+
+
 def broadcast_from_primary(make: Callable[[], T]) -> T:
     """Return on every process the result of `make` on the primary, which fails `together`.
 
@@ -91,10 +97,7 @@ def broadcast_from_primary(make: Callable[[], T]) -> T:
         return make()
     from flax.serialization import msgpack_restore, msgpack_serialize
 
-    message = b""
-    with together():
-        if is_primary():
-            message = msgpack_serialize(_with_lists(make()))
+    message = on_primary(lambda: msgpack_serialize(_with_lists(make()))) or b""
     with collective():
         size = multihost_utils.broadcast_one_to_all(np.int32(len(message)))
         padded = np.frombuffer(message.ljust(int(size), b"\0"), np.uint8)

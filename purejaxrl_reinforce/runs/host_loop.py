@@ -57,7 +57,7 @@ class RunOptions:
 
 
 class Recorder:
-    """Writes and reports a run in its open directory, on the primary process.
+    """Writes and reports a run in its open directory; on the primary process alone.
 
     Raises:
         ValueError: a logger of `options` cannot start.
@@ -71,16 +71,17 @@ class Recorder:
         reporter: Reporter,
         callback: Callback | None,
     ) -> None:
-        self._run, self._keep, self._callback = run, options.keep, callback
-        self.reporter = reporter
-        facts, update = asdict(run.config) | {"seed": run.seed}, run.metrics.num_updates
-        own = make_loggers(options.loggers, run.path, facts, update, options.wandb)
-        self._loggers = [*own, *loggers]
+        self.run, self.options, self._callback = run, options, callback
+        self.reporter, self._loggers = Reporter(), list[Logger]()
+        if processes.is_primary():
+            facts, update = asdict(run.config) | {"seed": run.seed}, run.metrics.num_updates
+            own = make_loggers(options.loggers, run.path, facts, update, options.wandb)
+            self.reporter, self._loggers = reporter, [*own, *loggers]
 
     def take(self, chunk: Chunk, show: ShowChunk) -> None:
         """Write, show and log the updates of a chunk."""
-        with self._run.writing():
-            rows = self._run.metrics.add(chunk.metrics, chunk.seconds)
+        with self.run.writing():
+            rows = self.run.metrics.add(chunk.metrics, chunk.seconds)
         show(chunk)
         for row in rows if self._loggers else ():
             metrics = row | {"sps": steps_per_second(chunk)}
@@ -89,14 +90,14 @@ class Recorder:
                 logger.log(update, metrics)
         if self._callback is not None and rows:
             columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-            self._callback(self._run.metrics.num_updates, columns)
+            self._callback(self.run.metrics.num_updates, columns)
 
     def save(self, state: TrainState) -> None:
         """Write a checkpoint, or warn that it could not be written."""
         try:
-            self._run.save(state, self._keep)
+            self.run.save(state, self.options.keep)
         except OSError as error:
-            self._run.log(f"warning: {error}")
+            self.run.log(f"warning: {error}")
             self.reporter.warn(str(error))
 
     def write_end(self, state: TrainState) -> dict[str, np.ndarray]:
@@ -104,48 +105,42 @@ class Recorder:
 
         Without that checkpoint there are no results: a run that has them could not be resumed.
         """
-        with self._run.writing():
-            self._run.save(state, self._keep)
-        self._run.write_results(state.params)
-        return self._run.metrics.columns
+        with self.run.writing():
+            self.run.save(state, self.options.keep)
+        self.run.write_results(state.params)
+        return self.run.metrics.columns
 
     def ended(self, result: SavedRun) -> None:
         """Say that everything is written."""
         how = "ended" if result.signal is None else f"stopped by {result.signal.name}"
-        self._run.log(f"{how} after update {result.num_updates}; saved {result.checkpoint.name}")
+        self.run.log(f"{how} after update {result.num_updates}; saved {result.checkpoint.name}")
         self.reporter.ended(result)
 
     def close(self) -> None:
         """Close all loggers, whatever they raise, and release the directory."""
         with contextlib.ExitStack() as closing:
-            closing.callback(self._run.close)
+            closing.callback(self.run.close)
             for logger in self._loggers:
                 closing.callback(logger.close)
 
 
 def host_loop(
-    program: Program,
-    state: TrainState,
-    run: RunDirectory,
-    recorder: Recorder | None,
-    options: RunOptions,
-    stop: signals.StopRequest,
+    program: Program, state: TrainState, recorder: Recorder, stop: signals.StopRequest
 ) -> SavedRun:
     """Train from `state` to the last update or a signal, and save everything.
 
-    All processes go through the same loop, but only the first has a recorder.
+    All processes go through the same loop, but only the first records.
 
     Raises:
         NonFiniteError: numbers are no longer finite; everything before them is saved.
         OSError: files could not be written; the latest checkpoint stays.
     """
-    with contextlib.nullcontext() if recorder is None else contextlib.closing(recorder):
+    run = recorder.run
+    with contextlib.closing(recorder):
         try:
-            state, number, failure = _train(program, state, recorder, options, stop)
+            state, number, failure = _train(program, state, recorder, stop)
             saved = processes.to_host(state)
-            metrics = processes.broadcast_from_primary(
-                lambda: recorder.write_end(saved) if recorder else {}
-            )
+            metrics = processes.broadcast_from_primary(lambda: recorder.write_end(saved))
             stopped_by = signal.Signals(number) if number else None
             result = SavedRun(
                 run.path, run.config, run.seed, run.owner, stopped_by, program.compile_seconds
@@ -153,9 +148,7 @@ def host_loop(
             result.metrics = metrics
             if not program.is_kept:  # else they are read as they are asked for
                 result.params, result.state = state.params, state
-            with processes.together():
-                if recorder is not None:
-                    recorder.ended(result)
+            processes.on_primary(recorder.ended, result)
             if failure is not None:
                 raise failure
             return result
@@ -165,29 +158,21 @@ def host_loop(
 
 
 def _train(
-    program: Program,
-    state: TrainState,
-    recorder: Recorder | None,
-    options: RunOptions,
-    stop: signals.StopRequest,
+    program: Program, state: TrainState, recorder: Recorder, stop: signals.StopRequest
 ) -> tuple[TrainState, int, NonFiniteError | None]:
     """Return the last state, the number of the signal that ended training or 0, and the failure."""
-    number, saved_at, every = 0.0, time.monotonic(), options.checkpoint_every
-    reporter = recorder.reporter if recorder else Reporter()
+    number, saved_at, options = 0.0, time.monotonic(), recorder.options
+    every = options.checkpoint_every
     try:
-        with reporter.training(program.config, state) as show:
+        with recorder.reporter.training(program.config, state) as show:
             for chunk in program.run(state, every):
                 state = chunk.state
-                with processes.together():
-                    if recorder is not None:
-                        recorder.take(chunk, show)
+                processes.on_primary(recorder.take, chunk, show)
                 late = float(time.monotonic() - saved_at >= options.checkpoint_seconds)
                 late, number = processes.max_over_processes(late, stop.signal or 0)
                 if late or (every is not None and int(state.update) % every == 0):
                     saved_at, saved = time.monotonic(), processes.to_host(state)
-                    with processes.together():
-                        if recorder is not None:
-                            recorder.save(saved)
+                    processes.on_primary(recorder.save, saved)
                 if number:
                     break
     except NonFiniteError as error:

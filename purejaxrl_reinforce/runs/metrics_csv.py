@@ -3,12 +3,11 @@
 import os
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.output.files import atomic_write, open_regular, sync
+from purejaxrl_reinforce.output.files import atomic_write, open_regular
 from purejaxrl_reinforce.output.sealed import parsing
 
 # `finite` is left out: an update where it is false ends the run and has no row.
@@ -25,41 +24,45 @@ class MetricsFile:
     far; `seconds` is training time so far, excluding compilation; the others are the fields of
     `Metrics`. The last, `crc32`, is the CRC-32 of the run's identity and all rows up to here,
     without this column.
-
-    Attributes:
-        num_updates: rows so far.
     """
 
     def __init__(self, path: Path, owner: str) -> None:
         self._path, self._owner = path, owner
-        self._tables: list[np.ndarray] = []
-        self.num_updates, self._env_steps, self._seconds, self._crc = 0, 0, 0.0, 0
+        self._lines: list[bytes] = []  # of an earlier process
+        self._table, self._crc = np.empty((0, len(COLUMNS))), 0
+
+    @property
+    def num_updates(self) -> int:
+        """Rows so far."""
+        return len(self._table)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """All rows by column, each float64 [num_updates]."""
+        return dict(zip(COLUMNS, self._table.T, strict=True))
 
     def read(self) -> None:
-        """Count the updates that an existing file has before its end or the first damaged row.
+        """Take the rows that an existing file has before its end or the first damaged one.
 
         Raises:
             ValueError: it is another run's.
         """
         if self._path.exists():
-            rows, is_whole = _intact_rows(self._path, self._owner)
-            if not rows and not is_whole:
+            self._lines, is_whole = _intact_rows(self._path, self._owner)
+            if not self._lines and not is_whole:
                 raise ValueError(
                     f"{self._path} belongs to another run, or is damaged in its first row"
                 )
-            self.num_updates = len(rows)
+            self._table = _table(self._path, self._lines)
 
     def start(self, num_updates: int = 0) -> None:
-        """Write the file, with the first `num_updates` of the updates that it has."""
-        rows = _intact_rows(self._path, self._owner)[0][:num_updates] if num_updates else []
-        self._tables, self.num_updates = [_table(self._path, rows)], num_updates
+        """Write the file, with the first `num_updates` of the rows so far."""
+        lines, self._table = self._lines[:num_updates], self._table[:num_updates]
         self._crc = zlib.crc32(self._owner.encode())
-        if rows:
-            last = dict(zip(COLUMNS, self._tables[0][-1].tolist(), strict=True))
-            self._env_steps, self._seconds = int(last["env_steps"]), last["seconds"]
-            self._crc = int(rows[-1].rpartition(b",")[2])
+        if lines:
+            self._crc = int(lines[-1].rpartition(b",")[2])
         with atomic_write(self._path) as unfinished:
-            unfinished.write_bytes(b"".join(line + b"\n" for line in (_HEADER, *rows)))
+            unfinished.write_bytes(b"".join(line + b"\n" for line in (_HEADER, *lines)))
 
     def add(self, metrics: Metrics, seconds: float) -> list[dict[str, float]]:
         """Append one row per update; return them, each by column.
@@ -68,32 +71,26 @@ class MetricsFile:
             metrics: NumPy arrays [n].
             seconds: that the n updates took together.
         """
-        rows: list[tuple[float, ...]] = []
+        n = len(metrics.num_steps)
+        counts = np.arange(1, n + 1)
+        env_steps, so_far = self._table[-1, 1:3] if self.num_updates else (0, 0.0)
+        columns = {name: getattr(metrics, name) for name in _METRIC_COLUMNS} | {
+            "update": self.num_updates + counts,
+            "env_steps": int(env_steps) + metrics.num_steps.cumsum(dtype=np.int64),
+            "seconds": np.round(so_far + counts * seconds / n, 6),
+        }
+        rows = list(zip(*(columns[name].tolist() for name in COLUMNS), strict=True))
         lines = []
-        for values in zip(*(column.tolist() for column in metrics), strict=True):
-            update: Any = Metrics(*values)
-            self.num_updates += 1
-            self._env_steps += update.num_steps
-            self._seconds += seconds / len(metrics.num_steps)
-            numbers = (getattr(update, name) for name in _METRIC_COLUMNS)
-            rows.append((self.num_updates, self._env_steps, round(self._seconds, 6), *numbers))
-            text = ",".join(map(str, rows[-1])).encode()
+        for row in rows:
+            text = ",".join(map(str, row)).encode()
             self._crc = zlib.crc32(text, self._crc)
             lines.append(b"%b,%d\n" % (text, self._crc))
-        self._tables.append(np.array(rows, np.float64).reshape(-1, len(COLUMNS)))
+        new = np.array(rows, np.float64).reshape(-1, len(COLUMNS))
+        self._table = np.concatenate([self._table, new])
         with self._path.open("r+b") as file:  # one that was removed is not made again
             file.seek(0, os.SEEK_END)
             file.write(b"".join(lines))
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-
-    def sync(self) -> None:
-        """Wait until the rows so far are on disk."""
-        sync(self._path)
-
-    @property
-    def columns(self) -> dict[str, np.ndarray]:
-        """All rows by column, each float64 [num_updates]."""
-        return dict(zip(COLUMNS, np.concatenate(self._tables).T, strict=True))
 
 
 def read_metrics(path: Path, owner: str) -> dict[str, np.ndarray]:

@@ -83,7 +83,7 @@ class RunDirectory:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
     def open(self) -> None:
-        """Lock an existing run directory, remove unfinished files and count the intact metrics.
+        """Lock an existing run directory, remove unfinished files and take the intact metrics.
 
         Raises:
             ValueError: another process writes to it, or it cannot be written.
@@ -131,7 +131,7 @@ class RunDirectory:
 
     def save(self, state: TrainState, keep: int) -> None:
         """Write a checkpoint, see `save_checkpoint`, and the rows up to it."""
-        self.metrics.sync()
+        files.sync(self.path / METRICS_FILE)
         returns = self.metrics.columns["mean_return"]
         save_checkpoint(self.path / CHECKPOINTS, state, self.owner, returns, keep)
 

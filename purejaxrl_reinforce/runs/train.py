@@ -75,12 +75,11 @@ def train_run(
     with signals.StopRequest() as stop:
         try:
             with together():
-                recorder = None
                 if is_primary():
                     run.create(force)
-                    recorder = Recorder(run, options, loggers, reporter, callback)
-                    run.log(f"started: {config.num_updates} updates, seed {seed}")
-            result = host_loop(program, program.state, run, recorder, options, stop)
+                recorder = Recorder(run, options, loggers, reporter, callback)
+                run.log(f"started: {config.num_updates} updates, seed {seed}")
+            result = host_loop(program, program.state, recorder, stop)
         except BaseException:
             if not run.metrics.num_updates:  # there is nothing to keep
                 run.remove()
@@ -131,11 +130,10 @@ def resume_run(
             state = sharding.place_state(restored, program.mesh)
         with signals.StopRequest() as stop:
             with together():
-                recorder = None
                 if is_primary():
                     run.truncate(int(state.update))
-                    recorder = Recorder(run, options, loggers, reporter, callback)
-            return host_loop(program, state, run, recorder, options, stop)
+                recorder = Recorder(run, options, loggers, reporter, callback)
+            return host_loop(program, state, recorder, stop)
 
 
 def _saved_config(path: Path, num_updates: int | None) -> tuple[Config, int, str]:
