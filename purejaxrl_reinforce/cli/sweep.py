@@ -94,12 +94,11 @@ class Sweep(options.TrainingOptions):
         path = self.sweep_dir or new_dated_path(Path("sweeps"), plan.configs[0].env)
         self._require_plannable(plan)
         loggers, merged = self.loggers(), list(map(saved_sweep, self.merge))
-        decides = plan.equal_within is not None or self.halving is not None
         with workers.dask_executor(self.dask) if self.dask else nullcontext() as executor:
             stopped_by = run_sweep(
-                plan, path, self.quiet, loggers, decides and self.confirm,
+                plan, path, self.quiet, loggers,
                 slice_size=self.slice_size, force=self.force, extend=extends, merged=merged,
-                executor=executor, halving=self.halving,
+                executor=executor, halving=self.halving, confirm=self.confirm,
             )  # fmt: skip
         if self.plan and stopped_by is None:
             print(*explain_plan(load_sweep(path), self.difference), sep="\n")
@@ -152,9 +151,8 @@ class Sweep(options.TrainingOptions):
         """Raise ValueError unless --plan and --difference make sense."""
         from purejaxrl_reinforce.sweeps.studies import deciding
 
-        one_way = self.plan, plan.equal_within is not None, self.halving is not None
-        if sum(one_way) > 1:
-            raise ValueError("--plan, --until decided and --halving do not go together")
+        if self.plan and (plan.equal_within is not None or self.halving is not None):
+            raise ValueError("--plan and --until decided or --halving do not go together")
         if not self.plan and self.difference is not None:
             raise ValueError("--difference goes with --plan")
         if self.difference is not None and not 0 < self.difference < math.inf:

@@ -67,8 +67,8 @@ class Summary:
     solved: Interval | None
     updates: Quartiles | None
     env_steps: Quartiles | None
-    may_be_best: bool = True
-    difference: Interval | None = None
+    may_be_best: bool
+    difference: Interval | None
 
 
 class Ranking(NamedTuple):

@@ -33,7 +33,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     rankings = summary.rank(results)
     summaries = [one for ranked in rankings for one in ranked.summaries]
     best = [ranked.summaries[0] for ranked in rankings]
-    confirmed = map(studies.explain_confirmed, studies.confirmed(results, rankings))
+    confirmed = map(studies.explain_confirmed, results.confirmed)
     agents, fields = count(results.num_trained, "agent"), asdict(results.configs[0])
     return page(
         f"{' and '.join(ranked.env for ranked in rankings)}: a sweep with REINFORCE, {agents}",

@@ -4,28 +4,23 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config_file import new_identity, run_content
 from purejaxrl_reinforce.decisions import ranking
 from purejaxrl_reinforce.execution import signals
-from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
-from purejaxrl_reinforce.statistics import interquartile_mean
-from purejaxrl_reinforce.sweeps import outputs, store, studies
+from purejaxrl_reinforce.sweeps import outputs, store
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
-from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.summary import agent_scores, rank, score_interval
+from purejaxrl_reinforce.sweeps.summary import rank
 from purejaxrl_reinforce.sweeps.sweep import SweepLoop
 from purejaxrl_reinforce.sweeps.workers import WorkersLostError
-from purejaxrl_reinforce.tasks import task
 
 
 def run_sweep(
@@ -33,14 +28,12 @@ def run_sweep(
     path: Path,
     quiet: bool,
     loggers: tuple[Sequence[str], Mapping[str, Any]] = ((), {}),
-    confirm: bool = False,
     **options: Any,
 ) -> int | None:
     """Train the agents that a sweep directory lacks, then write and print the results.
 
-    Takes the arguments of `log_curves` and `SweepLoop`, and whether the first two settings are
-    confirmed with unseen seeds. Returns the number of the signal that stopped it, or None. Finished
-    slices are kept.
+    Takes the arguments of `log_curves` and `SweepLoop`. Returns the number of the signal that
+    stopped it, or None. Finished slices are kept.
 
     Raises:
         ValueError: the input is bad; nothing was written.
@@ -54,10 +47,7 @@ def run_sweep(
             if not quiet:
                 print(_headline(sweep.plan, path), flush=True)
             started = time.perf_counter()
-            number = train(sweep, stop, quiet)
-            if number is None and confirm:
-                same = {name: options.get(name) for name in ("slice_size", "executor")}
-                number = confirm_best(sweep, path, stop, quiet, **same)
+            number = sweep.run(stop, quiet)
             if number is not None:
                 _report_interruption(sweep, path, number)
                 return number
@@ -88,57 +78,6 @@ def _headline(plan: SweepPlan, path: Path) -> str:
         f" {count(len(plan.programs), 'program')} to"
         f" compile; {path}"
     )
-
-
-def train(sweep: SweepLoop, stop: signals.StopRequest | None, quiet: bool) -> int | None:
-    """Train until the end, or until a signal; return its number, or None."""
-    best, known = "", 0
-    with Board("starting", quiet=quiet) as board:
-        for compiling in sweep.train():
-            trained, total = sweep.results.num_trained, sweep.plan.num_agents
-            if trained > known and not quiet:
-                best, known = "  ".join(_best_so_far(sweep.results)), trained
-            speed = f"{sweep.steps / sweep.seconds:,.0f} SPS" if sweep.seconds else ""
-            board.show(
-                f"{trained:,}/{total:,} agents",
-                sweep.updates + trained,  # an agent's evaluation counts as one more update
-                sweep.updates + sweep.updates_left + total,
-                sweep.seconds,
-                "  ".join(filter(None, [speed, best, compiling])),
-                # The headline has said that the first program is compiled.
-                sweep.updates > 0 and compiling != "",
-            )
-            if stop is not None and stop.signal and sweep.updates_left:
-                return stop.signal
-    return None
-
-
-def confirm_best(
-    sweep: SweepLoop, path: Path, stop: signals.StopRequest | None, quiet: bool, **options: Any
-) -> int | None:
-    """Train the first two settings with unseen seeds, as `train`."""
-    plan = studies.confirmation_plan(sweep.plan, rank(sweep.results))
-    if not quiet:
-        print(f"{count(plan.num_agents, 'agent')} with seeds that nothing has used", flush=True)
-    loop = SweepLoop(plan, path / store.CONFIRMATION, warn=_warn, extend=True, **options)
-    with contextlib.closing(loop):
-        return train(loop, stop, quiet)
-
-
-def _best_so_far(results: SweepResults) -> Iterator[str]:
-    """Yield the best setting of each environment among the agents that are trained."""
-    trained, scores, labels = results.trained, agent_scores(results), results.labels
-    best: dict[str, tuple[float, int]] = {}
-    for i in np.flatnonzero(trained.any(axis=1)).tolist():
-        found = float(interquartile_mean(scores[i, trained[i]])), i
-        env = task(results.configs[i])
-        best[env] = max(found, best.get(env, found))
-    for env, (_, i) in best.items():
-        interval = score_interval(env, scores[i, trained[i]])
-        score = f"{ranking.show_score(interval.value)} {ranking.show_bounds(interval)}"
-        of = f" of {env}" if len(best) > 1 else ""
-        setting = f", setting {i}: {labels[i]}" if len(labels) > 1 else ""
-        yield f"best greedy return{of} so far {score}, {count(trained[i].sum(), 'seed')}{setting}"
 
 
 def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:

@@ -5,13 +5,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.decisions.ranking import (
     Summary,
     explain_looks,
@@ -21,16 +20,13 @@ from purejaxrl_reinforce.decisions.ranking import (
 from purejaxrl_reinforce.figures import sweep as pictures
 from purejaxrl_reinforce.figures.curves import Runs
 from purejaxrl_reinforce.figures.style import Style, save_figure
-from purejaxrl_reinforce.output import files, json_text, text
+from purejaxrl_reinforce.output import files, json_text
 from purejaxrl_reinforce.runs.loggers import make_loggers
 from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.results import SweepResults
-from purejaxrl_reinforce.sweeps.studies import confirmed, explain_confirmed
+from purejaxrl_reinforce.sweeps.studies import explain_confirmed
 from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings, summary_dict
 from purejaxrl_reinforce.tasks import grouped, task
-
-if TYPE_CHECKING:
-    import pandas
 
 # Mean numbers of steps that differ by more are different budgets.
 _UNEQUAL = 1.1
@@ -44,8 +40,8 @@ def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
     rankings = rank(results)
     summaries = [summary for ranking in rankings for summary in ranking.summaries]
     with files.atomic_write(path / "summary.json") as unfinished:
-        found = confirmed(results, rankings)
-        content = {**summary_dict(results, rankings), "confirmed": found}
+        confirmed = results.confirmed
+        content = {**summary_dict(results, rankings), "confirmed": confirmed}
         unfinished.write_text(json_text.dump_json(content))
     for name, figure in sweep_figures(results, summaries).items():
         with files.atomic_write(path / f"{name}.png") as unfinished:
@@ -54,7 +50,7 @@ def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
         sys.stdout.flush()
         Console().print(ranking_view(rankings))
         lines = [line for ranking in rankings for line in explain_looks(ranking)]
-        for line in [*lines, *map(explain_confirmed, found)]:
+        for line in [*lines, *map(explain_confirmed, confirmed)]:
             print(line)
         print(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
 
@@ -79,9 +75,7 @@ def unequal_steps(results: SweepResults) -> Iterator[str]:
 def save_results(path: Path, results: SweepResults) -> None:
     """Write arrays and table into a sweep directory, for other programs: nothing here reads them.
 
-    The table is Parquet where pyarrow is installed, else CSV. Columns: `setting` counts from 0,
-    then the swept fields, `seed`, `update`, which counts from 1, and the metrics. A swept field
-    with the name of a metric, `num_steps`, becomes `config_num_steps`.
+    The table, see `SweepResults.to_pandas`, is Parquet where pyarrow is installed, else CSV.
     """
     names = ("evaluation", "key_data", "seconds", "updates")
     arrays = {name: getattr(results, name) for name in names}
@@ -89,25 +83,7 @@ def save_results(path: Path, results: SweepResults) -> None:
         np.savez(unfinished, **(results.metrics | arrays))
     kind = "csv" if importlib.util.find_spec("pyarrow") is None else "parquet"
     with files.atomic_write(path / f"table.{kind}") as unfinished:
-        getattr(table(results), f"to_{kind}")(unfinished, index=False)
-
-
-def table(results: SweepResults) -> "pandas.DataFrame":
-    """Return a row for each setting, seed and update."""
-    import pandas  # takes half a second, and only the end of a sweep needs it
-
-    own = np.arange(results.metrics["finite"].shape[2]) < results.updates[..., None]
-    setting, seed, update = np.nonzero(own)
-    metrics = {name: values[own] for name, values in results.metrics.items()}
-    swept = {}
-    for name in results.axes:
-        values = [get_field(config, name) for config in results.configs]
-        if any(value is None or isinstance(value, tuple) for value in values):
-            values = [text.short_value(value) for value in values]  # a column has one type
-        swept[f"config_{name}" if name in metrics else name] = np.array(values)[setting]
-    numbers = {"seed": np.array(results.seeds, np.uint64)[seed], "update": update + 1}
-    numbers["env_steps"] = metrics.pop("env_steps")
-    return pandas.DataFrame({"setting": setting, **swept, **numbers, **metrics})
+        getattr(results.to_pandas(), f"to_{kind}")(unfinished, index=False)
 
 
 def sweep_figures(

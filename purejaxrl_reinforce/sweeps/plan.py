@@ -99,7 +99,10 @@ class SweepPlan:
         swept = tuple(dict.fromkeys((*self.swept, *other.swept)))
         configs = tuple(dict.fromkeys((*self.configs, *other.configs)))
         keys = dict.fromkeys(tuple(key) for x in (self, other) for key in x.key_data.tolist())
-        _require_swept(configs, swept)
+        for name, (first, *others) in field_values(configs).items():
+            is_partly_set = name.startswith(ENV_PARAM) and None in (first, *others)
+            if others and (name not in swept or is_partly_set):
+                raise ValueError(f"{name}={first}, here {name}={others[0]}: sweep it with `axis`")
         _require_few(len(configs), len(keys))
         rows, columns = ({x: i for i, x in enumerate(items)} for items in (configs, keys))
         goals = np.zeros((len(configs), len(keys)), np.int64)
@@ -111,26 +114,17 @@ class SweepPlan:
         return SweepPlan(swept, configs, key_data, self.num_episodes, goals, other.equal_within)
 
 
-def _require_swept(configs: Sequence[Config], swept: Sequence[str]) -> None:
-    """Raise ValueError unless the swept fields distinguish all settings."""
+def field_values(configs: Sequence[Config]) -> dict[str, list[Any]]:
+    """Return the different values of each field, and of each parameter of the environment.
 
-    def others(config: Config) -> dict[str, Any]:
-        """Return the fields that are not swept; of swept parameters, whether they are set."""
-        params = {f"{ENV_PARAM}{name}": value for name, value in config.env_params.items()}
-        fields = {name: getattr(config, name) for name in FIELD_KINDS if name != "env_params"}
-        return {
-            name: name in params if name in swept else value
-            for name, value in (fields | params).items()
-            if name not in swept or name in params
-        }
-
-    first = others(configs[0])
-    for found in map(others, configs[1:]):
-        for name in first | found:
-            if first.get(name) != found.get(name):
-                raise ValueError(
-                    f"{name}={first.get(name)}, here {name}={found.get(name)}: sweep it with `axis`"
-                )
+    A parameter that is not set is None.
+    """
+    rows = [
+        vars(config) | {f"{ENV_PARAM}{name}": value for name, value in config.env_params.items()}
+        for config in configs
+    ]
+    names = dict.fromkeys(name for row in rows for name in row if name != "env_params")
+    return {name: list(dict.fromkeys(row.get(name) for row in rows)) for name in names}
 
 
 def seed_numbers(key_data: np.ndarray) -> list[int]:

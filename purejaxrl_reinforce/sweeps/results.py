@@ -1,6 +1,5 @@
 """Results of a sweep: arrays over settings, seeds and updates."""
 
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,12 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.networks.build import Params
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import Config, get_field
+from purejaxrl_reinforce.decisions import ranking
+from purejaxrl_reinforce.decisions.looks import difference_of
+from purejaxrl_reinforce.output import html, text
 from purejaxrl_reinforce.output.files import StrPath
-from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, seed_numbers
 from purejaxrl_reinforce.sweeps.population import Slice
-from purejaxrl_reinforce.sweeps.store import saved_sweep
+from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE, saved_sweep
+from purejaxrl_reinforce.sweeps.summary import (
+    rank,
+    score_interval,
+    scores_of_settings,
+    summarize,
+)
 from purejaxrl_reinforce.tasks import grouped, task
 
 if TYPE_CHECKING:
@@ -62,7 +69,11 @@ class SweepResults:
     @property
     def labels(self) -> list[str]:
         """Name each setting by its swept fields."""
-        return setting_labels(self.configs, list(self.axes)) if self.axes else [self.configs[0].env]
+        return (
+            text.setting_labels(self.configs, list(self.axes))
+            if self.axes
+            else [self.configs[0].env]
+        )
 
     @property
     def seeds(self) -> list[int]:
@@ -120,26 +131,22 @@ class SweepResults:
         self.seconds[setting, seed] = part.seconds[new]
         self.updates[setting, seed] = num_updates
 
-    # What follows is in files that import this one.
-
     def __repr__(self) -> str:
         """Return the ranking as text."""
-        from purejaxrl_reinforce.decisions import ranking
-        from purejaxrl_reinforce.sweeps import summary
-
-        trained = ranking.ranking_text(summary.rank(self)) if self.num_trained else ""
+        trained = ranking.ranking_text(rank(self)) if self.num_trained else ""
         return trained or "SweepResults: no agent is trained"
 
     def _repr_html_(self) -> str:
         """Return the ranking as HTML, for notebooks."""
-        from purejaxrl_reinforce.decisions import ranking
-        from purejaxrl_reinforce.output.html import table
-        from purejaxrl_reinforce.sweeps import summary
+        return "".join(
+            f"<p>{ranking.title_of(ranked)}</p>"
+            + html.table(ranking.RANKING_HEADINGS, ranking.ranking_rows(ranked))
+            for ranked in rank(self)
+        )
 
-        ranked = summary.rank(self) if self.num_trained else []
-        parts = (table(ranking.RANKING_HEADINGS, ranking.ranking_rows(r)) for r in ranked)
-        titles = map(ranking.title_of, ranked)
-        return "".join(f"<p>{title}</p>{x}" for title, x in zip(titles, parts, strict=True))
+    def to_latex(self) -> str:
+        """Return the ranking as LaTeX; it needs the package booktabs."""
+        return ranking.ranking_latex(rank(self))
 
     def ranking(self) -> "pandas.DataFrame":
         """Return a row for each setting, the best first.
@@ -149,14 +156,14 @@ class SweepResults:
         """
         import pandas
 
-        from purejaxrl_reinforce.sweeps.summary import summarize
-
-        def flat(name: str, x: Any) -> dict[str, Any]:
-            parts = x._asdict() if hasattr(x, "_asdict") else {"value": x}
-            return {name if key == "value" else f"{name}_{key}": y for key, y in parts.items()}
-
-        rows = ([flat(*item) for item in vars(summary).items()] for summary in summarize(self))
-        return pandas.DataFrame([dict(itertools.chain(*map(dict.items, row))) for row in rows])
+        rows: list[dict[str, Any]] = []
+        for summary in summarize(self):
+            rows.append({})
+            for name, x in vars(summary).items():
+                parts = x._asdict() if hasattr(x, "_asdict") else {"value": x}
+                named = {f"{name}_{part}".removesuffix("_value"): y for part, y in parts.items()}
+                rows[-1].update(named)
+        return pandas.DataFrame(rows)
 
     @property
     def best(self) -> Config:
@@ -165,8 +172,6 @@ class SweepResults:
         Raises:
             ValueError: there are several environments, each with a ranking of its own.
         """
-        from purejaxrl_reinforce.sweeps.summary import rank
-
         first, *others = rank(self)
         if others:
             raise ValueError("there is a best setting for each environment, see ranking()")
@@ -179,22 +184,41 @@ class SweepResults:
         Of each: `setting`, `num_seeds`, the interquartile mean with its 95% interval in the `study`
         and with the `unseen` seeds, and the `optimism`, their difference.
         """
-        from purejaxrl_reinforce.sweeps import studies, summary
-
-        return studies.confirmed(self, summary.rank(self))
+        path = None if self.path is None else self.path / CONFIRMATION
+        if path is None or not (path / PLAN_FILE).exists():
+            return []
+        unseen, found = load_sweep(path), []
+        before, after = scores_of_settings(self), scores_of_settings(unseen)
+        for summary in (s for ranked in rank(self) for s in ranked.summaries[:2]):
+            config = self.configs[summary.setting]
+            if config in unseen.configs:
+                x, y = before[summary.setting], after[unseen.configs.index(config)]
+                facts = {"setting": summary.setting, "num_seeds": len(y), "study": summary.iqm}
+                iqm, optimism = score_interval(summary.env, y), difference_of(x, y)
+                found.append({**facts, "unseen": iqm, "optimism": optimism})
+        return found
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """Return a row for each setting, seed and update, as in the table of a sweep's files."""
-        from purejaxrl_reinforce.sweeps.outputs import table
+        """Return a row for each setting, seed and update.
 
-        return table(self)
+        Columns: `setting` counts from 0, then the swept fields, `seed`, `update`, which counts from
+        1, and the metrics. A swept field with the name of a metric, `num_steps`, becomes
+        `config_num_steps`.
+        """
+        import pandas  # takes half a second, and only the end of a sweep needs it
 
-    def to_latex(self) -> str:
-        """Return the ranking as LaTeX; it needs the package booktabs."""
-        from purejaxrl_reinforce.decisions import ranking
-        from purejaxrl_reinforce.sweeps import summary
-
-        return ranking.ranking_latex(summary.rank(self))
+        own = np.arange(self.metrics["finite"].shape[2]) < self.updates[..., None]
+        setting, seed, update = np.nonzero(own)
+        metrics = {name: values[own] for name, values in self.metrics.items()}
+        swept = {}
+        for name in self.axes:
+            values = [get_field(config, name) for config in self.configs]
+            if any(value is None or isinstance(value, tuple) for value in values):
+                values = [text.short_value(value) for value in values]  # a column has one type
+            swept[f"config_{name}" if name in metrics else name] = np.array(values)[setting]
+        numbers = {"seed": np.array(self.seeds, np.uint64)[seed], "update": update + 1}
+        numbers["env_steps"] = metrics.pop("env_steps")
+        return pandas.DataFrame({"setting": setting, **swept, **numbers, **metrics})
 
 
 def load_sweep(path: StrPath) -> SweepResults:

@@ -19,7 +19,6 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.config import FIELD_KINDS
 from purejaxrl_reinforce.config_file import (
     CONFIG_FILE,
     config_digest,
@@ -32,6 +31,7 @@ from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, restore_tree
 from purejaxrl_reinforce.sweeps.plan import (
     SweepPlan,
+    field_values,
     identity_content,
     plan_facts,
     plan_of,
@@ -387,9 +387,9 @@ def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
         except ValueError as error:
             raise ValueError(f"{path} cannot be extended: {error}") from None
     old, new = _by_name(saved.plan), _by_name(plan)
-    for name, value in new.items() if not extend else ():
-        if old[name] != value:
-            texts = (",".join(map(str, values)) for values in (old[name], value))
+    for name in old | new if not extend else ():
+        if old.get(name) != new.get(name):
+            texts = (",".join(map(str, facts.get(name, [None]))) for facts in (old, new))
             there, here = (text if len(text) < 60 else f"{text[:60]}..." for text in texts)
             raise ValueError(
                 f"{path} is of another sweep: {name}={there}, here {name}={here}; `extend` adds"
@@ -401,10 +401,7 @@ def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
 
 def _by_name(plan: SweepPlan) -> dict[str, Any]:
     """Return the values that distinguish sweeps: of each field, seeds, episodes and axes."""
-    fields = {
-        name: list(dict.fromkeys(getattr(c, name) for c in plan.configs)) for name in FIELD_KINDS
-    }
-    return fields | {
+    return field_values(plan.configs) | {
         "seeds": seed_numbers(plan.key_data),
         "episodes": [plan.num_episodes],
         "axes": list(plan.axes),

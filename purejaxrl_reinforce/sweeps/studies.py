@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from purejaxrl_reinforce.decisions.looks import difference_of, look_sizes
+from purejaxrl_reinforce.decisions.looks import look_sizes
 from purejaxrl_reinforce.decisions.power import MOST_SEEDS, POWERS, plan_seeds, runner_up
 from purejaxrl_reinforce.decisions.ranking import Ranking, show_bounds, show_score
 from purejaxrl_reinforce.output.text import count, number
 from purejaxrl_reinforce.statistics import MIN_SEEDS, interquartile_mean
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of, seed_numbers
-from purejaxrl_reinforce.sweeps.results import SweepResults, load_sweep
-from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE
-from purejaxrl_reinforce.sweeps.summary import rank, score_interval, scores_of_settings
+from purejaxrl_reinforce.sweeps.results import SweepResults
+from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings
 from purejaxrl_reinforce.tasks import grouped, task
 
 
@@ -55,8 +54,10 @@ def first_part(plan: SweepPlan, factor: int) -> SweepPlan:
     """Return the plan in which all settings have the first of `factor` parts of their updates.
 
     Raises:
-        ValueError: there are no such parts.
+        ValueError: there are no such parts, or the plan is a study's.
     """
+    if plan.equal_within is not None:
+        raise ValueError("`until` and `halving` do not go together")
     fewest = min(config.num_updates for config in plan.configs)
     if not 2 <= factor <= fewest:
         raise ValueError(f"halving must lie between 2 and num_updates, {fewest}, not {factor}")
@@ -131,28 +132,6 @@ def confirmation_plan(plan: SweepPlan, rankings: Sequence[Ranking]) -> SweepPlan
     goals = np.array(wanted) * [[config.num_updates] for config in configs]
     key_data = key_data_of(seeds, len(chosen))
     return SweepPlan(plan.swept, configs, key_data, plan.num_episodes, goals)
-
-
-def confirmed(results: SweepResults, rankings: Sequence[Ranking]) -> list[dict[str, Any]]:
-    """Return the scores of those first two settings that are trained with unseen seeds.
-
-    Of each its number as `setting` and the `num_seeds` that nothing had used; its interquartile
-    mean in the `study` and with the `unseen` seeds, and the `optimism` by which the former is
-    higher.
-    """
-    path = None if results.path is None else results.path / CONFIRMATION
-    if path is None or not (path / PLAN_FILE).exists():
-        return []
-    unseen, found = load_sweep(path), []
-    before, after = scores_of_settings(results), scores_of_settings(unseen)
-    for summary in (s for ranking in rankings for s in ranking.summaries[:2]):
-        config = results.configs[summary.setting]
-        if config in unseen.configs:
-            x, y = before[summary.setting], after[unseen.configs.index(config)]
-            facts = {"setting": summary.setting, "num_seeds": len(y), "study": summary.iqm}
-            iqm, optimism = score_interval(summary.env, y), difference_of(x, y)
-            found.append({**facts, "unseen": iqm, "optimism": optimism})
-    return found
 
 
 def explain_confirmed(found: Mapping[str, Any]) -> str:

@@ -3,22 +3,24 @@
 Returns of different environments do not compare: each environment has a ranking of its own.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from purejaxrl_reinforce import statistics
 from purejaxrl_reinforce.config import get_field
 from purejaxrl_reinforce.decisions.looks import decide, differences, look_sizes
-from purejaxrl_reinforce.decisions.ranking import Ranking, Summary
+from purejaxrl_reinforce.decisions.ranking import Ranking, Summary, show_bounds, show_score
+from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.statistics import Interval
-from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, grouped, task
 
+if TYPE_CHECKING:
+    from purejaxrl_reinforce.sweeps.results import SweepResults
 
-def agent_scores(results: SweepResults) -> np.ndarray:
+
+def agent_scores(results: "SweepResults") -> np.ndarray:
     """Return each agent's score, [setting, seed]: the mean return of its greedy episodes.
 
     Diverged agents, of which an update or the evaluation was not finite, score -inf.
@@ -28,18 +30,18 @@ def agent_scores(results: SweepResults) -> np.ndarray:
     return np.where((finite | later).all(axis=2) & np.isfinite(scores), scores, -np.inf)
 
 
-def scores_of_settings(results: SweepResults) -> list[np.ndarray]:
+def scores_of_settings(results: "SweepResults") -> list[np.ndarray]:
     """Return the scores of each setting's trained agents, see `agent_scores`."""
     scored = zip(agent_scores(results), results.trained, strict=True)
     return [scores[trained] for scores, trained in scored]
 
 
-def summarize(results: SweepResults) -> list[Summary]:
+def summarize(results: "SweepResults") -> list[Summary]:
     """Return a summary of each setting with a trained agent, in the order of `rank`."""
     return [summary for ranking in rank(results) for summary in ranking.summaries]
 
 
-def rank(results: SweepResults) -> list[Ranking]:
+def rank(results: "SweepResults") -> list[Ranking]:
     """Return the ranking of each environment, in the order in which they were given.
 
     Settings that may be the best cannot be told apart by their interquartile means. The first of
@@ -47,17 +49,13 @@ def rank(results: SweepResults) -> list[Ranking]:
     then the highest interquartile mean. The others follow by interquartile mean. Ties are broken by
     the median of the environment steps to the threshold.
     """
-    labels, scores = results.labels, scores_of_settings(results)
-    summaries = [_summary(results, i, labels[i], x) for i, x in enumerate(scores) if x.size]
-    return [
-        _ranked(results, env, settings, {s.setting: scores[s.setting] for s in settings})
-        for env, settings in by_env(summaries).items()
-    ]
+    scores = scores_of_settings(results)
+    settings = np.flatnonzero(results.trained.any(axis=1)).tolist()
+    by_env = grouped(settings, lambda i: task(results.configs[i]))
+    return [_ranked(results, env, {i: scores[i] for i in own}) for env, own in by_env.items()]
 
 
-def _ranked(
-    results: SweepResults, env: str, summaries: Sequence[Summary], scores: dict[int, np.ndarray]
-) -> Ranking:
+def _ranked(results: "SweepResults", env: str, scores: dict[int, np.ndarray]) -> Ranking:
     lengths = np.array([config.num_updates for config in results.configs])
     stopped = lengths - results.updates.max(axis=1)
     # Settings that were stopped before their last update are not compared.
@@ -65,7 +63,7 @@ def _ranked(
     is_study = results.equal_within is not None
     sizes = look_sizes(len(results.key_data)) if is_study else ()
     decision = decide(compared, sizes, results.equal_within or 0.0)
-    found = differences(scores, decision)
+    found, labels = differences(scores, decision), results.labels
 
     def place(summary: Summary) -> tuple[float, ...]:
         mean, steps = -float(summary.iqm.value), summary.env_steps
@@ -75,11 +73,11 @@ def _ranked(
             return 0, solved, worst, mean, later
         return 1, float(stopped[summary.setting]), mean, solved, worst, later
 
-    told = [
-        replace(s, may_be_best=s.setting in decision.left, difference=found.get(s.setting))
-        for s in summaries
+    summaries = [
+        _summary(results, i, labels[i], x, i in decision.left, found.get(i))
+        for i, x in scores.items()
     ]
-    return Ranking(env, sorted(told, key=place), decision, results.equal_within)
+    return Ranking(env, sorted(summaries, key=place), decision, results.equal_within)
 
 
 def score_interval(env: str, scores: np.ndarray) -> Interval:
@@ -90,12 +88,23 @@ def score_interval(env: str, scores: np.ndarray) -> Interval:
     return Interval(iqm.value, *bounds)
 
 
-def by_env(summaries: Sequence[Summary]) -> dict[str, list[Summary]]:
-    """Return the summaries of each environment, in their order."""
-    return grouped(summaries, lambda summary: summary.env)
+def best_so_far(results: "SweepResults") -> Iterator[str]:
+    """Yield the best setting of each environment among the agents that are trained."""
+    trained, scores, labels = results.trained, agent_scores(results), results.labels
+    best: dict[str, tuple[float, int]] = {}
+    for i in np.flatnonzero(trained.any(axis=1)).tolist():
+        found = float(statistics.interquartile_mean(scores[i, trained[i]])), i
+        env = task(results.configs[i])
+        best[env] = max(found, best.get(env, found))
+    for env, (_, i) in best.items():
+        interval = score_interval(env, scores[i, trained[i]])
+        score = f"{show_score(interval.value)} {show_bounds(interval)}"
+        of = f" of {env}" if len(best) > 1 else ""
+        setting = f", setting {i}: {labels[i]}" if len(labels) > 1 else ""
+        yield f"best greedy return{of} so far {score}, {count(trained[i].sum(), 'seed')}{setting}"
 
 
-def summary_dict(results: SweepResults, rankings: Sequence[Ranking]) -> dict[str, Any]:
+def summary_dict(results: "SweepResults", rankings: Sequence[Ranking]) -> dict[str, Any]:
     """Return everything for `dump_json`.
 
     Steps to a threshold that is never reached, the score of a diverged agent and both bounds of an
@@ -114,7 +123,14 @@ def summary_dict(results: SweepResults, rankings: Sequence[Ranking]) -> dict[str
     return {"settings": settings, "decisions": decided}
 
 
-def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> Summary:
+def _summary(
+    results: "SweepResults",
+    i: int,
+    label: str,
+    scores: np.ndarray,
+    may_be_best: bool,
+    difference: Interval | None,
+) -> Summary:
     env = task(results.configs[i])
     num_solved = solved = updates = env_steps = None
     if env in THRESHOLDS:
@@ -139,4 +155,6 @@ def _summary(results: SweepResults, i: int, label: str, scores: np.ndarray) -> S
         solved=solved,
         updates=updates,
         env_steps=env_steps,
+        may_be_best=may_be_best,
+        difference=difference,
     )

@@ -18,8 +18,10 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution import known_faults
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.processes import is_single_process
+from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.named import require_paths
 from purejaxrl_reinforce.output.files import StrPath
+from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps import studies, workers
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
@@ -32,7 +34,8 @@ from purejaxrl_reinforce.sweeps.population import (
     train_job,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
-from purejaxrl_reinforce.sweeps.store import SavedSweep, SweepStore
+from purejaxrl_reinforce.sweeps.store import CONFIRMATION, SavedSweep, SweepStore
+from purejaxrl_reinforce.sweeps.summary import best_so_far, rank
 
 NUM_EPISODES = 100
 
@@ -107,13 +110,9 @@ def sweep(
         >>> results.scores.shape
         (2, 2)
     """
-    from purejaxrl_reinforce.sweeps import command  # which imports this file
-
     plan = make_plan(config, keys, axes or {}, zipped, num_episodes, total_steps)
     if until not in (None, "decided"):
         raise ValueError(f'until must be "decided" or None, not {until!r}')
-    if until and halving:
-        raise ValueError("until and halving do not go together")
     if equal_within and not until:
         raise ValueError('equal_within goes with until="decided"')
     if until:
@@ -123,15 +122,15 @@ def sweep(
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)
-        same: Any = {"slice_size": slice_size, "devices": devices, "executor": executor}
-        loop = SweepLoop(plan, directory, extend=extend, halving=halving, **same)
-        with contextlib.closing(loop) as run:
-            command.train(run, None, quiet=not progress)
-            if confirm and (until or halving):
-                command.confirm_best(run, directory, None, quiet=not progress, **same)
+        loop = SweepLoop(
+            plan, directory, slice_size, devices, extend=extend, executor=executor,
+            halving=halving, confirm=confirm,
+        )  # fmt: skip
+        with contextlib.closing(loop):
+            loop.run(quiet=not progress)
         # The parameters stay as long as the results do.
-        weakref.finalize(run.results, stack.pop_all().close)
-    return run.results
+        weakref.finalize(loop.results, stack.pop_all().close)
+    return loop.results
 
 
 class SweepLoop:
@@ -169,9 +168,10 @@ class SweepLoop:
         merged: Sequence[SavedSweep] = (),
         executor: Executor | None = None,
         halving: int | None = None,
+        confirm: bool = True,
     ) -> None:
-        self._slice_size, self._executor, self._warn = slice_size, executor, warn
-        self._num_parts = halving or 1
+        self._path, self._slice_size, self._executor = path, slice_size, executor
+        self._warn, self._num_parts, self._confirm = warn, halving or 1, confirm
         self._devices = devices or (all_devices() if executor is None else jax.devices())
         self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
         if slice_size is not None and slice_size < 1:
@@ -194,6 +194,47 @@ class SweepLoop:
     @property
     def plan(self) -> SweepPlan:
         return self._store.plan
+
+    def run(self, stop: StopRequest | None = None, quiet: bool = True) -> int | None:
+        """Train to the end, or until a signal; return its number, or None.
+
+        Where a study or halving has chosen, its first two settings are then confirmed.
+        """
+        number, chosen = self._run(stop, quiet), self._num_parts > 1
+        chosen |= self.plan.equal_within is not None
+        if number is not None or not (chosen and self._confirm):
+            return number
+        plan = studies.confirmation_plan(self.plan, rank(self.results))
+        if not quiet:
+            print(f"{count(plan.num_agents, 'agent')} with seeds that nothing has used", flush=True)
+        loop = SweepLoop(
+            plan, self._path / CONFIRMATION, self._slice_size, self._devices, self._warn,
+            extend=True, executor=self._executor,
+        )  # fmt: skip
+        with contextlib.closing(loop):
+            return loop._run(stop, quiet)
+
+    def _run(self, stop: StopRequest | None, quiet: bool) -> int | None:
+        """Train, and show how far it is."""
+        best, known = "", 0
+        with Board("starting", quiet=quiet) as board:
+            for compiling in self.train():
+                trained, total = self.results.num_trained, self.plan.num_agents
+                if trained > known and not quiet:
+                    best, known = "  ".join(best_so_far(self.results)), trained
+                speed = f"{self.steps / self.seconds:,.0f} SPS" if self.seconds else ""
+                board.show(
+                    f"{trained:,}/{total:,} agents",
+                    self.updates + trained,  # an agent's evaluation counts as one more update
+                    self.updates + self.updates_left + total,
+                    self.seconds,
+                    "  ".join(filter(None, [speed, best, compiling])),
+                    # The command has said that the first program is compiled.
+                    self.updates > 0 and compiling != "",
+                )
+                if stop is not None and stop.signal and self.updates_left:
+                    return stop.signal
+        return None
 
     def train(self) -> Iterator[str]:
         """Train the agents that the plan wants and that are not on disk yet.

@@ -11,7 +11,7 @@ from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.execution.program import Chunk
 from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.presets import preset
-from purejaxrl_reinforce.sweeps.command import _best_so_far
+from purejaxrl_reinforce.sweeps.summary import best_so_far
 from tests.support.sweeps import made_up
 
 
@@ -95,7 +95,7 @@ def best(axes, configs, scores):
     scores = np.array(scores)
     results = made_up(axes, configs, scores[..., None], scores[..., None], 1)
     results.updates[np.isnan(scores)] = 0
-    return list(_best_so_far(results))
+    return list(best_so_far(results))
 
 
 RATES = {"policy_lr": (0.1, 0.2)}, [Config(num_updates=1, policy_lr=lr) for lr in (0.1, 0.2)]
