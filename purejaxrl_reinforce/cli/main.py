@@ -41,8 +41,8 @@ Verbs: {", ".join(_VERBS)}.
 {_PROGRAM} VERB --help lists the options of one, --help describes them all."""
 
 _DEVICES = "the environment variable JAX_PLATFORMS, as in JAX_PLATFORMS=cpu; by default the fastest"
-# Options of other libraries that stand for none of the configuration's fields, see FOREIGN.
-_FOREIGN = {
+# Names of other libraries, and options or fields of ours.
+_FOREIGN = FOREIGN | {
     "seeds": "--num-seeds of the verb sweep",
     "total_timesteps": "--total-steps",
     "timesteps": "--total-steps",
@@ -69,7 +69,7 @@ def main(args: Sequence[str] | None = None) -> int:
         from purejaxrl_reinforce.execution.jax_settings import setup
 
         setup()
-        return int(verb.run())
+        return verb.run() or 0
     except SystemExit as stop:  # of --help, or the reason is printed
         return int(stop.code or 0)
     except ValueError as error:
@@ -88,7 +88,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _parse(args: Sequence[str]) -> Any:
-    """Return the verb, with its options; it has a method `run` that returns the exit code.
+    """Return the verb, with its options; its method `run` returns an exit code, or None for 0.
 
     Raises:
         SystemExit: the arguments ask for help, which tyro has printed.
@@ -136,9 +136,7 @@ def _hint(verb: Any, unknown: str) -> str:
     option = unknown.partition("=")[0].replace("_", "-")
     name = option.removeprefix("--").replace("-", "_")
     if name in _FOREIGN:
-        return f", which is here {_FOREIGN[name]}"
-    if name in FOREIGN:
-        here = re.sub(r"\b[a-z]+_[a-z_]+", lambda x: "--" + x[0].replace("_", "-"), FOREIGN[name])
+        here = re.sub(r"\b[a-z]+_[a-z_]+", lambda x: "--" + x[0].replace("_", "-"), _FOREIGN[name])
         return f", which is here {here}"
     names = [field.name for field in fields(verb)]
     if "start" in names:

@@ -123,7 +123,7 @@ class Sweep(options.TrainingOptions):
 
     def _extension(self) -> "SweepPlan":
         """Return the plan of the seeds and settings that --extend and --merge add."""
-        from purejaxrl_reinforce.sweeps.plan import make_extension, seed_numbers
+        from purejaxrl_reinforce.sweeps.plan import make_extension
         from purejaxrl_reinforce.sweeps.store import saved_sweep
 
         if self.sweep_dir is None:
@@ -137,7 +137,7 @@ class Sweep(options.TrainingOptions):
             raise ValueError(f"{self.sweep_dir} has --num-episodes {plan.num_episodes}")
         decides = self.until is not None or plan.equal_within is not None
         if (self.seed, self.num_seeds, self.max_seeds) != (None, None, None):
-            first = seed_numbers(plan.key_data)[0] if self.seed is None else self.seed
+            first = plan.seeds[0] if self.seed is None else self.seed
             keys = range(first, first + self._number_of_seeds(decides))
         more = make_extension(plan, self.start.fields, self._axes(), keys, self.zip)
         for path in self.merge:
@@ -246,7 +246,7 @@ class Extract:
     """New or empty directory for the run. None: a new one in SWEEP."""
     force: options.ForceOption = False
 
-    def run(self) -> int:
+    def run(self) -> None:
         from purejaxrl_reinforce.sweeps.command import extract_agent
 
         seed = checked_seed(self.seed)
@@ -254,4 +254,3 @@ class Extract:
         run_dir = self.run_dir or first_free(self.sweep_dir, name)
         extract_agent(self.sweep_dir, self.setting, seed, run_dir, self.force)
         print(run_dir)
-        return 0

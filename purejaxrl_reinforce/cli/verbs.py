@@ -23,13 +23,12 @@ class Evaluate:
     backend: Literal["jax", "gymnasium"] = "jax"
     """gymnasium: play as many episodes in Gymnasium too, and compare the mean returns."""
 
-    def run(self) -> int:
+    def run(self) -> None:
         from purejaxrl_reinforce.evaluation.scores import evaluate_run
         from purejaxrl_reinforce.runs.saved_run import load_run
 
         run, seed = load_run(self.run_dir), checked_seed(self.seed)
         print(evaluate_run(run, self.num_episodes, not self.sample, seed, self.backend))
-        return 0
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,11 @@ class Export:
     """New file that ends in .npz or .safetensors, with a JSON beside. None: policy.npz in RUN."""
     force: options.ForceOption = False
 
-    def run(self) -> int:
+    def run(self) -> None:
         from purejaxrl_reinforce.runs.export import export
 
         path = export(self.run_dir, self.out, self.force)
         print(f"{path}, {path.with_suffix('.json').name}")
-        return 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Video:
     """Width of each episode's picture, pixels."""
     seed: options.SeedOption = 0
 
-    def run(self) -> int:
+    def run(self) -> None:
         from purejaxrl_reinforce.evaluation.video import video
 
         written = video(
@@ -84,7 +82,6 @@ class Video:
             force=self.force,
         )
         print(written)
-        return 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class Describe:
 
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
-    def run(self) -> int:
+    def run(self) -> None:
         from purejaxrl_reinforce.execution.memory import free_bytes
         from purejaxrl_reinforce.reports.description import describe
 
@@ -103,7 +100,6 @@ class Describe:
         width = max(map(len, lines))
         for name, text in lines.items():
             print(f"{name:<{width}}  {text}")
-        return 0
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ class Plot:
     ] = "learning_curves"
     """Kind of figure; all but learning_curves need one sweep."""
 
-    def run(self) -> int:
+    def run(self) -> None:
         from purejaxrl_reinforce.figures.style import save_figure
         from purejaxrl_reinforce.reports.plot import plot
 
@@ -145,7 +141,6 @@ class Plot:
         with write_output(path) as unfinished:
             save_figure(figure, unfinished, path.suffix[1:].lower())
         print(path)
-        return 0
 
 
 @dataclass(frozen=True)
@@ -162,12 +157,11 @@ class Report:
     seed: int = 0
     """Seed of the evaluation and the video of a run."""
 
-    def run(self) -> int:
+    def run(self) -> None:
         from purejaxrl_reinforce.reports.report import report
 
         path = report(self.source, self.out, checked_seed(self.seed), self.force)
         print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
-        return 0
 
 
 @dataclass(frozen=True)

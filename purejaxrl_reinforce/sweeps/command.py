@@ -45,7 +45,7 @@ def run_sweep(
             contextlib.closing(SweepLoop(plan, path, warn=_warn, **options)) as sweep,
         ):
             if not quiet:
-                print(_headline(sweep.plan, path), flush=True)
+                print(_headline(sweep.results, path), flush=True)
             started = time.perf_counter()
             number = sweep.run(stop, quiet)
             if number is not None:
@@ -84,7 +84,7 @@ def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
     name, trained = signal.Signals(number).name, sweep.results.num_trained
     sweep.log(f"stopped by {name} after {count(trained, 'agent')}")
     print(
-        f"interrupted by {name}; {trained:,} of {sweep.plan.num_agents:,} agents are in {path};"
+        f"interrupted by {name}; {trained:,} of {sweep.results.num_agents:,} agents are in {path};"
         " rerun the same sweep command to finish",
         file=sys.stderr,
     )

@@ -24,6 +24,7 @@ from purejaxrl_reinforce.config import (
 )
 from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.output.json_text import json_value
+from purejaxrl_reinforce.output.text import setting_labels
 
 Axes = Mapping[str, Sequence[Any]]
 
@@ -53,13 +54,26 @@ class SweepPlan:
     key_data: np.ndarray
     num_episodes: int
     goals: np.ndarray
-    equal_within: float | None = None
+    equal_within: float | None
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The values of each swept field, in the order given."""
         values = {name: [get_field(c, name) for c in self.configs] for name in self.swept}
         return {name: tuple(dict.fromkeys(found)) for name, found in values.items()}
+
+    @property
+    def labels(self) -> list[str]:
+        """Name each setting by its swept fields."""
+        return setting_labels(self.configs, self.swept) if self.swept else [self.configs[0].env]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Number each seed: s where its key is `jax.random.key(s)`, else the key's bits."""
+        return [
+            sum(int(word) << 32 * i for i, word in enumerate(reversed(words)))
+            for words in self.key_data.tolist()
+        ]
 
     @property
     def num_seeds(self) -> int:
@@ -127,14 +141,6 @@ def field_values(configs: Sequence[Config]) -> dict[str, list[Any]]:
     return {name: list(dict.fromkeys(row.get(name) for row in rows)) for name in names}
 
 
-def seed_numbers(key_data: np.ndarray) -> list[int]:
-    """Return of each key its seed s, where it is `jax.random.key(s)`, else its bits."""
-    return [
-        sum(int(word) << 32 * i for i, word in enumerate(reversed(words)))
-        for words in key_data.tolist()
-    ]
-
-
 def make_plan(
     config: Config,
     keys: jax.Array | Sequence[int] | int,
@@ -156,7 +162,7 @@ def make_plan(
     key_data = key_data_of(keys, len(configs))
     configs = [environment.checked(c) if c.env_params else c for c in configs]
     goals = np.repeat([[config.num_updates] for config in configs], len(key_data), axis=1)
-    plan = SweepPlan(tuple(axes), tuple(configs), key_data, episodes, goals)
+    plan = SweepPlan(tuple(axes), tuple(configs), key_data, episodes, goals, None)
     for first, *_ in plan.programs:
         environment.checked(configs[first])
     return plan

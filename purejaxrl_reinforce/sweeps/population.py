@@ -186,6 +186,7 @@ class Job(NamedTuple):
         configs: of each.
         key_data: of each one's key.
         num_episodes: of each one's evaluation at the end.
+        room: agents of the largest such job, for which its program has room.
         done: updates that they have behind them.
         goal: after which they stop.
         before: the agents after the updates behind them; None before the first.
@@ -195,6 +196,7 @@ class Job(NamedTuple):
     configs: list[Config]
     key_data: np.ndarray
     num_episodes: int
+    room: int
     done: int
     goal: int
     before: "Slice | None"

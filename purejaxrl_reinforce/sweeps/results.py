@@ -12,7 +12,7 @@ from purejaxrl_reinforce.decisions import ranking
 from purejaxrl_reinforce.decisions.looks import difference_of
 from purejaxrl_reinforce.output import html, text
 from purejaxrl_reinforce.output.files import StrPath
-from purejaxrl_reinforce.sweeps.plan import SweepPlan, seed_numbers
+from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.population import Slice
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE, saved_sweep
 from purejaxrl_reinforce.sweeps.summary import (
@@ -28,21 +28,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SweepResults:
-    """Metrics of every agent from its first update on, and its greedy evaluation at the end.
+class SweepResults(SweepPlan):
+    """A sweep's settings and seeds, and what is trained of them.
+
+    Metrics of every agent are from its first update on, its greedy evaluation from the end.
 
     Attributes:
-        axes: the swept fields and the values that were asked for, in the order given; empty where
-            only seeds were swept.
-        configs: of each setting.
-        key_data: of each seed's key, [seed, ...] uint32. All settings share the seeds.
+        swept, configs, key_data, num_episodes, goals, equal_within: of the plan.
         metrics: by field of `Metrics`, [setting, seed, update], with `env_steps` as exact int64.
             Beyond an agent's own updates, floats are NaN, integers 0 and `finite` is false.
         evaluation: returns of greedy episodes with the final parameters, [setting, seed, episode].
         seconds: of training, each agent's share of its slice's, [setting, seed].
         updates: that each agent was trained for, [setting, seed]. 0: it is not trained, and its row
             in the other arrays means nothing.
-        equal_within: of a study that ends when it is decided, see `SweepPlan`.
         path: the directory that has the agents' parameters; on the first process.
 
     Example:
@@ -51,34 +49,16 @@ class SweepResults:
         [1, 0]
     """
 
-    axes: dict[str, tuple[Any, ...]]
-    configs: tuple[Config, ...]
-    key_data: np.ndarray
     metrics: dict[str, np.ndarray]
     evaluation: np.ndarray
     seconds: np.ndarray
     updates: np.ndarray
     path: Path | None = None
-    equal_within: float | None = None
 
     def __fspath__(self) -> str:
         if self.path is None:
             raise ValueError("these results have no directory, on this process")
         return str(self.path)
-
-    @property
-    def labels(self) -> list[str]:
-        """Name each setting by its swept fields."""
-        return (
-            text.setting_labels(self.configs, list(self.axes))
-            if self.axes
-            else [self.configs[0].env]
-        )
-
-    @property
-    def seeds(self) -> list[int]:
-        """Number each seed: s where its key is `jax.random.key(s)`, else the key's bits."""
-        return seed_numbers(self.key_data)
 
     def seeds_of(self, setting: int) -> list[int]:
         """Return the numbers of the seeds that a setting is trained with."""
@@ -236,9 +216,9 @@ def load_sweep(path: StrPath) -> SweepResults:
     results = empty_results(sweep.plan, sweep.path)
     for part in map(sweep.load, sweep.files()):
         results.add(part)
-    if missing := int((results.updates < sweep.plan.goals).sum()):
+    if missing := int((results.updates < results.goals).sum()):
         raise ValueError(
-            f"{path} is not finished: {missing:,} of {sweep.plan.num_agents:,} agents are"
+            f"{path} is not finished: {missing:,} of {results.num_agents:,} agents are"
             " missing; rerun the same sweep command to finish"
         )
     for ranked in grouped(range(len(results.configs)), lambda i: task(results.configs[i])).values():
@@ -256,6 +236,5 @@ def empty_results(plan: SweepPlan, path: Path | None) -> SweepResults:
     evaluation = np.full((*shape, plan.num_episodes), np.nan, np.float32)
     seconds, updates = np.zeros(shape), np.zeros(shape, np.int64)
     return SweepResults(
-        plan.axes, plan.configs, plan.key_data, {}, evaluation, seconds, updates, path,
-        plan.equal_within,
-    )  # fmt: skip
+        **vars(plan), metrics={}, evaluation=evaluation, seconds=seconds, updates=updates, path=path
+    )

@@ -27,7 +27,6 @@ from purejaxrl_reinforce.config_file import (
 )
 from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.output import files, sealed
-from purejaxrl_reinforce.output.text import setting_labels
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, restore_tree
 from purejaxrl_reinforce.sweeps.plan import (
     SweepPlan,
@@ -36,7 +35,6 @@ from purejaxrl_reinforce.sweeps.plan import (
     plan_facts,
     plan_of,
     require_room,
-    seed_numbers,
 )
 from purejaxrl_reinforce.sweeps.population import DEVICE_NAME, Slice
 
@@ -106,7 +104,7 @@ class SavedSweep:
         Raises:
             ValueError: there is no such agent, none has it yet, or one cannot be loaded.
         """
-        seeds, num_settings = seed_numbers(self.plan.key_data), len(self.plan.configs)
+        seeds, num_settings = self.plan.seeds, len(self.plan.configs)
         if not 0 <= setting < num_settings:
             raise ValueError(f"setting must lie between 0 and {num_settings - 1}, not {setting}")
         if seed not in seeds:
@@ -272,8 +270,8 @@ class SweepStore:
         return self._saved.plan
 
     def grow(self, goals: np.ndarray) -> None:
-        """Want agents to be trained for so many updates, [setting, seed], or as many as before."""
-        plan = replace(self.plan, goals=np.maximum(self.plan.goals, goals))
+        """Want agents to be trained for so many updates, [setting, seed]."""
+        plan = replace(self.plan, goals=goals)
         self._saved, self._is_written = replace(self._saved, plan=plan), False
 
     def log(self, message: str) -> None:
@@ -381,13 +379,14 @@ def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
     if not path.exists() or files.is_begun(path, LOG_FILE):
         return plan
     saved = saved_sweep(path)
+    machine.require_result_settings(path, saved.started["settings"])
     if extend:
         try:
-            plan = saved.plan.extended(plan)
+            return saved.plan.extended(plan)
         except ValueError as error:
             raise ValueError(f"{path} cannot be extended: {error}") from None
     old, new = _by_name(saved.plan), _by_name(plan)
-    for name in old | new if not extend else ():
+    for name in old | new:
         if old.get(name) != new.get(name):
             texts = (",".join(map(str, facts.get(name, [None]))) for facts in (old, new))
             there, here = (text if len(text) < 60 else f"{text[:60]}..." for text in texts)
@@ -395,17 +394,16 @@ def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
                 f"{path} is of another sweep: {name}={there}, here {name}={here}; `extend` adds"
                 " seeds and settings"
             )
-    machine.require_result_settings(path, saved.started["settings"])
-    return plan if extend else replace(plan, goals=np.maximum(plan.goals, saved.plan.goals))
+    return replace(plan, goals=np.maximum(plan.goals, saved.plan.goals))
 
 
 def _by_name(plan: SweepPlan) -> dict[str, Any]:
     """Return the values that distinguish sweeps: of each field, seeds, episodes and axes."""
     return field_values(plan.configs) | {
-        "seeds": seed_numbers(plan.key_data),
+        "seeds": plan.seeds,
         "episodes": [plan.num_episodes],
-        "axes": list(plan.axes),
-        "settings": setting_labels(plan.configs, list(plan.axes)),
+        "axes": plan.swept,
+        "settings": plan.labels,
         "until": ["all seeds" if plan.equal_within is None else "decided"],
         "equal_within": [plan.equal_within],
     }

@@ -5,7 +5,7 @@ optimization (2016), with parts of equal length: learning rates are annealed ove
 so that little is seen of the end after a ninth of it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from purejaxrl_reinforce.decisions.looks import look_sizes
 from purejaxrl_reinforce.decisions.power import MOST_SEEDS, POWERS, plan_seeds, runner_up
-from purejaxrl_reinforce.decisions.ranking import Ranking, show_bounds, show_score
+from purejaxrl_reinforce.decisions.ranking import show_bounds, show_score
 from purejaxrl_reinforce.output.text import count, number
 from purejaxrl_reinforce.statistics import MIN_SEEDS, interquartile_mean
-from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of, seed_numbers
+from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings
 from purejaxrl_reinforce.tasks import grouped, task
@@ -40,13 +40,13 @@ def deciding(plan: SweepPlan, equal_within: float = 0.0) -> SweepPlan:
     return replace(plan, goals=goals, equal_within=float(equal_within))
 
 
-def next_look(results: SweepResults, plan: SweepPlan) -> np.ndarray:
+def next_look(results: SweepResults) -> np.ndarray:
     """Return the goals of a study, [setting, seed], until all in question have the next look's."""
-    goals = plan.goals.copy()
+    goals = results.goals.copy()
     for ranking in rank(results):
         if ranking.decision.verdict == "goes on":
             for setting in ranking.decision.left:
-                goals[setting, : ranking.decision.num_seeds] = plan.configs[setting].num_updates
+                goals[setting, : ranking.decision.num_seeds] = results.configs[setting].num_updates
     return goals
 
 
@@ -64,22 +64,22 @@ def first_part(plan: SweepPlan, factor: int) -> SweepPlan:
     return replace(plan, goals=np.minimum(plan.goals, _ends(plan, factor, 1)))
 
 
-def next_part(results: SweepResults, plan: SweepPlan, factor: int, part: int) -> np.ndarray:
+def next_part(results: SweepResults, factor: int, part: int) -> np.ndarray:
     """Return the goals of `part`, [setting, seed], now that all before it are trained.
 
     In each environment the better settings go on: one of `factor`, rounded up, by interquartile
     mean. Where the plan says that some went on, it is these: nothing is decided anew.
     """
-    before, ends = _ends(plan, factor, part - 1), _ends(plan, factor, part)
-    reached = plan.goals.max(axis=1, keepdims=True)
+    before, ends = _ends(results, factor, part - 1), _ends(results, factor, part)
+    reached = results.goals.max(axis=1, keepdims=True)
     goes_on = (reached >= ends)[:, 0]
     if not goes_on.any():
         scores = scores_of_settings(results)
         settings: list[int] = np.flatnonzero(reached >= before).tolist()
         settings.sort(key=lambda i: -float(interquartile_mean(scores[i])))
-        for ranked in grouped(settings, lambda i: task(plan.configs[i])).values():
+        for ranked in grouped(settings, lambda i: task(results.configs[i])).values():
             goes_on[ranked[: -(-len(ranked) // factor)]] = True
-    return np.where(goes_on[:, None] & (plan.goals > 0), ends, 0)
+    return np.where(goes_on[:, None] & (results.goals > 0), ends, 0)
 
 
 def _ends(plan: SweepPlan, factor: int, part: int) -> np.ndarray:
@@ -119,19 +119,20 @@ def explain_plan(results: SweepResults, difference: float | None) -> Iterator[st
                 yield f"  {target:.0%} power: {count(seeds, 'seed')} of each; {effort}"
 
 
-def confirmation_plan(plan: SweepPlan, rankings: Sequence[Ranking]) -> SweepPlan:
+def confirmation_plan(results: SweepResults) -> SweepPlan:
     """Return the plan that trains the first two settings of each ranking with unseen seeds.
 
     They are as many as the winner had, and half of all seeds away from the first.
     """
-    chosen = [(s.setting, r.summaries[0].num_seeds) for r in rankings for s in r.summaries[:2]]
-    configs = tuple(plan.configs[setting] for setting, _ in chosen)
-    first = (seed_numbers(plan.key_data)[0] + 2**31) % 2**32
+    first_two = ((r.summaries[0], s) for r in rank(results) for s in r.summaries[:2])
+    chosen = [(s.setting, winner.num_seeds) for winner, s in first_two]
+    configs = tuple(results.configs[setting] for setting, _ in chosen)
+    first = (results.seeds[0] + 2**31) % 2**32
     seeds = [(first + i) % 2**32 for i in range(max(number for _, number in chosen))]
     wanted = [np.arange(len(seeds)) < number for _, number in chosen]
     goals = np.array(wanted) * [[config.num_updates] for config in configs]
     key_data = key_data_of(seeds, len(chosen))
-    return SweepPlan(plan.swept, configs, key_data, plan.num_episodes, goals)
+    return SweepPlan(results.swept, configs, key_data, results.num_episodes, goals, None)
 
 
 def explain_confirmed(found: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ from purejaxrl_reinforce.sweeps.population import (
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, SavedSweep, SweepStore
-from purejaxrl_reinforce.sweeps.summary import best_so_far, rank
+from purejaxrl_reinforce.sweeps.summary import best_so_far
 
 NUM_EPISODES = 100
 
@@ -144,9 +145,8 @@ class SweepLoop:
         merged: other sweeps whose agents are taken. The plan has them.
 
     Attributes:
-        plan: of the sweep, which `grow` changes.
-        log, close, grow: see `SweepStore`.
-        results: of the agents that are trained so far.
+        results: of the agents that are trained so far; their plan grows.
+        log, close: see `SweepStore`.
         updates: of agents that this process has trained, counted over all of them.
         updates_left: that the plan wants beside them.
         steps: valid environment steps of those updates.
@@ -183,17 +183,18 @@ class SweepLoop:
         for line in known_faults.warnings_for(*plan.configs):
             warn(line)
         self._store = SweepStore(path, plan, force, extend)
-        self.log, self.close, self.grow = self._store.log, self._store.close, self._store.grow
-        self.results = empty_results(self.plan, path)
+        self.log, self.close = self._store.log, self._store.close
+        self.results = empty_results(self._store.plan, path)
         self._merged: Sequence[SavedSweep] | None = merged
         self._kinds: set[str] = set()
         # Of programs by number: what is compiled, and the number of agents of the next slice.
         self._populations: dict[int, Population] = {}
         self._sizes: dict[int, int] = {}
 
-    @property
-    def plan(self) -> SweepPlan:
-        return self._store.plan
+    def grow(self, goals: np.ndarray) -> None:
+        """Want agents to be trained for so many updates, [setting, seed], or as many as before."""
+        self.results = replace(self.results, goals=np.maximum(self.results.goals, goals))
+        self._store.grow(self.results.goals)
 
     def run(self, stop: StopRequest | None = None, quiet: bool = True) -> int | None:
         """Train to the end, or until a signal; return its number, or None.
@@ -201,10 +202,10 @@ class SweepLoop:
         Where a study or halving has chosen, its first two settings are then confirmed.
         """
         number, chosen = self._run(stop, quiet), self._num_parts > 1
-        chosen |= self.plan.equal_within is not None
+        chosen |= self.results.equal_within is not None
         if number is not None or not (chosen and self._confirm):
             return number
-        plan = studies.confirmation_plan(self.plan, rank(self.results))
+        plan = studies.confirmation_plan(self.results)
         if not quiet:
             print(f"{count(plan.num_agents, 'agent')} with seeds that nothing has used", flush=True)
         loop = SweepLoop(
@@ -219,7 +220,7 @@ class SweepLoop:
         best, known = "", 0
         with Board("starting", quiet=quiet) as board:
             for compiling in self.train():
-                trained, total = self.results.num_trained, self.plan.num_agents
+                trained, total = self.results.num_trained, self.results.num_agents
                 if trained > known and not quiet:
                     best, known = "  ".join(best_so_far(self.results)), trained
                 speed = f"{self.steps / self.seconds:,.0f} SPS" if self.seconds else ""
@@ -246,11 +247,11 @@ class SweepLoop:
         """
         yield from self._train_missing()
         for part in range(2, self._num_parts + 1):
-            self.grow(studies.next_part(self.results, self.plan, self._num_parts, part))
+            self.grow(studies.next_part(self.results, self._num_parts, part))
             yield from self._train_missing()
-        while self.plan.equal_within is not None:
-            goals = studies.next_look(self.results, self.plan)
-            if (goals <= self.plan.goals).all():
+        while self.results.equal_within is not None:
+            goals = studies.next_look(self.results)
+            if (goals <= self.results.goals).all():
                 return
             self.grow(goals)
             yield from self._train_missing()
@@ -268,7 +269,7 @@ class SweepLoop:
         while len(todo):
             number = int(todo[0, 1])
             if number not in self._populations:
-                yield f"compiling program {number + 1:,} of {len(self.plan.programs):,}"
+                yield f"compiling program {number + 1:,} of {len(self.results.programs):,}"
                 self._compile(number, int((todo[:, 1] == number).sum()))
             job, todo = self._next_job(todo, self._sizes[number])
             yield from self._train_slice(number, job)
@@ -278,7 +279,7 @@ class SweepLoop:
 
         Its columns: number, program, updates behind it, updates after which it stops.
         """
-        done, goals, programs = self.results.updates, self.plan.goals, self.plan.programs
+        done, goals, programs = self.results.updates, self.results.goals, self.results.programs
         program = np.zeros(len(goals), np.int64)
         for number, settings in enumerate(programs):
             program[settings] = number
@@ -294,9 +295,9 @@ class SweepLoop:
         _, _, done, goal = todo[0].tolist()
         alike = np.flatnonzero((todo[:, 1:] == todo[0, 1:]).all(axis=1))[:size]
         agents = todo[alike, 0].tolist()
-        configs, keys = list(map(self.plan.config_of, agents)), self.plan.keys_of(agents)
+        configs, keys = list(map(self.results.config_of, agents)), self.results.keys_of(agents)
         before = self._store.load_agents(agents) if done else None
-        job = Job(agents, configs, keys, self.plan.num_episodes, done, goal, before)
+        job = Job(agents, configs, keys, self.results.num_episodes, size, done, goal, before)
         return job, np.delete(todo, alike, axis=0)
 
     def _load_done(self, merged: Sequence[SavedSweep]) -> None:
@@ -318,18 +319,18 @@ class SweepLoop:
 
     def _compile(self, number: int, num_agents: int) -> None:
         """Compile a program for slices of so many agents, or fewer."""
-        settings = self.plan.programs[number]
+        settings = self.results.programs[number]
         # It does not depend on which agents are left to train.
-        most = len(settings) * self.plan.num_seeds
+        most = len(settings) * self.results.num_seeds
         mesh = population_mesh(min(self._slice_size or most, most), self._devices)
-        takes_turns = len(self.plan.programs) > 1 and self._slice_size is None
+        takes_turns = len(self.results.programs) > 1 and self._slice_size is None
         population = make_population(
-            self.plan.configs[settings[0]],
+            self.results.configs[settings[0]],
             -(-num_agents // _TURNS) if takes_turns else num_agents,
-            mesh, self._slice_size, self.plan.num_episodes,
+            mesh, self._slice_size, self.results.num_episodes,
         )  # fmt: skip
         self.log(f"compiled for {num_agents} agents in {population.compile_seconds:.1f} s")
-        if len(self.plan.programs) > _MOST_PROGRAMS:
+        if len(self.results.programs) > _MOST_PROGRAMS:
             self._populations.clear()
         self._populations[number] = population
         # One by one, agents take no longer in short slices: these grow to some seconds.
@@ -355,14 +356,12 @@ class SweepLoop:
 
     def _train_elsewhere(self, executor: Executor, todo: np.ndarray) -> Iterator[str]:
         """Train slices by the workers of an executor; yield where one is finished."""
-        numbers = np.bincount(todo[:, 1]).tolist()
-        sizes = [workers.agents_per_slice(number, self._slice_size) for number in numbers]
+        sizes = workers.slice_sizes(np.bincount(todo[:, 1]), self._slice_size)
 
-        def jobs(left: np.ndarray) -> Iterator[tuple[int, Job]]:
+        def jobs(left: np.ndarray) -> Iterator[Job]:
             while len(left):
-                size = sizes[left[0, 1]]
-                job, left = self._next_job(left, size)
-                yield size, job
+                job, left = self._next_job(left, sizes[left[0, 1]])
+                yield job
 
         at = time.perf_counter()
         for trained in workers.train_jobs(executor, jobs(todo)):

@@ -16,6 +16,7 @@ from concurrent import futures
 from typing import Any
 
 import jax
+import numpy as np
 
 from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.sweeps.population import (
@@ -40,19 +41,19 @@ class WorkersLostError(ConnectionError):
     """An executor has no workers any more, or a slice ended several of them."""
 
 
-def agents_per_slice(num_agents: int, slice_size: int | None) -> int:
-    """Return how many of a program's agents are a slice."""
-    return slice_size or min(-(-num_agents // _SLICES), _MOST_AGENTS)
+def slice_sizes(num_agents: np.ndarray, slice_size: int | None) -> list[int]:
+    """Return how many of each program's agents are a slice."""
+    return [slice_size or min(-(-n // _SLICES), _MOST_AGENTS) for n in num_agents.tolist()]
 
 
 def train_jobs(
-    executor: futures.Executor, jobs: Iterator[tuple[int, Job]]
+    executor: futures.Executor, jobs: Iterator[Job]
 ) -> Iterator[tuple[Job, Slice] | None]:
     """Train jobs, in any order; yield finished ones, and None about twice a second.
 
     Args:
         executor: any; a Dask cluster's trains a slice again whose worker is gone.
-        jobs: each with the largest number of agents of such a job.
+        jobs: they are taken when workers are free.
 
     Raises:
         ValueError: the executor forks processes, or a worker has other settings of jax.
@@ -68,8 +69,8 @@ def train_jobs(
     settings = machine.result_settings()
     try:
         while True:
-            for size, job in itertools.islice(jobs, _MOST_AHEAD - len(pending)):
-                pending[executor.submit(train_remotely, size, job, settings)] = job
+            for job in itertools.islice(jobs, _MOST_AHEAD - len(pending)):
+                pending[executor.submit(train_remotely, job, settings)] = job
             if not pending:
                 return
             some = futures.FIRST_COMPLETED
@@ -110,8 +111,8 @@ def _free_devices() -> "queue.SimpleQueue[tuple[jax.Device, _Compiled]]":
     return free
 
 
-def train_remotely(size: int, job: Job, settings: Mapping[str, Any]) -> Slice:
-    """Train a job on one device of this process, with a program for `size` agents.
+def train_remotely(job: Job, settings: Mapping[str, Any]) -> Slice:
+    """Train a job on one device of this process.
 
     Raises:
         ValueError: jax has other settings than the client's; or there is not enough memory.
@@ -122,14 +123,14 @@ def train_remotely(size: int, job: Job, settings: Mapping[str, Any]) -> Slice:
                 f"a worker has {name}={here}, the client {settings[name]}: results would differ"
             )
     config = job.configs[0].replace(num_updates=1)  # which does not shape the program
-    key = jax.tree.structure(config), size, job.num_episodes
+    key = jax.tree.structure(config), job.room, job.num_episodes
     with _LOCK:
         free = _free_devices()
     device, compiled = taken = free.get()
     try:
         if key not in compiled:
             mesh = population_mesh(1, [device])
-            compiled[key] = make_population(config, size, mesh, size, job.num_episodes)
+            compiled[key] = make_population(config, job.room, mesh, job.room, job.num_episodes)
         *_, part = train_job(compiled[key], job)
     finally:
         free.put(taken)

@@ -66,4 +66,5 @@ def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepRes
     keys = np.zeros((shape[1], 2), np.uint32)
     returns, seconds = np.asarray(evaluation, np.float32), np.ones(shape[:2])
     updates = own.sum(axis=2)
-    return SweepResults(axes, tuple(configs), keys, metrics, returns, seconds, updates)
+    plan = tuple(axes), tuple(configs), keys, returns.shape[2], updates, None
+    return SweepResults(*plan, metrics, returns, seconds, updates)
