@@ -3,6 +3,7 @@
 import gc
 import importlib.metadata
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -117,13 +118,16 @@ def finished_sweep(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
-    """A finished run of `TINY` with seed 1 and a checkpoint of each update.
-
-    Tests that change a run copy it first: `shutil.copytree(finished_run, tmp_path / "run")`.
-    """
+    """A finished run of `TINY` with seed 1 and a checkpoint of each update; tests change `run`."""
     from purejaxrl_reinforce import RunOptions, train_run
     from tests.support.runs import TINY
 
     path = tmp_path_factory.mktemp("finished") / "run"
     train_run(TINY, 1, path, RunOptions(checkpoint_every=1, keep=TINY.num_updates))
     return path
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    """A copy of `finished_run`, which a test may change."""
+    return shutil.copytree(finished_run, tmp_path / "run")

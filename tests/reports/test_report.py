@@ -6,7 +6,6 @@ And the verb describe.
 import html
 import html.parser
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,8 +103,7 @@ def test_what_a_run_report_holds(pages):
         assert part in text, part
 
 
-def test_a_report_shows_where_the_run_was_trained(finished_run, tmp_path):
-    run = shutil.copytree(finished_run, tmp_path / "run")
+def test_a_report_shows_where_the_run_was_trained(run):
     resume_run(run, num_updates=7)
     saved = load_run(run)
     first, second = load_starts(run, saved.owner)

@@ -35,14 +35,8 @@ READERS = {
 
 
 @pytest.fixture
-def run(finished_run, tmp_path):
-    """A run of TINY with a checkpoint of each update, which a test may change."""
-    return shutil.copytree(finished_run, tmp_path / "run")
-
-
-@pytest.fixture
 def last(run):
-    """The same with its last checkpoint alone."""
+    """A run with its last checkpoint alone."""
     for update in range(1, 6):
         (run / f"checkpoints/{update:09}.npz").unlink()
     return run

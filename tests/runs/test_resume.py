@@ -1,6 +1,5 @@
 """A resumed run is the run that was never interrupted, bit for bit."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -37,16 +36,10 @@ class FailAfter:
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    """A run of CONFIG that was never interrupted."""
+    """A run of CONFIG that was never interrupted; its first 6 updates are those of `run`."""
     path = tmp_path_factory.mktemp("straight") / "run"
     train_run(CONFIG, SEED, path)
     return path
-
-
-@pytest.fixture
-def run(finished_run, tmp_path):
-    """A run of TINY, which a test may change: its first 6 updates are those of CONFIG."""
-    return shutil.copytree(finished_run, tmp_path / "run")
 
 
 def test_a_stream_interrupted_at_any_points_with_any_chunks(tmp_path):

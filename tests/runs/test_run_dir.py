@@ -151,21 +151,21 @@ def test_a_file_system_without_locks_keeps_nothing(verb, number, tmp_path, monke
     assert names(tmp_path) == set()
 
 
-def test_force_replaces_a_run(tmp_path, finished_run):
-    path = shutil.copytree(finished_run, tmp_path / "run")
-    train_run(TINY.replace(num_updates=2), SEED, path, force=True)
+def test_force_replaces_a_run(run, tmp_path):
+    train_run(TINY.replace(num_updates=2), SEED, run, force=True)
     assert names(tmp_path) == {"run"}
-    assert names(path) == FILES
-    assert len(np.load(path / "rewards.npy")) == 2
+    assert names(run) == FILES
+    assert len(np.load(run / "rewards.npy")) == 2
 
 
 @pytest.mark.parametrize(("update", "found"), [(1, {"run"}), (4, {"run", "run-replaced"})])
-def test_force_keeps_the_old_run_where_the_new_one_fails(update, found, tmp_path, finished_run):
+def test_force_keeps_the_old_run_where_the_new_one_fails(
+    update, found, run, tmp_path, finished_run
+):
     """It comes back where the new one has no update at all."""
-    path = shutil.copytree(finished_run, tmp_path / "run")
     first = {"policy_lr": 1e38} if update == 4 else {"entropy_coef": 1e38}
     with pytest.raises(NonFiniteError, match=f"update {update} "):
-        train_run(TINY.replace(**first), SEED, path, force=True)
+        train_run(TINY.replace(**first), SEED, run, force=True)
     assert names(tmp_path) == found
     assert_same_run(tmp_path / sorted(found)[-1], finished_run)
 
@@ -262,8 +262,7 @@ def test_parameters_of_any_type_and_name_come_back(tmp_path):
     assert_equal(run.state.params, result.params)
 
 
-def test_resuming_needs_the_directory_alone(tmp_path, finished_run):
-    run = shutil.copytree(finished_run, tmp_path / "run")
+def test_resuming_needs_the_directory_alone(run):
     seen = []
     result = resume_run(
         run,
