@@ -123,7 +123,6 @@ def findings(device: jax.Device) -> list[Finding]:
         functools.partial(_recorded_update, platform),
         _random_numbers,
         *(functools.partial(_plain_reductions, math.prod(size)) for size in SIZES),
-        _product,
     ]
 
     def run(check: Callable[[], Iterable[Finding]]) -> list[Finding]:
@@ -162,12 +161,6 @@ def _plain_reductions(rows: int) -> Iterator[Finding]:
     reduce = jax.jit(lambda x: {name: f(jnp, x) for name, f in _REDUCTIONS.items()})
     for name, got in reduce(np.float32(x)).items():
         yield compare(name, rows, got, _REDUCTIONS[name](np, x), 0, ours=False)
-
-
-def _product() -> Iterator[Finding]:
-    x, y = np.random.default_rng(0).normal(size=(2, 256, 256)).astype(np.float32)
-    got = jax.jit(jnp.matmul)(x, y)
-    yield compare("products in float32", 256, got, x.astype(np.float64) @ y, ours=False)
 
 
 @functools.partial(jax.jit, static_argnames="config")

@@ -137,16 +137,14 @@ def describe_commit() -> str | None:
     # An installed package may lie inside somebody else's repository.
     if not (package.parent / ".git").exists():
         return None
+    command = ["git", "-C", str(package), "status", "--porcelain=v2", "--branch", "--", "."]
     try:
-        commit, changes = (
-            subprocess.run(
-                ["git", "-C", str(package), *args], capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for args in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", str(package)])
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):  # no git, or not its checkout
         return None
-    return f"{commit}+changes" if changes else commit
+    lines = done.stdout.splitlines()
+    commit = lines[0].removeprefix("# branch.oid ")
+    return commit if all(line.startswith("# ") for line in lines) else f"{commit}+changes"
 
 
 def now() -> str:

@@ -1,9 +1,8 @@
 """The style of all pictures, and curves with bands."""
 
-import contextlib
 import io
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Literal, NamedTuple, cast
@@ -90,12 +89,10 @@ class Curve(NamedTuple):
     is_line: bool = True
 
 
-@contextlib.contextmanager
-def styled(style: Style = "screen") -> Iterator[None]:
+def styled(style: Style = "screen") -> Any:
     """Make figures in a style, in a context or in a function that this decorates."""
     settings: Any = {**_SHARED, **_STYLES[style]}
-    with mpl.rc_context(settings):
-        yield
+    return mpl.rc_context(settings)
 
 
 def draw_curves(

@@ -129,22 +129,16 @@ def new_file(
     return path
 
 
-def _has_mark(path: Path) -> bool:
-    """Return whether a file has the MARK in it."""
-    try:
-        with open_regular(path) as file:
-            return MARK.encode() in file.read()
-    except OSError:
-        return False
-
-
 def require_free(path: Path, force: bool = False) -> None:
     """Raise ValueError if anything is at `path`, with `force` unless it is a file of ours."""
-    if not os.path.lexists(path) or (force and _has_mark(path)):
+    if not os.path.lexists(path):
         return
-    if force:
-        raise ValueError(f"{path} was not written by this command; choose another `out`")
-    raise ValueError(f"{path} exists; choose another `out`, or `force`")
+    if not force:
+        raise ValueError(f"{path} exists; choose another `out`, or `force`")
+    with contextlib.suppress(OSError), open_regular(path) as file:
+        if MARK.encode() in file.read():
+            return
+    raise ValueError(f"{path} was not written by this command; choose another `out`")
 
 
 def first_free(directory: Path, stem: str, suffix: str = "") -> Path:
