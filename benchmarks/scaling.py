@@ -44,7 +44,7 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_state,
 )
 from purejaxrl_reinforce.figures.style import REFERENCE, styled
-from purejaxrl_reinforce.sweeps.population import AGENTS, Population, population_mesh
+from purejaxrl_reinforce.sweeps.population import AGENTS, Job, Population, population_mesh
 
 BLOCKS, FULL = "in blocks", "full batch"
 RUN = "runs one after the other"
@@ -124,9 +124,14 @@ def scale_agents(config: Config, agents: Sequence[int], repeats: int) -> list[di
 def _train_agents(population: Population, config: Config, number: int) -> int:
     """Train `number` agents, with keys of their own; return their valid steps."""
     keys = np.stack([np.zeros(number), np.arange(number)], axis=1).astype(np.uint32)
-    agents = population.start([config] * number, keys)
-    _, metrics = population.advance(agents, config.num_updates)
-    return int(np.sum(metrics.num_steps, dtype=np.int64))
+    job = Job(list(range(number)), [config] * number, keys, 1, number, 0, config.num_updates, None)
+    updates = steps = 0
+    for chunk in population.train(job):
+        updates += chunk.metrics.num_steps.shape[1]
+        steps += int(np.sum(chunk.metrics.num_steps, dtype=np.int64))
+        if updates == config.num_updates:  # what follows is their evaluation
+            break
+    return steps
 
 
 def scale_devices(config: Config, devices: Sequence[int], seed: int, repeats: int) -> list[dict]:

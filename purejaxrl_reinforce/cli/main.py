@@ -14,7 +14,7 @@ from typing import Any
 import tyro
 
 from purejaxrl_reinforce.cli import sweep, train, verbs
-from purejaxrl_reinforce.config import FIELD_KINDS, FOREIGN, nearest
+from purejaxrl_reinforce.config import FIELD_KINDS, FOREIGN, checked_seed, nearest
 from purejaxrl_reinforce.figures import drawing
 
 _PROGRAM = "purejaxrl-reinforce"
@@ -92,8 +92,8 @@ def _parse(args: Sequence[str]) -> Any:
 
     Raises:
         SystemExit: the arguments ask for help, which tyro has printed.
-        ValueError: there is no such verb, option or value, or an argument is empty or cannot be
-            printed.
+        ValueError: there is no such verb, option, value or seed, or an argument is empty or cannot
+            be printed.
     """
     for arg in args:
         if not arg or re.fullmatch("--[^=]*=", arg):  # as a path, the current directory
@@ -119,6 +119,7 @@ def _parse(args: Sequence[str]) -> Any:
         raise
     if unknown:
         raise ValueError(f"{prog} does not take {unknown[0]}{_hint(verb, unknown[0])}")
+    checked_seed(getattr(parsed, "seed", None) or 0)
     return parsed
 
 

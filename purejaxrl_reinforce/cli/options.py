@@ -5,7 +5,7 @@ import contextlib
 import inspect
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -177,6 +177,11 @@ class TrainingOptions:
     """Group of --wandb."""
     wandb_tags: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: none)")] = ()
     """Tags of --wandb."""
+
+    def require_one_budget(self, given: Collection[str]) -> None:
+        """Raise ValueError if a number of updates is given, and one of steps, too."""
+        if self.total_steps is not None and "num_updates" in given:
+            raise ValueError("give --num-updates or --total-steps, not both")
 
     def loggers(self) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Return the names of the loggers of this process, and the arguments of `wandb.init`.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from purejaxrl_reinforce.cli import options
-from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS, checked_seed
+from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ class Sweep(options.TrainingOptions):
         config, seed = self.start.load(self.seed, first_values)
         number = self._number_of_seeds(self.until is not None)
         episodes = _NUM_EPISODES if self.num_episodes is None else self.num_episodes
-        if self.total_steps is not None and "num_updates" in {*self.start.fields, *axes}:
-            raise ValueError("give num_updates or --total-steps, not both")
+        self.require_one_budget({*self.start.fields, *axes})
         keys = range(seed, seed + number)
         plan = make_plan(config, keys, axes, self.zip, episodes, self.total_steps)
         if "env" not in axes and not self.quiet:
@@ -249,8 +248,7 @@ class Extract:
     def run(self) -> None:
         from purejaxrl_reinforce.sweeps.command import extract_agent
 
-        seed = checked_seed(self.seed)
-        name = f"setting{self.setting}-seed{seed}"
+        name = f"setting{self.setting}-seed{self.seed}"
         run_dir = self.run_dir or first_free(self.sweep_dir, name)
-        extract_agent(self.sweep_dir, self.setting, seed, run_dir, self.force)
+        extract_agent(self.sweep_dir, self.setting, self.seed, run_dir, self.force)
         print(run_dir)

@@ -49,12 +49,15 @@ class Train(TrainingOptions):
 
     def run(self) -> int:
         from purejaxrl_reinforce.execution import processes
+        from purejaxrl_reinforce.execution.distributed import connect
         from purejaxrl_reinforce.execution.program import NonFiniteError
         from purejaxrl_reinforce.runs.host_loop import RunOptions
         from purejaxrl_reinforce.runs.reporter import TerminalReporter
         from purejaxrl_reinforce.runs.train import resume_run, train_run
 
-        self.connect()
+        connect(self.coordinator, self.num_processes, self.process_id)
+        if not processes.is_single_process():
+            processes.require_equal(self.shared())
         with processes.together():
             names, wandb = self.loggers()
             often = self.checkpoint_every, self.checkpoint_seconds, self.keep
@@ -73,19 +76,6 @@ class Train(TrainingOptions):
                 print(f"error: {error}; kept everything from before it", file=sys.stderr)
             return 1
         return 0 if result.signal is None else 128 + result.signal
-
-    def connect(self) -> None:
-        """Connect all processes.
-
-        Raises:
-            ValueError: they cannot be connected, or have different options or versions.
-        """
-        from purejaxrl_reinforce.execution.distributed import connect
-        from purejaxrl_reinforce.execution.processes import is_single_process, require_equal
-
-        connect(self.coordinator, self.num_processes, self.process_id)
-        if not is_single_process():
-            require_equal(self.shared())
 
     def shared(self) -> dict[str, Any]:
         """Return by name the values that all processes must share: verb, options, versions."""
@@ -106,12 +96,11 @@ class Train(TrainingOptions):
         """Return configuration, seed and directory."""
         if self.resume is not None:
             return self._resumed(self.resume)
+        self.require_one_budget(self.start.fields)
         config, seed = self.start.load(self.seed)
         if self.total_steps is not None:
             from purejaxrl_reinforce.algorithm.rollout import with_total_steps
 
-            if "num_updates" in self.start.fields:
-                raise ValueError("give --num-updates or --total-steps, not both")
             config = with_total_steps(config, self.total_steps)
         if not self.quiet:
             self.start.warn_if_untuned(config)

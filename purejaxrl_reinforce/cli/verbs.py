@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import tyro
 
 from purejaxrl_reinforce.cli import options
-from purejaxrl_reinforce.config import checked_seed
 from purejaxrl_reinforce.output.files import new_dated_path, new_file, write_output
 
 
@@ -27,8 +26,8 @@ class Evaluate:
         from purejaxrl_reinforce.evaluation.scores import evaluate_run
         from purejaxrl_reinforce.runs.saved_run import load_run
 
-        run, seed = load_run(self.run_dir), checked_seed(self.seed)
-        print(evaluate_run(run, self.num_episodes, not self.sample, seed, self.backend))
+        run = load_run(self.run_dir)
+        print(evaluate_run(run, self.num_episodes, not self.sample, self.seed, self.backend))
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Video:
             greedy=not self.sample,
             checkpoints=self.checkpoints,
             width=self.width,
-            seed=checked_seed(self.seed),
+            seed=self.seed,
             force=self.force,
         )
         print(written)
@@ -160,7 +159,7 @@ class Report:
     def run(self) -> None:
         from purejaxrl_reinforce.reports.report import report
 
-        path = report(self.source, self.out, checked_seed(self.seed), self.force)
+        path = report(self.source, self.out, self.seed, self.force)
         print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
 
 

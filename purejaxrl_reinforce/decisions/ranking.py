@@ -141,14 +141,11 @@ def _table(ranking: Ranking) -> Table:
 def title_of(ranking: Ranking) -> str:
     """Return the environment, the numbers of seeds and settings, and the decision."""
     ranked = ranking.summaries
-    title = f"{ranking.env}, {_seeds(ranked)}, {count(len(ranked), 'setting')}"
-    return f"{title}: {verdict(ranking)}" if len(ranked) > 1 else title
-
-
-def _seeds(ranked: Sequence[Summary]) -> str:
     numbers = [summary.num_seeds for summary in ranked]
     few, many = min(numbers), max(numbers)
-    return count(many, "seed") if few == many else f"{few:,} to {many:,} seeds"
+    seeds = count(many, "seed") if few == many else f"{few:,} to {many:,} seeds"
+    title = f"{ranking.env}, {seeds}, {count(len(ranked), 'setting')}"
+    return f"{title}: {verdict(ranking)}" if len(ranked) > 1 else title
 
 
 def verdict(ranking: Ranking) -> str:

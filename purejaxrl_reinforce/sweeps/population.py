@@ -53,131 +53,6 @@ def population_mesh(num_agents: int, devices: Sequence[jax.Device]) -> Mesh:
     return Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
 
 
-class Agents(NamedTuple):
-    """Agents on the devices.
-
-    Attributes:
-        number: of them.
-        num_rows: of them that each device trains; further rows are padding.
-        num_updates: that each agent trains for.
-        settings: one Config of arrays [row, device].
-        states: [row, device, ...], with each key's data for the key.
-    """
-
-    number: int
-    num_rows: Array
-    num_updates: Array
-    settings: Config
-    states: TrainState
-
-
-class Population:
-    """Compiled training of many agents with equal static fields.
-
-    Args:
-        config: one of theirs.
-        mesh: of devices, as `population_mesh` returns it.
-        rows: agents that each device has room for.
-        num_episodes: of each agent's greedy evaluation.
-        one_by_one: whether a device trains one agent after the other, rather than all side by side
-            (vmap). None: the faster one on these devices.
-
-    Attributes:
-        longest_call: most updates of one call of `advance`, for whose metrics there is room.
-        capacity: agents that there is room for.
-        compile_seconds: of tracing and compiling.
-        evaluate: the program that returns the returns of greedy episodes.
-        memory_bytes: what the largest compiled program needs at most on all devices of this
-            process, inputs and results included.
-    """
-
-    longest_call = 256
-
-    def __init__(
-        self,
-        config: Config,
-        mesh: Mesh,
-        rows: int,
-        num_episodes: int,
-        one_by_one: bool | None = None,
-    ) -> None:
-        started = time.perf_counter()
-        self.mesh, self._rows, self.capacity = mesh, rows, rows * mesh.shape[AGENTS]
-        on_cores = mesh.devices.flat[0].platform in ONE_BY_ONE
-        self.one_by_one = on_cores if one_by_one is None else one_by_one
-        one, own = jnp.int32(1), self._inputs([config], np.zeros((1, 2), np.uint32))
-        advancing = self._jit(functools.partial(_advance, longest=self.longest_call))
-        evaluating = self._jit(functools.partial(_evaluate, num_episodes=num_episodes))
-        with ThreadPoolExecutor() as pool:  # mostly on one core each
-            starting = self._jit(_start).lower(one, (), own)
-            start = pool.submit(starting.compile)
-            settings, states = own[0], starting.out_info
-            evaluation = pool.submit(evaluating.lower(one, (), (settings, states.params)).compile)
-            self._advance = advancing.lower(one, (one, one), (settings, states)).compile()
-            self._start, self.evaluate = start.result(), evaluation.result()
-        self.compile_seconds = time.perf_counter() - started
-        self.memory_bytes = len(mesh.local_devices) * max(
-            map(program_bytes, (self._start, self._advance, self.evaluate))
-        )
-        gc.collect()  # of other populations' programs, each of which holds many memory mappings
-
-    def _jit(self, f: Callable[..., Any]) -> Any:
-        """Return a program (num_rows, shared, own) for all agents; `f(*shared, *own)` is one's."""
-
-        def of_device(num_rows: Array, shared: Any, own: Any) -> Any:
-            rows = jax.tree.map(lambda x: x[:, 0], own)
-            g = functools.partial(f, *shared)
-            results = _one_by_one(g, num_rows, rows) if self.one_by_one else jax.vmap(g)(*rows)
-            return jax.tree.map(lambda x: x[:, None], results)
-
-        in_specs = (REPLICATED, REPLICATED, BY_AGENT)
-        # Nothing is reduced over agents.
-        mapped = jax.shard_map(
-            of_device, mesh=self.mesh, in_specs=in_specs, out_specs=BY_AGENT, check_vma=False
-        )
-        # Without these, jax would choose where arguments lie that the program does not use.
-        shardings = tuple(NamedSharding(self.mesh, spec) for spec in in_specs)
-        return jax.jit(mapped, in_shardings=shardings)
-
-    def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
-        """Return configurations, without their length, and key data on the devices."""
-        put = functools.partial(self._put, len(configs))
-        alike = (config.replace(num_updates=1) for config in configs)
-        settings = jax.tree.map(lambda *x: put(np.asarray(x, np.float32)), *alike)
-        return settings, put(key_data)
-
-    def _put(self, number: int, values: np.ndarray) -> Array:
-        """Put an array of so many agents, and of padding, on the devices."""
-        with_padding = np.minimum(np.arange(self.capacity), number - 1)
-        rows = values[with_padding].reshape(self._rows, -1, *values.shape[1:])
-        sharding = NamedSharding(self.mesh, BY_AGENT)
-        return jax.make_array_from_callback(rows.shape, sharding, lambda i: rows[i])
-
-    def start(
-        self, configs: Sequence[Config], key_data: np.ndarray, states: TrainState | None = None
-    ) -> Agents:
-        """Return agents, `capacity` at most, that have the same num_updates.
-
-        They are before their first update, from their keys' data, or go on from `states`.
-        """
-        num_rows = jnp.int32(-(-len(configs) // self.mesh.shape[AGENTS]))
-        own = self._inputs(configs, key_data)
-        if states is None:
-            states = self._start(num_rows, (), own)
-        else:
-            states = jax.tree.map(functools.partial(self._put, len(configs)), states)
-        states = jax.block_until_ready(states)
-        return Agents(len(configs), num_rows, jnp.int32(configs[0].num_updates), own[0], states)
-
-    def advance(self, agents: Agents, length: int) -> tuple[Agents, Metrics]:
-        """Do `length` updates of each agent; return their metrics, [agent, length], as NumPy."""
-        shared = jnp.int32(length), agents.num_updates
-        own = agents.settings, agents.states
-        states, buffers = self._advance(agents.num_rows, shared, own)
-        metrics = jax.tree.map(lambda x: x[:, :length], _to_host(buffers, agents.number))
-        return agents._replace(states=states), metrics
-
-
 class Job(NamedTuple):
     """Agents of one static setting to train together, in this process or another.
 
@@ -223,29 +98,123 @@ class Slice(NamedTuple):
     state: Any
 
 
-def train_job(population: Population, job: Job) -> Iterator[program.Chunk[Agents] | Slice]:
-    """Train and evaluate agents; yield each chunk of updates, and at last the agents."""
-    number, before = len(job.agents), job.before
-    agents = population.start(job.configs, job.key_data, before and before.state)
-    parts, seconds = (
-        ([], np.zeros(number)) if before is None else ([before.metrics], before.seconds)
-    )
-    sizes = job.goal, population.longest_call, _SECONDS_PER_CHUNK, job.done
-    for chunk in program.run_chunks(population.advance, agents, *sizes):
-        agents = chunk.state
-        parts.append(chunk.metrics)
-        seconds = seconds + chunk.seconds / number
-        yield chunk
-    states = agents.states
-    returns = population.evaluate(agents.num_rows, (), (agents.settings, states.params))
-    yield Slice(
-        np.asarray(job.agents),
-        jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
-        _to_host(returns, number),
-        seconds,
-        np.full(number, machine.result_device().encode(), DEVICE_NAME),
-        _to_host(states, number),
-    )
+class Population:
+    """Compiled training of many agents with equal static fields.
+
+    Args:
+        config: one of theirs.
+        mesh: of devices, as `population_mesh` returns it.
+        rows: agents that each device has room for.
+        num_episodes: of each agent's greedy evaluation.
+        one_by_one: whether a device trains one agent after the other, rather than all side by side
+            (vmap). None: the faster one on these devices.
+
+    Attributes:
+        longest_call: most updates of one call, for whose metrics there is room.
+        capacity: agents that there is room for.
+        compile_seconds: of tracing and compiling.
+        memory_bytes: what the largest compiled program needs at most on all devices of this
+            process, inputs and results included.
+    """
+
+    longest_call = 256
+
+    def __init__(
+        self,
+        config: Config,
+        mesh: Mesh,
+        rows: int,
+        num_episodes: int,
+        one_by_one: bool | None = None,
+    ) -> None:
+        started = time.perf_counter()
+        self.mesh, self._rows, self.capacity = mesh, rows, rows * mesh.shape[AGENTS]
+        on_cores = mesh.devices.flat[0].platform in ONE_BY_ONE
+        self.one_by_one = on_cores if one_by_one is None else one_by_one
+        one, own = jnp.int32(1), self._inputs([config], np.zeros((1, 2), np.uint32))
+        advancing = self._jit(functools.partial(_advance, longest=self.longest_call))
+        evaluating = self._jit(functools.partial(_evaluate, num_episodes=num_episodes))
+        with ThreadPoolExecutor() as pool:  # mostly on one core each
+            starting = self._jit(_start).lower(one, (), own)
+            start = pool.submit(starting.compile)
+            settings, states = own[0], starting.out_info
+            evaluation = pool.submit(evaluating.lower(one, (), (settings, states.params)).compile)
+            self._advance = advancing.lower(one, (one, one), (settings, states)).compile()
+            self._start, self._evaluate = start.result(), evaluation.result()
+        self.compile_seconds = time.perf_counter() - started
+        self.memory_bytes = len(mesh.local_devices) * max(
+            map(program_bytes, (self._start, self._advance, self._evaluate))
+        )
+        gc.collect()  # of other populations' programs, each of which holds many memory mappings
+
+    def _jit(self, f: Callable[..., Any]) -> Any:
+        """Return a program (num_rows, shared, own) for all agents; `f(*shared, *own)` is one's."""
+
+        def of_device(num_rows: Array, shared: Any, own: Any) -> Any:
+            rows = jax.tree.map(lambda x: x[:, 0], own)
+            g = functools.partial(f, *shared)
+            results = _one_by_one(g, num_rows, rows) if self.one_by_one else jax.vmap(g)(*rows)
+            return jax.tree.map(lambda x: x[:, None], results)
+
+        in_specs = (REPLICATED, REPLICATED, BY_AGENT)
+        # Nothing is reduced over agents.
+        mapped = jax.shard_map(
+            of_device, mesh=self.mesh, in_specs=in_specs, out_specs=BY_AGENT, check_vma=False
+        )
+        # Without these, jax would choose where arguments lie that the program does not use.
+        shardings = tuple(NamedSharding(self.mesh, spec) for spec in in_specs)
+        return jax.jit(mapped, in_shardings=shardings)
+
+    def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
+        """Return configurations, without their length, and key data on the devices."""
+        put = functools.partial(self._put, len(configs))
+        alike = (config.replace(num_updates=1) for config in configs)
+        settings = jax.tree.map(lambda *x: put(np.asarray(x, np.float32)), *alike)
+        return settings, put(key_data)
+
+    def _put(self, number: int, values: np.ndarray) -> Array:
+        """Put an array of so many agents, and of padding, on the devices."""
+        with_padding = np.minimum(np.arange(self.capacity), number - 1)
+        rows = values[with_padding].reshape(self._rows, -1, *values.shape[1:])
+        sharding = NamedSharding(self.mesh, BY_AGENT)
+        return jax.make_array_from_callback(rows.shape, sharding, lambda i: rows[i])
+
+    def train(self, job: Job) -> Iterator[program.Chunk[TrainState] | Slice]:
+        """Train and evaluate agents, `capacity` at most; yield each chunk, and at last the agents.
+
+        Their configurations have the same number of updates.
+        """
+        number, before = len(job.agents), job.before
+        num_rows = jnp.int32(-(-number // self.mesh.shape[AGENTS]))
+        num_updates = jnp.int32(job.configs[0].num_updates)
+        settings, _ = own = self._inputs(job.configs, job.key_data)
+        if before is None:
+            parts, seconds = [], np.zeros(number)
+            states = self._start(num_rows, (), own)
+        else:
+            parts, seconds = [before.metrics], before.seconds
+            states = jax.tree.map(functools.partial(self._put, number), before.state)
+
+        def advance(states: TrainState, length: int) -> tuple[TrainState, Metrics]:
+            shared = jnp.int32(length), num_updates
+            states, buffers = self._advance(num_rows, shared, (settings, states))
+            return states, jax.tree.map(lambda x: x[:, :length], _to_host(buffers, number))
+
+        sizes = job.goal, self.longest_call, _SECONDS_PER_CHUNK, job.done
+        for chunk in program.run_chunks(advance, jax.block_until_ready(states), *sizes):
+            states = chunk.state
+            parts.append(chunk.metrics)
+            seconds = seconds + chunk.seconds / number
+            yield chunk
+        returns = self._evaluate(num_rows, (), (settings, states.params))
+        yield Slice(
+            np.asarray(job.agents),
+            jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
+            _to_host(returns, number),
+            seconds,
+            np.full(number, machine.result_device().encode(), DEVICE_NAME),
+            _to_host(states, number),
+        )
 
 
 def make_population(

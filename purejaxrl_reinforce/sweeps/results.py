@@ -34,7 +34,11 @@ class SweepResults(SweepPlan):
     Metrics of every agent are from its first update on, its greedy evaluation from the end.
 
     Attributes:
-        swept, configs, key_data, num_episodes, goals, equal_within: of the plan.
+        configs: of each setting.
+        axes: the swept fields and their values, in the order given; empty where only seeds were
+            swept.
+        key_data: of each seed's key, [seed, ...] uint32. All settings share the seeds.
+        swept, num_episodes, goals, equal_within: of the plan, see `SweepPlan`.
         metrics: by field of `Metrics`, [setting, seed, update], with `env_steps` as exact int64.
             Beyond an agent's own updates, floats are NaN, integers 0 and `finite` is false.
         evaluation: returns of greedy episodes with the final parameters, [setting, seed, episode].

@@ -40,16 +40,6 @@ def deciding(plan: SweepPlan, equal_within: float = 0.0) -> SweepPlan:
     return replace(plan, goals=goals, equal_within=float(equal_within))
 
 
-def next_look(results: SweepResults) -> np.ndarray:
-    """Return the goals of a study, [setting, seed], until all in question have the next look's."""
-    goals = results.goals.copy()
-    for ranking in rank(results):
-        if ranking.decision.verdict == "goes on":
-            for setting in ranking.decision.left:
-                goals[setting, : ranking.decision.num_seeds] = results.configs[setting].num_updates
-    return goals
-
-
 def first_part(plan: SweepPlan, factor: int) -> SweepPlan:
     """Return the plan in which all settings have the first of `factor` parts of their updates.
 
@@ -61,30 +51,48 @@ def first_part(plan: SweepPlan, factor: int) -> SweepPlan:
     fewest = min(config.num_updates for config in plan.configs)
     if not 2 <= factor <= fewest:
         raise ValueError(f"halving must lie between 2 and num_updates, {fewest}, not {factor}")
-    return replace(plan, goals=np.minimum(plan.goals, _ends(plan, factor, 1)))
+    return replace(plan, goals=np.minimum(plan.goals, _ends(plan, factor)[0]))
 
 
-def next_part(results: SweepResults, factor: int, part: int) -> np.ndarray:
-    """Return the goals of `part`, [setting, seed], now that all before it are trained.
+def next_goals(results: SweepResults, factor: int | None) -> np.ndarray:
+    """Return goals, [setting, seed], now that all are reached: those as before, or further ones.
 
-    In each environment the better settings go on: one of `factor`, rounded up, by interquartile
-    mean. Where the plan says that some went on, it is these: nothing is decided anew.
+    In a study, the settings in question go on to the next look. With halving into `factor` parts,
+    the better of those settings that have come furthest go on to the next part.
     """
-    before, ends = _ends(results, factor, part - 1), _ends(results, factor, part)
-    reached = results.goals.max(axis=1, keepdims=True)
-    goes_on = (reached >= ends)[:, 0]
-    if not goes_on.any():
+    if results.equal_within is not None:
+        return _next_look(results)
+    return results.goals if factor is None else _next_part(results, factor)
+
+
+def _next_look(results: SweepResults) -> np.ndarray:
+    goals = results.goals.copy()
+    for ranking in rank(results):
+        if ranking.decision.verdict == "goes on":
+            for setting in ranking.decision.left:
+                goals[setting, : ranking.decision.num_seeds] = results.configs[setting].num_updates
+    return goals
+
+
+def _next_part(results: SweepResults, factor: int) -> np.ndarray:
+    """In each environment one of `factor` goes on, rounded up, by interquartile mean."""
+    goals, ends = results.goals.copy(), _ends(results, factor)
+    reached = goals.max(axis=1, keepdims=True) >= ends
+    part = int(reached.any(axis=(1, 2)).sum())
+    if part < factor:
         scores = scores_of_settings(results)
-        settings: list[int] = np.flatnonzero(reached >= before).tolist()
+        settings: list[int] = np.flatnonzero(reached[part - 1]).tolist()
         settings.sort(key=lambda i: -float(interquartile_mean(scores[i])))
         for ranked in grouped(settings, lambda i: task(results.configs[i])).values():
-            goes_on[ranked[: -(-len(ranked) // factor)]] = True
-    return np.where(goes_on[:, None] & (results.goals > 0), ends, 0)
+            for i in ranked[: -(-len(ranked) // factor)]:
+                goals[i, goals[i] > 0] = ends[part, i]
+    return goals
 
 
-def _ends(plan: SweepPlan, factor: int, part: int) -> np.ndarray:
-    """Return after how many updates a part ends, [setting, 1]."""
-    return np.array([[-(-config.num_updates * part // factor)] for config in plan.configs])
+def _ends(plan: SweepPlan, factor: int) -> np.ndarray:
+    """Return after how many updates each part ends, [part, setting, 1]."""
+    lengths = np.array([[config.num_updates] for config in plan.configs])
+    return -(-lengths * np.arange(1, factor + 1)[:, None, None] // factor)
 
 
 def explain_plan(results: SweepResults, difference: float | None) -> Iterator[str]:

@@ -32,7 +32,6 @@ from purejaxrl_reinforce.sweeps.population import (
     Slice,
     make_population,
     population_mesh,
-    train_job,
 )
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, SavedSweep, SweepStore
@@ -171,7 +170,7 @@ class SweepLoop:
         confirm: bool = True,
     ) -> None:
         self._path, self._slice_size, self._executor = path, slice_size, executor
-        self._warn, self._num_parts, self._confirm = warn, halving or 1, confirm
+        self._warn, self._halving, self._confirm = warn, halving, confirm
         self._devices = devices or (all_devices() if executor is None else jax.devices())
         self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
         if slice_size is not None and slice_size < 1:
@@ -201,9 +200,9 @@ class SweepLoop:
 
         Where a study or halving has chosen, its first two settings are then confirmed.
         """
-        number, chosen = self._run(stop, quiet), self._num_parts > 1
-        chosen |= self.results.equal_within is not None
-        if number is not None or not (chosen and self._confirm):
+        number = self._run(stop, quiet)
+        has_chosen = self._halving is not None or self.results.equal_within is not None
+        if number is not None or not (has_chosen and self._confirm):
             return number
         plan = studies.confirmation_plan(self.results)
         if not quiet:
@@ -245,16 +244,12 @@ class SweepLoop:
         a study, for those that may be the best, group by group of seeds.
         Yields about once a second: which program is compiled next, or "".
         """
-        yield from self._train_missing()
-        for part in range(2, self._num_parts + 1):
-            self.grow(studies.next_part(self.results, self._num_parts, part))
+        while True:
             yield from self._train_missing()
-        while self.results.equal_within is not None:
-            goals = studies.next_look(self.results)
+            goals = studies.next_goals(self.results, self._halving)
             if (goals <= self.results.goals).all():
                 return
             self.grow(goals)
-            yield from self._train_missing()
 
     def _train_missing(self) -> Iterator[str]:
         if self._merged is not None:
@@ -341,7 +336,7 @@ class SweepLoop:
     def _train_slice(self, number: int, job: Job) -> Iterator[str]:
         """Train a slice of a program; yield after each chunk of updates."""
         population, before = self._populations[number], self.seconds
-        for found in train_job(population, job):
+        for found in population.train(job):
             if isinstance(found, Slice):
                 self._add(found)
             else:

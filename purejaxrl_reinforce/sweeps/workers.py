@@ -25,7 +25,6 @@ from purejaxrl_reinforce.sweeps.population import (
     Slice,
     make_population,
     population_mesh,
-    train_job,
 )
 
 # Slices of a program, at least, where it has so many agents: as many workers have work.
@@ -131,7 +130,7 @@ def train_remotely(job: Job, settings: Mapping[str, Any]) -> Slice:
         if key not in compiled:
             mesh = population_mesh(1, [device])
             compiled[key] = make_population(config, job.room, mesh, job.room, job.num_episodes)
-        *_, part = train_job(compiled[key], job)
+        *_, part = compiled[key].train(job)
     finally:
         free.put(taken)
     assert isinstance(part, Slice)
