@@ -124,7 +124,7 @@ def scale_agents(config: Config, agents: Sequence[int], repeats: int) -> list[di
 def _train_agents(population: Population, config: Config, number: int) -> int:
     """Train `number` agents, with keys of their own; return their valid steps."""
     keys = np.stack([np.zeros(number), np.arange(number)], axis=1).astype(np.uint32)
-    job = Job(list(range(number)), [config] * number, keys, 1, number, 0, config.num_updates, None)
+    job = Job(keys, [config] * number, keys, 1, number, 0, config.num_updates, None)
     updates = steps = 0
     for chunk in population.train(job):
         updates += chunk.metrics.num_steps.shape[1]

@@ -37,7 +37,7 @@ _METRICS_BYTES = 4 * len(Metrics._fields) + 4  # env_steps has 8
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """Settings and seeds; agent `seed * num_settings + setting` trains a setting with a seed.
+    """Settings and seeds; an agent trains a setting with a seed.
 
     Attributes:
         swept: names of the swept fields.
@@ -84,14 +84,6 @@ class SweepPlan:
     def num_agents(self) -> int:
         """Number of agents that are trained."""
         return int((self.goals > 0).sum())
-
-    def config_of(self, agent: int) -> Config:
-        """Return the configuration of an agent."""
-        return self.configs[agent % len(self.configs)]
-
-    def keys_of(self, agents: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the data of the keys of agents, [agent, ...]."""
-        return self.key_data[np.asarray(agents) // len(self.configs)]
 
     @property
     def programs(self) -> list[list[int]]:

@@ -57,7 +57,7 @@ class Job(NamedTuple):
     """Agents of one static setting to train together, in this process or another.
 
     Attributes:
-        agents: their numbers.
+        agents: setting and seed of each, by their numbers in the plan, [agent, 2].
         configs: of each.
         key_data: of each one's key.
         num_episodes: of each one's evaluation at the end.
@@ -67,7 +67,7 @@ class Job(NamedTuple):
         before: the agents after the updates behind them; None before the first.
     """
 
-    agents: list[int]
+    agents: np.ndarray
     configs: list[Config]
     key_data: np.ndarray
     num_episodes: int
@@ -81,7 +81,7 @@ class Slice(NamedTuple):
     """Finished agents of one static setting, as NumPy.
 
     Attributes:
-        agents: their numbers in the plan, [agent].
+        agents: setting and seed of each, by their numbers in the plan, [agent, 2].
         metrics: [agent, update], from the first update on.
         evaluation: returns of greedy episodes, [agent, episode].
         seconds: each one's share of the time that training them took, [agent].
@@ -208,7 +208,7 @@ class Population:
             yield chunk
         returns = self._evaluate(num_rows, (), (settings, states.params))
         yield Slice(
-            np.asarray(job.agents),
+            job.agents,
             jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts),
             _to_host(returns, number),
             seconds,

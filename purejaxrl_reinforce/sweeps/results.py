@@ -99,7 +99,7 @@ class SweepResults(SweepPlan):
 
     def add(self, part: Slice) -> None:
         """Fill in agents that are trained, where they are trained further than before."""
-        seed, setting = np.divmod(part.agents, len(self.configs))
+        setting, seed = part.agents.T
         applied = np.where(part.metrics.finite, part.metrics.num_steps, 0)
         columns = part.metrics._asdict() | {"env_steps": applied.cumsum(axis=1, dtype=np.int64)}
         num_updates = applied.shape[1]

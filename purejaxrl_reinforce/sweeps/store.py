@@ -9,7 +9,7 @@ import contextlib
 import functools
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,11 +109,9 @@ class SavedSweep:
             raise ValueError(f"setting must lie between 0 and {num_settings - 1}, not {setting}")
         if seed not in seeds:
             raise ValueError(f"the sweep has no seed {seed}")
-        number = seeds.index(seed) * num_settings + setting
         for part in map(self.load, reversed(self.files())):  # the last one is trained furthest
-            if number in part.agents:
-                row = part.agents.tolist().index(number)
-                agent: Slice = jax.tree.map(operator.itemgetter(row), part)
+            if (wanted := [setting, seeds.index(seed)]) in (agents := part.agents.tolist()):
+                agent: Slice = jax.tree.map(operator.itemgetter(agents.index(wanted)), part)
                 return agent
         raise ValueError(f"{self.path} does not have this agent yet")
 
@@ -125,11 +123,10 @@ class SavedSweep:
         return {x: i for i, x in enumerate(digests)}, {x: i for i, x in enumerate(keys)}
 
     def _agents_of(self, digests: np.ndarray, keys: np.ndarray) -> np.ndarray:
-        """Return the numbers of agents; KeyError: the plan has none of them."""
+        """Return setting and seed of each agent; KeyError: the plan does not have them."""
         settings, seeds = self._places
         named = zip(digests.tolist(), keys, strict=True)
-        pairs = [(settings[digest], seeds[key.tobytes()]) for digest, key in named]
-        return np.array([seed * len(settings) + setting for setting, seed in pairs], np.int64)
+        return np.array([(settings[digest], seeds[key.tobytes()]) for digest, key in named])
 
 
 def saved_sweep(path: Path) -> SavedSweep:
@@ -162,8 +159,8 @@ def saved_sweep(path: Path) -> SavedSweep:
 
 def slice_shapes(plan: SweepPlan, agents: np.ndarray, num_updates: int) -> Slice:
     """Return the shapes and dtypes of a slice; ValueError: there is no such slice."""
-    config = plan.config_of(int(agents[0]))
-    programs = {jax.tree.structure(plan.config_of(agent)) for agent in agents.tolist()}
+    configs = [plan.configs[setting] for setting in agents[:, 0].tolist()]
+    config, programs = configs[0], set(map(jax.tree.structure, configs))
     if not 1 <= num_updates <= config.num_updates or len(programs) > 1:
         raise ValueError("its agents are not of one program, or have too many updates")
 
@@ -175,7 +172,7 @@ def slice_shapes(plan: SweepPlan, agents: np.ndarray, num_updates: int) -> Slice
     key_data: Any = np.empty(2, np.uint32)
     state = state_shapes(config)._replace(key=key_data)
     return Slice(
-        stacked((), np.int64),
+        stacked((2,), np.int64),
         Metrics(*metrics),
         stacked((plan.num_episodes,), np.float32),
         stacked((), np.float64),
@@ -223,7 +220,7 @@ class SweepStore:
         self._replaced: Path | None = None  # where that sweep is now
         self._made: list[Path] = []
         # Of each agent that is on disk: the slice that has it, and after how many updates.
-        self._found: dict[int, tuple[int, Path]] = {}
+        self._found: dict[tuple[int, ...], tuple[int, Path]] = {}
         try:
             self._open(plan, force, extend)
         except OSError as error:
@@ -285,9 +282,10 @@ class SweepStore:
             self._write_plan(self._saved)
             self._is_written = True
         arrays = named_arrays(part)
-        configs = map(self.plan.config_of, arrays.pop("agents").tolist())
+        settings, seeds = arrays.pop("agents").T
+        configs = (self.plan.configs[setting] for setting in settings.tolist())
         arrays["settings"] = np.array([config_digest(config) for config in configs], "S16")
-        arrays["keys"] = self.plan.keys_of(part.agents)
+        arrays["keys"] = self.plan.key_data[seeds]
         file = self._path / SLICES / f"{self._num_slices:09}.npz"
         sealed.save_arrays(file, arrays, self._saved.identity)
         self._num_slices += 1
@@ -298,7 +296,7 @@ class SweepStore:
 
     def _remember(self, part: Slice, file: Path) -> None:
         found = part.metrics.finite.shape[1], file
-        for agent in part.agents.tolist():
+        for agent in map(tuple, part.agents.tolist()):
             self._found[agent] = max(found, self._found.get(agent, found))
 
     def load_done(self, warn: Callable[[str], None]) -> Iterator[Slice]:
@@ -332,23 +330,24 @@ class SweepStore:
             there.load(file)
         for part in map(there.load, there.files()):
             updates = part.metrics.finite.shape[1]
-            if any(self._found.get(x, (0,))[0] < updates for x in part.agents.tolist()):
+            agents = map(tuple, part.agents.tolist())
+            if any(self._found.get(agent, (0,))[0] < updates for agent in agents):
                 self.add(part)
                 yield part
 
-    def load_agents(self, agents: Sequence[int]) -> Slice:
+    def load_agents(self, agents: np.ndarray) -> Slice:
         """Load agents of one program, trained equally far, from the slices that have them.
 
         Raises:
             ValueError: a slice is damaged, or cannot be read.
         """
-        rows: dict[int, Slice] = {}
-        for file in sorted({self._found[agent][1] for agent in agents}):
+        wanted, rows = list(map(tuple, agents.tolist())), {}
+        for file in sorted({self._found[agent][1] for agent in wanted}):
             part = self._saved.load(file)
-            for row, agent in enumerate(part.agents.tolist()):
+            for row, agent in enumerate(map(tuple, part.agents.tolist())):
                 if self._found.get(agent, ())[1:] == (file,):
                     rows[agent] = jax.tree.map(operator.itemgetter(row), part)
-        stacked: Slice = jax.tree.map(lambda *x: np.stack(x), *(rows[agent] for agent in agents))
+        stacked: Slice = jax.tree.map(lambda *x: np.stack(x), *(rows[agent] for agent in wanted))
         return stacked
 
     def close(self) -> None:

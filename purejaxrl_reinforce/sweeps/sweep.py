@@ -257,22 +257,22 @@ class SweepLoop:
             self._merged = None
             yield ""
         todo = self._missing()
-        self.updates_left = int((todo[:, 3] - todo[:, 2]).sum())
+        self.updates_left = int((todo[:, 4] - todo[:, 3]).sum())
         if self._executor is not None:
             yield from self._train_elsewhere(self._executor, todo)
             return
         while len(todo):
-            number = int(todo[0, 1])
+            number = int(todo[0, 2])
             if number not in self._populations:
                 yield f"compiling program {number + 1:,} of {len(self.results.programs):,}"
-                self._compile(number, int((todo[:, 1] == number).sum()))
+                self._compile(number, int((todo[:, 2] == number).sum()))
             job, todo = self._next_job(todo, self._sizes[number])
             yield from self._train_slice(number, job)
 
     def _missing(self) -> np.ndarray:
         """Return a row for each agent to train, the next one first.
 
-        Its columns: number, program, updates behind it, updates after which it stops.
+        Its columns: setting, seed, program, updates behind it, updates after which it stops.
         """
         done, goals, programs = self.results.updates, self.results.goals, self.results.programs
         program = np.zeros(len(goals), np.int64)
@@ -282,15 +282,16 @@ class SweepLoop:
         order = [setting, program[setting], seed]
         if len(programs) > _MOST_PROGRAMS:
             order = [setting, seed, program[setting]]
-        rows = np.stack([seed * len(goals) + setting, program[setting], done[own], goals[own]])
+        rows = np.stack([setting, seed, program[setting], done[own], goals[own]])
         return rows.T[np.lexsort(order)]
 
     def _next_job(self, todo: np.ndarray, size: int) -> tuple[Job, np.ndarray]:
         """Take agents of one program that are trained equally far; return the other rows, too."""
-        _, _, done, goal = todo[0].tolist()
-        alike = np.flatnonzero((todo[:, 1:] == todo[0, 1:]).all(axis=1))[:size]
-        agents = todo[alike, 0].tolist()
-        configs, keys = list(map(self.results.config_of, agents)), self.results.keys_of(agents)
+        done, goal = todo[0, 3:].tolist()
+        alike = np.flatnonzero((todo[:, 2:] == todo[0, 2:]).all(axis=1))[:size]
+        agents = todo[alike, :2]
+        configs = [self.results.configs[setting] for setting in agents[:, 0].tolist()]
+        keys = self.results.key_data[agents[:, 1]]
         before = self._store.load_agents(agents) if done else None
         job = Job(agents, configs, keys, self.results.num_episodes, size, done, goal, before)
         return job, np.delete(todo, alike, axis=0)
@@ -351,11 +352,11 @@ class SweepLoop:
 
     def _train_elsewhere(self, executor: Executor, todo: np.ndarray) -> Iterator[str]:
         """Train slices by the workers of an executor; yield where one is finished."""
-        sizes = workers.slice_sizes(np.bincount(todo[:, 1]), self._slice_size)
+        sizes = workers.slice_sizes(np.bincount(todo[:, 2]), self._slice_size)
 
         def jobs(left: np.ndarray) -> Iterator[Job]:
             while len(left):
-                job, left = self._next_job(left, sizes[left[0, 1]])
+                job, left = self._next_job(left, sizes[left[0, 2]])
                 yield job
 
         at = time.perf_counter()

@@ -144,7 +144,8 @@ def test_every_setting_gets_a_seed_before_one_gets_the_next(tmp_path):
     assert loop.results.trained.sum(axis=0).tolist() == [4, 4, 1]
     saved = saved_sweep(tmp_path / "sweep")
     agents = [saved.load(file).agents.tolist() for file in saved.files()]
-    assert agents == [[0], [2], [1], [3], [4], [6], [5], [7], [8]]
+    first, second = ([[[setting, seed]] for setting in (0, 2, 1, 3)] for seed in (0, 1))
+    assert agents == [*first, *second, [[0, 2]]]
 
 
 def test_settings_that_go_on_have_the_bits_of_those_that_never_stopped(swept, tmp_path):

@@ -81,7 +81,8 @@ def test_executors_that_are_refused(tmp_path, capsys):
     with pytest.raises(ValueError, match="give the executor mp_context="):
         sweep(CONFIG, range(2), executor=fork)
     settings = machine.result_settings()
-    job = Job([0], [CONFIG], np.zeros((1, 2), np.uint32), 7, 1, 0, 5, None)
+    zeros = np.zeros((1, 2), np.uint32)
+    job = Job(zeros, [CONFIG], zeros, 7, 1, 0, 5, None)
     with pytest.raises(ValueError, match="a worker has jax_enable_x64=False, the client True"):
         train_remotely(job, settings | {"jax_enable_x64": True})
     for address, message in (("127.0.0.1:1", "no Dask scheduler answers at"), ("x y", "no Dask")):
