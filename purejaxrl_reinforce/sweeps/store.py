@@ -318,7 +318,9 @@ class SweepStore:
             yield part
 
     def merge(self, other: SavedSweep) -> Iterator[Slice]:
-        """Copy slices of another sweep, whose plan this one has, where they have more; yield them.
+        """Copy agents of another sweep that are trained further there; yield their slices.
+
+        The plan has them.
 
         Raises:
             ValueError: it was trained with other settings of jax, or one is damaged: none is
@@ -331,7 +333,9 @@ class SweepStore:
         for part in map(there.load, there.files()):
             updates = part.metrics.finite.shape[1]
             agents = map(tuple, part.agents.tolist())
-            if any(self._found.get(agent, (0,))[0] < updates for agent in agents):
+            new = np.array([self._found.get(agent, (0,))[0] < updates for agent in agents])
+            if new.any():
+                part = jax.tree.map(operator.itemgetter(new), part)
                 self.add(part)
                 yield part
 

@@ -170,7 +170,7 @@ class SweepLoop:
         confirm: bool = True,
     ) -> None:
         self._path, self._slice_size, self._executor = path, slice_size, executor
-        self._warn, self._halving, self._confirm = warn, halving, confirm
+        self._warn, self._merged, self._halving, self._confirm = warn, merged, halving, confirm
         self._devices = devices or (all_devices() if executor is None else jax.devices())
         self.updates, self.updates_left, self.steps, self.seconds = 0, 0, 0, 0.0
         if slice_size is not None and slice_size < 1:
@@ -184,7 +184,6 @@ class SweepLoop:
         self._store = SweepStore(path, plan, force, extend)
         self.log, self.close = self._store.log, self._store.close
         self.results = empty_results(self._store.plan, path)
-        self._merged: Sequence[SavedSweep] | None = merged
         self._kinds: set[str] = set()
         # Of programs by number: what is compiled, and the number of agents of the next slice.
         self._populations: dict[int, Population] = {}
@@ -244,6 +243,8 @@ class SweepLoop:
         a study, for those that may be the best, group by group of seeds.
         Yields about once a second: which program is compiled next, or "".
         """
+        self._load_done()
+        yield ""
         while True:
             yield from self._train_missing()
             goals = studies.next_goals(self.results, self._halving)
@@ -252,10 +253,6 @@ class SweepLoop:
             self.grow(goals)
 
     def _train_missing(self) -> Iterator[str]:
-        if self._merged is not None:
-            self._load_done(self._merged)
-            self._merged = None
-            yield ""
         todo = self._missing()
         self.updates_left = int((todo[:, 4] - todo[:, 3]).sum())
         if self._executor is not None:
@@ -296,17 +293,17 @@ class SweepLoop:
         job = Job(agents, configs, keys, self.results.num_episodes, size, done, goal, before)
         return job, np.delete(todo, alike, axis=0)
 
-    def _load_done(self, merged: Sequence[SavedSweep]) -> None:
+    def _load_done(self) -> None:
         """Take what is on disk, and in merged sweeps."""
-        others = map(self._store.merge, merged)
+        others = map(self._store.merge, self._merged)
         for part in itertools.chain(self._store.load_done(self._warn), *others):
-            self.results.add(part)
-            self._compare_devices(part)
+            self._take(part)
         if self.results.num_trained:
             self.log(f"{count(self.results.num_trained, 'agent')} already trained")
 
-    def _compare_devices(self, part: Slice) -> None:
-        """Warn of each further kind of device."""
+    def _take(self, part: Slice) -> None:
+        """Fill in agents that are on disk; warn of each further kind of device."""
+        self.results.add(part)
         for name in sorted({name.decode() for name in part.device.tolist()} - self._kinds):
             if self._kinds:
                 others = " and ".join(sorted(self._kinds))
@@ -339,7 +336,8 @@ class SweepLoop:
         population, before = self._populations[number], self.seconds
         for found in population.train(job):
             if isinstance(found, Slice):
-                self._add(found)
+                self._store.add(found)
+                self._take(found)
             else:
                 self._count(found.metrics.num_steps, found.seconds)
                 yield ""
@@ -364,7 +362,8 @@ class SweepLoop:
             if trained is not None:
                 now, (job, part) = time.perf_counter(), trained
                 self._count(part.metrics.num_steps[:, job.done :], now - at)
-                self._add(part)
+                self._store.add(part)
+                self._take(part)
                 at = now
             yield ""
 
@@ -374,9 +373,3 @@ class SweepLoop:
         self.updates_left -= num_steps.size
         self.steps += int(np.sum(num_steps, dtype=np.int64))
         self.seconds += seconds
-
-    def _add(self, part: Slice) -> None:
-        """Keep agents that were trained."""
-        self._store.add(part)
-        self.results.add(part)
-        self._compare_devices(part)

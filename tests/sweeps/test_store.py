@@ -295,7 +295,7 @@ def test_force_replaces_another_sweep_once_it_has_a_slice(sweep_dir):
     SweepStore(sweep_dir, other, force=True).close()  # interrupted, without a slice
     assert contents_of(sweep_dir) == before
     store = SweepStore(sweep_dir, other, force=True)
-    store.add(part)
+    store.add(part._replace(agents=np.array([[0, 0], [0, 1]])))
     store.close()
     assert {file.name for file in sweep_dir.iterdir()} == {"sweep.json", "sweep.log", "slices"}
     assert [path for path in sweep_dir.parent.iterdir() if "replaced" in path.name] == []
