@@ -17,7 +17,7 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
 from purejaxrl_reinforce.execution.machine import in_words, started_on
 from purejaxrl_reinforce.figures import drawing
-from purejaxrl_reinforce.output import files
+from purejaxrl_reinforce.output import directories, files
 from purejaxrl_reinforce.output.sealed import read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.runs import loggers, metrics_csv
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, own_checkpoints, save_checkpoint
@@ -55,7 +55,7 @@ class RunDirectory:
         self.metrics = metrics_csv.MetricsFile(path / METRICS_FILE, owner)
         self._is_new, self._made = False, list[Path]()
         self._replaced: Path | None = None  # where that run is now
-        self._log: files.LockedLog | None = None
+        self._log: directories.LockedLog | None = None
 
     def create(self, force: bool = False, started: Mapping[str, Any] | None = None) -> None:
         """Make the directory and lock it; write the configuration and an empty table.
@@ -68,13 +68,13 @@ class RunDirectory:
         """
         try:
             if force:
-                self._replaced = files.set_aside(self.path, LOG_FILE, _PATHS, load_run_config)
+                self._replaced = directories.set_aside(self.path, LOG_FILE, _PATHS, load_run_config)
             require_new(self.path)
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            self._log = files.LockedLog(self.path / LOG_FILE, "training")
+            self._log = directories.LockedLog(self.path / LOG_FILE, "training")
             self._is_new = True
-            files.remove_unfinished(self.path)
+            directories.remove_unfinished(self.path)
             self._write_facts([started or started_on()])
             self.metrics.start()
             for made in self._made:
@@ -89,9 +89,9 @@ class RunDirectory:
             ValueError: another process writes to it, or it cannot be written.
         """
         try:
-            self._log = files.LockedLog(self.path / LOG_FILE, "training")
-            files.remove_unfinished(self.path)
-            files.remove_unfinished(self.path / CHECKPOINTS)
+            self._log = directories.LockedLog(self.path / LOG_FILE, "training")
+            directories.remove_unfinished(self.path)
+            directories.remove_unfinished(self.path / CHECKPOINTS)
             self.metrics.read()
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
@@ -169,7 +169,7 @@ class RunDirectory:
     def drop_replaced(self) -> None:
         """Remove the run that this one replaces."""
         if self._replaced is not None:
-            files.remove_replaced(self._replaced)
+            directories.remove_replaced(self._replaced)
 
 
 def load_starts(run_dir: Path, owner: str) -> list[dict[str, Any]]:
@@ -187,7 +187,7 @@ def require_new(path: Path) -> None:
     existing = files.nearest_existing(path)
     if not existing.is_dir():
         raise ValueError(f"{existing} exists and is not a directory; choose another `run_dir`")
-    if existing == path and not files.is_begun(path, LOG_FILE):
+    if existing == path and not directories.is_begun(path, LOG_FILE):
         raise ValueError(f"{path} exists and is not empty; choose another `run_dir`, or `force`")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"{existing} cannot be written to; choose another `run_dir`")

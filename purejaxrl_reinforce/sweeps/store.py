@@ -26,7 +26,7 @@ from purejaxrl_reinforce.config_file import (
     new_identity,
 )
 from purejaxrl_reinforce.execution import machine
-from purejaxrl_reinforce.output import files, sealed
+from purejaxrl_reinforce.output import directories, sealed
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, restore_tree
 from purejaxrl_reinforce.sweeps.plan import (
     SweepPlan,
@@ -216,7 +216,7 @@ class SweepStore:
         self, path: Path, plan: SweepPlan, force: bool = False, extend: bool = False
     ) -> None:
         self._path = path
-        self._log: files.LockedLog | None = None
+        self._log: directories.LockedLog | None = None
         self._replaced: Path | None = None  # where that sweep is now
         self._made: list[Path] = []
         # Of each agent that is on disk: the slice that has it, and after how many updates.
@@ -239,15 +239,15 @@ class SweepStore:
         if is_new or extend:
             require_room(plan)
         if is_new and force:
-            self._replaced = files.set_aside(
+            self._replaced = directories.set_aside(
                 path, LOG_FILE, _PATHS, lambda there: (saved_sweep(there).identity,)
             )
         ours = (file, log, slices, path, *path.absolute().parents)
         self._made = [path for path in ours if not path.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        self._log = files.LockedLog(log, "sweeping")
-        files.remove_unfinished(path)  # which a killed process leaves
-        files.remove_unfinished(slices)
+        self._log = directories.LockedLog(log, "sweeping")
+        directories.remove_unfinished(path)  # which a killed process leaves
+        directories.remove_unfinished(slices)
         if not file.exists():
             started = {"settings": machine.result_settings(), **machine.started_on()}
             identity = new_identity(identity_content(plan))
@@ -291,7 +291,7 @@ class SweepStore:
         self._num_slices += 1
         self._remember(part, file)
         if self._replaced is not None:
-            files.remove_replaced(self._replaced)
+            directories.remove_replaced(self._replaced)
             self._replaced = None
 
     def _remember(self, part: Slice, file: Path) -> None:
@@ -379,7 +379,7 @@ def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:
         ValueError: `path` is neither new nor empty, and holds another sweep, or one with other
             settings of jax; or a sweep that cannot be extended.
     """
-    if not path.exists() or files.is_begun(path, LOG_FILE):
+    if not path.exists() or directories.is_begun(path, LOG_FILE):
         return plan
     saved = saved_sweep(path)
     machine.require_result_settings(path, saved.started["settings"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from purejaxrl_reinforce.output.files import LockedLog, is_begun, remove_replaced, set_aside
+from purejaxrl_reinforce.output.directories import LockedLog, is_begun, remove_replaced, set_aside
 from purejaxrl_reinforce.output.sealed import save_arrays
 
 OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")

@@ -14,7 +14,7 @@ from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import new_identity
 from purejaxrl_reinforce.execution import machine
-from purejaxrl_reinforce.output.files import LockedLog
+from purejaxrl_reinforce.output.directories import LockedLog
 from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.sweeps import outputs
 from purejaxrl_reinforce.sweeps import plan as plan_module
