@@ -6,11 +6,12 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from purejaxrl_reinforce.output.files import first_free, is_unfinished, open_regular
+from purejaxrl_reinforce.output.files import first_free, is_unfinished, open_regular, sync
+from purejaxrl_reinforce.output.sealed import owner_of
 
 
 def remove_unfinished(directory: Path) -> None:
@@ -28,47 +29,116 @@ def is_begun(directory: Path, log: str) -> bool:
     )
 
 
-class LockedLog:
-    """A file of lines with their time, locked: no other process can open it as a LockedLog.
+def _open_locked(path: Path, doing: str) -> IO[str]:
+    """Open a file to append to, which no other process can then open so.
 
     Raises:
         ValueError: another process holds it, and so is `doing` that in its directory.
         OSError: it cannot be written or locked; it was not made.
     """
+    is_new = not path.exists()
+    # The file carries the lock: the system drops it however the process ends.
+    file = open_regular(path, "a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        if isinstance(error, BlockingIOError):
+            raise ValueError(f"another process is {doing} in {path.parent}") from None
+        if is_new:
+            path.unlink()
+        reason = f"its file system has no locks ({error.strerror})"
+        raise OSError(error.errno, reason) from None
+    return file
 
-    def __init__(self, path: Path, doing: str) -> None:
-        self._path, is_new = path, not path.exists()
-        # The file carries the lock: the system drops it however the process ends.
-        self._file = open_regular(path, "a")
+
+class LockedDirectory:
+    """A directory that no other process writes to, from `lock` to `close`.
+
+    Args:
+        path: of the directory.
+        log: name of the file in it that carries the lock, a log of lines with their time.
+        doing: what a process that holds it is doing.
+    """
+
+    def __init__(self, path: Path, log: str, doing: str) -> None:
+        self.path, self._log, self._doing = path, path / log, doing
+        self._file: IO[str] | None = None
+        self._made, self._made_in_it = list[Path](), list[Path]()
+        self._replaced: Path | None = None
+
+    def lock(self, makes: Iterable[str] = (), replaced: Path | None = None) -> None:
+        """Make the directory if it is not there, and lock it.
+
+        Args:
+            makes: names of what is made in it, beside the log.
+            replaced: earlier results that were set aside for it.
+
+        Raises:
+            ValueError: another process holds it; everything is as it was.
+            OSError: it cannot be made, written or locked; likewise.
+        """
+        self._replaced, is_new = replaced, not self._log.exists()
+        self._made = [x for x in (self.path, *self.path.absolute().parents) if not x.exists()]
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            if isinstance(error, BlockingIOError):
-                raise ValueError(f"another process is {doing} in {path.parent}") from None
-            if is_new:
-                path.unlink()
-            reason = f"its file system has no locks ({error.strerror})"
-            raise OSError(error.errno, reason) from None
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._file = _open_locked(self._log, self._doing)
+        except (OSError, ValueError):
+            self.undo()
+            raise
+        # Another process may have made some of it before it let go of the lock.
+        self._made_in_it = [x for x in map(self.path.joinpath, makes) if not os.path.lexists(x)]
+        self._made_in_it += [self._log] if is_new else []
+        remove_unfinished(self.path)
+        for made in self._made:
+            sync(made.parent)
 
-    def write(self, message: str) -> None:
-        """Append a line; on a full disk it is lost."""
+    def log(self, message: str) -> None:
+        """Append a line to the log; on a full disk, or where it is not locked, it is lost."""
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with contextlib.suppress(OSError):
-            self._file.write(f"{time} {message}\n")
-            self._file.flush()
+        if self._file is not None and not self._file.closed:
+            with contextlib.suppress(OSError):
+                self._file.write(f"{time} {message}\n")
+                self._file.flush()
 
     def is_in_place(self) -> bool:
-        """Return whether the file still has its path, and so its directory."""
+        """Return whether it is locked and was neither removed nor renamed."""
+        if self._file is None or self._file.closed:
+            return False
         try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+            return os.path.samestat(os.fstat(self._file.fileno()), self._log.stat())
         except OSError:
             return False
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the directory."""
+        if self._file is not None and not self._file.closed:
+            if not self.is_in_place():  # what is there now is another's
+                self._made_in_it = []
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+    def undo(self) -> None:
+        """Release the directory, remove what was made, and rename what was replaced back."""
+        self.close()
         with contextlib.suppress(OSError):
-            self._file.close()
+            for path in self._made_in_it:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for path in self._made:
+            with contextlib.suppress(OSError):  # not made after all, or with files of others
+                path.rmdir()
+        if self._replaced is not None:
+            with contextlib.suppress(OSError):
+                self._replaced.rename(self.path)
+
+    def drop_replaced(self) -> None:
+        """Remove the earlier results; an OSError names what cannot be removed."""
+        if self._replaced is not None:
+            try:
+                shutil.rmtree(self._replaced)
+            except OSError as error:
+                raise OSError(f"cannot remove {self._replaced}, the replaced: {error}") from None
+            self._replaced = None
 
 
 # What other verbs and loggers write into the directory of a run or a sweep. Weights & Biases has
@@ -101,16 +171,8 @@ def set_aside(
     if not os.path.lexists(path) or is_begun(path, log):
         return None
     _require_ours(path, ours, load)
-    with contextlib.closing(LockedLog(path / log, "writing")):
+    with _open_locked(path / log, "writing"):
         return path.rename(first_free(path.parent, f"{path.name}-replaced"))
-
-
-def remove_replaced(aside: Path) -> None:
-    """Remove earlier results, where there are new ones; an OSError names what is left."""
-    try:
-        shutil.rmtree(aside)
-    except OSError as error:
-        raise OSError(f"cannot remove {aside}, the replaced: {error}") from None
 
 
 def _require_ours(
@@ -121,8 +183,6 @@ def _require_ours(
         raise ValueError(f"`force` replaces directories only, not {path}")
     if Path.cwd().is_relative_to(path.resolve()):
         raise ValueError(f"`force` does not replace the current directory, {path}")
-    from purejaxrl_reinforce.output.sealed import owner_of
-
     try:
         *_, identity = load(path)
     except ValueError as error:

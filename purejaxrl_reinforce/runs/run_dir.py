@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,17 +32,17 @@ LOG_FILE = "run.log"
 STARTS_FILE = "machine.json"
 CHECKPOINTS = "checkpoints"
 
-# All that a run makes in its directory, with its loggers; and below it, where a checkpoint has the
-# number of its update.
+# All that a run makes in its directory beside its log, with its loggers; and all that is below it
+# then, where a checkpoint has the number of its update.
 _NAMES = (
-    CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, LOG_FILE, STARTS_FILE,
-    CHECKPOINTS, *loggers.MODULES,
+    CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, STARTS_FILE, CHECKPOINTS,
+    *loggers.MODULES,
 )  # fmt: skip
-_PATHS = re.compile(rf"{'|'.join(map(re.escape, _NAMES))}|{CHECKPOINTS}/\d{{9,}}\.npz")
+_PATHS = re.compile(rf"{'|'.join(map(re.escape, (LOG_FILE, *_NAMES)))}|{CHECKPOINTS}/\d{{9,}}\.npz")
 
 
-class RunDirectory:
-    """The directory of one run, locked: no other process can write to it until it is closed.
+class RunDirectory(directories.LockedDirectory):
+    """The directory of one run; locked once it is created or opened.
 
     Attributes:
         path, config, seed, owner: as of a SavedRun.
@@ -51,11 +50,9 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path, config: Config, seed: int, owner: str) -> None:
-        self.path, self.config, self.seed, self.owner = path, config, seed, owner
+        super().__init__(path, LOG_FILE, "training")
+        self.config, self.seed, self.owner = config, seed, owner
         self.metrics = metrics_csv.MetricsFile(path / METRICS_FILE, owner)
-        self._is_new, self._made = False, list[Path]()
-        self._replaced: Path | None = None  # where that run is now
-        self._log: directories.LockedLog | None = None
 
     def create(self, force: bool = False, started: Mapping[str, Any] | None = None) -> None:
         """Make the directory and lock it; write the configuration and an empty table.
@@ -66,19 +63,15 @@ class RunDirectory:
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
         """
+        replaced = None
         try:
             if force:
-                self._replaced = directories.set_aside(self.path, LOG_FILE, _PATHS, load_run_config)
-            require_new(self.path)
-            self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._log = directories.LockedLog(self.path / LOG_FILE, "training")
-            self._is_new = True
-            directories.remove_unfinished(self.path)
+                replaced = directories.set_aside(self.path, LOG_FILE, _PATHS, load_run_config)
+            if replaced is None:
+                require_new(self.path)
+            self.lock(_NAMES, replaced)
             self._write_facts([started or started_on()])
             self.metrics.start()
-            for made in self._made:
-                files.sync(made.parent)
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
@@ -89,8 +82,7 @@ class RunDirectory:
             ValueError: another process writes to it, or it cannot be written.
         """
         try:
-            self._log = directories.LockedLog(self.path / LOG_FILE, "training")
-            directories.remove_unfinished(self.path)
+            self.lock()
             directories.remove_unfinished(self.path / CHECKPOINTS)
             self.metrics.read()
         except OSError as error:
@@ -110,11 +102,6 @@ class RunDirectory:
             unfinished.write_text(dump_config(self.config, self.seed, self.owner))
         write_sealed(self.path / STARTS_FILE, starts, self.owner)
 
-    def log(self, message: str) -> None:
-        """Append a line to the log; it is lost on a full disk, or where the directory is closed."""
-        if self._log is not None:
-            self._log.write(message)
-
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Name the directory in errors of a block that writes to it.
@@ -123,7 +110,7 @@ class RunDirectory:
             OSError: something cannot be written, or the directory was removed or renamed.
         """
         try:
-            if self._log is None or not self._log.is_in_place():
+            if not self.is_in_place():
                 raise FileNotFoundError("it was removed or renamed")
             yield
         except OSError as error:
@@ -145,31 +132,6 @@ class RunDirectory:
                 np.save(unfinished, columns["mean_return"])
             with files.atomic_write(self.path / PLOT_FILE) as unfinished:
                 drawing.plot_returns(unfinished, title, config, columns)
-
-    def close(self) -> None:
-        """Release the lock."""
-        if self._log is not None:
-            self._is_new &= self._log.is_in_place()  # else another one is in its place
-            self._log.close()
-            self._log = None
-
-    def remove(self) -> None:
-        """Remove all files of this run; rename a replaced run back."""
-        self.close()
-        with contextlib.suppress(OSError):
-            for path in map(self.path.joinpath, _NAMES if self._is_new else ()):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        for path in self._made:
-            with contextlib.suppress(OSError):  # not made after all, or with files of others
-                path.rmdir()
-        if self._replaced is not None:
-            with contextlib.suppress(OSError):
-                self._replaced.rename(self.path)
-
-    def drop_replaced(self) -> None:
-        """Remove the run that this one replaces."""
-        if self._replaced is not None:
-            directories.remove_replaced(self._replaced)
 
 
 def load_starts(run_dir: Path, owner: str) -> list[dict[str, Any]]:

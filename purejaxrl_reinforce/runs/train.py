@@ -82,7 +82,7 @@ def train_run(
             result = host_loop(program, program.state, recorder, stop)
         except BaseException:
             if not run.metrics.num_updates:  # there is nothing to keep
-                run.remove()
+                run.undo()
             raise
         with together():
             run.drop_replaced()

@@ -118,6 +118,6 @@ def extract_agent(
             run.write_results(agent.state.params)
             run.log(f"extracted from a sweep: setting {setting}, seed {seed}")
     except BaseException:
-        run.remove()
+        run.undo()
         raise
     run.drop_replaced()

@@ -5,7 +5,6 @@ refused, whatever its name and its shapes. A slice names its agents by the diges
 configurations and by their keys: it stays theirs however the plan grows.
 """
 
-import contextlib
 import functools
 import operator
 import re
@@ -216,9 +215,7 @@ class SweepStore:
         self, path: Path, plan: SweepPlan, force: bool = False, extend: bool = False
     ) -> None:
         self._path = path
-        self._log: directories.LockedLog | None = None
-        self._replaced: Path | None = None  # where that sweep is now
-        self._made: list[Path] = []
+        self._directory = directories.LockedDirectory(path, LOG_FILE, "sweeping")
         # Of each agent that is on disk: the slice that has it, and after how many updates.
         self._found: dict[tuple[int, ...], tuple[int, Path]] = {}
         try:
@@ -228,8 +225,8 @@ class SweepStore:
             raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
     def _open(self, plan: SweepPlan, force: bool, extend: bool) -> None:
-        path, file, log, slices = map(self._path.joinpath, ("", PLAN_FILE, LOG_FILE, SLICES))
-        is_new = not file.exists()
+        path, file, slices = map(self._path.joinpath, ("", PLAN_FILE, SLICES))
+        is_new, replaced = not file.exists(), None
         try:
             plan = _with_saved(path, plan, extend)
         except ValueError:
@@ -239,14 +236,10 @@ class SweepStore:
         if is_new or extend:
             require_room(plan)
         if is_new and force:
-            self._replaced = directories.set_aside(
+            replaced = directories.set_aside(
                 path, LOG_FILE, _PATHS, lambda there: (saved_sweep(there).identity,)
             )
-        ours = (file, log, slices, path, *path.absolute().parents)
-        self._made = [path for path in ours if not path.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        self._log = directories.LockedLog(log, "sweeping")
-        directories.remove_unfinished(path)  # which a killed process leaves
+        self._directory.lock((PLAN_FILE, SLICES), replaced)
         directories.remove_unfinished(slices)
         if not file.exists():
             started = {"settings": machine.result_settings(), **machine.started_on()}
@@ -273,8 +266,7 @@ class SweepStore:
 
     def log(self, message: str) -> None:
         """Append a line to the log."""
-        if self._log is not None:
-            self._log.write(message)
+        self._directory.log(message)
 
     def add(self, part: Slice) -> None:
         """Write a slice, and before it the plan, where that has grown."""
@@ -290,9 +282,7 @@ class SweepStore:
         sealed.save_arrays(file, arrays, self._saved.identity)
         self._num_slices += 1
         self._remember(part, file)
-        if self._replaced is not None:
-            directories.remove_replaced(self._replaced)
-            self._replaced = None
+        self._directory.drop_replaced()
 
     def _remember(self, part: Slice, file: Path) -> None:
         found = part.metrics.finite.shape[1], file
@@ -359,17 +349,8 @@ class SweepStore:
 
         A sweep that was to be replaced is then renamed back.
         """
-        if self._log is not None:
-            self._log.close()
-        if any((self._path / SLICES).glob("*")):
-            return
-        for path in self._made:
-            with contextlib.suppress(OSError):  # not there, or with something of someone else's
-                path.rmdir() if path.is_dir() else path.unlink()
-        self._made = []
-        if self._replaced is not None:
-            with contextlib.suppress(OSError):
-                self._replaced.rename(self._path)
+        has_slices = any((self._path / SLICES).glob("*"))
+        self._directory.close() if has_slices else self._directory.undo()
 
 
 def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:

@@ -9,7 +9,8 @@ from PIL import Image
 from purejaxrl_reinforce.bench.compare import load_result
 from purejaxrl_reinforce.bench.result_file import write_result
 from purejaxrl_reinforce.evaluation.movie import write_movie
-from purejaxrl_reinforce.output import directories, files
+from purejaxrl_reinforce.output import files
+from purejaxrl_reinforce.output.directories import LockedDirectory, remove_unfinished
 from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed
 from tests.support.processes import full_disk
 
@@ -43,7 +44,7 @@ def test_what_a_killed_process_left_is_removed_and_files_of_others_stay(tmp_path
         unfinished.write_text("mine")
     unfinished.write_text("left")
     assert files.is_unfinished(unfinished)
-    directories.remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path)
     assert names(tmp_path) == before | {"x.png"}
     assert (tmp_path / "target").read_text() == "theirs"
 
@@ -60,15 +61,16 @@ def test_only_regular_files_are_opened(make, tmp_path):
 
 
 def test_a_log_has_one_writer_and_follows_no_link(tmp_path):
-    log = directories.LockedLog(tmp_path / "run.log", "training")
+    locked = LockedDirectory(tmp_path, "run.log", "training")
+    locked.lock()
     with pytest.raises(ValueError, match="another process is training in"):
-        directories.LockedLog(tmp_path / "run.log", "training")
-    log.write("a line")
-    log.close()
+        LockedDirectory(tmp_path, "run.log", "training").lock()
+    locked.log("a line")
+    locked.close()
     assert (tmp_path / "run.log").read_text().endswith(" a line\n")
     (tmp_path / "link.log").symlink_to("run.log")
     with pytest.raises(OSError, match=r"link\.log"):
-        directories.LockedLog(tmp_path / "link.log", "training")
+        LockedDirectory(tmp_path, "link.log", "training").lock()
 
 
 def test_a_file_is_replaced_only_with_force(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from purejaxrl_reinforce.output.directories import LockedLog, is_begun, remove_replaced, set_aside
+from purejaxrl_reinforce.output.directories import LockedDirectory, is_begun, set_aside
 from purejaxrl_reinforce.output.sealed import save_arrays
 
 OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
@@ -19,6 +19,12 @@ def load(path):
 
 def replace(path):
     return set_aside(path, "our.log", OURS, load)
+
+
+def locked(path, replaced=None):
+    directory = LockedDirectory(path, "our.log", "training")
+    directory.lock(["our.toml"], replaced)
+    return directory
 
 
 @pytest.fixture
@@ -41,16 +47,40 @@ def files(directory):
     return {path.relative_to(directory).as_posix() for path in directory.rglob("*")}
 
 
-def test_earlier_results_are_whole_until_they_go(results):
+def test_earlier_results_come_back_or_go_when_new_ones_are_there(results):
     before = files(results)
-    replaced = replace(results)
+
+    aside = replace(results)
     assert not results.exists()
-    assert replaced.name == "results-replaced"
-    assert files(replaced) == before
-    with pytest.raises(OSError, match=r"cannot remove .*results, the replaced: .*No such"):
-        remove_replaced(results)
-    remove_replaced(replaced)
+    new = locked(results, aside)
+    (results / "our.toml").write_text("new")
+    new.undo()
+    assert files(results) == before
+    assert (results / "our.toml").read_text() == "old"
+    new = locked(results, replace(results))
+    aside = (results.parent / "results-replaced").rename(results / "aside")
+    with pytest.raises(OSError, match=r"cannot remove .*results-replaced, the replaced: .*No such"):
+        new.drop_replaced()
+    aside.rename(results.parent / "results-replaced")
+    new.drop_replaced()
+    assert files(results.parent) == {"results", "results/our.log"}
+    new.undo()  # of new ones alone
     assert files(results.parent) == set()
+
+
+def test_what_another_process_holds_or_has_put_in_its_place_stays(tmp_path):
+    path = tmp_path / "a" / "results"
+    held = locked(path)
+    (path / "our.toml").write_text("theirs")
+    with pytest.raises(ValueError, match="another process"):
+        locked(path)
+    path.rename(tmp_path / "moved")
+    path.mkdir()
+    (path / "our.toml").write_text("theirs")
+    held.undo()
+    assert files(tmp_path) == {
+        "a", "a/results", "a/results/our.toml", "moved", "moved/our.log", "moved/our.toml",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -84,10 +114,10 @@ def test_what_is_no_directory_of_ours_stays(results, tmp_path):
 
 
 def test_a_directory_in_use_is_not_replaced(results, monkeypatch):
-    log = LockedLog(results / "our.log", "training")
+    held = locked(results)
     with pytest.raises(ValueError, match="another process"):
         replace(results)
-    log.close()
+    held.close()
     monkeypatch.chdir(results / "data")
     for path in (results, results / "data" / ".."):
         with pytest.raises(ValueError, match="does not replace the current directory"):

@@ -75,7 +75,7 @@ def test_a_run_that_took_the_place_of_one_without_updates_stays(tmp_path, finish
     run.create()
     run.path.rename(tmp_path / "renamed")
     shutil.copytree(finished_run, run.path)
-    run.remove()
+    run.undo()
     assert_same_run(run.path, finished_run)
 
 

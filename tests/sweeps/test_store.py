@@ -14,7 +14,7 @@ from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.config_file import new_identity
 from purejaxrl_reinforce.execution import machine
-from purejaxrl_reinforce.output.directories import LockedLog
+from purejaxrl_reinforce.output.directories import LockedDirectory
 from purejaxrl_reinforce.output.sealed import load_arrays, read_sealed, save_arrays, write_sealed
 from purejaxrl_reinforce.sweeps import outputs
 from purejaxrl_reinforce.sweeps import plan as plan_module
@@ -312,9 +312,10 @@ def test_slices_with_names_of_others_are_not_touched(sweep_dir):
 
 
 def test_a_sweep_in_use_is_refused(sweep_dir, capsys):
-    lock = LockedLog(sweep_dir / "sweep.log", "sweeping")
+    directory = LockedDirectory(sweep_dir, "sweep.log", "sweeping")
+    directory.lock()
     error = error_of([*GRID, "--sweep-dir", str(sweep_dir)], capsys)
-    lock.close()
+    directory.close()
     assert "another process is sweeping in" in error
 
 
