@@ -10,7 +10,7 @@ import warnings
 
 import jax
 
-from purejaxrl_reinforce.execution.jax_private import cluster_environments
+from purejaxrl_reinforce.execution.jax_private import CLUSTERS
 
 # How long to wait for the others to start, and when to say so; after how much silence one of them
 # counts as lost.
@@ -83,8 +83,7 @@ def _in_cluster() -> bool:
     with contextlib.suppress(Exception), warnings.catch_warnings():
         # Any program can find itself in Kubernetes; one that is no indexed job stays alone.
         warnings.simplefilter("ignore")
-        kinds = cluster_environments()
-        present = next((kind for kind in kinds if kind.is_env_present()), None)
+        present = next((kind for kind in CLUSTERS if kind.is_env_present()), None)
         return present is not None and present.get_process_count() > 1
     return False
 

@@ -127,7 +127,7 @@ def _drop_unreadable_programs() -> None:
 
     By itself it warns and keeps it, at every start anew.
     """
-    cache = compilation_cache()
+    cache: Any = compilation_cache
     read = cache.get_executable_and_time
 
     def read_or_remove(key: str, *args: Any) -> Any:

@@ -62,7 +62,7 @@ def load(kept: Kept, config: Config, mesh: Mesh) -> tuple[Any, Any] | None:
 
     def loaded(program: bytes, args: Any, results: Any, devices: Sequence[jax.Device]) -> Any:
         trees = jax.tree.structure((args, {})), jax.tree.structure(results)
-        load = serialize_executable().deserialize_and_load
+        load = serialize_executable.deserialize_and_load
         return load(program, *trees, execution_devices=devices)
 
     with contextlib.suppress(Exception):  # of pickle, jax or XLA
@@ -78,7 +78,7 @@ def compiled_anew(config: Config) -> Iterator[None]:
 
     An executable from that cache can be serialized again, but then lacks some of its functions.
     """
-    cache = compilation_cache()
+    cache: Any = compilation_cache
     read = cache.get_executable_and_time
     if _path(config) is not None:
         cache.get_executable_and_time = lambda *_: (None, None)
@@ -101,7 +101,7 @@ def save(compiled: tuple[Any, Any], config: Config, state: TrainState) -> None:
     if path is None or from_cache or not environment.make(config.env).is_of_gymnax:
         return
     with contextlib.suppress(Exception):  # a full disk, or an executable that cannot be kept
-        programs = (serialize_executable().serialize(program)[0] for program in compiled)
+        programs = (serialize_executable.serialize(program)[0] for program in compiled)
         paths = [
             tuple(jax.tree_util.keystr((key,), simple=True) for key in keys)
             for keys, _ in jax.tree.leaves_with_path(state)

@@ -10,6 +10,7 @@ from harness import paired_ratio
 
 from purejaxrl_reinforce.bench.compare import ratio_of_medians
 from purejaxrl_reinforce.bench.timing import RecompilationError, cold_caches, measure
+from tests.support.settings import settings_of_jax
 
 
 def test_compilation_is_cold_every_time():
@@ -22,24 +23,17 @@ def test_compilation_is_cold_every_time():
 
 
 def test_compilation_leaves_the_persistent_cache_alone(tmp_path):
-    settings = {
-        "jax_enable_compilation_cache": True,
-        "jax_compilation_cache_dir": str(tmp_path),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-    }
-    before = {name: jax.config.values[name] for name in settings}
-    try:
-        for name, value in settings.items():
-            jax.config.update(name, value)
+    with settings_of_jax(
+        jax_enable_compilation_cache=True,
+        jax_compilation_cache_dir=str(tmp_path),
+        jax_persistent_cache_min_compile_time_secs=0,
+    ):
         x = jnp.ones(3)
         kept = set(tmp_path.iterdir())
         with cold_caches():
             jax.jit(lambda x: x - 4)(x).block_until_ready()
         assert set(tmp_path.iterdir()) == kept
         assert jax.config.values["jax_enable_compilation_cache"]
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
 
 
 def test_functions_run_in_turn_and_every_sample_is_kept():

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from purejaxrl_reinforce import Config, doctor, train_run
 from purejaxrl_reinforce.algorithm import blocks, losses, returns
@@ -16,6 +15,7 @@ from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.diagnosis import checks, reference
 from purejaxrl_reinforce.diagnosis import doctor as diagnosis
 from purejaxrl_reinforce.execution import known_faults
+from tests.support.settings import settings_of_jax
 
 FEW = ((3, 7), (3, 10_923))
 
@@ -149,27 +149,17 @@ def test_training_warns_of_known_faults_at_its_sizes(monkeypatch, tmp_path, caps
 )
 def test_a_setting_that_changes_results_is_shown(monkeypatch, setting, value, verdict, words):
     monkeypatch.setattr(diagnosis, "findings", lambda device: [])
-    usual = jax.config.values[setting]
-    jax.config.update(setting, value)
-    try:
+    with settings_of_jax(**{setting: value}):
         lines = doctor()
-    finally:
-        jax.config.update(setting, usual)
     assert [line.advice for line in lines if line.verdict == verdict].count(words) == 1
 
 
 def test_a_cache_that_cannot_be_used_is_rejected_with_the_reason(monkeypatch, tmp_path):
     monkeypatch.setattr(diagnosis, "findings", lambda device: [])
-    kept = jax.config.values["jax_compilation_cache_dir"]
     file = tmp_path / "file"
     file.touch()
-    jax.config.update("jax_compilation_cache_dir", str(file / "cache"))
-    compilation_cache.reset_cache()
-    try:
+    with settings_of_jax(jax_compilation_cache_dir=str(file / "cache")):
         (line,) = (line for line in doctor() if line.subject == "compilation cache")
-    finally:
-        jax.config.update("jax_compilation_cache_dir", kept)
-        compilation_cache.reset_cache()
     assert line.verdict == "note"
     assert "rejected" in line.detail
     assert "Not a directory" in line.detail

@@ -8,10 +8,10 @@ import pytest
 
 from purejaxrl_reinforce import Config, RunOptions, load_run, step, train_run
 from purejaxrl_reinforce.execution import kept
-from purejaxrl_reinforce.execution.jax_private import compilation_cache
 from purejaxrl_reinforce.execution.program import Program
 from tests.support import probes  # noqa: F401  registers environments
 from tests.support.processes import Command
+from tests.support.settings import settings_of_jax
 
 CONFIG = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,))
 KEEP = RunOptions(keep_program=True)
@@ -20,13 +20,8 @@ KEEP = RunOptions(keep_program=True)
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory):
     jax.clear_caches()  # none of what other tests have from a cache
-    before = jax.config.jax_compilation_cache_dir
-    path = tmp_path_factory.mktemp("cache")
-    jax.config.update("jax_compilation_cache_dir", str(path))
-    compilation_cache().reset_cache()  # jax goes on with the directory that it has opened
-    yield path
-    jax.config.update("jax_compilation_cache_dir", before)
-    compilation_cache().reset_cache()
+    with settings_of_jax(jax_compilation_cache_dir=str(tmp_path_factory.mktemp("cache"))):
+        yield
 
 
 @pytest.fixture(scope="module")
