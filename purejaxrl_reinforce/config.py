@@ -78,6 +78,7 @@ FOREIGN = {
     "total_timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
     "timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
     "epochs": "num_updates",
+    "reward_threshold": "stop_at",
     "n_envs": "num_envs",
     "batch_size": "num_envs",
     "gae_lambda": "trace_lambda",
@@ -122,6 +123,8 @@ class Config:
     """Steps per lane and update; for episodes their limit. None: the environment's time limit."""
     num_updates: int = 100
     """Policy updates."""
+    stop_at: float | None = None
+    """End training after the first update whose mean training return is as high. None: never."""
     reset_each_update: bool = False
     """stream: start each update from fresh resets, not where the last one ended."""
     hidden_sizes: tuple[int, ...] = (64,)
@@ -249,7 +252,7 @@ class Config:
 FIELD_KINDS: dict[str, Any] = {
     f.name: str if f.name in OBJECT_FIELDS else f.type for f in fields(Config)
 }
-FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind is float)
+FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind in (float, float | None))
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in (*FLOAT_FIELDS, "env_params"))
 
 # The smallest and the largest number that each kind of field takes, and the fields that differ.
@@ -257,6 +260,7 @@ _LIMITS: dict[Any, tuple[float, float]] = {
     int: (1, LARGEST_SIZE),
     float: (SMALLEST_FLOAT, LARGEST_FLOAT),
     "eval_every": (0, LARGEST_SIZE),
+    "stop_at": (-LARGEST_FLOAT, LARGEST_FLOAT),
     "gamma": (0, 1),
     "trace_lambda": (0, 1),
     "entropy_coef": (0, LARGEST_FLOAT),
@@ -283,10 +287,11 @@ _TESTS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
     """Return `value` in the type of its field; the ValueError else says which values are right."""
+    if value is None and kind in (int | None, float | None):
+        return None
+    kind = {int | None: int, float | None: float}.get(kind, kind)
     if kind in (int, float):
         return _checked_number(name, kind, value, _LIMITS.get(name) or _LIMITS[kind])
-    if kind == int | None:
-        return None if value is None else _checked_number(name, int, value, _LIMITS[int])
     if choices := () if kind in _TESTS else get_args(kind):
         in_words, is_right = f"one of {', '.join(choices)}", value in choices
     else:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import evaluate, losses, normalization, rollout
+from purejaxrl_reinforce.algorithm.blocks import any_lane
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis, checked_key, key_shape
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
@@ -27,6 +28,8 @@ from purejaxrl_reinforce.algorithm.state import (
     all_finite,
     episode_metrics,
     new_or_old,
+    no_metric,
+    no_metrics,
     total_steps,
 )
 from purejaxrl_reinforce.config import Config
@@ -87,6 +90,8 @@ def init(config: Config, key: Array) -> TrainState:
         params = params._replace(baseline=None)
     zero, no_steps = jnp.zeros((), jnp.int32), jnp.zeros(2, jnp.uint32)
     state = TrainState(params, init_optimizers(config, params), lanes, key_train, zero, no_steps)
+    if config.stop_at is not None:
+        state = state._replace(mean_return=no_metric())
     if not config.normalize_rewards:
         return state
     sums = jnp.zeros(config.num_envs)
@@ -157,6 +162,9 @@ def step(
 def train(config: Config, key: Array) -> tuple[TrainState, Metrics]:
     """Train from scratch; return the final state and metrics of shape [num_updates].
 
+    With `stop_at`, that is the state after the update that reached it; `Metrics` says what later
+    rows are.
+
     Args:
         config: of the training.
         key: a typed key, () (`jax.random.key`), from which all randomness comes.
@@ -180,7 +188,29 @@ def all_updates(
     config: Config, state: TrainState, axis: LaneAxis = ONE_DEVICE
 ) -> tuple[TrainState, Metrics]:
     """Do `num_updates` steps; for `axis` see `step`."""
-    return jax.lax.scan(lambda x, _: step(config, x, axis), state, length=config.num_updates)
+    return jax.lax.scan(
+        lambda x, _: step_or_stay(config, x, axis), state, length=config.num_updates
+    )
+
+
+def step_or_stay(
+    config: Config,
+    state: TrainState,
+    axis: LaneAxis = ONE_DEVICE,
+    num_updates: Array | None = None,
+) -> tuple[TrainState, Metrics]:
+    """Do one `step`, but none after the update that reached `stop_at`."""
+    if config.stop_at is None or state.mean_return is None:
+        return step(config, state, axis, num_updates)
+    goes_on = ~(state.mean_return >= config.stop_at)  # of NaN too: no episode has ended
+    stays = state, no_metrics(jax.eval_shape(lambda: step(config, state, axis, num_updates)[1]))
+    # Not mapped, the condition stays one: agents that are mapped over step until all have stopped.
+    new, metrics = jax.lax.cond(
+        any_lane(goes_on), lambda: step(config, state, axis, num_updates), lambda: stays
+    )
+    metrics = jax.tree.map(lambda x, y: jnp.where(goes_on, x, y), metrics, stays[1])
+    reached = jnp.where(metrics.finite, metrics.mean_return, state.mean_return)
+    return new_or_old(goes_on, new, state)._replace(mean_return=reached), metrics
 
 
 def collect(

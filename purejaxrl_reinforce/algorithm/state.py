@@ -29,6 +29,7 @@ class TrainState(NamedTuple):
         env_steps: valid environment steps so far, [2] uint32: the high and the low half.
         reward_moments: of the discounted returns so far, (); with `normalize_rewards`, else None.
         reward_sums: discounted return of each lane's episode so far, [N], with the former.
+        mean_return: of the last update, NaN before the first; with `stop_at`, else None.
 
     Example:
         >>> import jax
@@ -45,6 +46,7 @@ class TrainState(NamedTuple):
     env_steps: Array
     reward_moments: RunningMoments | None = None
     reward_sums: Array | None = None
+    mean_return: Array | None = None
 
     def __repr__(self) -> str:
         networks = self.params.policy, self.params.baseline
@@ -66,7 +68,9 @@ class Metrics(NamedTuple):
     return of greedy episodes after every `eval_every`-th update, else NaN. `num_steps` counts
     this update's valid environment steps, `env_steps` all so far (float32: exact up to 2**24, to 7
     digits beyond). Where `finite` is false, a loss, gradient or new parameter was not finite and
-    the update was not applied. With jax_debug_nans, -inf replaces NaN.
+    the update was not applied. Where `num_steps` is 0 there was no update, since an earlier one
+    reached `stop_at`: floats are NaN, whole numbers 0, `finite` is false. With jax_debug_nans,
+    -inf replaces NaN.
 
     Example:
         >>> import jax
@@ -101,6 +105,13 @@ def no_metric() -> Array:
     """Return the value of a metric that an update does not have: NaN, but in a hunt for NaNs."""
     hunted = jax.config.jax_debug_nans  # type: ignore[attr-defined]
     return jnp.float32(-jnp.inf if hunted else jnp.nan)
+
+
+def no_metrics(shapes: Metrics) -> Metrics:
+    """Return the metrics, of these shapes and dtypes, where there is no update."""
+    return jax.tree.map(
+        lambda x: no_metric() if x.dtype == jnp.float32 else jnp.zeros(x.shape, x.dtype), shapes
+    )
 
 
 def episode_metrics(finished: Finished, axis: LaneAxis) -> dict[str, Array]:
@@ -139,11 +150,11 @@ def all_finite(tree: Any) -> Array:
     return jnp.all(jnp.isfinite(ravel_pytree(tree)[0]))
 
 
-def new_or_old(finite: Array, new: TrainState, old: TrainState) -> TrainState:
-    """Return `new` where an update was finite, else `old`; both have the same key."""
+def new_or_old(is_new: Array, new: TrainState, old: TrainState) -> TrainState:
+    """Return the one state or the other; both have the same key."""
     without_key: dict[str, Any] = {"key": None}  # choosing would use it a second time
     states = new._replace(**without_key), old._replace(**without_key)
-    return jax.tree.map(lambda x, y: jnp.where(finite, x, y), *states)._replace(key=old.key)
+    return jax.tree.map(lambda x, y: jnp.where(is_new, x, y), *states)._replace(key=old.key)
 
 
 def add_steps(counter: Array, count: Array) -> Array:

@@ -43,7 +43,7 @@ class Workload:
     """
 
     def __init__(self, config: Config, seed: int) -> None:
-        config = environment.checked(config)
+        config = environment.checked(config).replace(stop_at=None)  # all updates are timed
         self.config = config
         with cold_caches():
             program = Program(config, jax.random.key(seed))

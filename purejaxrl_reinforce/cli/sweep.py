@@ -208,7 +208,7 @@ def _parse_values(name: str, kind: Any, text: str) -> list[Any]:
     from purejaxrl_reinforce.sweeps.plan import log_range
 
     if text.startswith("log:"):
-        if kind not in (float, None):
+        if kind not in (float, float | None, None):
             raise ValueError(f"a log range needs a float field; {name} is not one")
         try:
             low, high, num = text.removeprefix("log:").split(":")
@@ -223,7 +223,7 @@ def _parse_values(name: str, kind: Any, text: str) -> list[Any]:
     parts = [part.strip() for part in text.split(",")] if text else []
     if "" in parts:
         raise ValueError(f"{name} has an empty value in {text!r}")
-    if kind == int | None:
+    if kind in (int | None, float | None):
         return [None if part.lower() == "none" else options.parse_value(part) for part in parts]
     values = list(map(options.parse_value, parts))
     # An environment's parameters are of one type, so that one program trains them all.

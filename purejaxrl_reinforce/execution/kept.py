@@ -140,7 +140,8 @@ def _path(config: Config) -> Path | None:
 
 def _shapes(config: Config) -> str:
     """Return the parts of a configuration that shape its programs; the updates do not."""
-    return repr([getattr(config, name) for name in STATIC_FIELDS if name != "num_updates"])
+    static = (getattr(config, name) for name in STATIC_FIELDS if name != "num_updates")
+    return repr([*static, config.stop_at is None])
 
 
 def _is_private(status: os.stat_result) -> bool:

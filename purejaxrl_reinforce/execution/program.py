@@ -198,6 +198,8 @@ class Program:
     ) -> Iterator[Chunk[TrainState]]:
         """Train from `state`, or that before the first update, to the last, see `run_chunks`.
 
+        The last is that of `num_updates`, or an earlier one that reaches `stop_at`.
+
         Results do not depend on the length of the chunks: the same compiled update runs.
 
         Raises:
@@ -212,6 +214,8 @@ class Program:
                 continue
             applied = int(np.argmin(finite))
             yield chunk._replace(metrics=_rows(chunk.metrics, slice(applied)))
+            if not chunk.metrics.num_steps[applied]:  # `stop_at` was reached before
+                return
             raise NonFiniteError(int(chunk.state.update) + 1, _rows(chunk.metrics, applied))
 
 
@@ -222,13 +226,13 @@ def run_updates(
 
     Metrics are buffers [longest] of which the first `length` rows are filled.
     """
-    from purejaxrl_reinforce.algorithm.reinforce import step
+    from purejaxrl_reinforce.algorithm.reinforce import step_or_stay
 
-    shapes = jax.eval_shape(lambda: step(config, state, LANES, num_updates)[1])
+    shapes = jax.eval_shape(lambda: step_or_stay(config, state, LANES, num_updates)[1])
     buffers = jax.tree.map(lambda x: jnp.zeros((longest, *x.shape), x.dtype), shapes)
 
     def body(i: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-        state, metrics = step(config, carry[0], LANES, num_updates)
+        state, metrics = step_or_stay(config, carry[0], LANES, num_updates)
         return state, jax.tree.map(lambda b, x: b.at[i].set(x), carry[1], metrics)
 
     return jax.lax.fori_loop(0, length, body, (state, buffers))

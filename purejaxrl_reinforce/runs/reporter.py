@@ -129,6 +129,10 @@ def _summary(result: SavedRun) -> Iterator[str]:
         )
     else:
         yield "training return: unknown, no episode finished"
+    stop_at = result.config.stop_at
+    has_stopped = stop_at is not None and (returns[-1:] >= np.float32(stop_at)).any()
+    if has_stopped:
+        yield f"stopped after update {len(returns):,}, which reached stop_at={stop_at:g}"
     if solved := _solved(result):
         yield solved
     steps = int(result.metrics["env_steps"].max(initial=0))
@@ -139,8 +143,9 @@ def _summary(result: SavedRun) -> Iterator[str]:
     )
     yield f"{result.path}: {', '.join(sorted(path.name for path in result.path.iterdir()))}"
     path = shlex.quote(str(result.path))
-    yield f"next: purejaxrl-reinforce evaluate {path}, or video, plot, report; or"
-    yield f"      purejaxrl-reinforce train --resume {path} --num-updates N"
+    yield f"next: purejaxrl-reinforce evaluate {path}, or video, plot, report"
+    if not has_stopped:
+        yield f"or: purejaxrl-reinforce train --resume {path} --num-updates N"
 
 
 def _solved(result: SavedRun) -> str | None:

@@ -61,7 +61,7 @@ def unequal_steps(results: SweepResults) -> Iterator[str]:
     Agents that halving stopped do not count.
     """
     steps, configs = results.metrics["env_steps"].max(axis=2), results.configs
-    whole = results.updates == [[config.num_updates] for config in configs]
+    whole = results.done == [[config.num_updates] for config in configs]
     settings = np.flatnonzero(whole.any(axis=1)).tolist()
     for env, ours in grouped(settings, lambda i: task(configs[i])).items():
         means = [float(steps[i, whole[i]].mean()) for i in ours]

@@ -43,8 +43,8 @@ class SweepResults(SweepPlan):
             Beyond an agent's own updates, floats are NaN, integers 0 and `finite` is false.
         evaluation: returns of greedy episodes with the final parameters, [setting, seed, episode].
         seconds: of training, each agent's share of its slice's, [setting, seed].
-        updates: that each agent was trained for, [setting, seed]. 0: it is not trained, and its row
-            in the other arrays means nothing.
+        done: updates that each agent has behind it or, having reached `stop_at`, no longer needs,
+            [setting, seed]. 0: it is not trained, and its row in the other arrays means nothing.
         path: the directory that has the agents' parameters; on the first process.
 
     Example:
@@ -56,7 +56,7 @@ class SweepResults(SweepPlan):
     metrics: dict[str, np.ndarray]
     evaluation: np.ndarray
     seconds: np.ndarray
-    updates: np.ndarray
+    done: np.ndarray
     path: Path | None = None
 
     def __fspath__(self) -> str:
@@ -72,7 +72,12 @@ class SweepResults(SweepPlan):
     @property
     def trained(self) -> np.ndarray:
         """Whether each agent is trained, [setting, seed]; not all are while a sweep goes on."""
-        return self.updates > 0
+        return self.done > 0
+
+    @property
+    def updates(self) -> np.ndarray:
+        """Updates of each agent, [setting, seed], up to the one that reached `stop_at`."""
+        return (self.metrics["num_steps"] > 0).sum(axis=2) if self.metrics else self.done
 
     @property
     def num_trained(self) -> int:
@@ -100,20 +105,21 @@ class SweepResults(SweepPlan):
     def add(self, part: Slice) -> None:
         """Fill in agents that are trained, where they are trained further than before."""
         setting, seed = part.agents.T
-        applied = np.where(part.metrics.finite, part.metrics.num_steps, 0)
-        columns = part.metrics._asdict() | {"env_steps": applied.cumsum(axis=1, dtype=np.int64)}
-        num_updates = applied.shape[1]
-        new = self.updates[setting, seed] < num_updates
+        num_steps = part.metrics.num_steps
+        applied = np.where(part.metrics.finite, num_steps, 0).cumsum(axis=1, dtype=np.int64)
+        columns = part.metrics._asdict() | {"env_steps": np.where(num_steps > 0, applied, 0)}
+        done = num_steps.shape[1]
+        new = self.done[setting, seed] < done
         setting, seed = setting[new], seed[new]
         for name, values in columns.items():
             if name not in self.metrics:
                 shape = *self.seconds.shape, max(config.num_updates for config in self.configs)
                 nothing = np.nan if values.dtype.kind == "f" else 0
                 self.metrics[name] = np.full(shape, nothing, values.dtype)
-            self.metrics[name][setting, seed, :num_updates] = values[new]
+            self.metrics[name][setting, seed, :done] = values[new]
         self.evaluation[setting, seed] = part.evaluation[new]
         self.seconds[setting, seed] = part.seconds[new]
-        self.updates[setting, seed] = num_updates
+        self.done[setting, seed] = done
 
     def __repr__(self) -> str:
         """Return the ranking as text."""
@@ -191,7 +197,7 @@ class SweepResults(SweepPlan):
         """
         import pandas  # takes half a second, and only the end of a sweep needs it
 
-        own = np.arange(self.metrics["finite"].shape[2]) < self.updates[..., None]
+        own = self.metrics["num_steps"] > 0
         setting, seed, update = np.nonzero(own)
         metrics = {name: values[own] for name, values in self.metrics.items()}
         swept = {}
@@ -220,13 +226,13 @@ def load_sweep(path: StrPath) -> SweepResults:
     results = empty_results(sweep.plan, sweep.path)
     for part in map(sweep.load, sweep.files()):
         results.add(part)
-    if missing := int((results.updates < results.goals).sum()):
+    if missing := int((results.done < results.goals).sum()):
         raise ValueError(
             f"{path} is not finished: {missing:,} of {results.num_agents:,} agents are"
             " missing; rerun the same sweep command to finish"
         )
     for ranked in grouped(range(len(results.configs)), lambda i: task(results.configs[i])).values():
-        if all(results.updates[i].max() < results.configs[i].num_updates for i in ranked):
+        if all(results.done[i].max() < results.configs[i].num_updates for i in ranked):
             raise ValueError(
                 f"{path} is not finished: its halving goes on; rerun the same sweep command to"
                 " finish"
@@ -238,7 +244,7 @@ def empty_results(plan: SweepPlan, path: Path | None) -> SweepResults:
     """Return the results of a plan before any agent is trained."""
     shape = len(plan.configs), plan.num_seeds
     evaluation = np.full((*shape, plan.num_episodes), np.nan, np.float32)
-    seconds, updates = np.zeros(shape), np.zeros(shape, np.int64)
+    seconds, done = np.zeros(shape), np.zeros(shape, np.int64)
     return SweepResults(
-        **vars(plan), metrics={}, evaluation=evaluation, seconds=seconds, updates=updates, path=path
+        **vars(plan), metrics={}, evaluation=evaluation, seconds=seconds, done=done, path=path
     )

@@ -26,8 +26,8 @@ def agent_scores(results: "SweepResults") -> np.ndarray:
     Diverged agents, of which an update or the evaluation was not finite, score -inf.
     """
     scores, finite = results.scores, results.metrics["finite"]
-    later = np.arange(finite.shape[2]) >= results.updates[..., None]
-    return np.where((finite | later).all(axis=2) & np.isfinite(scores), scores, -np.inf)
+    not_done = results.metrics["num_steps"] == 0
+    return np.where((finite | not_done).all(axis=2) & np.isfinite(scores), scores, -np.inf)
 
 
 def scores_of_settings(results: "SweepResults") -> list[np.ndarray]:
@@ -57,7 +57,7 @@ def rank(results: "SweepResults") -> list[Ranking]:
 
 def _ranked(results: "SweepResults", env: str, scores: dict[int, np.ndarray]) -> Ranking:
     lengths = np.array([config.num_updates for config in results.configs])
-    stopped = lengths - results.updates.max(axis=1)
+    stopped = lengths - results.done.max(axis=1)
     # Settings that were stopped before their last update are not compared.
     compared = {i: x for i, x in scores.items() if not stopped[i]} or scores
     is_study = results.equal_within is not None

@@ -271,7 +271,7 @@ class SweepLoop:
 
         Its columns: setting, seed, program, updates behind it, updates after which it stops.
         """
-        done, goals, programs = self.results.updates, self.results.goals, self.results.programs
+        done, goals, programs = self.results.done, self.results.goals, self.results.programs
         program = np.zeros(len(goals), np.int64)
         for number, settings in enumerate(programs):
             program[settings] = number

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import chex
 import gymnasium
 import gymnax
 import jax
@@ -101,8 +102,7 @@ def test_steps_with_all_parameters_changed_are_gymnasiums(name):
 
 def test_only_gymnasiums_continuous_car_stops_at_the_left_wall():
     """As docs/pages/presets.md says."""
-    name = "MountainCarContinuous-v0"
-    states = [[-1.19, -0.05]]
+    name, states = "MountainCarContinuous-v0", [[-1.19, -0.05]]
     ours = our_step(make(name), COUNTERPARTS[name][0], states, [[-1.0]])[0]
     theirs = their_step(make(name), states, [[-1.0]])[0]
     np.testing.assert_allclose(theirs, [[-1.2, 0.0]], atol=1e-6)
@@ -181,9 +181,7 @@ def test_every_gymnax_environment_can_be_trained_on(name, rollout, given):
     with jax.numpy_rank_promotion("allow"):  # gymnax's Swimmer relies on it
         state = jax.eval_shape(init, config, jax.random.key(0))
         after, metrics = jax.eval_shape(step, config, state)
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
-        lambda x: (x.shape, x.dtype), state
-    )
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
     assert all(metric.shape == () for metric in metrics)
 
 

@@ -291,10 +291,8 @@ def test_adam_against_its_equations(keras):
     config = Config(keras_adam=keras, adam_epsilon=1e-7)
     params = {"x": jnp.zeros(())}
     opt_state = make_optimizer(config, 0.03).init(params)
-    for gradient in gradients:
-        params, opt_state = optimizer_step(
-            config, 0.03, params, opt_state, {"x": jnp.float32(gradient)}
-        )
+    for gradient in map(jnp.float32, gradients):
+        params, opt_state = optimizer_step(config, 0.03, params, opt_state, {"x": gradient})
     ours, other = adam(gradients, 0.03, 1e-7, keras), adam(gradients, 0.03, 1e-7, not keras)
     np.testing.assert_allclose(params["x"], ours, rtol=1e-3)
     assert abs(ours - other) > 0.1 * abs(ours)
@@ -307,14 +305,13 @@ def test_clipping_keeps_the_direction_and_bounds_the_norm_over_all_leaves(limit,
     opt_state = make_optimizer(config, 1.0).init(params)
     _, opt_state = optimizer_step(config, 1.0, params, opt_state, gradient)
     # Adam's first moment after one step is a tenth of the gradient that reached it.
-    ours, theirs = opt_state[1].mu, jax.tree.map(lambda x: 0.1 * scale * x, gradient)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), ours, theirs)
+    expected = jax.tree.map(lambda x: 0.1 * scale * x, gradient)
+    assert_trees_close(opt_state[1].mu, expected, rtol=1e-5)
 
 
 def test_annealing_ends_at_zero_and_each_network_has_its_own_rate():
-    config = TEXTBOOK.replace(
-        num_envs=2, num_steps=5, num_updates=4, policy_lr=1e-3, baseline_lr=1e-2
-    )
+    rates = {"policy_lr": 1e-3, "baseline_lr": 1e-2}
+    config = TEXTBOOK.replace(num_envs=2, num_steps=5, num_updates=4, **rates)
     state = init(config, jax.random.key(0))
 
     def largest_change(config, state):

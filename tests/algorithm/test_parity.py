@@ -13,17 +13,14 @@ from purejaxrl_reinforce.algorithm.rollout import Trajectory
 from tests.support.learning import learn, networks_of, targets_of
 
 DATA = np.load(Path(__file__).parent.parent / "data" / "notebook_run_a.npz")
-ITERATIONS = 5
 ATOL = 1e-4
 
 
 def recorded_params(prefix: str) -> Params:
     def network(kind: str) -> dict:
         def layer(name: str) -> dict:
-            return {
-                part: jnp.asarray(DATA[f"{prefix}{kind}/{name}_{part}"])
-                for part in ("kernel", "bias")
-            }
+            parts = "kernel", "bias"
+            return {x: jnp.asarray(DATA[f"{prefix}{kind}/{name}_{x}"]) for x in parts}
 
         return {"params": {"mlp": {"hidden_0": layer("hidden"), "out": layer("out")}}}
 
@@ -38,14 +35,8 @@ def recorded_trajectory(iteration: int) -> Trajectory:
     finished = len(DATA[f"{prefix}episode_rewards"])
     terminated = np.zeros(600, bool)
     terminated[np.cumsum(lengths)[:finished] - 1] = True
-    lane = (
-        DATA[f"{prefix}observations"],
-        DATA[f"{prefix}actions"],
-        DATA[f"{prefix}rewards"],
-        terminated,
-        np.zeros(600, bool),
-        np.ones(600, bool),
-    )
+    played = (DATA[f"{prefix}{name}"] for name in ("observations", "actions", "rewards"))
+    lane = *played, terminated, np.zeros(600, bool), np.ones(600, bool)
     return Trajectory(*(jnp.asarray(x)[:, None] for x in lane))
 
 
@@ -54,23 +45,20 @@ def test_five_updates_match_the_notebook(block_rows):
     config = preset("classic").replace(block_rows=block_rows)
     state = init(config, jax.random.key(0))._replace(params=recorded_params("init/"))
     networks = networks_of(config)
-    for i in range(ITERATIONS):
+    for i in range(5):
         trajectory = recorded_trajectory(i)
         targets = targets_of(config, state.params, trajectory)
-        for ours, name in [
-            (targets.returns, "returns"),
-            (targets.values, "values_before"),
-            (targets.advantages, "advantages"),
-        ]:
+        names = "returns", "values_before", "advantages"
+        for ours, name in zip(targets, names, strict=True):
             np.testing.assert_allclose(ours[:, 0], DATA[f"iter{i}/{name}"], rtol=0, atol=ATOL)
         distribution = networks.distribution(state.params, trajectory.obs[:, 0])
         log_probs = distribution.log_prob(trajectory.action[:, 0])
         np.testing.assert_allclose(log_probs, DATA[f"iter{i}/log_probs_before"], rtol=0, atol=ATOL)
 
         state, metrics = learn(config, state, trajectory)
-        for ours, name in [("policy_loss", "policy_loss"), ("baseline_loss", "baseline_loss")]:
+        for name in ("policy_loss", "baseline_loss"):
             expected = DATA[f"iter{i}/{name}"]
-            np.testing.assert_allclose(metrics[ours], expected, rtol=1e-6, atol=ATOL)
+            np.testing.assert_allclose(metrics[name], expected, rtol=1e-6, atol=ATOL)
         jax.tree.map(
             lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=0, atol=ATOL),
             state.params,

@@ -61,11 +61,12 @@ def test_new_floats_and_new_keys_do_not_retrace():
 
 
 def test_every_float_is_a_leaf_and_nothing_else():
-    assert set(OTHER) == set(FLOAT_FIELDS)
+    assert {*OTHER, "stop_at"} == set(FLOAT_FIELDS)
     named = {*FLOAT_FIELDS, *STATIC_FIELDS, "env_params"}
     assert named == {f.name for f in dataclasses.fields(Config)}
     leaves, structure = jax.tree.flatten(TINY)
-    assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS]
+    assert leaves == [getattr(TINY, name) for name in FLOAT_FIELDS if name != "stop_at"]
+    assert len(jax.tree.leaves(replace(TINY, stop_at=1))) == len(leaves) + 1  # None is no leaf
     assert jax.tree.unflatten(structure, leaves) == TINY
     assert jax.tree.map(lambda x: None, TINY).gamma is None
     assert hash(structure) == hash(jax.tree.structure(replace(TINY, gamma=0.1)))
@@ -97,8 +98,9 @@ def test_parameters_of_the_environment_are_traced_and_mapped_over():
 
 
 def test_train_maps_over_configurations_and_keys():
-    configs = TINY, replace(TINY, **OTHER)
+    configs = replace(TINY, stop_at=5), replace(TINY, stop_at=1e9, **OTHER)
     mapped = jax.vmap(train)(jax.tree.map(lambda *x: jnp.stack(x), *configs), keys_of(2))
+    assert mapped[0].update.tolist() == [1, 3]
     for i, (config, key) in enumerate(zip(configs, keys_of(2), strict=True)):
         assert_trees_close(jax.tree.map(lambda x, i=i: x[i], mapped), train(config, key))
 

@@ -103,10 +103,7 @@ BAD = [
     (["train", "--run-dir", "\x1b[31mred"], r"the argument '\\x1b\[31mred' has characters that"),
     (["train", "--run-dir", "caf\udce9"], r"the argument 'caf\\udce9' has characters that"),
     (["train", "--run-dir", "made/" + "é" * 128 + "/run"], "File name too long"),
-    (
-        ["train", "--hidden-sizes", "60000", "60000"],
-        "does not fit: .* GB are .* try .*hidden_sizes",
-    ),
+    (["train", "--hidden-sizes", "60000", "60000"], "does not fit: .* GB .* try .*hidden_sizes"),
     (["train", "--config", "nowhere.toml"], "nowhere.toml: No such file"),
     (["train", "--config", "bad.toml", "--preset", "classic"], "--preset or --config, not both"),
     (["train", "--run-dir", "full"], "full exists and is not empty"),
@@ -127,10 +124,7 @@ BAD = [
     (["bench", "--platform", "gpu"], "does not take --platform, which is here the environment"),
     (["train", "--total-timesteps", "9"], "which is here --total-steps$"),
     (["train", "--total-steps", "9"], "total_steps must be at least 32,000, an update's, not 9"),
-    (
-        ["train", "--total-steps", "9", "--num-updates", "3"],
-        "give --num-updates or --total-steps, not both",
-    ),
+    (["train", "--total-steps=9", "--num-updates=3"], "--num-updates or --total-steps, not both"),
     (["train", "--n_envs=3"], "does not take --n_envs=3, which is here --num-envs$"),
     (["tain"], "unknown verb 'tain'; verbs are train, sweep, "),
     (["train", "--num-envs", "x"], "^--num-envs: invalid .* 'x'; write --num-envs INT$"),
@@ -212,9 +206,8 @@ def test_help_lists_every_field_with_its_default(capsys):
             continue
         option = f"--{name.replace('_', '-')}"
         default = re.search(rf"(?ms)^\W{{1,2}}{option}\b.*?\(default:(.*?)\)", text)[1]
-        assert re.sub(r"[│|\s]", "", default) == ("64" if name == "hidden_sizes" else str(value)), (
-            name
-        )
+        expected = "64" if name == "hidden_sizes" else str(value)
+        assert re.sub(r"[│|\s]", "", default) == expected, name
     assert "Learning rate of the policy network's Adam." in text
 
 
@@ -256,10 +249,8 @@ def test_options_change_the_preset_and_only_what_they_name():
 def test_an_untuned_environment_is_said_in_one_line(capsys):
     start = _parse(["train", "--env", "MountainCar-v0"]).start
     start.warn_if_untuned(start.load()[0])
-    assert re.fullmatch(
-        "warning: preset cartpole was tuned for CartPole-v1, .*MountainCar.*\n",
-        capsys.readouterr().err,
-    )
+    warning = "warning: preset cartpole was tuned for CartPole-v1, .*MountainCar.*\n"
+    assert re.fullmatch(warning, capsys.readouterr().err)
     ConfigOptions().warn_if_untuned(Config())
     assert capsys.readouterr().err == ""
 

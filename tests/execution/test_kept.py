@@ -48,6 +48,7 @@ def test_a_run_with_a_kept_program_is_the_same_run(tmp_path, program):
     loaded = train_run(CONFIG, 1, tmp_path / "loaded", KEEP)
     other = train_run(config, 1, tmp_path / "other", KEEP)
     assert kept.find(CONFIG) == kept.find(config) is not None
+    assert kept.find(CONFIG.replace(stop_at=9.0)) is None  # which shapes it
     assert {"params", "state"}.isdisjoint(vars(loaded))
     assert other.num_updates == 4
     states = (run.state._replace(key=None) for run in (compiled, loaded))

@@ -21,7 +21,7 @@ from tests.support.configs import TEXTBOOK
 results = []
 for settings in json.loads(sys.argv[2]):
     program = Program(TEXTBOOK.replace(**settings), jax.random.key(0))
-    (*_, last), = [list(program.run())]
+    *_, last = (chunk for chunk in program.run() if len(chunk.metrics.finite))
     leaves = [x.ravel().tolist() for x in jax.tree.leaves(last.state.params)]
     steps, metrics = int(last.state.env_steps[1]), [float(x[-1]) for x in last.metrics]
     results.append([program.mesh.size, leaves, steps, metrics])
@@ -49,7 +49,7 @@ program = jax.jit(update).lower(config, state).compile().as_text()
 print(len(re.findall(r" all-(?:reduce|gather)(?:-start)?\\(", program)))
 """
 LEARNERS = [
-    {"bootstrap": True},
+    {"bootstrap": True, "stop_at": 20},
     {"baseline": "loo", "rollout": "stream", "env": "Random-probe", "max_grad_norm": 0.5},
     {"rollout": "stream", "bootstrap": True, "baseline_steps": 2, "advantage_norm": "unit"},
     {"rollout": "stream", "normalize_obs": True, "normalize_rewards": True, "trace_lambda": 0.9},

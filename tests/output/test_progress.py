@@ -94,7 +94,7 @@ def best(axes, configs, scores):
     """Return what a sweep says of scores [setting, seed], NaN where an agent is not trained yet."""
     scores = np.array(scores)
     results = made_up(axes, configs, scores[..., None], scores[..., None], 1)
-    results.updates[np.isnan(scores)] = 0
+    results.done[np.isnan(scores)] = 0
     return list(best_so_far(results))
 
 

@@ -60,6 +60,7 @@ def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepRes
         "min_return": returns - 10,
         "max_return": returns + 10,
         "eval_return": np.full(shape, np.nan, np.float32),
+        "num_steps": own.astype(np.int32),
         "env_steps": np.where(own, steps, 0).astype(np.int64),
         "finite": own.copy(),
     }

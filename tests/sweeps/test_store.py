@@ -425,5 +425,5 @@ def test_unequal_steps_are_said_of_agents_that_were_trained_to_the_end():
     results = made_up(axes, configs, np.zeros((2, 3, 1)), 0, steps)
     (line,) = outputs.unequal_steps(results)
     assert "took 10 to 100 environment steps" in line
-    results.updates[1] = [1, 1, 0]
+    results.done[1] = [1, 1, 0]
     assert list(outputs.unequal_steps(results)) == []

@@ -275,5 +275,5 @@ def test_results_are_their_ranking():
     assert "Acrobot-v1, 12 seeds, 1 setting" in repr(results)
     with pytest.raises(ValueError, match="best setting for each environment"):
         results.best  # noqa: B018
-    untrained = replace(results, updates=np.zeros((2, 12), int))
+    untrained = replace(results, done=np.zeros((2, 12), int))
     assert repr(untrained) == "SweepResults: no agent is trained"
