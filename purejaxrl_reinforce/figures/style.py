@@ -35,11 +35,9 @@ BAND_SEEDS = 10
 # A threshold, or whatever else curves are compared with.
 REFERENCE: dict[str, Any] = {"color": "#444444", "linestyle": (0, (5, 3)), "linewidth": 1}
 
-_CYCLE = [(STROKES[i % 4], COLORS[i % 7], MARKERS[i % 7]) for i in range(MOST_CURVES)]
 _SHARED = {
-    "axes.prop_cycle": cycler(
-        **dict(zip(("linestyle", "color", "marker"), zip(*_CYCLE, strict=True), strict=True))
-    ),
+    "axes.prop_cycle": cycler(color=COLORS, marker=MARKERS) * len(STROKES)
+    + cycler(linestyle=STROKES) * len(COLORS),
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.right": False,
