@@ -147,16 +147,11 @@ class Program:
     """
 
     def __init__(
-        self,
-        config: Config,
-        key: Array,
-        devices: Sequence[jax.Device] | None = None,
-        found: kept.Kept | None = None,
-        keep: bool = False,
+        self, config: Config, key: Array, found: kept.Kept | None = None, keep: bool = False
     ) -> None:
         started = time.perf_counter()
         self.config = config
-        self.mesh = sharding.lane_mesh(config.num_envs, devices)
+        self.mesh = sharding.lane_mesh(config.num_envs)
         # The number of updates is an argument: one program fits any.
         self._settings = config.replace(num_updates=1)
         loaded = None if found is None else kept.load(found, self._settings, self.mesh)

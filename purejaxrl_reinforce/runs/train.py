@@ -159,7 +159,7 @@ def _compile(
     for line in known_faults.warnings_for(run.config):
         shown.warn(line)
     with together(), shown.compiling(run.config, run.seed, resumed):
-        return Program(run.config, key_of(run.seed), None, found, keep)
+        return Program(run.config, key_of(run.seed), found, keep)
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:
