@@ -92,7 +92,7 @@ def load(config: Config, path: StrPath) -> TrainState:
         >>> state = load(config, "state.npz")  # of the example of save
     """
     try:
-        state, _ = _read(Path(path), config, _NO_RUN)
+        state, _ = load_checkpoint(Path(path), config, _NO_RUN)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     return state._replace(key=jax.random.wrap_key_data(state.key))
@@ -169,13 +169,6 @@ def load_checkpoint(path: Path, config: Config, owner: str) -> tuple[TrainState,
     Raises:
         OSError, ValueError: it cannot be read, or this release did not write it for this run.
     """
-    state, settings = _read(path, config, owner)
-    if int(state.update) != int(path.stem):
-        raise ValueError(f"{path} was renamed: it is of update {int(state.update)}")
-    return state, settings
-
-
-def _read(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str, Any]]:
     arrays = load_arrays(path, owner)
     with parsing(path):
         facts = json.loads(str(arrays.pop(_FACTS)))
@@ -189,6 +182,8 @@ def _read(path: Path, config: Config, owner: str) -> tuple[TrainState, dict[str,
         state: TrainState = restore_tree(arrays, state_shapes(config)._replace(key=key_data))
     except ValueError as error:
         raise ValueError(f"{path} does not fit the configuration: {error}") from None
+    if owner != _NO_RUN and int(state.update) != int(path.stem):
+        raise ValueError(f"{path} was renamed: it is of update {int(state.update)}")
     return state, settings
 
 
