@@ -18,7 +18,7 @@ _HEADER = ",".join((*COLUMNS, "crc32")).encode()
 
 
 class MetricsFile:
-    """The table of one run's metrics, which a process writes.
+    """The table of one run's metrics.
 
     Columns: `update` counts from 1; `env_steps` is the exact number of valid environment steps so
     far; `seconds` is training time so far, excluding compilation; the others are the fields of
@@ -41,19 +41,26 @@ class MetricsFile:
         """All rows by column, each float64 [num_updates]."""
         return dict(zip(COLUMNS, self._table.T, strict=True))
 
-    def read(self) -> None:
-        """Take the rows that an existing file has before its end or the first damaged one.
+    def read(self) -> bool:
+        """Take the rows before the first damaged one; return whether none is damaged.
+
+        A last line that is cut short is left out.
 
         Raises:
-            ValueError: it is another run's.
+            OSError: the file cannot be read.
+            DamagedError: the rows are none of updates.
         """
-        if self._path.exists():
-            self._lines, is_whole = _intact_rows(self._path, self._owner)
-            if not self._lines and not is_whole:
-                raise ValueError(
-                    f"{self._path} belongs to another run, or is damaged in its first row"
-                )
-            self._table = _table(self._path, self._lines)
+        with open_regular(self._path) as file:
+            header, *lines = file.read().split(b"\n")
+        self._lines, crc = [], zlib.crc32(self._owner.encode())
+        for line in lines[:-1] if header == _HEADER else ():  # the last one is empty, or cut short
+            text, _, checksum = line.rpartition(b",")
+            crc = zlib.crc32(text, crc)
+            if checksum != b"%d" % crc:
+                break
+            self._lines.append(line)
+        self._table = _table(self._path, self._lines)
+        return header == _HEADER and len(self._lines) == len(lines) - 1
 
     def start(self, num_updates: int = 0) -> None:
         """Write the file, with the first `num_updates` of the rows so far."""
@@ -91,38 +98,6 @@ class MetricsFile:
             file.seek(0, os.SEEK_END)
             file.write(b"".join(lines))
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-
-
-def read_metrics(path: Path, owner: str) -> dict[str, np.ndarray]:
-    """Return the columns of a run's metrics.csv by name, each float64 [num_updates].
-
-    A last line that is cut short is left out.
-
-    Raises:
-        ValueError: the file cannot be read, is damaged or another run's.
-    """
-    try:
-        rows, is_whole = _intact_rows(path, owner)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    if not is_whole:
-        raise ValueError(f"{path} is damaged after update {len(rows)}, or belongs to another run")
-    return dict(zip(COLUMNS, _table(path, rows).T, strict=True))
-
-
-def _intact_rows(path: Path, owner: str) -> tuple[list[bytes], bool]:
-    """Return the rows before the first damaged line, and whether there is none."""
-    with open_regular(path) as file:
-        header, *rows = file.read().split(b"\n")
-    if header != _HEADER or not rows:
-        return [], False
-    crc = zlib.crc32(owner.encode())
-    for i, row in enumerate(rows[:-1]):  # what follows the last end of a line is cut short
-        text, _, checksum = row.rpartition(b",")
-        crc = zlib.crc32(text, crc)
-        if checksum != b"%d" % crc:
-            return rows[:i], False
-    return rows[:-1], True
 
 
 def _table(path: Path, rows: list[bytes]) -> np.ndarray:

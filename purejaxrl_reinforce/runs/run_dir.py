@@ -84,7 +84,9 @@ class RunDirectory(directories.LockedDirectory):
         try:
             self.lock()
             directories.remove_unfinished(self.path / CHECKPOINTS)
-            self.metrics.read()
+            path = self.path / METRICS_FILE
+            if path.exists() and not self.metrics.read() and not self.metrics.num_updates:
+                raise ValueError(f"{path} belongs to another run, or is damaged in its first row")
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 

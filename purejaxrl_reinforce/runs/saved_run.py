@@ -62,12 +62,19 @@ class SavedRun:
         """
         path = self.path / METRICS_FILE
         saved = max(checkpoint.own_checkpoints(self.path / CHECKPOINTS, self.owner), default=0)
-        metrics = metrics_csv.read_metrics(path, self.owner)  # later: the run may be going on
-        if len(metrics["update"]) < saved:
+        file = metrics_csv.MetricsFile(path, self.owner)
+        try:
+            is_whole = file.read()  # later than `saved`: the run may be going on
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from None
+        if not is_whole:
+            found = f"after update {file.num_updates}, or belongs to another run"
+            raise ValueError(f"{path} is damaged {found}")
+        if file.num_updates < saved:
             raise ValueError(f"{path} is damaged: it ends before update {saved}")
-        if not len(metrics["update"]):
+        if not file.num_updates:
             raise ValueError(f"{path} has no update yet")
-        return metrics
+        return file.columns
 
     @cached_property
     def params(self) -> Params:
