@@ -67,18 +67,34 @@ class LockedDirectory:
         self._made, self._made_in_it = list[Path](), list[Path]()
         self._replaced: Path | None = None
 
-    def lock(self, makes: Iterable[str] = (), replaced: Path | None = None) -> None:
-        """Make the directory if it is not there, and lock it.
+    def set_aside(self, ours: re.Pattern[str], load: Callable[[Path], tuple[Any, ...]]) -> None:
+        """Rename earlier results to make room for new ones, until `drop_replaced` or `undo`.
+
+        Nothing is done where nothing is, or no more than a killed process leaves at its start.
 
         Args:
-            makes: names of what is made in it, beside the log.
-            replaced: earlier results that were set aside for it.
+            ours: matches the paths below the directory that may be there, beside those of other
+                verbs and loggers.
+            load: reads it and returns its identity last; a ValueError says that it is not ours.
+
+        Raises:
+            ValueError: it is not ours, has something of others in it, or another process holds it.
+            OSError: it cannot be renamed.
+        """
+        if os.path.lexists(self.path) and not is_begun(self.path, self._log.name):
+            _require_ours(self.path, ours, load)
+            with _open_locked(self._log, "writing"):
+                aside = first_free(self.path.parent, f"{self.path.name}-replaced")
+                self._replaced = self.path.rename(aside)
+
+    def lock(self, makes: Iterable[str] = ()) -> None:
+        """Make the directory if it is not there, and lock it; `makes` is what is made in it then.
 
         Raises:
             ValueError: another process holds it; everything is as it was.
             OSError: it cannot be made, written or locked; likewise.
         """
-        self._replaced, is_new = replaced, not self._log.exists()
+        is_new = not self._log.exists()
         self._made = [x for x in (self.path, *self.path.absolute().parents) if not x.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -149,30 +165,6 @@ _OF_OTHERS = re.compile(
     r"|wandb|wandb/(run|setting\d[^/]*)_id\.txt"
     r"|wandb/((offline-)?run-\d{8}_\d{6}-\w+(/.+)?|latest-run|debug(-\w+)?\.log|settings)"
 )
-
-
-def set_aside(
-    path: Path, log: str, ours: re.Pattern[str], load: Callable[[Path], tuple[Any, ...]]
-) -> Path | None:
-    """Rename earlier results to make room for new ones; return their new path.
-
-    None where nothing is, or no more than a killed process leaves at its start.
-
-    Args:
-        path: of the directory.
-        log: name of the file that it is locked with.
-        ours: matches the paths below it that may be there, beside those of other verbs and loggers.
-        load: reads it and returns its identity last; a ValueError says that it is not ours.
-
-    Raises:
-        ValueError: it is not ours, has something of others in it, or another process writes to it.
-        OSError: it cannot be renamed.
-    """
-    if not os.path.lexists(path) or is_begun(path, log):
-        return None
-    _require_ours(path, ours, load)
-    with _open_locked(path / log, "writing"):
-        return path.rename(first_free(path.parent, f"{path.name}-replaced"))
 
 
 def _require_ours(

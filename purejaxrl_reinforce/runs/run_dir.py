@@ -63,13 +63,11 @@ class RunDirectory(directories.LockedDirectory):
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
         """
-        replaced = None
         try:
             if force:
-                replaced = directories.set_aside(self.path, LOG_FILE, _PATHS, load_run_config)
-            if replaced is None:
-                require_new(self.path)
-            self.lock(_NAMES, replaced)
+                self.set_aside(_PATHS, load_run_config)
+            require_new(self.path)
+            self.lock(_NAMES)
             self._write_facts([started or started_on()])
             self.metrics.start()
         except OSError as error:

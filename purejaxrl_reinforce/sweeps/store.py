@@ -226,7 +226,7 @@ class SweepStore:
 
     def _open(self, plan: SweepPlan, force: bool, extend: bool) -> None:
         path, file, slices = map(self._path.joinpath, ("", PLAN_FILE, SLICES))
-        is_new, replaced = not file.exists(), None
+        is_new = not file.exists()
         try:
             plan = _with_saved(path, plan, extend)
         except ValueError:
@@ -236,10 +236,8 @@ class SweepStore:
         if is_new or extend:
             require_room(plan)
         if is_new and force:
-            replaced = directories.set_aside(
-                path, LOG_FILE, _PATHS, lambda there: (saved_sweep(there).identity,)
-            )
-        self._directory.lock((PLAN_FILE, SLICES), replaced)
+            self._directory.set_aside(_PATHS, lambda there: (saved_sweep(there).identity,))
+        self._directory.lock((PLAN_FILE, SLICES))
         directories.remove_unfinished(slices)
         if not file.exists():
             started = {"settings": machine.result_settings(), **machine.started_on()}

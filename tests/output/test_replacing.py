@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from purejaxrl_reinforce.output.directories import LockedDirectory, is_begun, set_aside
+from purejaxrl_reinforce.output.directories import LockedDirectory, is_begun
 from purejaxrl_reinforce.output.sealed import save_arrays
 
 OURS = re.compile(r"our\.(toml|log)|data|data/\d+\.npz")
@@ -18,12 +18,14 @@ def load(path):
 
 
 def replace(path):
-    return set_aside(path, "our.log", OURS, load)
-
-
-def locked(path, replaced=None):
     directory = LockedDirectory(path, "our.log", "training")
-    directory.lock(["our.toml"], replaced)
+    directory.set_aside(OURS, load)
+    return directory
+
+
+def locked(path):
+    directory = LockedDirectory(path, "our.log", "training")
+    directory.lock(["our.toml"])
     return directory
 
 
@@ -50,14 +52,15 @@ def files(directory):
 def test_earlier_results_come_back_or_go_when_new_ones_are_there(results):
     before = files(results)
 
-    aside = replace(results)
+    new = replace(results)
     assert not results.exists()
-    new = locked(results, aside)
+    new.lock(["our.toml"])
     (results / "our.toml").write_text("new")
     new.undo()
     assert files(results) == before
     assert (results / "our.toml").read_text() == "old"
-    new = locked(results, replace(results))
+    new = replace(results)
+    new.lock(["our.toml"])
     aside = (results.parent / "results-replaced").rename(results / "aside")
     with pytest.raises(OSError, match=r"cannot remove .*results-replaced, the replaced: .*No such"):
         new.drop_replaced()
@@ -130,7 +133,7 @@ def test_nothing_is_done_where_nothing_is(tmp_path):
     (tmp_path / "started").mkdir()
     (tmp_path / "started" / "our.log").touch()  # of a process that was killed
     for name in ("empty", "nowhere", "started"):
-        assert replace(tmp_path / name) is None
+        replace(tmp_path / name)
     assert files(tmp_path) == {"empty", "started", "started/our.log"}
     (tmp_path / "empty" / "our.log").symlink_to("nowhere")
     assert not is_begun(tmp_path / "empty", "our.log")
