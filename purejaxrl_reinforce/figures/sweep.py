@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce.config import get_field
+from purejaxrl_reinforce.decisions.ranking import Summary, show_score, swept_fields
 from purejaxrl_reinforce.figures import style as styles
 from purejaxrl_reinforce.figures.curves import Runs, learning_curves
 from purejaxrl_reinforce.figures.style import Curve, Style, draw_curves, styled, wrapped
-from purejaxrl_reinforce.output.text import count, number, short_values
+from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.statistics import Interval, performance_profile
-from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, grouped, task
+from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, grouped
 
 # More curves than this hide each other; more rows than this are not looked at.
 _MOST_CURVES, _MOST_ROWS = 8, 20
@@ -31,17 +32,19 @@ class Setting(NamedTuple):
 
     Attributes:
         runs: of its seeds.
-        fields: the swept ones, each as `name=value`.
         scores: mean greedy return of each seed after training, [seeds]; -inf: it diverged.
-        iqm: interquartile mean of the scores; without bounds where the seeds are too few.
-        solved: share of the seeds that solve the environment; None where that is not defined.
+        summary: of the scores.
     """
 
     runs: Runs
-    fields: Sequence[str]
     scores: np.ndarray
-    iqm: Interval
-    solved: float | None
+    summary: Summary
+
+    @property
+    def fields(self) -> list[str]:
+        """The swept fields, each as `name=value`, but for the environment, which has own axes."""
+        label = self.summary.label
+        return [x for x in swept_fields(label) if not x.startswith("env=")] or [label]
 
 
 def sweep_figures(
@@ -125,7 +128,7 @@ def _final_returns(settings: Sequence[Setting], style: Style) -> Figure | None:
 
 
 def _draw_rows(axes: Axes, ranked: Sequence[Setting], threshold: float | None) -> None:
-    ends = np.array([number for s in ranked for number in (*s.scores, *s.iqm)], float)
+    ends = np.array([number for s in ranked for number in (*s.scores, *s.summary.iqm)], float)
     ends = np.append(ends[np.isfinite(ends)], [] if threshold is None else threshold)
     if len(ends):
         room = 0.03 * np.ptp(ends) or 1.0
@@ -139,7 +142,7 @@ def _draw_rows(axes: Axes, ranked: Sequence[Setting], threshold: float | None) -
         look: Any = {"color": styles.COLORS[0], "markeredgewidth": 0, "alpha": alpha}
         axes.plot(x, row + 0.6 * up, "o", label="" if row else "seed", **look)
         if len(setting.scores) > 1:
-            _draw_mean(axes, row, setting.iqm)
+            _draw_mean(axes, row, setting.summary.iqm)
     if threshold is not None:
         axes.axvline(threshold, label=f"solved: {threshold:g}", **styles.REFERENCE)
     axes.set_yticks(range(len(ranked)), map(_row_label, ranked))
@@ -172,11 +175,11 @@ def _heatmap(
     if found.keys() != set(itertools.product(*values)):  # fields change together
         return None
     cells = [[found[row, column] for column in values[1]] for row in values[0]]
-    iqm = np.array([[float(setting.iqm.value) for setting in row] for row in cells])
+    iqm = np.array([[float(setting.summary.iqm.value) for setting in row] for row in cells])
     if not np.isfinite(iqm).any():
         return None
     title = _title("final returns", settings, len(settings))
-    if settings[0].solved is not None:
+    if settings[0].summary.solved is not None:
         title += "; below each, the share of seeds that solve it"
     with styled(style):
         em = mpl.rcParams["font.size"] / 72
@@ -202,8 +205,8 @@ def _heatmap(
 
 
 def _cell(setting: Setting) -> str:
-    text = number(setting.iqm.value) if np.isfinite(setting.iqm.value) else "diverged"
-    return text if setting.solved is None else f"{text}\n{setting.solved:.0%}"
+    text, solved = show_score(setting.summary.iqm.value), setting.summary.solved
+    return text if solved is None else f"{text}\n{solved.value:.0%}"
 
 
 def _ticks(values: Sequence[Any]) -> list[str]:
@@ -212,7 +215,7 @@ def _ticks(values: Sequence[Any]) -> list[str]:
 
 def _by_env(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
     """Return the settings of each environment, in their order."""
-    return grouped(settings, lambda setting: task(setting.runs.config))
+    return grouped(settings, lambda setting: setting.summary.env)
 
 
 def _best(settings: Sequence[Setting], most: int) -> list[Setting]:

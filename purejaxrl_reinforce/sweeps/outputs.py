@@ -15,7 +15,6 @@ from purejaxrl_reinforce.decisions.ranking import (
     Summary,
     explain_looks,
     ranking_view,
-    swept_fields,
 )
 from purejaxrl_reinforce.figures import sweep as pictures
 from purejaxrl_reinforce.figures.curves import Runs
@@ -92,14 +91,10 @@ def sweep_figures(
     """Return the pictures that these results have, see `figures.sweep.sweep_figures`."""
     scores = scores_of_settings(results)
     groups = setting_runs(results, [summary.setting for summary in summaries])
-    settings = []
-    for runs, s in zip(groups, summaries, strict=True):
-        # The environment has axes of its own.
-        fields = [field for field in swept_fields(s.label) if not field.startswith("env=")]
-        solved = None if s.solved is None else s.solved.value
-        settings.append(
-            pictures.Setting(runs, fields or [s.label], scores[s.setting], s.iqm, solved)
-        )
+    settings = [
+        pictures.Setting(runs, scores[summary.setting], summary)
+        for runs, summary in zip(groups, summaries, strict=True)
+    ]
     return pictures.sweep_figures(settings, results.axes, style)
 
 

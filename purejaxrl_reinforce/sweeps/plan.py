@@ -42,7 +42,7 @@ class SweepPlan:
     Attributes:
         swept: names of the swept fields.
         configs: of each setting.
-        key_data: of each seed's key, [seed, ...] uint32. Every setting gets the same keys.
+        key_data: of each seed's key, [seed, 2] uint32. Every setting gets the same keys.
         num_episodes: of each agent's greedy evaluation.
         goals: after how many updates each agent stops, [setting, seed]; 0: it is not trained.
         equal_within: a study ends when it is decided, or when the settings left differ by less;
@@ -70,10 +70,7 @@ class SweepPlan:
     @property
     def seeds(self) -> list[int]:
         """Number each seed: s where its key is `jax.random.key(s)`, else the key's bits."""
-        return [
-            sum(int(word) << 32 * i for i, word in enumerate(reversed(words)))
-            for words in self.key_data.tolist()
-        ]
+        return [(high << 32) + low for high, low in self.key_data.tolist()]
 
     @property
     def num_seeds(self) -> int:
@@ -82,7 +79,7 @@ class SweepPlan:
 
     @property
     def num_agents(self) -> int:
-        """Number of agents that are trained."""
+        """Number of agents that are to be trained."""
         return int((self.goals > 0).sum())
 
     @property

@@ -1,5 +1,6 @@
 """Results of a sweep: arrays over settings, seeds and updates."""
 
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ class SweepResults(SweepPlan):
         configs: of each setting.
         axes: the swept fields and their values, in the order given; empty where only seeds were
             swept.
-        key_data: of each seed's key, [seed, ...] uint32. All settings share the seeds.
+        key_data: of each seed's key, [seed, 2] uint32. All settings share the seeds.
         swept, num_episodes, goals, equal_within: of the plan, see `SweepPlan`.
         metrics: by field of `Metrics`, [setting, seed, update], with `env_steps` as exact int64.
             Beyond an agent's own updates, floats are NaN, integers 0 and `finite` is false.
@@ -66,8 +67,7 @@ class SweepResults(SweepPlan):
 
     def seeds_of(self, setting: int) -> list[int]:
         """Return the numbers of the seeds that a setting is trained with."""
-        pairs = zip(self.seeds, self.trained[setting], strict=True)
-        return [seed for seed, is_trained in pairs if is_trained]
+        return list(itertools.compress(self.seeds, self.trained[setting]))
 
     @property
     def trained(self) -> np.ndarray:
@@ -97,9 +97,9 @@ class SweepResults(SweepPlan):
         Raises:
             ValueError: there is no such agent, or no directory, or its slice is damaged.
         """
-        saved = saved_sweep(Path(self))
-        plan = replace(saved.plan, configs=self.configs)  # which may have objects of no name
-        params: Params = replace(saved, plan=plan).agent(setting, seed).state.params
+        # Its configurations may have objects of no name, unlike the saved ones.
+        saved = replace(saved_sweep(Path(self)), plan=self)
+        params: Params = saved.agent(setting, seed).state.params
         return params
 
     def add(self, part: Slice) -> None:

@@ -167,6 +167,24 @@ def test_settings_that_go_on_have_the_bits_of_those_that_never_stopped(swept, tm
     jax.tree.map(np.testing.assert_array_equal, agent.state, same.state)
 
 
+def test_a_merge_takes_only_agents_that_are_further(tmp_path):
+    """Of a slice with one that is, and one that is not."""
+    plan = make_plan(CONFIG, range(1), {"policy_lr": [0.01, 0.1]}, False, 7)
+    for name, first, second, others in (
+        ("one", 5, 1, ()),
+        ("other", 3, 3, ()),
+        ("one", 5, 3, ("other",)),
+    ):
+        wanted = dataclasses.replace(plan, goals=np.array([[first], [second]]))
+        merged = [saved_sweep(tmp_path / other) for other in others]
+        loop = SweepLoop(wanted, tmp_path / name, 2, merged=merged)
+        with contextlib.closing(loop):
+            list(loop.train())
+    saved = saved_sweep(tmp_path / "one")
+    assert len(saved.files()) == 3
+    assert [int(saved.agent(setting, 0).state.update) for setting in (0, 1)] == [5, 3]
+
+
 def stopping_at(path, updates):
     """Train a halved sweep; leave it after so many further agents, as a killed process does."""
     axes = {"policy_lr": [1e38, 1e-2, 1e-1], "max_grad_norm": [0.1]}
