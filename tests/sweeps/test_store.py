@@ -178,15 +178,6 @@ def test_what_a_sweep_cannot_be_extended_by(sweep_dir, tmp_path, capsys):
     assert contents_of(sweep_dir) == before
 
 
-def test_a_slice_of_another_sweep_is_refused(sweep_dir, tmp_path, capsys):
-    """Even where both have the same agents: only --merge takes them."""
-    other = sweep_into(tmp_path / "other", FIRST, "--num-seeds", "2")
-    shutil.copy(slices_of(other)[0], sweep_dir / "slices" / "000000099.npz")
-    for command in (["extract", "--seed", "5"], ["plot"], ["report"], [*GRID, "--sweep-dir"]):
-        error = error_of([*command, str(sweep_dir)], capsys)
-        assert "000000099.npz belongs to another run or sweep" in error
-
-
 def test_another_kind_of_device_is_said(sweep_dir, monkeypatch, capsys):
     slices_of(sweep_dir)[1].unlink()
     monkeypatch.setattr(machine, "result_device", lambda: "TPU v9, jaxlib 1.0")
