@@ -205,6 +205,7 @@ class SweepStore:
 
     Attributes:
         plan: of existing and wanted agents. The next slice writes it to disk, too.
+        log: appends a line to the log.
 
     Raises:
         ValueError: the directory holds something else, another sweep, is in use or cannot be
@@ -216,6 +217,7 @@ class SweepStore:
     ) -> None:
         self._path = path
         self._directory = directories.LockedDirectory(path, LOG_FILE, "sweeping")
+        self.log = self._directory.log
         # Of each agent that is on disk: the slice that has it, and after how many updates.
         self._found: dict[tuple[int, ...], tuple[int, Path]] = {}
         try:
@@ -261,10 +263,6 @@ class SweepStore:
         """Want agents to be trained for so many updates, [setting, seed]."""
         plan = replace(self.plan, goals=goals)
         self._saved, self._is_written = replace(self._saved, plan=plan), False
-
-    def log(self, message: str) -> None:
-        """Append a line to the log."""
-        self._directory.log(message)
 
     def add(self, part: Slice) -> None:
         """Write a slice, and before it the plan, where that has grown."""
