@@ -146,6 +146,7 @@ class LockedDirectory:
         if self._replaced is not None:
             with contextlib.suppress(OSError):
                 self._replaced.rename(self.path)
+        self._made_in_it, self._made, self._replaced = [], [], None
 
     def drop_replaced(self) -> None:
         """Remove the earlier results; an OSError names what cannot be removed."""

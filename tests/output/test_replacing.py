@@ -51,13 +51,13 @@ def files(directory):
 
 def test_earlier_results_come_back_or_go_when_new_ones_are_there(results):
     before = files(results)
-
     new = replace(results)
     assert not results.exists()
     new.lock(["our.toml"])
     (results / "our.toml").write_text("new")
     new.undo()
     assert files(results) == before
+    new.undo()  # again, of nothing
     assert (results / "our.toml").read_text() == "old"
     new = replace(results)
     new.lock(["our.toml"])
