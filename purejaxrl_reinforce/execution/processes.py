@@ -135,9 +135,11 @@ def max_over_processes(*values: float) -> tuple[float, ...]:
 
 
 def to_host(tree: Any) -> Any:
-    """Gather global arrays on every process as NumPy arrays; keys as their key data."""
+    """Gather global arrays on every process as NumPy arrays, which stay; keys as their key data."""
 
     def gather(x: Any) -> np.ndarray:
+        if isinstance(x, np.ndarray):
+            return x
         if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
             x = jax.random.key_data(x)
         if x.is_fully_addressable or x.is_fully_replicated:

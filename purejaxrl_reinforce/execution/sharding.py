@@ -58,13 +58,12 @@ def shard_lanes(f: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any
 
 
 def shard_state(state: TrainState, mesh: Mesh) -> TrainState:
-    """Return `state`, equal on all processes, with its lanes sharded and the rest replicated."""
+    """Return `state`, equal on all processes, with its lanes sharded and the rest replicated.
+
+    It may be on the host already, as `to_host` returns it.
+    """
     # Through the host: slices of an array that is on a device are compiled, one by one.
-    return place_state(to_host(state), mesh)
-
-
-def place_state(values: TrainState, mesh: Mesh) -> TrainState:
-    """Return a state, sharded as by `shard_state`, from its host values (see `to_host`)."""
+    values = to_host(state)
 
     def place(field: Any, spec: P) -> Any:
         sharding = NamedSharding(mesh, spec)

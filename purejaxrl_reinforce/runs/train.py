@@ -127,7 +127,7 @@ def resume_run(
         state = program.state
         if leaves:  # of None there are none
             restored = jax.tree.unflatten(jax.tree.structure(state), leaves)
-            state = sharding.place_state(restored, program.mesh)
+            state = sharding.shard_state(restored, program.mesh)
         with signals.StopRequest() as stop:
             with together():
                 if is_primary():
