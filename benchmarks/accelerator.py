@@ -22,16 +22,17 @@ import jax
 import numpy as np
 import optax
 from documents import rows_of
-from harness import RESULTS, ROOT, Table, is_current, measured_rows, paired_ratio, run
+from harness import RESULTS, ROOT, Table, is_current, measured_rows, run
 from matplotlib.figure import Figure
-from peers.idiomatic import Settings
-from speedup import idiomatic, ours
+from speedup import trained_updates
 
 from purejaxrl_reinforce import Config, init, preset, step, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.bench.against import idiomatic
 from purejaxrl_reinforce.bench.compare import load_result
+from purejaxrl_reinforce.bench.idiomatic import Settings
 from purejaxrl_reinforce.bench.result_file import make_result, write_result
-from purejaxrl_reinforce.bench.timing import measure_peaks
+from purejaxrl_reinforce.bench.timing import measure_peaks, paired_ratio
 from purejaxrl_reinforce.execution.jax_settings import use_cuda_graphs
 from purejaxrl_reinforce.figures.style import save_figure, styled
 from purejaxrl_reinforce.output.text import print_table
@@ -185,7 +186,8 @@ def speed(size: Size, seed: int, num_envs: int) -> list[Row]:
     for engine in ("xla", "kernel"):
         chosen: Any = {"engine": engine}
         try:
-            built[engine] = ours(replace(config, **chosen), min(100, updates), trained, key)
+            its = replace(config, **chosen)
+            built[engine] = trained_updates(its, min(100, updates), trained, key)
         except Exception as error:
             rows.append({"name": engine, "num_envs": num_envs, "failed": one_line(error)})
     facts = {"num_envs": num_envs}

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from harness import ROOT, Table, paired_ratio, run
+from harness import ROOT, Table, run
 
+from purejaxrl_reinforce.bench.timing import paired_ratio
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
 

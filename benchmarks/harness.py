@@ -20,7 +20,6 @@ from purejaxrl_reinforce.execution.memory import program_bytes
 from purejaxrl_reinforce.figures.style import COLORS, REFERENCE, TRAINING_RETURN, save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
-from purejaxrl_reinforce.statistics import Interval
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -134,15 +133,3 @@ def draw_quantiles(axes: Axes, found: Mapping[str, list[float]], solved: float |
     if solved is not None:
         axes.axhline(solved, label=f"solved: {solved:g}", **REFERENCE)
     axes.set(xlabel="update", ylabel=TRAINING_RETURN)
-
-
-def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return the median of a_i / b_i, of samples that were taken in turn, with its 95% interval.
-
-    What disturbs both of a pair alike, such as a clock that changes, cancels.
-    """
-    ratios = np.array([x / y for x, y in zip(a, b, strict=True)])
-    draws = np.random.default_rng(0).integers(len(ratios), size=(2_000, len(ratios)))
-    resampled = np.median(ratios[draws], axis=1)
-    low, high = np.percentile(resampled, (2.5, 97.5), method="inverted_cdf")
-    return Interval(float(np.median(ratios)), float(low), float(high))

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from harness import RESULTS, Table, finish, paired_ratio, run
+from harness import RESULTS, Table, finish, run
 
 from purejaxrl_reinforce import preset
 from purejaxrl_reinforce.bench.result_file import make_result, timed_row
-from purejaxrl_reinforce.bench.timing import Call, measure
+from purejaxrl_reinforce.bench.timing import Call, measure, paired_ratio
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.signals import StopRequest
 from purejaxrl_reinforce.runs.host_loop import Recorder, RunOptions, host_loop

@@ -5,29 +5,28 @@
 times both with every number of lanes and both networks, the package's (one hidden layer of 64
 ReLUs) and the one that other libraries default to (two layers of 64, tanh), in turn in one process:
 the first updates of ours, from scratch, when episodes are short; as many of a trained policy; each
-with its lanes sharded over one CPU device per core; and a training of the idiomatic program
-(peers/idiomatic.py) as jax runs it, with XLA's threads. That one's speed does not depend on its
-policy; it is tried with fewer steps per update as well. SPS counts valid steps: all of the
-idiomatic program's, those of living lanes of ours. Writes results/speedup.json and .png.
+with its lanes sharded over one CPU device per core; and a training of the idiomatic program as jax
+runs it, with XLA's threads. That one's speed does not depend on its policy; it is tried with fewer
+steps per update as well. SPS counts valid steps, see purejaxrl_reinforce/bench/against.py, which
+`bench --against idiomatic` uses. Writes results/speedup.json and .png.
 """
 
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-from harness import RESULTS, Table, compile_apart, finish, measured_rows, paired_ratio, run
+from harness import RESULTS, Table, finish, measured_rows, run
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from peers.idiomatic import Settings, make_train
 from peers.protocol import NETWORKS
 
 from purejaxrl_reinforce import Config, preset, train
+from purejaxrl_reinforce.bench.against import FIRST_UPDATES, first_updates, idiomatic, some_updates
+from purejaxrl_reinforce.bench.idiomatic import Settings
 from purejaxrl_reinforce.bench.result_file import make_result
-from purejaxrl_reinforce.bench.timing import Call, measure_peaks
+from purejaxrl_reinforce.bench.timing import Call, measure_peaks, paired_ratio
 from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
@@ -35,27 +34,14 @@ from purejaxrl_reinforce.figures.style import styled
 
 SCRATCH, TRAINED = "ours from scratch", "ours trained"
 LONGEST_EPISODE = 500
-FIRST_UPDATES = 30
 
 
-def ours(config: Config, updates: int, trained: Any, key: jax.Array) -> tuple[Call, int]:
-    """Return a call that does some updates, from `trained` parameters or None, and their steps."""
-    if trained is not None:
-        # They stay as they are: Adam, which starts anew, would first take steps of full size.
-        config = replace(config, policy_lr=1e-9, baseline_lr=1e-9)
-    program = Program(config, key)
-    state = program.state
-    if trained is not None:
-        state = shard_state(state._replace(params=trained), program.mesh)
-    call = functools.partial(program.advance, state, updates)
-    return call, int(np.asarray(call()[1].num_steps)[:updates].sum())
-
-
-def idiomatic(settings: Settings, key: jax.Array) -> tuple[Call, int]:
-    """Return a call that trains the idiomatic program, and the steps that it takes."""
-    program = compile_apart(make_train(settings), key)
-    steps = settings.num_envs * settings.num_steps * settings.num_updates
-    return functools.partial(program.call, key), steps
+def trained_updates(config: Config, updates: int, trained: Any, key: jax.Array) -> tuple[Call, int]:
+    """Return a call that does some updates with `trained` parameters, and their steps."""
+    # They stay as they are: Adam, which starts anew, would first take steps of full size.
+    program = Program(replace(config, policy_lr=1e-9, baseline_lr=1e-9), key)
+    state = shard_state(program.state._replace(params=trained), program.mesh)
+    return some_updates(program, state, updates)
 
 
 def measure_network(
@@ -75,8 +61,8 @@ def measure_network(
         config = replace(base, num_envs=n)
         updates = min(100, max(10, slots // (n * LONGEST_EPISODE)))
         programs = {
-            (SCRATCH, LONGEST_EPISODE): ours(config, FIRST_UPDATES, None, key),
-            (TRAINED, LONGEST_EPISODE): ours(config, updates, trained, key),
+            (SCRATCH, LONGEST_EPISODE): first_updates(config, key),
+            (TRAINED, LONGEST_EPISODE): trained_updates(config, updates, trained, key),
         }
         for steps in (LONGEST_EPISODE, *short):
             settings = Settings(n, steps, max(2, slots // (n * steps)), **layers)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from purejaxrl_reinforce.bench import idiomatic
 from purejaxrl_reinforce.output.json_text import json_value, parse_json
 from purejaxrl_reinforce.presets import PRESETS, preset
 
@@ -260,7 +261,6 @@ def test_solved_needs_a_full_window():
 
 
 def test_idiomatic_program_returns_what_the_last_update_learned():
-    idiomatic = importlib.import_module("idiomatic")
     settings = idiomatic.Settings(num_envs=4, num_steps=16, num_updates=1)
     # The program is the community's idiom, which reuses no key but broadcasts ranks freely.
     with jax.numpy_rank_promotion("allow"):

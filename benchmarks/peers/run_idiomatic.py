@@ -4,9 +4,10 @@ import sys
 import time
 
 import jax
-from idiomatic import Settings, make_train
 from protocol import NETWORKS, Progress, Result, read_settings
 from protocol import Settings as RunSettings
+
+from purejaxrl_reinforce.bench.idiomatic import Settings, make_train
 
 # Its fastest batch of those that speedup.py tries.
 NUM_ENVS = 256

@@ -72,8 +72,8 @@ class Outcome(NamedTuple):
     num_episodes: Array
 
 
-def make_networks(settings: Settings) -> tuple[MLP, MLP]:
-    """Return the policy and the baseline."""
+def make_networks(settings: Settings) -> tuple[Any, Any]:
+    """Return the policy and the baseline, each an MLP."""
     hidden = settings.hidden_sizes, settings.activation
     return MLP(*hidden, 2), MLP(*hidden, 1)
 
@@ -159,13 +159,13 @@ def make_update(settings: Settings) -> Callable[..., tuple[tuple[Any, ...], tupl
         rollout = (params[0], env_state, obs, running_return, key)
         rollout, batch = jax.lax.scan(env_step, rollout, length=settings.num_steps)
         _, env_state, obs, running_return, key = rollout
-        _, returns = jax.lax.scan(
+        returns = jax.lax.scan(
             lambda g, t: (t.reward + settings.gamma * jnp.where(t.done, 0.0, g),) * 2,
             baseline.apply(params[1], obs)[..., 0],
             batch,
             reverse=True,
             unroll=16,  # as PureJaxRL does
-        )
+        )[1]
         grads = jax.grad(losses)(params, batch, returns)
         steps = [
             optimizer.update(grad, opt_state)

@@ -7,14 +7,17 @@ import contextlib
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # Without it, times of compiling can include what was kept.
 from jax.experimental.compilation_cache import compilation_cache
+
+from purejaxrl_reinforce.statistics import Interval
 
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
 SHORTEST_SAMPLE = 0.01
@@ -118,6 +121,18 @@ def _seconds(call: Call, number: int) -> float:
     for _ in range(number):
         jax.block_until_ready(call())
     return (time.perf_counter() - started) / number
+
+
+def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """Return the median of a_i / b_i, of samples that were taken in turn, with its 95% interval.
+
+    What disturbs both of a pair alike, such as a clock that changes, cancels.
+    """
+    ratios = np.array([x / y for x, y in zip(a, b, strict=True)])
+    draws = np.random.default_rng(0).integers(len(ratios), size=(2_000, len(ratios)))
+    resampled = np.median(ratios[draws], axis=1)
+    low, high = np.percentile(resampled, (2.5, 97.5), method="inverted_cdf")
+    return Interval(float(np.median(ratios)), float(low), float(high))
 
 
 # The best of these counts: other processes on the machine only lower the rate.

@@ -12,10 +12,12 @@ from purejaxrl_reinforce import Config, init, train
 from purejaxrl_reinforce.algorithm.networks.mlp import MLP
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
+from purejaxrl_reinforce.bench import against
 from purejaxrl_reinforce.bench.compare import compare, differences, load_result
 from purejaxrl_reinforce.bench.flops import backward_flops, forward_flops, layer_sizes, phase_costs
 from purejaxrl_reinforce.bench.workload import Workload, compile_phases
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.statistics import Interval
 from tests.support.configs import TEXTBOOK
 from tests.support.runs import error_of
 
@@ -285,3 +287,23 @@ def test_layers_are_those_of_the_networks():
     # Of a convolutional network, the dense layers; of one's own, none.
     assert layer_sizes(Config(env="Breakout-MinAtar"), "policy") == (1024, 64, 2)
     assert layer_sizes(Config(network="tests.support.networks:Tanh"), "policy") == ()
+
+
+def test_both_programs_take_turns_with_the_same_batch_and_with_their_best(monkeypatch):
+    monkeypatch.setattr(against, "_BEST_LANES", {"cpu": (6, 2)})
+    monkeypatch.setattr(against, "_STEPS", 1)
+    config = Config(num_envs=4, num_steps=20, num_updates=3, hidden_sizes=(8,))
+    with jax.numpy_rank_promotion("allow"), jax.debug_key_reuse(False):
+        same, best = against.against_idiomatic(config, 0, 2)
+    assert same.batch == "same batch (4 lanes x 20 steps)"
+    assert best.batch == "best batches (6 x 20 and 2 x 32)"
+    for speeds in (same, best):
+        assert speeds.ratio.low <= speeds.ours / speeds.idiomatic <= speeds.ratio.high
+    assert "ours 2.00 million SPS, idiomatic 0.50, ratio 4.0 (95% interval 3.0 to 5.0)" in (
+        same._replace(ours=2e6, idiomatic=5e5, ratio=Interval(4, 3, 5)).line()
+    )
+
+
+def test_the_idiomatic_program_plays_cartpole_alone():
+    with pytest.raises(ValueError, match="has env=CartPole-v1 alone, not Acrobot-v1"):
+        against.against_idiomatic(Config(env="Acrobot-v1"))

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from harness import paired_ratio
 
 from purejaxrl_reinforce.bench.compare import ratio_of_medians
-from purejaxrl_reinforce.bench.timing import RecompilationError, cold_caches, measure
+from purejaxrl_reinforce.bench.timing import RecompilationError, cold_caches, measure, paired_ratio
 from tests.support.settings import settings_of_jax
 
 
