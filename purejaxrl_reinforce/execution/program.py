@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution import kept, memory, processes, sharding
+from purejaxrl_reinforce.execution.fingerprint import UPDATES
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, STATE
 
 S = TypeVar("S")
@@ -60,6 +61,8 @@ def run_chunks(
         length = min(length, longest, num_updates - done)
         if every is not None:
             length = min(length, every - done % every)
+        if done < UPDATES:  # after which the fingerprint of a run is taken
+            length = min(length, UPDATES - done)
         started = time.perf_counter()
         state, metrics = advance(state, length)
         (taken,) = processes.max_over_processes(time.perf_counter() - started)

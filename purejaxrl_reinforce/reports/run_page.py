@@ -68,6 +68,7 @@ def _summary(run: SavedRun) -> dict[str, Any]:
     metrics, returns = run.metrics, run.metrics["mean_return"]
     best, solved = int(np.nanargmax(returns)), first_solved(run.config, returns)
     seconds, steps = float(metrics["seconds"][-1]), int(metrics["env_steps"][-1])
+    mark = run.fingerprint
     return {
         "environment": task(run.config),
         "updates": f"{len(returns):,} of {run.config.num_updates:,}",
@@ -82,6 +83,9 @@ def _summary(run: SavedRun) -> dict[str, Any]:
         "last mean length of episodes": round(float(metrics["mean_length"][-1]), 2),
         "last policy entropy": f"{metrics['entropy'][-1]:.3g} nats",
         "last explained variance": f"{metrics['explained_variance'][-1]:.3g}",
+        **(
+            {"fingerprint": f"{mark['sha256'][:16]} after update {mark['updates']}"} if mark else {}
+        ),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.execution import processes, signals
+from purejaxrl_reinforce.execution.fingerprint import UPDATES
 from purejaxrl_reinforce.execution.program import Chunk, NonFiniteError, Program
 from purejaxrl_reinforce.runs.loggers import Logger, make_loggers, require_loggers
 from purejaxrl_reinforce.runs.reporter import Reporter, ShowChunk, steps_per_second
@@ -82,6 +83,8 @@ class Recorder:
         """Write, show and log the updates of a chunk."""
         with self.run.writing():
             rows = self.run.metrics.add(chunk.metrics, chunk.seconds)
+        if int(chunk.state.update) == UPDATES:
+            self.run.write_fingerprint(chunk.state.params, UPDATES)
         show(chunk)
         for row in rows if self._loggers else ():
             metrics = row | {"sps": steps_per_second(chunk)}
@@ -107,6 +110,8 @@ class Recorder:
         """
         with self.run.writing():
             self.run.save(state, self.options.keep)
+        if (update := int(state.update)) < UPDATES:
+            self.run.write_fingerprint(state.params, update)
         self.run.write_results(state.params)
         return self.run.metrics.columns
 

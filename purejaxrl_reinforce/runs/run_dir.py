@@ -14,6 +14,7 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, dump_config, load_run_config
+from purejaxrl_reinforce.execution.fingerprint import fingerprint
 from purejaxrl_reinforce.execution.machine import in_words, started_on
 from purejaxrl_reinforce.figures import drawing
 from purejaxrl_reinforce.output import directories, files
@@ -30,13 +31,14 @@ REWARDS_FILE = "rewards.npy"
 PLOT_FILE = "rewards.png"
 LOG_FILE = "run.log"
 STARTS_FILE = "machine.json"
+FINGERPRINT_FILE = "fingerprint.json"
 CHECKPOINTS = "checkpoints"
 
 # All that a run makes in its directory beside its log, with its loggers; and all that is below it
 # then, where a checkpoint has the number of its update.
 _NAMES = (
-    CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, STARTS_FILE, CHECKPOINTS,
-    *loggers.MODULES,
+    CONFIG_FILE, METRICS_FILE, PARAMS_FILE, REWARDS_FILE, PLOT_FILE, STARTS_FILE, FINGERPRINT_FILE,
+    CHECKPOINTS, *loggers.MODULES,
 )  # fmt: skip
 _PATHS = re.compile(rf"{'|'.join(map(re.escape, (LOG_FILE, *_NAMES)))}|{CHECKPOINTS}/\d{{9,}}\.npz")
 
@@ -121,6 +123,12 @@ class RunDirectory(directories.LockedDirectory):
         files.sync(self.path / METRICS_FILE)
         returns = self.metrics.columns["mean_return"]
         save_checkpoint(self.path / CHECKPOINTS, state, self.owner, returns, keep)
+
+    def write_fingerprint(self, params: Params, update: int) -> None:
+        """Write the fingerprint of the parameters after an update, one of the first."""
+        with self.writing():
+            found = fingerprint(params, update, self.seed)
+            write_sealed(self.path / FINGERPRINT_FILE, found, self.owner)
 
     def write_results(self, params: Params) -> None:
         """Write the parameters, `rewards.npy` (training return per update) and its plot."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -17,7 +17,12 @@ from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.config_file import CONFIG_FILE, load_run_config
 from purejaxrl_reinforce.output import files, sealed
 from purejaxrl_reinforce.runs import checkpoint, metrics_csv
-from purejaxrl_reinforce.runs.run_dir import CHECKPOINTS, METRICS_FILE, PARAMS_FILE
+from purejaxrl_reinforce.runs.run_dir import (
+    CHECKPOINTS,
+    FINGERPRINT_FILE,
+    METRICS_FILE,
+    PARAMS_FILE,
+)
 
 if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.networks.build import Params
@@ -129,6 +134,17 @@ class SavedRun:
         if not states:
             raise ValueError(f"{self.path} holds no intact checkpoint")
         return states
+
+    @property
+    def fingerprint(self) -> dict[str, Any] | None:
+        """SHA-256 of the parameters after the tenth update, or the last of fewer, and some of them.
+
+        None where it is missing or damaged.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            found, owner = sealed.read_sealed(self.path / FINGERPRINT_FILE)
+            return dict(found) if owner == self.owner else None
+        return None
 
     @property
     def checkpoint(self) -> Path:

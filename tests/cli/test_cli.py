@@ -85,7 +85,7 @@ def test_each_run_finds_its_own_place_and_quiet_is_quiet(in_tmp, capsys):
     captured = capsys.readouterr()
     start = "CartPole-v1 on cpu: 8 lanes, 6 updates, seed 0; compiling\n"
     assert captured.out.startswith(start)
-    assert f"runs/{run.name}: checkpoints, config.toml, machine.json, metrics.csv" in captured.out
+    assert f"runs/{run.name}: checkpoints, config.toml, fingerprint.json, machine" in captured.out
     assert all(word in captured.out for word in ("training return", "SPS", "params.npz"))
     assert captured.err.splitlines()[-1].startswith("update 6/6 ")
     assert all(word in captured.err for word in ("return", "SPS", "left"))

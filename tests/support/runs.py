@@ -30,7 +30,7 @@ TINY = TEXTBOOK.replace(num_envs=8, num_steps=20, num_updates=6, hidden_sizes=(8
 # What a run directory holds in the end.
 FILES = {
     "checkpoints", "config.toml", "metrics.csv", "params.npz", "rewards.npy", "rewards.png",
-    "run.log", "machine.json",
+    "run.log", "machine.json", "fingerprint.json",
 }  # fmt: skip
 
 
