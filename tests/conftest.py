@@ -48,6 +48,7 @@ OPTIMIZED = (
     "tests/algorithm/test_learning.py",
     "tests/algorithm/test_values.py",
     "tests/bench/test_compile_for.py",
+    "tests/bench/test_standard.py",
     "tests/diagnosis/test_doctor.py",
     "tests/execution/test_program.py",
     "tests/test_benchmarks.py",

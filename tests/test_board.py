@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from purejaxrl_reinforce.bench.compare import load_result
+from purejaxrl_reinforce.bench.result_file import load_result
 
 ROOT = Path(__file__).parents[1]
 SUBMITTED = sorted((ROOT / "benchmarks" / "board").glob("*.json"))

@@ -72,7 +72,8 @@ def against_idiomatic(config: Config, seed: int = 0, repeats: int = 5) -> list[S
     def speeds(batch: str) -> Speeds:
         ours, other = f"{batch}, ours", f"{batch}, idiomatic"
         per_call = programs[ours][1] / programs[other][1]
-        ratio = paired_ratio(timings[other].samples, timings[ours].samples)
+        pairs = zip(timings[other].samples, timings[ours].samples, strict=False)  # until Ctrl-C
+        ratio = paired_ratio(*zip(*pairs, strict=True))
         return Speeds(
             batch,
             ours=programs[ours][1] / timings[ours].median,

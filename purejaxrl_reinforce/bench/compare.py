@@ -1,16 +1,12 @@
 """Comparison of two benchmark results: which rows are slower or faster; ratios of timings."""
 
 import statistics
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from purejaxrl_reinforce.bench.result_file import FORMAT
-from purejaxrl_reinforce.output.files import read_input
-from purejaxrl_reinforce.output.json_text import parse_json
-from purejaxrl_reinforce.output.sealed import DamagedError, parsing
+from purejaxrl_reinforce.execution.fingerprint import compare_fingerprints
 from purejaxrl_reinforce.statistics import Interval
 
 # Separate runs differ by more than the repeats within one: another layout of memory, other
@@ -40,7 +36,7 @@ class Change(NamedTuple):
         return [self.name, f"{self.old:.4g} s", f"{self.new:.4g} s", ratio, self.verdict]
 
 
-def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """Return the change of each timed row that both results have.
 
     Raises:
@@ -55,7 +51,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     return [_change(name, before[name], after[name]) for name in common]
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return a line for each field of machine, versions, flags, config or seed that differs."""
     before, after = (
         {"seed": result.get("seed")}
@@ -69,34 +65,18 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def load_result(path: Path) -> dict[str, Any]:
-    """Read a benchmark result.
-
-    Raises:
-        ValueError: there is none at `path`, or it is of another format.
-    """
-    text = read_input(path)
-    try:
-        result: Any = parse_json(text)
-    except (ValueError, RecursionError):  # neither JSON nor text, or nested too deeply
-        raise ValueError(f"{path} is not JSON") from None
-    with parsing(path):
-        if not isinstance(result, dict) or result.get("format") != FORMAT:
-            raise DamagedError(f"{path} is not a benchmark result of format {FORMAT}")
-        samples = row_samples(result)
-        is_sound = all(isinstance(name, str) for name in (result["benchmark"], *samples))
-        is_sound &= all(seconds > 0 for taken in samples.values() for seconds in taken)
-        is_sound &= all(isinstance(result.get(part, {}), dict) for part in _CONTEXT)
-        if not is_sound:
-            raise TypeError("a field of another type")
-    found: dict[str, Any] = result
-    return found
+def fingerprints(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """Return how the parameters after the first updates of two results compare, if both say."""
+    if "fingerprint" not in old or "fingerprint" not in new:
+        return None
+    return compare_fingerprints(old["fingerprint"], new["fingerprint"])
 
 
-def row_samples(result: dict[str, Any]) -> dict[str, list[float]]:
+def row_samples(result: Mapping[str, Any]) -> dict[str, list[float]]:
     """Return the seconds of each row that has any."""
-    timed = [row for row in result["rows"] if row.get("samples")]
-    return {row["name"]: [1.0 * x for x in row["samples"]] for row in timed}
+    rows = {row["name"]: row.get("samples", ()) for row in result["rows"]}
+    taken = {name: [1.0 * x for x in xs if x is not None] for name, xs in rows.items()}
+    return {name: xs for name, xs in taken.items() if xs}
 
 
 def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:

@@ -7,7 +7,6 @@ them) and NVML's of all NVIDIA GPUs of the machine (the extra `energy`). Nothing
 import contextlib
 import functools
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,6 @@ import jax
 import psutil
 
 from purejaxrl_reinforce.bench.timing import Call
-from purejaxrl_reinforce.execution.jax_settings import NVIDIA_DRIVER
 
 POWERCAP = Path("/sys/class/powercap")
 CPUS = Path("/sys/devices/system/cpu")
@@ -97,7 +95,7 @@ def nvml_counters() -> list[Counter]:
 
 
 def conditions() -> dict[str, Any]:
-    """Return clocks in MHz, throttling, load and NVIDIA's driver now; None is what cannot be read.
+    """Return clocks in MHz, throttling and load now; None is what cannot be read.
 
     `cpu_throttles` only grows: the difference to an earlier call is how often cores were slowed
     down in between. `gpu_throttling` has the reasons of each GPU.
@@ -115,16 +113,7 @@ def conditions() -> dict[str, Any]:
         "cpu_throttles": sum(counts) if counts else None,
         "load": os.getloadavg()[0],
         **gpu,
-        "driver": driver_version(),
     }
-
-
-def driver_version() -> str | None:
-    """Return the version of NVIDIA's driver, None without one."""
-    if not NVIDIA_DRIVER.exists():
-        return None
-    version = re.search(r"\d+(\.\d+)+", NVIDIA_DRIVER.read_text())
-    return version[0] if version else None
 
 
 def _cpu_mhz() -> float | None:

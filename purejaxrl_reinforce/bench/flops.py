@@ -11,14 +11,16 @@ and the backward pass of a `relu_mlp` with K inputs, H hidden units and O output
 
     2 O (K + 1) H (product) + O (K + 1) (its factor) + H (which units are on) + O (bias)
 
-Nothing else counts: not the environment's step, nor sampling, random bits, masking, convolutions,
-or other layers of a user's own network. The figures are a floor.
+Nothing else counts: neither sampling, random bits, masking, convolutions, nor other layers of a
+user's own network. The figures are a floor. The environment's step has XLA's count, and counts only
+where the environment is played alone.
 """
 
 from itertools import pairwise
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from purejaxrl_reinforce.algorithm.networks.mlp import takes_one_product
@@ -79,6 +81,20 @@ def phase_costs(config: Config) -> dict[str, Cost]:
         ),
         "optimizer": Cost(_OPTIMIZER_FLOPS * size, _OPTIMIZER_FLOATS * _FLOAT_BYTES * size),
     }
+
+
+def step_flops(env: environment.Environment) -> float:
+    """Return XLA's count of the operations of one step of an environment, without any loops in it.
+
+    It is 0 where XLA has none.
+    """
+    keys = jax.random.split(jax.random.key(0), 2)
+    _, env_state = jax.eval_shape(env.reset, keys)
+    kind = jnp.float32 if env.num_actions is None else jnp.int32
+    action = jax.ShapeDtypeStruct((len(keys), *env.action_shape), kind)
+    lowered = jax.jit(env.step).lower(keys, env_state, action)
+    counts = lowered.cost_analysis() or {}
+    return float(counts.get("flops", 0.0)) / len(keys)
 
 
 def layer_sizes(config: Config, network: str) -> tuple[int, ...]:

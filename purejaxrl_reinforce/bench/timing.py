@@ -30,11 +30,19 @@ _COMPILE_EVENTS = "/jax/core/compile/"
 Call = Callable[[], Any]
 
 
+# What became of a sample: the last one of a timing may have come to nothing.
+DONE, INTERRUPTED, FAILED = "done", "interrupted", "failed"
+
+
 class Timing(NamedTuple):
-    """Seconds per call, one sample per repeat, and how many calls a sample averages."""
+    """Seconds per call, one sample per repeat, and how many calls a sample averages.
+
+    The `status` is DONE, or else that of the sample after these.
+    """
 
     samples: tuple[float, ...]
     calls_per_sample: int
+    status: str = DONE
 
     @property
     def min(self) -> float:
@@ -65,21 +73,30 @@ def measure(calls: Mapping[str, Call], repeats: int = 5) -> dict[str, Timing]:
     """Time functions, interleaved (A B C, A B C, ...), after a warm-up of each.
 
     Each is waited for with `block_until_ready` on what it returns. Below five samples (`repeats`)
-    say little about noise.
+    say little about noise. Where Ctrl-C or an error of jax ends one, those before it are kept, once
+    there is one of each function.
 
     Raises:
         RecompilationError: a function is traced or compiled again after its warm-up.
     """
     warm = {name: _warm_up(call) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
+    statuses = dict.fromkeys(calls, DONE)
     with no_compilation():
-        for _ in range(repeats):
-            for name, call in calls.items():
-                seconds, number = warm[name]
+        for name in [*calls] * repeats:
+            (seconds, number), call = warm[name], calls[name]
+            try:
                 if seconds < SETTLING_SECONDS:
                     _seconds(call, 1)
                 samples[name].append(_seconds(call, number))
-    return {name: Timing(tuple(taken), warm[name][1]) for name, taken in samples.items()}
+            except (KeyboardInterrupt, jax.errors.JaxRuntimeError) as error:
+                if not all(samples.values()):
+                    raise
+                statuses[name] = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+                break
+    return {
+        name: Timing(tuple(taken), warm[name][1], statuses[name]) for name, taken in samples.items()
+    }
 
 
 @contextlib.contextmanager

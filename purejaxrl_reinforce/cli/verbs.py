@@ -1,12 +1,16 @@
 """All verbs except `train` and `sweep`: each calls one function and prints its result."""
 
+import functools
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from purejaxrl_reinforce.cli import options
+from purejaxrl_reinforce.config import checked_seed
 from purejaxrl_reinforce.output.files import new_dated_path, new_file, write_output
 
 
@@ -165,48 +169,131 @@ class Report:
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure how fast a configuration trains, phase by phase, or compare two measurements.
+    """Measure how fast a configuration trains, or a standard workload, and compare measurements.
 
-    Training is compiled once and run from scratch several times. The result is a JSON file.
-    With --compare the exit code is 1 if any row became slower, else 0.
+    Training is compiled once and run from scratch several times, in turn with its phases. The
+    result is a JSON file. The exit code is 1 if --compare finds a row slower, if --verify finds a
+    difference, or if a sample failed; 130 after Ctrl-C, when the file has what was measured before.
     """
 
+    workload: str | None = None
+    """Standard workload instead of a configuration, such as cartpole-reinforce-v1: it also proves
+    that seeds learn."""
     seed: options.TrainingSeedOption = None
     repeats: int = 5
     """Samples of each timing; 5 or more are needed to compare."""
+    energy: bool = False
+    """Repeat the workload for a minute, and read the energy counters of the CPU or GPU."""
+    price_per_hour: float | None = None
+    """Dollars per hour of this machine, for the price of a solved seed of the workload."""
     out: Path | None = None
     """New file that ends in .json. None: one below bench/."""
     force: options.ForceOption = False
     compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="OLD NEW")] = None
     """Only compare two JSON files: slower or faster means by 5% or more, at 95% confidence."""
+    verify: Annotated[Path | None, tyro.conf.arg(metavar="RESULT.json")] = None
+    """Only run the workload of a result again, with other seeds, and compare."""
+    against: Literal["idiomatic"] | None = None
+    """Only compare with a straightforward JAX program with the same losses, in turn."""
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
-        from purejaxrl_reinforce.output.text import print_table, printable
-
         if self.compare is not None:
-            from purejaxrl_reinforce.bench import compare
+            self._require_alone("compare")
+            return _compare(*self.compare)
+        if self.verify is not None:
+            self._require_alone("verify")
+            return _verify(self.verify)
+        if self.against is not None:
+            return self._run_against()
+        return self._measure()
 
-            if self != Bench(compare=self.compare):
-                raise ValueError("--compare takes two JSON files and no other option")
-            old, new = map(compare.load_result, self.compare)
-            changes = compare.compare(old, new)
-            for line in compare.differences(old, new):
-                print(f"warning: {printable(line)}")
-            title = f"{old['benchmark']}: {self.compare[0].name} to {self.compare[1].name}"
-            print_table(title, compare.COLUMNS, [change.cells() for change in changes])
-            return int(any(change.verdict == "slower" for change in changes))
-        from purejaxrl_reinforce.bench import benchmark, result_file
+    def _require_alone(self, name: str) -> None:
+        if self != Bench(**{name: getattr(self, name)}):
+            raise ValueError(f"--{name} goes with no other option")
+
+    def _run_against(self) -> int:
+        from purejaxrl_reinforce.bench.against import against_idiomatic
 
         config, seed = self.start.load(self.seed)
-        default = new_dated_path(Path("bench"), config.env, ".json")
-        path = new_file(self.out, default, (".json",), self.force)
-        result = benchmark.benchmark(config, seed, self.repeats)
+        if self != Bench(
+            against=self.against, seed=self.seed, repeats=self.repeats, start=self.start
+        ):
+            raise ValueError("--against goes with a configuration, --seed and --repeats alone")
+        for speeds in against_idiomatic(config, seed, self.repeats):
+            print(speeds.line())
+        return 0
+
+    def _measure(self) -> int:
+        from purejaxrl_reinforce.bench import benchmark, result_file
+        from purejaxrl_reinforce.output.text import print_table
+
+        measure, name = self._measurement()
+        path = new_file(
+            self.out, new_dated_path(Path("bench"), name, ".json"), (".json",), self.force
+        )
+        result = measure()
         result_file.write_result(path, result)
         print_table(*benchmark.result_table(result))
         print(*benchmark.result_summary(result), sep="\n")
         print(path)
-        return 0
+        return benchmark.exit_code(result)
+
+    def _measurement(self) -> tuple[Callable[[], dict[str, Any]], str]:
+        """Return the function that measures what the options say, and a name for its file."""
+        from purejaxrl_reinforce.bench import benchmark, standard
+
+        if self.workload is None:
+            config, seed = self.start.load(self.seed)
+            for name in ("energy", "price_per_hour"):
+                if getattr(self, name):
+                    raise ValueError(f"--{name.replace('_', '-')} needs --workload")
+            return functools.partial(benchmark.benchmark, config, seed, self.repeats), config.env
+        workload = standard.standard(self.workload)
+        if self.start != options.ConfigOptions():
+            raise ValueError(f"--workload {workload.name} has a configuration of its own")
+        if self.price_per_hour is not None and not 0 <= self.price_per_hour < math.inf:
+            raise ValueError(f"--price-per-hour must be at least 0, not {self.price_per_hour}")
+        arguments = checked_seed(self.seed or 0), self.repeats, self.energy, self.price_per_hour
+        return functools.partial(benchmark.benchmark_standard, workload, *arguments), workload.name
+
+
+def _compare(old_path: Path, new_path: Path) -> int:
+    from purejaxrl_reinforce.bench import compare
+    from purejaxrl_reinforce.bench.result_file import load_result
+    from purejaxrl_reinforce.output.text import print_table, printable
+
+    old, new = load_result(old_path), load_result(new_path)
+    changes = compare.compare(old, new)
+    for line in compare.differences(old, new):
+        print(f"warning: {printable(line)}")
+    if (found := compare.fingerprints(old, new)) is not None:
+        print(f"parameters after {old['fingerprint']['updates']} updates: {found}")
+    title = f"{old['benchmark']}: {old_path.name} to {new_path.name}"
+    print_table(title, compare.COLUMNS, [change.cells() for change in changes])
+    return int(any(change.verdict == "slower" for change in changes))
+
+
+def _verify(path: Path) -> int:
+    from purejaxrl_reinforce.bench import benchmark, compare, verify
+    from purejaxrl_reinforce.bench.result_file import load_result
+    from purejaxrl_reinforce.output.json_text import dump_json, parse_json
+    from purejaxrl_reinforce.output.text import print_table, printable
+
+    recorded = load_result(path)
+    workload = verify.workload_of(recorded)
+    lines = verify.contradictions(recorded)
+    if not lines:
+        first_seed = (recorded["learning"]["first_seed"] + verify.FRESH) % 2**32
+        measured = benchmark.benchmark_standard(
+            workload, recorded["seed"], recorded["repeats"], first_seed=first_seed
+        )
+        here = parse_json(dump_json(measured))  # as it would be in a file
+        lines = verify.verify(recorded, here)
+        for line in compare.differences(recorded, here):
+            print(f"warning: {printable(line)}")
+    print_table(f"{workload.name}: {path.name}", verify.COLUMNS, lines)
+    return int(any(line.verdict == verify.DIFFER for line in lines))
 
 
 @dataclass(frozen=True)

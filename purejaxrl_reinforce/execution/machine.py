@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import psutil
 
-from purejaxrl_reinforce.execution.jax_settings import usable_cores
+from purejaxrl_reinforce.execution.jax_settings import NVIDIA_DRIVER, usable_cores
 
 _PACKAGES = ("purejaxrl_reinforce", "jax", "jaxlib", "numpy", "flax", "optax", "gymnax")
 # What `result_settings` returns where the user has changed nothing.
@@ -64,7 +64,7 @@ def in_words(started: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, cores, memory, accelerators, operating system."""
+    """Return processor, cores, memory, accelerators and their driver, operating system."""
     devices = jax.devices()
     return {
         "cpu": _cpu_model(),
@@ -74,6 +74,7 @@ def describe_machine() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "device_kind": devices[0].device_kind,
         "devices": len(devices),
+        "driver": driver_version(),
     }
 
 
@@ -82,6 +83,14 @@ def machine_name(machine: Mapping[str, Any]) -> str:
     if machine["backend"] == "cpu":
         return f"{machine['cores']} cores of {machine['cpu']}"
     return f"{machine['devices']} x {machine['device_kind']}"
+
+
+def driver_version() -> str | None:
+    """Return the version of NVIDIA's driver, None without one."""
+    if not NVIDIA_DRIVER.exists():
+        return None
+    version = re.search(r"\d+(\.\d+)+", NVIDIA_DRIVER.read_text())
+    return version[0] if version else None
 
 
 def describe_versions() -> dict[str, str]:

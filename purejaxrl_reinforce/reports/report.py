@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from purejaxrl_reinforce.bench import benchmark, compare
+from purejaxrl_reinforce.bench import benchmark
+from purejaxrl_reinforce.bench.result_file import load_result
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution.machine import in_words
 from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
@@ -56,7 +57,7 @@ def bench_page(path: Path) -> str:
     Raises:
         ValueError: it is not such a result, or is damaged.
     """
-    result = compare.load_result(path)
+    result = load_result(path)
     with parsing(path):
         title, columns, cells = benchmark.result_table(result)
         lines = benchmark.result_summary(result)

@@ -216,6 +216,20 @@ class Population:
             _to_host(states, number),
         )
 
+    def compile(self, f: Callable[[Config, TrainState], Any], job: Job) -> Callable[[], Any]:
+        """Return a function that applies `f` to each agent of a job as it goes on, compiled."""
+        assert job.before is not None
+
+        def of_agent(config: Config, state: TrainState) -> Any:
+            return f(config, state._replace(key=jax.random.wrap_key_data(state.key)))
+
+        number = len(job.agents)
+        num_rows = jnp.int32(-(-number // self.mesh.shape[AGENTS]))
+        settings, _ = self._inputs(job.configs, job.key_data)
+        states = jax.tree.map(functools.partial(self._put, number), job.before.state)
+        arguments = num_rows, (), (settings, states)
+        return functools.partial(self._jit(of_agent).lower(*arguments).compile(), *arguments)
+
 
 def make_population(
     config: Config, num_agents: int, mesh: Mesh, slice_size: int | None, num_episodes: int

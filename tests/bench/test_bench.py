@@ -13,8 +13,9 @@ from purejaxrl_reinforce.algorithm.networks.mlp import MLP
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
 from purejaxrl_reinforce.bench import against
-from purejaxrl_reinforce.bench.compare import compare, differences, load_result
+from purejaxrl_reinforce.bench.compare import compare, differences
 from purejaxrl_reinforce.bench.flops import backward_flops, forward_flops, layer_sizes, phase_costs
+from purejaxrl_reinforce.bench.result_file import load_result
 from purejaxrl_reinforce.bench.workload import Workload, compile_phases
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.statistics import Interval
@@ -22,7 +23,9 @@ from tests.support.configs import TEXTBOOK
 from tests.support.runs import error_of
 
 TINY = ["--num-envs", "4", "--num-updates", "3", "--num-steps", "20", "--hidden-sizes", "8"]
+WORKLOAD = "cartpole-reinforce-v1"
 PHASES = ["rollout", "targets", "gradient", "optimizer", "update"]
+ROWS_OF_A_RESULT = ["environment", "training", *PHASES]
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +41,17 @@ def result(result_path):
     return load_result(result_path)
 
 
-def _with(row, **parts):
-    """Return a result of one row."""
-    others = "".join(f', "{name}": {x}' for name, x in parts.items())
-    return f'{{"format": 1, "benchmark": "bench", "rows": [{row}]{others}}}'
+def _with(**parts):
+    """Return the function that changes these parts of a result, to be written as a file."""
+    return lambda result: json.dumps(result | parts)
 
 
 WRONG_ROWS = [
-    "1",
-    '{"samples": [1]}',
-    '{"name": [1], "samples": [1]}',
-    *(f'{{"name": "a", "samples": {x}}}' for x in (f"[1{'0' * 400}]", '["nan"]', "[0]", '"12"')),
+    1,
+    {"samples": [1]},
+    {"name": [1], "samples": [1]},
+    *({"name": "a", "samples": x} for x in (["nan"], [0], [-1], "12")),
+    {"name": "a", "samples": [1], "statuses": ["perhaps"]},
 ]
 
 
@@ -71,7 +74,7 @@ def test_a_result_holds_what_is_needed_to_judge_it(result, result_path):
     assert result["config"]["num_envs"] == 4
     assert {"cpu", "cores", "memory_gib", "backend", "devices"} <= result["machine"].keys()
     assert {"jax", "jaxlib", "numpy", "gymnax", "python"} <= result["versions"].keys()
-    assert [row["name"] for row in result["rows"]] == ["training", *PHASES]
+    assert [row["name"] for row in result["rows"]] == ROWS_OF_A_RESULT
     for row in result["rows"]:
         assert len(row["samples"]) == 2
         assert row["min"] == min(row["samples"])
@@ -117,7 +120,7 @@ def test_a_result_makes_a_page(result, result_path, tmp_path, capsys):
     out = tmp_path / "page.html"
     assert main(["report", str(result_path), "--out", str(out)]) == 0
     text = out.read_text()
-    training = result["rows"][0]
+    training = result["rows"][1]
     for part in (f"{1e3 * training['median']:,.3f} ms", f"{training['sps']:,.0f}"):
         assert f">{part}<" in text
     assert text.count("<table") == 1
@@ -128,11 +131,10 @@ def test_a_result_makes_a_page(result, result_path, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["[red]x[/]", "[/]", "\x1b[2Jx"])
-def test_names_of_others_are_printed_as_they_are(name, tmp_path, capsys):
-    result = json.loads(_with('{"name": "a", "samples": [1]}', machine='{"cpu": 1}'))
-    result["rows"][0]["name"] = name
+def test_names_of_others_are_printed_as_they_are(name, result_path, tmp_path, capsys):
+    result = json.loads(result_path.read_text()) | {"rows": [{"name": name, "samples": [1]}]}
     old = written(tmp_path / "old.json", result)
-    new = written(tmp_path / "new.json", result | {"machine": {"cpu": name}})
+    new = written(tmp_path / "new.json", result | {"flags": result["flags"] | {"x": name}})
     assert main(["bench", "--compare", old, new]) == 0
     assert capsys.readouterr().out.count(name.replace("\x1b", "?")) == 2
 
@@ -179,17 +181,20 @@ def test_differences_of_machine_and_config_are_named(result):
         (None, "No such file"),
         ("{", "other.json is not JSON"),
         ("[" * 100_000, "other.json is not JSON"),
-        ("[]", "other.json is not a benchmark result of format 1"),
-        ('{"format": 99}', "is not a benchmark result of format 1"),
-        ('{"format": 1, "benchmark": "bench"}', "other.json is damaged"),
-        ('{"format": 1, "benchmark": "roofline", "rows": []}', "different benchmarks: bench and"),
-        ('{"format": 1, "benchmark": "bench", "rows": []}', "nothing to compare"),
-        *((_with(row), "other.json is damaged") for row in WRONG_ROWS),
-        (_with("", machine="[1]"), "other.json is damaged"),
+        ("[]", "other.json is not a benchmark result of schema 1.0"),
+        ('{"schema": "0.9"}', "is not a benchmark result of schema 1.0"),
+        ('{"schema": "1.0", "benchmark": "bench"}', "other.json is damaged: data must contain"),
+        (_with(benchmark="roofline"), "different benchmarks: bench and"),
+        (_with(rows=[]), "nothing to compare"),
+        *((_with(rows=[row]), "other.json is damaged: data.rows[0]") for row in WRONG_ROWS),
+        (_with(machine=[1]), "other.json is damaged: data.machine must be object"),
+        (_with(seed=-1), "other.json is damaged: data.seed must be bigger"),
     ],
 )
 def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
     path = tmp_path / "other.json"
+    if callable(text):
+        text = text(json.loads(result_path.read_text()))
     if text is not None:
         path.write_text(text)
     assert message in error_of(["bench", "--compare", str(result_path), str(path)], capsys)
@@ -204,6 +209,15 @@ def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
         (["--out", "EXISTING"], "exists; choose another --out"),
         (["--out", "EXISTING/below.json"], "cannot be written to; choose another --out"),
         (["--compare", "EXISTING", "EXISTING", "--num-envs", "3"], "no other option"),
+        (["--verify", "EXISTING", "--seed", "3"], "--verify goes with no other option"),
+        (["--verify", "EXISTING"], "a result of bench cannot be verified, only those of"),
+        (["--workload", "cartpole-v1"], "unknown workload 'cartpole-v1'; there are cartpole-re"),
+        (["--workload", WORKLOAD, "--num-envs", "3"], f"{WORKLOAD} has a configuration of its own"),
+        (["--workload", WORKLOAD, "--price-per-hour", "-1"], "must be at least 0, not -1"),
+        (["--energy"], "--energy needs --workload"),
+        (["--price-per-hour", "2"], "--price-per-hour needs --workload"),
+        (["--against", "idiomatic", "--energy"], "--seed and --repeats alone"),
+        (["--against", "idiomatic", "--env", "Acrobot-v1"], "has env=CartPole-v1 alone"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, result_path, capsys):

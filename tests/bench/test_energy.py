@@ -109,24 +109,16 @@ def test_conditions_are_plain_values(gpus, tmp_path, monkeypatch):
         path = tmp_path / f"cpu{i}" / "thermal_throttle"
         path.mkdir(parents=True)
         (path / "core_throttle_count").write_text("3\n")
-    driver = tmp_path / "version"
-    driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19\n")
     monkeypatch.setattr(energy, "CPUS", tmp_path)
-    monkeypatch.setattr(energy, "NVIDIA_DRIVER", driver)
     found = energy.conditions()
     assert json.loads(json.dumps(found)) == found
-    assert (found["cpu_throttles"], found["gpu_mhz"], found["driver"]) == (
-        6,
-        [1_980] * 2,
-        "535.104.05",
-    )
+    assert (found["cpu_throttles"], found["gpu_mhz"]) == (6, [1_980] * 2)
     assert found["gpu_throttling"] == [[], ["power cap", "hardware thermal slowdown"]]
 
 
 def test_conditions_of_a_machine_that_shows_none(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     monkeypatch.setattr(energy, "CPUS", tmp_path)
-    monkeypatch.setattr(energy, "NVIDIA_DRIVER", tmp_path / "none")
     monkeypatch.setattr(energy.psutil, "cpu_freq", lambda: None)
     found = energy.conditions()
     assert {name for name, value in found.items() if value is not None} == {"load"}

@@ -6,8 +6,7 @@ import os
 import pytest
 from PIL import Image
 
-from purejaxrl_reinforce.bench.compare import load_result
-from purejaxrl_reinforce.bench.result_file import write_result
+from purejaxrl_reinforce.bench.result_file import load_result, write_result
 from purejaxrl_reinforce.evaluation.movie import write_movie
 from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.directories import LockedDirectory, remove_unfinished

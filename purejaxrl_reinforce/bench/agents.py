@@ -1,0 +1,135 @@
+"""Workload of many agents side by side: the same rates, of as many as the devices have room for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, key_of
+from purejaxrl_reinforce.algorithm.reinforce import collect
+from purejaxrl_reinforce.algorithm.rollout import steps_per_update
+from purejaxrl_reinforce.algorithm.state import TrainState
+from purejaxrl_reinforce.bench.flops import Cost
+from purejaxrl_reinforce.bench.learning import Seed
+from purejaxrl_reinforce.bench.standard import Standard
+from purejaxrl_reinforce.bench.timing import FAILED, INTERRUPTED, Call
+from purejaxrl_reinforce.bench.workload import (
+    ENVIRONMENT,
+    ROLLOUT,
+    TRAINING,
+    Work,
+    least_work,
+    random_play,
+)
+from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.environments import environment
+from purejaxrl_reinforce.execution.fingerprint import UPDATES, fingerprint
+from purejaxrl_reinforce.execution.jax_settings import all_devices
+from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
+from purejaxrl_reinforce.execution.program import Chunk
+from purejaxrl_reinforce.sweeps.population import (
+    Job,
+    Slice,
+    make_population,
+    population_mesh,
+)
+
+_EPISODES = 100  # of each agent's evaluation
+
+
+class AgentsWorkload:
+    """Many agents of a standard workload, compiled; ready to be timed.
+
+    The timed calls are of the first agents, as many as there is room for at once. `config`,
+    `facts`, `calls` and `work` are as of a `Workload`.
+    """
+
+    def __init__(self, standard: Standard, seed: int) -> None:
+        self.standard, self.config = standard, standard.config
+        mesh = population_mesh(standard.num_agents, all_devices())
+        self._population = make_population(self.config, standard.num_agents, mesh, None, _EPISODES)
+        size = min(self._population.capacity, standard.num_agents)
+        first, num_updates = self._job(seed, size), self.config.num_updates
+        halfway = self._trained(first._replace(goal=num_updates // 2))
+        first_half = first._replace(done=num_updates // 2, before=halfway)
+        self.calls: dict[str, Call] = {
+            ENVIRONMENT: self._population.compile(_random_play, first_half),
+            ROLLOUT: self._population.compile(collect, first_half),
+            TRAINING: lambda: self._train(first),
+        }
+        ten = self._trained(self._job(0, 1)._replace(goal=UPDATES))
+        params = jax.tree.map(lambda x: x[0], ten.state.params)
+        self.work = _work_of(self.config, size)
+        self.facts: dict[str, Any] = {
+            "agents_at_once": size,
+            "compile_seconds": self._population.compile_seconds,
+            "valid_steps": self.work[TRAINING][0],
+            "slots": self.work[TRAINING][0],
+            "program_bytes": self._population.memory_bytes,
+            "peak_process_bytes": peak_process_bytes(),
+            "peak_device_bytes": peak_device_bytes(),
+            "fingerprint": fingerprint(params, UPDATES, seed=0),
+        }
+
+    def _job(self, first_seed: int, number: int) -> Job:
+        """Return the whole training of agents with the seeds from the first on."""
+        agents = np.stack([np.zeros(number, int), np.arange(number)], axis=1)
+        keys = np.stack([jax.random.key_data(key_of(first_seed + i)) for i in range(number)])
+        configs, goal = [self.config] * number, self.config.num_updates
+        return Job(agents, configs, keys, _EPISODES, number, done=0, goal=goal, before=None)
+
+    def _trained(self, job: Job) -> Slice:
+        *_, trained = self._population.train(job)
+        assert isinstance(trained, Slice)
+        return trained
+
+    def _train(self, job: Job) -> Any:
+        """Train agents, as `_trained` does, but do not play them greedily afterwards."""
+        done = 0
+        for chunk in self._population.train(job):
+            assert isinstance(chunk, Chunk)
+            done += chunk.metrics.num_steps.shape[1]
+            if done == job.goal:
+                return chunk.state
+        raise AssertionError("the last chunk ends with the last update")
+
+    def solve(self, first_seed: int, number: int) -> list[Seed]:
+        """Train agents through all updates, as many at once as there is room for; play them.
+
+        The seconds of an agent are its share of its slice's.
+        """
+        seeds, size = list[Seed](), self._population.capacity
+        try:
+            while (left := number - len(seeds)) > 0:
+                job = self._job(first_seed + len(seeds), min(size, left))
+                seeds += self._outcomes(self._trained(job))
+        except KeyboardInterrupt:
+            if not seeds:
+                raise
+            seeds.append(Seed(False, None, None, INTERRUPTED))
+        return seeds
+
+    def _outcomes(self, trained: Slice) -> Iterator[Seed]:
+        steps = trained.metrics.num_steps.sum(axis=1, dtype=np.int64)
+        finite = np.all(trained.metrics.finite, axis=1)
+        returns = trained.evaluation.mean(axis=1)
+        for i, seconds in enumerate(trained.seconds.tolist()):
+            if not finite[i]:
+                yield Seed(False, None, None, FAILED)
+            else:
+                yield Seed(bool(returns[i] >= self.standard.target), seconds, int(steps[i]))
+
+
+def _work_of(config: Config, num_agents: int) -> Work:
+    """Return the work of calls of so many agents, each of which streams."""
+    steps = config.num_envs * steps_per_update(config, environment.make(config.env))
+    one = least_work(config, steps * config.num_updates, config.num_updates, steps)
+    return {
+        name: (num_agents * n, Cost(num_agents * cost.flops, num_agents * cost.bytes))
+        for name, (n, cost) in one.items()
+    }
+
+
+def _random_play(config: Config, state: TrainState) -> Any:
+    return random_play(config, state, ONE_DEVICE)
