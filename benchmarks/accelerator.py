@@ -28,8 +28,8 @@ from speedup import trained_updates
 
 from purejaxrl_reinforce import Config, init, preset, step, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
-from purejaxrl_reinforce.bench.against import idiomatic
-from purejaxrl_reinforce.bench.idiomatic import Settings
+from purejaxrl_reinforce.bench.idiomatic.against import idiomatic
+from purejaxrl_reinforce.bench.idiomatic.program import Settings
 from purejaxrl_reinforce.bench.result_file import load_result, make_result, write_result
 from purejaxrl_reinforce.bench.timing import measure_peaks, paired_ratio
 from purejaxrl_reinforce.execution.jax_settings import use_cuda_graphs

@@ -23,8 +23,13 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from peers.protocol import NETWORKS
 
 from purejaxrl_reinforce import Config, preset, train
-from purejaxrl_reinforce.bench.against import FIRST_UPDATES, first_updates, idiomatic, some_updates
-from purejaxrl_reinforce.bench.idiomatic import Settings
+from purejaxrl_reinforce.bench.idiomatic.against import (
+    FIRST_UPDATES,
+    first_updates,
+    idiomatic,
+    some_updates,
+)
+from purejaxrl_reinforce.bench.idiomatic.program import Settings
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import Call, measure_peaks, paired_ratio
 from purejaxrl_reinforce.execution.machine import machine_name

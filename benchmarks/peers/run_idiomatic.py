@@ -7,7 +7,7 @@ import jax
 from protocol import NETWORKS, Progress, Result, read_settings
 from protocol import Settings as RunSettings
 
-from purejaxrl_reinforce.bench.idiomatic import Settings, make_train
+from purejaxrl_reinforce.bench.idiomatic.program import Settings, make_train
 
 # Its fastest batch of those that speedup.py tries.
 NUM_ENVS = 256

@@ -213,7 +213,7 @@ class Bench:
             raise ValueError(f"--{name} goes with no other option")
 
     def _run_against(self) -> int:
-        from purejaxrl_reinforce.bench.against import against_idiomatic
+        from purejaxrl_reinforce.bench.idiomatic.against import against_idiomatic
 
         config, seed = self.start.load(self.seed)
         if self != Bench(

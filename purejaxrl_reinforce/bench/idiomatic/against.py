@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.bench.idiomatic import Settings, make_train
+from purejaxrl_reinforce.bench.idiomatic.program import Settings, make_train
 from purejaxrl_reinforce.bench.timing import Call, measure, paired_ratio
 from purejaxrl_reinforce.config import NO_PARAMS, Config
 from purejaxrl_reinforce.execution.program import Program

@@ -1,0 +1,1 @@
+"""The idiomatic JAX program, and the comparison with it."""
