@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from purejaxrl_reinforce.bench.result_file import load_result
+from purejaxrl_reinforce.bench.verify import contradictions
 
 ROOT = Path(__file__).parents[1]
 SUBMITTED = sorted((ROOT / "benchmarks" / "board").glob("*.json"))
@@ -45,7 +46,7 @@ def hook(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", SUBMITTED, ids=lambda path: path.name)
 def test_a_submitted_result_is_sound(path):
-    load_result(path)
+    assert not contradictions(load_result(path))
 
 
 def test_the_fastest_training_comes_first_and_texts_of_others_stay_texts(hook, tmp_path):
