@@ -28,7 +28,8 @@ MOST_LAYERS = 32
 NETWORKS = ("auto", "mlp", "cnn")
 _IMPORT_PATH = re.compile(r"\w+(\.\w+)*:\w.*")
 # Fields whose value names an object, or is one, of which it then has the name.
-OBJECT_FIELDS = ("env", "network", "baseline_network")
+OBJECT_FIELDS = ("env", "network", "baseline_network", "metrics")
+NO_METRICS = "none"
 # The name of a parameter of the environment, as a field that can be swept, begins so.
 ENV_PARAM = "env_params."
 
@@ -163,6 +164,8 @@ class Config:
     """Updates between evaluations in the metrics, of greedy episodes as in `evaluate`; 0: none."""
     eval_episodes: int = 64
     """Greedy episodes of each of these evaluations, which do not change training."""
+    metrics: str | Any = NO_METRICS
+    """Further metrics of each update: your own function, named or given as the environment."""
     anneal: bool = True
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
@@ -217,14 +220,18 @@ class Config:
         bootstraps = isinstance(self.trace_lambda, float) and self.trace_lambda < 1
         if bootstraps and self.baseline != "value":
             raise ValueError("trace_lambda below 1 needs baseline='value'")
-        for name, built_in in (("network", NETWORKS), ("baseline_network", (*NETWORKS, "same"))):
+        for name, built_in in (
+            ("network", NETWORKS),
+            ("baseline_network", (*NETWORKS, "same")),
+            ("metrics", (NO_METRICS,)),
+        ):
             own = (value := getattr(self, name)) not in built_in
             if own and not (isinstance(value, Named) or _IMPORT_PATH.fullmatch(value)):
                 raise ValueError(
-                    f"{name} must be one of {', '.join(built_in)} or a class as"
-                    f" package.module:Class, not {value!r}{nearest(value, built_in)}"
+                    f"{name} must be one of {', '.join(built_in)} or your own as"
+                    f" package.module:Name, not {value!r}{nearest(value, built_in)}"
                 )
-            if own and (self.layer_norm or self.orthogonal):
+            if own and name != "metrics" and (self.layer_norm or self.orthogonal):
                 raise ValueError("layer_norm and orthogonal need a built-in network: mlp or cnn")
         if self.num_envs == 1 and (self.baseline == "loo" or self.gradient_noise):
             field = "gradient_noise=True" if self.gradient_noise else "baseline='loo'"

@@ -3,15 +3,13 @@
 import doctest
 import importlib.metadata
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import purejaxrl_reinforce
+from tests.support.processes import ROOT, run_python
 
-ROOT = Path(__file__).parents[1]
 # Whose example uses what another one leaves, after it.
 FIRST = ("train_run", "save", "sweep")
 # A script of the documents, which has no mistake.
@@ -28,10 +26,8 @@ def test_functions_keep_their_types(checker, tmp_path):
     pytest.importorskip(checker)
     script = EXAMPLE.read_text() + "train(config, 0)\npurejaxrl_reinforce.trian\n"
     (tmp_path / "script.py").write_text(script)
-    # A process and a directory of its own: mypy then finds the package as it is installed, and
-    # says nothing of what it would find in it.
-    command = [sys.executable, "-m", checker, *CHECKERS[checker], "script.py"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    # From a directory of its own mypy says nothing of what it would find in the package.
+    ran = run_python("-m", checker, *CHECKERS[checker], "script.py", cwd=tmp_path)
     number = script.count("\n")
     argument, missing = (line for line in ran.stdout.splitlines() if " error: " in line)
     assert re.search(rf'script.py:{number - 1}:.* error: Argument .*"train"', argument), argument

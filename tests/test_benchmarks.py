@@ -20,6 +20,7 @@ import pytest
 from purejaxrl_reinforce.bench import idiomatic
 from purejaxrl_reinforce.output.json_text import json_value, parse_json
 from purejaxrl_reinforce.presets import PRESETS, preset
+from tests.support.processes import run_python
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 PNG = b"\x89PNG"
@@ -189,10 +190,7 @@ def test_commits_are_compared_row_by_row():
 
 
 def test_bad_input_is_one_line():
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "time_to_solve.py"), "--seeds", "0"],
-        capture_output=True, text=True, timeout=250, check=False,
-    )  # fmt: skip
+    done = run_python(BENCHMARKS / "time_to_solve.py", "--seeds", "0")
     assert (done.returncode, done.stderr) == (2, "error: seeds must be at least 1, not 0\n")
 
 
@@ -200,11 +198,7 @@ def test_bad_input_is_one_line():
 def test_peers_run_with_both_networks_and_batches(tmp_path):
     """Those that need no installation, as a user compares them."""
     options = ["--smoke", "--seeds", "1", "--peers", "ours", "idiomatic"]
-    script = str(BENCHMARKS / "peers" / "compare.py")
-    done = subprocess.run(
-        [sys.executable, script, *options, "--results", str(tmp_path)],
-        capture_output=True, text=True, timeout=400, check=False,
-    )  # fmt: skip
+    done = run_python(BENCHMARKS / "peers" / "compare.py", *options, "--results", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "this package" in done.stdout
     assert (tmp_path / "peers.png").read_bytes().startswith(PNG)
@@ -296,9 +290,8 @@ def test_every_case_runs_on_a_cpu(tmp_path):
     failed = [row["failed"] for row in result["rows"] if "failed" in row]
     assert all("GPU" in why for why in [*result["missing"].values(), *failed])
     assert len(failed) == 1
-    assert {row["case"] for row in result["rows"]} | set(result["missing"]) == set(
-        accelerator.cases_of(accelerator.TINY)
-    )
+    cases = {*(row["case"] for row in result["rows"]), *result["missing"]}
+    assert cases == {*accelerator.cases_of(accelerator.TINY)}
     assert all(row["passed"] for row in result["rows"] if "passed" in row)
     assert (tmp_path / "accelerator.png").read_bytes().startswith(b"\x89PNG")
     assert "| 2 lanes | xla | " in (tmp_path / "accelerator.md").read_text()

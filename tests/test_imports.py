@@ -1,11 +1,8 @@
 """Fresh interpreters: what the library needs, and what the command line does without."""
 
 import json
-import os
-import subprocess
-import sys
 
-from tests.support.processes import ROOT
+from tests.support.processes import run_python
 
 TRAIN_AND_EVALUATE = """
 import builtins
@@ -41,11 +38,7 @@ for arguments, code in ((["--help"], 0), (["train", "--help"], 0), (["train", "-
 def imported(script: str) -> set[str]:
     """Run a script in a fresh interpreter; return the modules that it has imported."""
     names = "\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", script + names],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    done = run_python("-c", script + names)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 

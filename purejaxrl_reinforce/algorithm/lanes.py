@@ -43,6 +43,14 @@ class LaneAxis(NamedTuple):
         gathered = map(lax.bitcast_convert_type, columns, [x.dtype for x in leaves])
         return jax.tree.unflatten(structure, gathered)
 
+    def whole(self, tree: Any, dimension: int) -> Any:
+        """Return arrays of the lanes of all devices, which follow each other in a dimension."""
+        if not self.is_sharded:
+            return tree
+        return jax.tree.map(
+            lambda x: lax.all_gather(x, self.name, axis=dimension, tiled=True), tree
+        )
+
     def keys(self, key: Array, num_lanes: int) -> Array:
         """Return a key for each of the `num_lanes` lanes that are here, [num_lanes].
 

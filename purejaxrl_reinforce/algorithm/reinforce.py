@@ -18,6 +18,7 @@ from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis, checked_ke
 from purejaxrl_reinforce.algorithm.losses import PolicyTerms, Targets
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients, init_optimizers
+from purejaxrl_reinforce.algorithm.own_metrics import own_metrics
 from purejaxrl_reinforce.algorithm.returns import BatchStatistics
 from purejaxrl_reinforce.algorithm.rollout import Finished, Lanes, Trajectory
 from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup
@@ -155,6 +156,7 @@ def step(
         num_steps=num_steps,
         env_steps=total_steps(new.env_steps),
         finite=finite,
+        own=own_metrics(setup, state, played),
     )
 
 

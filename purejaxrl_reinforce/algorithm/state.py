@@ -70,7 +70,7 @@ class Metrics(NamedTuple):
     digits beyond). Where `finite` is false, a loss, gradient or new parameter was not finite and
     the update was not applied. Where `num_steps` is 0 there was no update, since an earlier one
     reached `stop_at`: floats are NaN, whole numbers 0, `finite` is false. With jax_debug_nans,
-    -inf replaces NaN.
+    -inf replaces NaN. `own` has the numbers of the function `Config.metrics`, by name.
 
     Example:
         >>> import jax
@@ -99,6 +99,12 @@ class Metrics(NamedTuple):
     num_steps: Array
     env_steps: Array
     finite: Array
+    own: dict[str, Array] = {}  # noqa: RUF012
+
+    def by_name(self) -> dict[str, Array]:
+        """Return all metrics by name, those of your own beside the others."""
+        names = (name for name in self._fields if name != "own")
+        return {name: getattr(self, name) for name in names} | self.own
 
 
 def no_metric() -> Array:

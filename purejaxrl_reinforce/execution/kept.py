@@ -58,7 +58,7 @@ def load(kept: Kept, config: Config, mesh: Mesh) -> tuple[Any, Any] | None:
 
     Their states are trees of dictionaries, whose leaves have the paths that they always have.
     """
-    state, metrics = _tree_of(kept.paths), Metrics(*(Metrics._fields))  # type: ignore[arg-type]
+    state, metrics = _tree_of(kept.paths), Metrics(*Metrics._fields[:-1])  # type: ignore[arg-type]
 
     def loaded(program: bytes, args: Any, results: Any, devices: Sequence[jax.Device]) -> Any:
         trees = jax.tree.structure((args, {})), jax.tree.structure(results)

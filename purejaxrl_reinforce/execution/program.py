@@ -82,7 +82,7 @@ class NonFiniteError(ArithmeticError):
     def __init__(self, update: int, metrics: Metrics) -> None:
         found = ", ".join(
             f"{name} is {value}"
-            for name, value in metrics._asdict().items()
+            for name, value in metrics.by_name().items()
             if name.endswith(("_loss", "_norm", "entropy")) and not np.isfinite(value)
         )
         super().__init__(f"update {update} is not finite: {found or 'its new parameters are not'}")
@@ -142,6 +142,7 @@ class Program:
         state: before the first update.
         is_kept: whether it was loaded: states are then trees of dictionaries, see `kept.load`.
         compile_seconds: of tracing and compiling, or of loading.
+        own_metrics: the names of the user's own, in the order of their columns.
         memory_bytes: peak memory of the compiled program on all devices of this process,
             inputs and results included.
 
@@ -157,6 +158,7 @@ class Program:
         self.mesh = sharding.lane_mesh(config.num_envs)
         # The number of updates is an argument: one program fits any.
         self._settings = config.replace(num_updates=1)
+        self.own_metrics: tuple[str, ...] = ()  # of programs that are kept, too
         loaded = None if found is None else kept.load(found, self._settings, self.mesh)
         self.is_kept = loaded is not None
         with kept.compiled_anew(self._settings) if keep else contextlib.nullcontext():
@@ -178,6 +180,7 @@ class Program:
             initial = pool.submit(lambda: traced.lower().compile())
             one = np.int32(1)
             lowered = _chunk(self.mesh).lower(self._settings, traced.out_info, one, one)
+            self.own_metrics = tuple(lowered.out_info[1].own)
             run = lowered.compile()
             return initial.result(), run
 

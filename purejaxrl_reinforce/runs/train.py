@@ -76,7 +76,7 @@ def train_run(
         try:
             with together():
                 if is_primary():
-                    run.create(force)
+                    run.create(force, own_metrics=program.own_metrics)
                 recorder = Recorder(run, options, loggers, reporter, callback)
                 run.log(f"started: {config.num_updates} updates, seed {seed}")
             result = host_loop(program, program.state, recorder, stop)
@@ -131,7 +131,7 @@ def resume_run(
         with signals.StopRequest() as stop:
             with together():
                 if is_primary():
-                    run.truncate(int(state.update))
+                    run.truncate(int(state.update), program.own_metrics)
                 recorder = Recorder(run, options, loggers, reporter, callback)
             return host_loop(program, state, recorder, stop)
 

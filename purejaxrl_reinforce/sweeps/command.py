@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.config_file import new_identity, run_content
 from purejaxrl_reinforce.decisions import ranking
 from purejaxrl_reinforce.execution import signals
@@ -109,10 +108,10 @@ def extract_agent(
     run = RunDirectory(run_dir, config, seed, new_identity(run_content(config, seed)))
     try:
         with contextlib.closing(run):
-            run.create(force, sweep.started)
+            run.create(force, sweep.started, tuple(agent.metrics.own))
             applied = int(agent.state.update)  # fewer than all where numbers were not finite
             if applied:
-                metrics = Metrics(*(x[:applied] for x in agent.metrics))
+                metrics = jax.tree.map(lambda x: x[:applied], agent.metrics)
                 run.metrics.add(metrics, float(agent.seconds))
             run.save(agent.state, keep=1)
             run.write_results(agent.state.params)

@@ -107,7 +107,7 @@ class SweepResults(SweepPlan):
         setting, seed = part.agents.T
         num_steps = part.metrics.num_steps
         applied = np.where(part.metrics.finite, num_steps, 0).cumsum(axis=1, dtype=np.int64)
-        columns = part.metrics._asdict() | {"env_steps": np.where(num_steps > 0, applied, 0)}
+        columns = part.metrics.by_name() | {"env_steps": np.where(num_steps > 0, applied, 0)}
         done = num_steps.shape[1]
         new = self.done[setting, seed] < done
         setting, seed = setting[new], seed[new]

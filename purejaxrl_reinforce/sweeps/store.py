@@ -8,7 +8,7 @@ configurations and by their keys: it stays theirs however the plan grows.
 import functools
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,9 @@ FORMAT = 8
 _SLICE_FILES = f"{SLICES}/{'[0-9]' * 9}.npz"
 _SLICE_NAME = re.compile(r"(?:damaged-)?(\d{9})\.npz")
 
+# Of the arrays of a user's own metrics.
+_OWN = "metrics/own/"
+
 # All that a sweep makes in its directory.
 _PATHS = re.compile(
     rf"{PLAN_FILE}|{LOG_FILE}|results\.npz|summary\.json|table\.(csv|parquet)"
@@ -88,7 +91,8 @@ class SavedSweep:
             with sealed.parsing(file):
                 arrays["agents"] = self._agents_of(arrays.pop("settings"), arrays.pop("keys"))
                 num_updates = arrays["metrics/finite"].shape[1]
-                shapes = slice_shapes(self.plan, arrays["agents"], num_updates)
+                own = [x.removeprefix(_OWN) for x in arrays if x.startswith(_OWN)]
+                shapes = slice_shapes(self.plan, arrays["agents"], num_updates, own)
                 loaded: Slice = restore_tree(arrays, shapes)
         except sealed.DamagedError as error:
             again = "rerun the same sweep command to train it again"
@@ -156,7 +160,9 @@ def saved_sweep(path: Path) -> SavedSweep:
     return SavedSweep(path, plan, started, identity)
 
 
-def slice_shapes(plan: SweepPlan, agents: np.ndarray, num_updates: int) -> Slice:
+def slice_shapes(
+    plan: SweepPlan, agents: np.ndarray, num_updates: int, own: Sequence[str] = ()
+) -> Slice:
     """Return the shapes and dtypes of a slice; ValueError: there is no such slice."""
     configs = [plan.configs[setting] for setting in agents[:, 0].tolist()]
     config, programs = configs[0], set(map(jax.tree.structure, configs))
@@ -167,12 +173,15 @@ def slice_shapes(plan: SweepPlan, agents: np.ndarray, num_updates: int) -> Slice
         return np.broadcast_to(np.zeros((), dtype), (len(agents), *shape))
 
     dtypes: dict[str, Any] = {"num_episodes": np.int32, "num_steps": np.int32, "finite": np.bool}
-    metrics = (stacked((num_updates,), dtypes.get(name, np.float32)) for name in Metrics._fields)
+    metrics: dict[str, Any] = {
+        name: stacked((num_updates,), dtypes.get(name, np.float32)) for name in Metrics._fields
+    }
+    metrics["own"] = {name: stacked((num_updates,), np.float32) for name in own}
     key_data: Any = np.empty(2, np.uint32)
     state = state_shapes(config)._replace(key=key_data)
     return Slice(
         stacked((2,), np.int64),
-        Metrics(*metrics),
+        Metrics(**metrics),
         stacked((plan.num_episodes,), np.float32),
         stacked((), np.float64),
         stacked((), DEVICE_NAME),

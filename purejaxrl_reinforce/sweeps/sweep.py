@@ -15,7 +15,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import OBJECT_FIELDS, Config
 from purejaxrl_reinforce.execution import known_faults
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.processes import is_single_process
@@ -118,7 +118,7 @@ def sweep(
     if until:
         plan = studies.deciding(plan, equal_within)
     for setting in plan.configs if path is not None else ():
-        require_paths(setting.env, setting.network, setting.baseline_network)
+        require_paths(*(getattr(setting, name) for name in OBJECT_FIELDS))
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         directory = Path(scratch, "sweep") if path is None else Path(path)

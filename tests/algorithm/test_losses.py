@@ -157,14 +157,9 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
     ones = jnp.ones((1, N), bool)
     for actions in itertools.product(range(2), repeat=N):
         weight = float(np.prod(probs[range(N), actions]))
-        trajectory = Trajectory(
-            obs=obs[None],
-            action=jnp.array([actions]),
-            reward=rewards_of_actions[jnp.arange(N), jnp.array(actions)][None],
-            terminated=ones,
-            truncated=~ones,
-            valid=ones,
-        )
+        rewards = rewards_of_actions[jnp.arange(N), jnp.array(actions)]
+        played = obs[None], jnp.array([actions]), rewards[None]
+        trajectory = Trajectory(*played, terminated=ones, truncated=~ones, valid=ones)
         gradient = trained_with(config, state, trajectory).policy
         expected = jax.tree.map(lambda e, g, w=weight: e + w * g, expected, gradient)
     shrink = 1 - 1 / N if baseline == "mean" else 1.0
@@ -180,9 +175,8 @@ def test_further_baseline_steps_move_only_the_baseline():
     assert_trees_close(thrice.params.policy, once.params.policy, rtol=0, atol=0)
     # Three steps of one each, all towards the returns of the parameters from before the update.
     targets = targets_of(config, state.params, trajectory)
-    frozen = trajectory._replace(
-        reward=targets.returns, terminated=jnp.ones_like(trajectory.terminated)
-    )
+    ended = jnp.ones_like(trajectory.terminated)
+    frozen = trajectory._replace(reward=targets.returns, terminated=ended)
     stepwise = state
     for _ in range(3):
         stepwise, _ = learn(config, stepwise, frozen)

@@ -31,11 +31,10 @@ def replay(trajectory, lane):
     step_lane, trajectory = jax.jit(env.step), jax.tree.map(np.asarray, trajectory)
     key = jax.random.split(jax.random.key(0), 1)
     _, template = env.reset(jax.random.split(jax.random.key(1), 1))
+    names = "x", "x_dot", "theta", "theta_dot"
     for t in range(int(trajectory.valid[:, lane].sum())):
-        x, x_dot, theta, theta_dot = trajectory.obs[t, lane]
-        state = template.replace(
-            x=x[None], x_dot=x_dot[None], theta=theta[None], theta_dot=theta_dot[None]
-        )
+        numbers = trajectory.obs[t, lane][:, None]
+        state = template.replace(**dict(zip(names, numbers, strict=True)))
         action = trajectory.action[t, lane][None]
         yield t, step_lane(jax.random.clone(key), state, action)
 

@@ -109,11 +109,8 @@ def test_the_phases_add_up_to_the_update(config):
     assert list(calls) == PHASES
     updated, metrics = calls["update"]()
     assert int(metrics.num_steps) == valid_steps > 0
-    jax.tree.map(
-        lambda apart, whole: np.testing.assert_allclose(apart, whole, rtol=1e-5, atol=1e-6),
-        calls["optimizer"]().params,
-        updated.params,
-    )
+    apart, whole = calls["optimizer"]().params, updated.params
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), apart, whole)
 
 
 def test_a_result_makes_a_page(result, result_path, tmp_path, capsys):

@@ -1,12 +1,11 @@
 """Sharded lanes learn, beyond rounding, what lanes on one device learn."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+
+from tests.support.processes import run_python
 
 SHARDED = """
 import json, sys
@@ -23,8 +22,8 @@ for settings in json.loads(sys.argv[2]):
     program = Program(TEXTBOOK.replace(**settings), jax.random.key(0))
     *_, last = (chunk for chunk in program.run() if len(chunk.metrics.finite))
     leaves = [x.ravel().tolist() for x in jax.tree.leaves(last.state.params)]
-    steps, metrics = int(last.state.env_steps[1]), [float(x[-1]) for x in last.metrics]
-    results.append([program.mesh.size, leaves, steps, metrics])
+    steps, metrics = int(last.state.env_steps[1]), last.metrics.by_name()
+    results.append([program.mesh.size, leaves, steps, [float(x[-1]) for x in metrics.values()]])
     state, _ = make_train(program.config)(jax.random.key(0))  # the same without a host loop
     memory = [x.ravel().tolist() for x in jax.tree.leaves(state.params)]
     assert all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(memory, leaves, strict=True))
@@ -52,17 +51,16 @@ LEARNERS = [
     {"bootstrap": True, "stop_at": 20},
     {"baseline": "loo", "rollout": "stream", "env": "Random-probe", "max_grad_norm": 0.5},
     {"rollout": "stream", "bootstrap": True, "baseline_steps": 2, "advantage_norm": "unit"},
-    {"rollout": "stream", "normalize_obs": True, "normalize_rewards": True, "trace_lambda": 0.9},
+    {"rollout": "stream", "normalize_obs": True, "normalize_rewards": True, "trace_lambda": 0.9,
+     "metrics": "tests.runs.test_own_metrics:choices"},
     {"engine": "interpret", "rollout": "stream", "bootstrap": True, "baseline_steps": 2,
      "num_steps": 9, "num_updates": 2},
 ]  # fmt: skip
 
 
 def printed(code, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True, text=True, timeout=400, check=True, env=os.environ,
-    )  # fmt: skip
+    done = run_python("-c", code, *arguments)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -64,20 +64,14 @@ def test_episodes():
         assert not obs[lengths[lanes].max() :, lanes].any()
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        STREAM,
-        replace(EPISODES, env="Random-probe", num_steps=3),
-        pytest.param(
-            replace(EPISODES, env="TimeLimit-probe", num_envs=1, hidden_sizes=(3,)),
-            marks=pytest.mark.slow,
-        ),
-    ],
-    ids=["stream", "time limit", "one lane"],
-)
-def test_other_rollouts(config):
-    check(config)
+def test_other_rollouts():
+    check(STREAM)
+    check(replace(EPISODES, env="Random-probe", num_steps=3))
+
+
+@pytest.mark.slow
+def test_one_lane():
+    check(replace(EPISODES, env="TimeLimit-probe", num_envs=1, hidden_sizes=(3,)))
 
 
 def test_continuous_actions():

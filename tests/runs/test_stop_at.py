@@ -34,7 +34,7 @@ def test_a_run_ends_and_more_updates_do_not_make_it_go_on(finished_run, tmp_path
     state, metrics = train(TINY.replace(stop_at=best), jax.random.key(1))
     assert_stopped(state)
     assert metrics.mean_return[:number].tolist() == table["mean_return"][:number].tolist()
-    assert all(is_empty(values[number:]) for values in metrics)
+    assert all(is_empty(values[number:]) for values in metrics.by_name().values())
 
 
 def test_in_a_sweep_each_agent_ends_for_itself(tmp_path, monkeypatch):

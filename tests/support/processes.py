@@ -19,6 +19,14 @@ LOST = (
 GREETING = "[Gloo] Rank "
 
 
+def run_python(*arguments, cwd=None, timeout=400, **variables):
+    """Run Python to its end; return how it ended. `variables` are those of the environment."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=cwd, timeout=timeout, capture_output=True,
+        text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+    )  # fmt: skip
+
+
 class Command:
     """A running command line, in a directory to which it prints, with so many CPU devices.
 

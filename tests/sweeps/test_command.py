@@ -46,10 +46,8 @@ def test_a_new_directory_for_each_sweep(tmp_path, monkeypatch, capsys):
     assert load_sweep(path).seeds == [3, 4]
     captured = capsys.readouterr()
     assert "1 setting with 2 seeds, 1 program to compile" in captured.out
-    assert re.search(
-        r"2/2 agents  [\d,]+ SPS  best greedy return so far [\d.]+ \(too few seeds\), 2 seeds",
-        captured.err,
-    )
+    best = r"best greedy return so far [\d.]+ \(too few seeds\), 2 seeds"
+    assert re.search(rf"2/2 agents  [\d,]+ SPS  {best}", captured.err)
 
 
 @pytest.mark.parametrize(
@@ -63,11 +61,8 @@ def test_a_signal_stops_it_and_a_rerun_finishes(number, tmp_path, capsys):
     process.send_signal(number)
     code, _, error = process.wait()
     assert code == 128 + number, error
-    assert re.search(
-        rf"interrupted by {number.name}; \d+ of 300 agents are in .*s; rerun the same sweep command"
-        " to finish",
-        error,
-    )
+    again = "rerun the same sweep command to finish"
+    assert re.search(rf"interrupted by {number.name}; \d+ of 300 agents are in .*s; {again}", error)
     assert "Traceback" not in error
     done = len(slices_of(path))
     assert 1 <= done < 150
@@ -105,10 +100,8 @@ def test_a_log_range_has_its_ends_and_equal_ratios():
 
 def test_the_last_field_varies_fastest_and_zipped_values_go_together():
     axes = {"policy_lr": [0.1, 0.2], "num_envs": [4, 8]}
-    for zipped, expected in (
-        (False, [(0.1, 4), (0.1, 8), (0.2, 4), (0.2, 8)]),
-        (True, [(0.1, 4), (0.2, 8)]),
-    ):
+    grid = [(0.1, 4), (0.1, 8), (0.2, 4), (0.2, 8)]
+    for zipped, expected in ((False, grid), (True, [(0.1, 4), (0.2, 8)])):
         settings = make_settings(Config(), axes, zipped)
         assert [(c.policy_lr, c.num_envs) for c in settings] == expected
 
@@ -126,14 +119,13 @@ def test_parameters_of_the_environment_share_a_program(values):
     assert len(make_plan(config, range(2), whole, False, 1).programs) == 2
 
 
+HUGE = [f"{name}=log:1e-4:0.9:100000" for name in ("policy_lr", "gamma", "trace_lambda")]
+
+
 @pytest.mark.parametrize(
     ("axes", "seeds", "message"),
     [
-        (
-            [f"{name}=log:1e-4:0.9:100000" for name in ("policy_lr", "gamma", "trace_lambda")],
-            1,
-            "at most 100,000 settings, not 1,000,000,000,000,000",
-        ),
+        (HUGE, 1, "at most 100,000 settings, not 1,000,000,000,000,000"),
         (["policy_lr=log:1e-4:1:1000"], 1001, "at most 1,000,000 agents, not 1,001,000"),
         ([], 10**7, "at most 1,000,000 agents, not 10,000,000"),
     ],

@@ -43,7 +43,7 @@ def test_each_agent_is_the_run_of_its_key_alone(swept, setting, seed):
     state, metrics = train(config, jax.random.key(seed))
     assert metrics.finite.all() == (config.policy_lr < 1)
     steps = np.cumsum(np.where(metrics.finite, metrics.num_steps, 0))
-    for name, values in (metrics._asdict() | {"env_steps": steps}).items():
+    for name, values in (metrics.by_name() | {"env_steps": steps}).items():
         np.testing.assert_array_equal(results.metrics[name][setting, seed], values, name)
     episodes = evaluate(config, state.params, jax.random.key(0), 7)
     np.testing.assert_array_equal(results.evaluation[setting, seed], episodes.episode_return)
