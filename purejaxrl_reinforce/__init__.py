@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.algorithm.reinforce import init as init
     from purejaxrl_reinforce.algorithm.reinforce import step as step
     from purejaxrl_reinforce.algorithm.reinforce import train as train
+    from purejaxrl_reinforce.algorithm.rollout import Trajectory as Trajectory
     from purejaxrl_reinforce.algorithm.rollout import with_total_steps as with_total_steps
     from purejaxrl_reinforce.algorithm.state import Metrics as Metrics
     from purejaxrl_reinforce.algorithm.state import TrainState as TrainState

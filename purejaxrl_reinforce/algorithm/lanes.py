@@ -47,9 +47,8 @@ class LaneAxis(NamedTuple):
         """Return arrays of the lanes of all devices, which follow each other in a dimension."""
         if not self.is_sharded:
             return tree
-        return jax.tree.map(
-            lambda x: lax.all_gather(x, self.name, axis=dimension, tiled=True), tree
-        )
+        options: Any = {"axis": dimension, "tiled": True}
+        return jax.tree.map(lambda x: lax.all_gather(x, self.name, **options), tree)
 
     def keys(self, key: Array, num_lanes: int) -> Array:
         """Return a key for each of the `num_lanes` lanes that are here, [num_lanes].

@@ -12,11 +12,9 @@ from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.config import NO_METRICS
 from purejaxrl_reinforce.imports import error_in_a_line, target_of
 
-# Names of other columns and arrays that metrics are beside.
-_TAKEN = (
-    *Metrics._fields, "update", "seconds", "crc32", "sps", "setting", "seed", "evaluation",
-    "key_data", "updates",
-)  # fmt: skip
+# Names of other columns of a run, and of a sweep's tables and arrays.
+_COLUMNS = "update", "seconds", "crc32", "sps"
+_ARRAYS = "setting", "seed", "evaluation", "key_data", "updates"
 
 
 def own_metrics(setup: Setup, state: TrainState, trajectory: Trajectory) -> dict[str, Array]:
@@ -37,23 +35,17 @@ def own_metrics(setup: Setup, state: TrainState, trajectory: Trajectory) -> dict
     try:
         if isinstance(function, type):
             function, positional, keywords = function(*positional, **keywords), [], {}
-        found = function(setup.config, *whole, *positional, **keywords)
-        mistake = _mistake(found)
+        return _checked(function(setup.config, *whole, *positional, **keywords))
     except Exception as error:  # whatever the user's code does
         raise ValueError(f"metrics {name!r} fail: {error_in_a_line(error)}") from None
-    if mistake is not None:
-        raise ValueError(f"metrics {name!r} {mistake}")
-    return {key: jnp.asarray(value, jnp.float32) for key, value in found.items()}
 
 
-def _mistake(found: Any) -> str | None:
-    if not isinstance(found, Mapping):
-        return f"return a {type(found).__name__}, not a dict of numbers by name"
-    for key, value in found.items():
-        if key in _TAKEN:
-            return f"give {key!r}, which is the name of another metric or column"
-        if not (isinstance(key, str) and key.isidentifier()):
-            return f"give {key!r}, and names are words such as best_reward"
+def _checked(found: Any) -> dict[str, Array]:
+    if not isinstance(found, Mapping) or not all(str(x).isidentifier() for x in found):
+        raise TypeError(f"they must be a dict of numbers by name, not {found!r:.100}")
+    for name, value in found.items():
+        if name in (*Metrics._fields, *_COLUMNS, *_ARRAYS):
+            raise ValueError(f"{name!r} is the name of another metric or column")
         if jnp.shape(value):
-            return f"give {key!r} the shape {jnp.shape(value)}, and must give one number"
-    return None
+            raise TypeError(f"{name!r} must be one number, and has the shape {jnp.shape(value)}")
+    return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}

@@ -52,6 +52,16 @@ class Trajectory(NamedTuple):
     `next_obs` is there if the returns bootstrap from it, else None: the observation after a step
     and before any reset, [T, N, ...], or, where no lane is cut more than once (`episodes`), the
     one after each lane's last step, [1, N, ...].
+
+    Example:
+        >>> import jax
+        >>> from purejaxrl_reinforce import Config, train
+        >>> def metrics(config, state, trajectory):
+        ...     return {"steps": trajectory.valid.sum()}
+        >>> config = Config(num_envs=4, num_steps=50, num_updates=3, metrics=metrics)
+        >>> found = train(config, jax.random.key(0))[1]
+        >>> found.own["steps"].tolist() == found.num_steps.tolist()
+        True
     """
 
     obs: Array

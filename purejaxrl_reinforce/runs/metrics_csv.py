@@ -25,9 +25,13 @@ class MetricsFile:
     far; `seconds` is training time so far, excluding compilation; the others are the fields of
     `Metrics`, and the user's own. The last, `crc32`, is the CRC-32 of the run's identity, the names
     of the user's own, and all rows up to here, without this column.
+
+    Attributes:
+        own: the names of the user's own that are written.
     """
 
     def __init__(self, path: Path, owner: str) -> None:
+        self.own: Sequence[str] = ()
         self._path, self._owner = path, owner
         self._lines: list[bytes] = []  # of an earlier process
         self._names, self._table, self._crc = COLUMNS, np.empty((0, len(COLUMNS))), 0
@@ -69,17 +73,17 @@ class MetricsFile:
     def _first_crc(self) -> int:
         return zlib.crc32(",".join((self._owner, *self._names[len(COLUMNS) :])).encode())
 
-    def start(self, num_updates: int = 0, own: Sequence[str] = ()) -> None:
+    def start(self, num_updates: int = 0) -> None:
         """Write the file, with the first `num_updates` of the rows so far.
 
         Raises:
-            ValueError: their metrics of the user's own are not those of the names `own`.
+            ValueError: they have other metrics of the user's own.
         """
         lines, self._table = self._lines[:num_updates], self._table[:num_updates]
-        if lines and self._names != (*COLUMNS, *own):
-            there, here = (", ".join(x) or "none" for x in (self._names[len(COLUMNS) :], own))
+        if lines and self._names != (*COLUMNS, *self.own):
+            there, here = (", ".join(x) or "none" for x in (self._names[len(COLUMNS) :], self.own))
             raise ValueError(f"{self._path} has other metrics of your own: {there}, here {here}")
-        self._names = (*COLUMNS, *own)
+        self._names = (*COLUMNS, *self.own)
         self._table = self._table.reshape(-1, len(self._names))
         self._crc = self._first_crc()
         if lines:

@@ -56,16 +56,11 @@ class RunDirectory(directories.LockedDirectory):
         self.config, self.seed, self.owner = config, seed, owner
         self.metrics = metrics_csv.MetricsFile(path / METRICS_FILE, owner)
 
-    def create(
-        self,
-        force: bool = False,
-        started: Mapping[str, Any] | None = None,
-        own_metrics: Sequence[str] = (),
-    ) -> None:
+    def create(self, force: bool = False, started: Mapping[str, Any] | None = None) -> None:
         """Make the directory and lock it; write the configuration and an empty table.
 
         With `force`, an existing run is renamed, until `drop_replaced`. `started` is where it
-        was trained, see `started_on`; None: here and now. `own_metrics` are names of columns.
+        was trained, see `started_on`; None: here and now.
 
         Raises:
             ValueError: it exists and is not an empty directory, or cannot be written.
@@ -76,7 +71,7 @@ class RunDirectory(directories.LockedDirectory):
             require_new(self.path)
             self.lock(_NAMES)
             self._write_facts([started or started_on()])
-            self.metrics.start(own=own_metrics)
+            self.metrics.start()
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
@@ -95,13 +90,9 @@ class RunDirectory(directories.LockedDirectory):
         except OSError as error:
             raise ValueError(f"cannot write to {self.path}: {error.strerror}") from None
 
-    def truncate(self, update: int, own_metrics: Sequence[str] = ()) -> None:
-        """Continue after `update`: drop later rows and checkpoints; write the configuration.
-
-        Raises:
-            ValueError: the run has other metrics of the user's own; everything is as it was.
-        """
-        self.metrics.start(update, own_metrics)
+    def truncate(self, update: int) -> None:
+        """Continue after `update`: drop later rows and checkpoints; write the configuration."""
+        self.metrics.start(update)
         for later, path in own_checkpoints(self.path / CHECKPOINTS, self.owner).items():
             if later > update:
                 path.unlink()

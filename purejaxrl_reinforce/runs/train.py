@@ -76,7 +76,7 @@ def train_run(
         try:
             with together():
                 if is_primary():
-                    run.create(force, own_metrics=program.own_metrics)
+                    run.create(force)
                 recorder = Recorder(run, options, loggers, reporter, callback)
                 run.log(f"started: {config.num_updates} updates, seed {seed}")
             result = host_loop(program, program.state, recorder, stop)
@@ -131,7 +131,7 @@ def resume_run(
         with signals.StopRequest() as stop:
             with together():
                 if is_primary():
-                    run.truncate(int(state.update), program.own_metrics)
+                    run.truncate(int(state.update))
                 recorder = Recorder(run, options, loggers, reporter, callback)
             return host_loop(program, state, recorder, stop)
 
@@ -159,7 +159,9 @@ def _compile(
     for line in known_faults.warnings_for(run.config):
         shown.warn(line)
     with together(), shown.compiling(run.config, run.seed, resumed):
-        return Program(run.config, key_of(run.seed), found, keep)
+        program = Program(run.config, key_of(run.seed), found, keep)
+    run.metrics.own = program.own_metrics
+    return program
 
 
 def _load_latest(run: RunDirectory, reporter: Reporter) -> TrainState | None:

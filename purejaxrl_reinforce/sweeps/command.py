@@ -108,7 +108,8 @@ def extract_agent(
     run = RunDirectory(run_dir, config, seed, new_identity(run_content(config, seed)))
     try:
         with contextlib.closing(run):
-            run.create(force, sweep.started, tuple(agent.metrics.own))
+            run.metrics.own = tuple(agent.metrics.own)
+            run.create(force, sweep.started)
             applied = int(agent.state.update)  # fewer than all where numbers were not finite
             if applied:
                 metrics = jax.tree.map(lambda x: x[:applied], agent.metrics)

@@ -8,7 +8,7 @@ configurations and by their keys: it stays theirs however the plan grows.
 import functools
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,9 +160,7 @@ def saved_sweep(path: Path) -> SavedSweep:
     return SavedSweep(path, plan, started, identity)
 
 
-def slice_shapes(
-    plan: SweepPlan, agents: np.ndarray, num_updates: int, own: Sequence[str] = ()
-) -> Slice:
+def slice_shapes(plan: SweepPlan, agents: np.ndarray, num_updates: int, own: list[str]) -> Slice:
     """Return the shapes and dtypes of a slice; ValueError: there is no such slice."""
     configs = [plan.configs[setting] for setting in agents[:, 0].tolist()]
     config, programs = configs[0], set(map(jax.tree.structure, configs))
@@ -173,15 +171,13 @@ def slice_shapes(
         return np.broadcast_to(np.zeros((), dtype), (len(agents), *shape))
 
     dtypes: dict[str, Any] = {"num_episodes": np.int32, "num_steps": np.int32, "finite": np.bool}
-    metrics: dict[str, Any] = {
-        name: stacked((num_updates,), dtypes.get(name, np.float32)) for name in Metrics._fields
-    }
-    metrics["own"] = {name: stacked((num_updates,), np.float32) for name in own}
+    metrics = (stacked((num_updates,), dtypes.get(name, np.float32)) for name in Metrics._fields)
+    owned = dict.fromkeys(own, stacked((num_updates,), np.float32))
     key_data: Any = np.empty(2, np.uint32)
     state = state_shapes(config)._replace(key=key_data)
     return Slice(
         stacked((2,), np.int64),
-        Metrics(**metrics),
+        Metrics(*metrics)._replace(own=owned),
         stacked((plan.num_episodes,), np.float32),
         stacked((), np.float64),
         stacked((), DEVICE_NAME),

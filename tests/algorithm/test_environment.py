@@ -267,8 +267,6 @@ import gymnax  # which is whole, though the environment was made inside a trace
 env, params = gymnax.make(sys.argv[1])
 env.reset(jax.random.key(0), params)
 """
-
-
 SLOW = set(LOCAL_ENVIRONMENTS) - {"Pendulum-v1", "FrozenLake-misc"}
 
 

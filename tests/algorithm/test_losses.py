@@ -74,8 +74,7 @@ def assert_trees_close(ours, theirs, **tolerance):
 )
 def test_against_numerical_differentiation(env, bootstrap, trace_lambda):
     config = replace(SMALL, env=env, bootstrap=bootstrap, trace_lambda=trace_lambda)
-    state = initial(config)
-    trajectory = random_trajectory(config)
+    state, trajectory = initial(config), random_trajectory(config)
     if not bootstrap:
         trajectory = trajectory._replace(next_obs=None)
     played = as_float64(trajectory._replace(action=None))
@@ -114,8 +113,7 @@ PADDED = [
 @pytest.mark.parametrize("changes", PADDED, ids=str)
 def test_padding_with_invalid_steps_and_lanes_changes_nothing(changes):
     config = replace(SMALL, block_rows=12, **changes)
-    state = initial(config)
-    trajectory = random_trajectory(config)
+    state, trajectory = initial(config), random_trajectory(config)
 
     def pad(x):
         shape = (x.shape[0] + 5, x.shape[1] + 2, *x.shape[2:])
@@ -168,8 +166,7 @@ def test_expected_gradient_on_an_enumerable_bandit(baseline):
 
 def test_further_baseline_steps_move_only_the_baseline():
     config = replace(SMALL, anneal=False)
-    state = initial(config)
-    trajectory = random_trajectory(config)
+    state, trajectory = initial(config), random_trajectory(config)
     once, _ = learn(config, state, trajectory)
     thrice, _ = learn(replace(config, baseline_steps=3), state, trajectory)
     assert_trees_close(thrice.params.policy, once.params.policy, rtol=0, atol=0)
@@ -272,8 +269,7 @@ def adam(gradients, learning_rate, epsilon, keras):
 
 
 def optimizer_step(config, learning_rate, params, opt_state, gradient):
-    count = optax.tree.get(opt_state, "count")
-    optimizer = make_optimizer(config, learning_rate, count)
+    optimizer = make_optimizer(config, learning_rate, optax.tree.get(opt_state, "count"))
     updates, opt_state = optimizer.update(gradient, opt_state, params)
     return optax.apply_updates(params, updates), opt_state
 

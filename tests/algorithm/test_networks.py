@@ -2,6 +2,8 @@
 
 That they are the layers that their parameters say is what tests of exports prove, in NumPy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,8 +27,7 @@ def random_layers(num_inputs, width, num_outputs):
     return ReluMLPParams(*(jnp.float32(random.normal(size=shape)) for shape in shapes))
 
 
-def fused(layers, x):
-    return relu_mlp("float32", layers, x)
+fused = functools.partial(relu_mlp, "float32")
 
 
 @pytest.mark.parametrize(
@@ -106,10 +107,8 @@ def test_what_does_not_fit_is_refused_in_one_line(changes, message):
 
 @pytest.mark.parametrize("log_std", ["free", "fixed", "state"])
 def test_the_standard_deviation_starts_as_told_and_learns_as_told(log_std):
-    config = Config(
-        env="Pendulum-v1", log_std=log_std, initial_std=0.5, orthogonal=True, hidden_sizes=(8,)
-    )
-    networks, params, obs = initialized(config)
+    config = Config(env="Pendulum-v1", log_std=log_std, initial_std=0.5, hidden_sizes=(8,))
+    networks, params, obs = initialized(config.replace(orthogonal=True))
 
     def log_prob(params, obs):
         return networks.distribution(params, obs).log_prob(jnp.zeros((5, 1))).sum()

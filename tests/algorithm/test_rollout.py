@@ -35,8 +35,7 @@ def replay(trajectory, lane):
     for t in range(int(trajectory.valid[:, lane].sum())):
         numbers = trajectory.obs[t, lane][:, None]
         state = template.replace(**dict(zip(names, numbers, strict=True)))
-        action = trajectory.action[t, lane][None]
-        yield t, step_lane(jax.random.clone(key), state, action)
+        yield t, step_lane(jax.random.clone(key), state, trajectory.action[t, lane][None])
 
 
 @pytest.mark.parametrize("config", [CARTPOLE, STREAM], ids=["episodes", "stream"])

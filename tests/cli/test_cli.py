@@ -237,10 +237,8 @@ def test_an_environment_has_its_own_preset(monkeypatch):
 def test_options_change_the_preset_and_only_what_they_name():
     options = "--preset pendulum --num-steps None --rollout episodes --hidden-sizes --no-anneal"
     start = _parse(["train", *options.split(), "--env-params", "g=9.5", "m=2"]).start
-    expected = preset("pendulum").replace(
-        num_steps=None, rollout="episodes", hidden_sizes=(), anneal=False,
-        env_params={"g": 9.5, "m": 2},
-    )  # fmt: skip
+    fields = {"num_steps": None, "rollout": "episodes", "hidden_sizes": (), "anneal": False}
+    expected = preset("pendulum").replace(env_params={"g": 9.5, "m": 2}, **fields)
     assert start.load(seed=3) == (expected, 3)
 
 

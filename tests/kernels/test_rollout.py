@@ -43,8 +43,7 @@ def assert_same_bits(ours, theirs):
 
 
 def check(config, seed=0):
-    state = init(config, jax.random.key(seed))
-    ours, theirs = of_both_engines(config, state)
+    ours, theirs = of_both_engines(config, init(config, jax.random.key(seed)))
     assert_same_bits(ours, theirs)
     return ours
 

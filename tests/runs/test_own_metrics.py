@@ -47,11 +47,11 @@ def test_they_are_in_sweeps_and_extracted_agents(tmp_path):
 
 
 WRONG = {
-    "{'finite': 1}": "give 'finite', which is the name of another metric or column",
-    "{'x y': 1}": "give 'x y', and names are words such as best_reward",
-    "{'x': trajectory.reward}": "give 'x' the shape (20, 8), and must give one number",
-    "1": "return a int, not a dict of numbers by name",
-    "{'x': 1 / 0}": "fail: ZeroDivisionError: division by zero (wrong.py, line 1)",
+    "{'finite': 1}": "ValueError: 'finite' is the name of another metric or column",
+    "{'x y': 1}": "TypeError: they must be a dict of numbers by name, not {'x y': 1}",
+    "{'x': trajectory.reward}": "TypeError: 'x' must be one number, and has the shape (20, 8)",
+    "1": "TypeError: they must be a dict of numbers by name, not 1",
+    "{'x': 1 / 0}": "ZeroDivisionError: division by zero (wrong.py, line 1)",
 }
 
 
@@ -63,5 +63,5 @@ def test_what_is_wrong_is_said_in_a_line(value, verb, tmp_path, monkeypatch, cap
     monkeypatch.delitem(sys.modules, "wrong", raising=False)
     options = ["--metrics=wrong:own", "--num-envs=8", "--num-steps=20"]
     error = error_of([*verb, str(tmp_path / "out"), *options], capsys)
-    assert error.replace(f"{tmp_path}/", "") == f"metrics 'wrong:own' {WRONG[value]}\n"
+    assert error.replace(f"{tmp_path}/", "") == f"metrics 'wrong:own' fail: {WRONG[value]}\n"
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Environments and networks as objects, and what mypy and pyright know of the results."""
+"""Environments, networks and metrics as objects, and what mypy and pyright know of the results."""
 
 import functools
 from typing import assert_type
@@ -16,6 +16,7 @@ from purejaxrl_reinforce import (
     SavedRun,
     SweepResults,
     TrainState,
+    Trajectory,
     evaluate,
     init,
     load_run,
@@ -46,6 +47,10 @@ def make_slippery() -> Slippery:
     return Slippery(grip=0.1)
 
 
+def reached(config: Config, state: TrainState, trajectory: Trajectory) -> dict[str, jax.Array]:
+    return {"steps": trajectory.valid.sum(), "cost": config.gamma * state.update}
+
+
 key = jax.random.key(0)
 Config(env=Slippery, network=Wide, baseline_network="mlp")
 Config(env=make_slippery, network=Wide(num_outputs=0)).replace(env="CartPole-v1", stop_at=400)
@@ -55,6 +60,7 @@ name: str = config.env
 params = init(config, key).params
 assert_type(Config(num_envs=2, env_params={"gravity": 12.0}), Config)
 assert_type(init(config, key), TrainState)
+assert_type(train(config.replace(metrics=reached), key)[1].own["steps"], jax.Array)
 assert_type(step(config, init(config, key)), tuple[TrainState, Metrics])
 assert_type(train(config, key), tuple[TrainState, Metrics])
 assert_type(make_train(config)(key), tuple[TrainState, Metrics])
