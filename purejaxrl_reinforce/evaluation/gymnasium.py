@@ -22,6 +22,10 @@ from purejaxrl_reinforce.tasks import TIME_LIMIT
 RenderedEnv = gymnasium.Env[Any, Any]
 
 
+class NoRendererError(ValueError):
+    """A package that an environment's renderer needs is not installed."""
+
+
 def evaluate_in_gymnasium(
     config: Config, params: Params, key: Array, num_episodes: int, greedy: bool = True
 ) -> evaluate.Evaluation:
@@ -79,7 +83,7 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
     None if it has no renderer, or not the spaces and parameters of `env`.
 
     Raises:
-        ValueError: a package that its renderer needs is not installed.
+        NoRendererError: a package that its renderer needs is not installed.
     """
     try:
         name = _counterpart(env)
@@ -95,7 +99,7 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
         rendered.render()  # starts the renderer
     except gymnasium.error.DependencyNotInstalled:
-        raise ValueError(
+        raise NoRendererError(
             f"the renderer of {name} lacks a package: pip install 'purejaxrl_reinforce[video]'"
         ) from None
     except ValueError:

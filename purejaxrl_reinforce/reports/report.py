@@ -25,7 +25,7 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bo
         force: whether to overwrite an existing file.
 
     Raises:
-        ValueError: the input is bad, or a package is missing; nothing was written.
+        ValueError: the input is bad; nothing was written.
 
     Example:
         >>> from purejaxrl_reinforce import report
@@ -33,6 +33,8 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bo
         'report.html'
     """
     source = Path(source)
+    if not source.exists():
+        raise ValueError(f"{source}: no such file or directory")
     is_bench = source.is_file()
     default = source.with_suffix(".html") if is_bench else source / "report.html"
     path = new_file(out, default, (".html",), force)

@@ -11,6 +11,7 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.evaluation import scores, video
+from purejaxrl_reinforce.evaluation.gymnasium import NoRendererError
 from purejaxrl_reinforce.execution.machine import in_words
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import png_bytes
@@ -52,14 +53,13 @@ def run_page(run_dir: Path, seed: int) -> str:
 
 
 def video_of(config: Config, params: Params, seed: int) -> str:
-    """Return a video of an episode with greedy actions.
-
-    Raises:
-        ValueError: a package is missing.
-    """
+    """Return a video of an episode with greedy actions, or how to get one."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "video.gif"
-        video.make_video(path, config, [video.Episode("episode 1", params, seed)])
+        try:
+            video.make_video(path, config, [video.Episode("episode 1", params, seed)])
+        except NoRendererError as error:
+            return paragraph(f"There is no video, since {error}.")
         data = path.read_bytes()
     return picture(data, "gif", f"Video: an episode of {config.env} with the trained policy.")
 

@@ -6,6 +6,7 @@ And the verb describe.
 import html
 import html.parser
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,9 +164,20 @@ def test_without_a_counterpart_in_gymnasium(finished_run, tmp_path):
     assert "Gymnasium has no environment 'Catch-bsuite'." in read(run / "report.html").text
 
 
+@pytest.mark.parametrize("source", ["finished_run", "finished_sweep"])
+def test_without_a_renderer_a_sentence_says_how_to_get_one(source, tmp_path, monkeypatch, request):
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    path = tmp_path / "page.html"
+    assert main(["report", str(request.getfixturevalue(source)), "--out", str(path)]) == 0
+    shown = read(path)
+    assert "lacks a package: pip install 'purejaxrl_reinforce[video]'." in shown.text
+    assert not any("gif" in kind for kind, _ in shown.images)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["nope.json"], "nope.json: no such file or directory"),
         (["empty"], "empty is not a run or sweep directory"),
         (["half"], "half holds no trained parameters"),
         (["note.txt"], "note.txt is not JSON"),
