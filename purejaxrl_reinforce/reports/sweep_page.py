@@ -34,6 +34,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     summaries = [one for ranked in rankings for one in ranked.summaries]
     best = [ranked.summaries[0] for ranked in rankings]
     confirmed = map(studies.explain_confirmed, results.confirmed)
+    starts = [sweep.started, *sweep.started.get("continued", [])]
     agents, fields = count(results.num_trained, "agent"), asdict(results.configs[0])
     return page(
         f"{' and '.join(ranked.env for ranked in rankings)}: a sweep with REINFORCE, {agents}",
@@ -45,7 +46,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
             "Swept fields": facts(_swept(results)),
             "Shared fields": facts({x: y for x, y in fields.items() if x not in results.axes}),
             "Best setting": "\n".join(facts(describe(results.configs[s.setting])) for s in best),
-            "Machine": facts(in_words(sweep.started)),
+            "Machine": "\n".join(facts(in_words(start)) for start in starts),
         },
     )
 

@@ -66,7 +66,8 @@ class SavedSweep:
     """A sweep directory.
 
     Attributes:
-        started: with which `settings` of jax, and `started_on`, see execution/machine.py.
+        started: with which `settings` of jax, and `started_on`, see execution/machine.py; later
+            starts that trained something are in `continued`.
         identity: that all of its files carry.
     """
 
@@ -156,7 +157,8 @@ def saved_sweep(path: Path) -> SavedSweep:
         if not is_identity_of(identity, identity_content(plan)):
             raise ValueError("its plan is another sweep's")
         started = {name: content[name] for name in content if name not in ("format", "plan")}
-        machine.in_words(started)  # it has all that a report says
+        for start in (started, *started.get("continued", ())):
+            machine.in_words(start)  # it has all that a report says
     return SavedSweep(path, plan, started, identity)
 
 
@@ -246,6 +248,7 @@ class SweepStore:
             self._directory.set_aside(_PATHS, lambda there: (saved_sweep(there).identity,))
         self._directory.lock((PLAN_FILE, SLICES))
         directories.remove_unfinished(slices)
+        self._is_recorded = not file.exists()
         if not file.exists():
             started = {"settings": machine.result_settings(), **machine.started_on()}
             identity = new_identity(identity_content(plan))
@@ -270,7 +273,11 @@ class SweepStore:
         self._saved, self._is_written = replace(self._saved, plan=plan), False
 
     def add(self, part: Slice) -> None:
-        """Write a slice, and before it the plan, where that has grown."""
+        """Write a slice, and before it the plan, where that or the record of starts has grown."""
+        if not self._is_recorded:
+            started = self._saved.started
+            later = {"continued": [*started.get("continued", []), machine.started_on()]}
+            self._saved, self._is_recorded = replace(self._saved, started=started | later), True
         if not self._is_written:
             self._write_plan(self._saved)
             self._is_written = True

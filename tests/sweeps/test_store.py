@@ -135,6 +135,7 @@ def test_a_sweep_that_grew_is_the_one_of_all_at_once(finished_sweep, tmp_path):
     assert "12 agents already trained" in (path / "sweep.log").read_text()
     sweep_into(path, GRID)  # which it is now
     assert_same_files(path, finished_sweep)
+    assert len(saved_sweep(path).started["continued"]) == 2  # the last two had nothing to train
 
 
 def test_sweeps_merge(finished_sweep, tmp_path, capsys):
