@@ -129,7 +129,12 @@ def _in_a_line(box: str) -> str:
     _, reason, *details = re.split("[─-]{5,}", "\n".join(lines))
     reason = reason.partition("Got errors:")[0].strip().removeprefix("Error parsing ")
     right = re.search("Argument helptext:\\s+(.*)", "".join(details))
-    return f"{reason}; write {right[1]}" if right else reason
+    if not right:
+        return reason
+    if wrong := re.search("'.*'", reason, re.DOTALL):  # without the types that tyro has tried
+        reason = f"{reason.partition(':')[0]}: invalid value {wrong[0]}"
+    usage = re.sub("{None}[|](.*)", r"\1 or None", right[1])
+    return f"{reason}; write {usage}"
 
 
 def _hint(verb: Any, unknown: str) -> str:

@@ -212,9 +212,12 @@ def _parse_values(name: str, kind: Any, text: str) -> list[Any]:
             raise ValueError(f"a log range needs a float field; {name} is not one")
         try:
             low, high, num = text.removeprefix("log:").split(":")
-            return log_range(float(low), float(high), int(num))
-        except ValueError as error:
-            raise ValueError(f"{name}: log:LOW:HIGH:NUMBER, not {text!r}: {error}") from None
+            ends = float(low), float(high), int(num)
+        except ValueError:
+            raise ValueError(
+                f"{name}: log:LOW:HIGH:NUMBER, such as log:0.001:0.1:5, not {text!r}"
+            ) from None
+        return log_range(*ends)
     if name == "hidden_sizes":
         try:
             return list(json.loads(f"[{text}]"))

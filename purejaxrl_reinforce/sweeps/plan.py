@@ -238,6 +238,8 @@ def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
             value does not fit its field, or two of a combination exclude each other; two settings
             are equal, or there are too many.
     """
+    if not isinstance(axes, Mapping):
+        raise ValueError(f"the axes are lists of values by field, not {axes!r}")
     for name, values in axes.items():
         require_field(name)
         if isinstance(values, str) or not isinstance(values, Sequence):
@@ -292,6 +294,8 @@ def log_range(low: float, high: float, num: int) -> list[float]:
 def key_data_of(keys: jax.Array | Sequence[int] | int, num_settings: int) -> np.ndarray:
     """Return the data of the keys, [seed, ...] uint32."""
     keys = range(keys) if isinstance(keys, int) else keys
+    if not hasattr(keys, "__len__"):
+        raise ValueError(f"keys must be how many, whole numbers or typed keys, not {keys!r}")
     if isinstance(keys, jax.Array) and (keys.ndim != 1 or keys.dtype != jax.random.key(0).dtype):
         raise ValueError("keys must be typed keys [seed] of jax's default kind: jax.random.split")
     if not len(keys):

@@ -93,6 +93,7 @@ def test_fewer_updates_are_padded(monkeypatch):
     ("keys", "message"),
     [
         (0, "at least 1 seed"),
+        (2.0, "keys must be how many, whole numbers or typed keys, not 2.0"),
         ([0, 1.5, 3], "seed must be a whole number, not 1.5"),
         ([0, True], "seed must be a whole number, not True"),
         ([1, 2, 1], "duplicate seed"),
@@ -104,6 +105,11 @@ def test_fewer_updates_are_padded(monkeypatch):
 def test_keys_that_are_refused(keys, message):
     with pytest.raises(ValueError, match=message):
         sweep(CONFIG, keys)
+
+
+def test_axes_without_fields_are_refused():
+    with pytest.raises(ValueError, match=r"lists of values by field, not \[0.1\]"):
+        sweep(CONFIG, 2, [0.1])
 
 
 def test_side_by_side_as_on_an_accelerator(swept, monkeypatch):
