@@ -26,7 +26,10 @@ _FIELD_WIDTH = 18
 
 RANKING_HEADINGS = (
     "no.", "setting", "greedy return\nIQM", "difference\nto highest", "median\nworst",
-    "solved\nin updates,\nsteps",
+    "solved;\nreached\nin updates,\nsteps",
+)  # fmt: skip
+_LATEX_HEADINGS = (
+    *RANKING_HEADINGS[:4], "median", "worst", "seeds", "solved", "updates", "steps",
 )  # fmt: skip
 
 
@@ -105,15 +108,17 @@ def ranking_latex(rankings: Sequence[Ranking]) -> str:
 
     def row(cells: Sequence[str]) -> str:
         plain = (" ".join(cell.split()) for cell in cells)
-        return " & ".join(re.sub(r"([&%$#_{}])", r"\\\1", cell) for cell in plain) + r" \\"
+        escaped = (re.sub(r"([&%$#_{}])", r"\\\1", cell) for cell in plain)
+        return " & ".join(re.sub(r"(?<![\w.])-(?=\d)", "$-$", cell) for cell in escaped) + r" \\"
 
-    start = rf"\begin{{tabular}}{{rl{'r' * (len(RANKING_HEADINGS) - 2)}}}"
+    start = rf"\begin{{tabular}}{{rl{'r' * (len(_LATEX_HEADINGS) - 2)}}}"
     return "\n".join(
         line
         for ranking in rankings
         for line in (
-            start, r"\toprule", row(RANKING_HEADINGS), r"\midrule",
-            *map(row, ranking_rows(ranking)), r"\bottomrule", r"\end{tabular}",
+            start, r"\toprule", row(_LATEX_HEADINGS), r"\midrule",
+            *(row(_latex_cells(summary, ranking)) for summary in ranking.summaries),
+            r"\bottomrule", r"\end{tabular}",
         )
     )  # fmt: skip
 
@@ -212,8 +217,8 @@ def explain_ranking(ranking: Ranking) -> str:
         text += " Settings that may be the best are in the order of solved seeds, then worst seed."
     if env in THRESHOLDS:
         text += (
-            f" Solved: a greedy return of {THRESHOLDS[env]:g}; median updates and environment"
-            " steps until an update's training return is that."
+            f" Solved: a greedy return of {THRESHOLDS[env]:g} or more. Reached in: median updates"
+            " and environment steps until an update's training return is that."
         )
     return text
 
@@ -235,6 +240,17 @@ def _cells(summary: Summary, ranking: Ranking) -> list[str]:
         f"{show_score(summary.median)}\n{show_score(summary.worst)}",
         _show_solved(summary),
     ]
+
+
+def _latex_cells(summary: Summary, ranking: Ranking) -> list[str]:
+    """Return a cell for each of _LATEX_HEADINGS."""
+    solved = ["-"] * 3
+    if summary.solved and summary.updates and summary.env_steps:
+        value, low, high = (f"{100 * x:.0f}" for x in summary.solved)
+        medians = (_show_count(x.median) for x in (summary.updates, summary.env_steps))
+        solved = [f"{value}% ({low} to {high}%)", *medians]
+    scores = show_score(summary.median), show_score(summary.worst)
+    return [*_cells(summary, ranking)[:4], *scores, f"{summary.num_seeds:,}", *solved]
 
 
 def _difference(summary: Summary, ranking: Ranking) -> str:

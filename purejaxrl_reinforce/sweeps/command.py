@@ -82,8 +82,9 @@ def _headline(plan: SweepPlan, path: Path) -> str:
 def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
     name, trained = signal.Signals(number).name, sweep.results.num_trained
     sweep.log(f"stopped by {name} after {count(trained, 'agent')}")
+    kept = f"{trained:,} of {sweep.results.num_agents:,} agents are in {path}"
     print(
-        f"interrupted by {name}; {trained:,} of {sweep.results.num_agents:,} agents are in {path};"
+        f"interrupted by {name}; {kept if trained else 'no agent was trained yet'};"
         " rerun the same sweep command to finish",
         file=sys.stderr,
     )

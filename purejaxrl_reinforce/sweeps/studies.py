@@ -116,8 +116,9 @@ def explain_plan(results: SweepResults, difference: float | None) -> Iterator[st
         )
         for target, (planned, _) in zip(POWERS, plan_seeds(pilot, wanted), strict=True):
             seeds = planned or MOST_SEEDS
-            minutes = seeds * sum(seconds[i] for i in pilot) / 60
-            effort = f"{count(seeds * len(pilot), 'agent')}, {number(minutes, 2)} minutes here"
+            time = seeds * sum(seconds[i] for i in pilot)
+            took = f"{number(time, 2)} seconds" if time < 60 else f"{number(time / 60, 2)} minutes"
+            effort = f"{count(seeds * len(pilot), 'agent')}, {took} here"
             if planned is None:
                 yield (
                     f"  {target:.0%} power: more than {seeds} of each ({effort}); too small a"

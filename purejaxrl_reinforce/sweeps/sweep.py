@@ -205,7 +205,8 @@ class SweepLoop:
             return number
         plan = studies.confirmation_plan(self.results)
         if not quiet:
-            print(f"{count(plan.num_agents, 'agent')} with seeds that nothing has used", flush=True)
+            agents = count(plan.num_agents, "agent")
+            print(f"confirmation: {agents} with seeds that nothing has used", flush=True)
         loop = SweepLoop(
             plan, self._path / CONFIRMATION, self._slice_size, self._devices, self._warn,
             extend=True, executor=self._executor,

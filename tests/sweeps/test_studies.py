@@ -165,7 +165,7 @@ def test_a_pilot_says_how_many_seeds_are_needed(tmp_path, monkeypatch, capsys):
     assert lines[0].startswith(f"CartPole-v1: seeds that tell no. {best} from all others, if these")
     assert lines[0].endswith("are 10,000 lower or more")
     assert lines[1].startswith("  80% power: 10 seeds of each; 30 agents, ")
-    assert lines[1].endswith(" minutes here")
+    assert lines[1].endswith(" seconds here")
     assert main([*pilot, "--sweep-dir", str(path), "--difference", "1e-6"]) == 0
     assert "  95% power: more than 512 of each (1,536 agents" in capsys.readouterr().out
 

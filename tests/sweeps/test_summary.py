@@ -268,6 +268,7 @@ def test_results_are_their_ranking():
     assert text.startswith("CartPole-v1, 12 seeds, 2 settings: no. 1 is the best")
     assert "no. 1 is the best" in page
     assert r"1 & policy\_lr=0.02 & 150 (150 to 150) & the best" in latex
+    assert r"& $-$50 ($-$50 to $-$47.1) worse & 100 & 100 & 12 & 0\% (0 to 26\%) & never" in latex
     assert latex.count(r"\\") == 3
     assert len(results.to_pandas()) == 2 * 12 * 2
     envs = [configs[0], Config(env="Acrobot-v1", num_updates=2)]
