@@ -5,7 +5,7 @@
 
 replaces what stands between `<!-- table: NAME -->` and `<!-- end -->` in the documents by the table
 of results/NAME.json, with the commit, date and machine that it was measured on. The table `presets`
-is of all their results. With `--figures`,
+is of all their results, `workloads` of this machine's on the board. With `--figures`,
 results/NAME.png are drawn again, too.
 """
 
@@ -23,9 +23,11 @@ from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
 
+BOARD = RESULTS.parent / "board"
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "benchmarks" / "README.md",
+    ROOT / "docs" / "pages" / "benchmark.md",
     ROOT / "docs" / "pages" / "presets.md",
 )
 
@@ -41,6 +43,9 @@ def filled(text: str, results: Path = RESULTS) -> str:
         if name == "presets":
             kept = kept_results(results)
             table = table_of(kept)
+        elif name == "workloads":
+            kept = [parse_json(path.read_text()) for path in sorted(BOARD.glob("epyc-2-cores-*"))]
+            table = table_of_workloads(kept)
         elif name == "speeds":
             names = ("speedup", "peers", "startup", "cartpole", "sweeps")
             kept = [parse_json((results / f"{name}.json").read_text()) for name in names]
@@ -52,6 +57,28 @@ def filled(text: str, results: Path = RESULTS) -> str:
         return f"{match[1]}{rows_of(table)}\n{' '.join(sources)}\n{match[3]}"
 
     return _TABLE.sub(fill, text)
+
+
+def table_of_workloads(kept: list[Result]) -> Table:
+    """Return rates and learning of standard workloads."""
+    rates = ("environment", "rollout", "training")
+
+    def cells(result: Result) -> list[str]:
+        rows = {row["name"]: row for row in result["rows"]}
+        found = result["learning"]
+        seconds, steps = found["seconds_to_solve"], found["env_steps_to_solve"]
+        return [
+            result["benchmark"],
+            *(f"{rows[name]['sps'] / 1e6:.2f}" for name in rates),
+            f"{rows['training']['roofline_share']:.0%}",
+            "{:.3f} ({:.3f} to {:.3f})".format(seconds["median"], *seconds["interval"]),
+            f"{steps['median']:,.0f}",
+            f"{sum(found['solved']):,} of {len(found['solved']):,}",
+        ]
+
+    columns = ["workload", *(f"{name}, million SPS" for name in rates)]
+    columns += ["of the roofline", "seconds to 475", "steps to 475", "solved"]
+    return Table("workloads", columns, [cells(result) for result in kept])
 
 
 def table_of_speeds(

@@ -84,7 +84,7 @@ def main(
             config = replace(preset("cartpole"), **sizes, **layers)
             workload, where = Workload(config, seed), {"network": network, "num_envs": num_envs}
             timings = measure(workload.calls, repeats)
-            for row in result_rows(workload, timings, peaks):
+            for row in result_rows(workload.work, timings, peaks):
                 name = f"{network}, {num_envs:,} lanes, {row['name']}"
                 rows.append(with_floor(row, peaks) | {**where, "name": name, "phase": row["name"]})
             workloads.append({**where, **workload.facts})

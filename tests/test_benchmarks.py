@@ -14,10 +14,9 @@ import documents
 import harness
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from purejaxrl_reinforce.bench import idiomatic
+from purejaxrl_reinforce.bench.idiomatic import program as idiomatic
 from purejaxrl_reinforce.output.json_text import json_value, parse_json
 from purejaxrl_reinforce.presets import PRESETS, preset
 from tests.support.processes import run_python
@@ -38,7 +37,6 @@ TINY = {
     "studies": ["--studies", "4", "--seeds", "10"],
     "startup": ["--num-envs", "2", "--num-updates", "2", "--repeats", "1"],
     "sweeps": ["--seeds", "2", "--agents", "2", "--num-updates", "2"],
-    "time_to_solve": ["--lanes", "2", "--seeds", "2", "--num-updates", "2"],
     "variance": [
         *("--num-envs", "4", "--num-updates", "2", "--every", "1", "--seeds", "2"),
         *("--num-steps", "10"),
@@ -69,9 +67,6 @@ def test_scripts_leave_a_result_and_a_figure_if_they_draw_one(name, run_script):
     assert rows
     if hasattr(importlib.import_module(name), "draw"):
         assert (results / f"{name}.png").read_bytes().startswith(PNG)
-    if name == "time_to_solve":  # two updates solve nothing: infinite, not left out
-        assert rows[0]["samples"] == [np.inf] * 2
-        assert rows[0]["quartiles"] == [np.inf] * 3
     if name == "coverage":
         assert all(row["coverage"] >= 0.7 for row in rows if row["method"] == "ours")
 
@@ -114,18 +109,19 @@ SENTENCES = {
     "units, {fast[least]:.0f} to {fast[most]:.0f} times an idiomatic JAX program": "README.md",
     "losses ({deep[least]:.1f} to {deep[most]:.1f} times with two tanh layers": "README.md",
     "all of {sweeps[rows][0][solved]:,} seeds solve CartPole-v1": "README.md",
-    "takes {time_to_solve[rows][0][quartiles][1]:.2f} of them (median seed)": "README.md",
+    "takes {workload[learning][seconds_to_solve][median]:.2f} of them (median seed)": "README.md",
     "takes {startup[rows][0][median]:.1f} seconds from launch to learning curve": "README.md",
     "learning curve, {startup[rows][1][median]:.1f} from then on": "README.md",
     "default preset took {sweeps[rows][0][command_seconds]:.0f} seconds": "README.md",
     "500,000 steps each {sweeps[rows][1][command_seconds]:.0f} seconds": "README.md",
-    "{time_to_solve[seeds_solved]} of {time_to_solve[seeds]} seeds": "benchmarks/README.md",
 }
 
 
 @pytest.mark.parametrize(("sentence", "document"), SENTENCES.items())
 def test_figures_in_sentences_are_those_of_their_results(sentence, document):
     results = {path.stem: parse_json(path.read_text()) for path in harness.RESULTS.glob("*.json")}
+    board = documents.BOARD / "epyc-2-cores-cartpole-reinforce-v1.json"
+    results["workload"] = parse_json(board.read_text())
     for name, network in (("fast", "64 ReLU"), ("deep", "2 x 64 tanh")):
         ours = [x for x in results["speedup"]["rows"] if "times_same_batch" in x]
         ours = [x for x in ours if x["network"] == network]
@@ -141,13 +137,13 @@ def test_figures_in_sentences_are_those_of_their_results(sentence, document):
 
 
 def test_a_table_follows_its_result(tmp_path):
-    result = json.loads((BENCHMARKS / "results" / "time_to_solve.json").read_text())
-    result["rows"][0]["quartiles"][1] = 1234.5
-    (tmp_path / "time_to_solve.json").write_text(json.dumps(result))
-    text = "before\n<!-- table: time_to_solve -->\nold\n<!-- end -->\nafter\n"
+    result = json.loads((BENCHMARKS / "results" / "roofline.json").read_text())
+    result["rows"][0]["sps"] = 1234.5e6
+    (tmp_path / "roofline.json").write_text(json.dumps(result))
+    text = "before\n<!-- table: roofline -->\nold\n<!-- end -->\nafter\n"
     new = documents.filled(text, tmp_path)
-    assert new.startswith("before\n<!-- table: time_to_solve -->\n| until mean return 475 |")
-    assert "| 1234.500 |" in new
+    assert new.startswith("before\n<!-- table: roofline -->\n| ")
+    assert "1234.50 million" in new
     assert "old" not in new
     assert new.endswith("<!-- end -->\nafter\n")
 
@@ -190,8 +186,10 @@ def test_commits_are_compared_row_by_row():
 
 
 def test_bad_input_is_one_line():
-    done = run_python(BENCHMARKS / "time_to_solve.py", "--seeds", "0")
-    assert (done.returncode, done.stderr) == (2, "error: seeds must be at least 1, not 0\n")
+    done = run_python(BENCHMARKS / "all.py", "--names", "speed")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no result is called 'speed'; there are epyc-2-cores-cart")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.slow
