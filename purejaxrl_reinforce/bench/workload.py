@@ -80,6 +80,7 @@ class Workload:
         played = compile_sharded(config, random_play, (BY_LANE, BY_LANE), (halfway, STATE))
         self.calls: dict[str, Call] = {
             ENVIRONMENT: played,
+            ROLLOUT: apart.pop(ROLLOUT),
             TRAINING: lambda: _train(program),
             **apart,
         }

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pandas
 
-from purejaxrl_reinforce import Config
+from purejaxrl_reinforce import Config, load_run
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.cli.main import main
@@ -87,9 +87,11 @@ def trained(path: Path):
 
 
 def assert_same_run(path: Path, other: Path) -> None:
-    """Parameters bit for bit; metrics too, but for the clock."""
+    """Parameters bit for bit; metrics too, but for the clock; fingerprints, if the first has one."""
     (table, params), (other_table, other_params) = trained(path), trained(other)
     pandas.testing.assert_frame_equal(table, other_table, check_exact=True)
     assert list(params) == list(other_params)
     for name, array in params.items():
         np.testing.assert_array_equal(array, other_params[name])
+    if (mark := load_run(path).fingerprint) is not None:
+        assert mark == load_run(other).fingerprint
