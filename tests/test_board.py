@@ -46,7 +46,9 @@ def hook(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", SUBMITTED, ids=lambda path: path.name)
 def test_a_submitted_result_is_sound(path):
-    assert not contradictions(load_result(path))
+    result = load_result(path)
+    assert not contradictions(result)
+    assert len(result["commit"] or "") == 40, "not measured in a clone without changes"
 
 
 def test_the_fastest_training_comes_first_and_texts_of_others_stay_texts(hook, tmp_path):

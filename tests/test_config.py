@@ -29,7 +29,7 @@ BAD = [
     ({"activation": "ReLU"}, "did you mean 'relu'?"),
     ({"baseline": None}, "baseline must be one of value, none, mean, loo, not None"),
     ({"bootstrap": 1}, "bootstrap must be true or false, not 1"),
-    ({"network": "mlpp"}, "module:Class, not 'mlpp'; did you mean 'mlp'?"),
+    ({"network": "mlpp"}, "module:Name, not 'mlpp'; did you mean 'mlp'?"),
     ({"network": "a:B", "layer_norm": True}, "layer_norm and orthogonal need a built-in network"),
     ({"env": "Cart\x1b[31mPole"}, r"an instance, not 'Cart\x1b[31mPole'"),
     ({"env_params": 1}, "env_params must be a table such as {gravity = 12.0}, not 1"),

@@ -11,9 +11,9 @@ from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.flops import Cost
-from purejaxrl_reinforce.bench.learning import Seed
+from purejaxrl_reinforce.bench.learning import NO_SEED, Seed
 from purejaxrl_reinforce.bench.standard import Standard
-from purejaxrl_reinforce.bench.timing import FAILED, INTERRUPTED, Call
+from purejaxrl_reinforce.bench.timing import FAILED, Call
 from purejaxrl_reinforce.bench.workload import (
     ENVIRONMENT,
     ROLLOUT,
@@ -28,6 +28,7 @@ from purejaxrl_reinforce.execution.fingerprint import UPDATES, fingerprint
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.program import Chunk
+from purejaxrl_reinforce.execution.signals import interruptible
 from purejaxrl_reinforce.sweeps.population import (
     Job,
     Slice,
@@ -101,13 +102,12 @@ class AgentsWorkload:
         """
         seeds, size = list[Seed](), self._population.capacity
         try:
-            while (left := number - len(seeds)) > 0:
-                job = self._job(first_seed + len(seeds), min(size, left))
-                seeds += self._outcomes(self._trained(job))
+            with interruptible():
+                while (left := number - len(seeds)) > 0:
+                    job = self._job(first_seed + len(seeds), min(size, left))
+                    seeds += self._outcomes(self._trained(job))
         except KeyboardInterrupt:
-            if not seeds:
-                raise
-            seeds.append(Seed(False, None, None, INTERRUPTED))
+            seeds.append(NO_SEED)
         return seeds
 
     def _outcomes(self, trained: Slice) -> Iterator[Seed]:

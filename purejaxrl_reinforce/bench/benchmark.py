@@ -6,20 +6,21 @@ from typing import Any
 from purejaxrl_reinforce.bench.agents import AgentsWorkload
 from purejaxrl_reinforce.bench.energy import conditions, measure_energy
 from purejaxrl_reinforce.bench.learning import (
+    NO_SEED,
     Solve,
     dollars_per_solved_seed,
     energy_of_seeds,
     learning,
     make_solve,
 )
-from purejaxrl_reinforce.bench.result_file import make_result
+from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, make_result
 from purejaxrl_reinforce.bench.standard import Standard, standard
 from purejaxrl_reinforce.bench.timing import FAILED, INTERRUPTED, measure, measure_peaks
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows
 from purejaxrl_reinforce.config import Config
 
 
-def benchmark(config: Config | str, seed: int = 0, repeats: int = 5) -> dict[str, Any]:
+def benchmark(config: Config | str, seed: int = 0, repeats: int = 6) -> dict[str, Any]:
     """Measure training from scratch and its phases, `repeats` times; write nothing.
 
     Args:
@@ -41,8 +42,7 @@ def benchmark(config: Config | str, seed: int = 0, repeats: int = 5) -> dict[str
         >>> result["rows"][0]["sps"] > 0
         True
     """
-    if repeats < 1:
-        raise ValueError(f"repeats must be at least 1, not {repeats}")
+    _require_repeats(repeats)
     if isinstance(config, str):
         return benchmark_standard(standard(config), seed, repeats)
     return _timed_result("bench", Workload(config, seed), seed, repeats)
@@ -51,7 +51,7 @@ def benchmark(config: Config | str, seed: int = 0, repeats: int = 5) -> dict[str
 def benchmark_standard(
     workload: Standard,
     seed: int = 0,
-    repeats: int = 5,
+    repeats: int = 6,
     energy: bool = False,
     price_per_hour: float | None = None,
     first_seed: int | None = None,
@@ -66,6 +66,7 @@ def benchmark_standard(
         price_per_hour: of the machine, in dollars.
         first_seed: of those that learn; None: `seed`.
     """
+    _require_repeats(repeats)
     first = seed if first_seed is None else first_seed
     solve: Solve
     if workload.num_agents > 1:
@@ -75,12 +76,19 @@ def benchmark_standard(
         one = Workload(workload.config, seed)
         result, solve = _timed_result(workload.name, one, seed, repeats), make_solve(workload)
     number = workload.num_seeds
-    seeds = solve(first, number)
+    seeds = [NO_SEED] if exit_code(result) else solve(first, number)
+    energy = energy and NO_SEED not in seeds
     return result | {
         "learning": learning(workload, first, seeds),
         "energy": energy_of_seeds(measure_energy, solve, first, number) if energy else None,
+        "price_per_hour": price_per_hour,
         "dollars_per_solved_seed": dollars_per_solved_seed(seeds, price_per_hour),
     }
+
+
+def _require_repeats(repeats: int) -> None:
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, not {repeats}")
 
 
 def _timed_result(
@@ -107,7 +115,8 @@ def exit_code(result: dict[str, Any]) -> int:
 
 def result_table(result: dict[str, Any]) -> tuple[str, list[str], list[list[str]]]:
     """Return title, columns and rows of the table of a result."""
-    columns = ["", "median", "95% interval", "ns per step", "SPS", "GFLOP/s", "of the roofline"]
+    interval = "95% interval" if result["repeats"] >= FEWEST_FOR_INTERVAL else "range"
+    columns = ["", "median", interval, "ns per step", "SPS", "GFLOP/s", "of the roofline"]
     rows = [
         [
             row["name"],
@@ -140,7 +149,16 @@ def result_summary(result: dict[str, Any]) -> list[str]:
         f" {result['peak_process_bytes'] / 1e6:,.0f} MB of the process",
         *(_learned(result) if "learning" in result else [_returns(result)]),
         f"fingerprint: {result['fingerprint']['sha256'][:16]}",
+        *_disturbed(result),
     ]
+
+
+def _disturbed(result: dict[str, Any]) -> list[str]:
+    """Say that more was running than this measurement."""
+    load, cores = result["conditions"]["before"]["load"], result["machine"]["cores"]
+    if load <= cores + 1:
+        return []
+    return [f"warning: load {load:.1f} on {cores} cores: other processes disturb the times"]
 
 
 def _returns(result: dict[str, Any]) -> str:
@@ -163,7 +181,7 @@ def _learned(result: dict[str, Any]) -> list[str]:
         + f" and {steps['median']:,.0f} steps ({{:,.0f}} to {{:,.0f}})".format(*steps["interval"])
     ]
     if energy is not None and energy["source"] is None:
-        lines.append("energy: not readable here")
+        lines.append("energy: not readable here (of a CPU often by root alone, of a GPU by NVML)")
     elif energy is not None:
         lines.append(
             f"energy ({energy['source']}): {energy['joules_per_solved_seed']:,.3g} J per solved"

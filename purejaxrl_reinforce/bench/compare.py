@@ -28,7 +28,7 @@ class Change(NamedTuple):
     old: float
     new: float
     ratio: Interval | None
-    verdict: str  # slower, faster, unchanged or too few samples
+    verdict: str  # slower, faster, unchanged, unclear or too few samples
 
     def cells(self) -> list[str]:
         """Return the row of a table, a cell for each of COLUMNS."""
@@ -54,7 +54,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return a line for each field of machine, versions, flags, config or seed that differs."""
     before, after = (
-        {"seed": result.get("seed")}
+        {name: result.get(name) for name in ("seed", "engine")}
         | {f"{part}.{name}": x for part in _CONTEXT for name, x in result.get(part, {}).items()}
         for result in (old, new)
     )
@@ -99,8 +99,10 @@ def _change(name: str, old: list[float], new: list[float]) -> Change:
     medians = statistics.median(old), statistics.median(new)
     if min(len(old), len(new)) < FEWEST_SAMPLES:
         return Change(name, *medians, None, "too few samples")
-    ratio, verdict = ratio_of_medians(new, old), "unchanged"
-    if ratio.low > 1 and ratio.value > 1 + TOLERANCE:
+    ratio, verdict = ratio_of_medians(new, old), "unclear"
+    if ratio.low > 1 / (1 + TOLERANCE) and ratio.high < 1 + TOLERANCE:
+        verdict = "unchanged"
+    elif ratio.low > 1 and ratio.value > 1 + TOLERANCE:
         verdict = "slower"
     elif ratio.high < 1 and ratio.value < 1 / (1 + TOLERANCE):
         verdict = "faster"

@@ -14,6 +14,7 @@ from purejaxrl_reinforce.bench.standard import Standard
 from purejaxrl_reinforce.bench.timing import DONE, FAILED, INTERRUPTED
 from purejaxrl_reinforce.execution.program import Program
 from purejaxrl_reinforce.execution.sharding import shard_state
+from purejaxrl_reinforce.execution.signals import interruptible
 
 
 class Seed(NamedTuple):
@@ -28,17 +29,19 @@ class Seed(NamedTuple):
     status: str = DONE
 
 
-# Trains so many seeds from the first one on: until Ctrl-C, at least one.
+NO_SEED = Seed(False, None, None, INTERRUPTED)
+
+# Trains so many seeds from the first one on, or until Ctrl-C.
 Solve = Callable[[int, int], list[Seed]]
 
 
 def learning(standard: Standard, first_seed: int, seeds: Sequence[Seed]) -> dict[str, Any]:
     """Return the part of a result that says what was learned, of seeds from `first_seed` on.
 
-    A seed that failed counts as not solved, one that was interrupted does not count. What was not
-    solved took infinitely long.
+    A seed that failed counts as not solved, one that was interrupted does not count beside others.
+    What was not solved took infinitely long.
     """
-    ended = [seed for seed in seeds if seed.status != INTERRUPTED]
+    ended = [seed for seed in seeds if seed.status != INTERRUPTED] or seeds
     taken = ((s.seconds, s.env_steps) if s.solved else (math.inf, math.inf) for s in ended)
     seconds, env_steps = zip(*taken, strict=True)
     return {
@@ -103,11 +106,10 @@ def make_solve(standard: Standard) -> Solve:
     def solve(first_seed: int, number: int) -> list[Seed]:
         seeds = list[Seed]()
         try:
-            seeds.extend(map(solve_one, range(first_seed, first_seed + number)))
+            with interruptible():
+                seeds.extend(map(solve_one, range(first_seed, first_seed + number)))
         except KeyboardInterrupt:
-            if not seeds:
-                raise
-            seeds.append(Seed(False, None, None, INTERRUPTED))
+            seeds.append(NO_SEED)
         return seeds
 
     solve_one(0)  # the first call is slower than all others

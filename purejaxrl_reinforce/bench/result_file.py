@@ -23,8 +23,9 @@ from purejaxrl_reinforce.output.sealed import DamagedError
 
 # Changes whenever an older reader would misunderstand the file.
 SCHEMA = "1.0"
-# Of an interval's samples, outside of it on either side.
+# Of an interval's samples, outside of it on either side; and how many it takes to have one.
 _TAIL = 0.025
+FEWEST_FOR_INTERVAL = 6
 
 
 def make_result(

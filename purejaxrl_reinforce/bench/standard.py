@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 from purejaxrl_reinforce.config import Config, nearest
 
+# Fields that change the time of a training and not what it computes: free in every workload.
+FREE_FIELDS = ("engine", "platform", "block_steps", "lane_width", "block_rows")
+
 
 class Standard(NamedTuple):
     """What is measured.
@@ -30,8 +33,8 @@ class Standard(NamedTuple):
     least_solved: float = 0.9
 
 
-# Every field is written out, so that another default of the package changes nothing here. Left out
-# are fields that change no result, only its time: sizes of blocks, and the engine.
+# Every field but the free ones is written out, so that another default of the package changes
+# nothing here.
 _CARTPOLE: dict[str, Any] = {
     "env": "CartPole-v1",
     "env_params": {},

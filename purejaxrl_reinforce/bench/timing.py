@@ -17,6 +17,7 @@ import numpy as np
 # Without it, times of compiling can include what was kept.
 from jax.experimental.compilation_cache import compilation_cache
 
+from purejaxrl_reinforce.execution.signals import interruptible
 from purejaxrl_reinforce.statistics import Interval
 
 # A sample is as many calls as fill this many seconds, so that the clock's grain does not show.
@@ -82,7 +83,7 @@ def measure(calls: Mapping[str, Call], repeats: int = 5) -> dict[str, Timing]:
     warm = {name: _warm_up(call) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     statuses = dict.fromkeys(calls, DONE)
-    with no_compilation():
+    with no_compilation(), interruptible():
         for name in [*calls] * repeats:
             (seconds, number), call = warm[name], calls[name]
             try:

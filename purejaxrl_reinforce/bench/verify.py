@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from purejaxrl_reinforce.bench.compare import fingerprints, ratio_of_medians, row_samples
-from purejaxrl_reinforce.bench.result_file import estimate
-from purejaxrl_reinforce.bench.standard import STANDARDS, Standard
+from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, estimate
+from purejaxrl_reinforce.bench.standard import FREE_FIELDS, STANDARDS, Standard
 from purejaxrl_reinforce.bench.timing import DONE
 from purejaxrl_reinforce.bench.workload import ENVIRONMENT, ROLLOUT, TRAINING
 from purejaxrl_reinforce.execution.fingerprint import SAME_BITS
@@ -29,8 +29,6 @@ _TRAINING_TOLERANCE = 1.05
 _LEAST_P = 0.01
 _ROUNDING = 1e-6
 _RATES = ENVIRONMENT, ROLLOUT, TRAINING
-# Fields of a configuration that change the time of a training and not what it computes.
-_TIME_ONLY = ("platform", "engine", "block_steps", "lane_width", "block_rows")
 
 
 class Line(NamedTuple):
@@ -64,11 +62,17 @@ def contradictions(result: Mapping[str, Any]) -> list[Line]:
     lines = [
         f"{name} is {value}, and {frozen.get(name)} in {workload.name}"
         for name, value in json_value(result["config"]).items()
-        if name not in _TIME_ONLY and frozen.get(name) != value
+        if name not in FREE_FIELDS and frozen.get(name) != value
     ]
     for row in result["rows"]:
-        lines += (f"{row['name']}: {text}" for text in _wrong_in_row(row, result["repeats"]))
+        lines += (f"{row['name']}: {text}" for text in _wrong_in_row(row, result))
+    if result["repeats"] < FEWEST_FOR_INTERVAL:
+        lines.append(f"fewer than {FEWEST_FOR_INTERVAL} samples")
+    if result["slots"] != (expected := _slots(workload, result)):
+        lines.append(f"slots are {result['slots']:,}, and {expected:,} by the rules")
     rows = {row["name"]: row for row in result["rows"]}
+    if len(rows) < len(result["rows"]):
+        lines.append("two rows have one name")
     lines += (f"{name} was not timed" for name in _RATES if name not in rows)
     trained = rows.get(TRAINING, result)["valid_steps"]
     if trained != result["valid_steps"] or trained > result["slots"]:
@@ -77,13 +81,24 @@ def contradictions(result: Mapping[str, Any]) -> list[Line]:
     return [Line("rules and arithmetic", line, "", DIFFER) for line in lines]
 
 
-def _wrong_in_row(row: Mapping[str, Any], repeats: int) -> Iterator[str]:
+def _slots(workload: Standard, result: Mapping[str, Any]) -> int:
+    """Return the steps of a training in which no episode ends early."""
+    config = workload.config
+    each = config.num_envs * (config.num_steps or 0) * config.num_updates
+    return int(each * result.get("agents_at_once", 1))
+
+
+def _wrong_in_row(row: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
+    repeats, peaks = result["repeats"], result["peaks"]
+    least = max(row["flops"] / peaks["matmul_flops"], row["bytes"] / peaks["memory_bytes"])
     if row["statuses"] != [DONE] * repeats or len(row["samples"]) != repeats:
         yield f"not {repeats} samples that are done"
     elif not _is_estimate(row, row["samples"]):
         yield "median or interval does not follow from the samples"
     elif not math.isclose(row["sps"], row["valid_steps"] / row["median"], rel_tol=_ROUNDING):
         yield "sps is not valid_steps / median"
+    elif not math.isclose(row["roofline_share"], least / row["median"], rel_tol=_ROUNDING):
+        yield "roofline_share does not follow from flops, bytes, peaks and median"
 
 
 def _wrong_in_learning(result: Mapping[str, Any], workload: Standard) -> Iterator[str]:
@@ -99,8 +114,19 @@ def _wrong_in_learning(result: Mapping[str, Any], workload: Standard) -> Iterato
         taken = [x if s else math.inf for s, x in zip(solved, found[name], strict=True)]
         if not _is_estimate(found[f"{name}_to_solve"], taken):
             yield f"{name}_to_solve does not follow from the seeds"
-    if max(found["env_steps"]) > result["slots"] / result.get("agents_at_once", 1):
+    # A seed that is solved has played an update whose episodes had 475 steps on average.
+    fewest = workload.config.num_envs * workload.target
+    played = [x for s, x in zip(solved, found["env_steps"], strict=True) if s]
+    if max(played, default=0) > result["slots"] / result.get("agents_at_once", 1):
         yield "a seed has more environment steps than a training has slots"
+    if min(played, default=fewest) < fewest:
+        yield f"a seed was solved with fewer than {fewest:,.0f} steps"
+    price, dollars = result["price_per_hour"], result["dollars_per_solved_seed"]
+    expected = price and price * sum(found["seconds"]) / 3600 / max(sum(solved), 1)
+    if (price is None) != (dollars is None) or (
+        any(solved) and price and not math.isclose(dollars, expected, rel_tol=_ROUNDING)
+    ):
+        yield "dollars_per_solved_seed does not follow from price_per_hour and the seconds"
     if found["target"] != workload.target:
         yield f"target is {found['target']:g}, and {workload.target:g} in {workload.name}"
     share = sum(solved) / number

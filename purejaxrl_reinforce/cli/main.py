@@ -6,6 +6,7 @@ import inspect
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -72,6 +73,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return verb.run() or 0
     except SystemExit as stop:  # of --help, or the reason is printed
         return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 128 + signal.SIGINT)
     except ValueError as error:
         return _fail(str(error), 2)
     except OSError as error:

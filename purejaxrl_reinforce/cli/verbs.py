@@ -177,11 +177,11 @@ class Bench:
     """
 
     workload: str | None = None
-    """Standard workload instead of a configuration, such as cartpole-reinforce-v1: it also proves
-    that seeds learn."""
+    """Standard workload instead of a configuration, which also proves that seeds learn:
+    cartpole-reinforce-v1, cartpole-reinforce-v1-tanh or cartpole-reinforce-sweep-v1."""
     seed: options.TrainingSeedOption = None
-    repeats: int = 5
-    """Samples of each timing; 5 or more are needed to compare."""
+    repeats: int = 6
+    """Samples of each timing; 5 or more are needed to compare, 6 for an interval."""
     energy: bool = False
     """Repeat the workload for a minute, and read the energy counters of the CPU or GPU."""
     price_per_hour: float | None = None
@@ -225,15 +225,16 @@ class Bench:
         return 0
 
     def _measure(self) -> int:
-        from purejaxrl_reinforce.bench import benchmark, result_file
+        from purejaxrl_reinforce.bench import benchmark
+        from purejaxrl_reinforce.output.json_text import dump_json
         from purejaxrl_reinforce.output.text import print_table
 
         measure, name = self._measurement()
-        path = new_file(
-            self.out, new_dated_path(Path("bench"), name, ".json"), (".json",), self.force
-        )
-        result = measure()
-        result_file.write_result(path, result)
+        default = new_dated_path(Path("bench"), name, ".json")
+        path = new_file(self.out, default, (".json",), self.force)
+        with write_output(path) as unfinished:  # opened first: a result should not get lost
+            result = measure()
+            unfinished.write_text(dump_json(result))
         print_table(*benchmark.result_table(result))
         print(*benchmark.result_summary(result), sep="\n")
         print(path)
@@ -242,6 +243,7 @@ class Bench:
     def _measurement(self) -> tuple[Callable[[], dict[str, Any]], str]:
         """Return the function that measures what the options say, and a name for its file."""
         from purejaxrl_reinforce.bench import benchmark, standard
+        from purejaxrl_reinforce.bench.standard import FREE_FIELDS
 
         if self.workload is None:
             config, seed = self.start.load(self.seed)
@@ -250,8 +252,13 @@ class Bench:
                     raise ValueError(f"--{name.replace('_', '-')} needs --workload")
             return functools.partial(benchmark.benchmark, config, seed, self.repeats), config.env
         workload = standard.standard(self.workload)
-        if self.start != options.ConfigOptions():
-            raise ValueError(f"--workload {workload.name} has a configuration of its own")
+        fields = self.start.fields
+        if self.start != options.ConfigOptions(options=fields) or set(fields) - set(FREE_FIELDS):
+            free = ", ".join(f"--{name.replace('_', '-')}" for name in FREE_FIELDS)
+            raise ValueError(
+                f"--workload {workload.name} has a configuration of its own; free are {free}"
+            )
+        workload = workload._replace(config=workload.config.replace(**fields))
         if self.price_per_hour is not None and not 0 <= self.price_per_hour < math.inf:
             raise ValueError(f"--price-per-hour must be at least 0, not {self.price_per_hour}")
         arguments = checked_seed(self.seed or 0), self.repeats, self.energy, self.price_per_hour

@@ -13,6 +13,7 @@ import jax
 from purejaxrl_reinforce.config_file import new_identity, run_content
 from purejaxrl_reinforce.decisions import ranking
 from purejaxrl_reinforce.execution import signals
+from purejaxrl_reinforce.execution.fingerprint import UPDATES
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.runs.run_dir import RunDirectory
 from purejaxrl_reinforce.sweeps import outputs, store
@@ -116,6 +117,8 @@ def extract_agent(
                 metrics = jax.tree.map(lambda x: x[:applied], agent.metrics)
                 run.metrics.add(metrics, float(agent.seconds))
             run.save(agent.state, keep=1)
+            if applied <= UPDATES:  # of more, the parameters after the tenth are not kept
+                run.write_fingerprint(agent.state.params, applied)
             run.write_results(agent.state.params)
             run.log(f"extracted from a sweep: setting {setting}, seed {seed}")
     except BaseException:

@@ -157,10 +157,12 @@ def test_mapping_leaves_the_predicates_of_loops_scalar():
 def test_a_hunt_for_nans_finds_none_in_healthy_updates(changes):
     config = replace(TINY, **changes)
     state = init(config, jax.random.key(0))
-    missing = np.isnan([float(x) for x in step(config, state)[1]])
+    missing = np.isnan([float(x) for x in step(config, state)[1].by_name().values()])
     with jax.debug_nans(True):
         _, metrics = step(config, state)
-    np.testing.assert_array_equal(np.isneginf([float(x) for x in metrics]), missing)
+    np.testing.assert_array_equal(
+        np.isneginf([float(x) for x in metrics.by_name().values()]), missing
+    )
     assert metrics.finite
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +13,15 @@ from purejaxrl_reinforce import Config, init, train
 from purejaxrl_reinforce.algorithm.networks.mlp import MLP
 from purejaxrl_reinforce.algorithm.optimizer import apply_gradients
 from purejaxrl_reinforce.algorithm.reinforce import collect, state_shapes
-from purejaxrl_reinforce.bench import against
 from purejaxrl_reinforce.bench.compare import compare, differences
 from purejaxrl_reinforce.bench.flops import backward_flops, forward_flops, layer_sizes, phase_costs
+from purejaxrl_reinforce.bench.idiomatic import against
 from purejaxrl_reinforce.bench.result_file import load_result
 from purejaxrl_reinforce.bench.workload import Workload, compile_phases
 from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.statistics import Interval
 from tests.support.configs import TEXTBOOK
+from tests.support.processes import Command, wait_until
 from tests.support.runs import error_of
 
 TINY = ["--num-envs", "4", "--num-updates", "3", "--num-steps", "20", "--hidden-sizes", "8"]
@@ -52,10 +54,11 @@ WRONG_ROWS = [
     {"name": [1], "samples": [1]},
     *({"name": "a", "samples": x} for x in (["nan"], [0], [-1], "12")),
     {"name": "a", "samples": [1], "statuses": ["perhaps"]},
+    {"name": "a", "samples": [1], "median": "fast"},
 ]
 
 
-def noisy(result, factor=1.0, sigma=0.02, seed=0, samples=5):
+def noisy(result, factor=1.0, sigma=0.01, seed=0, samples=5):
     """Return `result` with times of 10 ms, times `factor` and noise."""
     random = np.random.default_rng(seed)
     result = copy.deepcopy(result)
@@ -155,7 +158,8 @@ def test_noise_is_no_slowdown(result):
         for seed in range(40)
         for change in compare(noisy(result, seed=seed), noisy(result, seed=1000 + seed))
     ]
-    assert verdicts.count("unchanged") >= 0.97 * len(verdicts)
+    assert verdicts.count("unchanged") >= 0.7 * len(verdicts)
+    assert verdicts.count("unchanged") + verdicts.count("unclear") >= 0.97 * len(verdicts)
     # Nor is a difference that separate runs have anyway, however sure.
     precise = noisy(result, sigma=1e-4), noisy(result, factor=1.03, sigma=1e-4)
     assert {change.verdict for change in compare(*precise)} == {"unchanged"}
@@ -182,7 +186,10 @@ def test_differences_of_machine_and_config_are_named(result):
         ('{"schema": "0.9"}', "is not a benchmark result of schema 1.0"),
         ('{"schema": "1.0", "benchmark": "bench"}', "other.json is damaged: data must contain"),
         (_with(benchmark="roofline"), "different benchmarks: bench and"),
-        (_with(rows=[]), "nothing to compare"),
+        (_with(rows=[]), "other.json is damaged: data.rows must contain at least 1"),
+        (_with(rows=[{"name": "else", "samples": [1]}]), "nothing to compare"),
+        (_with(seed=10**400), "other.json is damaged: data.seed must be smaller"),
+        (_with(date="yesterday"), "other.json is damaged: data.date must match"),
         *((_with(rows=[row]), "other.json is damaged: data.rows[0]") for row in WRONG_ROWS),
         (_with(machine=[1]), "other.json is damaged: data.machine must be object"),
         (_with(seed=-1), "other.json is damaged: data.seed must be bigger"),
@@ -211,6 +218,7 @@ def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
         (["--workload", "cartpole-v1"], "unknown workload 'cartpole-v1'; there are cartpole-re"),
         (["--workload", WORKLOAD, "--num-envs", "3"], f"{WORKLOAD} has a configuration of its own"),
         (["--workload", WORKLOAD, "--price-per-hour", "-1"], "must be at least 0, not -1"),
+        (["--workload", WORKLOAD, "--repeats", "0"], "repeats must be at least 1"),
         (["--energy"], "--energy needs --workload"),
         (["--price-per-hour", "2"], "--price-per-hour needs --workload"),
         (["--against", "idiomatic", "--energy"], "--seed and --repeats alone"),
@@ -318,3 +326,30 @@ def test_both_programs_take_turns_with_the_same_batch_and_with_their_best(monkey
 def test_the_idiomatic_program_plays_cartpole_alone():
     with pytest.raises(ValueError, match="has env=CartPole-v1 alone, not Acrobot-v1"):
         against.against_idiomatic(Config(env="Acrobot-v1"))
+
+
+# The command, which says that it has timed everything some times.
+TIMED = """
+import pathlib, sys
+from purejaxrl_reinforce.__main__ import main
+from purejaxrl_reinforce.bench import timing
+calls, seconds = [], timing._seconds
+def told(*arguments):
+    calls.append(arguments)
+    if len(calls) == 60:
+        pathlib.Path("timed").touch()
+    return seconds(*arguments)
+timing._seconds = told
+sys.exit(main())
+"""
+
+
+def test_what_was_measured_before_ctrl_c_is_kept(tmp_path):
+    options = ["--repeats", "100000", "--out", "a.json"]
+    process = Command("bench", *TINY, *options, directory=tmp_path, code=TIMED)
+    wait_until((tmp_path / "timed").exists, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait()[0] == 128 + signal.SIGINT
+    statuses = [x for row in load_result(tmp_path / "a.json")["rows"] for x in row["statuses"]]
+    assert statuses.count("interrupted") == 1
+    assert statuses.count("done") >= 7

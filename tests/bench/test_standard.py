@@ -63,7 +63,7 @@ def test_a_name_always_stands_for_the_same():
 def measured(first_seed=0, **changes):
     """Return a result of a smaller workload, as it would be in a file."""
     workload = STANDARDS[NAME]._replace(num_seeds=8, **changes)
-    found = benchmark.benchmark_standard(workload, 0, 3, first_seed=first_seed)
+    found = benchmark.benchmark_standard(workload, 0, 6, first_seed=first_seed)
     return parse_json(dump_json(found))
 
 
@@ -114,7 +114,7 @@ def test_a_result_has_all_that_the_schema_asks_for(recorded, tmp_path):
     names = [row["name"] for row in recorded["rows"]]
     assert {"environment", "rollout", "training"} <= set(names)
     for row in recorded["rows"]:
-        assert row["statuses"] == ["done"] * 3
+        assert row["statuses"] == ["done"] * 6
         assert row["interval"] == [min(row["samples"]), max(row["samples"])]
         assert 0 < row["roofline_share"] < 1
 
@@ -128,6 +128,11 @@ DOCTORED = {
     "a median": lambda x: row_of(x, "rollout").update(median=1e-6),
     "a sample": lambda x: row_of(x, "rollout")["samples"].__setitem__(0, 1e-6),
     "a row that is gone": lambda x: x["rows"].pop(0),
+    "a row twice": lambda x: x["rows"].append(x["rows"][0]),
+    "peaks": lambda x: x["peaks"].update(matmul_flops=1e20),
+    "slots": lambda x: x.update(slots=x["valid_steps"]),
+    "a seed that is too quick": lambda x: x["learning"]["env_steps"].__setitem__(0, 5),
+    "a price": lambda x: x.update(dollars_per_solved_seed=1e-9),
     "steps of a training": lambda x: x.update(valid_steps=x["slots"]),
     "more steps than slots": lambda x: (
         x.update(valid_steps=2 * x["slots"]),
@@ -151,6 +156,12 @@ def test_a_doctored_result_does_not_verify(change, recorded):
     assert verify.contradictions(recorded)
 
 
+def make_faster(row):
+    row["samples"] = [x / 10 for x in row["samples"]]
+    row |= estimate(row["samples"])
+    row |= {name: 10 * row[name] for name in ("sps", "roofline_share")}
+
+
 def test_consistent_lies_are_found_by_running_it_again(results):
     lies = {}
     for name in ("steps", "seconds", "fingerprint", "rate"):
@@ -162,9 +173,7 @@ def test_consistent_lies_are_found_by_running_it_again(results):
     learned["seconds"] = [x / 10 for x in learned["seconds"]]
     learned["seconds_to_solve"] = estimate(learned["seconds"])
     lies["fingerprint"]["fingerprint"]["sha256"] = "0" * 64
-    row = row_of(lies["rate"], "training")
-    row["samples"] = [x / 10 for x in row["samples"]]
-    row |= {**estimate(row["samples"]), "sps": 10 * row["sps"]}
+    make_faster(row_of(lies["rate"], "training"))
     lines = {
         name: {x.subject for x in verify.verify(lie, results[1]) if x.verdict == verify.DIFFER}
         for name, lie in lies.items()
@@ -180,8 +189,7 @@ def test_speed_and_bits_of_other_machines_have_no_verdict(results):
     other["machine"]["cpu"] = "another one"
     other["fingerprint"]["sha256"] = "0" * 64
     for row in other["rows"]:
-        row["samples"] = [x / 10 for x in row["samples"]]
-        row |= {**estimate(row["samples"]), "sps": 10 * row["sps"]}
+        make_faster(row)
     lines = verify.verify(other, results[1])
     assert {x.verdict for x in lines} == {verify.AGREE, verify.NO_VERDICT}
     assert "fingerprint: same to 1e-4" in {x.subject for x in lines}

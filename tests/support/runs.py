@@ -87,7 +87,7 @@ def trained(path: Path):
 
 
 def assert_same_run(path: Path, other: Path) -> None:
-    """Parameters bit for bit; metrics too, but for the clock; fingerprints, if the first has one."""
+    """Parameters bit for bit; metrics too, but for the clock; and the fingerprint, if any."""
     (table, params), (other_table, other_params) = trained(path), trained(other)
     pandas.testing.assert_frame_equal(table, other_table, check_exact=True)
     assert list(params) == list(other_params)
