@@ -85,7 +85,7 @@ def _report_interruption(sweep: SweepLoop, path: Path, number: int) -> None:
     sweep.log(f"stopped by {name} after {count(trained, 'agent')}")
     kept = f"{trained:,} of {sweep.results.num_agents:,} agents are in {path}"
     print(
-        f"interrupted by {name}; {kept if trained else 'no agent was trained yet'};"
+        f"interrupted by {name}; {kept if trained else 'no agent is trained yet'};"
         " rerun the same sweep command to finish",
         file=sys.stderr,
     )
