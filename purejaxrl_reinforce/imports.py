@@ -5,6 +5,7 @@ import operator
 import re
 import sys
 import sysconfig
+import textwrap
 import traceback
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,13 @@ def imported(kind: str, path: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # whatever the module does
-        raise ValueError(f"{kind} {path!r} cannot be imported: {error_in_a_line(error)}") from None
+        near = ""
+        if module_name.endswith(".py"):
+            near = "; leave out .py"
+        elif isinstance(error, ModuleNotFoundError) and module_name.startswith(str(error.name)):
+            near = "; run it where its module is, or set PYTHONPATH"
+        line = error_in_a_line(error)
+        raise ValueError(f"{kind} {path!r} cannot be imported: {line}{near}") from None
     try:
         return operator.attrgetter(name)(module)
     except AttributeError:
@@ -47,7 +54,8 @@ def imported(kind: str, path: str) -> Any:
 def error_in_a_line(error: BaseException) -> str:
     """Return an error in a line, with the file and line of the user's code that raised it."""
     text = f"{type(error).__name__}: {error}".strip()
-    text = " ".join((text.splitlines()[-1] if _FRAME.search(text) else text).split())[:200]
+    text = text.splitlines()[-1] if _FRAME.search(text) else text
+    text = textwrap.shorten(text, 200, placeholder=" ...")
     frame = users_frame(error)
     if frame is None or isinstance(error, SyntaxError):  # whose text has both
         return text

@@ -18,7 +18,7 @@ from jax import Array
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest
 from purejaxrl_reinforce.deferred import deferred_imports
 from purejaxrl_reinforce.environments.env_params import changed, in_own_types
-from purejaxrl_reinforce.environments.own import own_environment
+from purejaxrl_reinforce.environments.own import own_environment, space_mistake
 
 # Environments that differ from a registered one by their parameters only.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -175,10 +175,10 @@ def _made(name: str) -> _Loaded:
         return _Loaded(*own_environment(name))
     registered, overrides = ALIASES.get(name, (name, {}))
     if registered not in gymnax.registered_envs:
-        raise ValueError(
-            f"unknown environment {name!r}"
-            f"{nearest(name, [*gymnax.registered_envs, *ALIASES], cutoff=0)}"
-        )
+        module, _, of_module = name.rpartition(".")
+        near = f"; write your own as {module}:{of_module}" if module else ""
+        near = near or nearest(name, [*gymnax.registered_envs, *ALIASES], cutoff=0)
+        raise ValueError(f"unknown environment {name!r}{near}")
     try:
         env, params = gymnax.make(registered)
     except Exception as error:  # whatever its constructor does, such as fetch data
@@ -191,20 +191,9 @@ def _described(name: str, env_params: Mapping[str, Any], loaded: _Loaded) -> Env
 
     env, params, _ = loaded
     obs, action = env.observation_space(params), env.action_space(params)
-    if not isinstance(obs, spaces.Discrete | spaces.Box):
-        kind = type(obs).__name__
-        raise ValueError(
-            f"{name}: observation space {kind} is not supported; use a Box, of one array, or"
-            " Discrete"
-        )
+    if mistake := space_mistake(env, params):
+        raise ValueError(f"{name}: {mistake}")
     is_discrete = isinstance(action, spaces.Discrete)
-    if is_discrete and int(action.n) < 2:
-        raise ValueError(f"{name}: action space Discrete({int(action.n)}) leaves nothing to choose")
-    if not is_discrete and not (isinstance(action, spaces.Box) and len(action.shape) == 1):
-        raise ValueError(
-            f"{name}: action space {action} is not supported; use Discrete or a one-dimensional Box"
-            ", whose actions step_env can reshape"
-        )
     return Environment(
         name=name,
         time_limit=int(params.max_steps_in_episode),

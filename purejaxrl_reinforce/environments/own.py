@@ -1,6 +1,7 @@
 """A user's own environment, which the configuration names `package.module:Name`."""
 
 import dataclasses
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,13 @@ import jax.numpy as jnp
 from purejaxrl_reinforce.imports import error_in_a_line, target_of
 from purejaxrl_reinforce.tasks import TIME_LIMIT
 
+# What to know of a method of gymnax's Environment that raises NotImplementedError.
+_REMEDIES = {
+    "step_env": "; `step` is not called",
+    "reset_env": "; `reset` is not called",
+    "is_terminated": ", is_terminal in gymnax 0.x; rename it, or leave `discount` out of info",
+}
+
 
 def own_environment(name: str) -> tuple[Any, Any, bool]:
     """Return the environment of a name, its parameters, and `done_has_time_limit`.
@@ -18,6 +26,8 @@ def own_environment(name: str) -> tuple[Any, Any, bool]:
         ValueError: it cannot be imported, is no environment, or fails, or does not return what
             gymnax's environments return; one line.
     """
+    from gymnax.environments.environment import Environment
+
     found, positional, keywords = target_of("environment", name)
     try:
         env = found(*positional, **keywords) if callable(found) else found
@@ -25,6 +35,14 @@ def own_environment(name: str) -> tuple[Any, Any, bool]:
         if mistake is None:
             return env, env.default_params, done_has_time_limit(env, env.default_params)
     except (Exception, SystemExit) as error:  # whatever the user's code does
+        method = traceback.extract_tb(error.__traceback__)[-1].name
+        if (
+            isinstance(error, NotImplementedError)
+            and not str(error)
+            and hasattr(Environment, method)
+        ):
+            mistake = f"must define {method}{_REMEDIES.get(method, '')}"
+            raise ValueError(f"environment {name!r} {mistake}") from None
         raise ValueError(f"environment {name!r} fails: {error_in_a_line(error)}") from None
     raise ValueError(f"environment {name!r} {mistake}")
 
@@ -59,6 +77,13 @@ def _mistakes(env: Any) -> Iterator[str]:
     limit = getattr(params, TIME_LIMIT, None)
     if not isinstance(limit, int | float) or not 1 <= limit < 2**31:
         yield f"has no time limit: its {TIME_LIMIT} is {limit}"
+    if limit == 1:
+        yield (
+            f"has gymnax's default time limit, 1 step: set {TIME_LIMIT} in its default_params;"
+            " episodes that end earlier return terminated from step_env"
+        )
+    if mistake := space_mistake(env, params):
+        yield f"cannot be used: {mistake}"
     # Traced, a reset and a step must agree with each other and with the space.
     key = jax.eval_shape(jax.random.key, 0)
     start = jax.eval_shape(env.reset_env, key, params)
@@ -70,17 +95,48 @@ def _mistakes(env: Any) -> Iterator[str]:
             f"observes a {type(obs).__name__}, which is not supported; return one array, such as"
             " jnp.concatenate of its parts"
         )
+    if env.is_truncated.__func__ is Environment.is_truncated and not hasattr(state, "time"):
+        yield "has a state without a field `time`: derive it from EnvState, or define is_truncated"
     action = jax.eval_shape(env.action_space(params).sample, key)
     step = jax.eval_shape(env.step_env, key, state, action, params)
     if not isinstance(step, tuple) or len(step) != 5:
         yield "must return obs, state, reward, terminated, info from step_env"
-    next_obs, next_state, reward, *_ = step
+    next_obs, next_state, reward, terminated, _ = step
+    truncated = jax.eval_shape(env.is_truncated, next_state, params)
     space = env.observation_space(params)
     for mistake, found, expected in (
         ("an observation that is not of its space's shape", obs.shape, space.shape),
         ("another observation from step_env than from reset_env", next_obs, obs),
         ("another state from step_env than from reset_env", next_state, state),
-        ("a reward that is no number", reward.size, 1),
+        ("a reward that is no number", getattr(reward, "size", reward), 1),
+        ("`terminated` that is not of shape ()", getattr(terminated, "shape", terminated), ()),
+        ("`truncated` that is not of shape ()", getattr(truncated, "shape", truncated), ()),
     ):
         if found != expected:
-            yield f"returns {mistake}: {found}, not {expected}"
+            yield f"returns {mistake}: {_in_words(found)}, not {_in_words(expected)}"
+
+
+def space_mistake(env: Any, params: Any) -> str:
+    """Return what is wrong with an environment's spaces, "" if nothing is."""
+    from gymnax.environments import spaces
+
+    obs, action = env.observation_space(params), env.action_space(params)
+    if not isinstance(obs, spaces.Discrete | spaces.Box):
+        kind = type(obs).__name__
+        return f"observation space {kind} is not supported; use a Box, of one array, or Discrete"
+    if isinstance(action, spaces.Discrete):
+        few = int(action.n) < 2
+        return f"action space Discrete({int(action.n)}) leaves nothing to choose" if few else ""
+    if isinstance(action, spaces.Box) and len(action.shape) == 1:
+        return ""
+    return (
+        f"action space {action} is not supported; use Discrete or a one-dimensional Box"
+        ", whose actions step_env can reshape"
+    )
+
+
+def _in_words(tree: Any) -> Any:
+    """Return a tree with a text in the place of each array."""
+    return jax.tree.map(
+        lambda x: f"{x.dtype} of shape {x.shape}" if hasattr(x, "dtype") else x, tree
+    )

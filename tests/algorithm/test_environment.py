@@ -194,6 +194,7 @@ def test_actions_are_clipped_to_the_action_space():
     [
         ("CartPole-v7", "unknown environment 'CartPole-v7'; did you mean 'CartPole-v1'"),
         ("cartpole-V0", "did you mean 'CartPole-v0'"),
+        ("my_envs.Mine", "unknown environment 'my_envs.Mine'; write your own as my_envs:Mine"),
         ("xyzzy", "unknown environment 'xyzzy'; did you mean '.*' or '.*' or '.*'"),
         ("Broken-probe", "environment 'Broken-probe' cannot be made: its data is missing"),
         ("DictObservation-probe", "observation space Dict is not supported; use a Box, of"),
@@ -222,12 +223,19 @@ WRONG = [
     ("Exits", "fails: SystemExit"),
     ("NoTimeLimit", "has no time limit: its max_steps_in_episode is 0"),
     ("FourValues", "must return obs, state, reward, terminated, info from step_env"),
-    ("AnotherState", "another state from step_env than from reset_env: .*int32"),
+    ("AnotherState", "another state from step_env than from reset_env: .*x='int32 of"),
     ("OutsideItsSpace", r"not of its space's shape: \(4,\), not \(5,\)"),
     ("ManyRewards", "a reward that is no number: 4, not 1"),
     ("OneAction", r"action space Discrete\(1\) leaves nothing to choose"),
     ("ManyActions", "action space .* is not supported; use Discrete or a one-dimensional Box"),
-    ("NoSpaces", "fails: NotImplementedError"),
+    ("NoSpaces", "must define observation_space$"),
+    ("NoStep", "must define step_env; `step` is not called$"),
+    ("OldDiscount", "must define is_terminated, is_terminal in gymnax 0.x; rename it, or leave"),
+    ("OneStep", "time limit, 1 step: set max_steps_in_episode in its default_params"),
+    ("NoTime", "has a state without a field `time`: derive it from EnvState, or define is_trunc"),
+    ("FlatActions", "action space .* is not supported; use Discrete or a one-dimensional Box"),
+    ("NoReward", "a reward that is no number: None, not 1"),
+    ("ManyEnds", r"`terminated` that is not of shape \(\): \(2,\), not \(\)"),
     ("Mime", "tests.support.environments has no 'Mime'; did you mean 'Mine'?"),
 ]
 
@@ -243,6 +251,8 @@ MODULES = [
     ("def f(:", "bad_syntax:Env", r"SyntaxError: invalid syntax \(bad_syntax.py, line 1\)"),
     ("x = 1\n1 / 0", "fails_early:Env", r"ZeroDivisionError: .*fails_early.py, line 2\)"),
     ("import not_there", "imports_nothing:Env", "ModuleNotFoundError: No module named 'not_there'"),
+    ("", "with_suffix.py:Env", "; leave out .py$"),
+    ("", "elsewhere.not_there:Env", "; run it where its module is, or set PYTHONPATH$"),
 ]
 
 

@@ -124,6 +124,45 @@ class OldPointMass(PointMass):
         return obs, state, reward, done | (state.time >= params.max_steps_in_episode), info
 
 
+class NoStep(PointMass):
+    step_env = gymnax.environments.environment.Environment.step_env
+
+    def step(self, key, state, action, params):
+        return super().step_env(key, state, action, params)
+
+
+class OneStep(PointMass):
+    default_params = gymnax.environments.environment.Environment.default_params
+
+
+class OldDiscount(PointMass):
+    def step_env(self, key, state, action, params):
+        obs, state, reward, done, _ = super().step_env(key, state, action, params)
+        return obs, state, reward, done, {"discount": self.discount(state, params)}
+
+
+class NoTime(PointMass):
+    def reset_env(self, key, params):
+        return super().reset_env(key, params)[0], jnp.zeros(3)
+
+
+class FlatActions(PointMass):
+    def action_space(self, params):
+        return spaces.Box(-1.0, 1.0, (2, 2))
+
+
+class NoReward(PointMass):
+    def step_env(self, key, state, action, params):
+        obs, state, _, done, info = super().step_env(key, state, action, params)
+        return obs, state, None, done, info
+
+
+class ManyEnds(PointMass):
+    def step_env(self, key, state, action, params):
+        obs, state, reward, _, info = super().step_env(key, state, action, params)
+        return obs, state, reward, obs > 9, info
+
+
 class DictPointMass(PointMass):
     def reset_env(self, key, params):
         position, state = super().reset_env(key, params)
