@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from purejaxrl_reinforce.evaluation.video import Video as Video
     from purejaxrl_reinforce.evaluation.video import video as video
     from purejaxrl_reinforce.execution.jax_settings import setup as setup
+    from purejaxrl_reinforce.execution.program import NonFiniteError as NonFiniteError
     from purejaxrl_reinforce.execution.program import make_train as make_train
     from purejaxrl_reinforce.presets import preset as preset
     from purejaxrl_reinforce.reports.description import describe as describe

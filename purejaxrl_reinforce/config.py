@@ -78,12 +78,15 @@ FOREIGN = {
     "learning_rate": "policy_lr and baseline_lr",
     "total_timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
     "timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
+    "total_steps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
+    "anneal_lr": "anneal",
     "epochs": "num_updates",
     "reward_threshold": "stop_at",
     "n_envs": "num_envs",
     "batch_size": "num_envs",
     "gae_lambda": "trace_lambda",
-    "vf_coef": "baseline_lr",
+    "vf_coef": "baseline_lr, or baseline_coef where one network gives both",
+    "normalize_observations": "normalize_obs",
     "ent_coef": "entropy_coef",
     "env_id": "env",
     "env_name": "env",
@@ -241,8 +244,7 @@ class Config:
 
         def __new__(cls, *_: Any, **given: Any) -> "Config":
             for name in given.keys() - FIELD_KINDS.keys():
-                here = f"; here it is {FOREIGN[name]}" if name in FOREIGN else ""
-                raise TypeError(f"Config has no {name!r}{here or nearest(name, FIELD_KINDS)}")
+                raise TypeError(f"Config has no {name!r}{field_hint(name)}")
             return super().__new__(cls)
 
     def __repr__(self) -> str:
@@ -261,6 +263,13 @@ FIELD_KINDS: dict[str, Any] = {
 }
 FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind in (float, float | None))
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in (*FLOAT_FIELDS, "env_params"))
+
+
+def field_hint(name: str) -> str:
+    """Return what a name of another library is here, or the fields that resemble it."""
+    here = FOREIGN.get(name.lower())
+    return f"; here it is {here}" if here else nearest(name, FIELD_KINDS)
+
 
 # The smallest and the largest number that each kind of field takes, and the fields that differ.
 _LIMITS: dict[Any, tuple[float, float]] = {
@@ -286,10 +295,15 @@ _TESTS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
         lambda x: isinstance(x, list | tuple) and len(x) <= MOST_LAYERS,
     ),
     Mapping[str, Any]: (
-        "a table such as {gravity = 12.0}",
+        "a table such as {gravity = 12.0}, in Python a mapping",
         lambda x: isinstance(x, Mapping) and all(str(name).isidentifier() for name in x),
     ),
 }
+
+_ENV_HINT = (
+    "; an instance is one of gymnax's Environment, see docs/pages/first-environment.md; of the pair"
+    " that gymnax.make returns it is the first, and changed parameters are env_params"
+)
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
@@ -304,7 +318,8 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     else:
         in_words, is_right = _TESTS[kind][0], _TESTS[kind][1](value)
     if not is_right:
-        near = nearest(str(value), choices)
+        near = _ENV_HINT if name == "env" and not isinstance(value, str) else ""
+        near = near or nearest(str(value), choices)
         raise ValueError(f"{name} must be {in_words}, not {value!r:.200}{near}")
     if kind == tuple[int, ...]:
         return tuple(_checked_number(f"each of {name}", int, x, _LIMITS[int]) for x in value)

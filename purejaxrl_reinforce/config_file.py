@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from purejaxrl_reinforce.config import FIELD_KINDS, OBJECT_FIELDS, Config, checked_seed, nearest
+from purejaxrl_reinforce.config import FIELD_KINDS, OBJECT_FIELDS, Config, checked_seed, field_hint
 from purejaxrl_reinforce.named import require_paths
 from purejaxrl_reinforce.output.files import read_input
 
@@ -96,7 +96,7 @@ def _parse(path: Path, text: str) -> tuple[Config, int | None, Any]:
         seed, identity = values.pop("seed", None), values.pop("identity", None)
         for name in values:
             if name not in FIELD_KINDS:
-                raise ValueError(f"unknown field {name!r}{nearest(name, FIELD_KINDS)}")
+                raise ValueError(f"unknown field {name!r}{field_hint(name)}")
         return Config(**values), None if seed is None else checked_seed(seed), identity
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from None

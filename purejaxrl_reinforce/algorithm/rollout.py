@@ -127,7 +127,7 @@ def steps_per_update(config: Config, env: Environment) -> int:
     return config.num_steps if config.rollout == "stream" else min(config.num_steps, env.time_limit)
 
 
-def with_total_steps(config: Config, total_steps: int) -> Config:
+def with_total_steps(config: Config, total_steps: float) -> Config:
     """Return `config` with as many updates as take at most `total_steps` environment steps.
 
     An update of a stream takes num_envs times num_steps. One of whole episodes takes less than
@@ -144,7 +144,7 @@ def with_total_steps(config: Config, total_steps: int) -> Config:
     each = config.num_envs * steps_per_update(config, make(config.env, config.env_params))
     if not each <= total_steps:
         raise ValueError(f"total_steps must be at least {each:,}, an update's, not {total_steps}")
-    return config.replace(num_updates=total_steps // each)
+    return config.replace(num_updates=int(total_steps // each))
 
 
 def carries_lanes(config: Config) -> bool:

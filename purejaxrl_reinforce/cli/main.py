@@ -47,6 +47,7 @@ _FOREIGN = FOREIGN | {
     "seeds": "--num-seeds of the verb sweep",
     "total_timesteps": "--total-steps",
     "timesteps": "--total-steps",
+    "total_steps": "--total-steps of the verbs train and sweep",
     "track": "--wandb",
     "device": _DEVICES,
     "platform": _DEVICES,
@@ -144,8 +145,8 @@ def _hint(verb: Any, unknown: str) -> str:
     """Return the name of an unknown option in this package, or options that resemble it."""
     option = unknown.partition("=")[0].replace("_", "-")
     name = option.removeprefix("--").replace("-", "_")
-    if name in _FOREIGN:
-        here = re.sub(r"\b[a-z]+_[a-z_]+", lambda x: "--" + x[0].replace("_", "-"), _FOREIGN[name])
+    if foreign := _FOREIGN.get(name.lower()):
+        here = re.sub(r"\b[a-z]+_[a-z_]+", lambda x: "--" + x[0].replace("_", "-"), foreign)
         return f", which is here {here}"
     names = [field.name for field in fields(verb)]
     if "start" in names:

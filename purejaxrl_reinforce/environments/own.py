@@ -36,11 +36,8 @@ def own_environment(name: str) -> tuple[Any, Any, bool]:
             return env, env.default_params, done_has_time_limit(env, env.default_params)
     except (Exception, SystemExit) as error:  # whatever the user's code does
         method = traceback.extract_tb(error.__traceback__)[-1].name
-        if (
-            isinstance(error, NotImplementedError)
-            and not str(error)
-            and hasattr(Environment, method)
-        ):
+        is_bare = isinstance(error, NotImplementedError) and not str(error)
+        if is_bare and hasattr(Environment, method):
             mistake = f"must define {method}{_REMEDIES.get(method, '')}"
             raise ValueError(f"environment {name!r} {mistake}") from None
         raise ValueError(f"environment {name!r} fails: {error_in_a_line(error)}") from None
@@ -95,7 +92,7 @@ def _mistakes(env: Any) -> Iterator[str]:
             f"observes a {type(obs).__name__}, which is not supported; return one array, such as"
             " jnp.concatenate of its parts"
         )
-    if env.is_truncated.__func__ is Environment.is_truncated and not hasattr(state, "time"):
+    if type(env).is_truncated is Environment.is_truncated and not hasattr(state, "time"):
         yield "has a state without a field `time`: derive it from EnvState, or define is_truncated"
     action = jax.eval_shape(env.action_space(params).sample, key)
     step = jax.eval_shape(env.step_env, key, state, action, params)

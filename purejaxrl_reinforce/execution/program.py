@@ -77,6 +77,15 @@ class NonFiniteError(ArithmeticError):
 
     Attributes:
         update: number of the update where that happened, counted from 1. It was not applied.
+
+    Example:
+        >>> from purejaxrl_reinforce import Config, NonFiniteError, train_run
+        >>> config = Config(num_envs=4, num_steps=50, num_updates=3, baseline_lr=1e38)
+        >>> try:
+        ...     run = train_run(config, 0, "runs/too-fast")
+        ... except NonFiniteError as error:
+        ...     print(error.update)
+        2
     """
 
     def __init__(self, update: int, metrics: Metrics) -> None:

@@ -18,8 +18,8 @@ from purejaxrl_reinforce.config import (
     FIELD_KINDS,
     Config,
     checked_seed,
+    field_hint,
     get_field,
-    nearest,
     with_fields,
 )
 from purejaxrl_reinforce.environments import environment
@@ -136,7 +136,7 @@ def make_plan(
     axes: Axes,
     zipped: bool,
     episodes: int,
-    total_steps: int | None = None,
+    total_steps: float | None = None,
 ) -> SweepPlan:
     """Return the plan of a sweep; see `sweep`.
 
@@ -270,7 +270,7 @@ def require_field(name: str) -> None:
     if name == "env_params":
         raise ValueError("sweep one parameter of the environment: env_params.NAME")
     if name not in FIELD_KINDS and not name.startswith(ENV_PARAM):
-        raise ValueError(f"there is no field {name!r} to sweep{nearest(name, FIELD_KINDS)}")
+        raise ValueError(f"there is no field {name!r} to sweep{field_hint(name)}")
 
 
 def log_range(low: float, high: float, num: int) -> list[float]:
@@ -298,6 +298,8 @@ def key_data_of(keys: jax.Array | Sequence[int] | int, num_settings: int) -> np.
         raise ValueError(f"keys must be how many, whole numbers or typed keys, not {keys!r}")
     if isinstance(keys, jax.Array) and (keys.ndim != 1 or keys.dtype != jax.random.key(0).dtype):
         raise ValueError("keys must be typed keys [seed] of jax's default kind: jax.random.split")
+    if not hasattr(keys, "__len__"):
+        raise ValueError(f"keys must be how many, a list of seeds or typed keys, not {keys!r:.200}")
     if not len(keys):
         raise ValueError("a sweep needs at least 1 seed")
     _require_few(num_settings, len(keys))

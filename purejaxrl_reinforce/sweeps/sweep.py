@@ -64,7 +64,7 @@ def sweep(
     equal_within: float = 0.0,
     confirm: bool = True,
     progress: bool = False,
-    total_steps: int | None = None,
+    total_steps: float | None = None,
 ) -> SweepResults:
     """Train every setting with every key; evaluate each agent greedily at the end.
 
