@@ -265,6 +265,20 @@ FLOAT_FIELDS = tuple(name for name, kind in FIELD_KINDS.items() if kind in (floa
 STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in (*FLOAT_FIELDS, "env_params"))
 
 
+def require_config(config: Any) -> None:
+    """Raise ValueError unless this is a configuration."""
+    require_no_run(config)
+    if not isinstance(config, Config):
+        raise ValueError(f"config must be a Config, not {config!r:.200}")
+
+
+def require_no_run(value: Any) -> None:
+    """Raise ValueError if this is a run, where a part of it is expected."""
+    if hasattr(type(value), "params") and not isinstance(value, tuple):  # as a state is
+        kind = type(value).__name__
+        raise ValueError(f"this is a {kind}: pass its config, its params or its state")
+
+
 def field_hint(name: str) -> str:
     """Return what a name of another library is here, or the fields that resemble it."""
     here = FOREIGN.get(name.lower())

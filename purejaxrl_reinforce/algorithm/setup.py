@@ -9,7 +9,7 @@ import jax
 from purejaxrl_reinforce.algorithm.blocks import Tuning, tuning
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, LaneAxis
 from purejaxrl_reinforce.algorithm.networks.build import Networks, make_networks
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import Config, require_config
 from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.environments.environment import Environment
 
@@ -34,6 +34,7 @@ def make_setup(config: Config, axis: LaneAxis = ONE_DEVICE) -> Setup:
     """
     if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError("training is in float32: unset jax_enable_x64 (JAX_ENABLE_X64)")
+    require_config(config)
     env = environment.make(config.env, config.env_params)
     return Setup(config, env, make_networks(config, env), tuning(config), axis)
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest
+from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest, require_config
 from purejaxrl_reinforce.deferred import deferred_imports
 from purejaxrl_reinforce.environments.env_params import changed, in_own_types
 from purejaxrl_reinforce.environments.own import own_environment, space_mistake
@@ -141,8 +141,7 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
 
 def checked(config: Config) -> Config:
     """Return `config` with env_params in the types of the environment's; errors are `make`'s."""
-    if not isinstance(config, Config):
-        raise ValueError(f"config must be a Config, not {config!r:.200}")
+    require_config(config)
     make(config.env, config.env_params)
     params = in_own_types(_loaded(config.env)[0].params, config.env_params)
     return dataclasses.replace(config, env_params=params)

@@ -110,7 +110,7 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
 @functools.partial(jax.jit, static_argnames="greedy")
 def act(config: Config, params: Params, obs: Array, key: Array, greedy: bool) -> Array:
     """Return the policy's actions [N, ...] for observations [N, ...]."""
-    return evaluate.policy(config, params, greedy)(obs, key)
+    return evaluate.policy(config, params, greedy=greedy)(obs, key)
 
 
 def _counterpart(env: Environment) -> str:

@@ -15,7 +15,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
-from purejaxrl_reinforce.config import Config
+from purejaxrl_reinforce.config import Config, require_config
 from purejaxrl_reinforce.execution import kept, memory, processes, sharding
 from purejaxrl_reinforce.execution.fingerprint import UPDATES
 from purejaxrl_reinforce.execution.sharding import LANES, REPLICATED, STATE
@@ -137,6 +137,7 @@ def make_train(
         >>> train(jax.random.key(0))[1].mean_return.shape
         (3,)
     """
+    require_config(config)
     return functools.partial(_whole(sharding.lane_mesh(config.num_envs, devices)), config)
 
 

@@ -65,7 +65,7 @@ def save(state: TrainState, out: StrPath, force: bool = False) -> Path:
         force: whether to overwrite an existing file.
 
     Raises:
-        ValueError: the file cannot be written or exists already.
+        ValueError: the file cannot be written or exists already, or this is no state.
 
     Example:
         >>> import jax
@@ -75,6 +75,12 @@ def save(state: TrainState, out: StrPath, force: bool = False) -> Path:
         >>> int(load(config, path).update)
         3
     """
+    update: Any = getattr(state, "update", None)
+    if update is None or jnp.ndim(update):
+        raise ValueError(
+            "save takes one TrainState, as `train` returns it, and then a path; of several agents"
+            " take one: jax.tree.map(lambda x: x[0], states)"
+        )
     new = new_file(out, Path("state.npz"), (".npz",), force)
     _write(new, to_host(jax.tree.map(jnp.asarray, state)), _NO_RUN)
     return new

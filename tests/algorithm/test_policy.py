@@ -1,11 +1,13 @@
 """The public policy: actions for one observation or many, the same that `evaluate` plays."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce import Config, evaluate, init, policy
+from purejaxrl_reinforce import Config, SavedRun, evaluate, init, make_train, policy, train
 from purejaxrl_reinforce.algorithm import lanes, rollout
 from purejaxrl_reinforce.environments.environment import make
 
@@ -58,3 +60,17 @@ def test_what_it_lacks_is_said():
         evaluate(config, state, jax.random.key(1))
     with pytest.raises(ValueError, match=r"but a state: pass state\.params"):
         policy(config, state)
+    for params in (jax.tree.map(lambda x: x[None], state.params), {}):
+        for use in (policy, lambda *x: evaluate(*x, jax.random.key(1))):
+            with pytest.raises(ValueError, match=r"params are not of this configuration's net"):
+                use(config, params)
+
+
+def test_what_is_no_configuration_is_refused():
+    key, run = jax.random.key(0), SavedRun(Path("run"), Config(), 0, "")
+    for use in (lambda: make_train({"LR": 1}), lambda: train(key, Config())):
+        with pytest.raises(ValueError, match="config must be a Config, not "):
+            use()
+    for use in (lambda: make_train(run), lambda: policy(run, {}), lambda: policy(Config(), run)):
+        with pytest.raises(ValueError, match="this is a SavedRun: pass its config, its params"):
+            use()

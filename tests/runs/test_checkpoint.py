@@ -100,6 +100,9 @@ def test_a_state_alone_is_saved_and_loaded(states, tmp_path):
     assert_same_bits(loaded._replace(key=jax.random.key_data(loaded.key)), states[2])
     with pytest.raises(ValueError, match=r"exists; choose another `out`, or `force`"):
         save(state, path)
+    for wrong in (state.params, jax.tree.map(lambda x: x[None], state)):
+        with pytest.raises(ValueError, match="save takes one TrainState, as `train` returns it"):
+            save(wrong, tmp_path / "wrong.npz")
     with pytest.raises(ValueError, match="does not fit the configuration"):
         load(replace(TINY, hidden_sizes=(3,)), path)
     with pytest.raises(ValueError, match="No such file"):
