@@ -267,16 +267,8 @@ STATIC_FIELDS = tuple(name for name in FIELD_KINDS if name not in (*FLOAT_FIELDS
 
 def require_config(config: Any) -> None:
     """Raise ValueError unless this is a configuration."""
-    require_no_run(config)
     if not isinstance(config, Config):
         raise ValueError(f"config must be a Config, not {config!r:.200}")
-
-
-def require_no_run(value: Any) -> None:
-    """Raise ValueError if this is a run, where a part of it is expected."""
-    if hasattr(type(value), "params") and not isinstance(value, tuple):  # as a state is
-        kind = type(value).__name__
-        raise ValueError(f"this is a {kind}: pass its config, its params or its state")
 
 
 def field_hint(name: str) -> str:
@@ -314,11 +306,6 @@ _TESTS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
     ),
 }
 
-_ENV_HINT = (
-    "; an instance is one of gymnax's Environment, see docs/pages/first-environment.md; of the pair"
-    " that gymnax.make returns it is the first, and changed parameters are env_params"
-)
-
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
     """Return `value` in the type of its field; the ValueError else says which values are right."""
@@ -332,8 +319,9 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     else:
         in_words, is_right = _TESTS[kind][0], _TESTS[kind][1](value)
     if not is_right:
-        near = _ENV_HINT if name == "env" and not isinstance(value, str) else ""
-        near = near or nearest(str(value), choices)
+        near = nearest(str(value), choices)
+        if name == "env" and not isinstance(value, str):
+            near = " of gymnax's Environment; gymnax.make returns a pair: give its first part"
         raise ValueError(f"{name} must be {in_words}, not {value!r:.200}{near}")
     if kind == tuple[int, ...]:
         return tuple(_checked_number(f"each of {name}", int, x, _LIMITS[int]) for x in value)

@@ -102,8 +102,7 @@ def path_and_arguments(name: str) -> tuple[str, list[Any], dict[str, Any]]:
         positional = list(map(ast.literal_eval, call.args))
         return path, positional, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (AssertionError, SyntaxError, ValueError):
-        example = "module:Name(size=3), with literal values"
-        raise ValueError(f"{name!r} must be written as {example}") from None
+        raise ValueError(f"{name!r} must be module:Name(size=3), with literal values") from None
 
 
 def require_paths(*names: str) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm import blocks, rollout
-from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key, key_shape
+from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, evaluation_key
 from purejaxrl_reinforce.algorithm.networks.build import Networks, Params
 from purejaxrl_reinforce.algorithm.setup import Setup, jit, make_setup
 from purejaxrl_reinforce.algorithm.state import TrainState, no_metric
-from purejaxrl_reinforce.config import Config, require_no_run
+from purejaxrl_reinforce.config import Config
 
 
 class Evaluation(NamedTuple):
@@ -48,8 +48,7 @@ def evaluate(
         greedy: whether to take each state's most probable action, or to sample; static.
 
     Raises:
-        ValueError: `num_episodes` is not positive, the parameters are of other networks, or the
-            key is none that `train` takes.
+        ValueError: `num_episodes` is not positive, or the key is none that `train` takes.
 
     Example:
         >>> import jax
@@ -61,7 +60,8 @@ def evaluate(
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes must be at least 1, not {num_episodes}")
-    return _evaluate(_setup_for(config, params), params, key, num_episodes, greedy)
+    _require_params(params)
+    return _evaluate(make_setup(config), params, key, num_episodes, greedy)
 
 
 def policy(config: Config, params: Params, *, greedy: bool = True) -> Callable[..., Array]:
@@ -76,8 +76,7 @@ def policy(config: Config, params: Params, *, greedy: bool = True) -> Callable[.
         greedy: whether to take the most probable action, or to sample.
 
     Raises:
-        ValueError: the parameters are of other networks; observations have another shape, or
-            sampling lacks a key.
+        ValueError: observations have another shape, or sampling lacks a key.
 
     Example:
         >>> import jax
@@ -87,7 +86,8 @@ def policy(config: Config, params: Params, *, greedy: bool = True) -> Callable[.
         >>> jax.jit(policy(config, state.params))(state.lanes.obs).shape
         (4,)
     """
-    setup = _setup_for(config, params)
+    _require_params(params)
+    setup = make_setup(config)
     shape, networks = setup.env.obs_shape, setup.networks
 
     def act(obs: Array, key: Array | None = None) -> Array:
@@ -105,25 +105,10 @@ def policy(config: Config, params: Params, *, greedy: bool = True) -> Callable[.
     return act
 
 
-def _setup_for(config: Config, params: Any) -> Setup:
-    """Return the setup of a configuration; a ValueError if parameters are not of its networks."""
-    require_no_run(params)
-    if isinstance(params, TrainState):
-        raise ValueError("these are no parameters, but a state: pass state.params")
-    setup = make_setup(config)
-
-    def init(key: Array) -> Params:
-        keys = jax.random.split(key, 3)
-        return setup.networks.init(keys[0], keys[1], setup.env.reset(keys[2:])[0])
-
-    found = getattr(params, "policy", None), jax.eval_shape(init, key_shape()).policy
-    shapes = [[jnp.shape(x) for x in jax.tree.leaves(tree)] for tree in found]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            "params are not of this configuration's networks: pass state.params of its training;"
-            " of several agents, jax.vmap maps over them"
-        )
-    return setup
+def _require_params(params: Any) -> None:
+    if hasattr(type(params), "params"):
+        kind = "state" if isinstance(params, TrainState) else "run"
+        raise ValueError(f"these are no parameters, but a {kind}: pass {kind}.params")
 
 
 def _evaluate(

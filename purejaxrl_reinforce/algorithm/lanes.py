@@ -84,9 +84,7 @@ def checked_key(key: Array) -> Array:
     legacy = getattr(key, "dtype", None) == jnp.uint32 and key.shape == (2,)
     key = jax.random.wrap_key_data(key, impl=_KIND) if legacy else key
     if not jax.dtypes.issubdtype(getattr(key, "dtype", int), jax.dtypes.prng_key) or key.ndim:
-        near = "; jax.vmap maps over several" if getattr(key, "ndim", 0) else ""
-        example = "one typed key, as of jax.random.key(0)"
-        raise ValueError(f"key must be {example}, not {key!r:.200}{near}")
+        raise ValueError(f"key must be one typed key, as of jax.random.key(0), not {key!r:.200}")
     kind = str(jax.random.key_impl(key))
     if kind != _KIND:
         raise ValueError(f"key must be of the kind {_KIND}, jax's default, not {kind}")

@@ -22,6 +22,7 @@ class TrainState(NamedTuple):
     """Everything carried from one update to the next.
 
     Attributes:
+        params: of both networks.
         opt_state: of both optimizers, in the same places as their networks.
         lanes: used by `stream` rollouts only.
         key: the run's key. Update u draws from fold_in(key, u), so randomness is a counter.

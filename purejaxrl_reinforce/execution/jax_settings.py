@@ -40,7 +40,8 @@ def setup(cache: str | Path | None = None) -> None:
         >>> setup()
     """
     if not use_all_cores():
-        warnings.warn("jax has started already, on one core: call setup() first", stacklevel=2)
+        remedy = "call setup() first, before gymnax or an environment is imported"
+        warnings.warn(f"jax has started already, on one core: {remedy}", stacklevel=2)
     use_cuda_graphs()
     try:
         enable_compilation_cache(cache)

@@ -111,6 +111,8 @@ def _operations(config: Config) -> dict[str, str]:
     costs = phase_costs(config)
     optimizer = costs.pop("optimizer").flops
     phases = ", ".join(f"{name} {cost.flops:,.0f}" for name, cost in costs.items() if cost.flops)
+    if not phases:
+        return {"operations": "not counted, as the networks are your own"}
     total = sum(cost.flops for cost in costs.values())
     return {
         "operations": f"at least {total:,.0f} floating-point operations per environment step:"

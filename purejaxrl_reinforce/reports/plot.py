@@ -1,6 +1,5 @@
 """Plots of run and sweep directories: learning curves, and the other figures of a sweep."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,10 +53,6 @@ def plot(
         raise ValueError(f"x must be one of {', '.join(X_LABELS)}, not {x!r}")
     if not sources:
         raise ValueError("give at least one RUN or SWEEP, the directory of a run or a sweep")
-    for source in sources:
-        if not isinstance(source, str | os.PathLike):
-            kind = type(source).__name__
-            raise ValueError(f"plot takes runs, sweeps or their directories, not {kind}")
     paths = [Path(source) for source in sources]
     if figure != "learning_curves" and ax is not None:
         raise ValueError(f"ax is for learning_curves, not {figure}")

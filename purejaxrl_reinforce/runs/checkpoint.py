@@ -75,8 +75,7 @@ def save(state: TrainState, out: StrPath, force: bool = False) -> Path:
         >>> int(load(config, path).update)
         3
     """
-    update: Any = getattr(state, "update", None)
-    if update is None or jnp.ndim(update):
+    if getattr(getattr(state, "update", None), "ndim", 1):
         raise ValueError(
             "save takes one TrainState, as `train` returns it, and then a path; of several agents"
             " take one: jax.tree.map(lambda x: x[0], states)"
@@ -184,8 +183,9 @@ def load_checkpoint(path: Path, config: Config, owner: str) -> tuple[TrainState,
     from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 
     key_data: Any = jax.eval_shape(jax.random.key_data, key_shape())
+    shapes = state_shapes(config)._replace(key=key_data)
     try:
-        state: TrainState = restore_tree(arrays, state_shapes(config)._replace(key=key_data))
+        state: TrainState = restore_tree(arrays, shapes)
     except ValueError as error:
         raise ValueError(f"{path} does not fit the configuration: {error}") from None
     if owner != _NO_RUN and int(state.update) != int(path.stem):

@@ -100,8 +100,9 @@ class SavedRun:
             ) from None
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
+        shapes = state_shapes(self.config).params
         try:
-            params: Params = checkpoint.restore_tree(arrays, state_shapes(self.config).params)
+            params: Params = checkpoint.restore_tree(arrays, shapes)
         except ValueError as error:
             message = f"{path} does not fit the networks of {CONFIG_FILE}: {error}"
             raise ValueError(message) from None

@@ -231,11 +231,9 @@ WRONG = [
     ("NoSpaces", "must define observation_space$"),
     ("NoStep", "must define step_env; `step` is not called$"),
     ("OldDiscount", "must define is_terminated, is_terminal in gymnax 0.x; rename it, or leave"),
-    ("OneStep", "time limit, 1 step: set max_steps_in_episode in its default_params"),
+    ("OneStep", "time limit, 1: set max_steps_in_episode in its default_params"),
     ("NoTime", "has a state without a field `time`: derive it from EnvState, or define is_trunc"),
-    ("FlatActions", "action space .* is not supported; use Discrete or a one-dimensional Box"),
     ("NoReward", "a reward that is no number: None, not 1"),
-    ("ManyEnds", r"`terminated` that is not of shape \(\): \(2,\), not \(\)"),
     ("Mime", "tests.support.environments has no 'Mime'; did you mean 'Mine'?"),
 ]
 

@@ -93,6 +93,10 @@ def test_orthogonal_initialization_has_its_gains():
         ({"network": "tests.support.networks:OneTooMany"}, r"of shape \(2, 2\), not .*2, 3"),
         ({"network": "tests.support.networks:Integers"}, r"not int32 of shape \(2, 2\)"),
         ({"network": "tests.support.networks:Statistics"}, "parameters only, not .'batch_stats'"),
+        (
+            {"network": "tests.support.networks:Dropout"},
+            "fails with .*: InvalidRngError: ",
+        ),
         ({"action": "squash"}, "action is for continuous actions; those of CartPole-v1"),
         ({"log_std": "state"}, "log_std is for continuous actions"),
         ({"normalize_obs": True, "env": "FrozenLake-misc"}, "needs real numbers; FrozenLake-misc"),

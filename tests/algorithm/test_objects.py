@@ -90,8 +90,8 @@ def test_what_has_no_import_path_is_trained_but_not_recorded(env, tmp_path):
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        (f"{ENVS}:PointMass(size=abc)", r"must be written as module:Name\(size=3\), with literal"),
-        (f"{ENVS}:PointMass(size=3", r"must be written as module:Name\(size=3\), with literal"),
+        (f"{ENVS}:PointMass(size=abc)", r"must be module:Name\(size=3\), with literal"),
+        (f"{ENVS}:PointMass(size=3", r"must be module:Name\(size=3\), with literal"),
         (f"{ENVS}:PointMass(length=3)", "TypeError: .* unexpected keyword argument 'length'"),
         (f"{ENVS}:DictPointMass", "observes a dict, which is not supported; return one array"),
         ("__main__:PointMass", "move it from the script or notebook to a module"),

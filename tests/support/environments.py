@@ -66,9 +66,6 @@ class ManyActions(CartPole):
     def action_space(self, params=None):
         return spaces.Box(-1.0, 1.0, (2, 2))
 
-    def step_env(self, key, state, action, params):
-        return super().step_env(key, state, action[0, 0] > 0, params)
-
 
 class NoSpaces(gymnax.environments.environment.Environment):
     @property
@@ -146,21 +143,10 @@ class NoTime(PointMass):
         return super().reset_env(key, params)[0], jnp.zeros(3)
 
 
-class FlatActions(PointMass):
-    def action_space(self, params):
-        return spaces.Box(-1.0, 1.0, (2, 2))
-
-
 class NoReward(PointMass):
     def step_env(self, key, state, action, params):
-        obs, state, _, done, info = super().step_env(key, state, action, params)
-        return obs, state, None, done, info
-
-
-class ManyEnds(PointMass):
-    def step_env(self, key, state, action, params):
-        obs, state, reward, _, info = super().step_env(key, state, action, params)
-        return obs, state, reward, obs > 9, info
+        obs, state, *_, info = super().step_env(key, state, action, params)
+        return obs, state, None, obs > 9, info
 
 
 class DictPointMass(PointMass):

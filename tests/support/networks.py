@@ -50,6 +50,12 @@ class Statistics(Tanh):
         return nn.BatchNorm(use_running_average=False)(nn.Dense(self.num_outputs)(obs))
 
 
+class Dropout(Tanh):
+    @nn.compact
+    def __call__(self, obs):
+        return nn.Dropout(0.5, deterministic=False)(nn.Dense(self.num_outputs)(obs))
+
+
 class NoOutputs(nn.Module):
     pass
 

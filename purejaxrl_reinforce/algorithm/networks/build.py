@@ -272,6 +272,8 @@ def _own_network(
         if not isinstance(module, nn.Module):
             raise TypeError(f"it is not a flax module (flax.linen.Module), but {type(module)}")
         outputs, variables = jax.eval_shape(module.init_with_output, key_shape(), obs)
+        if set(variables) == {"params"}:  # without random numbers, which Dropout wants
+            jax.eval_shape(module.apply, variables, obs)
     except (Exception, SystemExit) as error:
         raise ValueError(
             f"network {name!r} fails with num_outputs={num_outputs} on observations of shape"
@@ -293,8 +295,8 @@ def _require_outputs(name: str, outputs: Any, obs_shape: tuple[int, ...], width:
     fits = shape == expected or (width == 1 and shape == obs_shape[:1])
     if not fits or not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(
-            f"network {name!r} must map observations of shape {obs_shape} to real numbers of shape"
-            f" {expected}, not {dtype} of shape {shape}"
+            f"network {name!r} must map observations of shape {obs_shape} to logits or means, real"
+            f" numbers of shape {expected}, not {dtype} of shape {shape}"
         )
 
 
