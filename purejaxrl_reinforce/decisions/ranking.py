@@ -29,7 +29,7 @@ RANKING_HEADINGS = (
     "solved;\nreached\nin updates,\nsteps",
 )  # fmt: skip
 _LATEX_HEADINGS = (
-    *RANKING_HEADINGS[:4], "median", "worst", "seeds", "solved", "updates", "steps",
+    *RANKING_HEADINGS[:4], "median", "worst", "seeds", "solved", "reached in updates", "in steps",
 )  # fmt: skip
 
 
