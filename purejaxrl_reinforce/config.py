@@ -102,7 +102,7 @@ class Config:
     Integers, strings, tuples and booleans shape the program and are static. Floats are the leaves
     of a pytree: they can be traced, so a new value never recompiles and `jax.vmap` can map over
     any of them. The same holds for the numbers in `env_params`, by name in a mapping: `12.0` is
-    traced, `12` is static.
+    traced, `12` is static. `purejaxrl-reinforce train --help` describes each field.
 
     Raises:
         ValueError: a field has a value of the wrong type, out of range or at odds with another

@@ -55,7 +55,7 @@ def error_in_a_line(error: BaseException) -> str:
     """Return an error in a line, with the file and line of the user's code that raised it."""
     text = f"{type(error).__name__}: {error}".strip()
     text = text.splitlines()[-1] if _FRAME.search(text) else text
-    text = textwrap.shorten(text, 200, placeholder=" ...")
+    text = textwrap.shorten(text, 300, placeholder=" ...")
     frame = users_frame(error)
     if frame is None or isinstance(error, SyntaxError):  # whose text has both
         return text

@@ -138,7 +138,7 @@ def with_total_steps(config: Config, total_steps: float) -> Config:
 
     Example:
         >>> from purejaxrl_reinforce import Config, with_total_steps
-        >>> with_total_steps(Config(num_envs=4, num_steps=50), 10_000).num_updates
+        >>> with_total_steps(Config(num_envs=4, num_steps=50), 1e4).num_updates
         50
     """
     each = config.num_envs * steps_per_update(config, make(config.env, config.env_params))

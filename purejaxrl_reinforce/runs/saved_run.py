@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from signal import Signals
@@ -51,7 +51,7 @@ class SavedRun:
     path: Path
     config: Config
     seed: int
-    owner: str
+    owner: str = field(repr=False)
     signal: Signals | None = None
     compile_seconds: float | None = None
 
