@@ -321,7 +321,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     if not is_right:
         near = nearest(str(value), choices)
         if name == "env" and not isinstance(value, str):
-            near = " of gymnax's Environment; gymnax.make returns a pair: give its first part"
+            near = "; give a gymnax Environment: gymnax.make returns a pair, whose first it is"
         raise ValueError(f"{name} must be {in_words}, not {value!r:.200}{near}")
     if kind == tuple[int, ...]:
         return tuple(_checked_number(f"each of {name}", int, x, _LIMITS[int]) for x in value)

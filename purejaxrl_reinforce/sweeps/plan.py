@@ -298,8 +298,6 @@ def key_data_of(keys: jax.Array | Sequence[int] | int, num_settings: int) -> np.
         raise ValueError(f"keys must be how many, whole numbers or typed keys, not {keys!r}")
     if isinstance(keys, jax.Array) and (keys.ndim != 1 or keys.dtype != jax.random.key(0).dtype):
         raise ValueError("keys must be typed keys [seed] of jax's default kind: jax.random.split")
-    if not hasattr(keys, "__len__"):
-        raise ValueError(f"keys must be how many, a list of seeds or typed keys, not {keys!r:.200}")
     if not len(keys):
         raise ValueError("a sweep needs at least 1 seed")
     _require_few(num_settings, len(keys))
