@@ -73,8 +73,9 @@ def _mistakes(env: Any) -> Iterator[str]:
     limit = getattr(params, TIME_LIMIT, None)
     if not isinstance(limit, int | float) or not 1 <= limit < 2**31:
         yield f"has no time limit: its {TIME_LIMIT} is {limit}"
-    if limit == 1:
-        yield f"has gymnax's default time limit, 1: set {TIME_LIMIT} in its default_params"
+    own = (vars(x).get("__annotations__", {}) for x in type(params).__mro__ if not _is_gymnax(x))
+    if limit == 1 and not any(TIME_LIMIT in fields for fields in own):
+        yield f"has gymnax's default time limit, 1: define {TIME_LIMIT} in its parameters' class"
     if mistake := space_mistake(env, params):
         yield f"cannot be used: {mistake}"
     # Traced, a reset and a step must agree with each other and with the space.
@@ -132,3 +133,7 @@ def _in_words(tree: Any) -> Any:
     return jax.tree.map(
         lambda x: f"{x.dtype} of shape {x.shape}" if hasattr(x, "dtype") else x, tree
     )
+
+
+def _is_gymnax(kind: type) -> bool:
+    return kind.__module__.startswith("gymnax.")

@@ -231,7 +231,7 @@ WRONG = [
     ("NoSpaces", "must define observation_space$"),
     ("NoStep", "must define step_env; `step` is not called$"),
     ("OldDiscount", "must define is_terminated, is_terminal in gymnax 0.x; rename it, or leave"),
-    ("OneStep", "time limit, 1: set max_steps_in_episode in its default_params"),
+    ("OneStep", "time limit, 1: define max_steps_in_episode in its parameters' class"),
     ("NoTime", "has a state without a field `time`: derive it from EnvState, or define is_trunc"),
     ("NoReward", "a reward that is no number: None, not 1"),
     ("Mime", "tests.support.environments has no 'Mime'; did you mean 'Mine'?"),
