@@ -80,6 +80,8 @@ def energy_of_seeds(
     solved, steps = sum(s.solved for s in seeds), sum(s.env_steps or 0 for s in seeds)
     return found | {
         "seeds": len(seeds),
+        "solved": solved,
+        "env_steps": steps,
         "joules_per_solved_seed": found["joules"] / solved if solved else math.inf,
         "joules_per_billion_steps": 1e9 * found["joules"] / steps,
     }

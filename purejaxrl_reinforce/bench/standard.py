@@ -74,6 +74,8 @@ _CARTPOLE: dict[str, Any] = {
     "baseline_coef": 0.5,
     "max_grad_norm": float("inf"),
 }
+# Fields that every result of a workload has to have.
+FIXED_FIELDS = tuple(_CARTPOLE)
 # Streams, so that every agent takes exactly 500,000 steps.
 _AGENTS = {
     "rollout": "stream",

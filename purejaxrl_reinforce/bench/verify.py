@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from purejaxrl_reinforce.bench.compare import fingerprints, ratio_of_medians, row_samples
+from purejaxrl_reinforce.bench.learning import Seed, dollars_per_solved_seed
 from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, estimate
-from purejaxrl_reinforce.bench.standard import FREE_FIELDS, STANDARDS, Standard
+from purejaxrl_reinforce.bench.standard import FIXED_FIELDS, FREE_FIELDS, STANDARDS, Standard
 from purejaxrl_reinforce.bench.timing import DONE
 from purejaxrl_reinforce.bench.workload import ENVIRONMENT, ROLLOUT, TRAINING
 from purejaxrl_reinforce.execution.fingerprint import SAME_BITS
@@ -64,6 +65,7 @@ def contradictions(result: Mapping[str, Any]) -> list[Line]:
         for name, value in json_value(result["config"]).items()
         if name not in FREE_FIELDS and frozen.get(name) != value
     ]
+    lines += (f"{name} is missing" for name in FIXED_FIELDS if name not in result["config"])
     for row in result["rows"]:
         lines += (f"{row['name']}: {text}" for text in _wrong_in_row(row, result))
     if result["repeats"] < FEWEST_FOR_INTERVAL:
@@ -77,7 +79,7 @@ def contradictions(result: Mapping[str, Any]) -> list[Line]:
     trained = rows.get(TRAINING, result)["valid_steps"]
     if trained != result["valid_steps"] or trained > result["slots"]:
         lines.append("steps of a training: different numbers in two places, or more than its slots")
-    lines += _wrong_in_learning(result, workload)
+    lines += list(_wrong_in_learning(result, workload)) or _wrong_in_costs(result)
     return [Line("rules and arithmetic", line, "", DIFFER) for line in lines]
 
 
@@ -85,13 +87,14 @@ def _slots(workload: Standard, result: Mapping[str, Any]) -> int:
     """Return the steps of a training in which no episode ends early."""
     config = workload.config
     each = config.num_envs * (config.num_steps or 0) * config.num_updates
-    return int(each * result.get("agents_at_once", 1))
+    return int(each * (result["agents_at_once"] if workload.num_agents > 1 else 1))
 
 
 def _wrong_in_row(row: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
     repeats, peaks = result["repeats"], result["peaks"]
     least = max(row["flops"] / peaks["matmul_flops"], row["bytes"] / peaks["memory_bytes"])
-    if row["statuses"] != [DONE] * repeats or len(row["samples"]) != repeats:
+    taken = [x for x in row["samples"] if x is not None]
+    if row["statuses"] != [DONE] * repeats or len(taken) != repeats:
         yield f"not {repeats} samples that are done"
     elif not _is_estimate(row, row["samples"]):
         yield "median or interval does not follow from the samples"
@@ -107,8 +110,9 @@ def _wrong_in_learning(result: Mapping[str, Any], workload: Standard) -> Iterato
     if found["statuses"] != [DONE] * number:
         yield f"not {number:,} seeds that are done"
         return
-    if any(len(found[name]) != number for name in ("solved", "seconds", "env_steps")):
-        yield f"not {number:,} seeds"
+    columns = [found[name] for name in ("solved", "seconds", "env_steps")]
+    if any(len(column) != number or None in column for column in columns):
+        yield f"not {number:,} seeds with seconds and steps"
         return
     for name in ("seconds", "env_steps"):
         taken = [x if s else math.inf for s, x in zip(solved, found[name], strict=True)]
@@ -117,16 +121,10 @@ def _wrong_in_learning(result: Mapping[str, Any], workload: Standard) -> Iterato
     # A seed that is solved has played an update whose episodes had 475 steps on average.
     fewest = workload.config.num_envs * workload.target
     played = [x for s, x in zip(solved, found["env_steps"], strict=True) if s]
-    if max(played, default=0) > result["slots"] / result.get("agents_at_once", 1):
+    if max(played, default=0) > _slots(workload, {"agents_at_once": 1}):
         yield "a seed has more environment steps than a training has slots"
     if min(played, default=fewest) < fewest:
         yield f"a seed was solved with fewer than {fewest:,.0f} steps"
-    price, dollars = result["price_per_hour"], result["dollars_per_solved_seed"]
-    expected = price and price * sum(found["seconds"]) / 3600 / max(sum(solved), 1)
-    if (price is None) != (dollars is None) or (
-        any(solved) and price and not math.isclose(dollars, expected, rel_tol=_ROUNDING)
-    ):
-        yield "dollars_per_solved_seed does not follow from price_per_hour and the seconds"
     if found["target"] != workload.target:
         yield f"target is {found['target']:g}, and {workload.target:g} in {workload.name}"
     share = sum(solved) / number
@@ -134,6 +132,28 @@ def _wrong_in_learning(result: Mapping[str, Any], workload: Standard) -> Iterato
         yield "solved_share is not the share of the solved seeds"
     if share < workload.least_solved:
         yield f"did not learn: {share:.0%} of the seeds solved it, not {workload.least_solved:.0%}"
+
+
+def _wrong_in_costs(result: Mapping[str, Any]) -> Iterator[str]:
+    found, energy = result["learning"], result["energy"] or {"source": None}
+    columns = (found[name] for name in ("solved", "seconds", "env_steps"))
+    seeds = [Seed(*x) for x in zip(*columns, strict=True)]
+    expected = dollars_per_solved_seed(seeds, result["price_per_hour"])
+    if not _is_close(result["dollars_per_solved_seed"], expected):
+        yield "dollars_per_solved_seed does not follow from price_per_hour and the seconds"
+    if energy["source"] is None:
+        return
+    joules = energy["joules"]
+    if not _is_close(energy["joules_per_billion_steps"], 1e9 * joules / energy["env_steps"]):
+        yield "joules_per_billion_steps does not follow from joules and env_steps"
+    if energy["solved"] and not _is_close(
+        energy["joules_per_solved_seed"], joules / energy["solved"]
+    ):
+        yield "joules_per_solved_seed does not follow from joules and solved"
+
+
+def _is_close(x: float | None, y: float | None) -> bool:
+    return x == y if x is None or y is None else math.isclose(x, y, rel_tol=_ROUNDING)
 
 
 def _is_estimate(given: Mapping[str, Any], samples: list[float]) -> bool:
@@ -144,7 +164,7 @@ def _is_estimate(given: Mapping[str, Any], samples: list[float]) -> bool:
         [expected["median"], *expected["interval"]],
         strict=True,
     )
-    return all(math.isclose(x, y, rel_tol=_ROUNDING) for x, y in pairs)
+    return all(_is_close(x, y) for x, y in pairs)
 
 
 def verify(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[Line]:

@@ -132,6 +132,14 @@ DOCTORED = {
     "peaks": lambda x: x["peaks"].update(matmul_flops=1e20),
     "slots": lambda x: x.update(slots=x["valid_steps"]),
     "a seed that is too quick": lambda x: x["learning"]["env_steps"].__setitem__(0, 5),
+    "a field that is gone": lambda x: x["config"].pop("gamma"),
+    "more agents": lambda x: x.update(agents_at_once=2, slots=2 * x["slots"]),
+    "a seed without steps": lambda x: x["learning"]["env_steps"].__setitem__(3, None),
+    "a sample of nothing": lambda x: row_of(x, "rollout")["samples"].__setitem__(0, None),
+    "energy": lambda x: x.update(
+        energy={"source": "RAPL", "joules": 9.0, "solved": 3, "env_steps": 10**9}
+        | {"joules_per_solved_seed": 3.0, "joules_per_billion_steps": 8.0}
+    ),
     "a price": lambda x: x.update(dollars_per_solved_seed=1e-9),
     "steps of a training": lambda x: x.update(valid_steps=x["slots"]),
     "more steps than slots": lambda x: (
