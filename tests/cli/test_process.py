@@ -58,7 +58,7 @@ def test_output_that_is_lost_is_no_success(command, expected, tmp_path):
     ("arguments", "expected"),
     [
         ("train --help", "--policy-lr FLOAT"),
-        ("train --num-envs x", "error: --num-envs: invalid literal"),
+        ("train --num-envs x", "error: --num-envs: invalid value 'x'"),
         (f"sweep {' '.join(TINY)} --num-seeds 2", "setting"),
     ],
 )
