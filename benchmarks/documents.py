@@ -44,7 +44,8 @@ def filled(text: str, results: Path = RESULTS) -> str:
             kept = kept_results(results)
             table = table_of(kept)
         elif name == "workloads":
-            kept = [parse_json(path.read_text()) for path in sorted(BOARD.glob("epyc-2-cores-*"))]
+            paths = sorted(BOARD.glob("epyc-2-cores-*"), key=lambda path: path.stem)
+            kept = [parse_json(path.read_text()) for path in paths]
             table = table_of_workloads(kept)
         elif name == "speeds":
             names = ("speedup", "peers", "startup", "cartpole", "sweeps")
