@@ -11,7 +11,7 @@ from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.bench.flops import Cost
-from purejaxrl_reinforce.bench.learning import NO_SEED, Seed
+from purejaxrl_reinforce.bench.learning import Seed, until_interrupted
 from purejaxrl_reinforce.bench.standard import Standard
 from purejaxrl_reinforce.bench.timing import FAILED, Call
 from purejaxrl_reinforce.bench.workload import (
@@ -28,7 +28,6 @@ from purejaxrl_reinforce.execution.fingerprint import UPDATES, fingerprint
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.program import Chunk
-from purejaxrl_reinforce.execution.signals import interruptible
 from purejaxrl_reinforce.sweeps.population import (
     Job,
     Slice,
@@ -100,15 +99,13 @@ class AgentsWorkload:
 
         The seconds of an agent are its share of its slice's.
         """
-        seeds, size = list[Seed](), self._population.capacity
-        try:
-            with interruptible():
-                while (left := number - len(seeds)) > 0:
-                    job = self._job(first_seed + len(seeds), min(size, left))
-                    seeds += self._outcomes(self._trained(job))
-        except KeyboardInterrupt:
-            seeds.append(NO_SEED)
-        return seeds
+        return until_interrupted(self._seeds(first_seed, number))
+
+    def _seeds(self, first_seed: int, number: int) -> Iterator[Seed]:
+        size = self._population.capacity
+        for start in range(0, number, size):
+            job = self._job(first_seed + start, min(size, number - start))
+            yield from self._outcomes(self._trained(job))
 
     def _outcomes(self, trained: Slice) -> Iterator[Seed]:
         steps = trained.metrics.num_steps.sum(axis=1, dtype=np.int64)

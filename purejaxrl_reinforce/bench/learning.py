@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,17 @@ NO_SEED = Seed(False, None, None, INTERRUPTED)
 
 # Trains so many seeds from the first one on, or until Ctrl-C.
 Solve = Callable[[int, int], list[Seed]]
+
+
+def until_interrupted(seeds: Iterable[Seed]) -> list[Seed]:
+    """Return all seeds; after Ctrl-C, the ones before it and NO_SEED."""
+    found = list[Seed]()
+    try:
+        with interruptible():
+            found.extend(seeds)
+    except KeyboardInterrupt:
+        found.append(NO_SEED)
+    return found
 
 
 def learning(standard: Standard, first_seed: int, seeds: Sequence[Seed]) -> dict[str, Any]:
@@ -106,13 +117,7 @@ def make_solve(standard: Standard) -> Solve:
         return Seed(solved, seconds, int(metrics.num_steps.sum(dtype=np.int64)))
 
     def solve(first_seed: int, number: int) -> list[Seed]:
-        seeds = list[Seed]()
-        try:
-            with interruptible():
-                seeds.extend(map(solve_one, range(first_seed, first_seed + number)))
-        except KeyboardInterrupt:
-            seeds.append(NO_SEED)
-        return seeds
+        return until_interrupted(map(solve_one, range(first_seed, first_seed + number)))
 
     solve_one(0)  # the first call is slower than all others
     return solve

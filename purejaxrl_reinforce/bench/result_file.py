@@ -8,6 +8,7 @@ import functools
 import importlib.resources
 import json
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,9 @@ def estimate(samples: Sequence[float]) -> dict[str, Any]:
     Of fewer than six samples the interval is all that was seen: 94% with five, 75% with three.
     """
     ordered, n = sorted(samples), len(samples)
-    middle = ordered[(n - 1) // 2], ordered[n // 2]
     outside = [sum(math.comb(n, i) for i in range(k + 1)) / 2**n for k in range((n + 1) // 2)]
     k = max(sum(share <= _TAIL for share in outside) - 1, 0)
-    median = middle[0] if middle[0] == middle[1] else sum(middle) / 2
-    return {"median": median, "interval": [ordered[k], ordered[n - 1 - k]]}
+    return {"median": statistics.median(ordered), "interval": [ordered[k], ordered[n - 1 - k]]}
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ DONE, INTERRUPTED, FAILED = "done", "interrupted", "failed"
 class Timing(NamedTuple):
     """Seconds per call, one sample per repeat, and how many calls a sample averages.
 
-    The `status` is DONE, or else that of the sample after these.
+    The `status` is DONE, or says what became of a further sample.
     """
 
     samples: tuple[float, ...]

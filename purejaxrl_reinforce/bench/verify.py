@@ -5,13 +5,13 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from purejaxrl_reinforce.bench.compare import fingerprints, ratio_of_medians, row_samples
+from purejaxrl_reinforce.bench.compare import ratio_of_medians, row_samples
 from purejaxrl_reinforce.bench.learning import Seed, dollars_per_solved_seed
 from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, estimate
 from purejaxrl_reinforce.bench.standard import FIXED_FIELDS, FREE_FIELDS, STANDARDS, Standard
 from purejaxrl_reinforce.bench.timing import DONE
 from purejaxrl_reinforce.bench.workload import ENVIRONMENT, ROLLOUT, TRAINING
-from purejaxrl_reinforce.execution.fingerprint import SAME_BITS
+from purejaxrl_reinforce.execution.fingerprint import SAME_BITS, compare_fingerprints
 from purejaxrl_reinforce.output.json_text import json_value
 from purejaxrl_reinforce.output.text import number
 
@@ -157,7 +157,7 @@ def _is_close(x: float | None, y: float | None) -> bool:
 
 
 def _is_estimate(given: Mapping[str, Any], samples: list[float]) -> bool:
-    """Return whether median and interval are those of the samples."""
+    """Return whether the median and the interval follow from the samples."""
     expected = estimate(samples)
     pairs = zip(
         [given["median"], *given["interval"]],
@@ -191,7 +191,7 @@ def verify(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[Line]:
 
 
 def _fingerprints(recorded: Mapping[str, Any], here: Mapping[str, Any], same: bool) -> Line:
-    found = fingerprints(recorded, here)
+    found = compare_fingerprints(recorded["fingerprint"], here["fingerprint"])
     verdict = AGREE if found == SAME_BITS else DIFFER if same else NO_VERDICT
     old, new = (x["fingerprint"]["sha256"][:12] for x in (recorded, here))
     return Line(f"fingerprint: {found}", old, new, verdict)

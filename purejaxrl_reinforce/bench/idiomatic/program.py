@@ -24,7 +24,7 @@ def cartpole() -> tuple[Any, Any]:
 
 
 class Settings(NamedTuple):
-    """What this program can be told; the defaults are those of the package's tuned preset."""
+    """Settings of this program; the defaults are the values of the package's tuned preset."""
 
     num_envs: int = 64
     num_steps: int = 500
@@ -37,7 +37,7 @@ class Settings(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """One time step of all lanes, [N, ...]; `episode_return` is that of an episode that ended."""
+    """One time step of all lanes, [N, ...]; `episode_return` is NaN where no episode ended."""
 
     obs: Array
     action: Array
