@@ -68,14 +68,7 @@ def _mistakes(env: Any) -> Iterator[str]:
     if not isinstance(env, Environment):
         yield "is neither a class nor an instance of gymnax's Environment"
     params = env.default_params
-    if not dataclasses.is_dataclass(params):
-        yield f"has default_params of type {type(params).__name__}, which must be a dataclass"
-    limit = getattr(params, TIME_LIMIT, None)
-    if not isinstance(limit, int | float) or not 1 <= limit < 2**31:
-        yield f"has no time limit: its {TIME_LIMIT} is {limit}"
-    own = (vars(x).get("__annotations__", {}) for x in type(params).__mro__ if not _is_gymnax(x))
-    if limit == 1 and not any(TIME_LIMIT in fields for fields in own):
-        yield f"has gymnax's default time limit, 1: define {TIME_LIMIT} in its parameters' class"
+    yield from _mistakes_of_params(params)
     if mistake := space_mistake(env, params):
         yield f"cannot be used: {mistake}"
     # Traced, a reset and a step must agree with each other and with the space.
@@ -107,6 +100,17 @@ def _mistakes(env: Any) -> Iterator[str]:
     ):
         if found != expected:
             yield f"returns {mistake}: {_in_words(found)}, not {_in_words(expected)}"
+
+
+def _mistakes_of_params(params: Any) -> Iterator[str]:
+    if not dataclasses.is_dataclass(params):
+        yield f"has default_params of type {type(params).__name__}, which must be a dataclass"
+    limit = getattr(params, TIME_LIMIT, None)
+    if not isinstance(limit, int | float) or not 1 <= limit < 2**31:
+        yield f"has no time limit: its {TIME_LIMIT} is {limit}"
+    own = (vars(x).get("__annotations__", {}) for x in type(params).__mro__ if not _is_gymnax(x))
+    if limit == 1 and not any(TIME_LIMIT in fields for fields in own):
+        yield f"has gymnax's default time limit, 1: define {TIME_LIMIT} in its parameters' class"
 
 
 def space_mistake(env: Any, params: Any) -> str:
