@@ -1,5 +1,6 @@
 """Workload of many agents side by side: the same rates, of as many as the devices have room for."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,6 @@ import numpy as np
 from purejaxrl_reinforce.algorithm.lanes import ONE_DEVICE, key_of
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.algorithm.rollout import steps_per_update
-from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.bench.flops import Cost
 from purejaxrl_reinforce.bench.learning import Seed, until_interrupted
 from purejaxrl_reinforce.bench.standard import Standard
 from purejaxrl_reinforce.bench.timing import FAILED, Call
@@ -18,15 +17,13 @@ from purejaxrl_reinforce.bench.workload import (
     ENVIRONMENT,
     ROLLOUT,
     TRAINING,
-    Work,
+    facts_of,
     least_work,
     random_play,
 )
-from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution.fingerprint import UPDATES, fingerprint
 from purejaxrl_reinforce.execution.jax_settings import all_devices
-from purejaxrl_reinforce.execution.machine import peak_device_bytes, peak_process_bytes
 from purejaxrl_reinforce.execution.program import Chunk
 from purejaxrl_reinforce.sweeps.population import (
     Job,
@@ -54,21 +51,22 @@ class AgentsWorkload:
         halfway = self._trained(first._replace(goal=num_updates // 2))
         first_half = first._replace(done=num_updates // 2, before=halfway)
         self.calls: dict[str, Call] = {
-            ENVIRONMENT: self._population.compile(_random_play, first_half),
+            ENVIRONMENT: self._population.compile(
+                functools.partial(random_play, axis=ONE_DEVICE), first_half
+            ),
             ROLLOUT: self._population.compile(collect, first_half),
             TRAINING: lambda: self._train(first),
         }
         ten = self._trained(self._job(0, 1)._replace(goal=UPDATES))
         params = jax.tree.map(lambda x: x[0], ten.state.params)
-        self.work = _work_of(self.config, size)
+        steps = self.config.num_envs * steps_per_update(
+            self.config, environment.make(self.config.env)
+        )
+        self.work = least_work(self.config, steps * num_updates, num_updates, steps, size)
+        slots = self.work[TRAINING][0]  # agents of a workload stream, so that all are valid
         self.facts: dict[str, Any] = {
             "agents_at_once": size,
-            "compile_seconds": self._population.compile_seconds,
-            "valid_steps": self.work[TRAINING][0],
-            "slots": self.work[TRAINING][0],
-            "program_bytes": self._population.memory_bytes,
-            "peak_process_bytes": peak_process_bytes(),
-            "peak_device_bytes": peak_device_bytes(),
+            **facts_of(self._population, slots, slots),
             "fingerprint": fingerprint(params, UPDATES, seed=0),
         }
 
@@ -104,29 +102,10 @@ class AgentsWorkload:
     def _seeds(self, first_seed: int, number: int) -> Iterator[Seed]:
         size = self._population.capacity
         for start in range(0, number, size):
-            job = self._job(first_seed + start, min(size, number - start))
-            yield from self._outcomes(self._trained(job))
-
-    def _outcomes(self, trained: Slice) -> Iterator[Seed]:
-        steps = trained.metrics.num_steps.sum(axis=1, dtype=np.int64)
-        finite = np.all(trained.metrics.finite, axis=1)
-        returns = trained.evaluation.mean(axis=1)
-        for i, seconds in enumerate(trained.seconds.tolist()):
-            if not finite[i]:
-                yield Seed(False, None, None, FAILED)
-            else:
-                yield Seed(bool(returns[i] >= self.standard.target), seconds, int(steps[i]))
-
-
-def _work_of(config: Config, num_agents: int) -> Work:
-    """Return the work of calls of so many agents, each of which streams."""
-    steps = config.num_envs * steps_per_update(config, environment.make(config.env))
-    one = least_work(config, steps * config.num_updates, config.num_updates, steps)
-    return {
-        name: (num_agents * n, Cost(num_agents * cost.flops, num_agents * cost.bytes))
-        for name, (n, cost) in one.items()
-    }
-
-
-def _random_play(config: Config, state: TrainState) -> Any:
-    return random_play(config, state, ONE_DEVICE)
+            trained = self._trained(self._job(first_seed + start, min(size, number - start)))
+            steps = trained.metrics.num_steps.sum(axis=1, dtype=np.int64)
+            solved = trained.evaluation.mean(axis=1) >= self.standard.target
+            finite = np.all(trained.metrics.finite, axis=1)
+            for i, seconds in enumerate(trained.seconds.tolist()):
+                whole = Seed(bool(solved[i]), seconds, int(steps[i]))
+                yield whole if finite[i] else Seed(False, None, None, FAILED)

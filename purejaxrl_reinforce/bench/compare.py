@@ -1,22 +1,20 @@
-"""Comparison of two benchmark results: which rows are slower or faster; ratios of timings."""
+"""Comparison of two benchmark results: which rows are slower or faster."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from purejaxrl_reinforce.bench.timing import ratio_of_medians
 from purejaxrl_reinforce.execution.fingerprint import compare_fingerprints
 from purejaxrl_reinforce.statistics import Interval
 
 # Separate runs differ by more than the repeats within one: another layout of memory, other
-# neighbors on the machine. Below this, a difference is not called one.
-TOLERANCE = 0.05
+# neighbors on the machine. Medians that are closer than this ratio are not called different.
+TOLERANCE = 1.05
 # With fewer samples the noise of a row is unknown.
 FEWEST_SAMPLES = 5
 # Where these differ, figures may differ for reasons other than the code.
 _CONTEXT = ("machine", "versions", "flags", "config")
-_RESAMPLES = 2_000
 
 COLUMNS = ("row", "old median", "new median", "new / old (95% interval)", "")
 
@@ -48,7 +46,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     common = [name for name in before if name in after]
     if not common:
         raise ValueError("nothing to compare: no timed row is in both files")
-    return [_change(name, before[name], after[name]) for name in common]
+    return [change(name, before[name], after[name]) for name in common]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -79,31 +77,19 @@ def row_samples(result: Mapping[str, Any]) -> dict[str, list[float]]:
     return {name: xs for name, xs in taken.items() if xs}
 
 
-def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return median(a) / median(b), of samples from separate runs, with its 95% interval."""
-    draws = np.random.default_rng(0)  # the same samples always compare the same
-    x, y = (np.asarray(z)[draws.integers(len(z), size=(_RESAMPLES, len(z)))] for z in (a, b))
-    resampled = _divided(np.median(x, axis=1), np.median(y, axis=1))
-    # Interpolating between a finite and an infinite ratio would give NaN.
-    low, high = np.percentile(resampled, (2.5, 97.5), method="inverted_cdf")
-    return Interval(float(_divided(np.median(a), np.median(b))), float(low), float(high))
+def change(name: str, old: list[float], new: list[float], tolerance: float = TOLERANCE) -> Change:
+    """Return the change of the median of some samples.
 
-
-def _divided(a: Any, b: Any) -> Any:
-    """Return a / b; a task that both never finished (infinite) has not changed: 1."""
-    both = np.isinf(a) & np.isinf(b)
-    return np.divide(np.where(both, 1.0, a), np.where(both, 1.0, b))
-
-
-def _change(name: str, old: list[float], new: list[float]) -> Change:
+    It is slower or faster if the ratio is beyond the tolerance, and its interval excludes 1.
+    """
     medians = statistics.median(old), statistics.median(new)
     if min(len(old), len(new)) < FEWEST_SAMPLES:
         return Change(name, *medians, None, "too few samples")
     ratio, verdict = ratio_of_medians(new, old), "unclear"
-    if ratio.low > 1 / (1 + TOLERANCE) and ratio.high < 1 + TOLERANCE:
+    if ratio.low > 1 / tolerance and ratio.high < tolerance:
         verdict = "unchanged"
-    elif ratio.low > 1 and ratio.value > 1 + TOLERANCE:
+    elif ratio.low > 1 and ratio.value > tolerance:
         verdict = "slower"
-    elif ratio.high < 1 and ratio.value < 1 / (1 + TOLERANCE):
+    elif ratio.high < 1 and ratio.value < 1 / tolerance:
         verdict = "faster"
     return Change(name, *medians, ratio, verdict)

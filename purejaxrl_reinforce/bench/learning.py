@@ -89,12 +89,15 @@ def energy_of_seeds(
     if found is None:
         return {"source": None}
     solved, steps = sum(s.solved for s in seeds), sum(s.env_steps or 0 for s in seeds)
-    return found | {
-        "seeds": len(seeds),
-        "solved": solved,
-        "env_steps": steps,
-        "joules_per_solved_seed": found["joules"] / solved if solved else math.inf,
-        "joules_per_billion_steps": 1e9 * found["joules"] / steps,
+    figures = energy_figures(found["joules"], solved, steps)
+    return found | {"seeds": len(seeds), "solved": solved, "env_steps": steps} | figures
+
+
+def energy_figures(joules: float, solved: int, env_steps: int) -> dict[str, float]:
+    """Return what follows from the energy of seeds that were trained."""
+    return {
+        "joules_per_solved_seed": joules / solved if solved else math.inf,
+        "joules_per_billion_steps": 1e9 * joules / env_steps,
     }
 
 

@@ -27,6 +27,8 @@ SHORTEST_SAMPLE = 0.01
 SETTLING_SECONDS = 0.5
 # jax reports tracing, lowering and the backend's compilation below this name.
 _COMPILE_EVENTS = "/jax/core/compile/"
+# Of the samples of a ratio, for its interval.
+_RESAMPLES = 2_000
 
 Call = Callable[[], Any]
 
@@ -141,16 +143,28 @@ def _seconds(call: Call, number: int) -> float:
     return (time.perf_counter() - started) / number
 
 
+def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """Return median(a) / median(b), of samples from separate runs, with its 95% interval."""
+    draws = np.random.default_rng(0)  # the same samples always compare the same
+    x, y = (np.asarray(z)[draws.integers(len(z), size=(_RESAMPLES, len(z)))] for z in (a, b))
+    resampled = _divided(np.median(x, axis=1), np.median(y, axis=1))
+    # Interpolating between a finite and an infinite ratio would give NaN.
+    low, high = np.percentile(resampled, (2.5, 97.5), method="inverted_cdf")
+    return Interval(float(_divided(np.median(a), np.median(b))), float(low), float(high))
+
+
+def _divided(a: Any, b: Any) -> Any:
+    """Return a / b; a task that both never finished (infinite) has not changed: 1."""
+    both = np.isinf(a) & np.isinf(b)
+    return np.divide(np.where(both, 1.0, a), np.where(both, 1.0, b))
+
+
 def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Interval:
     """Return the median of a_i / b_i, of samples that were taken in turn, with its 95% interval.
 
     What disturbs both of a pair alike, such as a clock that changes, cancels.
     """
-    ratios = np.array([x / y for x, y in zip(a, b, strict=True)])
-    draws = np.random.default_rng(0).integers(len(ratios), size=(2_000, len(ratios)))
-    resampled = np.median(ratios[draws], axis=1)
-    low, high = np.percentile(resampled, (2.5, 97.5), method="inverted_cdf")
-    return Interval(float(np.median(ratios)), float(low), float(high))
+    return ratio_of_medians([x / y for x, y in zip(a, b, strict=True)], [1.0])
 
 
 # The best of these counts: other processes on the machine only lower the rate.

@@ -1,16 +1,22 @@
 """Verification of a standard workload's result: by arithmetic, and by running it again."""
 
-import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from purejaxrl_reinforce.bench.compare import ratio_of_medians, row_samples
-from purejaxrl_reinforce.bench.learning import Seed, dollars_per_solved_seed
+from purejaxrl_reinforce.bench.compare import change, row_samples
+from purejaxrl_reinforce.bench.flops import Cost
+from purejaxrl_reinforce.bench.learning import (
+    Seed,
+    dollars_per_solved_seed,
+    energy_figures,
+    learning,
+)
 from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, estimate
 from purejaxrl_reinforce.bench.standard import FIXED_FIELDS, FREE_FIELDS, STANDARDS, Standard
-from purejaxrl_reinforce.bench.timing import DONE
-from purejaxrl_reinforce.bench.workload import ENVIRONMENT, ROLLOUT, TRAINING
+from purejaxrl_reinforce.bench.timing import DONE, Peaks, Timing
+from purejaxrl_reinforce.bench.workload import ENVIRONMENT, ROLLOUT, TRAINING, result_rows
 from purejaxrl_reinforce.execution.fingerprint import SAME_BITS, compare_fingerprints
 from purejaxrl_reinforce.output.json_text import json_value
 from purejaxrl_reinforce.output.text import number
@@ -58,113 +64,92 @@ def workload_of(result: Mapping[str, Any]) -> Standard:
 
 def contradictions(result: Mapping[str, Any]) -> list[Line]:
     """Return a line for each way in which a result contradicts itself or the workload's rules."""
-    workload = workload_of(result)
-    frozen = json_value(dataclasses.asdict(workload.config))
-    lines = [
-        f"{name} is {value}, and {frozen.get(name)} in {workload.name}"
-        for name, value in json_value(result["config"]).items()
-        if name not in FREE_FIELDS and frozen.get(name) != value
-    ]
-    lines += (f"{name} is missing" for name in FIXED_FIELDS if name not in result["config"])
-    for row in result["rows"]:
-        lines += (f"{row['name']}: {text}" for text in _wrong_in_row(row, result))
-    if result["repeats"] < FEWEST_FOR_INTERVAL:
-        lines.append(f"fewer than {FEWEST_FOR_INTERVAL} samples")
-    if result["slots"] != (expected := _slots(workload, result)):
-        lines.append(f"slots are {result['slots']:,}, and {expected:,} by the rules")
-    rows = {row["name"]: row for row in result["rows"]}
-    if len(rows) < len(result["rows"]):
-        lines.append("two rows have one name")
-    lines += (f"{name} was not timed" for name in _RATES if name not in rows)
-    trained = rows.get(TRAINING, result)["valid_steps"]
-    if trained != result["valid_steps"] or trained > result["slots"]:
-        lines.append("steps of a training: different numbers in two places, or more than its slots")
-    lines += list(_wrong_in_learning(result, workload)) or _wrong_in_costs(result)
+    workload, seeds = workload_of(result), _seeds(result)
+    broken = [*_broken_rules(result, workload), *_wrong_in_seeds(workload, seeds)]
+    # Of samples or seeds that are not whole nothing follows.
+    lines = broken or [*_wrong("result", result, _follows(result, workload, seeds))]
     return [Line("rules and arithmetic", line, "", DIFFER) for line in lines]
 
 
-def _slots(workload: Standard, result: Mapping[str, Any]) -> int:
-    """Return the steps of a training in which no episode ends early."""
+def _seeds(result: Mapping[str, Any]) -> list[Seed]:
+    """Return the seeds that learned, with None for what is not there."""
+    columns = (result["learning"][x] for x in ("solved", "seconds", "env_steps", "statuses"))
+    return [Seed(*x) for x in itertools.zip_longest(*columns)]
+
+
+def _broken_rules(result: Mapping[str, Any], workload: Standard) -> Iterator[str]:
+    config, frozen = (json_value(x) for x in (result["config"], vars(workload.config)))
+    for name in dict.fromkeys((*FIXED_FIELDS, *config)):
+        if name not in FREE_FIELDS and config.get(name, "missing") != frozen.get(name):
+            yield f"{name} is {config.get(name, 'missing')}, and {frozen.get(name)} by the rules"
+    repeats, rows = result["repeats"], {row["name"]: row for row in result["rows"]}
+    if repeats < FEWEST_FOR_INTERVAL:
+        yield f"fewer than {FEWEST_FOR_INTERVAL} samples"
+    if len(rows) < len(result["rows"]):
+        yield "two rows have one name"
+    yield from (f"{name} was not timed" for name in _RATES if name not in rows)
+    for name, row in rows.items():
+        is_done = row["statuses"] == [DONE] * repeats and None not in row["samples"]
+        if not is_done or len(row["samples"]) != repeats:
+            yield f"{name}: not {repeats} samples that are done"
+    slots = _slots(workload) * (result["agents_at_once"] if workload.num_agents > 1 else 1)
+    if result["slots"] != slots:
+        yield f"slots are {result['slots']:,}, and {slots:,} by the rules"
+    trained = rows.get(TRAINING, result)["valid_steps"]
+    if trained != result["valid_steps"] or trained > slots:
+        yield "steps of a training: different numbers in two places, or more than its slots"
+
+
+def _slots(workload: Standard) -> int:
+    """Return the steps of a training of one agent in which no episode ends early."""
     config = workload.config
-    each = config.num_envs * (config.num_steps or 0) * config.num_updates
-    return int(each * (result["agents_at_once"] if workload.num_agents > 1 else 1))
+    return config.num_envs * (config.num_steps or 0) * config.num_updates
 
 
-def _wrong_in_row(row: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
-    repeats, peaks = result["repeats"], result["peaks"]
-    least = max(row["flops"] / peaks["matmul_flops"], row["bytes"] / peaks["memory_bytes"])
-    taken = [x for x in row["samples"] if x is not None]
-    if row["statuses"] != [DONE] * repeats or len(taken) != repeats:
-        yield f"not {repeats} samples that are done"
-    elif not _is_estimate(row, row["samples"]):
-        yield "median or interval does not follow from the samples"
-    elif not math.isclose(row["sps"], row["valid_steps"] / row["median"], rel_tol=_ROUNDING):
-        yield "sps is not valid_steps / median"
-    elif not math.isclose(row["roofline_share"], least / row["median"], rel_tol=_ROUNDING):
-        yield "roofline_share does not follow from flops, bytes, peaks and median"
-
-
-def _wrong_in_learning(result: Mapping[str, Any], workload: Standard) -> Iterator[str]:
-    found, number = result["learning"], workload.num_seeds
-    solved = found["solved"]
-    if found["statuses"] != [DONE] * number:
-        yield f"not {number:,} seeds that are done"
+def _wrong_in_seeds(workload: Standard, seeds: list[Seed]) -> Iterator[str]:
+    is_whole = all(None not in seed and seed.status == DONE for seed in seeds)
+    if not is_whole or len(seeds) != workload.num_seeds:
+        yield f"not {workload.num_seeds:,} seeds that are done, with seconds and steps"
         return
-    columns = [found[name] for name in ("solved", "seconds", "env_steps")]
-    if any(len(column) != number or None in column for column in columns):
-        yield f"not {number:,} seeds with seconds and steps"
-        return
-    for name in ("seconds", "env_steps"):
-        taken = [x if s else math.inf for s, x in zip(solved, found[name], strict=True)]
-        if not _is_estimate(found[f"{name}_to_solve"], taken):
-            yield f"{name}_to_solve does not follow from the seeds"
     # A seed that is solved has played an update whose episodes had 475 steps on average.
-    fewest = workload.config.num_envs * workload.target
-    played = [x for s, x in zip(solved, found["env_steps"], strict=True) if s]
-    if max(played, default=0) > _slots(workload, {"agents_at_once": 1}):
-        yield "a seed has more environment steps than a training has slots"
-    if min(played, default=fewest) < fewest:
-        yield f"a seed was solved with fewer than {fewest:,.0f} steps"
-    if found["target"] != workload.target:
-        yield f"target is {found['target']:g}, and {workload.target:g} in {workload.name}"
-    share = sum(solved) / number
-    if not math.isclose(found["solved_share"], share, rel_tol=_ROUNDING):
-        yield "solved_share is not the share of the solved seeds"
+    fewest, most = workload.config.num_envs * workload.target, _slots(workload)
+    if not all(fewest <= (seed.env_steps or 0) <= most for seed in seeds if seed.solved):
+        yield f"a seed was solved with fewer than {fewest:,.0f} or more than {most:,} steps"
+    share = sum(seed.solved for seed in seeds) / len(seeds)
     if share < workload.least_solved:
         yield f"did not learn: {share:.0%} of the seeds solved it, not {workload.least_solved:.0%}"
 
 
-def _wrong_in_costs(result: Mapping[str, Any]) -> Iterator[str]:
-    found, energy = result["learning"], result["energy"] or {"source": None}
-    columns = (found[name] for name in ("solved", "seconds", "env_steps"))
-    seeds = [Seed(*x) for x in zip(*columns, strict=True)]
-    expected = dollars_per_solved_seed(seeds, result["price_per_hour"])
-    if not _is_close(result["dollars_per_solved_seed"], expected):
-        yield "dollars_per_solved_seed does not follow from price_per_hour and the seconds"
-    if energy["source"] is None:
+def _follows(result: Mapping[str, Any], workload: Standard, seeds: list[Seed]) -> dict[str, Any]:
+    """Return the figures that follow from the samples, the seeds and the energy of a result."""
+    peaks = Peaks(*(result["peaks"][name] for name in Peaks._fields))
+    timings, work = dict[str, Timing](), dict[str, tuple[int, Cost]]()
+    for row in result["rows"]:
+        timings[row["name"]] = Timing(tuple(row["samples"]), row.get("calls_per_sample", 1))
+        work[row["name"]] = row["valid_steps"], Cost(row["flops"], row["bytes"])
+    energy = result["energy"] or {"source": None}
+    taken: Any = (energy.get(name) for name in ("joules", "solved", "env_steps"))
+    return {
+        "rows": result_rows(work, timings, peaks),
+        "learning": learning(workload, result["learning"]["first_seed"], seeds),
+        "energy": {} if energy["source"] is None else energy_figures(*taken),
+        "dollars_per_solved_seed": dollars_per_solved_seed(seeds, result["price_per_hour"]),
+    }
+
+
+def _wrong(path: str, found: Any, expected: Any) -> Iterator[str]:
+    """Yield where the figures that are there are not the expected ones, but for rounding."""
+    if isinstance(expected, dict):
+        for name in expected:
+            if name in (found or {}):
+                yield from _wrong(f"{path}.{name}", found[name], expected[name])
+    elif found == expected:
         return
-    joules = energy["joules"]
-    if not _is_close(energy["joules_per_billion_steps"], 1e9 * joules / energy["env_steps"]):
-        yield "joules_per_billion_steps does not follow from joules and env_steps"
-    if energy["solved"] and not _is_close(
-        energy["joules_per_solved_seed"], joules / energy["solved"]
-    ):
-        yield "joules_per_solved_seed does not follow from joules and solved"
-
-
-def _is_close(x: float | None, y: float | None) -> bool:
-    return x == y if x is None or y is None else math.isclose(x, y, rel_tol=_ROUNDING)
-
-
-def _is_estimate(given: Mapping[str, Any], samples: list[float]) -> bool:
-    """Return whether the median and the interval follow from the samples."""
-    expected = estimate(samples)
-    pairs = zip(
-        [given["median"], *given["interval"]],
-        [expected["median"], *expected["interval"]],
-        strict=True,
-    )
-    return all(_is_close(x, y) for x, y in pairs)
+    elif isinstance(expected, list) and len(found) == len(expected):
+        for i, pair in enumerate(zip(found, expected, strict=True)):
+            yield from _wrong(f"{path}[{i}]", *pair)
+    elif None in (found, expected) or not math.isclose(found, expected, rel_tol=_ROUNDING):
+        yield f"{path} is {found}: {expected} follows from what was measured"
 
 
 def verify(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[Line]:
@@ -231,10 +216,8 @@ def _training_steps(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> Lin
 def _medians(
     subject: str, old: list[float], new: list[float], tolerance: float, same: bool
 ) -> Line:
-    ratio = ratio_of_medians(new, old)
-    outside = not 1 / tolerance <= ratio.value <= tolerance
-    differs = outside and not ratio.low <= 1 <= ratio.high
-    verdict = NO_VERDICT if not same else DIFFER if differs else AGREE
+    has_changed = change(subject, old, new, tolerance).verdict in ("slower", "faster")
+    verdict = NO_VERDICT if not same else DIFFER if has_changed else AGREE
     return Line(subject, _in_words(old), _in_words(new), verdict)
 
 

@@ -86,18 +86,28 @@ class Workload:
         }
         valid_steps = sum(int(x.num_steps.sum(dtype=np.int64)) for x in metrics)
         self.work = least_work(config, valid_steps, config.num_updates, phase_steps)
-        self.facts: dict[str, Any] = {
-            "compile_seconds": program.compile_seconds,
-            "valid_steps": valid_steps,
-            "slots": config.num_updates * longest * config.num_envs,
-            "program_bytes": program.memory_bytes,
-            "peak_process_bytes": peak_process_bytes(),
-            "peak_device_bytes": peak_device_bytes(),
+        start = sharding.shard_state(init(config, key_of(0)), program.mesh)
+        updates = min(UPDATES, config.num_updates)
+        params = program.advance(start, updates)[0].params
+        self.facts = {
+            **facts_of(program, valid_steps, config.num_updates * longest * config.num_envs),
             "last_mean_return": float(returns[-1]),
             "best_mean_return": float(known.max()) if len(known) else float("nan"),
             "first_solved_update": first_solved(config, returns),
-            "fingerprint": _fingerprint(program),
+            "fingerprint": fingerprint(params, updates, seed=0),
         }
+
+
+def facts_of(compiled: Any, valid_steps: int, slots: int) -> dict[str, Any]:
+    """Return the facts that every workload has of what it compiled, a Program or a Population."""
+    return {
+        "compile_seconds": compiled.compile_seconds,
+        "valid_steps": valid_steps,
+        "slots": slots,
+        "program_bytes": compiled.memory_bytes,
+        "peak_process_bytes": peak_process_bytes(),
+        "peak_device_bytes": peak_device_bytes(),
+    }
 
 
 def result_rows(work: Work, timings: dict[str, Timing], peaks: Peaks) -> list[dict[str, Any]]:
@@ -123,7 +133,9 @@ def result_rows(work: Work, timings: dict[str, Timing], peaks: Peaks) -> list[di
     return rows
 
 
-def least_work(config: Config, trained: int, num_updates: int, steps: int) -> Work:
+def least_work(
+    config: Config, trained: int, num_updates: int, steps: int, num_agents: int = 1
+) -> Work:
     """Return valid steps and least cost of one call of each of a workload's `calls`.
 
     Args:
@@ -131,6 +143,7 @@ def least_work(config: Config, trained: int, num_updates: int, steps: int) -> Wo
         trained: valid steps of the whole of it.
         num_updates: of these.
         steps: valid steps of the one update that the phases are timed in.
+        num_agents: that do all that side by side.
     """
     costs = phase_costs(config)
     optimizer, nothing = costs.pop("optimizer"), Cost(0, 0)
@@ -145,8 +158,11 @@ def least_work(config: Config, trained: int, num_updates: int, steps: int) -> Wo
         "update": (steps, per_step, 1),
     }
     return {
-        name: (n, Cost(n * x.flops + k * optimizer.flops, n * x.bytes + k * optimizer.bytes))
-        for name, (n, x, k) in calls.items()
+        name: (
+            num_agents * n,
+            Cost(*(num_agents * (n * x + k * y) for x, y in zip(cost, optimizer, strict=True))),
+        )
+        for name, (n, cost, k) in calls.items()
     }
 
 
@@ -247,10 +263,3 @@ def _curves(program: Program, halfway: int) -> tuple[TrainState, list[Metrics]]:
     except NonFiniteError as error:
         raise ValueError(f"{error}: nothing to measure") from None
     return state, metrics
-
-
-def _fingerprint(program: Program) -> dict[str, Any]:
-    """Return the fingerprint of the first updates with seed 0."""
-    start = sharding.shard_state(init(program.config, key_of(0)), program.mesh)
-    updates = min(UPDATES, program.config.num_updates)
-    return fingerprint(program.advance(start, updates)[0].params, updates, seed=0)

@@ -7,8 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxrl_reinforce.bench.compare import ratio_of_medians
-from purejaxrl_reinforce.bench.timing import RecompilationError, cold_caches, measure, paired_ratio
+from purejaxrl_reinforce.bench.timing import (
+    RecompilationError,
+    cold_caches,
+    measure,
+    paired_ratio,
+    ratio_of_medians,
+)
 from tests.support.settings import settings_of_jax
 
 
