@@ -1,4 +1,7 @@
-"""All verbs except `train` and `sweep`: each calls one function and prints its result."""
+"""All verbs except `train` and `sweep`: each calls one function and prints its result.
+
+Names of `library` are imported when they are used: help and errors of options come at once.
+"""
 
 import functools
 import math
@@ -9,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+import purejaxrl_reinforce as library
 from purejaxrl_reinforce.cli import options
 from purejaxrl_reinforce.config import checked_seed
 from purejaxrl_reinforce.output.files import new_dated_path, new_file, write_output
@@ -28,9 +32,8 @@ class Evaluate:
 
     def run(self) -> None:
         from purejaxrl_reinforce.evaluation.scores import evaluate_run
-        from purejaxrl_reinforce.runs.saved_run import load_run
 
-        run = load_run(self.run_dir)
+        run = library.load_run(self.run_dir)
         print(evaluate_run(run, self.num_episodes, not self.sample, self.seed, self.backend))
 
 
@@ -44,9 +47,7 @@ class Export:
     force: options.ForceOption = False
 
     def run(self) -> None:
-        from purejaxrl_reinforce.runs.export import export
-
-        path = export(self.run_dir, self.out, self.force)
+        path = library.export(self.run_dir, self.out, self.force)
         print(f"{path}, {path.with_suffix('.json').name}")
 
 
@@ -72,9 +73,7 @@ class Video:
     seed: options.SeedOption = 0
 
     def run(self) -> None:
-        from purejaxrl_reinforce.evaluation.video import video
-
-        written = video(
+        written = library.video(
             self.run_dir,
             self.out,
             num_episodes=self.num_episodes,
@@ -95,10 +94,9 @@ class Describe:
 
     def run(self) -> None:
         from purejaxrl_reinforce.execution.memory import free_bytes
-        from purejaxrl_reinforce.reports.description import describe
 
         config, _ = self.start.load()
-        lines = describe(config)
+        lines = library.describe(config)
         lines["memory"] += f"; {free_bytes() / 1e9:,.1f} GB are free"
         width = max(map(len, lines))
         for name, text in lines.items():
@@ -133,12 +131,11 @@ class Plot:
 
     def run(self) -> None:
         from purejaxrl_reinforce.figures.style import save_figure
-        from purejaxrl_reinforce.reports.plot import plot
 
         name = "curves" if self.figure == "learning_curves" else self.figure
         suffixes = (".png", ".svg", ".pdf")
         path = new_file(self.out, Path(f"{name}.png"), suffixes, self.force)
-        figure = plot(
+        figure = library.plot(
             *self.sources, x=self.x, smooth=self.smooth, style=self.style, figure=self.figure
         )
         with write_output(path) as unfinished:
@@ -161,9 +158,7 @@ class Report:
     """Seed of the evaluation and the video of a run."""
 
     def run(self) -> None:
-        from purejaxrl_reinforce.reports.report import report
-
-        path = report(self.source, self.out, self.seed, self.force)
+        path = library.report(self.source, self.out, self.seed, self.force)
         print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB")
 
 
@@ -311,9 +306,7 @@ class Doctor:
     """
 
     def run(self) -> int:
-        from purejaxrl_reinforce.diagnosis.doctor import doctor
-
-        lines = doctor()
+        lines = library.doctor()
         width = max(len(line.subject) for line in lines)
         for line in lines:
             print(f"{line.subject:<{width}}  {line.verdict:<5}  {line.detail}")
