@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+import purejaxrl_reinforce as library
 from purejaxrl_reinforce.cli import options
 from purejaxrl_reinforce.config import ENV_PARAM, FIELD_KINDS
 from purejaxrl_reinforce.output.files import first_free, new_dated_path
@@ -44,12 +45,16 @@ class Sweep(options.TrainingOptions):
     ] = ()
     zip: bool = False
     """Combine the fields' first values, then their second, ..."""
-    num_seeds: Annotated[int | None, _default(_NUM_SEEDS)] = None
-    """Number of seeds; the same for each setting."""
+    num_seeds: Annotated[
+        int | None,
+        tyro.conf.arg(
+            aliases=("--max-seeds",),
+            help_behavior_hint=f"(default: {_NUM_SEEDS}; with --until decided {_MAX_SEEDS})",
+        ),
+    ] = None
+    """Number of seeds, the same for each setting; with --until decided, the most of one."""
     until: Literal["decided"] | None = None
     """Add groups of seeds to the settings that may still be the best, until one is left."""
-    max_seeds: Annotated[int | None, _default(_MAX_SEEDS)] = None
-    """Seeds per setting at which --until decided ends in any case."""
     equal_within: float | None = None
     """End --until decided also if all remaining settings differ by less. None: never."""
     plan: bool = False
@@ -82,15 +87,11 @@ class Sweep(options.TrainingOptions):
     def run(self) -> int:
         from purejaxrl_reinforce.sweeps import workers
         from purejaxrl_reinforce.sweeps.command import run_sweep
-        from purejaxrl_reinforce.sweeps.results import load_sweep
         from purejaxrl_reinforce.sweeps.store import saved_sweep
-        from purejaxrl_reinforce.sweeps.studies import deciding, explain_plan
+        from purejaxrl_reinforce.sweeps.studies import explain_plan, study
 
         extends = self.extend or bool(self.merge)
-        plan = self._extension() if extends else self._plan()
-        if self.until is not None or plan.equal_within is not None:
-            margin = plan.equal_within or 0.0
-            plan = deciding(plan, margin if self.equal_within is None else self.equal_within)
+        plan = study(self._extension() if extends else self._plan(), self.until, self.equal_within)
         path = self.sweep_dir or new_dated_path(Path("sweeps"), plan.configs[0].env)
         self._require_plannable(plan)
         loggers, merged = self.loggers(), list(map(saved_sweep, self.merge))
@@ -101,7 +102,7 @@ class Sweep(options.TrainingOptions):
                 executor=executor, halving=self.halving, confirm=self.confirm,
             )  # fmt: skip
         if self.plan and stopped_by is None:
-            print(*explain_plan(load_sweep(path), self.difference), sep="\n")
+            print(*explain_plan(library.load_sweep(path), self.difference), sep="\n")
         return 0 if stopped_by is None else 128 + stopped_by
 
     def _plan(self) -> "SweepPlan":
@@ -111,10 +112,9 @@ class Sweep(options.TrainingOptions):
         axes = self._axes()
         first_values = {name: values[0] for name, values in axes.items() if values}
         config, seed = self.start.load(self.seed, first_values)
-        number = self._number_of_seeds(self.until is not None)
         episodes = _NUM_EPISODES if self.num_episodes is None else self.num_episodes
         self.require_one_budget({*self.start.fields, *axes})
-        keys = range(seed, seed + number)
+        keys = self._seeds(seed, self.until is not None)
         plan = make_plan(config, keys, axes, self.zip, episodes, self.total_steps)
         if "env" not in axes and not self.quiet:
             self.start.warn_if_untuned(config)
@@ -134,10 +134,9 @@ class Sweep(options.TrainingOptions):
         plan, keys = saved_sweep(self.sweep_dir).plan, None
         if self.num_episodes not in (None, plan.num_episodes):
             raise ValueError(f"{self.sweep_dir} has --num-episodes {plan.num_episodes}")
-        decides = self.until is not None or plan.equal_within is not None
-        if (self.seed, self.num_seeds, self.max_seeds) != (None, None, None):
+        if (self.seed, self.num_seeds) != (None, None):
             first = plan.seeds[0] if self.seed is None else self.seed
-            keys = range(first, first + self._number_of_seeds(decides))
+            keys = self._seeds(first, self.until is not None or plan.equal_within is not None)
         more = make_extension(plan, self.start.fields, self._axes(), keys, self.zip)
         for path in self.merge:
             try:
@@ -148,7 +147,7 @@ class Sweep(options.TrainingOptions):
 
     def _require_plannable(self, plan: "SweepPlan") -> None:
         """Raise ValueError unless --plan and --difference make sense."""
-        from purejaxrl_reinforce.sweeps.studies import deciding
+        from purejaxrl_reinforce.sweeps.studies import study
 
         if self.plan and (plan.equal_within is not None or self.halving is not None):
             raise ValueError("--plan and --until decided or --halving do not go together")
@@ -157,18 +156,12 @@ class Sweep(options.TrainingOptions):
         if self.difference is not None and not 0 < self.difference < math.inf:
             raise ValueError(f"--difference must be above 0, not {self.difference}")
         if self.plan:
-            deciding(plan)  # as many seeds and settings are needed
+            study(plan, "decided")  # as many seeds and settings are needed
 
-    def _number_of_seeds(self, decides: bool) -> int:
-        """Return how many seeds each setting gets; of a study that decides, at most."""
-        given, other, default = self.num_seeds, self.max_seeds, _NUM_SEEDS
-        if decides:
-            given, other, default = other, given, _MAX_SEEDS
-        if other is not None or (not decides and self.equal_within is not None):
-            raise ValueError(
-                "--max-seeds and --equal-within go with --until decided, --num-seeds without it"
-            )
-        return default if given is None else given
+    def _seeds(self, first: int, decides: bool) -> range:
+        """Return the seeds of each setting; of a study that decides, at most."""
+        default = _MAX_SEEDS if decides else _NUM_SEEDS
+        return range(first, first + (default if self.num_seeds is None else self.num_seeds))
 
     def _axes(self) -> dict[str, list[Any]]:
         """Return the values of each axis, whose fields have no option of their own."""

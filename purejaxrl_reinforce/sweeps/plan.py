@@ -222,12 +222,6 @@ def plan_of(facts: Mapping[str, Any]) -> SweepPlan:
     return plan
 
 
-def identity_content(plan: SweepPlan) -> Any:
-    """Return the constants of a sweep: first setting, first seed, evaluation."""
-    facts = asdict(plan.configs[0]), plan.key_data[0], plan.num_episodes
-    return json_value(facts)
-
-
 def make_settings(config: Config, axes: Axes, zipped: bool) -> list[Config]:
     """Return `config` with each combination of values, the last field varying fastest.
 

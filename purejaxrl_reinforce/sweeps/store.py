@@ -8,6 +8,7 @@ configurations and by their keys: it stays theirs however the plan grows.
 import functools
 import operator
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,19 +19,13 @@ import numpy as np
 
 from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.config_file import (
-    CONFIG_FILE,
-    config_digest,
-    is_identity_of,
-    new_identity,
-)
+from purejaxrl_reinforce.config_file import CONFIG_FILE, config_digest
 from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.output import directories, sealed
 from purejaxrl_reinforce.runs.checkpoint import named_arrays, restore_tree
 from purejaxrl_reinforce.sweeps.plan import (
     SweepPlan,
     field_values,
-    identity_content,
     plan_facts,
     plan_of,
     require_room,
@@ -154,8 +149,6 @@ def saved_sweep(path: Path) -> SavedSweep:
         )
     with sealed.parsing(file):
         plan = plan_of(facts)
-        if not is_identity_of(identity, identity_content(plan)):
-            raise ValueError("its plan is another sweep's")
         started = {name: content[name] for name in content if name not in ("format", "plan")}
         for start in (started, *started.get("continued", ())):
             machine.in_words(start)  # it has all that a report says
@@ -201,7 +194,7 @@ def is_sweep(path: Path) -> bool:
     return found[0]
 
 
-class SweepStore:
+class SweepStore(directories.LockedDirectory):
     """The files of one sweep, locked: no other process can open them as a SweepStore.
 
     Args:
@@ -211,33 +204,33 @@ class SweepStore:
         extend: whether the sweep there gets the settings and seeds of the plan beside its own.
 
     Attributes:
-        plan: of existing and wanted agents. The next slice writes it to disk, too.
-        log: appends a line to the log.
+        saved: the sweep with its existing and wanted agents. The next slice writes to disk what
+            has changed of it.
 
     Raises:
         ValueError: the directory holds something else, another sweep, is in use or cannot be
             written, or results do not fit into memory; nothing was written.
     """
 
+    saved: SavedSweep
+
     def __init__(
         self, path: Path, plan: SweepPlan, force: bool = False, extend: bool = False
     ) -> None:
-        self._path = path
-        self._directory = directories.LockedDirectory(path, LOG_FILE, "sweeping")
-        self.log = self._directory.log
+        super().__init__(path, LOG_FILE, "sweeping")
         # Of each agent that is on disk: the slice that has it, and after how many updates.
         self._found: dict[tuple[int, ...], tuple[int, Path]] = {}
         try:
             self._open(plan, force, extend)
         except OSError as error:
-            self.close()
+            self.end()
             raise ValueError(f"cannot write to {path}: {error.strerror}") from None
 
     def _open(self, plan: SweepPlan, force: bool, extend: bool) -> None:
-        path, file, slices = map(self._path.joinpath, ("", PLAN_FILE, SLICES))
+        file, slices = self.path / PLAN_FILE, self.path / SLICES
         is_new = not file.exists()
         try:
-            plan = _with_saved(path, plan, extend)
+            plan = _with_saved(self.path, plan, extend)
         except ValueError:
             if not force:
                 raise
@@ -245,52 +238,46 @@ class SweepStore:
         if is_new or extend:
             require_room(plan)
         if is_new and force:
-            self._directory.set_aside(_PATHS, lambda there: (saved_sweep(there).identity,))
-        self._directory.lock((PLAN_FILE, SLICES))
+            self.set_aside(_PATHS, lambda there: (saved_sweep(there).identity,))
+        self.lock((PLAN_FILE, SLICES))
         directories.remove_unfinished(slices)
-        self._is_recorded = not file.exists()
-        if not file.exists():
+        if file.exists():
+            saved = saved_sweep(self.path)
+            starts = [*saved.started.get("continued", []), machine.started_on()]
+            self.saved = replace(saved, plan=plan, started={**saved.started, "continued": starts})
+            self._is_written = False
+        else:
             started = {"settings": machine.result_settings(), **machine.started_on()}
-            identity = new_identity(identity_content(plan))
-            self._write_plan(SavedSweep(path, plan, started, identity))
+            self.saved = SavedSweep(self.path, plan, started, secrets.token_hex(16))
+            self._write_plan()
         slices.mkdir(exist_ok=True)
-        saved = saved_sweep(path)
-        self._saved, self._is_written = replace(saved, plan=plan), False
         named = (_SLICE_NAME.fullmatch(file.name) for file in slices.iterdir())
         self._num_slices = 1 + max((int(name[1]) for name in named if name), default=-1)
 
-    def _write_plan(self, saved: SavedSweep) -> None:
-        content = {"format": FORMAT, "plan": plan_facts(saved.plan), **saved.started}
-        sealed.write_sealed(self._path / PLAN_FILE, content, saved.identity)
-
-    @property
-    def plan(self) -> SweepPlan:
-        return self._saved.plan
+    def _write_plan(self) -> None:
+        content = {"format": FORMAT, "plan": plan_facts(self.saved.plan), **self.saved.started}
+        sealed.write_sealed(self.path / PLAN_FILE, content, self.saved.identity)
+        self._is_written = True
 
     def grow(self, goals: np.ndarray) -> None:
         """Want agents to be trained for so many updates, [setting, seed]."""
-        plan = replace(self.plan, goals=goals)
-        self._saved, self._is_written = replace(self._saved, plan=plan), False
+        self.saved = replace(self.saved, plan=replace(self.saved.plan, goals=goals))
+        self._is_written = False
 
     def add(self, part: Slice) -> None:
-        """Write a slice, and before it the plan, where that or the record of starts has grown."""
-        if not self._is_recorded:
-            started = self._saved.started
-            later = {"continued": [*started.get("continued", []), machine.started_on()]}
-            self._saved, self._is_recorded = replace(self._saved, started=started | later), True
+        """Write a slice, and before it the plan and the starts where these have grown."""
         if not self._is_written:
-            self._write_plan(self._saved)
-            self._is_written = True
-        arrays = named_arrays(part)
+            self._write_plan()
+        arrays, plan = named_arrays(part), self.saved.plan
         settings, seeds = arrays.pop("agents").T
-        configs = (self.plan.configs[setting] for setting in settings.tolist())
+        configs = (plan.configs[setting] for setting in settings.tolist())
         arrays["settings"] = np.array([config_digest(config) for config in configs], "S16")
-        arrays["keys"] = self.plan.key_data[seeds]
-        file = self._path / SLICES / f"{self._num_slices:09}.npz"
-        sealed.save_arrays(file, arrays, self._saved.identity)
+        arrays["keys"] = plan.key_data[seeds]
+        file = self.path / SLICES / f"{self._num_slices:09}.npz"
+        sealed.save_arrays(file, arrays, self.saved.identity)
         self._num_slices += 1
         self._remember(part, file)
-        self._directory.drop_replaced()
+        self.drop_replaced()
 
     def _remember(self, part: Slice, file: Path) -> None:
         found = part.metrics.finite.shape[1], file
@@ -303,9 +290,9 @@ class SweepStore:
         Raises:
             ValueError: a slice is another sweep's, or cannot be read.
         """
-        for file in self._saved.files():
+        for file in self.saved.files():
             try:
-                part = self._saved.load(file)
+                part = self.saved.load(file)
             except sealed.DamagedError:
                 aside = file.rename(file.with_name(f"damaged-{file.name}"))
                 message = f"{file} is damaged; its agents are trained again, it is now {aside.name}"
@@ -325,7 +312,7 @@ class SweepStore:
                 copied.
         """
         machine.require_result_settings(other.path, other.started["settings"])
-        there = replace(other, plan=self.plan)
+        there = replace(other, plan=self.saved.plan)
         for file in there.files():
             there.load(file)
         for part in map(there.load, there.files()):
@@ -345,20 +332,20 @@ class SweepStore:
         """
         wanted, rows = list(map(tuple, agents.tolist())), {}
         for file in sorted({self._found[agent][1] for agent in wanted}):
-            part = self._saved.load(file)
+            part = self.saved.load(file)
             for row, agent in enumerate(map(tuple, part.agents.tolist())):
                 if self._found.get(agent, ())[1:] == (file,):
                     rows[agent] = jax.tree.map(operator.itemgetter(row), part)
         stacked: Slice = jax.tree.map(lambda *x: np.stack(x), *(rows[agent] for agent in wanted))
         return stacked
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Release the directory. Without a slice, remove the files that opening it made.
 
         A sweep that was to be replaced is then renamed back.
         """
-        has_slices = any((self._path / SLICES).glob("*"))
-        self._directory.close() if has_slices else self._directory.undo()
+        has_slices = any((self.path / SLICES).glob("*"))
+        self.close() if has_slices else self.undo()
 
 
 def _with_saved(path: Path, plan: SweepPlan, extend: bool) -> SweepPlan:

@@ -22,22 +22,33 @@ from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings
 from purejaxrl_reinforce.tasks import grouped, task
 
 
-def deciding(plan: SweepPlan, equal_within: float = 0.0) -> SweepPlan:
-    """Return the plan of a study that gets all seeds of a plan at most, see `SweepPlan`.
+def study(plan: SweepPlan, until: str | None, equal_within: float | None = None) -> SweepPlan:
+    """Return a plan that gets all its seeds at most, see `SweepPlan`, where it is to be decided.
+
+    Args:
+        plan: of all seeds; that of a study stays one.
+        until: "decided"; None: it gets all its seeds.
+        equal_within: None: as in the plan.
 
     Raises:
-        ValueError: there are too few seeds, nothing to decide, or the margin is not a number >= 0.
+        ValueError: there are too few seeds, nothing to decide, or an argument is wrong.
     """
+    if until not in (None, "decided"):
+        raise ValueError(f'`until` must be "decided" or None, not {until!r}')
+    if until is None and plan.equal_within is None:
+        if equal_within:
+            raise ValueError("`equal_within` goes with `until` decided")
+        return plan
+    margin = (plan.equal_within or 0.0) if equal_within is None else float(equal_within)
     envs = [task(config) for config in plan.configs]
     if min(map(envs.count, envs)) < 2:
         raise ValueError("there is nothing to decide: sweep a field with --axis")
     if plan.num_seeds < MIN_SEEDS:
         raise ValueError(f"deciding takes at least {MIN_SEEDS} seeds, not {plan.num_seeds}")
-    if not 0 <= equal_within < np.inf:
-        raise ValueError(f"equal_within must be a number from 0 on, not {equal_within}")
+    if not 0 <= margin < np.inf:
+        raise ValueError(f"`equal_within` must be a number from 0 on, not {margin}")
     is_first = np.arange(plan.num_seeds) < look_sizes(plan.num_seeds)[0]
-    goals = np.where(is_first, plan.goals, 0)
-    return replace(plan, goals=goals, equal_within=float(equal_within))
+    return replace(plan, goals=np.where(is_first, plan.goals, 0), equal_within=margin)
 
 
 def first_part(plan: SweepPlan, factor: int) -> SweepPlan:

@@ -111,12 +111,7 @@ def sweep(
         (2, 2)
     """
     plan = make_plan(config, keys, axes or {}, zipped, num_episodes, total_steps)
-    if until not in (None, "decided"):
-        raise ValueError(f'until must be "decided" or None, not {until!r}')
-    if equal_within and not until:
-        raise ValueError('equal_within goes with until="decided"')
-    if until:
-        plan = studies.deciding(plan, equal_within)
+    plan = studies.study(plan, until, equal_within)
     for setting in plan.configs if path is not None else ():
         require_paths(*(getattr(setting, name) for name in OBJECT_FIELDS))
     with contextlib.ExitStack() as stack:
@@ -145,7 +140,7 @@ class SweepLoop:
 
     Attributes:
         results: of the agents that are trained so far; their plan grows.
-        log, close: see `SweepStore`.
+        log, close: `log` and `end` of the `SweepStore`.
         updates: of agents that this process has trained, counted over all of them.
         updates_left: that the plan wants beside them.
         steps: valid environment steps of those updates.
@@ -182,8 +177,8 @@ class SweepLoop:
         for line in known_faults.warnings_for(*plan.configs):
             warn(line)
         self._store = SweepStore(path, plan, force, extend)
-        self.log, self.close = self._store.log, self._store.close
-        self.results = empty_results(self._store.plan, path)
+        self.log, self.close = self._store.log, self._store.end
+        self.results = empty_results(self._store.saved.plan, path)
         self._kinds: set[str] = set()
         # Of programs by number: what is compiled, and the number of agents of the next slice.
         self._populations: dict[int, Population] = {}

@@ -51,9 +51,9 @@ def test_python_decides_and_confirms_as_the_command_does(study, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"until": "decides"}, "until must be"),
+        ({"until": "decides"}, "`until` must be"),
         ({"until": "decided", "halving": 2}, "do not go together"),
-        ({"equal_within": 1.0}, "goes with until"),
+        ({"equal_within": 1.0}, "goes with `until`"),
         ({"until": "decided", "equal_within": float("inf")}, "from 0 on"),
     ],
 )
@@ -175,9 +175,8 @@ def test_a_pilot_says_how_many_seeds_are_needed(tmp_path, monkeypatch, capsys):
     [
         (["--until", "decided"], "nothing to decide: sweep a field"),
         ([*RATES, "--until", "decided", "--max-seeds", "9"], "at least 10 seeds"),
-        ([*RATES, "--until", "decided", "--num-seeds", "9"], "--num-seeds without"),
-        ([*RATES, "--max-seeds", "20"], "go with --until decided"),
-        ([*RATES, "--equal-within", "1"], "go with --until decided"),
+        ([*RATES, "--until", "decided", "--num-seeds", "9"], "at least 10 seeds"),
+        ([*RATES, "--equal-within", "1"], "goes with --until decided"),
         ([*RATES, "--until", "decided", "--equal-within", "-1"], "from 0 on"),
         ([*RATES, "--plan", "--num-seeds", "9"], "at least 10 seeds"),
         ([*RATES, "--plan", "--until", "decided"], "do not go together"),
