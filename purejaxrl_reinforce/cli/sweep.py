@@ -201,8 +201,6 @@ def _parse_values(name: str, kind: Any, text: str) -> list[Any]:
     from purejaxrl_reinforce.sweeps.plan import log_range
 
     if text.startswith("log:"):
-        if kind not in (float, float | None, None):
-            raise ValueError(f"a log range needs a float field; {name} is not one")
         try:
             low, high, num = text.removeprefix("log:").split(":")
             ends = float(low), float(high), int(num)
@@ -211,17 +209,12 @@ def _parse_values(name: str, kind: Any, text: str) -> list[Any]:
                 f"{name}: log:LOW:HIGH:NUMBER, such as log:0.001:0.1:5, not {text!r}"
             ) from None
         return log_range(*ends)
-    if name == "hidden_sizes":
-        try:
-            return list(json.loads(f"[{text}]"))
-        except ValueError:
-            raise ValueError(f"{name} takes lists such as [64],[64,64], not {text!r}") from None
-    parts = [part.strip() for part in text.split(",")] if text else []
-    if "" in parts:
-        raise ValueError(f"{name} has an empty value in {text!r}")
+    try:
+        values = list(json.loads(f"[{text}]"))
+    except ValueError:  # of words: true, none or relu
+        values = [options.parse_value(part.strip()) for part in text.split(",")]
     if kind in (int | None, float | None):
-        return [None if part.lower() == "none" else options.parse_value(part) for part in parts]
-    values = list(map(options.parse_value, parts))
+        return [None if str(value).lower() == "none" else value for value in values]
     # An environment's parameters are of one type, so that one program trains them all.
     mixed = kind is None and {type(value) for value in values} == {int, float}
     return list(map(float, values)) if mixed else values

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from purejaxrl_reinforce.decisions.looks import LEVEL, Decision, Look
+from purejaxrl_reinforce.output import html
 from purejaxrl_reinforce.output.text import count, number
 from purejaxrl_reinforce.statistics import MIN_SEEDS, Interval, Quartiles
 from purejaxrl_reinforce.tasks import THRESHOLDS
@@ -24,12 +25,12 @@ _MOST_NAMED = 6
 # Letters that 80 columns have for a field beside the widest numbers.
 _FIELD_WIDTH = 18
 
-RANKING_HEADINGS = (
+_HEADINGS = (
     "no.", "setting", "greedy return\nIQM", "difference\nto highest", "median\nworst",
     "solved;\nreached\nin updates,\nsteps",
 )  # fmt: skip
 _LATEX_HEADINGS = (
-    *RANKING_HEADINGS[:4], "median", "worst", "seeds", "solved", "reached in updates", "in steps",
+    *_HEADINGS[:4], "median", "worst", "seeds", "solved", "reached in updates", "in steps",
 )  # fmt: skip
 
 
@@ -103,6 +104,11 @@ def ranking_text(rankings: Sequence[Ranking]) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n")
 
 
+def ranking_html(ranking: Ranking) -> str:
+    """Return the ranking of an environment for a page."""
+    return html.paragraph(title_of(ranking)) + html.table(_HEADINGS, ranking_rows(ranking))
+
+
 def ranking_latex(rankings: Sequence[Ranking]) -> str:
     """Return the ranking of each environment as a tabular, for which LaTeX needs booktabs."""
 
@@ -133,9 +139,9 @@ def _table(ranking: Ranking) -> Table:
         caption=Text(caption), caption_justify="left",
         box=box.SIMPLE_HEAD, padding=0, collapse_padding=True, leading=1,
     )  # fmt: skip
-    table.add_column(RANKING_HEADINGS[0], justify="right")
-    table.add_column(RANKING_HEADINGS[1], overflow="fold")
-    for heading in RANKING_HEADINGS[2:]:
+    table.add_column(_HEADINGS[0], justify="right")
+    table.add_column(_HEADINGS[1], overflow="fold")
+    for heading in _HEADINGS[2:]:
         table.add_column(heading, justify="right", no_wrap=True)
     for no, label, *others in ranking_rows(ranking)[:_MOST_ROWS]:
         label = "\n".join(map(_folded, label.splitlines()))
@@ -224,7 +230,7 @@ def explain_ranking(ranking: Ranking) -> str:
 
 
 def ranking_rows(ranking: Ranking) -> list[list[str]]:
-    """Return a row for each setting, a cell for each of RANKING_HEADINGS, the best first."""
+    """Return a row for each setting, a cell for each of the headings, the best first."""
     return [_cells(summary, ranking) for summary in ranking.summaries]
 
 

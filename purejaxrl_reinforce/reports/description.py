@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 import jax
-import numpy as np
 from flax.traverse_util import flatten_dict
+from rich.filesize import decimal
 
 from purejaxrl_reinforce.algorithm import reinforce, rollout
 from purejaxrl_reinforce.algorithm.networks.mlp import FILTER_SIZE, NUM_FILTERS
@@ -102,8 +102,8 @@ def _memory(config: Config) -> str:
     targets = 3 * 4 * num_steps  # returns, values and advantages in float32
     per_lane = tree_bytes(reinforce.trajectory_shapes(few)) // few.num_envs + targets
     return (
-        f"at least {_bytes(once + config.num_envs * per_lane)}: {_bytes(per_lane)} per lane and"
-        f" {_bytes(once)} besides"
+        f"at least {decimal(once + config.num_envs * per_lane)}: {decimal(per_lane)} per lane and"
+        f" {decimal(once)} besides"
     )
 
 
@@ -118,9 +118,3 @@ def _operations(config: Config) -> dict[str, str]:
         "operations": f"at least {total:,.0f} floating-point operations per environment step:"
         f" {phases}; and {optimizer:,.0f} per update in the optimizers"
     }
-
-
-def _bytes(number: int) -> str:
-    exponent = min(int(np.log10(max(number, 1)) // 3), 4)
-    unit = ("bytes", "kB", "MB", "GB", "TB")[exponent]
-    return f"{number / 1000**exponent:,.{0 if exponent == 0 else 1}f} {unit}"

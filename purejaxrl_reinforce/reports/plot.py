@@ -13,7 +13,7 @@ from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
 from purejaxrl_reinforce.sweeps import outputs, store
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from purejaxrl_reinforce.sweeps.summary import summarize
+from purejaxrl_reinforce.sweeps.summary import rank, summarize
 
 
 def plot(
@@ -68,7 +68,7 @@ def _sweep_figure(paths: Sequence[Path], figure: str, style: Style) -> Figure:
     if len(paths) != 1 or not store.is_sweep(paths[0]):
         raise ValueError(f"the figure {figure} needs one SWEEP, the directory of a sweep")
     results = load_sweep(paths[0])
-    figures = outputs.sweep_figures(results, summarize(results), style)
+    figures = outputs.sweep_figures(results, rank(results), style)
     if figure not in figures:
         raise ValueError(f"{paths[0]} has no {figure}; there are {', '.join(figures)}")
     return figures[figure]

@@ -10,6 +10,8 @@ from purejaxrl_reinforce.output.files import StrPath, new_file, write_output
 from purejaxrl_reinforce.output.html import page, paragraph, table
 from purejaxrl_reinforce.output.sealed import parsing
 from purejaxrl_reinforce.output.text import show
+from purejaxrl_reinforce.reports.run_page import run_page
+from purejaxrl_reinforce.reports.sweep_page import sweep_page
 from purejaxrl_reinforce.sweeps.store import is_sweep
 
 
@@ -41,12 +43,8 @@ def report(source: StrPath, out: StrPath | None = None, seed: int = 0, force: bo
     if is_bench:
         text = bench_page(source)
     elif is_sweep(source):
-        from purejaxrl_reinforce.reports.sweep_page import sweep_page
-
         text = sweep_page(source, seed)
     else:
-        from purejaxrl_reinforce.reports.run_page import run_page
-
         text = run_page(source, seed)
     with write_output(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from purejaxrl_reinforce.decisions import ranking
 from purejaxrl_reinforce.decisions.ranking import Ranking, Summary
 from purejaxrl_reinforce.execution.machine import in_words
 from purejaxrl_reinforce.figures.style import png_bytes
-from purejaxrl_reinforce.output.html import facts, page, paragraph, picture, table
+from purejaxrl_reinforce.output.html import facts, page, paragraph, picture
 from purejaxrl_reinforce.output.text import count, short_values
 from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.reports.run_page import video_of
@@ -31,7 +31,6 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     sweep = store.saved_sweep(sweep_dir)
     results = load_sweep(sweep_dir)
     rankings = summary.rank(results)
-    summaries = [one for ranked in rankings for one in ranked.summaries]
     best = [ranked.summaries[0] for ranked in rankings]
     confirmed = map(studies.explain_confirmed, results.confirmed)
     starts = [sweep.started, *sweep.started.get("continued", [])]
@@ -41,7 +40,7 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
         {
             "Summary": facts(_overview(results, best)),
             "Settings": "\n".join([*map(_ranking, rankings), *map(paragraph, confirmed)]),
-            "Figures": _figures(results, summaries),
+            "Figures": _figures(results, rankings),
             "Video": "\n".join(_video(results, one, seed) for one in best),
             "Swept fields": facts(_swept(results)),
             "Shared fields": facts({x: y for x, y in fields.items() if x not in results.axes}),
@@ -51,13 +50,13 @@ def sweep_page(sweep_dir: Path, seed: int) -> str:
     )
 
 
-def _figures(results: SweepResults, summaries: Sequence[Summary]) -> str:
+def _figures(results: SweepResults, rankings: Sequence[Ranking]) -> str:
     episodes = results.evaluation.shape[2]
     text = (
         f"After training, each agent played {count(episodes, 'greedy episode')},"
         f" {episodes * results.num_trained:,} in all. The greedy return of an agent is their mean."
     )
-    figures = outputs.sweep_figures(results, summaries, "phone").items()
+    figures = outputs.sweep_figures(results, rankings, "phone").items()
     pictures = (
         picture(png_bytes(figure), "png", f"Figure of the sweep: {name.replace('_', ' ')}.")
         for name, figure in figures
@@ -81,14 +80,8 @@ def _overview(results: SweepResults, best: Sequence[Summary]) -> dict[str, Any]:
 
 
 def _ranking(ranked: Ranking) -> str:
-    several = len(ranked.summaries) > 1
-    title = f"{ranked.env}: {ranking.verdict(ranked)}." if several else f"{ranked.env}."
-    return (
-        paragraph(title)
-        + table(ranking.RANKING_HEADINGS, ranking.ranking_rows(ranked))
-        + paragraph(ranking.explain_ranking(ranked))
-        + "".join(map(paragraph, ranking.explain_looks(ranked)))
-    )
+    texts = [ranking.explain_ranking(ranked), *ranking.explain_looks(ranked)]
+    return ranking.ranking_html(ranked) + "".join(map(paragraph, texts))
 
 
 def _video(results: SweepResults, best: Summary, seed: int) -> str:

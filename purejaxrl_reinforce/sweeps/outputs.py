@@ -11,11 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from purejaxrl_reinforce.decisions.ranking import (
-    Summary,
-    explain_looks,
-    ranking_view,
-)
+from purejaxrl_reinforce.decisions.ranking import Ranking, explain_looks, ranking_view
 from purejaxrl_reinforce.figures import sweep as pictures
 from purejaxrl_reinforce.figures.curves import Runs
 from purejaxrl_reinforce.figures.style import Style, save_figure
@@ -36,13 +32,11 @@ _COLUMNS = ("env_steps", "mean_return", "min_return", "max_return", "eval_return
 def save_outputs(path: Path, results: SweepResults, quiet: bool) -> None:
     """Write arrays, table, statistics and pictures into a sweep's directory; print the ranking."""
     save_results(path, results)
-    rankings = rank(results)
-    summaries = [summary for ranking in rankings for summary in ranking.summaries]
+    rankings, confirmed = rank(results), results.confirmed
     with files.atomic_write(path / "summary.json") as unfinished:
-        confirmed = results.confirmed
         content = {**summary_dict(results, rankings), "confirmed": confirmed}
         unfinished.write_text(json_text.dump_json(content))
-    for name, figure in sweep_figures(results, summaries).items():
+    for name, figure in sweep_figures(results, rankings).items():
         with files.atomic_write(path / f"{name}.png") as unfinished:
             save_figure(figure, unfinished)
     if not quiet:
@@ -86,10 +80,11 @@ def save_results(path: Path, results: SweepResults) -> None:
 
 
 def sweep_figures(
-    results: SweepResults, summaries: Sequence[Summary], style: Style = "screen"
+    results: SweepResults, rankings: Sequence[Ranking], style: Style = "screen"
 ) -> dict[str, Figure]:
     """Return the pictures that these results have, see `figures.sweep.sweep_figures`."""
     scores = scores_of_settings(results)
+    summaries = [summary for ranking in rankings for summary in ranking.summaries]
     groups = setting_runs(results, [summary.setting for summary in summaries])
     settings = [
         pictures.Setting(runs, scores[summary.setting], summary)

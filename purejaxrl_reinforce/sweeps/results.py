@@ -11,17 +11,12 @@ from purejaxrl_reinforce.algorithm.networks.build import Params
 from purejaxrl_reinforce.config import Config, get_field
 from purejaxrl_reinforce.decisions import ranking
 from purejaxrl_reinforce.decisions.looks import difference_of
-from purejaxrl_reinforce.output import html, text
+from purejaxrl_reinforce.output import text
 from purejaxrl_reinforce.output.files import StrPath
 from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.population import Slice
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE, saved_sweep
-from purejaxrl_reinforce.sweeps.summary import (
-    rank,
-    score_interval,
-    scores_of_settings,
-    summarize,
-)
+from purejaxrl_reinforce.sweeps.summary import rank, score_interval, scores_of_settings, summarize
 from purejaxrl_reinforce.tasks import grouped, task
 
 if TYPE_CHECKING:
@@ -46,7 +41,7 @@ class SweepResults(SweepPlan):
         seconds: of training, each agent's share of its slice's, [setting, seed].
         done: updates that each agent has behind it or, having reached `stop_at`, no longer needs,
             [setting, seed]. 0: it is not trained, and its row in the other arrays means nothing.
-        path: the directory that has the agents' parameters; on the first process.
+        path: the directory that has the agents' parameters.
 
     Example:
         >>> from purejaxrl_reinforce import load_sweep
@@ -58,11 +53,9 @@ class SweepResults(SweepPlan):
     evaluation: np.ndarray
     seconds: np.ndarray
     done: np.ndarray
-    path: Path | None = None
+    path: Path
 
     def __fspath__(self) -> str:
-        if self.path is None:
-            raise ValueError("these results have no directory, on this process")
         return str(self.path)
 
     def seeds_of(self, setting: int) -> list[int]:
@@ -95,10 +88,10 @@ class SweepResults(SweepPlan):
         Its setting is the number of one of `configs`, from 0; its seed is one of `seeds`.
 
         Raises:
-            ValueError: there is no such agent, or no directory, or its slice is damaged.
+            ValueError: there is no such agent, or its slice is damaged.
         """
         # Its configurations may have objects of no name, unlike the saved ones.
-        saved = replace(saved_sweep(Path(self)), plan=self)
+        saved = replace(saved_sweep(self.path), plan=self)
         params: Params = saved.agent(setting, seed).state.params
         return params
 
@@ -128,11 +121,7 @@ class SweepResults(SweepPlan):
 
     def _repr_html_(self) -> str:
         """Return the ranking as HTML, for notebooks."""
-        return "".join(
-            f"<p>{ranking.title_of(ranked)}</p>"
-            + html.table(ranking.RANKING_HEADINGS, ranking.ranking_rows(ranked))
-            for ranked in rank(self)
-        )
+        return "".join(map(ranking.ranking_html, rank(self)))
 
     def to_latex(self) -> str:
         """Return the ranking as LaTeX; it needs the package booktabs."""
@@ -146,14 +135,12 @@ class SweepResults(SweepPlan):
         """
         import pandas
 
-        rows: list[dict[str, Any]] = []
-        for summary in summarize(self):
-            rows.append({})
-            for name, x in vars(summary).items():
-                parts = x._asdict() if hasattr(x, "_asdict") else {"value": x}
-                named = {f"{name}_{part}".removesuffix("_value"): y for part, y in parts.items()}
-                rows[-1].update(named)
-        return pandas.DataFrame(rows)
+        rows = [
+            {name: x._asdict() if hasattr(x, "_asdict") else x for name, x in vars(summary).items()}
+            for summary in summarize(self)
+        ]
+        table = pandas.json_normalize(rows, sep="_")
+        return table.rename(columns=lambda name: name.removesuffix("_value"))
 
     @property
     def best(self) -> Config:
@@ -174,8 +161,8 @@ class SweepResults(SweepPlan):
         Of each: `setting`, `num_seeds`, the interquartile mean with its 95% interval in the `study`
         and with the `unseen` seeds, and the `optimism`, their difference.
         """
-        path = None if self.path is None else self.path / CONFIRMATION
-        if path is None or not (path / PLAN_FILE).exists():
+        path = self.path / CONFIRMATION
+        if not (path / PLAN_FILE).exists():
             return []
         unseen, found = load_sweep(path), []
         before, after = scores_of_settings(self), scores_of_settings(unseen)
@@ -240,7 +227,7 @@ def load_sweep(path: StrPath) -> SweepResults:
     return results
 
 
-def empty_results(plan: SweepPlan, path: Path | None) -> SweepResults:
+def empty_results(plan: SweepPlan, path: Path) -> SweepResults:
     """Return the results of a plan before any agent is trained."""
     shape = len(plan.configs), plan.num_seeds
     evaluation = np.full((*shape, plan.num_episodes), np.nan, np.float32)

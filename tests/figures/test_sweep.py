@@ -8,7 +8,7 @@ from scipy import stats
 
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.sweeps.outputs import sweep_figures
-from purejaxrl_reinforce.sweeps.summary import summarize
+from purejaxrl_reinforce.sweeps.summary import rank, summarize
 from tests.support.configs import TEXTBOOK
 from tests.support.sweeps import made_up
 
@@ -18,7 +18,7 @@ SOLVED = "solved: 475"
 
 
 def figures_of(results, style="screen"):
-    return sweep_figures(results, summarize(results), style)
+    return sweep_figures(results, rank(results), style)
 
 
 def sweep(axes, num_seeds=5, configs=None, env="CartPole-v1"):

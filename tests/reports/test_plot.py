@@ -13,7 +13,7 @@ from purejaxrl_reinforce.cli.main import main
 from purejaxrl_reinforce.runs.saved_run import load_run
 from purejaxrl_reinforce.sweeps.outputs import sweep_figures
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from purejaxrl_reinforce.sweeps.summary import summarize
+from purejaxrl_reinforce.sweeps.summary import rank
 from tests.support.runs import TINY, error_of, write_config, write_metrics
 from tests.support.sweeps import slices_of
 
@@ -68,7 +68,7 @@ def test_force_replaces_pictures_of_ours_alone(suffix, start, runs, tmp_path, ca
 def test_settings_of_a_sweep_are_curves_the_best_first(finished_sweep):
     """`plot` draws them as the sweep's own figure does."""
     results = load_sweep(finished_sweep)
-    own = sweep_figures(results, summarize(results))["learning_curves"]
+    own = sweep_figures(results, rank(results))["learning_curves"]
     drawn = plot(finished_sweep)
     assert labels(own) == labels(drawn)
     for line, other in zip(own.axes[0].lines, drawn.axes[0].lines, strict=True):

@@ -68,4 +68,4 @@ def made_up(axes, configs: list[Config], evaluation, returns, steps) -> SweepRes
     returns, seconds = np.asarray(evaluation, np.float32), np.ones(shape[:2])
     updates = own.sum(axis=2)
     plan = tuple(axes), tuple(configs), keys, returns.shape[2], updates, None
-    return SweepResults(*plan, metrics, returns, seconds, updates)
+    return SweepResults(*plan, metrics, returns, seconds, updates, Path("nowhere"))
