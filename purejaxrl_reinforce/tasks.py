@@ -8,6 +8,7 @@ import numpy as np
 from purejaxrl_reinforce.config import Config
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 # The parameter of every environment that is its longest episode, in steps.
 TIME_LIMIT = "max_steps_in_episode"
@@ -40,11 +41,11 @@ def task(config: Config) -> str:
     return config.env if limit is None else f"{config.env} of {limit} steps"
 
 
-def grouped(items: Iterable[T], task_of: Callable[[T], str]) -> dict[str, list[T]]:
-    """Return the items of each task, both in the order in which they come."""
-    groups: dict[str, list[T]] = {}
+def grouped(items: Iterable[T], key_of: Callable[[T], K]) -> dict[K, list[T]]:
+    """Return the items of each key, such as a task, both in the order in which they come."""
+    groups: dict[K, list[T]] = {}
     for item in items:
-        groups.setdefault(task_of(item), []).append(item)
+        groups.setdefault(key_of(item), []).append(item)
     return groups
 
 

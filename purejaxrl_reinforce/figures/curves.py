@@ -88,9 +88,10 @@ def learning_curves(
     if alone and y == "mean_return":
         by_task[task(groups[0].config)] = _run_curves(groups[0].metrics[0], x, smooth)
     else:
-        common = _common_statistic(groups, y)
-        for group, name in zip(groups, _names(groups), strict=True):
-            curve = _seeds_curve(group, x, y, smooth)
+        curves = [_seeds_curve(group, x, y, smooth) for group in groups]
+        shared = {c.label for c, group in zip(curves, groups, strict=True) if len(group.seeds) > 1}
+        common = shared.pop() if len(groups) > 1 and len(shared) == 1 else ""
+        for group, curve, name in zip(groups, curves, _names(groups), strict=True):
             parts = (name, "" if curve.label == common else curve.label, *_left_out(group, y))
             curve = curve._replace(label=", ".join(filter(None, parts)))
             by_task.setdefault(task(group.config), []).append(curve)
@@ -172,12 +173,6 @@ def _statistic(group: Runs, y: str) -> str:
         return seeds
     around = "band: 95% interval" if drawn >= styles.BAND_SEEDS else "thin: each seed"
     return f"interquartile mean of {seeds}, {around}"
-
-
-def _common_statistic(groups: Sequence[Runs], y: str) -> str:
-    """Return the statistic that all groups of several seeds share; "" without one."""
-    found = {_statistic(group, y) for group in groups if len(group.seeds) > 1}
-    return found.pop() if len(groups) > 1 and len(found) == 1 else ""
 
 
 def _left_out(group: Runs, y: str) -> list[str]:

@@ -6,14 +6,15 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from purejaxrl_reinforce.config import LARGEST_SIZE, Config
+from purejaxrl_reinforce.config import LARGEST_SIZE
 from purejaxrl_reinforce.figures.curves import X_LABELS, Runs, learning_curves
 from purejaxrl_reinforce.figures.style import Style
 from purejaxrl_reinforce.output.files import StrPath
-from purejaxrl_reinforce.runs.saved_run import SavedRun, load_run
+from purejaxrl_reinforce.runs.saved_run import load_run
 from purejaxrl_reinforce.sweeps import outputs, store
 from purejaxrl_reinforce.sweeps.results import load_sweep
 from purejaxrl_reinforce.sweeps.summary import rank, summarize
+from purejaxrl_reinforce.tasks import grouped
 
 
 def plot(
@@ -87,17 +88,15 @@ def _settings(sweep: Path, x: str) -> list[Runs]:
 
 def _runs(paths: Sequence[Path]) -> list[Runs]:
     """Return runs, grouped where they differ by their seeds only."""
-    by_config: dict[Config, list[SavedRun]] = {}
-    for run in map(load_run, paths):
-        group = by_config.setdefault(run.config, [])
-        if same := [other for other in group if other.seed == run.seed]:
+    runs = [load_run(path) for path in paths]
+    for one, *same in grouped(runs, lambda run: (run.config, run.seed)).values():
+        if same:
             raise ValueError(
-                f"{same[0].path} and {run.path} have the same configuration and seed:"
+                f"{one.path} and {same[0].path} have the same configuration and seed:"
                 " give only one of them"
             )
-        group.append(run)
     return [
         Runs(config, [run.seed for run in group], [run.metrics for run in group],
              group[0].path.name)
-        for config, group in by_config.items()
+        for config, group in grouped(runs, lambda run: run.config).items()
     ]  # fmt: skip

@@ -21,7 +21,6 @@ from purejaxrl_reinforce.statistics import interquartile_mean
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.studies import explain_confirmed
 from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings, summary_dict
-from purejaxrl_reinforce.tasks import grouped, task
 
 # Mean numbers of steps that differ by more are different budgets.
 _UNEQUAL = 1.1
@@ -53,10 +52,10 @@ def unequal_steps(results: SweepResults) -> Iterator[str]:
 
     Agents that halving stopped do not count.
     """
-    steps, configs = results.metrics["env_steps"].max(axis=2), results.configs
-    whole = results.done == [[config.num_updates] for config in configs]
+    steps = results.metrics["env_steps"].max(axis=2)
+    whole = results.done == [[config.num_updates] for config in results.configs]
     settings = np.flatnonzero(whole.any(axis=1)).tolist()
-    for env, ours in grouped(settings, lambda i: task(configs[i])).items():
+    for env, ours in results.by_task(settings).items():
         means = [float(steps[i, whole[i]].mean()) for i in ours]
         if max(means) > _UNEQUAL * min(means):
             yield (

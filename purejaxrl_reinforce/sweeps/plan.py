@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from purejaxrl_reinforce.config import (
 from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.output.json_text import json_value
 from purejaxrl_reinforce.output.text import setting_labels
+from purejaxrl_reinforce.tasks import grouped, task
 
 Axes = Mapping[str, Sequence[Any]]
 
@@ -85,10 +86,12 @@ class SweepPlan:
     @property
     def programs(self) -> list[list[int]]:
         """The settings of each compiled program, which differ in floats alone."""
-        settings: dict[Any, list[int]] = {}
-        for i, config in enumerate(self.configs):
-            settings.setdefault(jax.tree.structure(config), []).append(i)
-        return list(settings.values())
+        structures = list(map(jax.tree.structure, self.configs))
+        return list(grouped(range(len(structures)), structures.__getitem__).values())
+
+    def by_task(self, settings: Iterable[int]) -> dict[str, list[int]]:
+        """Return those of the settings that each task has: only these compare."""
+        return grouped(settings, lambda i: task(self.configs[i]))
 
     def extended(self, other: "SweepPlan") -> "SweepPlan":
         """Return the plan with the agents of both; settings and seeds of this one come first.

@@ -17,7 +17,6 @@ from purejaxrl_reinforce.sweeps.plan import SweepPlan
 from purejaxrl_reinforce.sweeps.population import Slice
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, PLAN_FILE, saved_sweep
 from purejaxrl_reinforce.sweeps.summary import rank, score_interval, scores_of_settings, summarize
-from purejaxrl_reinforce.tasks import grouped, task
 
 if TYPE_CHECKING:
     import pandas
@@ -218,7 +217,7 @@ def load_sweep(path: StrPath) -> SweepResults:
             f"{path} is not finished: {missing:,} of {results.num_agents:,} agents are"
             " missing; rerun the same sweep command to finish"
         )
-    for ranked in grouped(range(len(results.configs)), lambda i: task(results.configs[i])).values():
+    for ranked in results.by_task(range(len(results.configs))).values():
         if all(results.done[i].max() < results.configs[i].num_updates for i in ranked):
             raise ValueError(
                 f"{path} is not finished: its halving goes on; rerun the same sweep command to"

@@ -19,7 +19,6 @@ from purejaxrl_reinforce.statistics import MIN_SEEDS, interquartile_mean
 from purejaxrl_reinforce.sweeps.plan import SweepPlan, key_data_of
 from purejaxrl_reinforce.sweeps.results import SweepResults
 from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings
-from purejaxrl_reinforce.tasks import grouped, task
 
 
 def study(plan: SweepPlan, until: str | None, equal_within: float | None = None) -> SweepPlan:
@@ -40,8 +39,7 @@ def study(plan: SweepPlan, until: str | None, equal_within: float | None = None)
             raise ValueError("`equal_within` goes with `until` decided")
         return plan
     margin = (plan.equal_within or 0.0) if equal_within is None else float(equal_within)
-    envs = [task(config) for config in plan.configs]
-    if min(map(envs.count, envs)) < 2:
+    if min(map(len, plan.by_task(range(len(plan.configs))).values())) < 2:
         raise ValueError("there is nothing to decide: sweep a field with --axis")
     if plan.num_seeds < MIN_SEEDS:
         raise ValueError(f"deciding takes at least {MIN_SEEDS} seeds, not {plan.num_seeds}")
@@ -94,7 +92,7 @@ def _next_part(results: SweepResults, factor: int) -> np.ndarray:
         scores = scores_of_settings(results)
         settings: list[int] = np.flatnonzero(reached[part - 1]).tolist()
         settings.sort(key=lambda i: -float(interquartile_mean(scores[i])))
-        for ranked in grouped(settings, lambda i: task(results.configs[i])).values():
+        for ranked in results.by_task(settings).values():
             for i in ranked[: -(-len(ranked) // factor)]:
                 goals[i, goals[i] > 0] = ends[part, i]
     return goals

@@ -14,26 +14,21 @@ from purejaxrl_reinforce.decisions.looks import decide, differences, look_sizes
 from purejaxrl_reinforce.decisions.ranking import Ranking, Summary, show_bounds, show_score
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.statistics import Interval
-from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, grouped, task
+from purejaxrl_reinforce.tasks import RETURN_RANGES, THRESHOLDS, first_solved, task
 
 if TYPE_CHECKING:
     from purejaxrl_reinforce.sweeps.results import SweepResults
 
 
-def agent_scores(results: "SweepResults") -> np.ndarray:
-    """Return each agent's score, [setting, seed]: the mean return of its greedy episodes.
+def scores_of_settings(results: "SweepResults") -> list[np.ndarray]:
+    """Return the score of each setting's trained agents: the mean return of greedy episodes.
 
     Diverged agents, of which an update or the evaluation was not finite, score -inf.
     """
-    scores, finite = results.scores, results.metrics["finite"]
-    not_done = results.metrics["num_steps"] == 0
-    return np.where((finite | not_done).all(axis=2) & np.isfinite(scores), scores, -np.inf)
-
-
-def scores_of_settings(results: "SweepResults") -> list[np.ndarray]:
-    """Return the scores of each setting's trained agents, see `agent_scores`."""
-    scored = zip(agent_scores(results), results.trained, strict=True)
-    return [scores[trained] for scores, trained in scored]
+    scores, not_done = results.scores, results.metrics["num_steps"] == 0
+    finite = (results.metrics["finite"] | not_done).all(axis=2) & np.isfinite(scores)
+    scored = zip(np.where(finite, scores, -np.inf), results.trained, strict=True)
+    return [own[trained] for own, trained in scored]
 
 
 def summarize(results: "SweepResults") -> list[Summary]:
@@ -51,8 +46,8 @@ def rank(results: "SweepResults") -> list[Ranking]:
     """
     scores = scores_of_settings(results)
     settings = np.flatnonzero(results.trained.any(axis=1)).tolist()
-    by_env = grouped(settings, lambda i: task(results.configs[i]))
-    return [_ranked(results, env, {i: scores[i] for i in own}) for env, own in by_env.items()]
+    ranked = results.by_task(settings).items()
+    return [_ranked(results, env, {i: scores[i] for i in own}) for env, own in ranked]
 
 
 def _ranked(results: "SweepResults", env: str, scores: dict[int, np.ndarray]) -> Ranking:
@@ -90,18 +85,15 @@ def score_interval(env: str, scores: np.ndarray) -> Interval:
 
 def best_so_far(results: "SweepResults") -> Iterator[str]:
     """Yield the best setting of each environment among the agents that are trained."""
-    trained, scores, labels = results.trained, agent_scores(results), results.labels
-    best: dict[str, tuple[float, int]] = {}
-    for i in np.flatnonzero(trained.any(axis=1)).tolist():
-        found = float(statistics.interquartile_mean(scores[i, trained[i]])), i
-        env = task(results.configs[i])
-        best[env] = max(found, best.get(env, found))
-    for env, (_, i) in best.items():
-        interval = score_interval(env, scores[i, trained[i]])
+    scores, labels = scores_of_settings(results), results.labels
+    tasks = results.by_task(np.flatnonzero(results.trained.any(axis=1)).tolist())
+    for env, settings in tasks.items():
+        i = max(settings, key=lambda i: float(statistics.interquartile_mean(scores[i])))
+        interval = score_interval(env, scores[i])
         score = f"{show_score(interval.value)} {show_bounds(interval)}"
-        of = f" of {env}" if len(best) > 1 else ""
+        of = f" of {env}" if len(tasks) > 1 else ""
         setting = f", setting {i}: {labels[i]}" if len(labels) > 1 else ""
-        yield f"best greedy return{of} so far {score}, {count(trained[i].sum(), 'seed')}{setting}"
+        yield f"best greedy return{of} so far {score}, {count(len(scores[i]), 'seed')}{setting}"
 
 
 def summary_dict(results: "SweepResults", rankings: Sequence[Ranking]) -> dict[str, Any]:

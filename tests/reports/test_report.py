@@ -26,7 +26,7 @@ from purejaxrl_reinforce.reports.description import describe
 from purejaxrl_reinforce.runs.run_dir import load_starts
 from purejaxrl_reinforce.runs.saved_run import load_run
 from purejaxrl_reinforce.sweeps.results import load_sweep
-from purejaxrl_reinforce.sweeps.summary import agent_scores, rank, summarize
+from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings, summarize
 from tests.support.configs import TEXTBOOK
 from tests.support.runs import TINY, error_of, random_run, write_config, write_metrics
 
@@ -128,7 +128,7 @@ def test_what_a_sweeps_report_holds(finished_sweep, pages):
     for row in ranking_rows(ranking):
         assert "|".join([*row, ""]) in text
     steps = results.metrics["env_steps"].max(axis=2).sum()
-    middle = results.seeds[np.argsort(agent_scores(results)[best.setting], kind="stable")[1]]
+    middle = results.seeds[np.argsort(scores_of_settings(results)[best.setting], kind="stable")[1]]
     for part in (
         "3 of 3 diverged", "each agent played 5 greedy episodes, 60 in all", "agents|12|",
         f"environment steps of all agents|{steps:,}|", "policy_lr|0.01, 1e+38|",

@@ -18,8 +18,8 @@ from purejaxrl_reinforce.decisions.ranking import (
 )
 from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.sweeps.summary import (
-    agent_scores,
     rank,
+    scores_of_settings,
     summarize,
     summary_dict,
 )
@@ -86,8 +86,8 @@ def test_diverged_agents_are_the_worst():
     results.metrics["finite"][0, 1, 2] = False
     results.evaluation[0, 2, 0] = np.nan
     results.evaluation[0, 3, :] = np.inf
-    scores = agent_scores(results)
-    np.testing.assert_array_equal(np.isinf(scores), [[False, True, True, True] + [False] * 4])
+    (scores,) = scores_of_settings(results)
+    np.testing.assert_array_equal(np.isinf(scores), [False, True, True, True] + [False] * 4)
     (summary,) = summarize(results)
     assert (summary.num_diverged, summary.num_solved, summary.num_seeds) == (3, 5, 8)
     assert summary.worst == summary.iqm.low == -np.inf
