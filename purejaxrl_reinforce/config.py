@@ -5,11 +5,14 @@ Imports neither jax nor numpy, so that `--help` and a mistyped option answer at 
 """
 
 import difflib
+import functools
 import math
 import numbers
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from purejaxrl_reinforce.named import Named, named
@@ -71,28 +74,6 @@ class EnvParams(dict[str, Any]):
 
 
 NO_PARAMS = EnvParams()
-
-# Names of other libraries (CleanRL, PureJaxRL, rejax, Stable-Baselines3), and their names here.
-FOREIGN = {
-    "lr": "policy_lr and baseline_lr",
-    "learning_rate": "policy_lr and baseline_lr",
-    "total_timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
-    "timesteps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
-    "total_steps": "with_total_steps(config, 1_000_000), or total_steps of sweep",
-    "anneal_lr": "anneal",
-    "epochs": "num_updates",
-    "reward_threshold": "stop_at",
-    "n_envs": "num_envs",
-    "batch_size": "num_envs",
-    "gae_lambda": "trace_lambda",
-    "vf_coef": "baseline_lr, or baseline_coef where one network gives both",
-    "normalize_observations": "normalize_obs",
-    "ent_coef": "entropy_coef",
-    "env_id": "env",
-    "env_name": "env",
-    "net_arch": "hidden_sizes",
-    "seed": "an argument of train_run, or the key of train: jax.random.key(seed)",
-}
 
 
 @dataclass(frozen=True)
@@ -271,9 +252,15 @@ def require_config(config: Any) -> None:
         raise ValueError(f"config must be a Config, not {config!r:.200}")
 
 
+@functools.cache
+def foreign_names() -> dict[str, dict[str, str]]:
+    """Return what `fields` and `options` are here, by their names in other libraries."""
+    return tomllib.loads(Path(__file__).with_name("foreign.toml").read_text())
+
+
 def field_hint(name: str) -> str:
     """Return what a name of another library is here, or the fields that resemble it."""
-    here = FOREIGN.get(name.lower())
+    here = foreign_names()["fields"].get(name.lower())
     return f"; here it is {here}" if here else nearest(name, FIELD_KINDS)
 
 

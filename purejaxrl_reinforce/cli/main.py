@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 
 from purejaxrl_reinforce.cli import sweep, train, verbs
-from purejaxrl_reinforce.config import FIELD_KINDS, FOREIGN, checked_seed, nearest
+from purejaxrl_reinforce.config import FIELD_KINDS, checked_seed, foreign_names, nearest
 from purejaxrl_reinforce.figures import drawing
 
 _PROGRAM = "purejaxrl-reinforce"
@@ -40,18 +40,6 @@ _INTRODUCTION = f"""{_PURPOSE}
 
 Verbs: {", ".join(_VERBS)}.
 {_PROGRAM} VERB --help lists the options of one, --help describes them all."""
-
-_DEVICES = "the environment variable JAX_PLATFORMS, as in JAX_PLATFORMS=cpu; by default the fastest"
-# Names of other libraries, and options or fields of ours.
-_FOREIGN = FOREIGN | {
-    "seeds": "--num-seeds of the verb sweep",
-    "total_timesteps": "--total-steps",
-    "timesteps": "--total-steps",
-    "total_steps": "--total-steps of the verbs train and sweep",
-    "track": "--wandb",
-    "device": _DEVICES,
-    "platform": _DEVICES,
-}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -145,8 +133,9 @@ def _hint(verb: Any, unknown: str) -> str:
     """Return the name of an unknown option in this package, or options that resemble it."""
     option = unknown.partition("=")[0].replace("_", "-")
     name = option.removeprefix("--").replace("-", "_")
-    if foreign := _FOREIGN.get(name.lower()):
-        here = re.sub(r"\b[a-z]+_[a-z_]+", lambda x: "--" + x[0].replace("_", "-"), foreign)
+    foreign = foreign_names()["fields"] | foreign_names()["options"]
+    if found := foreign.get(name.lower()):
+        here = re.sub(r"\b[a-z]+_[a-z_]+", lambda x: "--" + x[0].replace("_", "-"), found)
         return f", which is here {here}"
     names = [field.name for field in fields(verb)]
     if "start" in names:

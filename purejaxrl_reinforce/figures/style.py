@@ -35,34 +35,10 @@ BAND_SEEDS = 10
 # A threshold, or whatever else curves are compared with.
 REFERENCE: dict[str, Any] = {"color": "#444444", "linestyle": (0, (5, 3)), "linewidth": 1}
 
-_SHARED = {
-    "axes.prop_cycle": cycler(color=COLORS, marker=MARKERS) * len(STROKES)
-    + cycler(linestyle=STROKES) * len(COLORS),
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": "medium",
-    "figure.constrained_layout.use": True,
-    "figure.titlesize": "medium",
-    "grid.alpha": 0.3,
-    "legend.fontsize": "small",
-    "legend.frameon": False,
-    "lines.markersize": 4,
-    "pdf.fonttype": 42,  # letters that stay text
-}
-# A phone shows a picture at about half its size; a paper has columns of 3.3 inches.
-_STYLES: dict[str, dict[str, Any]] = {
-    "screen": {"figure.figsize": (7, 4), "figure.dpi": 150, "font.size": 10},
-    "phone": {"figure.figsize": (5, 4), "figure.dpi": 150, "font.size": 10},
-    "paper": {
-        "figure.figsize": (3.3, 2.3),
-        "figure.dpi": 300,
-        "font.size": 7,
-        "lines.linewidth": 1,
-        "lines.markersize": 2.5,
-    },
-}
+_STYLES = Path(__file__).with_name("styles")
+_CYCLE = cycler(color=COLORS, marker=MARKERS) * len(STROKES) + cycler(linestyle=STROKES) * len(
+    COLORS
+)
 
 
 class Curve(NamedTuple):
@@ -89,7 +65,11 @@ class Curve(NamedTuple):
 
 def styled(style: Style = "screen") -> Any:
     """Make figures in a style, in a context or in a function that this decorates."""
-    settings: Any = {**_SHARED, **_STYLES[style]}
+    settings: dict[Any, Any] = {"axes.prop_cycle": _CYCLE}
+    for name in ("all", style):
+        settings |= mpl.rc_params_from_file(
+            _STYLES / f"{name}.mplstyle", use_default_template=False
+        )
     return mpl.rc_context(settings)
 
 
