@@ -44,7 +44,7 @@ from purejaxrl_reinforce.execution.sharding import (
     shard_state,
 )
 from purejaxrl_reinforce.figures.style import REFERENCE, styled
-from purejaxrl_reinforce.sweeps.population import AGENTS, Job, Population, population_mesh
+from purejaxrl_reinforce.sweeps.population import Job, Population
 
 BLOCKS, FULL = "in blocks", "full batch"
 RUN = "runs one after the other"
@@ -105,10 +105,11 @@ def scale_agents(config: Config, agents: Sequence[int], repeats: int) -> list[di
     }
     calls[RUN] = train_run, facts
     for number in agents:
-        mesh = population_mesh(number, jax.devices())
-        share = -(-number // mesh.shape[AGENTS])
+        devices = jax.devices()[:number]
+        share = -(-number // len(devices))
         for kind in [SWEEP, AT_ONCE] if 1 < share <= MOST_AT_ONCE else [SWEEP]:
-            population = Population(config, mesh, share, num_episodes=1, one_by_one=kind == SWEEP)
+            one_by_one = kind == SWEEP
+            population = Population(config, devices, share, num_episodes=1, one_by_one=one_by_one)
             call = functools.partial(_train_agents, population, config, number)
             facts = {
                 "agents": number,

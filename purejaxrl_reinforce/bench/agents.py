@@ -25,12 +25,7 @@ from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution.fingerprint import UPDATES, fingerprint
 from purejaxrl_reinforce.execution.jax_settings import all_devices
 from purejaxrl_reinforce.execution.program import Chunk
-from purejaxrl_reinforce.sweeps.population import (
-    Job,
-    Slice,
-    make_population,
-    population_mesh,
-)
+from purejaxrl_reinforce.sweeps.population import Job, Slice, make_population
 
 _EPISODES = 100  # of each agent's evaluation
 
@@ -44,9 +39,10 @@ class AgentsWorkload:
 
     def __init__(self, standard: Standard, seed: int) -> None:
         self.standard, self.config = standard, standard.config
-        mesh = population_mesh(standard.num_agents, all_devices())
-        self._population = make_population(self.config, standard.num_agents, mesh, None, _EPISODES)
-        size = min(self._population.capacity, standard.num_agents)
+        number = standard.num_agents
+        devices = all_devices()[:number]
+        self._population = make_population(self.config, number, devices, None, _EPISODES)
+        size = min(self._population.capacity, number)
         first, num_updates = self._job(seed, size), self.config.num_updates
         halfway = self._trained(first._replace(goal=num_updates // 2))
         first_half = first._replace(done=num_updates // 2, before=halfway)

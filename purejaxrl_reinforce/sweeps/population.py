@@ -44,15 +44,6 @@ AGENTS = "agents"
 BY_AGENT = P(None, AGENTS)
 
 
-def population_mesh(num_agents: int, devices: Sequence[jax.Device]) -> Mesh:
-    """Return a mesh of as many devices as `num_agents` agents at a time occupy.
-
-    Agents are sharded over its first axis; all lanes of an agent are on one device.
-    """
-    grid = np.array(devices[:num_agents]).reshape(-1, 1)
-    return Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
-
-
 class Job(NamedTuple):
     """Agents of one static setting to train together, in this process or another.
 
@@ -103,7 +94,7 @@ class Population:
 
     Args:
         config: one of theirs.
-        mesh: of devices, as `population_mesh` returns it.
+        devices: over which agents are sharded; all lanes of an agent are on one.
         rows: agents that each device has room for.
         num_episodes: of each agent's greedy evaluation.
         one_by_one: whether a device trains one agent after the other, rather than all side by side
@@ -111,6 +102,7 @@ class Population:
 
     Attributes:
         longest_call: most updates of one call, for whose metrics there is room.
+        num_devices: over which agents are sharded.
         capacity: agents that there is room for.
         compile_seconds: of tracing and compiling.
         memory_bytes: what the largest compiled program needs at most on all devices of this
@@ -122,14 +114,16 @@ class Population:
     def __init__(
         self,
         config: Config,
-        mesh: Mesh,
+        devices: Sequence[jax.Device],
         rows: int,
         num_episodes: int,
         one_by_one: bool | None = None,
     ) -> None:
         started = time.perf_counter()
-        self.mesh, self._rows, self.capacity = mesh, rows, rows * mesh.shape[AGENTS]
-        on_cores = mesh.devices.flat[0].platform in ONE_BY_ONE
+        self.num_devices, self._rows, self.capacity = len(devices), rows, rows * len(devices)
+        grid = np.array(devices).reshape(-1, 1)
+        self._mesh = Mesh(grid, (AGENTS, LANES.name), axis_types=(AxisType.Auto,) * 2)
+        on_cores = devices[0].platform in ONE_BY_ONE
         self.one_by_one = on_cores if one_by_one is None else one_by_one
         one, own = jnp.int32(1), self._inputs([config], np.zeros((1, 2), np.uint32))
         advancing = self._jit(functools.partial(_advance, longest=self.longest_call))
@@ -142,7 +136,7 @@ class Population:
             self._advance = advancing.lower(one, (one, one), (settings, states)).compile()
             self._start, self._evaluate = start.result(), evaluation.result()
         self.compile_seconds = time.perf_counter() - started
-        self.memory_bytes = len(mesh.local_devices) * max(
+        self.memory_bytes = len(self._mesh.local_devices) * max(
             map(program_bytes, (self._start, self._advance, self._evaluate))
         )
         gc.collect()  # of other populations' programs, each of which holds many memory mappings
@@ -159,10 +153,10 @@ class Population:
         in_specs = (REPLICATED, REPLICATED, BY_AGENT)
         # Nothing is reduced over agents.
         mapped = jax.shard_map(
-            of_device, mesh=self.mesh, in_specs=in_specs, out_specs=BY_AGENT, check_vma=False
+            of_device, mesh=self._mesh, in_specs=in_specs, out_specs=BY_AGENT, check_vma=False
         )
         # Without these, jax would choose where arguments lie that the program does not use.
-        shardings = tuple(NamedSharding(self.mesh, spec) for spec in in_specs)
+        shardings = tuple(NamedSharding(self._mesh, spec) for spec in in_specs)
         return jax.jit(mapped, in_shardings=shardings)
 
     def _inputs(self, configs: Sequence[Config], key_data: np.ndarray) -> tuple[Config, Array]:
@@ -176,7 +170,7 @@ class Population:
         """Put an array of so many agents, and of padding, on the devices."""
         with_padding = np.minimum(np.arange(self.capacity), number - 1)
         rows = values[with_padding].reshape(self._rows, -1, *values.shape[1:])
-        sharding = NamedSharding(self.mesh, BY_AGENT)
+        sharding = NamedSharding(self._mesh, BY_AGENT)
         return jax.make_array_from_callback(rows.shape, sharding, lambda i: rows[i])
 
     def train(self, job: Job) -> Iterator[program.Chunk[TrainState] | Slice]:
@@ -185,7 +179,7 @@ class Population:
         Their configurations have the same number of updates.
         """
         number, before = len(job.agents), job.before
-        num_rows = jnp.int32(-(-number // self.mesh.shape[AGENTS]))
+        num_rows = jnp.int32(-(-number // self.num_devices))
         num_updates = jnp.int32(job.configs[0].num_updates)
         settings, _ = own = self._inputs(job.configs, job.key_data)
         if before is None:
@@ -224,7 +218,7 @@ class Population:
             return f(config, state._replace(key=jax.random.wrap_key_data(state.key)))
 
         number = len(job.agents)
-        num_rows = jnp.int32(-(-number // self.mesh.shape[AGENTS]))
+        num_rows = jnp.int32(-(-number // self.num_devices))
         settings, _ = self._inputs(job.configs, job.key_data)
         states = jax.tree.map(functools.partial(self._put, number), job.before.state)
         arguments = num_rows, (), (settings, states)
@@ -232,7 +226,11 @@ class Population:
 
 
 def make_population(
-    config: Config, num_agents: int, mesh: Mesh, slice_size: int | None, num_episodes: int
+    config: Config,
+    num_agents: int,
+    devices: Sequence[jax.Device],
+    slice_size: int | None,
+    num_episodes: int,
 ) -> Population:
     """Compile a population for slices of the `num_agents` agents of one static setting.
 
@@ -241,11 +239,11 @@ def make_population(
     Raises:
         ValueError: it does not fit into memory.
     """
-    rows = -(-min(num_agents, slice_size or num_agents) // mesh.shape[AGENTS])
-    if slice_size is None and mesh.devices.flat[0].platform in ONE_BY_ONE:
+    rows = -(-min(num_agents, slice_size or num_agents) // len(devices))
+    if slice_size is None and devices[0].platform in ONE_BY_ONE:
         rows = min(rows, _MOST_ROWS)
     while True:
-        population = Population(config, mesh, rows, num_episodes)
+        population = Population(config, devices, rows, num_episodes)
         taken = population.memory_bytes / free_bytes()
         if slice_size is not None or rows == 1 or taken <= _SHARE_OF_MEMORY:
             break

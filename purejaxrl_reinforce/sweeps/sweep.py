@@ -26,13 +26,7 @@ from purejaxrl_reinforce.output.progress import Board
 from purejaxrl_reinforce.output.text import count
 from purejaxrl_reinforce.sweeps import studies, workers
 from purejaxrl_reinforce.sweeps.plan import Axes, SweepPlan, make_plan
-from purejaxrl_reinforce.sweeps.population import (
-    Job,
-    Population,
-    Slice,
-    make_population,
-    population_mesh,
-)
+from purejaxrl_reinforce.sweeps.population import Job, Population, Slice, make_population
 from purejaxrl_reinforce.sweeps.results import SweepResults, empty_results
 from purejaxrl_reinforce.sweeps.store import CONFIRMATION, SavedSweep, SweepStore
 from purejaxrl_reinforce.sweeps.summary import best_so_far
@@ -311,12 +305,12 @@ class SweepLoop:
         settings = self.results.programs[number]
         # It does not depend on which agents are left to train.
         most = len(settings) * self.results.num_seeds
-        mesh = population_mesh(min(self._slice_size or most, most), self._devices)
+        devices = self._devices[: min(self._slice_size or most, most)]
         takes_turns = len(self.results.programs) > 1 and self._slice_size is None
         population = make_population(
             self.results.configs[settings[0]],
             -(-num_agents // _TURNS) if takes_turns else num_agents,
-            mesh, self._slice_size, self.results.num_episodes,
+            devices, self._slice_size, self.results.num_episodes,
         )  # fmt: skip
         self.log(f"compiled for {num_agents} agents in {population.compile_seconds:.1f} s")
         if len(self.results.programs) > _MOST_PROGRAMS:
@@ -324,7 +318,7 @@ class SweepLoop:
         self._populations[number] = population
         # One by one, agents take no longer in short slices: these grow to some seconds.
         grows = self._slice_size is None and population.one_by_one
-        size = len(mesh.devices) if grows else self._slice_size or population.capacity
+        size = len(devices) if grows else self._slice_size or population.capacity
         self._sizes[number] = min(size, population.capacity)
 
     def _train_slice(self, number: int, job: Job) -> Iterator[str]:
@@ -339,7 +333,7 @@ class SweepLoop:
                 yield ""
         if self._slice_size is None and population.one_by_one:
             growth = min(2.0, _SECONDS_PER_SLICE / max(self.seconds - before, 1e-9))
-            size, shares = self._sizes[number], len(population.mesh.devices)
+            size, shares = self._sizes[number], population.num_devices
             size = max(1, int(size * growth / shares)) * shares
             self._sizes[number] = min(size, population.capacity)
         yield ""

@@ -19,13 +19,7 @@ import jax
 import numpy as np
 
 from purejaxrl_reinforce.execution import machine
-from purejaxrl_reinforce.sweeps.population import (
-    Job,
-    Population,
-    Slice,
-    make_population,
-    population_mesh,
-)
+from purejaxrl_reinforce.sweeps.population import Job, Population, Slice, make_population
 
 # Slices of a program, at least, where it has so many agents: as many workers have work.
 _SLICES = 64
@@ -128,8 +122,8 @@ def train_remotely(job: Job, settings: Mapping[str, Any]) -> Slice:
     device, compiled = taken = free.get()
     try:
         if key not in compiled:
-            mesh = population_mesh(1, [device])
-            compiled[key] = make_population(config, job.room, mesh, job.room, job.num_episodes)
+            size = job.room
+            compiled[key] = make_population(config, size, [device], size, job.num_episodes)
         *_, part = compiled[key].train(job)
     finally:
         free.put(taken)

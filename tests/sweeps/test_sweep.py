@@ -244,15 +244,15 @@ def test_a_population_has_room_for_what_is_useful_and_fits(
     monkeypatch, platforms, width, free, rows
 ):
     class Fake:
-        def __init__(self, config, mesh, rows, num_episodes):
+        def __init__(self, config, devices, rows, num_episodes):
             self.rows, self.memory_bytes = rows, 0.1e9 * rows
 
     monkeypatch.setattr(population, "Population", Fake)
     monkeypatch.setattr(population, "ONE_BY_ONE", platforms)
     monkeypatch.setattr(population, "free_bytes", lambda: free)
     monkeypatch.setattr(population, "require_memory", lambda needed, remedy: None)
-    mesh = population.population_mesh(1000, jax.devices()[:1])
-    assert population.make_population(CONFIG, 1000, mesh, width, 7).rows == rows
+    found = population.make_population(CONFIG, 1000, jax.devices()[:1], width, 7)
+    assert found.rows == rows
 
 
 GUARANTEE = """
