@@ -212,17 +212,15 @@ def load_sweep(path: StrPath) -> SweepResults:
     results = empty_results(sweep.plan, sweep.path)
     for part in map(sweep.load, sweep.files()):
         results.add(part)
-    if missing := int((results.done < results.goals).sum()):
+    missing = int((results.done < results.goals).sum())
+    whole = results.done.max(axis=1) >= [config.num_updates for config in results.configs]
+    settings = results.by_task(range(len(whole))).values()
+    if missing or not all(whole[own].any() for own in settings):
+        agents = f"{missing:,} of {results.num_agents:,} agents are missing"
         raise ValueError(
-            f"{path} is not finished: {missing:,} of {results.num_agents:,} agents are"
-            " missing; rerun the same sweep command to finish"
+            f"{path} is not finished: {agents if missing else 'its halving goes on'}; rerun the"
+            " same sweep command to finish"
         )
-    for ranked in results.by_task(range(len(results.configs))).values():
-        if all(results.done[i].max() < results.configs[i].num_updates for i in ranked):
-            raise ValueError(
-                f"{path} is not finished: its halving goes on; rerun the same sweep command to"
-                " finish"
-            )
     return results
 
 
