@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -52,6 +53,8 @@ def plot(
         raise ValueError(f"smooth must lie between 1 and {LARGEST_SIZE} updates, not {smooth}")
     if x not in X_LABELS:
         raise ValueError(f"x must be one of {', '.join(X_LABELS)}, not {x!r}")
+    if style not in get_args(Style):
+        raise ValueError(f"style must be one of {', '.join(get_args(Style))}, not {style!r}")
     if not sources:
         raise ValueError("give at least one RUN or SWEEP, the directory of a run or a sweep")
     paths = [Path(source) for source in sources]
