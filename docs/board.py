@@ -4,6 +4,7 @@ import math
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import number
@@ -68,7 +69,7 @@ def _cells(name: str, result: dict[str, Any]) -> list[str]:
         commit[:7] + commit[40:],  # which may have changes
         result["date"][:10],
     )
-    return [*map(_escaped, texts), f"[JSON](../../benchmarks/board/{name})"]
+    return [*map(_escaped, map(str, texts)), f"[JSON](../../benchmarks/board/{quote(name)})"]
 
 
 def _rates(result: dict[str, Any]) -> dict[str, float]:

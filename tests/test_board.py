@@ -53,7 +53,7 @@ def test_a_submitted_result_is_sound(path):
 
 def test_the_fastest_training_comes_first_and_texts_of_others_stay_texts(hook, tmp_path):
     assert hook.board() == "No result has been submitted yet."
-    for name, result in {"cpu": RESULT, "gpu": GPU}.items():
+    for name, result in {"c)<p>u": RESULT, "gpu": GPU}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(result))
     columns, _, gpu, cpu = (line.split(" | ") for line in hook.board().splitlines())
     assert len(columns) == len(gpu) == len(cpu)
@@ -62,4 +62,4 @@ def test_the_fastest_training_comes_first_and_texts_of_others_stay_texts(hook, t
     assert cpu[:2] == ["| A &#60;b&#62;CPU&#60;/b&#62; &#124; 2", "2"]
     assert cpu[3:9] == ["35.00", "", "8.06", "0.432", "100", "1,234 (RAPL)"]
     assert cpu[9:12] == ["purejaxrl_reinforce 0.1.0, jax 0.10.2", "be18655+changes", "2026-11-29"]
-    assert cpu[12] == "[JSON](../../benchmarks/board/cpu.json) |"
+    assert cpu[12] == "[JSON](../../benchmarks/board/c%29%3Cp%3Eu.json) |"
