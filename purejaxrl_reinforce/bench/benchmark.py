@@ -71,10 +71,10 @@ def benchmark_standard(
     solve: Solve
     if workload.num_agents > 1:
         agents = AgentsWorkload(workload, seed)
-        result, solve = _timed_result(workload.name, agents, seed, repeats), agents.solve
-    else:
+        solve, result = agents.solve, _timed_result(workload.name, agents, seed, repeats)
+    else:  # compiled first: at Ctrl-C meanwhile, nothing measured would get lost
         one = Workload(workload.config, seed)
-        result, solve = _timed_result(workload.name, one, seed, repeats), make_solve(workload)
+        solve, result = make_solve(workload), _timed_result(workload.name, one, seed, repeats)
     number = workload.num_seeds
     seeds = [NO_SEED] if exit_code(result) else solve(first, number)
     energy = energy and NO_SEED not in seeds
@@ -96,7 +96,7 @@ def _timed_result(
 ) -> dict[str, Any]:
     """Return the result of a workload's timed calls, and of the conditions before and after."""
     before = conditions()
-    timings, peaks = measure(workload.calls, repeats), measure_peaks()
+    peaks, timings = measure_peaks(), measure(workload.calls, repeats)
     facts = workload.facts | {
         "repeats": repeats,
         "peaks": peaks._asdict(),
@@ -108,7 +108,7 @@ def _timed_result(
 
 def exit_code(result: dict[str, Any]) -> int:
     """Return 0; 130 if the measurement of a result was interrupted, 1 if a part of it failed."""
-    parts = [*result["rows"], result.get("learning", {})]
+    parts = [*result["rows"], result.get("learning", {}), result.get("energy") or {}]
     found = {status for part in parts for status in part.get("statuses", ())}
     return 128 + signal.SIGINT if INTERRUPTED in found else int(FAILED in found)
 
@@ -180,9 +180,9 @@ def _learned(result: dict[str, Any]) -> list[str]:
         " ({:.3g} to {:.3g})".format(*seconds["interval"])
         + f" and {steps['median']:,.0f} steps ({{:,.0f}} to {{:,.0f}})".format(*steps["interval"])
     ]
-    if energy is not None and energy["source"] is None:
+    if energy == {"source": None}:
         lines.append("energy: not readable here (of a CPU often by root alone, of a GPU by NVML)")
-    elif energy is not None:
+    elif energy is not None and energy["source"]:
         lines.append(
             f"energy ({energy['source']}): {energy['joules_per_solved_seed']:,.3g} J per solved"
             f" seed, {energy['joules_per_billion_steps']:,.0f} J per billion steps"

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from purejaxrl_reinforce.bench.timing import ratio_of_medians
-from purejaxrl_reinforce.execution.fingerprint import compare_fingerprints
 from purejaxrl_reinforce.statistics import Interval
 
 # Separate runs differ by more than the repeats within one: another layout of memory, other
@@ -61,13 +60,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for field in sorted(before.keys() | after.keys())
         if before.get(field) != after.get(field)
     ]
-
-
-def fingerprints(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """Return how the parameters after the first updates of two results compare, if both say."""
-    if "fingerprint" not in old or "fingerprint" not in new:
-        return None
-    return compare_fingerprints(old["fingerprint"], new["fingerprint"])
 
 
 def row_samples(result: Mapping[str, Any]) -> dict[str, list[float]]:

@@ -83,9 +83,18 @@ def energy_of_seeds(
     first_seed: int,
     number: int,
 ) -> dict[str, Any]:
-    """Train seed after seed while energy is measured; `source` is None if that is not readable."""
+    """Train seeds while energy is measured; where it was not, `source` is None."""
     seeds = list[Seed]()
-    found = measure_energy(lambda: seeds.extend(solve(first_seed + len(seeds), number)))
+
+    def train() -> None:
+        seeds.extend(solve(first_seed + len(seeds), number))
+        if NO_SEED in seeds:
+            raise KeyboardInterrupt
+
+    try:
+        found = measure_energy(train)
+    except KeyboardInterrupt:
+        return {"source": None, "statuses": [INTERRUPTED]}
     if found is None:
         return {"source": None}
     solved, steps = sum(s.solved for s in seeds), sum(s.env_steps or 0 for s in seeds)

@@ -90,17 +90,27 @@ def load_result(path: Path) -> dict[str, Any]:
     """
     text = files.read_input(path)
     try:
-        result: Any = json.loads(text)
+        result: Any = json.loads(
+            text, parse_float=_number, parse_int=_number, parse_constant=_number
+        )
     except (ValueError, RecursionError):  # neither JSON nor text, or nested too deeply
-        raise ValueError(f"{path} is not JSON") from None
+        raise ValueError(f"{path} is not JSON of numbers that are finite") from None
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
         raise DamagedError(f"{path} is not a benchmark result of schema {SCHEMA}")
     try:
         _check()(result)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise DamagedError(f"{path} is damaged: {error!s:.200}") from None
-    found: dict[str, Any] = parse_json(text)
+    found: dict[str, Any] = parse_json(json.dumps(result))
     return found
+
+
+def _number(text: str) -> float:
+    """Return a number of JSON, a whole one as int, or raise ValueError where no float holds it."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"not finite: {text:.20}")
+    return int(value) if value.is_integer() and abs(value) < 2**63 else value
 
 
 @functools.cache

@@ -86,7 +86,7 @@ def measure(calls: Mapping[str, Call], repeats: int = 5) -> dict[str, Timing]:
     samples: dict[str, list[float]] = {name: [] for name in calls}
     statuses = dict.fromkeys(calls, DONE)
     with no_compilation(), interruptible():
-        for name in [*calls] * repeats:
+        for name in (name for _ in range(repeats) for name in calls):
             (seconds, number), call = warm[name], calls[name]
             try:
                 if seconds < SETTLING_SECONDS:
@@ -195,8 +195,7 @@ def _matmul_rate(size: int) -> float:
     """Return FLOP/s of one product on each device at the same time."""
     square, product = jax.random.normal(jax.random.key(0), (size, size)), jax.jit(jnp.matmul)
     factors = [jax.device_put(square, device) for device in jax.local_devices()]
-    seconds = measure({"": lambda: [product(x, x) for x in factors]}, _PEAK_REPEATS)[""].min
-    return len(factors) * 2 * size**3 / seconds
+    return len(factors) * 2 * size**3 / _least_seconds(lambda: [product(x, x) for x in factors])
 
 
 def _memory_rate(num_bytes: int) -> float:
@@ -209,4 +208,12 @@ def _memory_rate(num_bytes: int) -> float:
         arrays[:] = map(scale, arrays)
         return arrays
 
-    return 2 * sum(x.nbytes for x in arrays) / measure({"": scale_in_place}, _PEAK_REPEATS)[""].min
+    return 2 * sum(x.nbytes for x in arrays) / _least_seconds(scale_in_place)
+
+
+def _least_seconds(call: Call) -> float:
+    """Return the least seconds of a call; Ctrl-C ends all, since a peak by itself is no result."""
+    timing = measure({"": call}, _PEAK_REPEATS)[""]
+    if timing.status == INTERRUPTED:
+        raise KeyboardInterrupt
+    return timing.min

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from purejaxrl_reinforce.bench.compare import change, row_samples
+from purejaxrl_reinforce.bench.compare import change
 from purejaxrl_reinforce.bench.flops import Cost
 from purejaxrl_reinforce.bench.learning import (
     Seed,
@@ -88,16 +88,23 @@ def _broken_rules(result: Mapping[str, Any], workload: Standard) -> Iterator[str
     if len(rows) < len(result["rows"]):
         yield "two rows have one name"
     yield from (f"{name} was not timed" for name in _RATES if name not in rows)
-    for name, row in rows.items():
-        is_done = row["statuses"] == [DONE] * repeats and None not in row["samples"]
-        if not is_done or len(row["samples"]) != repeats:
-            yield f"{name}: not {repeats} samples that are done"
-    slots = _slots(workload) * (result["agents_at_once"] if workload.num_agents > 1 else 1)
+    slots = _slots(workload) * min(result.get("agents_at_once", 1), workload.num_agents)
     if result["slots"] != slots:
         yield f"slots are {result['slots']:,}, and {slots:,} by the rules"
-    trained = rows.get(TRAINING, result)["valid_steps"]
-    if trained != result["valid_steps"] or trained > slots:
-        yield "steps of a training: different numbers in two places, or more than its slots"
+    if rows.get(TRAINING, result)["valid_steps"] != result["valid_steps"]:
+        yield "steps of a training: different numbers in two places"
+    for name, row in rows.items():
+        is_done = set(row["statuses"]) == {DONE} and None not in row["samples"]
+        if not is_done or not len(row["samples"]) == len(row["statuses"]) == repeats:
+            yield f"{name}: not {repeats} samples that are done"
+        most = slots if name == TRAINING else slots // workload.config.num_updates
+        if row["valid_steps"] > most or (name == ENVIRONMENT and row["valid_steps"] < most):
+            yield f"{name} has {row['valid_steps']:,} steps in {most:,} slots"
+    energy = result["energy"] or {"source": None}
+    if energy["source"] is not None:
+        most, played = energy["calls"] * workload.num_seeds, energy["env_steps"] / _slots(workload)
+        if not energy["solved"] <= energy["seeds"] == most >= played:
+            yield "energy: more seeds or steps than its calls have"
 
 
 def _slots(workload: Standard) -> int:
@@ -157,7 +164,7 @@ def verify(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[Line]:
 
     Learning is always compared; bits and speed where hardware, versions and flags are equal.
     """
-    same = all(recorded[part] == here[part] for part in ("machine", "versions", "flags", "engine"))
+    same = all(recorded[x] == here[x] for x in ("machine", "versions", "flags", "engine", "config"))
     lines = contradictions(recorded)
     lines += (x._replace(recorded="", here=x.recorded) for x in contradictions(here))
     if lines:  # there is nothing to compare
@@ -166,9 +173,12 @@ def verify(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[Line]:
     lines.append(_fingerprints(recorded, here, same))
     lines.extend(_learning(recorded["learning"], here["learning"], same))
     lines.append(_training_steps(recorded, here))
-    old, new = row_samples(recorded), row_samples(here)
+    old, new = (
+        {x["name"]: [1e9 * s / x["valid_steps"] for s in x["samples"]] for x in result["rows"]}
+        for result in (recorded, here)
+    )
     lines.extend(
-        _medians(f"{name}, seconds", old[name], new[name], _SPEED_TOLERANCE, same)
+        _medians(f"{name}, nanoseconds per step", old[name], new[name], _SPEED_TOLERANCE, same)
         for name in old
         if name in new
     )
@@ -176,10 +186,11 @@ def verify(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[Line]:
 
 
 def _fingerprints(recorded: Mapping[str, Any], here: Mapping[str, Any], same: bool) -> Line:
-    found = compare_fingerprints(recorded["fingerprint"], here["fingerprint"])
-    verdict = AGREE if found == SAME_BITS else DIFFER if same else NO_VERDICT
-    old, new = (x["fingerprint"]["sha256"][:12] for x in (recorded, here))
-    return Line(f"fingerprint: {found}", old, new, verdict)
+    old, new = recorded["fingerprint"], here["fingerprint"]
+    found = compare_fingerprints(old, new)
+    is_another = any(old[name] != new[name] for name in ("updates", "seed", "num_parameters"))
+    verdict = AGREE if found == SAME_BITS else DIFFER if same or is_another else NO_VERDICT
+    return Line(f"fingerprint: {found}", old["sha256"][:12], new["sha256"][:12], verdict)
 
 
 def _learning(recorded: Mapping[str, Any], here: Mapping[str, Any], same: bool) -> Iterator[Line]:

@@ -113,12 +113,7 @@ class Plot:
     """
 
     sources: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]],
-        tyro.conf.arg(
-            metavar="RUN|SWEEP [RUN|SWEEP ...]",
-            help="Directories of runs and sweeps.",
-            help_behavior_hint="(one or more)",
-        ),
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN|SWEEP [RUN|SWEEP ...]")
     ]
     out: Path | None = None
     """New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."""
@@ -155,17 +150,12 @@ class Report:
     Figures and video are embedded.
     """
 
-    source: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(
-            metavar="RUN|SWEEP|BENCH", help="Directory of a run or a sweep, or JSON of a benchmark."
-        ),
-    ]
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|SWEEP|BENCH")]
     out: Path | None = None
     """New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."""
     force: options.ForceOption = False
     seed: int = 0
-    """Seed of the evaluation and the video."""
+    """Seed of the evaluation and the video of a run."""
 
     def run(self) -> None:
         path = library.report(self.source, self.out, self.seed, self.force)
@@ -215,7 +205,7 @@ class Bench:
 
     def _require_alone(self, name: str) -> None:
         if self != Bench(**{name: getattr(self, name)}):
-            raise ValueError(f"--{name} takes no other option beside it")
+            raise ValueError(f"--{name} goes with no other option")
 
     def _run_against(self) -> int:
         from purejaxrl_reinforce.bench.idiomatic.against import against_idiomatic
@@ -224,20 +214,21 @@ class Bench:
         if self != Bench(
             against=self.against, seed=self.seed, repeats=self.repeats, start=self.start
         ):
-            raise ValueError("--against takes a configuration, --seed and --repeats, nothing else")
+            raise ValueError("--against goes with a configuration, --seed and --repeats alone")
         for speeds in against_idiomatic(config, seed, self.repeats):
             print(speeds.line())
         return 0
 
     def _measure(self) -> int:
         from purejaxrl_reinforce.bench import benchmark
+        from purejaxrl_reinforce.execution.signals import interruptible
         from purejaxrl_reinforce.output.json_text import dump_json
         from purejaxrl_reinforce.output.text import print_table
 
         measure, name = self._measurement()
         default = new_dated_path(Path("bench"), name, ".json")
         path = new_file(self.out, default, (".json",), self.force)
-        with write_output(path) as unfinished:  # opened first: a result should not get lost
+        with interruptible(), write_output(path) as unfinished:  # first: no result gets lost
             result = measure()
             unfinished.write_text(dump_json(result))
         print_table(*benchmark.result_table(result))
@@ -259,10 +250,9 @@ class Bench:
         workload = standard.standard(self.workload)
         fields = self.start.fields
         if self.start != options.ConfigOptions(options=fields) or set(fields) - set(FREE_FIELDS):
-            free = {*FREE_FIELDS} - {"platform"}  # which is no option
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in FREE_FIELDS if name in free)
+            free = ", ".join(f"--{name.replace('_', '-')}" for name in FREE_FIELDS)
             raise ValueError(
-                f"--workload {workload.name} has a configuration of its own; it takes {names} alone"
+                f"--workload {workload.name} has a configuration of its own; free are {free}"
             )
         workload = workload._replace(config=workload.config.replace(**fields))
         if self.price_per_hour is not None and not 0 <= self.price_per_hour < math.inf:
@@ -274,13 +264,17 @@ class Bench:
 def _compare(old_path: Path, new_path: Path) -> int:
     from purejaxrl_reinforce.bench import compare
     from purejaxrl_reinforce.bench.result_file import load_result
+    from purejaxrl_reinforce.execution.fingerprint import compare_fingerprints
     from purejaxrl_reinforce.output.text import print_table, printable
 
     old, new = load_result(old_path), load_result(new_path)
     changes = compare.compare(old, new)
+    if old["date"] > new["date"]:
+        print("warning: the old result is the newer one")
     for line in compare.differences(old, new):
         print(f"warning: {printable(line)}")
-    if (found := compare.fingerprints(old, new)) is not None:
+    if "fingerprint" in old and "fingerprint" in new:
+        found = compare_fingerprints(old["fingerprint"], new["fingerprint"])
         print(f"parameters after {old['fingerprint']['updates']} updates: {found}")
     title = f"{old['benchmark']}: {old_path.name} to {new_path.name}"
     print_table(title, compare.COLUMNS, [change.cells() for change in changes])
@@ -290,6 +284,8 @@ def _compare(old_path: Path, new_path: Path) -> int:
 def _verify(path: Path) -> int:
     from purejaxrl_reinforce.bench import benchmark, compare, verify
     from purejaxrl_reinforce.bench.result_file import load_result
+    from purejaxrl_reinforce.bench.standard import FREE_FIELDS
+    from purejaxrl_reinforce.execution.machine import describe_machine
     from purejaxrl_reinforce.output.json_text import dump_json, parse_json
     from purejaxrl_reinforce.output.text import print_table, printable
 
@@ -297,10 +293,15 @@ def _verify(path: Path) -> int:
     workload = verify.workload_of(recorded)
     lines = verify.contradictions(recorded)
     if not lines:
+        if recorded["machine"] == describe_machine():  # another may need other sizes of blocks
+            free = {x: y for x, y in recorded["config"].items() if x in FREE_FIELDS}
+            workload = workload._replace(config=workload.config.replace(**free))
         first_seed = (recorded["learning"]["first_seed"] + verify.FRESH) % 2**32
         measured = benchmark.benchmark_standard(
             workload, recorded["seed"], recorded["repeats"], first_seed=first_seed
         )
+        if benchmark.exit_code(measured) > 1:
+            raise KeyboardInterrupt
         here = parse_json(dump_json(measured))  # as it would be in a file
         lines = verify.verify(recorded, here)
         for line in compare.differences(recorded, here):

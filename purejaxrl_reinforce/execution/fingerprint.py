@@ -39,10 +39,10 @@ def fingerprint(params: Any, updates: int, seed: int) -> dict[str, Any]:
 
 def compare_fingerprints(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     """Return SAME_BITS, SAME_ROUNDED or DIFFERS."""
-    if a["sha256"] == b["sha256"]:
-        return SAME_BITS
     if any(a[name] != b[name] for name in ("updates", "seed", "num_parameters")):
         return DIFFERS
+    if a["sha256"] == b["sha256"]:
+        return SAME_BITS
     x, y = (np.asarray(z["rounded"], float) for z in (a, b))
     # Either was rounded by half a unit at most.
     is_close = x.shape == y.shape and bool(np.all(np.abs(x - y) < 2 * 10.0**-_DIGITS))

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import signal
 
 import jax
@@ -19,6 +20,7 @@ from purejaxrl_reinforce.bench.idiomatic import against
 from purejaxrl_reinforce.bench.result_file import load_result
 from purejaxrl_reinforce.bench.workload import Workload, compile_phases
 from purejaxrl_reinforce.cli.main import main
+from purejaxrl_reinforce.output.json_text import dump_json
 from purejaxrl_reinforce.statistics import Interval
 from tests.support.configs import TEXTBOOK
 from tests.support.processes import Command, wait_until
@@ -68,7 +70,7 @@ def noisy(result, factor=1.0, sigma=0.01, seed=0, samples=5):
 
 
 def written(path, result):
-    path.write_text(json.dumps(result))
+    path.write_text(dump_json(result))
     return str(path)
 
 
@@ -142,12 +144,14 @@ def test_names_of_others_are_printed_as_they_are(name, result_path, tmp_path, ca
 def test_a_planted_slowdown_is_found(result, result_path, tmp_path, capsys):
     assert main(["bench", "--compare", str(result_path), str(result_path)]) == 0
     assert "too few samples" in capsys.readouterr().out
-    old = written(tmp_path / "old.json", noisy(result, seed=1))
+    old = written(tmp_path / "old.json", noisy(result, seed=1) | {"date": "2100-01-01T00:00:00"})
     new = written(tmp_path / "new.json", noisy(result, factor=1.2, seed=2))
     assert main(["bench", "--compare", old, old]) == 0
     assert capsys.readouterr().out.count("unchanged") == len(result["rows"])
     assert main(["bench", "--compare", old, new]) == 1
-    assert capsys.readouterr().out.count("slower") == len(result["rows"])
+    found = capsys.readouterr().out
+    assert found.count("slower") == len(result["rows"])
+    assert "warning: the old result is the newer one" in found
     assert main(["bench", "--compare", new, old]) == 0
     assert capsys.readouterr().out.count("faster") == len(result["rows"])
 
@@ -188,7 +192,13 @@ def test_differences_of_machine_and_config_are_named(result):
         (_with(benchmark="roofline"), "different benchmarks: bench and"),
         (_with(rows=[]), "other.json is damaged: data.rows must contain at least 1"),
         (_with(rows=[{"name": "else", "samples": [1]}]), "nothing to compare"),
-        (_with(seed=10**400), "other.json is damaged: data.seed must be smaller"),
+        (_with(seed=2**32), "other.json is damaged: data.seed must be smaller"),
+        *((_with(seed=x), "not JSON of numbers that are finite") for x in (10**400, math.nan)),
+        *(
+            (_with(**{x: {}}), f"data.{x} must contain")
+            for x in ("versions", "flags", "conditions")
+        ),
+        (_with(commit="<b>"), "other.json is damaged: data.commit must match"),
         (_with(date="yesterday"), "other.json is damaged: data.date must match"),
         *((_with(rows=[row]), "other.json is damaged: data.rows[0]") for row in WRONG_ROWS),
         (_with(machine=[1]), "other.json is damaged: data.machine must be object"),
@@ -213,7 +223,7 @@ def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
         (["--out", "EXISTING"], "exists; choose another --out"),
         (["--out", "EXISTING/below.json"], "cannot be written to; choose another --out"),
         (["--compare", "EXISTING", "EXISTING", "--num-envs", "3"], "no other option"),
-        (["--verify", "EXISTING", "--seed", "3"], "--verify takes no other option"),
+        (["--verify", "EXISTING", "--seed", "3"], "--verify goes with no other option"),
         (["--verify", "EXISTING"], "a result of bench cannot be verified, only those of"),
         (["--workload", "cartpole-v1"], "unknown workload 'cartpole-v1'; there are cartpole-re"),
         (["--workload", WORKLOAD, "--num-envs", "3"], f"{WORKLOAD} has a configuration of its own"),
@@ -221,8 +231,8 @@ def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
         (["--workload", WORKLOAD, "--repeats", "0"], "repeats must be at least 1"),
         (["--energy"], "--energy needs --workload"),
         (["--price-per-hour", "2"], "--price-per-hour needs --workload"),
-        (["--against", "idiomatic", "--energy"], "--seed and --repeats, nothing else"),
-        (["--against", "idiomatic", "--env", "Acrobot-v1"], "supports only env=CartPole-v1"),
+        (["--against", "idiomatic", "--energy"], "--seed and --repeats alone"),
+        (["--against", "idiomatic", "--env", "Acrobot-v1"], "has env=CartPole-v1 alone"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, result_path, capsys):
@@ -324,7 +334,7 @@ def test_both_programs_take_turns_with_the_same_batch_and_with_their_best(monkey
 
 
 def test_the_idiomatic_program_plays_cartpole_alone():
-    with pytest.raises(ValueError, match="supports only env=CartPole-v1, not Acrobot-v1"):
+    with pytest.raises(ValueError, match="has env=CartPole-v1 alone, not Acrobot-v1"):
         against.against_idiomatic(Config(env="Acrobot-v1"))
 
 
@@ -336,20 +346,24 @@ from purejaxrl_reinforce.bench import timing
 calls, seconds = [], timing._seconds
 def told(*arguments):
     calls.append(arguments)
-    if len(calls) == 60:
-        pathlib.Path("timed").touch()
+    if len(calls) in (9, 120):
+        pathlib.Path(f"timed-{len(calls)}").touch()
     return seconds(*arguments)
 timing._seconds = told
 sys.exit(main())
 """
 
 
-def test_what_was_measured_before_ctrl_c_is_kept(tmp_path):
-    options = ["--repeats", "100000", "--out", "a.json"]
+@pytest.mark.parametrize(("calls", "files"), [(9, set()), (120, {"a.json"})])
+def test_what_was_measured_before_ctrl_c_is_kept(calls, files, tmp_path):
+    options = ["--repeats", f"{10**15}", "--out", "a.json"]
     process = Command("bench", *TINY, *options, directory=tmp_path, code=TIMED)
-    wait_until((tmp_path / "timed").exists, process)
+    wait_until((tmp_path / f"timed-{calls}").exists, process)
     process.send_signal(signal.SIGINT)
     assert process.wait()[0] == 128 + signal.SIGINT
+    assert {path.name for path in tmp_path.glob("*.json")} == files
+    if not files:  # these were the peaks
+        return
     statuses = [x for row in load_result(tmp_path / "a.json")["rows"] for x in row["statuses"]]
     assert statuses.count("interrupted") == 1
     assert statuses.count("done") >= 7

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +20,10 @@ from purejaxrl_reinforce.algorithm.state import Metrics
 from purejaxrl_reinforce.bench import benchmark, standard, verify
 from purejaxrl_reinforce.bench.agents import AgentsWorkload
 from purejaxrl_reinforce.bench.learning import (
+    NO_SEED,
     Seed,
     dollars_per_solved_seed,
+    energy_figures,
     energy_of_seeds,
     learning,
 )
@@ -104,25 +107,32 @@ def test_two_results_of_a_machine_verify_each_other(results):
 
 
 def test_a_result_has_all_that_the_schema_asks_for(recorded, tmp_path):
-    write_result(tmp_path / "a.json", recorded)
+    write_result(tmp_path / "a.json", recorded | {"repeats": 6.0})
     assert load_result(tmp_path / "a.json") == recorded
+    assert isinstance(load_result(tmp_path / "a.json")["repeats"], int)
     for name in ("fingerprint", "learning", "energy", "conditions", "peaks", "command"):
         lacking = {key: value for key, value in recorded.items() if key != name}
         write_result(tmp_path / "b.json", lacking)
         with pytest.raises(ValueError, match=rf"data must contain \[.*'{name}'"):
             load_result(tmp_path / "b.json")
-    names = [row["name"] for row in recorded["rows"]]
-    assert {"environment", "rollout", "training"} <= set(names)
-    for row in recorded["rows"]:
-        assert row["statuses"] == ["done"] * 6
-        assert row["interval"] == [min(row["samples"]), max(row["samples"])]
-        assert 0 < row["roofline_share"] < 1
+    assert all(0 < row["roofline_share"] < 1 for row in recorded["rows"])
 
 
 def row_of(result, name):
     return next(row for row in result["rows"] if row["name"] == name)
 
 
+def times(part, factor, *names):
+    part |= {name: factor * part[name] for name in names}
+
+
+def energy_of(env_steps, solved):
+    facts = {"source": "RAPL", "joules": 9.0, "calls": 1, "seeds": 8}
+    counts = {"env_steps": env_steps, "solved": solved}
+    return {"energy": facts | counts | energy_figures(9.0, solved, env_steps)}
+
+
+COUNTED = "valid_steps", "sps", "sps_best"
 DOCTORED = {
     "a rate": lambda x: row_of(x, "training").update(sps=1e9),
     "a median": lambda x: row_of(x, "rollout").update(median=1e-6),
@@ -131,16 +141,15 @@ DOCTORED = {
     "a row twice": lambda x: x["rows"].append(x["rows"][0]),
     "peaks": lambda x: x["peaks"].update(matmul_flops=1e20),
     "slots": lambda x: x.update(slots=x["valid_steps"]),
-    "a seed that is too quick": lambda x: x["learning"]["env_steps"].__setitem__(0, 5),
     "a field that is gone": lambda x: x["config"].pop("gamma"),
     "more agents": lambda x: x.update(agents_at_once=2, slots=2 * x["slots"]),
     "a seed without steps": lambda x: x["learning"]["env_steps"].__setitem__(3, None),
     "a sample of nothing": lambda x: row_of(x, "rollout")["samples"].__setitem__(0, None),
-    "energy": lambda x: x.update(
-        energy={"source": "RAPL", "joules": 9.0, "solved": 3, "env_steps": 10**9}
-        | {"joules_per_solved_seed": 3.0, "joules_per_billion_steps": 8.0}
-    ),
+    "energy": lambda x: (x.update(energy_of(1e6, 8)), x["energy"].update(joules=1.0)),
     "a price": lambda x: x.update(dollars_per_solved_seed=1e-9),
+    "steps of no episode": lambda x: times(row_of(x, "environment"), 9, *COUNTED),
+    "energy of more seeds": lambda x: x.update(energy_of(1e6, 9)),
+    "energy of more steps": lambda x: x.update(energy_of(1e9, 8)),
     "steps of a training": lambda x: x.update(valid_steps=x["slots"]),
     "more steps than slots": lambda x: (
         x.update(valid_steps=2 * x["slots"]),
@@ -153,7 +162,6 @@ DOCTORED = {
     "an unfinished seed": lambda x: x["learning"]["statuses"].__setitem__(7, "interrupted"),
     "another target": lambda x: x["learning"].update(target=100.0),
     "another network": lambda x: x["config"].update(hidden_sizes=[32]),
-    "another batch": lambda x: x["config"].update(num_envs=32),
 }
 
 
@@ -169,29 +177,29 @@ def make_faster(row):
     row |= estimate(row["samples"])
     row["min"] /= 10
     rates = ("sps", "sps_best", "flops_per_second", "fraction_of_matmul_peak", "roofline_share")
-    row |= {name: 10 * row[name] for name in rates}
+    times(row, 10, *rates)
 
 
 def test_consistent_lies_are_found_by_running_it_again(results):
     lies = {}
-    for name in ("steps", "seconds", "fingerprint", "rate"):
+    for name in ("env_steps", "seconds", "fingerprint", "rate", "counts"):
         lies[name] = copy.deepcopy(results[0])
-    learned = lies["steps"]["learning"]
-    learned["env_steps"] = [x // 2 for x in learned["env_steps"]]
-    learned["env_steps_to_solve"] = estimate(learned["env_steps"])
-    learned = lies["seconds"]["learning"]
-    learned["seconds"] = [x / 10 for x in learned["seconds"]]
-    learned["seconds_to_solve"] = estimate(learned["seconds"])
+    for name, divisor in (("env_steps", 2), ("seconds", 10)):
+        learned = lies[name]["learning"]
+        learned[name] = [x / divisor for x in learned[name]]
+        learned[f"{name}_to_solve"] = estimate(learned[name])
     lies["fingerprint"]["fingerprint"]["sha256"] = "0" * 64
     make_faster(row_of(lies["rate"], "training"))
+    times(row_of(lies["counts"], "rollout"), 0.01, *COUNTED)
     lines = {
         name: {x.subject for x in verify.verify(lie, results[1]) if x.verdict == verify.DIFFER}
         for name, lie in lies.items()
     }
-    assert "environment steps to solve" in lines["steps"]
+    assert "environment steps to solve" in lines["env_steps"]
     assert "seconds to solve" in lines["seconds"]
     assert "fingerprint: same to 1e-4" in lines["fingerprint"]
-    assert "training, seconds" in lines["rate"]
+    assert "training, nanoseconds per step" in lines["rate"]
+    assert "rollout, nanoseconds per step" in lines["counts"]
 
 
 def test_speed_and_bits_of_other_machines_have_no_verdict(results):
@@ -203,6 +211,38 @@ def test_speed_and_bits_of_other_machines_have_no_verdict(results):
     lines = verify.verify(other, results[1])
     assert {x.verdict for x in lines} == {verify.AGREE, verify.NO_VERDICT}
     assert "fingerprint: same to 1e-4" in {x.subject for x in lines}
+    other["fingerprint"]["num_parameters"] = 7
+    assert verdicts(other, results[1]) == ["fingerprint: differs"]
+
+
+def test_agents_side_by_side_are_at_most_those_of_the_workload(recorded):
+    forged = {"agents_at_once": 4_096, "slots": 500_000 * 4_096}
+    lines = verify.contradictions(recorded | {"benchmark": "cartpole-reinforce-sweep-v1"} | forged)
+    assert any("slots are" in line.recorded for line in lines)
+
+
+def test_a_verification_has_the_sizes_of_blocks_and_ends_at_ctrl_c(recorded, tmp_path, monkeypatch):
+    sizes = []
+
+    def interrupted(workload, *_, **__):
+        sizes.append(workload.config.block_steps)
+        return recorded | {"learning": recorded["learning"] | {"statuses": ["interrupted"]}}
+
+    recorded["config"]["block_steps"] = 5
+    write_result(tmp_path / "a.json", recorded)
+    monkeypatch.setattr(benchmark, "benchmark_standard", interrupted)
+    assert main(["bench", "--verify", str(tmp_path / "a.json")]) == 130
+    assert sizes == [5]
+
+
+def test_what_is_timed_comes_last_so_that_ctrl_c_loses_nothing(monkeypatch):
+    order, names = mock.Mock(), ["Workload", "make_solve", "measure_peaks", "measure"]
+    for name in names:
+        monkeypatch.setattr(benchmark, name, getattr(order, name))
+    order.measure.side_effect = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.benchmark_standard(STANDARDS[NAME])
+    assert [call[0] for call in order.mock_calls if call[0] in names] == names
 
 
 def negated_policy(config, state, grads, num_updates):
@@ -324,6 +364,8 @@ def test_energy_is_that_of_a_solved_seed_and_of_a_billion_steps():
     assert found["joules_per_solved_seed"] == 2.0
     assert found["joules_per_billion_steps"] == pytest.approx(12.0 / 600 * 1e9)
     assert energy_of_seeds(lambda _: None, solve, 0, 1) == {"source": None}
+    stopped = energy_of_seeds(measure, lambda *_: [NO_SEED], 0, 1)
+    assert benchmark.exit_code({"rows": [], "energy": stopped}) == 130
 
 
 @pytest.mark.parametrize(("number", "low", "high"), [(1, 0, 0), (5, 0, 4), (9, 1, 7), (40, 13, 26)])

@@ -88,7 +88,7 @@ def _batches(config: Config) -> dict[str, tuple[Config, Settings]]:
     """Return what both programs are told, by a name: the batch of `config`, and their best."""
     for name, values in _KNOWN.items():
         if (value := getattr(config, name)) not in values:
-            raise ValueError(f"the idiomatic program supports only {name}={values[0]}, not {value}")
+            raise ValueError(f"the idiomatic program has {name}={values[0]} alone, not {value}")
     names = ("hidden_sizes", "activation", "gamma", "policy_lr", "baseline_lr")
     settings = Settings(**{name: getattr(config, name) for name in names})
     steps = config.num_steps or settings.num_steps
