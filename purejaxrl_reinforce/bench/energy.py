@@ -48,10 +48,14 @@ def measure_energy(work: Call, seconds: float = 60.0) -> dict[str, Any] | None:
         counters of all packages or GPUs cannot be read.
     """
     on_cpu = jax.default_backend() == "cpu"
-    counters = rapl_counters() if on_cpu else nvml_counters()
+    try:
+        counters = rapl_counters() if on_cpu else nvml_counters()
+        before = [counter.read() for counter in counters]
+    except Exception:  # of files, or of NVML; or it is not installed
+        return None
     if not counters:
         return None
-    before, joules, calls = [counter.read() for counter in counters], 0.0, 0
+    joules, calls = 0.0, 0
     started = time.perf_counter()
     while (taken := time.perf_counter() - started) < seconds:
         jax.block_until_ready(work())
@@ -64,34 +68,27 @@ def measure_energy(work: Call, seconds: float = 60.0) -> dict[str, Any] | None:
 
 
 def rapl_counters() -> list[Counter]:
-    """Return a counter of each CPU package, [] unless all can be read."""
+    """Return a counter of each CPU package; an OSError says that one cannot be read."""
 
     def value(zone: Path, name: str) -> int:
         return int((zone / name).read_text())
 
-    with contextlib.suppress(OSError):
-        zones = sorted(POWERCAP.glob("intel-rapl:*"))
+    zones = sorted(POWERCAP.glob("intel-rapl:*"))
+    return [
+        Counter(
+            functools.partial(value, zone, "energy_uj"), 1e-6, value(zone, "max_energy_range_uj")
+        )
+        for zone in zones
         # Other zones are parts of a package, or the whole machine.
-        packages = [x for x in zones if (x / "name").read_text().startswith("package")]
-        reads = [functools.partial(value, zone, "energy_uj") for zone in packages]
-        for read in reads:
-            read()
-        lasts = [value(zone, "max_energy_range_uj") for zone in packages]
-        return [Counter(read, 1e-6, last) for read, last in zip(reads, lasts, strict=True)]
-    return []
+        if (zone / "name").read_text().startswith("package")
+    ]
 
 
 def nvml_counters() -> list[Counter]:
-    """Return a counter of each NVIDIA GPU, [] unless all can be read."""
+    """Return a counter of each NVIDIA GPU; errors are those of `_nvml`."""
     nvml, gpus = _nvml()
-    if nvml is None:
-        return []
-    reads = [functools.partial(nvml.nvmlDeviceGetTotalEnergyConsumption, gpu) for gpu in gpus]
-    with contextlib.suppress(nvml.NVMLError):
-        for read in reads:
-            read()
-        return [Counter(read, 1e-3, 2**64 - 1) for read in reads]
-    return []
+    read = nvml.nvmlDeviceGetTotalEnergyConsumption
+    return [Counter(functools.partial(read, gpu), 1e-3, 2**64 - 1) for gpu in gpus]
 
 
 def conditions() -> dict[str, Any]:
@@ -102,36 +99,30 @@ def conditions() -> dict[str, Any]:
     """
     counts = [int(path.read_text()) for path in CPUS.glob("cpu*/thermal_throttle/*_throttle_count")]
     gpu: dict[str, Any] = {"gpu_mhz": None, "gpu_throttling": None}
-    nvml, gpus = _nvml()
-    if nvml is not None:
-        with contextlib.suppress(nvml.NVMLError):
-            gpu["gpu_mhz"] = [nvml.nvmlDeviceGetClockInfo(x, nvml.NVML_CLOCK_SM) for x in gpus]
-            masks = [nvml.nvmlDeviceGetCurrentClocksThrottleReasons(x) for x in gpus]
-            gpu["gpu_throttling"] = [[x for x in _REASONS if _REASONS[x] & y] for y in masks]
+    with contextlib.suppress(Exception):  # there is no NVML
+        nvml, gpus = _nvml()
+        gpu["gpu_mhz"] = [nvml.nvmlDeviceGetClockInfo(x, nvml.NVML_CLOCK_SM) for x in gpus]
+        masks = [nvml.nvmlDeviceGetCurrentClocksThrottleReasons(x) for x in gpus]
+        gpu["gpu_throttling"] = [[x for x in _REASONS if _REASONS[x] & y] for y in masks]
+    clock = None
+    with contextlib.suppress(OSError, NotImplementedError):
+        clock = psutil.cpu_freq()
     return {
-        "cpu_mhz": _cpu_mhz(),
+        "cpu_mhz": float(clock.current) if clock else None,  # mean of all cores
         "cpu_throttles": sum(counts) if counts else None,
         "load": os.getloadavg()[0],
         **gpu,
     }
 
 
-def _cpu_mhz() -> float | None:
-    """Return the mean clock of all cores."""
-    with contextlib.suppress(OSError, NotImplementedError):
-        if clock := psutil.cpu_freq():
-            return float(clock.current)
-    return None
-
-
 def _nvml() -> tuple[Any, list[Any]]:
-    """Return NVML, ready to be asked, and its GPUs; None and [] where there is none."""
-    try:
-        import pynvml
-    except ImportError:
-        return None, []
-    with contextlib.suppress(pynvml.NVMLError):
-        pynvml.nvmlInit()
-        indices = range(pynvml.nvmlDeviceGetCount())
-        return pynvml, [pynvml.nvmlDeviceGetHandleByIndex(i) for i in indices]
-    return None, []
+    """Return NVML, ready to be asked, and its GPUs.
+
+    Raises:
+        ImportError, pynvml.NVMLError: there is none.
+    """
+    import pynvml
+
+    pynvml.nvmlInit()
+    indices = range(pynvml.nvmlDeviceGetCount())
+    return pynvml, [pynvml.nvmlDeviceGetHandleByIndex(i) for i in indices]

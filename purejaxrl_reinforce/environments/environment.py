@@ -132,19 +132,18 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
     # Constants of gymnax's modules and of the environment must not become tracers when the first
     # call comes from inside a transformation: Python caches the ones, `_loaded` the others.
     with jax.ensure_compile_time_eval():
-        loaded, described = _loaded(name)
+        env = _loaded(name)
     if not env_params:
-        return described
-    params = changed(name, loaded.params, env_params)
-    return _described(name, env_params, loaded._replace(params=params))
+        return env
+    params = changed(name, env._params, env_params)
+    return _described(name, env_params, env._env, params, env._ends_at_limit)
 
 
 def checked(config: Config) -> Config:
     """Return `config` with env_params in the types of the environment's; errors are `make`'s."""
     require_config(config)
-    make(config.env, config.env_params)
-    params = in_own_types(_loaded(config.env)[0].params, config.env_params)
-    return dataclasses.replace(config, env_params=params)
+    env = make(config.env, config.env_params)
+    return dataclasses.replace(config, env_params=in_own_types(env._params, config.env_params))
 
 
 @functools.cache
@@ -154,24 +153,11 @@ def _gymnax() -> Any:
         return importlib.import_module("gymnax")
 
 
-class _Loaded(NamedTuple):
-    """A gymnax environment, its parameters, and whether its steps also end at the time limit."""
-
-    env: Any
-    params: Any
-    ends_at_limit: bool = False
-
-
 @functools.lru_cache(maxsize=None, typed=True)  # a name may stand for another object than a Named
-def _loaded(name: str) -> tuple[_Loaded, Environment]:
-    loaded = _made(name)
-    return loaded, _described(name, NO_PARAMS, loaded)
-
-
-def _made(name: str) -> _Loaded:
+def _loaded(name: str) -> Environment:
     gymnax = _gymnax()
     if ":" in name:
-        return _Loaded(*own_environment(name))
+        return _described(name, NO_PARAMS, *own_environment(name))
     registered, overrides = ALIASES.get(name, (name, {}))
     if registered not in gymnax.registered_envs:
         module, _, of_module = name.rpartition(".")
@@ -182,13 +168,14 @@ def _made(name: str) -> _Loaded:
         env, params = gymnax.make(registered)
     except Exception as error:  # whatever its constructor does, such as fetch data
         raise ValueError(f"environment {registered!r} cannot be made: {error}") from None
-    return _Loaded(env, dataclasses.replace(params, **overrides))
+    return _described(name, NO_PARAMS, env, dataclasses.replace(params, **overrides))
 
 
-def _described(name: str, env_params: Mapping[str, Any], loaded: _Loaded) -> Environment:
+def _described(
+    name: str, env_params: Mapping[str, Any], env: Any, params: Any, ends_at_limit: bool = False
+) -> Environment:
     from gymnax.environments import spaces
 
-    env, params, _ = loaded
     obs, action = env.observation_space(params), env.action_space(params)
     if mistake := space_mistake(env, params):
         raise ValueError(f"{name}: {mistake}")
@@ -202,7 +189,7 @@ def _described(name: str, env_params: Mapping[str, Any], loaded: _Loaded) -> Env
         env_params=env_params,
         _env=env,
         _params=params,
-        _ends_at_limit=loaded.ends_at_limit,
+        _ends_at_limit=ends_at_limit,
     )
 
 
