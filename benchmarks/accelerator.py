@@ -29,7 +29,6 @@ from speedup import trained_updates
 from purejaxrl_reinforce import Config, init, preset, step, train
 from purejaxrl_reinforce.algorithm.reinforce import collect
 from purejaxrl_reinforce.bench.idiomatic.against import idiomatic
-from purejaxrl_reinforce.bench.idiomatic.program import Settings
 from purejaxrl_reinforce.bench.result_file import load_result, make_result, write_result
 from purejaxrl_reinforce.bench.timing import measure_peaks, paired_ratio
 from purejaxrl_reinforce.execution.jax_settings import use_cuda_graphs
@@ -179,9 +178,9 @@ def speed(size: Size, seed: int, num_envs: int) -> list[Row]:
     """
     config = replace(preset("cartpole"), num_envs=num_envs, num_steps=size.num_steps)
     updates = max(2, size.slots // (num_envs * size.num_steps))
-    settings = Settings(num_envs, size.num_steps, max(2, updates // 4))
     trained, key = trained_params(size, seed), jax.random.key(seed)
-    built, rows = {"idiomatic": idiomatic(settings, key)}, []
+    fewer = replace(config, num_updates=max(2, updates // 4))
+    built, rows = {"idiomatic": idiomatic(fewer, key)}, []
     for engine in ("xla", "kernel"):
         chosen: Any = {"engine": engine}
         try:

@@ -29,7 +29,6 @@ from purejaxrl_reinforce.bench.idiomatic.against import (
     idiomatic,
     some_updates,
 )
-from purejaxrl_reinforce.bench.idiomatic.program import Settings
 from purejaxrl_reinforce.bench.result_file import make_result
 from purejaxrl_reinforce.bench.timing import Call, measure_peaks, paired_ratio
 from purejaxrl_reinforce.execution.machine import machine_name
@@ -70,8 +69,9 @@ def measure_network(
             (TRAINED, LONGEST_EPISODE): trained_updates(config, updates, trained, key),
         }
         for steps in (LONGEST_EPISODE, *short):
-            settings = Settings(n, steps, max(2, slots // (n * steps)), **layers)
-            programs["idiomatic", steps] = idiomatic(settings, key)
+            updates = max(2, slots // (n * steps))
+            batch = replace(config, num_steps=steps, num_updates=updates)
+            programs["idiomatic", steps] = idiomatic(batch, key)
         for (program, steps), (call, valid_steps) in programs.items():
             name = f"{network}, {program} lanes={n} steps={steps}"
             facts = {"network": network, "program": program, "num_envs": n, "num_steps": steps}

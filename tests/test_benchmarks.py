@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from purejaxrl_reinforce import Config
 from purejaxrl_reinforce.bench.idiomatic import program as idiomatic
 from purejaxrl_reinforce.output.json_text import json_value, parse_json
 from purejaxrl_reinforce.presets import PRESETS, preset
@@ -253,11 +254,11 @@ def test_solved_needs_a_full_window():
 
 
 def test_idiomatic_program_returns_what_the_last_update_learned():
-    settings = idiomatic.Settings(num_envs=4, num_steps=16, num_updates=1)
+    config = Config(num_envs=4, num_steps=16, num_updates=1)
     # The program is the community's idiom, which reuses no key but broadcasts ranks freely.
     with jax.numpy_rank_promotion("allow"):
-        before, *_ = jax.jit(idiomatic.make_init(settings))(jax.random.key(0))
-        after = jax.jit(idiomatic.make_train(settings))(jax.random.key(0)).params
+        before, *_ = jax.jit(idiomatic.make_init(config))(jax.random.key(0))
+        after = jax.jit(idiomatic.make_train(config))(jax.random.key(0)).params
     for old, new, rate in zip(before, after, (2e-2, 0.3), strict=True):
         moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), old, new)
         # Adam's first step is the learning rate, wherever there is a gradient.

@@ -4,25 +4,23 @@ import sys
 import time
 
 import jax
-from protocol import NETWORKS, Progress, Result, read_settings
-from protocol import Settings as RunSettings
+from protocol import NETWORKS, Progress, Result, Settings, read_settings
 
-from purejaxrl_reinforce.bench.idiomatic.program import Settings, make_train
+from purejaxrl_reinforce import Config
+from purejaxrl_reinforce.bench.idiomatic.program import make_train
 
 # Its fastest batch of those that speedup.py tries.
 NUM_ENVS = 256
 NUM_STEPS = 32
 
 
-def main(settings: RunSettings) -> None:
+def main(settings: Settings) -> None:
     """Train, print the result."""
-    batch = Settings(
-        settings.num_envs or NUM_ENVS,
-        settings.num_steps or NUM_STEPS,
-        **NETWORKS[settings.network],
-    )
-    per_update = batch.num_envs * batch.num_steps
-    batch = batch._replace(num_updates=max(1, settings.max_env_steps // per_update))
+    num_envs, num_steps = settings.num_envs or NUM_ENVS, settings.num_steps or NUM_STEPS
+    per_update = num_envs * num_steps
+    updates = max(1, settings.max_env_steps // per_update)
+    layers = NETWORKS[settings.network]
+    batch = Config(num_envs=num_envs, num_steps=num_steps, num_updates=updates, **layers)
     key = jax.random.key(settings.seed)
     startup_seconds = settings.seconds_since_start()
     started = time.perf_counter()

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import TrainState
-from purejaxrl_reinforce.bench.idiomatic.program import Settings, make_train
+from purejaxrl_reinforce.bench.idiomatic.program import make_train
 from purejaxrl_reinforce.bench.timing import Call, measure, paired_ratio
 from purejaxrl_reinforce.config import NO_PARAMS, Config
 from purejaxrl_reinforce.execution.program import Program
@@ -25,7 +25,7 @@ _STEPS = 1_000_000
 # measured: there, as many lanes as keep one busy.
 _BEST_LANES = {"cpu": (1_024, 256)}
 _MANY_LANES = 65_536, 65_536
-_BEST_STEPS = 32
+_BEST_STEPS, _LONGEST_EPISODE = 32, 500
 # What the idiomatic program can do, where ours could do something else or less.
 _KNOWN: dict[str, tuple[Any, ...]] = {
     "env": ("CartPole-v1",),
@@ -84,19 +84,17 @@ def against_idiomatic(config: Config, seed: int = 0, repeats: int = 5) -> list[S
     return [speeds(batch) for batch in batches]
 
 
-def _batches(config: Config) -> dict[str, tuple[Config, Settings]]:
+def _batches(config: Config) -> dict[str, tuple[Config, Config]]:
     """Return what both programs are told, by a name: the batch of `config`, and their best."""
     for name, values in _KNOWN.items():
         if (value := getattr(config, name)) not in values:
             raise ValueError(f"the idiomatic program has {name}={values[0]} alone, not {value}")
-    names = ("hidden_sizes", "activation", "gamma", "policy_lr", "baseline_lr")
-    settings = Settings(**{name: getattr(config, name) for name in names})
-    steps = config.num_steps or settings.num_steps
+    steps = config.num_steps or _LONGEST_EPISODE
     lanes, other_lanes = _BEST_LANES.get(jax.default_backend(), _MANY_LANES)
 
-    def of_size(num_envs: int, num_steps: int) -> Settings:
+    def of_size(num_envs: int, num_steps: int) -> Config:
         updates = max(2, _STEPS // (num_envs * num_steps))
-        return settings._replace(num_envs=num_envs, num_steps=num_steps, num_updates=updates)
+        return config.replace(num_envs=num_envs, num_steps=num_steps, num_updates=updates)
 
     return {
         f"same batch ({config.num_envs:,} lanes x {steps} steps)": (
@@ -122,8 +120,8 @@ def some_updates(program: Program, state: TrainState, updates: int) -> tuple[Cal
     return call, int(np.asarray(call()[1].num_steps).sum(dtype=np.int64))
 
 
-def idiomatic(settings: Settings, key: jax.Array) -> tuple[Call, int]:
+def idiomatic(config: Config, key: jax.Array) -> tuple[Call, int]:
     """Return a call that trains the idiomatic program, and the steps that it takes."""
-    program = jax.jit(make_train(settings)).lower(key).compile()
-    steps = settings.num_envs * settings.num_steps * settings.num_updates
+    program = jax.jit(make_train(config)).lower(key).compile()
+    steps = config.num_envs * (config.num_steps or 0) * config.num_updates
     return functools.partial(program, key), steps

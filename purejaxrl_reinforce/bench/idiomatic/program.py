@@ -2,7 +2,8 @@
 
 A scan over `vmap(env.step)` with automatic reset, keys split for every lane and step, actions from
 `jax.random.categorical`, the return as a reverse scan, and one gradient of the whole batch for each
-network. Written fairly: everything is compiled into one program, nothing is computed that the
+network. Of a configuration it knows the batch, `num_steps` included, the layers, gamma and the
+rates. Written fairly: everything is compiled into one program, nothing is computed that the
 algorithm does not need, and the environments carry on from update to update.
 """
 
@@ -15,25 +16,14 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from purejaxrl_reinforce.config import Config
+
 
 def cartpole() -> tuple[Any, Any]:
     """Return the environment and its parameters."""
     import gymnax  # starts jax, whose devices a benchmark has to choose before
 
     return gymnax.make("CartPole-v1")
-
-
-class Settings(NamedTuple):
-    """Settings of this program; the defaults are the values of the package's tuned preset."""
-
-    num_envs: int = 64
-    num_steps: int = 500
-    num_updates: int = 100
-    hidden_sizes: tuple[int, ...] = (64,)
-    activation: str = "relu"
-    gamma: float = 0.995
-    policy_lr: float = 2e-2
-    baseline_lr: float = 0.3
 
 
 class Transition(NamedTuple):
@@ -72,52 +62,52 @@ class Outcome(NamedTuple):
     num_episodes: Array
 
 
-def make_networks(settings: Settings) -> tuple[Any, Any]:
+def make_networks(config: Config) -> tuple[Any, Any]:
     """Return the policy and the baseline, each an MLP."""
-    hidden = settings.hidden_sizes, settings.activation
+    hidden = config.hidden_sizes, config.activation
     return MLP(*hidden, 2), MLP(*hidden, 1)
 
 
-def make_train(settings: Settings) -> Callable[[Array], Outcome]:
+def make_train(config: Config) -> Callable[[Array], Outcome]:
     """Return `train(key)`, to be compiled. A mean return is NaN where no episode ended."""
-    init, update = make_init(settings), make_update(settings)
+    init, update = make_init(config), make_update(config)
 
     def train(key: Array) -> Outcome:
-        carry, episodes = jax.lax.scan(update, init(key), length=settings.num_updates)
+        carry, episodes = jax.lax.scan(update, init(key), length=config.num_updates)
         return Outcome(carry[0], *episodes)
 
     return train
 
 
-def make_optimizers(settings: Settings) -> list[optax.GradientTransformation]:
+def make_optimizers(config: Config) -> list[optax.GradientTransformation]:
     """Return an Adam for each network, whose rate falls to zero over the run."""
     return [
-        optax.adam(optax.linear_schedule(rate, 0.0, settings.num_updates))
-        for rate in (settings.policy_lr, settings.baseline_lr)
+        optax.adam(optax.linear_schedule(rate, 0.0, config.num_updates))
+        for rate in (config.policy_lr, config.baseline_lr)
     ]
 
 
-def make_init(settings: Settings) -> Callable[[Array], tuple[Any, ...]]:
+def make_init(config: Config) -> Callable[[Array], tuple[Any, ...]]:
     """Return the function from a key to what training carries from update to update."""
     env, env_params = cartpole()
-    networks, optimizers = make_networks(settings), make_optimizers(settings)
+    networks, optimizers = make_networks(config), make_optimizers(config)
 
     def init(key: Array) -> tuple[Any, ...]:
         key, key_reset, *keys = jax.random.split(key, 4)
         obs, env_state = jax.vmap(env.reset, in_axes=(0, None))(
-            jax.random.split(key_reset, settings.num_envs), env_params
+            jax.random.split(key_reset, config.num_envs), env_params
         )
         params = tuple(net.init(k, obs) for net, k in zip(networks, keys, strict=True))
         opt_states = tuple(opt.init(p) for opt, p in zip(optimizers, params, strict=True))
-        return params, opt_states, env_state, obs, jnp.zeros(settings.num_envs), key
+        return params, opt_states, env_state, obs, jnp.zeros(config.num_envs), key
 
     return init
 
 
-def make_env_step(settings: Settings) -> Callable[..., tuple[tuple[Any, ...], Transition]]:
+def make_env_step(config: Config) -> Callable[..., tuple[tuple[Any, ...], Transition]]:
     """Return the body of the rollout's scan: one step of every lane."""
     env, env_params = cartpole()
-    policy, _ = make_networks(settings)
+    policy, _ = make_networks(config)
 
     def env_step(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], Transition]:
         params, env_state, obs, running_return, key = carry
@@ -125,7 +115,7 @@ def make_env_step(settings: Settings) -> Callable[..., tuple[tuple[Any, ...], Tr
         action = jax.random.categorical(key_action, policy.apply(params, obs))
         next_obs, env_state, reward, terminated, truncated, _ = jax.vmap(
             env.step, in_axes=(0, 0, 0, None)
-        )(jax.random.split(key_step, settings.num_envs), env_state, action, env_params)
+        )(jax.random.split(key_step, config.num_envs), env_state, action, env_params)
         done = terminated | truncated
         running_return = running_return + reward
         row = Transition(obs, action, reward, done, jnp.where(done, running_return, jnp.nan))
@@ -135,9 +125,9 @@ def make_env_step(settings: Settings) -> Callable[..., tuple[tuple[Any, ...], Tr
     return env_step
 
 
-def make_losses(settings: Settings) -> Callable[..., Array]:
+def make_losses(config: Config) -> Callable[..., Array]:
     """Return the sum of both networks' losses over the whole batch."""
-    policy, baseline = make_networks(settings)
+    policy, baseline = make_networks(config)
 
     def losses(params: tuple[Any, Any], batch: Transition, returns: Array) -> Array:
         values = baseline.apply(params[1], batch.obs)[..., 0]
@@ -149,18 +139,18 @@ def make_losses(settings: Settings) -> Callable[..., Array]:
     return losses
 
 
-def make_update(settings: Settings) -> Callable[..., tuple[tuple[Any, ...], tuple[Array, Array]]]:
+def make_update(config: Config) -> Callable[..., tuple[tuple[Any, ...], tuple[Array, Array]]]:
     """Return the body of the training's scan: play, compute returns, learn."""
-    env_step, losses = make_env_step(settings), make_losses(settings)
-    optimizers, (_, baseline) = make_optimizers(settings), make_networks(settings)
+    env_step, losses = make_env_step(config), make_losses(config)
+    optimizers, (_, baseline) = make_optimizers(config), make_networks(config)
 
     def update(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], tuple[Array, Array]]:
         params, opt_states, env_state, obs, running_return, key = carry
         rollout = (params[0], env_state, obs, running_return, key)
-        rollout, batch = jax.lax.scan(env_step, rollout, length=settings.num_steps)
+        rollout, batch = jax.lax.scan(env_step, rollout, length=config.num_steps)
         _, env_state, obs, running_return, key = rollout
         returns = jax.lax.scan(
-            lambda g, t: (t.reward + settings.gamma * jnp.where(t.done, 0.0, g),) * 2,
+            lambda g, t: (t.reward + config.gamma * jnp.where(t.done, 0.0, g),) * 2,
             baseline.apply(params[1], obs)[..., 0],
             batch,
             reverse=True,
