@@ -15,7 +15,7 @@ from harness import RESULTS, Table, finish, run
 from scipy import stats
 
 from purejaxrl_reinforce.decisions.looks import decide
-from purejaxrl_reinforce.execution.machine import measured_on
+from purejaxrl_reinforce.execution.machine import started_on
 from purejaxrl_reinforce.statistics import (
     MIN_SEEDS,
     Interval,
@@ -179,7 +179,7 @@ def main(
             found += cover_profile(n, repeats, fraction)
         for name in RANKINGS:
             found += cover_ranking(name, n, repeats)
-    result = {**measured_on(), "repeats": repeats, "rows": found}
+    result = {**started_on(), "repeats": repeats, "rows": found}
     finish(results, "coverage", result, None, table)
 
 

@@ -17,7 +17,7 @@ from harness import RESULTS, Table, draw_quantiles, finish, quantiles, run
 from matplotlib.figure import Figure
 
 from purejaxrl_reinforce import preset, sweep
-from purejaxrl_reinforce.execution.machine import measured_on
+from purejaxrl_reinforce.execution.machine import started_on
 from purejaxrl_reinforce.figures.style import styled
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.presets import PRESETS
@@ -133,7 +133,7 @@ def main(
         "preset": name,
         "purpose": PRESETS[name].purpose,
         "config": asdict(config),
-        **measured_on(),
+        **started_on(),
         "threshold": solved,
         **returns_of(found),
         **({} if solved is None else solving(found, solved)),

@@ -24,7 +24,7 @@ from harness import RESULTS, Table, finish, run
 from purejaxrl_reinforce import load_sweep
 from purejaxrl_reinforce.decisions.looks import decide, look_sizes
 from purejaxrl_reinforce.decisions.power import POWERS, found_share, plan_seeds, set_apart
-from purejaxrl_reinforce.execution.machine import measured_on
+from purejaxrl_reinforce.execution.machine import started_on
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.sweeps.summary import rank, scores_of_settings
 
@@ -208,7 +208,7 @@ def main(studies: int = 2_000, seeds: int = SEEDS, results: Path = RESULTS) -> N
     pilot = {i: np.array(x[:16]) for i, x in enumerate(scores)}
     for name, x, difference in (("1 deviation", normal, 1.0), ("learning rates, 50", pilot, 50.0)):
         rows += promises(name, x, difference, studies)
-    result = {**measured_on(), "studies": studies, "rows": rows, "scores": scores}
+    result = {**started_on(), "studies": studies, "rows": rows, "scores": scores}
     finish(results, "studies", result, None, table)
 
 

@@ -9,7 +9,7 @@ are too few for any interval, its bounds are infinite.
 
 import functools
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,10 +117,7 @@ def interquartile_mean_interval(scores: np.ndarray) -> Interval:
         return unbounded
     last, finite = ordered[-1], np.isfinite(ordered)
     gap = (np.where(finite, last, 0.0) - np.where(finite, ordered, 0.0)).max(axis=0) / (n - 1)
-    below = np.concatenate([[ordered[0] - gap], ordered])
-    above = np.concatenate([ordered, [last + gap]])
-    drawn = [(_weighted(w, below), _weighted(w, above)) for w in _draw_weights(n)]
-    lowest, highest = np.sort(np.concatenate(drawn, axis=1), axis=1)
+    lowest, highest = np.sort(_draws(ordered, ordered[0] - gap, last + gap), axis=1)
     cut = int(_TAIL * _DRAWS)  # no interpolation, which would give NaN with -inf
     low, high = np.minimum(lowest[cut], value), np.maximum(highest[-cut - 1], value)
     equal_by_chance = (ordered[0] == last) & (0.75**n > 1 - _COVERAGE)
@@ -161,12 +158,10 @@ def draw_interquartile_means(
         side: 0 or 1; draws of different sides are independent of each other.
     """
     ordered = np.sort(scores, axis=0)
-    below = np.concatenate([np.minimum(ends[0], ordered[:1]), ordered])
-    above = np.concatenate([ordered, np.maximum(ends[1], ordered[-1:])])
-    drawn = [
-        (_weighted(w, below) + _weighted(w, above)) / 2 for w in _draw_weights(len(scores), side)
-    ]
-    return np.sort(np.concatenate(drawn), axis=0)
+    lowest, highest = _draws(
+        ordered, np.minimum(ends[0], ordered[0]), np.maximum(ends[1], ordered[-1]), side
+    )
+    return np.sort((lowest + highest) / 2)
 
 
 def share_not_above(x: np.ndarray, y: np.ndarray, shift: float = 0.0) -> float:
@@ -230,12 +225,15 @@ def quartiles(x: np.ndarray) -> Quartiles:
     return Quartiles(*np.quantile(x, (0.25, 0.5, 0.75), method="inverted_cdf").tolist())
 
 
-def _draw_weights(n: int, seed: int = 0) -> Iterable[np.ndarray]:
-    """Give, chunk by chunk, shares of the interquartile range around n scores, [draws, n + 1].
+def _draws(ordered: np.ndarray, low: Any, high: Any, seed: int = 0) -> np.ndarray:
+    """Return lowest and highest interquartile means, [2, draws, ...], of ordered scores [n, ...].
 
-    The seed is fixed: the same scores always get the same interval.
+    Below and above them the population reaches to `low` and `high`. The seed is fixed: the same
+    scores always get the same draws.
     """
-    return _kept_weights(n, seed) if n <= _MOST_KEPT else _new_weights(n, seed)
+    n, below, above = len(ordered), np.stack([low, *ordered]), np.stack([*ordered, high])
+    weights = _kept_weights(n, seed) if n <= _MOST_KEPT else _new_weights(n, seed)
+    return np.concatenate([(_weighted(w, below), _weighted(w, above)) for w in weights], axis=1)
 
 
 @functools.lru_cache(maxsize=16)
@@ -244,6 +242,7 @@ def _kept_weights(n: int, seed: int) -> list[np.ndarray]:
 
 
 def _new_weights(n: int, seed: int) -> Iterator[np.ndarray]:
+    """Give, chunk by chunk, shares of the interquartile range around n scores, [draws, n + 1]."""
     random = np.random.default_rng(seed)
     most = max(1, _MOST_DRAWN // (n + 1))
     for start in range(0, _DRAWS, most):

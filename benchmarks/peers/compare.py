@@ -22,7 +22,7 @@ from processes import Entry, PeerError, interpreter, measured
 from protocol import NETWORKS
 
 from purejaxrl_reinforce.bench.result_file import write_result
-from purejaxrl_reinforce.execution.machine import measured_on, now
+from purejaxrl_reinforce.execution.machine import now, started_on
 from purejaxrl_reinforce.figures.style import save_figure
 from purejaxrl_reinforce.output.json_text import parse_json
 from purejaxrl_reinforce.output.text import print_table
@@ -119,7 +119,7 @@ def main(
     budget = {"max_env_steps": max_env_steps, "max_seconds": max_seconds}
     equal, budget = SMOKE if smoke else (equal, budget)
     result: dict[str, Any] = {
-        **measured_on(),
+        **started_on(),
         "settings": {**budget, "equal_batch": equal},
         "not_measured": {},
         "runs": [],

@@ -49,7 +49,7 @@ def doctor() -> list[Line]:
 
 
 def _facts() -> Iterator[Line]:
-    for name, text in machine.in_words(machine.measured_on()).items():
+    for name, text in machine.in_words(machine.started_on()).items():
         yield Line(name, "fact", text)
     kinds = ", ".join(f"{device.device_kind} ({device.platform})" for device in _each_kind())
     yield Line("devices", "fact", f"{kinds}; {jax.device_count()} in use")

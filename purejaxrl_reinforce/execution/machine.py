@@ -32,31 +32,27 @@ USUAL_SETTINGS = {
 _RESULT_FLAGS = re.compile("fast_math|precision|determin|tf32|bf16|f16|ftz|denorm")
 
 
-def measured_on() -> dict[str, Any]:
-    """Return the facts that every result has: date, commit, machine, versions."""
+def started_on() -> dict[str, Any]:
+    """Return the record of every start and result: date, commit, machine, versions, command line.
+
+    Absolute paths in it are left out.
+    """
+    program = Path(sys.argv[0]).name.replace("__main__.py", "purejaxrl-reinforce")
     return {
         "date": now(),
         "commit": describe_commit(),
         "machine": describe_machine(),
         "versions": describe_versions(),
+        "command": _without_paths(shlex.join([program, *sys.argv[1:]])),
     }
 
 
-def started_on() -> dict[str, Any]:
-    """Return the record of the start of a run or a sweep: `measured_on` and the command line.
-
-    Absolute paths in it are left out.
-    """
-    program = Path(sys.argv[0]).name.replace("__main__.py", "purejaxrl-reinforce")
-    return {**measured_on(), "command": _without_paths(shlex.join([program, *sys.argv[1:]]))}
-
-
 def in_words(started: Mapping[str, Any]) -> dict[str, str]:
-    """Return a record of `started_on` or `measured_on` as texts by topic."""
+    """Return a record of `started_on` as texts by topic."""
     here, versions = started["machine"], started["versions"]
     return {
         "date": str(started["date"]),
-        **({"command": str(started["command"])} if "command" in started else {}),
+        "command": str(started["command"]),
         "machine": f"{machine_name(here)}, {here['memory_gib']} GiB, {here['system']}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "commit": str(started["commit"] or "none: not run from a clone"),

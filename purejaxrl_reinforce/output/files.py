@@ -63,14 +63,20 @@ def open_regular(path: Path, mode: str = "rb") -> IO[Any]:
     return open(path, mode, opener=opener)
 
 
-def read_input(path: Path) -> bytes:
-    """Return the content of a file; a ValueError says why it cannot be read."""
+@contextlib.contextmanager
+def open_input(path: Path) -> Iterator[IO[bytes]]:
+    """Open a regular file to read from; a ValueError says why it cannot be read."""
     try:
         with open_regular(path) as file:
-            content: bytes = file.read()
-            return content
+            yield file
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
+
+
+def read_input(path: Path) -> bytes:
+    """Return the content of a file, see `open_input`."""
+    with open_input(path) as file:
+        return file.read()
 
 
 def sync(path: Path) -> None:

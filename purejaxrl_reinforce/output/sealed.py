@@ -52,11 +52,10 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
     """Return the arrays that `save_arrays` wrote for an owner; None: for any.
 
     Raises:
-        OSError: the file cannot be opened.
-        DamagedError: it was changed since; one line that begins with its path.
-        ValueError: it is another owner's; likewise.
+        DamagedError: the file was changed since; one line that begins with its path.
+        ValueError: it cannot be read, or is another owner's; likewise.
     """
-    with files.open_regular(path) as opened, parsing(path):
+    with files.open_input(path) as opened, parsing(path):
         # NumPy reads no further than an array's header says, so it may miss a wrong CRC.
         with zipfile.ZipFile(opened) as archive:
             if damaged := archive.testzip():
@@ -75,7 +74,7 @@ def load_arrays(path: Path, owner: str | None = None) -> dict[str, np.ndarray]:
 def owner_of(path: Path) -> str | None:
     """Return whose file of arrays this is, None where it does not say; the arrays are not read."""
     try:
-        with files.open_regular(path) as opened, np.load(opened) as file:
+        with files.open_input(path) as opened, np.load(opened) as file:
             return str(json.loads(str(file[_ABOUT]))["owner"])
     except Exception:  # see `parsing`
         return None
@@ -92,10 +91,10 @@ def read_sealed(path: Path) -> tuple[Any, str]:
     """Return the content and the owner that `write_sealed` wrote.
 
     Raises:
-        OSError: the file cannot be read.
-        DamagedError: it was changed since; one line that begins with its path.
+        DamagedError: the file was changed since; one line that begins with its path.
+        ValueError: it cannot be read; likewise.
     """
-    with files.open_regular(path) as file, parsing(path):
+    with files.open_input(path) as file, parsing(path):
         sealed = json_text.parse_json(file.read())
         content, found = sealed["content"], sealed["owner"]
         if sealed["sha256"] != _digest(content, found):

@@ -96,10 +96,7 @@ def load(config: Config, path: StrPath) -> TrainState:
         >>> config = Config(num_envs=4, num_steps=50, num_updates=3)
         >>> state = load(config, "state.npz")  # of the example of save
     """
-    try:
-        state, _ = load_checkpoint(Path(path), config, _NO_RUN)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
+    state, _ = load_checkpoint(Path(path), config, _NO_RUN)
     return state._replace(key=jax.random.wrap_key_data(state.key))
 
 
@@ -137,7 +134,7 @@ def load_latest(
             continue
         try:
             state, settings = load_checkpoint(path, config, owner)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             skipped.append(str(error))
             continue
         require_result_settings(path, settings)
@@ -172,7 +169,7 @@ def load_checkpoint(path: Path, config: Config, owner: str) -> tuple[TrainState,
     """Return the state of a checkpoint, and the settings of jax that it was made with.
 
     Raises:
-        OSError, ValueError: it cannot be read, or this release did not write it for this run.
+        ValueError: it cannot be read, or this release did not write it for this run.
     """
     arrays = load_arrays(path, owner)
     with parsing(path):

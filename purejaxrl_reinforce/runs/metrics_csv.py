@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from purejaxrl_reinforce.algorithm.state import Metrics
-from purejaxrl_reinforce.output.files import atomic_write, open_regular
+from purejaxrl_reinforce.output.files import atomic_write, read_input
 from purejaxrl_reinforce.output.sealed import parsing
 
 # `finite` is left out: an update where it is false ends the run and has no row.
@@ -52,11 +52,9 @@ class MetricsFile:
         A last line that is cut short is left out.
 
         Raises:
-            OSError: the file cannot be read.
-            DamagedError: the rows are none of updates.
+            ValueError: the file cannot be read, or the rows are none of updates.
         """
-        with open_regular(self._path) as file:
-            header, *lines = file.read().split(b"\n")
+        header, *lines = read_input(self._path).split(b"\n")
         *names, last = header.decode(errors="replace").split(",")
         is_ours = tuple(names[: len(COLUMNS)]) == COLUMNS and last == _CHECKSUM
         self._names = tuple(names) if is_ours else COLUMNS

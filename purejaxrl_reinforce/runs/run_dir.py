@@ -147,7 +147,7 @@ def load_starts(run_dir: Path, owner: str) -> list[dict[str, Any]]:
     try:
         starts, found = read_sealed(run_dir / STARTS_FILE)
         list(map(in_words, starts))
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError):
         return []
     return list(starts) if found == owner else []
 

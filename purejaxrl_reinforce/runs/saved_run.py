@@ -68,11 +68,7 @@ class SavedRun:
         path = self.path / METRICS_FILE
         saved = max(checkpoint.own_checkpoints(self.path / CHECKPOINTS, self.owner), default=0)
         file = metrics_csv.MetricsFile(path, self.owner)
-        try:
-            is_whole = file.read()  # later than `saved`: the run may be going on
-        except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from None
-        if not is_whole:
+        if not file.read():  # later than `saved`: the run may be going on
             found = f"after update {file.num_updates}, or belongs to another run"
             raise ValueError(f"{path} is damaged {found}")
         if file.num_updates < saved:
@@ -91,18 +87,12 @@ class SavedRun:
         from purejaxrl_reinforce.algorithm.reinforce import state_shapes
 
         path = self.path / PARAMS_FILE
-        try:
-            arrays = sealed.load_arrays(path, self.owner)
-        except FileNotFoundError:
+        if not path.exists():
             remedy = "; train --resume finishes it" if (self.path / CHECKPOINTS).is_dir() else ""
-            raise ValueError(
-                f"{self.path} holds no trained parameters ({path.name}){remedy}"
-            ) from None
-        except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from None
-        shapes = state_shapes(self.config).params
+            raise ValueError(f"{self.path} holds no trained parameters ({path.name}){remedy}")
+        arrays = sealed.load_arrays(path, self.owner)
         try:
-            params: Params = checkpoint.restore_tree(arrays, shapes)
+            params: Params = checkpoint.restore_tree(arrays, state_shapes(self.config).params)
         except ValueError as error:
             message = f"{path} does not fit the networks of {CONFIG_FILE}: {error}"
             raise ValueError(message) from None
@@ -130,7 +120,7 @@ class SavedRun:
         """
         states = []
         for path in checkpoint.own_checkpoints(self.path / CHECKPOINTS, self.owner).values():
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(ValueError):
                 states.append(checkpoint.load_checkpoint(path, self.config, self.owner)[0])
         if not states:
             raise ValueError(f"{self.path} holds no intact checkpoint")
@@ -142,7 +132,7 @@ class SavedRun:
 
         None where it is missing or damaged.
         """
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(ValueError):
             found, owner = sealed.read_sealed(self.path / FINGERPRINT_FILE)
             return dict(found) if owner == self.owner else None
         return None

@@ -93,8 +93,6 @@ class SavedSweep:
         except sealed.DamagedError as error:
             again = "rerun the same sweep command to train it again"
             raise sealed.DamagedError(f"{error}; {again}") from None
-        except OSError as error:
-            raise ValueError(f"cannot read {file}: {error.strerror}") from None
         return loaded
 
     def agent(self, setting: int, seed: int) -> Slice:
@@ -137,10 +135,7 @@ def saved_sweep(path: Path) -> SavedSweep:
     file = path / PLAN_FILE
     if not file.exists():
         raise ValueError(f"{path} is not a sweep directory: it has no {file.name}")
-    try:
-        content, identity = sealed.read_sealed(file)
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}") from None
+    content, identity = sealed.read_sealed(file)
     with sealed.parsing(file):
         found, facts = content["format"], content["plan"]
     if found != FORMAT:
