@@ -1,10 +1,11 @@
 """Standard workloads: each has a name, and computes the same wherever and whenever it runs.
 
-docs/pages/benchmark.md is their specification. A change of what one computes is a new name, -v2:
-`tests/bench/test_standard.py` holds the digest of every table below.
+They are written out in standard.toml beside this file.
 """
 
-from typing import Any, NamedTuple
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
 
 from purejaxrl_reinforce.config import Config, nearest
 
@@ -33,78 +34,14 @@ class Standard(NamedTuple):
     least_solved: float = 0.9
 
 
-# Every field but the free ones is written out, so that another default of the package changes
-# nothing here.
-_CARTPOLE: dict[str, Any] = {
-    "env": "CartPole-v1",
-    "env_params": {},
-    "rollout": "episodes",
-    "num_envs": 64,
-    "num_steps": 500,
-    "num_updates": 100,
-    "reset_each_update": False,
-    "hidden_sizes": (64,),
-    "activation": "relu",
-    "network": "mlp",
-    "layer_norm": False,
-    "orthogonal": False,
-    "action": "clip",
-    "log_std": "free",
-    "baseline": "value",
-    "baseline_network": "same",
-    "advantage_norm": "none",
-    "bootstrap": True,
-    "normalize_obs": False,
-    "normalize_rewards": False,
-    "baseline_steps": 1,
-    "gradient_noise": False,
-    "eval_every": 0,
-    "eval_episodes": 64,
-    "anneal": True,
-    "keras_adam": False,
-    "precision": "float32",
-    "gamma": 0.995,
-    "trace_lambda": 1.0,
-    "policy_lr": 0.02,
-    "baseline_lr": 0.3,
-    "initial_std": 1.0,
-    "obs_clip": 10.0,
-    "adam_epsilon": 1e-8,
-    "entropy_coef": 0.0,
-    "baseline_coef": 0.5,
-    "max_grad_norm": float("inf"),
-}
+_TABLES = tomllib.loads(Path(__file__).with_name("standard.toml").read_text())
+_COMMON = _TABLES.pop("common")
 # Fields that every result of a workload has to have.
-FIXED_FIELDS = tuple(_CARTPOLE)
-# Streams, so that every agent takes exactly 500,000 steps.
-_AGENTS = {
-    "rollout": "stream",
-    "num_envs": 8,
-    "num_steps": 250,
-    "num_updates": 250,
-    "policy_lr": 0.01,
-}
-
-# Lower rates, since with the others one seed in some fifty loses what it has learned.
-_TANH = {
-    "hidden_sizes": (64, 64),
-    "activation": "tanh",
-    "policy_lr": 0.01,
-    "baseline_lr": 0.1,
-}
+FIXED_FIELDS = tuple(_COMMON)
 
 STANDARDS = {
-    standard.name: standard
-    for standard in (
-        Standard("cartpole-reinforce-v1", Config(**_CARTPOLE)),
-        Standard("cartpole-reinforce-v1-tanh", Config(**_CARTPOLE | _TANH)),
-        Standard(
-            "cartpole-reinforce-sweep-v1",
-            Config(**_CARTPOLE | _AGENTS),
-            num_agents=2_048,
-            num_seeds=2_048,
-        ),
-    )
+    name: Standard(name, **table | {"config": Config(**_COMMON | table["config"])})
+    for name, table in _TABLES.items()
 }
 
 
