@@ -12,7 +12,7 @@ import jax
 from purejaxrl_reinforce.algorithm.lanes import key_of
 from purejaxrl_reinforce.algorithm.state import TrainState
 from purejaxrl_reinforce.config import Config, checked_seed
-from purejaxrl_reinforce.config_file import load_run_config, new_identity, run_content
+from purejaxrl_reinforce.config_file import load_run_config, new_identity
 from purejaxrl_reinforce.environments import environment
 from purejaxrl_reinforce.execution import kept, known_faults, sharding, signals
 from purejaxrl_reinforce.execution.processes import broadcast_from_primary, is_primary, together
@@ -69,7 +69,7 @@ def train_run(
             raise ValueError("run_dir is empty")
         if is_primary() and not force:
             require_new(path)
-    owner = broadcast_from_primary(lambda: new_identity(run_content(config, seed)))
+    owner = broadcast_from_primary(lambda: new_identity(config))
     run = RunDirectory(path, config, seed, owner)
     program = _compile(run, reporter, None, found, options.keep_program)
     with signals.StopRequest() as stop:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from purejaxrl_reinforce.config_file import new_identity, run_content
+from purejaxrl_reinforce.config_file import new_identity
 from purejaxrl_reinforce.decisions import ranking
 from purejaxrl_reinforce.execution import signals
 from purejaxrl_reinforce.execution.fingerprint import UPDATES
@@ -107,7 +107,7 @@ def extract_agent(
     sweep = store.saved_sweep(sweep_dir)
     agent = sweep.agent(setting, seed)
     config = sweep.plan.configs[setting]
-    run = RunDirectory(run_dir, config, seed, new_identity(run_content(config, seed)))
+    run = RunDirectory(run_dir, config, seed, new_identity(config))
     try:
         with contextlib.closing(run):
             run.metrics.own = tuple(agent.metrics.own)

@@ -15,7 +15,6 @@ from purejaxrl_reinforce.config_file import (
     dump_config,
     load_run_config,
     new_identity,
-    run_content,
 )
 from purejaxrl_reinforce.output.sealed import load_arrays, save_arrays
 from purejaxrl_reinforce.runs.checkpoint import named_arrays
@@ -57,7 +56,7 @@ def contents_of(path: Path) -> dict[Path, bytes]:
 
 def write_config(path: Path, config: Config, seed: int = 0) -> None:
     """Leave the configuration of a new run."""
-    path.write_text(dump_config(config, seed, new_identity(run_content(config, seed))))
+    path.write_text(dump_config(config, seed, new_identity(config)))
 
 
 def random_run(path: Path, config: Config) -> Path:
