@@ -1,9 +1,10 @@
 """Self-contained HTML pages: text, tables and images in one file, no script."""
 
 import base64
-import importlib.resources
+import string
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from purejaxrl_reinforce.output.files import MARK
@@ -19,29 +20,8 @@ def page(title: str, sections: Mapping[str, str]) -> str:
     contents = "\n".join(
         f'<a href="#part-{i}">{escape(heading)}</a>' for i, heading in enumerate(sections)
     )
-    style = importlib.resources.files(__package__).joinpath("page.css").read_text()
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<meta name="generator" content="{MARK}">
-<title>{escape(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-<h1>{escape(title)}</h1>
-<nav aria-label="Contents">
-{contents}
-</nav>
-{body}
-</main>
-</body>
-</html>
-"""
+    template = string.Template(Path(__file__).with_name("page.html").read_text())
+    return template.substitute(title=escape(title), mark=MARK, contents=contents, body=body)
 
 
 def paragraph(text: str) -> str:
