@@ -13,7 +13,7 @@ from purejaxrl_reinforce.bench.learning import (
     learning,
     make_solve,
 )
-from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, make_result
+from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, in_words, make_result
 from purejaxrl_reinforce.bench.standard import Standard, standard
 from purejaxrl_reinforce.bench.timing import FAILED, INTERRUPTED, measure, measure_peaks
 from purejaxrl_reinforce.bench.workload import TRAINING, Workload, result_rows
@@ -167,9 +167,7 @@ def _learned(result: dict[str, Any]) -> list[str]:
     dollars = result["dollars_per_solved_seed"]
     lines = [
         f"{sum(found['solved']):,} of {len(found['solved']):,} seeds reached {found['target']:g}:"
-        f" median {seconds['median']:.3g} s"
-        " ({:.3g} to {:.3g})".format(*seconds["interval"])
-        + f" and {steps['median']:,.0f} steps ({{:,.0f}} to {{:,.0f}})".format(*steps["interval"])
+        f" median {in_words(seconds)} s and {in_words(steps)} steps"
     ]
     if energy == {"source": None}:
         lines.append("energy: not readable here (of a CPU often by root alone, of a GPU by NVML)")

@@ -21,6 +21,7 @@ from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.output import files
 from purejaxrl_reinforce.output.json_text import dump_json, parse_json
 from purejaxrl_reinforce.output.sealed import DamagedError
+from purejaxrl_reinforce.output.text import number
 
 # Changes whenever an older reader would misunderstand the file.
 SCHEMA = "1.0"
@@ -75,10 +76,15 @@ def estimate(samples: Sequence[float]) -> dict[str, Any]:
     return {"median": statistics.median(ordered), "interval": [ordered[k], ordered[n - 1 - k]]}
 
 
+def in_words(found: Mapping[str, Any]) -> str:
+    """Return an `estimate` as `12.5 (11 to 13.25)`."""
+    low, high = found["interval"]
+    return f"{number(found['median'])} ({number(low)} to {number(high)})"
+
+
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
     """Write `result` as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.atomic_write(path) as unfinished:
+    with files.write_output(path) as unfinished:
         unfinished.write_text(dump_json(result))
 
 

@@ -13,13 +13,13 @@ from purejaxrl_reinforce.bench.learning import (
     energy_figures,
     learning,
 )
-from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, estimate
+from purejaxrl_reinforce.bench.result_file import FEWEST_FOR_INTERVAL, estimate, in_words
 from purejaxrl_reinforce.bench.standard import FIXED_FIELDS, FREE_FIELDS, STANDARDS, Standard
 from purejaxrl_reinforce.bench.timing import DONE, Peaks, Timing
 from purejaxrl_reinforce.bench.workload import ENVIRONMENT, ROLLOUT, TRAINING, result_rows
 from purejaxrl_reinforce.execution.fingerprint import SAME_BITS, compare_fingerprints
 from purejaxrl_reinforce.output.json_text import json_value
-from purejaxrl_reinforce.output.text import number
+from purejaxrl_reinforce.statistics import binomial_interval
 
 AGREE, DIFFER, NO_VERDICT = "agree", "differ", "not compared"
 COLUMNS = ("", "recorded", "here", "")
@@ -211,9 +211,7 @@ def _learning(recorded: Mapping[str, Any], here: Mapping[str, Any], same: bool) 
 
 
 def _share(solved: list[bool]) -> str:
-    from scipy import stats
-
-    low, high = stats.binomtest(sum(solved), len(solved)).proportion_ci()
+    _, low, high = binomial_interval(sum(solved), len(solved))
     return f"{sum(solved):,} of {len(solved):,} ({low:.1%} to {high:.1%})"
 
 
@@ -229,10 +227,4 @@ def _medians(
 ) -> Line:
     has_changed = change(subject, old, new, tolerance).verdict in ("slower", "faster")
     verdict = NO_VERDICT if not same else DIFFER if has_changed else AGREE
-    return Line(subject, _in_words(old), _in_words(new), verdict)
-
-
-def _in_words(samples: list[float]) -> str:
-    found = estimate(samples)
-    low, high = found["interval"]
-    return f"{number(found['median'])} ({number(low)} to {number(high)})"
+    return Line(subject, in_words(estimate(old)), in_words(estimate(new)), verdict)
