@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from purejaxrl_reinforce.config import ENV_PARAM, EnvParams, nearest
+from purejaxrl_reinforce.config import ENV_PARAM, nearest
 from purejaxrl_reinforce.tasks import TIME_LIMIT
 
 # Parameters that follow from others, in gymnax and in Gymnasium alike.
@@ -24,31 +24,23 @@ def derived(name: str) -> Mapping[str, Callable[[Any], Any]]:
 def changed(name: str, params: Any, env_params: Mapping[str, Any]) -> Any:
     """Return the parameters of the environment `name` with some changed, which may be traced.
 
+    Those that are floats stay floats.
+
     Raises:
         ValueError: it has no such parameter, or one of another type.
     """
     own = [field.name for field in dataclasses.fields(params) if field.name not in derived(name)]
+    values = dict(env_params)
     for key, value in env_params.items():
         if key in derived(name):
             raise ValueError(f"{ENV_PARAM}{key} of {name} follows from others; set those")
         if key not in own:
             raise ValueError(f"{name} has no parameter {key!r}{nearest(key, own, cutoff=0)}")
         _check(key, getattr(params, key), value)
-    new = dataclasses.replace(params, **in_own_types(params, env_params))
-    # A time limit is a whole number to us, whatever it is to the environment.
-    limit = type(params.max_steps_in_episode)(new.max_steps_in_episode)
-    new = dataclasses.replace(new, **{TIME_LIMIT: limit})
+        if isinstance(getattr(params, key), float) and type(value) is int:
+            values[key] = float(value)
+    new = dataclasses.replace(params, **values)
     return dataclasses.replace(new, **{key: of(new) for key, of in derived(name).items()})
-
-
-def in_own_types(params: Any, env_params: Mapping[str, Any]) -> EnvParams:
-    """Return `env_params`, all of which there are, with a float for each parameter that is one."""
-
-    def typed(key: str, value: Any) -> Any:
-        is_float = key != TIME_LIMIT and isinstance(getattr(params, key), float)
-        return float(value) if is_float and type(value) is int else value
-
-    return EnvParams({key: typed(key, value) for key, value in env_params.items()})
 
 
 def _check(key: str, own: Any, value: Any) -> None:

@@ -17,8 +17,9 @@ from jax import Array
 
 from purejaxrl_reinforce.config import LARGEST_FLOAT, NO_PARAMS, Config, nearest, require_config
 from purejaxrl_reinforce.deferred import deferred_imports
-from purejaxrl_reinforce.environments.env_params import changed, in_own_types
+from purejaxrl_reinforce.environments.env_params import changed
 from purejaxrl_reinforce.environments.own import own_environment, space_mistake
+from purejaxrl_reinforce.tasks import TIME_LIMIT
 
 # Environments that differ from a registered one by their parameters only.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -142,8 +143,10 @@ def make(name: str, env_params: Mapping[str, Any] = NO_PARAMS) -> Environment:
 def checked(config: Config) -> Config:
     """Return `config` with env_params in the types of the environment's; errors are `make`'s."""
     require_config(config)
-    env = make(config.env, config.env_params)
-    return dataclasses.replace(config, env_params=in_own_types(env._params, config.env_params))
+    params = make(config.env, config.env_params)._params
+    # A time limit is a whole number to us, whatever it is to the environment.
+    typed = {name: getattr(params, name) for name in config.env_params if name != TIME_LIMIT}
+    return dataclasses.replace(config, env_params={**config.env_params, **typed})
 
 
 @functools.cache
