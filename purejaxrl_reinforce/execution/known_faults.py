@@ -1,6 +1,8 @@
-"""Faults of jax's versions that bear on this package, by the numbers of their reports."""
+"""Faults of jax's versions that bear on this package, listed in known_faults.toml."""
 
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -25,24 +27,10 @@ class Fault(NamedTuple):
     remedy: str
 
 
-FAULTS = (
-    Fault(
-        "jax#39103",
-        "0.10.2",
-        "cpu",
-        32_769,
-        "of more than 32,768 rows at once, the last may have wrong sums",
-        "keep block_rows and lane_width at 32,768 or below, as they are by default",
-    ),
-    Fault(
-        "jax#40101",
-        "0.11.1",
-        "cpu",
-        1,
-        "a loop rewrites whole arrays in each step, so that runs take hundreds of times as long",
-        "pip install 'jax!=0.11.1'",
-    ),
-)
+FAULTS = [
+    Fault(issue, **fields)
+    for issue, fields in tomllib.loads(Path(__file__).with_suffix(".toml").read_text()).items()
+]
 
 
 def known_faults() -> list[Fault]:
