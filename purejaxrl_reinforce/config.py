@@ -97,9 +97,9 @@ class Config:
 
     env: str | Any = "CartPole-v1"
     """Environment: registered with gymnax, CartPole-v0, or your own, as package.module:Class or
-    package.module:Class(size=3). In Python also the class, a function that makes it, or itself."""
+    package.module:Class(size=3). In Python also the class, a function or an instance."""
     env_params: Mapping[str, Any] = NO_PARAMS
-    """Parameters of the environment that differ from its own: gravity=12 length=0.7."""
+    """Parameters of the environment that differ from its defaults: gravity=12 length=0.7."""
     rollout: Literal["episodes", "stream"] = "episodes"
     """episodes: one whole episode per lane and update; stream: num_steps steps, with resets."""
     num_envs: int = 64
@@ -109,7 +109,7 @@ class Config:
     num_updates: int = 100
     """Policy updates."""
     stop_at: float | None = None
-    """End training after the first update whose mean training return is as high. None: never."""
+    """End training after the first update with a training return of at least this. None: never."""
     reset_each_update: bool = False
     """stream: start each update from fresh resets, not where the last one ended."""
     hidden_sizes: tuple[int, ...] = (64,)
@@ -118,7 +118,7 @@ class Config:
     """Activation of the hidden layers."""
     network: str | Any = "auto"
     """mlp; cnn: 16 filters of 3 x 3 before the hidden layers; auto: cnn for observations of three
-    dimensions, else mlp; or your own flax module, named or given as the environment."""
+    dimensions, else mlp; or your own flax module, as package.module:Class."""
     layer_norm: bool = False
     """Normalize each hidden layer before its activation."""
     orthogonal: bool = False
@@ -145,11 +145,11 @@ class Config:
     gradient_noise: bool = False
     """Report variance and signal-to-noise ratio of the policy gradient (one extra gradient)."""
     eval_every: int = 0
-    """Updates between evaluations in the metrics, of greedy episodes as in `evaluate`; 0: none."""
+    """Updates between evaluations, whose mean greedy return is the metric eval_return; 0: none."""
     eval_episodes: int = 64
     """Greedy episodes of each of these evaluations, which do not change training."""
     metrics: str | Any = NO_METRICS
-    """Further metrics of each update: your own function, named or given as the environment."""
+    """Further metrics of each update: your own function, as package.module:function."""
     anneal: bool = True
     """Lower both learning rates linearly to zero over num_updates."""
     keras_adam: bool = False
@@ -170,7 +170,7 @@ class Config:
     gamma: float = 0.995
     """Discount per step, in [0, 1]."""
     trace_lambda: float = 1.0
-    """Weight of the return against the next state's value, in [0, 1]; 1: no bootstrapping."""
+    """Lambda of the lambda-return, in [0, 1]; 1: no bootstrapping within an episode."""
     policy_lr: float = 2e-2
     """Learning rate of the policy network's Adam."""
     baseline_lr: float = 0.3
@@ -308,7 +308,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
     if not is_right:
         near = nearest(str(value), choices)
         if name == "env" and not isinstance(value, str):
-            near = "; give a gymnax Environment: gymnax.make returns a pair, whose first it is"
+            near = "; give a gymnax Environment, the first of the pair that gymnax.make returns"
         raise ValueError(f"{name} must be {in_words}, not {value!r:.200}{near}")
     if kind == tuple[int, ...]:
         return tuple(_checked_number(f"each of {name}", int, x, _LIMITS[int]) for x in value)

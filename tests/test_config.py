@@ -32,7 +32,7 @@ BAD = [
     ({"network": "mlpp"}, "module:Name, not 'mlpp'; did you mean 'mlp'?"),
     ({"network": "a:B", "layer_norm": True}, "layer_norm and orthogonal need a built-in network"),
     ({"env": "Cart\x1b[31mPole"}, r"an instance, not 'Cart\x1b[31mPole'"),
-    ({"env": ("env", "params")}, "; give a gymnax Environment: gymnax.make returns a pair"),
+    ({"env": ("env", "params")}, "; give a gymnax Environment, the first of the pair"),
     ({"env_params": 1}, "a table such as {gravity = 12.0}, in Python a mapping, not 1"),
     ({"env_params": {"gravity": "12"}}, "env_params.gravity must be a number, not '12'"),
     ({"env_params": {"gravity": math.nan}}, "gravity must lie between -3.4028234e+38 and"),

@@ -162,8 +162,8 @@ class TrainingOptions:
 
     seed: TrainingSeedOption = None
     total_steps: int | None = None
-    """Budget of environment steps, instead of --num-updates, which training does not exceed.
-    Whole episodes that end before their time limit use less."""
+    """Most environment steps of a training, instead of --num-updates. Whole episodes that end
+    before their time limit use less."""
     force: ForceOption = False
     quiet: bool = False
     """Print errors only."""

@@ -52,7 +52,7 @@ class Sweep(options.TrainingOptions):
             help_behavior_hint=f"(default: {_NUM_SEEDS}; with --until decided {_MAX_SEEDS})",
         ),
     ] = None
-    """Number of seeds, the same for each setting; with --until decided, the most of one."""
+    """Number of seeds of each setting; with --until decided, the maximum."""
     until: Literal["decided"] | None = None
     """Add groups of seeds to the settings that may still be the best, until one is left."""
     equal_within: float | None = None
@@ -152,7 +152,7 @@ class Sweep(options.TrainingOptions):
         if self.plan and (plan.equal_within is not None or self.halving is not None):
             raise ValueError("--plan and --until decided or --halving do not go together")
         if not self.plan and self.difference is not None:
-            raise ValueError("--difference goes with --plan")
+            raise ValueError("--difference needs --plan")
         if self.difference is not None and not 0 < self.difference < math.inf:
             raise ValueError(f"--difference must be above 0, not {self.difference}")
         if self.plan:

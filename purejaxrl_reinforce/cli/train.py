@@ -73,7 +73,7 @@ class Train(TrainingOptions):
                 result = resume_run(run_dir, config["num_updates"], options, reporter=reporter)
         except NonFiniteError as error:
             if processes.is_primary():
-                print(f"error: {error}; kept everything from before it", file=sys.stderr)
+                print(f"error: {error}; earlier updates are kept", file=sys.stderr)
             return 1
         return 0 if result.signal is None else 128 + result.signal
 

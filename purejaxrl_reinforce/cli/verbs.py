@@ -113,7 +113,12 @@ class Plot:
     """
 
     sources: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN|SWEEP [RUN|SWEEP ...]")
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(
+            metavar="RUN|SWEEP [RUN|SWEEP ...]",
+            help="Directories of runs and sweeps.",
+            help_behavior_hint="(one or more)",
+        ),
     ]
     out: Path | None = None
     """New file that ends in .png, .svg or .pdf. None: curves.png, or FIGURE.png."""
@@ -150,12 +155,17 @@ class Report:
     Figures and video are embedded.
     """
 
-    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN|SWEEP|BENCH")]
+    source: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(
+            metavar="RUN|SWEEP|BENCH", help="Directory of a run or a sweep, or JSON of a benchmark."
+        ),
+    ]
     out: Path | None = None
     """New file that ends in .html. None: report.html in RUN or SWEEP, or beside BENCH."""
     force: options.ForceOption = False
     seed: int = 0
-    """Seed of the evaluation and the video of a run."""
+    """Seed of the evaluation and the video."""
 
     def run(self) -> None:
         path = library.report(self.source, self.out, self.seed, self.force)
@@ -205,7 +215,7 @@ class Bench:
 
     def _require_alone(self, name: str) -> None:
         if self != Bench(**{name: getattr(self, name)}):
-            raise ValueError(f"--{name} goes with no other option")
+            raise ValueError(f"--{name} takes no other option beside it")
 
     def _run_against(self) -> int:
         from purejaxrl_reinforce.bench.idiomatic.against import against_idiomatic
@@ -214,7 +224,7 @@ class Bench:
         if self != Bench(
             against=self.against, seed=self.seed, repeats=self.repeats, start=self.start
         ):
-            raise ValueError("--against goes with a configuration, --seed and --repeats alone")
+            raise ValueError("--against takes a configuration, --seed and --repeats, nothing else")
         for speeds in against_idiomatic(config, seed, self.repeats):
             print(speeds.line())
         return 0
@@ -250,9 +260,10 @@ class Bench:
         workload = standard.standard(self.workload)
         fields = self.start.fields
         if self.start != options.ConfigOptions(options=fields) or set(fields) - set(FREE_FIELDS):
-            free = ", ".join(f"--{name.replace('_', '-')}" for name in FREE_FIELDS)
+            free = {*FREE_FIELDS} - {"platform"}  # which is no option
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in FREE_FIELDS if name in free)
             raise ValueError(
-                f"--workload {workload.name} has a configuration of its own; free are {free}"
+                f"--workload {workload.name} has a configuration of its own; it takes {names} alone"
             )
         workload = workload._replace(config=workload.config.replace(**fields))
         if self.price_per_hour is not None and not 0 <= self.price_per_hour < math.inf:

@@ -215,16 +215,16 @@ def explain_ranking(ranking: Ranking) -> str:
     )
     if len(ranking.summaries) > 1 and decision.looks[-1].num_seeds >= MIN_SEEDS:
         text += (
-            f" Worse: where the IQM is lower significantly, at {LEVEL:.0%} for all"
+            f" Worse: the IQM is significantly lower, at {LEVEL:.0%} for all"
             f"{' looks and' if ranking.equal_within is not None else ''} settings together;"
-            " the interval of the difference leaves out 0."
+            " the interval of the difference excludes 0."
         )
     if sum(summary.may_be_best for summary in ranking.summaries) > 1:
-        text += " Settings that may be the best are in the order of solved seeds, then worst seed."
+        text += " Settings that may be the best are ordered by solved seeds, then by worst seed."
     if env in THRESHOLDS:
         text += (
             f" Solved: a greedy return of {THRESHOLDS[env]:g} or more. Reached in: median updates"
-            " and environment steps until an update's training return is that."
+            " and environment steps until an update's training return is as high."
         )
     return text
 

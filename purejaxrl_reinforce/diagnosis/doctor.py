@@ -62,9 +62,9 @@ def _settings() -> Iterator[Line]:
         flags = name == "xla_result_flags"
         advice = f"take {value} out of XLA_FLAGS" if flags else f"unset {name.upper()}"
         if name == "jax_enable_x64":
-            yield Line(name, "wrong", "training in 64 bits is refused", advice)
+            yield Line(name, "wrong", "training needs 32 bits", advice)
         else:
-            yield Line(name, "note", f"{value}: other results than usual", advice)
+            yield Line(name, "note", f"{value}: results differ from the default's", advice)
 
 
 def _faults() -> Iterator[Line]:

@@ -100,7 +100,8 @@ def make_rendered(env: Environment) -> RenderedEnv | None:
         rendered.render()  # starts the renderer
     except gymnasium.error.DependencyNotInstalled:
         raise NoRendererError(
-            f"the renderer of {name} lacks a package: pip install 'purejaxrl_reinforce[video]'"
+            f"the renderer of {name} lacks a package: pip install '.[video]' in a clone of the"
+            " repository"
         ) from None
     except ValueError:
         return None

@@ -69,7 +69,7 @@ def _check(coordinator: str | None, num_processes: int | None, process_id: int |
         raise ValueError("--coordinator, --num-processes and --process-id belong together")
     if process_id not in range(num_processes):
         raise ValueError(
-            f"--process-id must be from 0 and below --num-processes, {num_processes},"
+            f"--process-id must be at least 0 and below --num-processes, {num_processes},"
             f" not {process_id}"
         )
     if not re.fullmatch(r".+:\d{1,5}", coordinator):

@@ -70,7 +70,7 @@ def refusal(config: Config, compute_capability: float) -> str | None:
     if compute_capability < OLDEST_GPU:
         reason = f"it needs compute capability {OLDEST_GPU}, and this GPU has {compute_capability}"
     if reason is not None:
-        warnings.warn(f"engine='kernel' is not available, so XLA plays: {reason}", stacklevel=3)
+        warnings.warn(f"engine='kernel' is not available, so XLA is used: {reason}", stacklevel=3)
     return reason
 
 

@@ -159,7 +159,7 @@ def restore_tree(arrays: dict[str, np.ndarray], shapes: Any) -> Any:
     expected = named_arrays(shapes)
     for name in sorted({*expected, *arrays}):
         if name not in expected or name not in arrays:
-            raise ValueError(f"{name} is missing or too much")
+            raise ValueError(f"{name} is missing or unknown")
         if (arrays[name].shape, arrays[name].dtype) != (expected[name].shape, expected[name].dtype):
             raise ValueError(f"{name} has another shape or dtype")
     return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in expected])
@@ -186,7 +186,7 @@ def load_checkpoint(path: Path, config: Config, owner: str) -> tuple[TrainState,
     except ValueError as error:
         raise ValueError(f"{path} does not fit the configuration: {error}") from None
     if owner != _NO_RUN and int(state.update) != int(path.stem):
-        raise ValueError(f"{path} was renamed: it is of update {int(state.update)}")
+        raise ValueError(f"{path} was renamed: it holds update {int(state.update)}")
     return state, settings
 
 

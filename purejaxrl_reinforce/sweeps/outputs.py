@@ -60,7 +60,7 @@ def unequal_steps(results: SweepResults) -> Iterator[str]:
         if max(means) > _UNEQUAL * min(means):
             yield (
                 f"settings of {env} took {min(means):,.0f} to {max(means):,.0f} environment steps"
-                " per seed: they are not ranked at equal budgets (--total-steps limits these)"
+                " per seed: the ranking compares unequal budgets (--total-steps sets equal ones)"
             )
 
 

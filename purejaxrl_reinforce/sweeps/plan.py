@@ -189,7 +189,7 @@ def make_extension(
     own = {name: values for name, values in plan.axes.items() if name not in fields}
     if zipped or math.prod(map(len, plan.axes.values())) != len(plan.configs):
         if missing := [name for name in own if name not in axes]:
-            raise ValueError(f"the settings are no grid: give {missing[0]}, too")
+            raise ValueError(f"the settings are not a grid: also sweep {missing[0]} with `axis`")
         own = {}
     axes = {**own, **axes}
     first = {name: values[0] for name, values in axes.items() if values}
@@ -292,7 +292,7 @@ def key_data_of(keys: jax.Array | Sequence[int] | int, num_settings: int) -> np.
     """Return the data of the keys, [seed, ...] uint32."""
     keys = range(keys) if isinstance(keys, int) else keys
     if not hasattr(keys, "__len__"):
-        raise ValueError(f"keys must be how many, whole numbers or typed keys, not {keys!r}")
+        raise ValueError(f"keys must be a number, whole numbers or typed keys, not {keys!r}")
     if isinstance(keys, jax.Array) and (keys.ndim != 1 or keys.dtype != jax.random.key(0).dtype):
         raise ValueError("keys must be typed keys [seed] of jax's default kind: jax.random.split")
     if not len(keys):

@@ -36,7 +36,7 @@ def study(plan: SweepPlan, until: str | None, equal_within: float | None = None)
         raise ValueError(f'`until` must be "decided" or None, not {until!r}')
     if until is None and plan.equal_within is None:
         if equal_within:
-            raise ValueError("`equal_within` goes with `until` decided")
+            raise ValueError("`equal_within` needs `until` decided")
         return plan
     margin = (plan.equal_within or 0.0) if equal_within is None else float(equal_within)
     if min(map(len, plan.by_task(range(len(plan.configs))).values())) < 2:
@@ -120,8 +120,8 @@ def explain_plan(results: SweepResults, difference: float | None) -> Iterator[st
         wanted = seen if difference is None else difference
         as_seen = f", as no. {second} is here" if difference is None else ""
         yield (
-            f"{env}: seeds that tell no. {best} from all others, if these are {number(wanted, 3)}"
-            f" lower or more{as_seen}"
+            f"{env}: seeds that find no. {best} to be the best, if all others are at least"
+            f" {number(wanted, 3)} lower{as_seen}"
         )
         for target, (planned, _) in zip(POWERS, plan_seeds(pilot, wanted), strict=True):
             seeds = planned or MOST_SEEDS

@@ -165,7 +165,7 @@ class SweepLoop:
         if slice_size is not None and slice_size < 1:
             raise ValueError(f"slice_size must be at least 1 agent, not {slice_size}")
         if not is_single_process():
-            raise ValueError("a sweep is of one process: spread it by --dask or an executor")
+            raise ValueError("a sweep runs in one process; --dask or an executor distributes it")
         if halving is not None:
             plan = studies.first_part(plan, halving)
         for line in known_faults.warnings_for(*plan.configs):
@@ -195,7 +195,7 @@ class SweepLoop:
         plan = studies.confirmation_plan(self.results)
         if not quiet:
             agents = count(plan.num_agents, "agent")
-            print(f"confirmation: {agents} with seeds that nothing has used", flush=True)
+            print(f"confirmation: {agents} with unseen seeds", flush=True)
         loop = SweepLoop(
             plan, self._path / CONFIRMATION, self._slice_size, self._devices, self._warn,
             extend=True, executor=self._executor,

@@ -220,7 +220,7 @@ def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
         (["--out", "EXISTING"], "exists; choose another --out"),
         (["--out", "EXISTING/below.json"], "cannot be written to; choose another --out"),
         (["--compare", "EXISTING", "EXISTING", "--num-envs", "3"], "no other option"),
-        (["--verify", "EXISTING", "--seed", "3"], "--verify goes with no other option"),
+        (["--verify", "EXISTING", "--seed", "3"], "--verify takes no other option"),
         (["--verify", "EXISTING"], "a result of bench cannot be verified, only those of"),
         (["--workload", "cartpole-v1"], "unknown workload 'cartpole-v1'; there are cartpole-re"),
         (["--workload", WORKLOAD, "--num-envs", "3"], f"{WORKLOAD} has a configuration of its own"),
@@ -228,8 +228,8 @@ def test_a_bad_result_is_one_line(text, message, result_path, tmp_path, capsys):
         (["--workload", WORKLOAD, "--repeats", "0"], "repeats must be at least 1"),
         (["--energy"], "--energy needs --workload"),
         (["--price-per-hour", "2"], "--price-per-hour needs --workload"),
-        (["--against", "idiomatic", "--energy"], "--seed and --repeats alone"),
-        (["--against", "idiomatic", "--env", "Acrobot-v1"], "has env=CartPole-v1 alone"),
+        (["--against", "idiomatic", "--energy"], "--seed and --repeats, nothing else"),
+        (["--against", "idiomatic", "--env", "Acrobot-v1"], "supports only env=CartPole-v1"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, result_path, capsys):
@@ -331,7 +331,7 @@ def test_both_programs_take_turns_with_the_same_batch_and_with_their_best(monkey
 
 
 def test_the_idiomatic_program_plays_cartpole_alone():
-    with pytest.raises(ValueError, match="has env=CartPole-v1 alone, not Acrobot-v1"):
+    with pytest.raises(ValueError, match="supports only env=CartPole-v1, not Acrobot-v1"):
         against.against_idiomatic(Config(env="Acrobot-v1"))
 
 

@@ -121,7 +121,7 @@ def test_reasons_why_there_is_no_kernel(changes, reason):
 
 def test_without_a_kernel_xla_plays_and_one_warning_says_why():
     config = replace(EPISODES, hidden_sizes=(8, 9))
-    with pytest.warns(UserWarning, match="'kernel' is not available, so XLA plays: its net"):
+    with pytest.warns(UserWarning, match="'kernel' is not available, so XLA is used: its net"):
         assert refusal(config, 9.0)
     assert refusal(config, 9.0)  # the warning is not repeated: it would be an error here
     with pytest.warns(UserWarning, match=r"needs compute capability 8.0, and this GPU has 7.5"):

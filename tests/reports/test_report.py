@@ -170,7 +170,7 @@ def test_without_a_renderer_a_sentence_says_how_to_get_one(source, tmp_path, mon
     path = tmp_path / "page.html"
     assert main(["report", str(request.getfixturevalue(source)), "--out", str(path)]) == 0
     shown = read(path)
-    assert "lacks a package: pip install 'purejaxrl_reinforce[video]'." in shown.text
+    assert "lacks a package: pip install '.[video]' in a clone of the repository." in shown.text
     assert not any("gif" in kind for kind, _ in shown.images)
 
 

@@ -60,7 +60,7 @@ def test_the_one_before_a_damaged_checkpoint_is_used(damage, written, states, mo
 def test_a_renamed_checkpoint_is_refused(written):
     (written / "000000003.npz").rename(written / "000000002.npz")
     (written / "000000004.npz").rename(written / "000000003.npz")
-    with pytest.raises(ValueError, match=r"000000003.npz was renamed: it is of update 4"):
+    with pytest.raises(ValueError, match=r"000000003.npz was renamed: it holds update 4"):
         load_latest(written, TINY, OWNER)
 
 

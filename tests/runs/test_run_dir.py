@@ -214,7 +214,7 @@ def test_numbers_that_are_not_finite_end_a_run_after_all_is_saved(finished_run, 
     output, errors = capsys.readouterr()
     assert output == ""
     assert errors.startswith("error: update 4 is not finite: ")
-    assert errors.endswith("; kept everything from before it\n")
+    assert errors.endswith("; earlier updates are kept\n")
     assert {path.name for path in run.iterdir()} == FILES
     assert "error: update 4 is not finite" in (run / "run.log").read_text()
     assert {path.stem for path in (run / "checkpoints").iterdir()} == {"000000002", "000000003"}

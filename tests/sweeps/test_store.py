@@ -167,7 +167,7 @@ def test_what_a_sweep_cannot_be_extended_by(sweep_dir, tmp_path, capsys):
         (["--num-seeds", "0"], "at least 1 seed"),
         (["--num-seeds", "1000000"], "at most 1,000,000 agents, not 4,000,000"),
         (["--axis", "policy_lr=0.5", "--policy-lr", "0.4"], "is also swept"),
-        (["--axis", "policy_lr=0.5", "--zip"], "the settings are no grid: give hidden_sizes"),
+        (["--axis", "policy_lr=0.5", "--zip"], "not a grid: also sweep hidden_sizes"),
         (["--merge", str(tmp_path)], "is not a sweep directory"),
     ):
         error = error_of([*EXTEND, "--sweep-dir", str(sweep_dir), *arguments], capsys)

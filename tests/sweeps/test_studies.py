@@ -53,7 +53,7 @@ def test_python_decides_and_confirms_as_the_command_does(study, tmp_path):
     [
         ({"until": "decides"}, "`until` must be"),
         ({"until": "decided", "halving": 2}, "do not go together"),
-        ({"equal_within": 1.0}, "goes with `until`"),
+        ({"equal_within": 1.0}, "needs `until`"),
         ({"until": "decided", "equal_within": float("inf")}, "from 0 on"),
     ],
 )
@@ -162,8 +162,8 @@ def test_a_pilot_says_how_many_seeds_are_needed(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()[-3:]
     results = load_sweep(path)
     best = max(rank(results)[0].summaries, key=lambda s: s.iqm.value).setting
-    assert lines[0].startswith(f"CartPole-v1: seeds that tell no. {best} from all others, if these")
-    assert lines[0].endswith("are 10,000 lower or more")
+    assert lines[0].startswith(f"CartPole-v1: seeds that find no. {best} to be the best, if")
+    assert lines[0].endswith("all others are at least 10,000 lower")
     assert lines[1].startswith("  80% power: 10 seeds of each; 30 agents, ")
     assert lines[1].endswith(" seconds here")
     assert main([*pilot, "--sweep-dir", str(path), "--difference", "1e-6"]) == 0
@@ -176,12 +176,12 @@ def test_a_pilot_says_how_many_seeds_are_needed(tmp_path, monkeypatch, capsys):
         (["--until", "decided"], "nothing to decide: sweep a field"),
         ([*RATES, "--until", "decided", "--max-seeds", "9"], "at least 10 seeds"),
         ([*RATES, "--until", "decided", "--num-seeds", "9"], "at least 10 seeds"),
-        ([*RATES, "--equal-within", "1"], "goes with --until decided"),
+        ([*RATES, "--equal-within", "1"], "needs --until decided"),
         ([*RATES, "--until", "decided", "--equal-within", "-1"], "from 0 on"),
         ([*RATES, "--plan", "--num-seeds", "9"], "at least 10 seeds"),
         ([*RATES, "--plan", "--until", "decided"], "do not go together"),
         ([*RATES, "--plan", "--difference", "0"], "--difference must be above 0"),
-        ([*RATES, "--difference", "1"], "--difference goes with --plan"),
+        ([*RATES, "--difference", "1"], "--difference needs --plan"),
         (["--plan"], "nothing to decide"),
         (["--until", "decided", "--axis", "env=CartPole-v1,Pendulum-v1"], "nothing to decide"),
     ],

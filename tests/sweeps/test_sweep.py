@@ -93,7 +93,7 @@ def test_fewer_updates_are_padded(monkeypatch):
     ("keys", "message"),
     [
         (0, "at least 1 seed"),
-        (2.0, "keys must be how many, whole numbers or typed keys, not 2.0"),
+        (2.0, "keys must be a number, whole numbers or typed keys, not 2.0"),
         ([0, 1.5, 3], "seed must be a whole number, not 1.5"),
         ([0, True], "seed must be a whole number, not True"),
         ([1, 2, 1], "duplicate seed"),

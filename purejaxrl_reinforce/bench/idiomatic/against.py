@@ -88,7 +88,7 @@ def _batches(config: Config) -> dict[str, tuple[Config, Config]]:
     """Return what both programs are told, by a name: the batch of `config`, and their best."""
     for name, values in _KNOWN.items():
         if (value := getattr(config, name)) not in values:
-            raise ValueError(f"the idiomatic program has {name}={values[0]} alone, not {value}")
+            raise ValueError(f"the idiomatic program supports only {name}={values[0]}, not {value}")
     steps = config.num_steps or _LONGEST_EPISODE
     lanes, other_lanes = _BEST_LANES.get(jax.default_backend(), _MANY_LANES)
 
