@@ -5,7 +5,6 @@ The file beside this one, schema.json, is their JSON Schema. A result is checked
 
 import dataclasses
 import functools
-import importlib.resources
 import json
 import math
 import statistics
@@ -19,7 +18,7 @@ from purejaxrl_reinforce.bench.timing import DONE, Timing
 from purejaxrl_reinforce.config import Config
 from purejaxrl_reinforce.execution import machine
 from purejaxrl_reinforce.output import files
-from purejaxrl_reinforce.output.json_text import dump_json, parse_json
+from purejaxrl_reinforce.output.json_text import dump_json, parsed
 from purejaxrl_reinforce.output.sealed import DamagedError
 from purejaxrl_reinforce.output.text import number
 
@@ -107,7 +106,7 @@ def load_result(path: Path) -> dict[str, Any]:
         _check()(result)
     except ValueError as error:
         raise DamagedError(f"{path} is damaged: {error!s:.200}") from None
-    found: dict[str, Any] = parse_json(json.dumps(result))
+    found: dict[str, Any] = parsed(result)
     return found
 
 
@@ -124,6 +123,6 @@ def _check() -> Callable[[Any], Any]:
     """Return what raises a ValueError for a value that is not as the schema says."""
     import fastjsonschema
 
-    text = importlib.resources.files(__package__).joinpath("schema.json").read_text()
-    check: Callable[[Any], Any] = fastjsonschema.compile(json.loads(text))
+    schema = json.loads(Path(__file__).with_name("schema.json").read_text())
+    check: Callable[[Any], Any] = fastjsonschema.compile(schema)
     return check

@@ -16,8 +16,17 @@ def dump_json(value: Any) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return the value of JSON text; the three strings are numbers again."""
-    return _parsed(json.loads(text))
+    """Return the value of JSON text, see `parsed`."""
+    return parsed(json.loads(text))
+
+
+def parsed(value: Any) -> Any:
+    """Return a value of JSON in which the three strings are numbers again."""
+    if isinstance(value, dict):
+        return {key: parsed(x) for key, x in value.items()}
+    if isinstance(value, list):
+        return [parsed(x) for x in value]
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
 
 
 def json_value(value: Any) -> Any:
@@ -36,11 +45,3 @@ def json_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
-
-
-def _parsed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _parsed(x) for key, x in value.items()}
-    if isinstance(value, list):
-        return [_parsed(x) for x in value]
-    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
