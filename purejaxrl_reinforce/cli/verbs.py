@@ -176,7 +176,7 @@ class Report:
 class Bench:
     """Measure how fast a configuration trains, or a standard workload, and compare measurements.
 
-    Training is compiled once and run from scratch several times, in turn with its phases. The
+    Training is compiled once and run from scratch several times, interleaved with its phases. The
     result is a JSON file. The exit code is 1 if --compare finds a row slower, if --verify finds a
     difference, or if a sample failed; 130 after Ctrl-C, when the file has what was measured before.
     """
@@ -199,7 +199,7 @@ class Bench:
     verify: Annotated[Path | None, tyro.conf.arg(metavar="RESULT.json")] = None
     """Only run the workload of a result again, with other seeds, and compare."""
     against: Literal["idiomatic"] | None = None
-    """Only compare with a straightforward JAX program with the same losses, in turn."""
+    """Only compare with a straightforward JAX program with the same losses, interleaved."""
     start: options.ConfigOption = field(default_factory=options.ConfigOptions)
 
     def run(self) -> int:
