@@ -149,16 +149,16 @@ def result_summary(result: dict[str, Any]) -> list[str]:
         f" {result['peak_process_bytes'] / 1e6:,.0f} MB of the process",
         *(_learned(result) if "learning" in result else ()),
         f"fingerprint: {result['fingerprint']['sha256'][:16]}",
-        *_disturbed(result),
+        *(f"warning: {text}" for text in disturbed(result)),
     ]
 
 
-def _disturbed(result: dict[str, Any]) -> list[str]:
+def disturbed(result: dict[str, Any]) -> list[str]:
     """Say that more was running than this measurement."""
     load, cores = result["conditions"]["before"]["load"], result["machine"]["cores"]
     if load <= cores + 1:
         return []
-    return [f"warning: load {load:.1f} on {cores} cores: other processes disturb the times"]
+    return [f"load {load:.1f} on {cores} cores: other processes disturb the times"]
 
 
 def _learned(result: dict[str, Any]) -> list[str]:

@@ -315,7 +315,7 @@ def _verify(path: Path) -> int:
             raise KeyboardInterrupt
         here = parse_json(dump_json(measured))  # as it would be in a file
         lines = verify.verify(recorded, here)
-        for line in compare.differences(recorded, here):
+        for line in [*compare.differences(recorded, here), *benchmark.disturbed(here)]:
             print(f"warning: {printable(line)}")
     print_table(f"{workload.name}: {path.name}", verify.COLUMNS, lines)
     return int(any(line.verdict == verify.DIFFER for line in lines))

@@ -236,6 +236,14 @@ def test_a_verification_has_the_sizes_of_blocks_and_ends_at_ctrl_c(recorded, tmp
     assert sizes == [5]
 
 
+def test_a_verification_says_that_others_disturbed_it(recorded, tmp_path, monkeypatch, capsys):
+    write_result(tmp_path / "a.json", recorded)
+    recorded["conditions"]["before"]["load"] = 99.0
+    monkeypatch.setattr(benchmark, "benchmark_standard", lambda *_, **__: recorded)
+    assert main(["bench", "--verify", str(tmp_path / "a.json")]) == 0
+    assert "warning: load 99.0" in capsys.readouterr().out
+
+
 def test_what_is_timed_comes_last_so_that_ctrl_c_loses_nothing(monkeypatch):
     order, names = mock.Mock(), ["Workload", "make_solve", "measure_peaks", "measure"]
     for name in names:
