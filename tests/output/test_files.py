@@ -87,7 +87,7 @@ def test_a_file_is_replaced_only_with_force(tmp_path):
 
 
 def test_on_a_full_disk_nothing_is_cut_and_ffmpeg_is_silent(tmp_path, capfd):
-    with full_disk(100), pytest.raises(OSError, match="File too large"):
+    with full_disk(100), pytest.raises(ValueError, match="File too large"):
         write_result(tmp_path / "bench.json", {"samples": list(range(1000))})
     for suffix in (".gif", ".mp4"):
         frames = (Image.effect_noise((64, 64), 99).convert("RGB") for _ in range(200))
