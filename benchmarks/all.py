@@ -25,7 +25,6 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "speedup": ("speedup.py",),
     "sweeps": ("sweeps.py",),
     "startup": ("startup.py",),
-    "roofline": ("roofline.py",),
     "scaling": ("scaling.py",),
     "hosting": ("hosting.py", "--num-updates", "3000"),
     "variance": ("variance.py",),
@@ -35,13 +34,19 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "cartpole": ("presets.py", "cartpole", "--seeds", "256"),
     "cartpole-efficient": ("presets.py", "cartpole-efficient", "--seeds", "1024"),
     "classic": ("presets.py", "classic", "--seeds", "256"),
-    "peers": ("peers/compare.py",),
+    "peers": ("peers/compare.py", "--keep", "--max-seconds", "90"),
 }
-# This machine's results of the standard workloads.
-WORKLOADS = {f"epyc-2-cores-{name}": name for name in STANDARDS}
+# Results of the verb `bench`, with its options: this machine's of the standard workloads, and one
+# wide update of each network.
+WIDE = ("--num-envs", "2048", "--num-updates", "40")
+BENCHES: dict[str, tuple[str, ...]] = {
+    **{f"epyc-2-cores-{name}": ("--repeats", "9", "--workload", name) for name in STANDARDS},
+    "wide": WIDE,
+    "wide-tanh": (*WIDE, "--hidden-sizes", "64", "64", "--activation", "tanh"),
+}
 
 
-def main(names: tuple[str, ...] = (*WORKLOADS, *SCRIPTS), again: bool = False) -> None:
+def main(names: tuple[str, ...] = (*BENCHES, *SCRIPTS), again: bool = False) -> None:
     """Measure.
 
     Args:
@@ -59,21 +64,13 @@ def measure(names: Sequence[str]) -> None:
         ValueError: there is no such result, or a script failed.
     """
     for name in names:
-        if name not in SCRIPTS | WORKLOADS:
-            known = ", ".join([*WORKLOADS, *SCRIPTS])
+        if name not in SCRIPTS | BENCHES:
+            known = ", ".join([*BENCHES, *SCRIPTS])
             raise ValueError(f"no result is called {name!r}; there are {known}")
         print(f"== {name}", flush=True)
-        if name in WORKLOADS:
-            bench = [
-                "-m",
-                "purejaxrl_reinforce",
-                "bench",
-                "--force",
-                "--repeats",
-                "9",
-                "--workload",
-            ]
-            command = [*bench, WORKLOADS[name], "--out", str(path_of(name))]
+        if name in BENCHES:
+            bench = ["-m", "purejaxrl_reinforce", "bench", "--force", *BENCHES[name]]
+            command = [*bench, "--out", str(path_of(name))]
         else:
             script, *options = SCRIPTS[name]
             command = [str(Path(__file__).parent / script), *options]
@@ -83,7 +80,8 @@ def measure(names: Sequence[str]) -> None:
 
 def path_of(name: str) -> Path:
     """Return where a result is kept."""
-    return (BOARD if name in WORKLOADS else RESULTS) / f"{name}.json"
+    folder = BOARD if "--workload" in BENCHES.get(name, ()) else RESULTS
+    return folder / f"{name}.json"
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 
 replaces what stands between `<!-- table: NAME -->` and `<!-- end -->` in the documents by the table
 of results/NAME.json, with the commit, date and machine that it was measured on. The table `presets`
-is of all their results, `workloads` of this machine's on the board. With `--figures`,
-results/NAME.png are drawn again, too.
+is of all their results, `workloads` of this machine's on the board, `phases` of two wide updates.
+With `--figures`, results/NAME.png are drawn again, too.
 """
 
 import importlib
@@ -47,6 +47,10 @@ def filled(text: str, results: Path = RESULTS) -> str:
             paths = sorted(BOARD.glob("epyc-2-cores-*"), key=lambda path: path.stem)
             kept = [parse_json(path.read_text()) for path in paths]
             table = table_of_workloads(kept)
+        elif name == "phases":
+            paths = [results / f"{name}.json" for name in ("wide", "wide-tanh")]
+            kept = [parse_json(path.read_text()) for path in paths]
+            table = table_of_phases(kept)
         elif name == "speeds":
             names = ("speedup", "peers", "startup", "cartpole", "sweeps")
             kept = [parse_json((results / f"{name}.json").read_text()) for name in names]
@@ -82,6 +86,29 @@ def table_of_workloads(kept: list[Result]) -> Table:
     return Table("workloads", columns, [cells(result) for result in kept])
 
 
+def table_of_phases(kept: list[Result]) -> Table:
+    """Return the speed of each phase of results of `bench`, and how far it is from the peaks."""
+
+    def cells(result: Result, row: Result) -> list[str]:
+        config, steps = result["config"], row["valid_steps"]
+        layers = config["hidden_sizes"]
+        times = f"{len(layers)} x " if len(layers) > 1 else ""
+        return [
+            f"{times}{layers[0]} {config['activation']}, {row['name']}",
+            f"{row['sps'] / 1e6:.2f} million",
+            f"{row['flops'] / steps:,.0f}",
+            f"{row['bytes'] / steps:,.0f}",
+            f"{1e9 * row['median'] / steps:,.1f}",
+            f"{row['fraction_of_matmul_peak']:.0%}",
+            f"{row['roofline_share']:.0%}",
+        ]
+
+    columns = ["", "SPS", "FLOP per step", "bytes per step", "ns per step"]
+    columns += ["of the product peak", "of the roofline"]
+    rows = [cells(result, row) for result in kept for row in result["rows"]]
+    return Table("phases", columns, rows)
+
+
 def table_of_speeds(
     speedup: Result, peers: Result, startup: Result, cartpole: Result, sweeps: Result
 ) -> Table:
@@ -97,7 +124,6 @@ def table_of_speeds(
         "`speedup.py`, early: the first 30 updates, of short episodes": early,
         "`peers/compare.py`: all 100 updates of one run": statistics.median(x["sps"] for x in ours),
         "`sweeps.py`: 1,024 seeds, each core one after the other": sweeps["rows"][0]["sps"],
-        f"`presets.py`: {cartpole['seeds']} seeds, likewise": cartpole["sps"],
         "`startup.py`: the whole command `train`, from launch to exit, with kept programs": command,
     }
     cells = [[name, f"{sps / 1e6:.2f} million"] for name, sps in speeds.items()]
@@ -128,6 +154,8 @@ def _source(result: dict[str, Any]) -> str:
 
 def figure_of(name: str, result: dict[str, Any]) -> Figure | None:
     """Return the figure of a result, None where its script draws none."""
+    if result.get("benchmark") == "bench":
+        return None
     script = script_of("presets" if "purpose" in result else name)
     draw = getattr(script, "draw", None)
     return None if draw is None else draw(result)

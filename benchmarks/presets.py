@@ -44,7 +44,6 @@ def returns_of(results: SweepResults) -> dict[str, Any]:
         "training_return_at_the_end": _rounded(interquartile_mean_interval(last)),
         "lowest_training_return_at_the_end": float(last.min()),
         "mean_steps_of_a_run": float(env_steps.mean()),
-        "sps": float(env_steps.sum() / results.seconds.sum()),
     }
 
 
@@ -101,11 +100,10 @@ def table_of(kept: Sequence[dict[str, Any]]) -> Table:
             f"{seeds:,}" if solved is None else f"{solved:,} of {seeds:,}",
             interval(result["training_return_at_the_end"]),
             f"{result['mean_steps_of_a_run'] / 1e6:.2f} million",
-            f"{result['sps'] / 1e6:.2f} million",
         ]
 
     columns = ["preset", "return", "worst seed", "seeds, or solved", "return in training"]
-    return Table("presets", [*columns, "steps of a run", "SPS"], list(map(cells, kept)))
+    return Table("presets", [*columns, "steps of a run"], list(map(cells, kept)))
 
 
 def main(

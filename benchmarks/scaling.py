@@ -209,7 +209,7 @@ def table(result: dict[str, Any]) -> Table:
 
 def main(
     lanes: tuple[int, ...] = (64, 256, 1024, 4096),
-    agents: tuple[int, ...] = (1, 2, 4, 16, 64, 256, 1024),
+    agents: tuple[int, ...] = (1, 2, 4, 16, 64, 256),
     devices: tuple[int, ...] = (1, 2),
     device_lanes: int = 4096,
     num_updates: int = 30,

@@ -29,7 +29,6 @@ PNG = b"\x89PNG"
 TINY = {
     "coverage": ["--repeats", "20", "--seeds", "3", "5"],
     "hosting": ["--num-updates", "2", "--repeats", "1"],
-    "roofline": ["--lanes", "2", "--num-updates", "2", "--repeats", "1"],
     "scaling": [
         *("--lanes", "2", "--agents", "2", "4", "--devices", "1", "--device-lanes", "2"),
         *("--num-updates", "2", "--repeats", "1"),
@@ -115,6 +114,14 @@ SENTENCES = {
     "learning curve, {startup[rows][1][median]:.1f} from then on": "README.md",
     "default preset took {sweeps[rows][0][command_seconds]:.0f} seconds": "README.md",
     "500,000 steps each {sweeps[rows][1][command_seconds]:.0f} seconds": "README.md",
+    "take {ms[rollout]:.2f} + {ms[targets]:.2f} + {ms[gradient]:.2f} + {ms[optimizer]:.2f} ="
+    " {ms[parts]:.1f} ms, all of it in one program {ms[update]:.1f} ms": "docs/pages/benchmark.md",
+    "in the whole training of 100 updates {ms[of_training]:.1f} ms": "docs/pages/benchmark.md",
+    "a training of 40 updates reaches {wide[rows][2][fraction_of_matmul_peak]:.0%} of the peak of"
+    " matrix products (goal: 45%)": "benchmarks/README.md",
+    "; with 2 x 64 tanh units {wide-tanh[rows][2][fraction_of_matmul_peak]:.0%} (goal: 50%)": (
+        "benchmarks/README.md"
+    ),
 }
 
 
@@ -123,6 +130,9 @@ def test_figures_in_sentences_are_those_of_their_results(sentence, document):
     results = {path.stem: parse_json(path.read_text()) for path in harness.RESULTS.glob("*.json")}
     board = documents.BOARD / "epyc-2-cores-cartpole-reinforce-v1.json"
     results["workload"] = parse_json(board.read_text())
+    ms = {row["name"]: 1e3 * row["median"] for row in results["workload"]["rows"]}
+    parts = sum(ms[name] for name in ("rollout", "targets", "gradient", "optimizer"))
+    results["ms"] = ms | {"parts": parts, "of_training": ms["training"] / 100}
     for name, network in (("fast", "64 ReLU"), ("deep", "2 x 64 tanh")):
         ours = [x for x in results["speedup"]["rows"] if "times_same_batch" in x]
         ours = [x for x in ours if x["network"] == network]
@@ -138,13 +148,13 @@ def test_figures_in_sentences_are_those_of_their_results(sentence, document):
 
 
 def test_a_table_follows_its_result(tmp_path):
-    result = json.loads((BENCHMARKS / "results" / "roofline.json").read_text())
+    result = json.loads((BENCHMARKS / "results" / "sweeps.json").read_text())
     result["rows"][0]["sps"] = 1234.5e6
-    (tmp_path / "roofline.json").write_text(json.dumps(result))
-    text = "before\n<!-- table: roofline -->\nold\n<!-- end -->\nafter\n"
+    (tmp_path / "sweeps.json").write_text(json.dumps(result))
+    text = "before\n<!-- table: sweeps -->\nold\n<!-- end -->\nafter\n"
     new = documents.filled(text, tmp_path)
-    assert new.startswith("before\n<!-- table: roofline -->\n| ")
-    assert "1234.50 million" in new
+    assert new.startswith("before\n<!-- table: sweeps -->\n| ")
+    assert "1234.5 million" in new
     assert "old" not in new
     assert new.endswith("<!-- end -->\nafter\n")
 
