@@ -24,6 +24,7 @@ from matplotlib.ticker import NullFormatter
 
 from purejaxrl_reinforce import load_sweep, preset
 from purejaxrl_reinforce.bench.result_file import make_result
+from purejaxrl_reinforce.bench.standard import STANDARDS
 from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.figures.style import COLORS, GREEDY_RETURN, REFERENCE, styled
 from purejaxrl_reinforce.sweeps.summary import summarize
@@ -33,11 +34,8 @@ SEEDS, HEADLINE = "seeds of the default preset", "agents with 500,000 steps each
 # Few lanes make many updates of these steps: 250. With the preset's 64 lanes and 63 updates, 36 of
 # 2,048 agents do not end solved, with 16 lanes and 125 or 250 updates 4.
 STREAM = {
-    "rollout": "stream",
-    "num_envs": 8,
-    "num_steps": 250,
-    "num_updates": 250,
-    "policy_lr": 0.01,
+    name: getattr(STANDARDS["cartpole-reinforce-sweep-v1"].config, name)
+    for name in ("rollout", "num_envs", "num_steps", "num_updates", "policy_lr", "baseline_lr")
 }
 
 
