@@ -147,7 +147,7 @@ def result_summary(result: dict[str, Any]) -> list[str]:
         f" {peaks['memory_bytes'] / 1e9:,.0f} GB/s",
         f"memory: {result['program_bytes'] / 1e6:,.1f} MB of the program,"
         f" {result['peak_process_bytes'] / 1e6:,.0f} MB of the process",
-        *(_learned(result) if "learning" in result else ()),
+        *(_learned(result) if "learning" in result else [_returns(result)]),
         f"fingerprint: {result['fingerprint']['sha256'][:16]}",
         *(f"warning: {text}" for text in disturbed(result)),
     ]
@@ -159,6 +159,15 @@ def disturbed(result: dict[str, Any]) -> list[str]:
     if load <= cores + 1:
         return []
     return [f"load {load:.1f} on {cores} cores: other processes disturb the times"]
+
+
+def _returns(result: dict[str, Any]) -> str:
+    solved = result["first_solved_update"]
+    return (
+        f"training return: {result['last_mean_return']:.1f} in the last update,"
+        f" {result['best_mean_return']:.1f} in the best"
+        + (f"; solved in update {solved}" if solved else "")
+    )
 
 
 def _learned(result: dict[str, Any]) -> list[str]:

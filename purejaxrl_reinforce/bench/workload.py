@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from purejaxrl_reinforce.algorithm.lanes import LaneAxis, key_of
@@ -26,7 +27,7 @@ from purejaxrl_reinforce.algorithm.rollout import (
     steps_per_update,
 )
 from purejaxrl_reinforce.algorithm.setup import make_setup
-from purejaxrl_reinforce.algorithm.state import TrainState, exact_steps
+from purejaxrl_reinforce.algorithm.state import Metrics, TrainState
 from purejaxrl_reinforce.bench.flops import Cost, phase_costs, step_flops
 from purejaxrl_reinforce.bench.result_file import timed_row
 from purejaxrl_reinforce.bench.timing import Call, Peaks, Timing, cold_caches
@@ -43,6 +44,7 @@ from purejaxrl_reinforce.execution.sharding import (
     REPLICATED,
     STATE,
 )
+from purejaxrl_reinforce.tasks import first_solved
 
 # Valid environment steps and least cost of a call, by its name.
 Work = dict[str, tuple[int, Cost]]
@@ -55,9 +57,9 @@ class Workload:
 
     Attributes:
         config: of the training.
-        facts: what a result says of it beside times: memory, seconds of compiling with cold
-            caches, valid environment steps, the slots that these would fill if no episode ended
-            early, and the fingerprint.
+        facts: what a result says of it beside times: learning, memory, seconds of compiling with
+            cold caches, valid environment steps, the slots that these would fill if no episode
+            ended early, and the fingerprint.
         calls: timed functions: `environment`, `training`, the phases and the whole `update`.
         work: valid environment steps and least cost of a call of each.
 
@@ -70,7 +72,9 @@ class Workload:
         self.config = config
         with cold_caches():
             program = Program(config, jax.random.key(seed))
-        halfway, valid_steps = _trained(program, config.num_updates // 2)
+        halfway, metrics = _curves(program, config.num_updates // 2)
+        returns = np.concatenate([x.mean_return for x in metrics])
+        known = returns[np.isfinite(returns)]
         longest = steps_per_update(config, environment.make(config.env, config.env_params))
         apart, phase_steps = compile_phases(config, halfway)
         played = compile_sharded(config, random_play, (BY_LANE, BY_LANE), (halfway, STATE))
@@ -80,12 +84,16 @@ class Workload:
             TRAINING: lambda: _train(program),
             **apart,
         }
+        valid_steps = sum(int(x.num_steps.sum(dtype=np.int64)) for x in metrics)
         self.work = least_work(config, valid_steps, config.num_updates, phase_steps)
         start = sharding.shard_state(init(config, key_of(0)), program.mesh)
         updates = min(UPDATES, config.num_updates)
         params = program.advance(start, updates)[0].params
         self.facts = {
             **facts_of(program, valid_steps, config.num_updates * longest * config.num_envs),
+            "last_mean_return": float(returns[-1]),
+            "best_mean_return": float(known.max()) if len(known) else float("nan"),
+            "first_solved_update": first_solved(config, returns),
             "fingerprint": fingerprint(params, updates, seed=0),
         }
 
@@ -243,13 +251,15 @@ def _train(program: Program) -> TrainState:
     return state
 
 
-def _trained(program: Program, halfway: int) -> tuple[TrainState, int]:
-    """Train from scratch; return the state after `halfway` updates, and the valid steps of all."""
+def _curves(program: Program, halfway: int) -> tuple[TrainState, list[Metrics]]:
+    """Train from scratch; return the state after `halfway` updates, and all metrics in parts."""
     state: TrainState = program.state
+    metrics = list[Metrics]()
     try:
         for chunk in program.run(every=max(1, halfway)):
+            metrics.append(chunk.metrics)
             if int(chunk.state.update) == halfway:
                 state = chunk.state
     except NonFiniteError as error:
         raise ValueError(f"{error}: nothing to measure") from None
-    return state, exact_steps(chunk.state.env_steps)
+    return state, metrics

@@ -89,11 +89,14 @@ def test_a_result_holds_what_is_needed_to_judge_it(result, result_path):
     assert str(result_path.parent) not in result_path.read_text()
 
 
-def test_the_steps_are_those_of_training(result):
+def test_the_learning_outcome_is_that_of_training(result):
     config = Config(num_envs=4, num_updates=3, num_steps=20, hidden_sizes=(8,), baseline_steps=2)
     _, metrics = train(config, jax.random.key(5))
     assert result["valid_steps"] == int(metrics.num_steps.sum())
     assert result["slots"] == 3 * 20 * 4
+    assert result["last_mean_return"] == pytest.approx(float(metrics.mean_return[-1]), rel=1e-5)
+    assert result["best_mean_return"] == pytest.approx(float(metrics.mean_return.max()), rel=1e-5)
+    assert result["first_solved_update"] is None
 
 
 @pytest.mark.parametrize(
