@@ -19,10 +19,10 @@ ROOMS = (
 
 # Most lines of Python below each folder. Whoever needs more takes something away first.
 MOST_LINES = {
-    "purejaxrl_reinforce": 17_600,
+    "purejaxrl_reinforce": 17_160,
     "purejaxrl_reinforce/algorithm": 2_600,
-    "tests": 11_250,
-    "benchmarks": 4_000,
+    "tests": 11_260,
+    "benchmarks": 3_910,
 }
 MOST_LINES_OF_A_ROOM = 2_600
 MOST_FILES_OF_A_ROOM = 12
