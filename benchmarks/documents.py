@@ -86,6 +86,9 @@ def table_of_workloads(kept: list[Result]) -> Table:
     return Table("workloads", columns, [cells(result) for result in kept])
 
 
+_ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh"}
+
+
 def table_of_phases(kept: list[Result]) -> Table:
     """Return the speed of each phase of results of `bench`, and how far it is from the peaks."""
 
@@ -94,7 +97,7 @@ def table_of_phases(kept: list[Result]) -> Table:
         layers = config["hidden_sizes"]
         times = f"{len(layers)} x " if len(layers) > 1 else ""
         return [
-            f"{times}{layers[0]} {config['activation']}, {row['name']}",
+            f"{times}{layers[0]} {_ACTIVATIONS[config['activation']]}, {row['name']}",
             f"{row['sps'] / 1e6:.2f} million",
             f"{row['flops'] / steps:,.0f}",
             f"{row['bytes'] / steps:,.0f}",
