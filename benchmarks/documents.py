@@ -17,11 +17,12 @@ from typing import Any
 
 from harness import RESULTS, ROOT, Table, run
 from matplotlib.figure import Figure
+from peers.protocol import NETWORKS
 from presets import kept_results, table_of
 
 from purejaxrl_reinforce.execution.machine import machine_name
 from purejaxrl_reinforce.figures.style import save_figure
-from purejaxrl_reinforce.output.json_text import parse_json
+from purejaxrl_reinforce.output.json_text import json_value, parse_json
 
 BOARD = RESULTS.parent / "board"
 DOCUMENTS = (
@@ -44,24 +45,25 @@ def filled(text: str, results: Path = RESULTS) -> str:
             kept = kept_results(results)
             table = table_of(kept)
         elif name == "workloads":
-            paths = sorted(BOARD.glob("epyc-2-cores-*"), key=lambda path: path.stem)
-            kept = [parse_json(path.read_text()) for path in paths]
+            kept = _read(BOARD, *sorted(path.stem for path in BOARD.glob("epyc-2-cores-*")))
             table = table_of_workloads(kept)
         elif name == "phases":
-            paths = [results / f"{name}.json" for name in ("wide", "wide-tanh")]
-            kept = [parse_json(path.read_text()) for path in paths]
+            kept = _read(results, "wide", "wide-tanh")
             table = table_of_phases(kept)
         elif name == "speeds":
-            names = ("speedup", "peers", "startup", "cartpole", "sweeps")
-            kept = [parse_json((results / f"{name}.json").read_text()) for name in names]
+            kept = _read(results, "speedup", "peers", "startup", "cartpole", "sweeps")
             table = table_of_speeds(*kept)
         else:
-            kept = [parse_json((results / f"{name}.json").read_text())]
+            kept = _read(results, name)
             table = Table(*script_of(name).table(kept[0]))
         sources = dict.fromkeys(map(_source, kept))  # each once
         return f"{match[1]}{rows_of(table)}\n{' '.join(sources)}\n{match[3]}"
 
     return _TABLE.sub(fill, text)
+
+
+def _read(folder: Path, *names: str) -> list[Result]:
+    return [parse_json((folder / f"{name}.json").read_text()) for name in names]
 
 
 def table_of_workloads(kept: list[Result]) -> Table:
@@ -86,18 +88,15 @@ def table_of_workloads(kept: list[Result]) -> Table:
     return Table("workloads", columns, [cells(result) for result in kept])
 
 
-_ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh"}
-
-
 def table_of_phases(kept: list[Result]) -> Table:
     """Return the speed of each phase of results of `bench`, and how far it is from the peaks."""
 
     def cells(result: Result, row: Result) -> list[str]:
         config, steps = result["config"], row["valid_steps"]
-        layers = config["hidden_sizes"]
-        times = f"{len(layers)} x " if len(layers) > 1 else ""
+        layers = {name: config[name] for name in ("hidden_sizes", "activation")}
+        (network,) = (name for name, its in NETWORKS.items() if json_value(its) == layers)
         return [
-            f"{times}{layers[0]} {_ACTIVATIONS[config['activation']]}, {row['name']}",
+            f"{network}, {row['name']}",
             f"{row['sps'] / 1e6:.2f} million",
             f"{row['flops'] / steps:,.0f}",
             f"{row['bytes'] / steps:,.0f}",

@@ -90,7 +90,7 @@ class SweepPlan:
         return list(grouped(range(len(structures)), structures.__getitem__).values())
 
     def by_task(self, settings: Iterable[int]) -> dict[str, list[int]]:
-        """Return those of the settings that each task has: only these compare."""
+        """Return the settings of each task; only settings of one task are compared."""
         return grouped(settings, lambda i: task(self.configs[i]))
 
     def extended(self, other: "SweepPlan") -> "SweepPlan":

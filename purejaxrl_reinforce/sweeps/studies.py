@@ -25,7 +25,7 @@ def study(plan: SweepPlan, until: str | None, equal_within: float | None = None)
     """Return a plan that gets all its seeds at most, see `SweepPlan`, where it is to be decided.
 
     Args:
-        plan: of all seeds; that of a study stays one.
+        plan: with all seeds; the plan of a study remains the plan of a study.
         until: "decided"; None: it gets all its seeds.
         equal_within: None: as in the plan.
 
